@@ -1,0 +1,68 @@
+"""The seam between the engine and its models."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.inputs import Input
+from engine.space import Space
+from engine.views import View
+
+Vectors = NDArray[np.float32]
+
+
+class Side(StrEnum):
+    """Which of a view's two prompt sets is meant."""
+
+    QUERY = "query"
+    GALLERY = "gallery"
+
+
+class Encoder(Protocol):
+    """A model that embeds inputs, in three steps so that they can overlap.
+
+    `engine.encode` drives it: it asks for a `plan`, then runs `prepare` (CPU: tokenise, resize) for the next
+    batch in a thread while `forward` (device) works on this one, and `finish` brings the result back.
+
+    Legend: n inputs in a batch, d dimensions.
+    """
+
+    name: str
+    """The model's id, as `engine.models.load` takes it."""
+
+    dimension: int
+    """d, the length of a vector."""
+
+    low_confidence: float | None
+    """Best-hit scores under this are guesses more often than not; None where nobody measured."""
+
+    def space(self, view: View) -> Space:
+        """The space that vectors of this view lie in.
+
+        Raises:
+            ViewError: the model cannot follow this view.
+        """
+        ...
+
+    def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:
+        """Positions of `inputs`, grouped into batches that fit the device. Every position stands once."""
+        ...
+
+    def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Any:
+        """One batch, made ready for the device. Runs in another thread; touches no device."""
+        ...
+
+    def forward(self, batch: Any) -> Any:
+        """The model's answer, still on the device.
+
+        Raises:
+            DeviceOutOfMemory: the batch does not fit; the driver halves it.
+        """
+        ...
+
+    def finish(self, raw: Any) -> Vectors:
+        """float32 (n, d) on the CPU, of any length: the driver checks and normalises."""
+        ...

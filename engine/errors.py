@@ -1,0 +1,108 @@
+"""What can go wrong in the engine.
+
+    EngineError
+    ├── InputError               one input cannot be embedded; the others can
+    │   ├── UnreadableFile       missing, a folder, or not permitted
+    │   ├── EmptyFile            zero bytes
+    │   ├── BadText              blank, or not text at all
+    │   └── ImageError
+    │       ├── NotAnImage       the bytes are no known image format, whatever the name says
+    │       ├── TruncatedImage   the picture data ends early
+    │       ├── CorruptImage     a known format whose data cannot be decoded
+    │       ├── ZeroAreaImage    a width or height of zero
+    │       └── ImageTooLarge    more pixels than the cap
+    ├── ViewError                an unknown or malformed view, or one the model cannot follow
+    ├── EncodingError            the model gave no usable vector for an input
+    ├── DeviceOutOfMemory        even a batch of one does not fit
+    └── ModelError
+        ├── ModelNotFound        no such name, folder or cached checkpoint
+        ├── WrongCheckpoint      a checkpoint of another architecture, or an incomplete one
+        ├── MissingDependency    an extra is not installed
+        └── DeviceUnavailable    the asked device or dtype is not to be had here
+
+Every message says the thing, its value, what was expected and what to do next.
+"""
+
+
+class EngineError(Exception):
+    """Base of all errors raised by `engine`."""
+
+
+class InputError(EngineError):
+    """One input cannot be embedded."""
+
+
+class UnreadableFile(InputError):
+    """A file is missing, is a folder, or may not be read."""
+
+
+class EmptyFile(InputError):
+    """A file has no bytes."""
+
+
+class BadText(InputError):
+    """A text is blank or cannot be decoded."""
+
+
+class ImageError(InputError):
+    """A picture cannot be decoded."""
+
+
+class NotAnImage(ImageError):
+    """The bytes are not an image of a known format."""
+
+
+class TruncatedImage(ImageError):
+    """The picture's data ends before the picture does."""
+
+
+class CorruptImage(ImageError):
+    """The format is known but its data cannot be decoded."""
+
+
+class ZeroAreaImage(ImageError):
+    """A picture with a width or height of zero."""
+
+
+class ImageTooLarge(ImageError):
+    """A picture with more pixels than the cap."""
+
+
+class ViewError(EngineError):
+    """A view is unknown, malformed, or not one that the model can follow."""
+
+
+class EncodingError(EngineError):
+    """The model gave no finite, non-zero vector.
+
+    Attributes:
+        index: position of the offending input in the call's inputs.
+    """
+
+    def __init__(self, message: str, *, index: int) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class DeviceOutOfMemory(EngineError):
+    """The device's memory does not hold the batch."""
+
+
+class ModelError(EngineError):
+    """A model cannot be used."""
+
+
+class ModelNotFound(ModelError):
+    """No such model name, folder, or cached checkpoint."""
+
+
+class WrongCheckpoint(ModelError):
+    """A checkpoint of another architecture, or one with missing parts."""
+
+
+class MissingDependency(ModelError):
+    """A package that the model needs is not installed."""
+
+
+class DeviceUnavailable(ModelError):
+    """The device or dtype asked for is not available on this machine."""

@@ -1,0 +1,185 @@
+"""The one decoder: bytes or a file to an RGB picture, or one named error.
+
+Every route into the engine goes through here, so that the same file gives the same pixels everywhere.
+"""
+
+import io
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+from engine.errors import (
+    CorruptImage,
+    EmptyFile,
+    ImageError,
+    ImageTooLarge,
+    NotAnImage,
+    TruncatedImage,
+    UnreadableFile,
+    ZeroAreaImage,
+)
+
+MAX_PIXELS = 89_478_485
+"""Default pixel cap: what Pillow holds for the edge of a decompression bomb, 256 MiB of RGB."""
+
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .apng .gif .webp .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .jp2 .ico .tga "
+    ".heic .heif .avif".split()
+)
+"""File names that claim to be pictures, in lower case. What they are is told by their bytes."""
+
+# Ours is the cap that refuses; Pillow's warning would only add noise on stderr.
+warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
+
+_SIGNATURES = (
+    *(b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\x00"),
+    *(f"P{digit}\n".encode() for digit in range(1, 7)),
+)
+_WHITE = (255, 255, 255, 255)
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_heif_ready: bool | None = None
+
+
+def decode_file(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
+    """Reads and decodes a file. Raises `UnreadableFile`, or what `decode` raises."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableFile(f"{path}: cannot be read ({error.strerror or error})") from error
+    return decode(data, name=str(path), max_pixels=max_pixels)
+
+
+def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
+    """Decodes an encoded picture: upright (EXIF), RGB, transparency on white, first frame.
+
+    Args:
+        data: the encoded bytes; the format is told by them, not by any name.
+        name: how errors call the picture.
+        max_pixels: cap on width x height, checked before anything is decompressed.
+
+    Returns:
+        A PIL image of mode RGB.
+
+    Raises:
+        EmptyFile, NotAnImage, TruncatedImage, CorruptImage, ZeroAreaImage, ImageTooLarge
+    """
+    if not data:
+        raise EmptyFile(f"{name}: the file is empty (0 bytes): expected an image")
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        _register_heif(name)
+    try:
+        image = PIL.Image.open(io.BytesIO(data))
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageTooLarge(f"{name}: {error} Expected at most {max_pixels:,} pixels.") from error
+    except Exception as error:  # a plugin that chokes on a broken header may raise anything
+        raise _failure(data, error, name) from error
+    with image:
+        width, height = image.size
+        if width == 0 or height == 0:
+            raise ZeroAreaImage(f"{name}: {width}x{height} pixels: expected at least 1x1")
+        if width * height > max_pixels:
+            raise ImageTooLarge(
+                f"{name}: {width}x{height} is {width * height:,} pixels: expected at most {max_pixels:,}; "
+                "scale it down first"
+            )
+        try:
+            image.load()
+        except Exception as error:  # as above: OSError, SyntaxError, struct.error, zlib.error, ...
+            raise _failure(data, error, name) from error
+        return to_rgb(_upright(image))
+
+
+def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Any mode to RGB: alpha on white, 16 bits scaled to 8, palettes and CMYK converted."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy()
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep_grey(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        ground = PIL.Image.new("RGBA", rgba.size, _WHITE)
+        return PIL.Image.alpha_composite(ground, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
+    """16-bit, 32-bit and float greyscale to 8 bits, by range: Pillow's own conversion would clip to white.
+
+    Integers above 255 are taken as 16-bit unless they need more; floats as 0..1, 0..255, or stretched.
+    """
+    grey = np.asarray(image, dtype=np.float64)
+    finite = grey[np.isfinite(grey)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if image.mode == "F" and low >= 0 and high <= 1:
+        scale, low = 255.0, 0.0
+    elif image.mode.startswith("I;16"):
+        scale, low = 255.0 / 65535.0, 0.0
+    elif low >= 0 and high <= 255:
+        scale, low = 1.0, 0.0
+    elif low >= 0 and high <= 65535 and image.mode != "F":
+        scale, low = 255.0 / 65535.0, 0.0
+    else:
+        scale = 255.0 / (high - low) if high > low else 0.0
+    eight = np.clip(np.nan_to_num((grey - low) * scale, nan=0.0), 0, 255).round().astype(np.uint8)
+    return PIL.Image.fromarray(eight).convert("RGB")
+
+
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Turned as EXIF says; broken EXIF is no reason to lose a picture."""
+    try:
+        return PIL.ImageOps.exif_transpose(image)
+    except Exception:  # malformed EXIF raises whatever its parser met
+        return image
+
+
+def _failure(data: bytes, error: Exception, name: str) -> ImageError:
+    """Names what is wrong with bytes that Pillow could not open or load."""
+    reason = str(error) or type(error).__name__
+    if 0 in (_header_size(data) or (1, 1)):
+        width, height = _header_size(data) or (0, 0)
+        return ZeroAreaImage(f"{name}: {width}x{height} pixels: expected at least 1x1")
+    if not data.startswith(_SIGNATURES) and data[4:8] not in (b"ftyp", b"jP  "):
+        shown = ascii(data[:16])[2:-1]
+        return NotAnImage(
+            f"{name}: the bytes are no known image format (they start with '{shown}'): "
+            "expected JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or, with the 'heif' extra, HEIC"
+        )
+    webp_is_cut = data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") > len(data) - 8
+    said_so = any(sign in reason.lower() for sign in ("truncated", "not enough", "end of", "cannot identify"))
+    if webp_is_cut or said_so or isinstance(error, EOFError):
+        return TruncatedImage(f"{name}: the picture ends early, after {len(data):,} bytes ({reason})")
+    return CorruptImage(f"{name}: the picture cannot be decoded ({reason})")
+
+
+def _header_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) that a PNG, BMP, JPEG or PPM header claims; None for others and for cut-off headers."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    if data.startswith(b"BM") and len(data) >= 26:
+        return int.from_bytes(data[18:22], "little"), int.from_bytes(data[22:26], "little")
+    if data.startswith(b"\xff\xd8") and (
+        frame := re.search(rb"\xff[\xc0-\xc2]..\x08(..)(..)", data, re.DOTALL)
+    ):
+        return int.from_bytes(frame[2]), int.from_bytes(frame[1])
+    if head := re.match(rb"P[1-6]\s+(\d+)\s+(\d+)\s", data):
+        return int(head[1]), int(head[2])
+    return None
+
+
+def _register_heif(name: str) -> None:
+    """Teaches Pillow HEIC, if the extra is installed. AVIF is in Pillow itself since 11.3."""
+    global _heif_ready
+    if _heif_ready is None:
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            _heif_ready = False
+        else:
+            register_heif_opener()
+            _heif_ready = True
+    if not _heif_ready:
+        raise NotAnImage(f"{name}: is HEIC/HEIF; to read it, install oneword[heif]")

@@ -1,0 +1,121 @@
+"""What can be embedded: a text, an image, both as one document, or an image with an edit.
+
+Each input is frozen and carries a `content_hash`: two inputs with equal hashes get equal vectors (in one
+space and on one side), so equal content need be embedded only once.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import PIL.Image
+
+from engine.errors import BadText, ZeroAreaImage
+from engine.images import to_rgb
+
+
+def _digest(kind: str, *parts: bytes) -> str:
+    """SHA-256 over a kind and length-prefixed parts, so that no two different inputs share a byte stream."""
+    sha = hashlib.sha256(kind.encode())
+    for part in parts:
+        sha.update(len(part).to_bytes(8, "big"))
+        sha.update(part)
+    return sha.hexdigest()
+
+
+def _checked(text: str, what: str) -> bytes:
+    if not text.strip():
+        raise BadText(f"the {what} is blank ({text!r}): expected at least one visible character")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise BadText(
+            f"the {what} holds a lone surrogate at character {error.start}: expected valid Unicode text"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """A text, as it is: any special token of the model inside it is read as plain characters.
+
+    Raises:
+        BadText: blank, or not encodable as UTF-8.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _checked(self.text, "text")
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) over the text's UTF-8 bytes."""
+        return _digest("text", self.text.encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A decoded picture. Use `engine.images.decode` to make one from bytes.
+
+    Args:
+        pixels: a PIL image of any mode; kept as it is if RGB, else converted by the one decoder.
+
+    Raises:
+        ZeroAreaImage: a width or height of zero.
+    """
+
+    pixels: PIL.Image.Image = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if 0 in self.pixels.size:
+            raise ZeroAreaImage(
+                f"the image is {self.pixels.width}x{self.pixels.height} pixels: expected at least 1x1"
+            )
+        if self.pixels.mode != "RGB":
+            object.__setattr__(self, "pixels", to_rgb(self.pixels))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.size
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) over mode, size and the decoded pixels' bytes."""
+        width, height = self.size
+        return _digest("image", f"{self.pixels.mode} {width}x{height}".encode(), self.pixels.tobytes())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A picture and a text that belong together, embedded as one."""
+
+    image: Image
+    text: str
+
+    def __post_init__(self) -> None:
+        _checked(self.text, "caption")
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) over the picture's hash and the text."""
+        return _digest("document", self.image.content_hash.encode(), self.text.encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """A picture and an edit of it: "this dress, but red and longer"."""
+
+    image: Image
+    edit: str
+
+    def __post_init__(self) -> None:
+        _checked(self.edit, "edit")
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) over the picture's hash and the edit."""
+        return _digest("composed", self.image.content_hash.encode(), self.edit.encode())
+
+
+Input = Text | Image | Document | Composed

@@ -1,0 +1,54 @@
+"""The embedding space: what two vectors must share before their dot product means anything."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from engine.views import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """Model, revision, view, preprocessing, dimension and normalisation.
+
+    Args:
+        model: the model's id, as `engine.models.load` takes it (a name, a hub id, or a folder).
+        revision: what exactly the weights are: a commit, or a digest of the files.
+        view: the prompts, both sides.
+        preprocessing: JSON-ready settings that change a vector (image size, tiling, text cut-off, ...).
+        dimension: length of a vector.
+        normalisation: always "l2" so far.
+    """
+
+    model: str
+    revision: str
+    view: View
+    preprocessing: Mapping[str, Any]
+    dimension: int
+    normalisation: str = "l2"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex, first 16 digits) over all fields but the model's id.
+
+        The revision says which weights; where a folder lies does not change its vectors.
+        """
+        fields = {name: value for name, value in asdict(self).items() if name != "model"}
+        canonical = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, as kept with a collection: the fields, with `view` by name and `prompts` in full."""
+        return {
+            "fingerprint": self.fingerprint,
+            "model": self.model,
+            "revision": self.revision,
+            "view": self.view.name,
+            "prompts": self.view.as_dict(),
+            "preprocessing": dict(self.preprocessing),
+            "dimension": self.dimension,
+            "normalisation": self.normalisation,
+        }
