@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine import views as views
+    from engine.config import EngineConfig
     from engine.encoder import Encoder, Side
     from engine.encoding import encode
     from engine.errors import EngineError, InputError, ModelError
@@ -26,6 +27,7 @@ _HOME = {
     "Composed": "engine.inputs",
     "Document": "engine.inputs",
     "Encoder": "engine.encoder",
+    "EngineConfig": "engine.config",
     "EngineError": "engine.errors",
     "Image": "engine.inputs",
     "Input": "engine.inputs",
@@ -45,6 +47,7 @@ __all__ = [
     "Composed",
     "Document",
     "Encoder",
+    "EngineConfig",
     "EngineError",
     "Image",
     "Input",

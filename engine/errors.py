@@ -4,7 +4,8 @@
     ├── InputError               one input cannot be embedded; the others can
     │   ├── UnreadableFile       missing, a folder, or not permitted
     │   ├── EmptyFile            zero bytes
-    │   ├── BadText              blank, or not text at all
+    │   ├── BadText              not text at all, or too long
+    │   │   └── BlankText        text without a visible character
     │   └── ImageError
     │       ├── NotAnImage       the bytes are no known image format, whatever the name says
     │       ├── TruncatedImage   the picture data ends early
@@ -41,7 +42,11 @@ class EmptyFile(InputError):
 
 
 class BadText(InputError):
-    """A text is blank or cannot be decoded."""
+    """A text cannot be decoded, or is too long."""
+
+
+class BlankText(BadText):
+    """A text has no visible character."""
 
 
 class ImageError(InputError):

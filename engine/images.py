@@ -32,8 +32,8 @@ EXTENSIONS = frozenset(
 )
 """File names that claim to be pictures, in lower case. What they are is told by their bytes."""
 
-# Ours is the cap that refuses; Pillow's warning would only add noise on stderr.
-warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
+# What Pillow survives (odd EXIF, odd TIFF tags) is no news to anyone; what it does not is an error of ours.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _SIGNATURES = (
     *(b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\x00"),
@@ -148,11 +148,27 @@ def _failure(data: bytes, error: Exception, name: str) -> ImageError:
             f"{name}: the bytes are no known image format (they start with '{shown}'): "
             "expected JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or, with the 'heif' extra, HEIC"
         )
-    webp_is_cut = data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") > len(data) - 8
-    said_so = any(sign in reason.lower() for sign in ("truncated", "not enough", "end of", "cannot identify"))
-    if webp_is_cut or said_so or isinstance(error, EOFError):
+    if _ends_early(data) or any(sign in reason.lower() for sign in ("truncated", "not enough", "end of")):
         return TruncatedImage(f"{name}: the picture ends early, after {len(data):,} bytes ({reason})")
+    if isinstance(error, PIL.UnidentifiedImageError):
+        reason = "its header is broken, or it is a variant of the format that Pillow does not read"
     return CorruptImage(f"{name}: the picture cannot be decoded ({reason})")
+
+
+def _ends_early(data: bytes) -> bool:
+    """Whether bytes that could not be decoded lack their format's end."""
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data[-64:]
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data[-64:]
+    if data.startswith(b"RIFF"):
+        return int.from_bytes(data[4:8], "little") > len(data) - 8
+    if data[4:8] in (b"ftyp", b"jP  "):  # boxes, each of which begins with its own length
+        at = 0
+        while at + 8 <= len(data) and (length := int.from_bytes(data[at : at + 4])) >= 8:
+            at += length
+        return at > len(data)
+    return len(data) < 64
 
 
 def _header_size(data: bytes) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import PIL.Image
 
-from engine.errors import BadText, ZeroAreaImage
+from engine.errors import BadText, BlankText, ZeroAreaImage
 from engine.images import to_rgb
 
 
@@ -25,7 +25,7 @@ def _digest(kind: str, *parts: bytes) -> str:
 
 def _checked(text: str, what: str) -> bytes:
     if not text.strip():
-        raise BadText(f"the {what} is blank ({text!r}): expected at least one visible character")
+        raise BlankText(f"the {what} is blank ({text!r}): expected at least one visible character")
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -39,7 +39,8 @@ class Text:
     """A text, as it is: any special token of the model inside it is read as plain characters.
 
     Raises:
-        BadText: blank, or not encodable as UTF-8.
+        BlankText: no visible character.
+        BadText: not encodable as UTF-8.
     """
 
     text: str

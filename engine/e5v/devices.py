@@ -1,0 +1,121 @@
+"""Where a model runs, in which numbers, and how much fits there."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from engine.e5v.batches import Budget
+from engine.e5v.dependencies import require
+from engine.errors import DeviceUnavailable
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+CPU_TOKENS = 4096
+"""Token budget on the CPU: larger batches fall out of its caches (see benchmarks/encode.py)."""
+CPU_ENOUGH = 512
+CUDA_ENOUGH = 4096
+"""From so many tokens on, matrix products of 8 B parameters keep a current GPU busy."""
+CUDA_TOKENS = (4096, 65_536)
+"""Least and greatest budget that is derived from a GPU's free memory."""
+CUDA_SHARE = 0.5
+"""Share of the free memory that is planned with; the rest is for fragmentation and for the tower."""
+
+
+def pick_device(asked: str) -> torch.device:
+    """ "auto", "cpu", "cuda" or "cuda:N" to a device that is there.
+
+    Raises:
+        DeviceUnavailable: no such device here, or no such name.
+    """
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(asked)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise DeviceUnavailable(f"device {asked!r}: expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda":
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= there:
+            raise DeviceUnavailable(
+                f"device {asked!r}: torch {torch.__version__} sees {there} CUDA devices here; "
+                "use --device cpu, or install a CUDA build of torch and its driver"
+            )
+        return torch.device("cuda", device.index or 0)
+    return device
+
+
+def pick_dtype(asked: str, device: torch.device) -> torch.dtype:
+    """ "auto", "bf16", "fp16" or "fp32" to a dtype; auto is bf16 on a GPU that has it, else fp16; fp32 on a CPU.
+
+    Raises:
+        DeviceUnavailable: no such dtype, or not on this device.
+    """
+    if asked != "auto" and asked not in _DTYPES:
+        raise DeviceUnavailable(f"dtype {asked!r}: expected auto, {', '.join(_DTYPES)}")
+    if device.type == "cpu":
+        return _DTYPES["fp32" if asked == "auto" else asked]
+    has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
+    if asked == "bf16" and not has_bf16:
+        raise DeviceUnavailable(f"dtype 'bf16': {torch.cuda.get_device_name(device)} has none; use fp16")
+    return _DTYPES[asked] if asked != "auto" else torch.bfloat16 if has_bf16 else torch.float16
+
+
+def pick_attention(device: torch.device, dtype: torch.dtype) -> str:
+    """FlashAttention 2 where it can run and is installed, else PyTorch's own."""
+    can = device.type == "cuda" and dtype != torch.float32
+    return "flash_attention_2" if can and find_spec("flash_attn") else "sdpa"
+
+
+def quantisation(kind: str | None, device: torch.device, dtype: torch.dtype) -> Any:
+    """A `BitsAndBytesConfig` for None, "int8" or "nf4"; the tower, projector and head keep their precision.
+
+    Raises:
+        DeviceUnavailable: an unknown kind, or no CUDA device.
+        MissingDependency: bitsandbytes is not installed.
+    """
+    if kind is None:
+        return None
+    if kind not in ("int8", "nf4"):
+        raise DeviceUnavailable(f"quantise {kind!r}: expected int8 or nf4")
+    if device.type != "cuda":
+        raise DeviceUnavailable(f"quantise {kind!r} needs a CUDA device, this is {device}; drop --quantise")
+    require("bitsandbytes", "accelerate", extra="gpu")
+    from transformers import BitsAndBytesConfig
+
+    keep = ["lm_head", "vision_tower", "multi_modal_projector"]
+    if kind == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=keep)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=keep,
+    )
+
+
+def budget(
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    hidden: int,
+    intermediate: int,
+    tokens: int | None,
+    rows: int | None,
+) -> Budget:
+    """The token budget, asked for or derived from free memory once the weights are in place.
+
+    At its fullest a decoder layer holds three MLP-wide and about eight model-wide values for each token. With
+    Llama-3-8B in 16 bit that is 150 KB a token: some 20,000 tokens on a 24 GB GPU, the cap on one of 80 GB.
+    """
+    if device.type == "cpu":
+        return Budget(tokens=tokens or CPU_TOKENS, rows=rows, enough=CPU_ENOUGH)
+    if tokens is None:
+        free, _ = torch.cuda.mem_get_info(device)
+        each = (3 * intermediate + 8 * hidden) * dtype.itemsize
+        least, most = CUDA_TOKENS
+        tokens = min(max(int(free * CUDA_SHARE / each), least), most)
+    return Budget(tokens=tokens, rows=rows, enough=CUDA_ENOUGH)

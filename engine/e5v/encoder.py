@@ -1,0 +1,182 @@
+"""E5-V as an encoder: the hidden state that would say its input in one word.
+
+Rows are padded on the right and read at their own last token. In a causal model nothing looks to the right,
+so padding needs no mask, attention takes its fastest path, and a vector cannot depend on its neighbours. The
+reference (kongds/E5-V:retrieval.py) pads on the left with a mask, which gives the same states: positions are
+rotary, so only distances count.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.e5v.batches import Budget, Cost, plan
+from engine.e5v.pictures import Pictures
+from engine.e5v.tokens import PromptTokens
+from engine.encoder import Side, Vectors
+from engine.errors import DeviceOutOfMemory
+from engine.inputs import Composed, Document, Image, Input, Text
+from engine.space import Space
+from engine.views import View
+
+PREPROCESSING_VERSION = 1
+"""Raised whenever our own part of the way from input to ids and tiles changes a vector."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A batch on the CPU, ready for the device.
+
+    Legend: n rows, l tokens in the longest, t tiles in all, s side of a tile.
+
+    Args:
+        ids: int64 (n, l), padded on the right.
+        last: int64 (n,), position of each row's last token.
+        tiles: uint8 (t, 3, s, s) of all pictures, row by row; None without pictures.
+        sizes: int64 (pictures, 2), height and width before tiling; stays on the CPU.
+    """
+
+    ids: Tensor
+    last: Tensor
+    tiles: Tensor | None
+    sizes: Tensor | None
+
+
+class E5VEncoder:
+    """A LLaVA-NeXT model behind the `Encoder` protocol. Made by `load_e5v`."""
+
+    low_confidence: float | None = None
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        revision: str,
+        network: Any,
+        device: torch.device,
+        dtype: torch.dtype,
+        tokens: PromptTokens,
+        pictures: Pictures,
+        budget: Budget,
+    ) -> None:
+        self.name = name
+        self.revision = revision
+        self.network = network
+        self.device = device
+        self.dtype = dtype
+        self.tokens = tokens
+        self.pictures = pictures
+        self.budget = budget
+        config = network.config
+        self.dimension = int(config.text_config.hidden_size)
+        # Any id but the picture's: nothing reads it.
+        self._padding = 0 if config.image_token_id != 0 else 1
+        # A tile passes through the tower; its share of memory, in tokens of the wider decoder.
+        tower = config.vision_config
+        patches = (tower.image_size // tower.patch_size) ** 2 + 1
+        self._tile_cost = patches * tower.hidden_size / self.dimension
+
+    def space(self, view: View) -> Space:
+        """The space of this model and view. dtype and device are not part of it: they move a vector slightly."""
+        return Space(
+            model=self.name,
+            revision=self.revision,
+            view=view,
+            preprocessing={
+                "version": PREPROCESSING_VERSION,
+                "template": self.tokens.template,
+                "max_text_tokens": self.tokens.max_text_tokens,
+                "image_token_id": self.tokens.image_token_id,
+                **self.pictures.settings(),
+            },
+            dimension=self.dimension,
+        )
+
+    def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:
+        """Batches of similar length within the token budget. Looks at texts and at pictures' sizes only."""
+        return plan([self._cost(item, view, side) for item in inputs], self.budget)
+
+    def _cost(self, item: Input, view: View, side: Side) -> Cost:
+        prompt, text, image = _prompted(item, view, side)
+        if image is None:
+            return Cost(length=self.tokens.length(prompt, text, 0))
+        length = self.tokens.length(prompt, text, self.pictures.tokens(image.size))
+        return Cost(length=length, vision=round(self.pictures.tile_count(image.size) * self._tile_cost))
+
+    def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
+        """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
+        rows: list[list[int]] = []
+        tiles: list[Tensor] = []
+        sizes: list[tuple[int, int]] = []
+        for item in inputs:
+            prompt, text, image = _prompted(item, view, side)
+            if image is not None:
+                width, height = image.size
+                sizes.append((height, width))
+                tiles.append(torch.from_numpy(self.pictures.tiles(image.pixels)))
+            rows.append(self.tokens.ids(prompt, text, self.pictures.tokens(image.size) if image else 0))
+        last = torch.tensor([len(row) - 1 for row in rows])
+        ids = torch.full((len(rows), int(last.max()) + 1), self._padding)
+        for row, into in zip(rows, ids, strict=True):
+            into[: len(row)] = torch.tensor(row)
+        return Batch(
+            ids=self._pinned(ids),
+            last=self._pinned(last),
+            tiles=self._pinned(torch.cat(tiles)) if tiles else None,
+            sizes=torch.tensor(sizes) if sizes else None,
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(n, d) on the device: each row's last hidden state, after the final norm. No logits are computed."""
+        try:
+            return self._forward(batch)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+                raise
+            reason = str(error).split("\n")[0]
+        # Outside the handler: the exception held on to what its frames had allocated.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        rows, length = batch.ids.shape
+        raise DeviceOutOfMemory(
+            f"{self.device} has no memory for {rows} inputs of {length} tokens ({reason}): expected a smaller "
+            "batch; lower max_tokens_per_batch, or quantise the model"
+        )
+
+    @torch.inference_mode()
+    def _forward(self, batch: Batch) -> Tensor:
+        pictures: dict[str, Tensor] = {}
+        if batch.tiles is not None and batch.sizes is not None:
+            tiles = self.pictures.normalised(batch.tiles.to(self.device, non_blocking=True), self.dtype)
+            pictures = {"pixel_values": tiles, "image_sizes": batch.sizes}
+        ids = batch.ids.to(self.device, non_blocking=True)
+        last = batch.last.to(self.device, non_blocking=True)
+        # (n, l, d)
+        states = self.network.model(input_ids=ids, use_cache=False, **pictures).last_hidden_state
+        return states[torch.arange(len(last), device=self.device), last]
+
+    def finish(self, raw: Tensor) -> Vectors:
+        """float32 (n, d) on the CPU."""
+        vectors: Vectors = raw.to("cpu", torch.float32).numpy().astype(np.float32, copy=False)
+        return vectors
+
+    def _pinned(self, tensor: Tensor) -> Tensor:
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+
+
+def _prompted(item: Input, view: View, side: Side) -> tuple[str, str | None, Image | None]:
+    """The prompt, text and picture of an input."""
+    prompts = view.query if side is Side.QUERY else view.gallery
+    match item:
+        case Text():
+            return prompts.text, item.text, None
+        case Image():
+            return prompts.image, None, item
+        case Document():
+            return prompts.document, item.text, item.image
+        case Composed():
+            return prompts.composed, item.edit, item.image

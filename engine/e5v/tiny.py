@@ -1,0 +1,198 @@
+"""A small random LLaVA-NeXT checkpoint, whole and real but for its knowledge.
+
+It has E5-V's shape (CLIP tower, projector, Llama decoder, byte-level BPE with Llama-3's special tokens, tiling
+image processor) at a thousandth of its size, so that every path of `engine.e5v` can be run without 16 GB of
+weights: in tests, in benchmarks, and by whoever wants to try a GPU. Its vectors mean nothing.
+"""
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.e5v.dependencies import quiet, require
+
+if TYPE_CHECKING:
+    import transformers
+
+# Llama-3's special tokens, in the order of its tokenizer.json (meta-llama/Meta-Llama-3-8B-Instruct), then
+# LLaVA-NeXT's picture token.
+SPECIAL = (
+    *("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    "<image>",
+)
+# The pre-tokeniser's pattern of Llama-3 (meta-llama/llama3:llama/tokenizer.py).
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+_SUBJECTS = (
+    "a dog|two small cats|the old man|a red bicycle|a woman in a green dress|the night train|a bowl of rice|"
+    "seven children|the lighthouse keeper|an empty chair|a painted door|the first snow"
+).split("|")
+_DEEDS = (
+    "sleeps on|runs towards|stands near|is looking at|waits behind|was left under|turns away from|belongs to"
+).split("|")
+_PLACES = (
+    "the sofa|a stone bridge|the harbour at dawn|a crowded market|an open window|the blue mountains|"
+    "a narrow street in Lisbon|the kitchen table|a field of yellow flowers|the river's edge"
+).split("|")
+_FRAMES = (
+    "{0} {1} {2}.",
+    "In this picture, {0} {1} {2}!",
+    "Summary above sentence in one word: {0} {1} {2}",
+    'Modify this image with "{0}", describe modified image in one word: {2}',
+    "Is it true that {0} {1} {2}? Summary above image and text in one word.",
+)
+
+
+def sentences(count: int, *, seed: int = 0) -> list[str]:
+    """Plain English sentences to train a tokeniser on, or to embed; the same for the same seed."""
+    draw = random.Random(seed)
+    return [
+        draw.choice(_FRAMES).format(draw.choice(_SUBJECTS), draw.choice(_DEEDS), draw.choice(_PLACES))
+        for _ in range(count)
+    ]
+
+
+def make_checkpoint(
+    folder: Path | str,
+    *,
+    hidden: int = 64,
+    layers: int = 2,
+    intermediate: int | None = None,
+    vision: int = 32,
+    vision_layers: int = 3,
+    vision_feature_layer: int | list[int] = -2,
+    image_size: int = 56,
+    patch_size: int = 14,
+    vocab: int = 600,
+    embedding_rows: int | None = None,
+    seed: int = 0,
+) -> Path:
+    """Writes a checkpoint that `load_e5v` and plain transformers load.
+
+    Args:
+        folder: where to; made if missing.
+        hidden, layers, intermediate: the decoder's width (a multiple of 32), depth and MLP width (3.5 x hidden).
+        vision, vision_layers: the tower's width (a multiple of 16) and depth.
+        vision_feature_layer: whose output is looked at; E5-V leaves the last layer out.
+        image_size: a tile's side in pixels, a multiple of `patch_size`; the grids scale with it.
+        vocab: tokens without the special ones; at least 300.
+        embedding_rows: rows of the embedding table; by default all tokens have one.
+        seed: of weights and merges.
+
+    Returns:
+        The folder.
+    """
+    require("torch", "transformers")
+    import torch
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaNextConfig,
+        LlavaNextForConditionalGeneration,
+        LlavaNextImageProcessorPil,
+    )
+
+    folder = Path(folder)
+    tokenizer = _tokenizer(vocab)
+    side = image_size
+    grids = [[side, 2 * side], [2 * side, side], [2 * side, 2 * side], [3 * side, side], [side, 3 * side]]
+    config = LlavaNextConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=vision,
+            intermediate_size=4 * vision,
+            num_hidden_layers=vision_layers,
+            num_attention_heads=vision // 16,
+            image_size=side,
+            patch_size=patch_size,
+            projection_dim=vision,
+        ),
+        text_config=LlamaConfig(
+            hidden_size=hidden,
+            intermediate_size=intermediate or hidden * 7 // 2,  # Llama-3-8B: 14336 / 4096
+            num_hidden_layers=layers,
+            num_attention_heads=hidden // 16,
+            num_key_value_heads=max(1, hidden // 64),  # four queries share a key, as in Llama-3-8B
+            vocab_size=embedding_rows or len(tokenizer),
+            rope_theta=500_000.0,
+            max_position_embeddings=8192,
+            bos_token_id=tokenizer.convert_tokens_to_ids(SPECIAL[0]),
+            eos_token_id=tokenizer.convert_tokens_to_ids(SPECIAL[1]),
+        ),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=grids,
+        vision_feature_layer=vision_feature_layer,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=False,
+    )
+    processor = LlavaNextImageProcessorPil(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}, image_grid_pinpoints=grids
+    )
+    with quiet():
+        model = LlavaNextForConditionalGeneration(config)
+        _spread(model, torch.Generator().manual_seed(seed))
+        for part in (model, tokenizer, processor):
+            part.save_pretrained(folder)
+    return folder
+
+
+def _spread(model: Any, generator: Any) -> None:
+    """Draws weights wide enough that different inputs end far apart; the usual 0.02 leaves them all alike."""
+    import torch
+
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim >= 2:
+                fan_in = weight[0].numel()
+                gain = 2.0 if "q_proj" in name or "k_proj" in name else 1.2  # sharp attention tells words apart
+                spread = 1.0 if "embed" in name else gain * fan_in**-0.5
+                weight.normal_(0.0, spread, generator=generator)
+            elif "norm" not in name:
+                weight.normal_(0.0, 0.3, generator=generator)
+
+
+def _tokenizer(vocab: int) -> "transformers.PreTrainedTokenizerFast":
+    """Byte-level BPE, built as Llama-3's tokenizer.json is: same pattern, same special tokens, same BOS."""
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE(ignore_merges=True))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    backend.train_from_iterator(sentences(2000), trainer)
+    backend.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL])
+    bos = SPECIAL[0]
+    backend.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=True),
+            processors.TemplateProcessing(
+                single=f"{bos} $A",
+                pair=f"{bos} $A {bos} $B",
+                special_tokens=[(bos, backend.token_to_id(bos))],
+            ),
+        ]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token=bos,
+        eos_token=SPECIAL[1],
+        extra_special_tokens={"image_token": "<image>"},
+    )

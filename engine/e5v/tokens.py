@@ -1,0 +1,191 @@
+"""A prompt, a user's text and a picture's size to token ids.
+
+Only the template and the view's prompt may speak to the model in special tokens. The user's text is plain
+characters, whatever it spells: `<image>` or `<|eot_id|>` in it would otherwise change the number of picture
+tokens or the place where the one word is read.
+
+So the prompt, never the text, is split at added tokens; what lies between two of them, prose and text
+together, is encoded by a copy of the tokeniser that has no added tokens. Prose and text are encoded as one
+string because byte pairs merge across their border: for a text without special tokens the ids are those of
+the plain tokeniser on the whole prompt.
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from engine.views import SENTENCE
+
+LLAMA_3 = "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
+"""E5-V's chat template, kongds/E5-V:retrieval.py `llama3_template`."""
+
+MISTRAL = "[INST] {} [/INST]"
+"""LLaVA-1.6-Mistral's, from the prompts of kongds/E5-V:retrieval.py for `llava`."""
+
+BARE = "{}"
+
+REMEMBERED = 16_384
+"""Texts whose ids are kept between planning and preparing; further ones are tokenised twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stretch of a prompt between two added tokens. `after` is None where no text belongs in it."""
+
+    before: str
+    after: str | None
+    first: bool
+
+
+class PromptTokens:
+    """Turns prompts into ids, with picture tokens repeated as often as the picture needs.
+
+    Args:
+        tokenizer: a transformers tokeniser with a `tokenizers` backend.
+        template: the chat template, with `{}` where the view's prompt goes.
+        image_token_id: which token stands for a picture.
+        max_text_tokens: a user's text is cut to so many tokens; the template never is.
+    """
+
+    def __init__(self, tokenizer: Any, template: str, image_token_id: int, max_text_tokens: int) -> None:
+        self.template = template
+        self.image_token_id = image_token_id
+        self.max_text_tokens = max_text_tokens
+        self._added = {token.content: (id_, token) for id_, token in tokenizer.added_tokens_decoder.items()}
+        longest_first = sorted(self._added, key=len, reverse=True)
+        self._border = re.compile("|".join(map(re.escape, longest_first)))
+        backend = tokenizer.backend_tokenizer.to_str()
+        self._at_start, self._inside = (_plain(backend, at_start) for at_start in (True, False))
+        self._longest = max(map(len, tokenizer.get_vocab()))
+        self._prefix, self._suffix = _surroundings(tokenizer)
+        self._compiled = lru_cache(maxsize=256)(self._compile)
+        self.text_ids = lru_cache(maxsize=REMEMBERED)(self._text_ids)
+
+    def ids(self, prompt: str, text: str | None, image_tokens: int) -> list[int]:
+        """Ids of a view's prompt in the chat template.
+
+        Args:
+            prompt: with `<sent>` if, and only if, there is a text; with `<image>` likewise.
+            text: the user's, or None.
+            image_tokens: how many tokens the picture takes; 0 without a picture.
+        """
+        ids: list[int] = []
+        for id_ in self.text_ids(prompt, text):
+            if id_ == self.image_token_id:
+                ids.extend([id_] * image_tokens)
+            else:
+                ids.append(id_)
+        return ids
+
+    def length(self, prompt: str, text: str | None, image_tokens: int) -> int:
+        """How many ids `ids` gives."""
+        ids = self.text_ids(prompt, text)
+        return len(ids) + (image_tokens - 1) * ids.count(self.image_token_id)
+
+    def cut(self, text: str) -> str:
+        """The text's longest beginning, on a character border, of at most `max_text_tokens` tokens."""
+        # No token spells more characters than the longest, so what lies past this cannot be within the cap.
+        text = text[: (self.max_text_tokens + 1) * self._longest]
+        while True:
+            offsets = self._inside.encode(text, add_special_tokens=False).offsets
+            if len(offsets) <= self.max_text_tokens:
+                return text
+            # The first token too many starts here; a character of several tokens starts with its first one.
+            text = text[: offsets[self.max_text_tokens][0]]
+
+    def _text_ids(self, prompt: str, text: str | None) -> "array[int]":
+        """Ids with one image token for a picture."""
+        text = None if text is None else self.cut(text)
+        ids = list(self._prefix)
+        for part in self._compiled(prompt):
+            if isinstance(part, Segment):
+                assert text is not None
+                plain = self._at_start if part.first else self._inside
+                filled = part.before + text + (part.after or "")
+                ids.extend(plain.encode(filled, add_special_tokens=False).ids)
+            else:
+                ids.extend(part)
+        ids.extend(self._suffix)
+        return array("i", ids)
+
+    def _compile(self, prompt: str) -> tuple[Segment | tuple[int, ...], ...]:
+        """The whole prompt as ids, but for the segment that the text goes into."""
+        parts: list[Segment | tuple[int, ...]] = []
+        for part in self._split(fill(self.template, prompt)):
+            if isinstance(part, int):
+                parts.append((part,))
+            elif part.after is not None:
+                parts.append(part)
+            elif part.before:
+                plain = self._at_start if part.first else self._inside
+                parts.append(tuple(plain.encode(part.before, add_special_tokens=False).ids))
+        return tuple(parts)
+
+    def _split(self, whole: str) -> Iterator[Segment | int]:
+        """Added tokens as ids and what lies between them, in order."""
+        start, strip_left = 0, False
+        for match in [*self._border.finditer(whole), None]:
+            end = match.start() if match else len(whole)
+            prose = whole[start:end]
+            token = self._added[match[0]][1] if match else None
+            prose = prose.lstrip() if strip_left else prose
+            prose = prose.rstrip() if token is not None and token.lstrip else prose
+            before, mark, after = prose.partition(SENTENCE)
+            yield Segment(before=before, after=after if mark else None, first=start == 0)
+            if match:
+                id_, token = self._added[match[0]]
+                yield id_
+                start, strip_left = match.end(), token.rstrip
+
+
+def fill(template: str, prompt: str) -> str:
+    """A view's prompt in a chat template. Where both have a space at the end, one is left: "word: [/INST]"."""
+    before, _, after = template.partition("{}")
+    return before + (prompt.rstrip(" ") if after.startswith(" ") else prompt) + after
+
+
+def _plain(backend: str, at_start: bool) -> Tokenizer:
+    """A copy of a tokeniser that knows no added tokens, adds none, and neither cuts nor pads.
+
+    Args:
+        backend: the tokeniser's JSON.
+        at_start: for the prompt's beginning; else for what follows an added token.
+    """
+    settings = json.loads(backend)
+    added = {token["content"] for token in settings["added_tokens"]}
+    settings |= {"added_tokens": [], "truncation": None, "padding": None, "post_processor": None}
+    model = settings["model"]
+    if model["type"] == "BPE":
+        # Some vocabularies list special tokens once more; with `ignore_merges` a text could still reach them.
+        merged = {"".join(pair if isinstance(pair, list) else pair.split(" ", 1)) for pair in model["merges"]}
+        keep = merged | {model.get("unk_token")}
+        model["vocab"] = {
+            token: id_ for token, id_ in model["vocab"].items() if token not in added or token in keep
+        }
+    if not at_start:
+        _no_prefix(settings["pre_tokenizer"])
+    return Tokenizer.from_str(json.dumps(settings))
+
+
+def _no_prefix(step: dict[str, Any] | None) -> None:
+    """SentencePiece-like tokenisers may put a space before the text's very beginning, and only there."""
+    if step is None:
+        return
+    for inner in step.get("pretokenizers", ()):
+        _no_prefix(inner)
+    if step.get("prepend_scheme") == "first":
+        step["prepend_scheme"] = "never"
+
+
+def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """What the tokeniser puts before and after any text, such as BOS."""
+    whole = tokenizer("a")["input_ids"]
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    start = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
+    return whole[:start], whole[start + len(bare) :]

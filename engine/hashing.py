@@ -1,0 +1,92 @@
+"""The model `hash`: no learning, no weights, instant. For tests, dry runs and plumbing, never for meaning.
+
+Texts that share words and pictures that share colours at the same places lie close; a text and a picture have
+nothing to do with each other.
+"""
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+import PIL.Image
+
+from engine.encoder import Side, Vectors
+from engine.errors import ViewError
+from engine.inputs import Composed, Document, Image, Input, Text
+from engine.space import Space
+from engine.views import DEFAULT, View
+
+DIMENSION = 256  # of which an 8x8 RGB miniature takes the first 192
+_BATCH = 256
+
+
+class HashEncoder:
+    """Feature hashing of words and character trigrams, and an 8x8 miniature of a picture."""
+
+    name = "hash"
+    dimension = DIMENSION
+    low_confidence = None
+
+    def space(self, view: View) -> Space:
+        """Only the default view: there is no prompt to follow. Raises `ViewError` for others."""
+        if view.name != DEFAULT.name:
+            raise ViewError(f"model 'hash' reads no prompts: expected view 'default', got {view.name!r}")
+        return Space(
+            model=self.name,
+            revision="1",
+            view=view,
+            preprocessing={"miniature": 8, "ngram": 3},
+            dimension=self.dimension,
+        )
+
+    def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:  # noqa: ARG002
+        """Batches of up to 256 in the given order."""
+        return [list(range(i, min(i + _BATCH, len(inputs)))) for i in range(0, len(inputs), _BATCH)]
+
+    def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Vectors:  # noqa: ARG002
+        """float32 (n, 256), all of the work."""
+        return np.stack([_features(one) for one in inputs])
+
+    def forward(self, batch: Vectors) -> Vectors:
+        """Nothing left to do."""
+        return batch
+
+    def finish(self, raw: Vectors) -> Vectors:
+        """Nothing left to do."""
+        return raw
+
+
+def _features(one: Input) -> Vectors:
+    match one:
+        case Text():
+            return _of_text(one.text)
+        case Image():
+            return _of_image(one.pixels)
+        case Document():
+            return _of_text(one.text) + _of_image(one.image.pixels)
+        case Composed():
+            return _of_text(one.edit) + _of_image(one.image.pixels)
+
+
+def _of_text(text: str) -> Vectors:
+    lowered = text.lower()
+    words = re.findall(r"\w+", lowered)
+    trigrams = [lowered[i : i + 3] for i in range(max(1, len(lowered) - 2))]
+    vector = np.zeros(DIMENSION, dtype=np.float32)
+    for feature, weight in [(word, 3.0) for word in words] + [(gram, 1.0) for gram in trigrams]:
+        slot = int.from_bytes(blake2b(feature.encode(), digest_size=4).digest()) % DIMENSION
+        vector[slot] += weight
+    return _unit(vector)
+
+
+def _of_image(pixels: PIL.Image.Image) -> Vectors:
+    miniature = np.asarray(pixels.resize((8, 8), PIL.Image.Resampling.BOX), dtype=np.float32)  # (8, 8, 3)
+    vector = np.zeros(DIMENSION, dtype=np.float32)
+    vector[: miniature.size] = miniature.ravel() - 127.5  # never zero: no byte is 127.5
+    return _unit(vector)
+
+
+def _unit(vector: Vectors) -> Vectors:
+    unit: Vectors = vector / np.linalg.norm(vector)
+    return unit

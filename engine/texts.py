@@ -1,0 +1,46 @@
+"""The one reader of text files: bytes to a string, or one named error."""
+
+from pathlib import Path
+
+from engine.errors import BadText, BlankText, EmptyFile, UnreadableFile
+
+EXTENSIONS = frozenset({".txt", ".md"})
+"""File names that claim to be texts, in lower case."""
+
+MAX_BYTES = 16 * 2**20
+"""Longest text file that is read. A model reads its first few hundred tokens; a store keeps it all."""
+
+_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+def read_text_file(path: Path | str) -> str:
+    """Reads a text file: UTF-8, or UTF-16 with a byte-order mark; line ends become "\\n".
+
+    Raises:
+        UnreadableFile: missing, a folder, or not permitted.
+        EmptyFile: zero bytes.
+        BlankText: no visible character.
+        BadText: too long, or not text in either encoding.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnreadableFile(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not data:
+        raise EmptyFile(f"{path}: the file is empty (0 bytes): expected a text")
+    if len(data) > MAX_BYTES:
+        raise BadText(f"{path}: longer than {MAX_BYTES:,} bytes: split it into several files")
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise BadText(
+            f"{path}: not {encoding.upper()} at byte {error.start:,} ({error.reason}): "
+            "expected text; save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise BadText(f"{path}: holds a zero byte at character {text.index(chr(0)):,}: expected text")
+    if not text.strip():
+        raise BlankText(f"{path}: blank: expected at least one visible character")
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()

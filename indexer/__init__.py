@@ -1,0 +1,30 @@
+"""Gets pictures and texts into a collection, in bulk and without losing any.
+
+>>> from indexer import index_paths
+>>> report = index_paths(["photos/"], db=".oneword")
+>>> report.indexed, report.unchanged, report.quarantined
+(1200, 0, 3)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexer.errors import IndexerError, SourceNotFound
+    from indexer.job import index_paths
+    from indexer.report import Report
+
+_HOME = {
+    "IndexerError": "indexer.errors",
+    "Report": "indexer.report",
+    "SourceNotFound": "indexer.errors",
+    "index_paths": "indexer.job",
+}
+
+__all__ = ["IndexerError", "Report", "SourceNotFound", "index_paths"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'indexer' has no attribute {name!r}")

@@ -1,0 +1,88 @@
+"""The front door: hands each sub-command to the package that owns it, and turns errors into exit codes.
+
+Exit codes: 0 done; 1 it could not be done (the message says why); 2 the command line is wrong; 130 interrupted.
+"""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from engine.cli import models
+from engine.errors import EngineError
+from indexer.cli import index
+from indexer.errors import IndexerError
+from query.cli import search
+from query.errors import QueryError
+from storage.cli import collections, delete, info
+from storage.errors import StorageError
+
+app = typer.Typer(
+    name="oneword",
+    help="Find pictures and texts by meaning: with words, with a picture, or with a picture and an edit.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (index, search, collections, info, delete, models):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"oneword {version('oneword')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The `oneword` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a command line and returns its exit code. With --json, an error is a JSON document too."""
+    as_json = "--json" in arguments
+    try:
+        outcome = app(arguments, standalone_mode=False)
+    except (EngineError, StorageError, IndexerError, QueryError) as error:
+        return _fail(error, as_json, code=1)
+    except KeyboardInterrupt:
+        return _fail(
+            InterruptedError("interrupted; what was committed stays, run the same command to go on"),
+            as_json,
+            code=130,
+        )
+    except typer.Abort as error:
+        return _fail(error, as_json, code=1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not one of the command line's own errors
+            raise
+        return _fail(error, as_json, code=2)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _fail(error: Exception, as_json: bool, *, code: int) -> int:
+    text = error.format_message() if hasattr(error, "format_message") else str(error) or type(error).__name__
+    if as_json:
+        print(json.dumps({"error": {"type": type(error).__name__, "message": text}}, ensure_ascii=False))
+    print(f"error: {text}", file=sys.stderr)
+    if code == 2:
+        print("Try --help.", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

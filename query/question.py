@@ -1,0 +1,162 @@
+"""The one query object that the command line, Python and any service build."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import PIL.Image
+
+from query.errors import BadQuery
+from storage import Filter
+
+NEGATIVE = -0.5
+"""Weight of an unwanted part. Half: with -1, a query and a near negative would cancel to noise."""
+
+MAX_LIMIT = 10_000
+"""Most hits in one answer."""
+
+Picture = str | Path | bytes | PIL.Image.Image
+"""A picture in a question: a file's path, its encoded bytes, or a decoded image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Weighted:
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.weight) or self.weight == 0:
+            raise BadQuery(f"weight {self.weight}: expected a finite number other than zero")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(_Weighted):
+    """Words."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image(_Weighted):
+    """A picture."""
+
+    image: Picture = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed(_Weighted):
+    """A picture and how it should differ. The picture itself is never a hit."""
+
+    image: Picture = field(repr=False)
+    edit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Like(_Weighted):
+    """A stored item, by id. Needs no model. The item itself is never a hit."""
+
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vector(_Weighted):
+    """A vector of the collection's space, of any length but zero. Needs no model."""
+
+    values: Sequence[float] = field(repr=False)
+
+
+Part = Text | Image | Composed | Like | Vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A weighted mix of parts, and which hits are wanted.
+
+    Args:
+        parts: at least one. The question's vector is the normalised sum of weight x unit vector.
+        filter: only items that pass it (see `storage.parse_filter`).
+        modality: "image" or "text": only such items.
+        limit: most hits, 1 to 10,000.
+        offset: hits to skip, for the next page.
+        min_score: lowest cosine similarity.
+        view: the view that the collection must have been indexed with.
+
+    Raises:
+        BadQuery: out of range, or no parts.
+    """
+
+    parts: tuple[Part, ...]
+    filter: Filter | None = None
+    modality: str | None = None
+    limit: int = 10
+    offset: int = 0
+    min_score: float | None = None
+    view: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise BadQuery("the query is empty: expected a text, an image, an item to be like, or a vector")
+        if not 1 <= self.limit <= MAX_LIMIT:
+            raise BadQuery(f"limit {self.limit}: expected 1 to {MAX_LIMIT:,}")
+        if self.offset < 0:
+            raise BadQuery(f"offset {self.offset}: expected 0 or more")
+        if self.modality not in (None, "image", "text"):
+            raise BadQuery(f"modality {self.modality!r}: expected 'image' or 'text'")
+        if self.min_score is not None and not -1 <= self.min_score <= 1:
+            raise BadQuery(f"min_score {self.min_score}: expected -1 to 1, a cosine similarity")
+
+    @classmethod
+    def of(
+        cls,
+        text: str | None = None,
+        *,
+        image: Picture | None = None,
+        edit: str | None = None,
+        like: str | Iterable[str] = (),
+        without: str | Iterable[str] = (),
+        where: str | Filter | None = None,
+        modality: str | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        min_score: float | None = None,
+        view: str | None = None,
+    ) -> "Query":
+        """A query from what people type. `image` with `edit` is a composed query.
+
+        Args:
+            like: ids of stored items.
+            without: texts that hits should be unlike.
+            where: a filter, or one in words: `format = png and width >= 640`.
+
+        Raises:
+            BadQuery: `edit` without `image`, or as the class says.
+            FilterError: `where` cannot be read.
+        """
+        parts: list[Part] = []
+        if text is not None:
+            parts.append(Text(text=text))
+        if edit is not None and image is None:
+            raise BadQuery(
+                f"edit {edit!r} has no picture to change: give an image too, or ask for the text itself"
+            )
+        if image is not None:
+            parts.append(Image(image=image) if edit is None else Composed(image=image, edit=edit))
+        parts += [Like(id=one) for one in _several(like)]
+        parts += [Text(text=one, weight=NEGATIVE) for one in _several(without)]
+        if isinstance(where, str):
+            from storage import parse_filter
+
+            where = parse_filter(where)
+        return cls(
+            parts=tuple(parts),
+            filter=where,
+            modality=modality,
+            limit=limit,
+            offset=offset,
+            min_score=min_score,
+            view=view,
+        )
+
+
+def _several(one_or_more: str | Iterable[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else list(one_or_more)

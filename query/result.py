@@ -1,0 +1,97 @@
+"""Answers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """An item found.
+
+    Args:
+        id: of the item, for `like`.
+        score: cosine similarity to the question, -1 to 1.
+        modality: "image" (with its caption, if any, in `text`) or "text".
+        uri: where the original is.
+    """
+
+    id: str
+    score: float
+    modality: str
+    uri: str
+    text: str | None
+    metadata: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, hit: storage.Hit) -> "Hit":
+        """The public face of a store's hit."""
+        item = hit.item
+        return cls(
+            id=item.id,
+            score=hit.score,
+            modality=item.modality,
+            uri=item.uri,
+            text=item.text,
+            metadata=dict(item.metadata),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        metadata = {
+            key: value.isoformat() if isinstance(value, datetime) else value
+            for key, value in self.metadata.items()
+        }
+        return {
+            "id": self.id,
+            "score": round(self.score, 6),
+            "modality": self.modality,
+            "uri": self.uri,
+            "text": self.text,
+            "metadata": metadata,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """Hits, best first, and how they came about. Iterates over the hits.
+
+    Args:
+        total: items that pass the filters, of which the hits are a page; None with a `min_score`.
+        encode_ms: time to embed the question, loading the model included if this was the first.
+        search_ms: time to find the neighbours.
+        model: whose space was searched.
+        collection: its name.
+        low_confidence: hits with a score below this are guesses more often than not; None: not known.
+    """
+
+    hits: tuple[Hit, ...]
+    total: int | None
+    encode_ms: float
+    search_ms: float
+    model: str
+    collection: str
+    low_confidence: float | None = None
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: {"hits": [...], "total"?, "timings": {"encode_ms", "search_ms"}, "model", "collection"}."""
+        document: dict[str, Any] = {
+            "hits": [hit.as_dict() for hit in self.hits],
+            "timings": {"encode_ms": round(self.encode_ms, 3), "search_ms": round(self.search_ms, 3)},
+            "model": self.model,
+            "collection": self.collection,
+        }
+        if self.total is not None:
+            document["total"] = self.total
+        if self.low_confidence is not None:
+            document["low_confidence"] = self.low_confidence
+        return document

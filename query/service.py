@@ -1,0 +1,184 @@
+"""The search service: a query object in, hits out. Knows nothing of terminals or HTTP."""
+
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import engine
+from engine.config import EngineConfig
+from engine.encoder import Encoder, Side
+from engine.encoding import encode
+from engine.images import decode, decode_file
+from engine.models import load
+from engine.views import View, get as get_view
+from query.errors import BadQuery
+from query.question import Composed, Image, Like, Part, Picture, Query, Text, Vector
+from query.result import Hit, SearchResult
+from storage import And, Collection, Filter, Match, SpaceMismatch, Store
+
+Vectors = NDArray[np.float32]
+
+
+class SearchService:
+    """Answers queries over one collection.
+
+    The model is loaded at the first query that needs one: a query by stored items or vectors needs none.
+
+    Args:
+        db: a folder, or an object-store URI.
+        collection: its name.
+        model: a name or a whole configuration; "auto" is the model that the collection was indexed with.
+
+    Raises:
+        CollectionNotFound, StoreUnavailable: nothing to search.
+    """
+
+    def __init__(
+        self, db: str = ".oneword", collection: str = "default", model: str | EngineConfig = "auto"
+    ) -> None:
+        self._collection: Collection = Store(db).open(collection)
+        self._space: dict[str, Any] = self._collection.space
+        self._config = EngineConfig.of(model)
+        self._view = View.from_dict(self._space["prompts"])
+
+    def search(self, query: str | Query | None = None, **parts: Any) -> SearchResult:
+        """Nearest neighbours of a query, best first.
+
+        Args:
+            query: words, or a whole `Query`.
+            **parts: instead of a `Query`, what `Query.of` takes: image, edit, like, without, where, modality,
+                limit, offset, min_score, view.
+
+        Raises:
+            BadQuery: nothing asked, parts that cancel out, or a vector of another dimension.
+            InputError: a picture or text in the query cannot be read.
+            ItemNotFound: no such item to be like.
+            FilterError: the filter names unknown fields.
+            SpaceMismatch: another model or view than the collection's.
+        """
+        if not isinstance(query, Query):
+            query = Query.of(query, **parts)
+        elif parts:
+            raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
+        self._check_view(query.view)
+        started = time.perf_counter()
+        vector, excluded_images = self._question(query)
+        encoded = time.perf_counter()
+        wanted = _filter(query)
+        excluded = [part.id for part in query.parts if isinstance(part, Like)]
+        found = self._collection.search(
+            vector,
+            limit=query.limit,
+            offset=query.offset,
+            filter=wanted,
+            min_score=query.min_score,
+            exclude_ids=excluded,
+            exclude_image_hashes=excluded_images,
+        )
+        searched = time.perf_counter()
+        return SearchResult(
+            hits=tuple(Hit.of(hit) for hit in found),
+            total=self._collection.count(wanted) if query.min_score is None else None,
+            encode_ms=1000 * (encoded - started),
+            search_ms=1000 * (searched - encoded),
+            model=self._space["model"],
+            collection=self._collection.name,
+            low_confidence=self._encoder.low_confidence if "_encoder" in self.__dict__ else None,
+        )
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        """The collection's model, and no other."""
+        encoder = load(self._config.for_space(self._space["model"]))
+        space = encoder.space(self._view).as_dict()
+        if space["fingerprint"] != self._space["fingerprint"]:
+            raise SpaceMismatch(self._collection.name, self._space, space)
+        return encoder
+
+    def _check_view(self, name: str | None) -> None:
+        if name is not None and name != self._view.name:
+            raise SpaceMismatch(
+                self._collection.name,
+                self._space,
+                {**self._space, "view": get_view(name).name, "fingerprint": "?"},
+            )
+
+    def _question(self, query: Query) -> tuple[Vectors, list[str]]:
+        """The query's unit vector, float32 (d,), and the hashes of the pictures that it edits."""
+        inputs = {
+            i: _input(part) for i, part in enumerate(query.parts) if not isinstance(part, Like | Vector)
+        }
+        vectors: dict[int, Vectors] = {}
+        if inputs:
+            embedded = encode(self._encoder, list(inputs.values()), self._view, Side.QUERY)
+            vectors = dict(zip(inputs, embedded, strict=True))
+        liked = [part.id for part in query.parts if isinstance(part, Like)]
+        stored = self._collection.get(liked, vectors=True) if liked else {}
+        total = np.zeros(self._collection.dimension, dtype=np.float64)
+        for i, part in enumerate(query.parts):
+            match part:
+                case Like():
+                    vector = _stored_vector(stored, part.id, self._collection.name)
+                case Vector():
+                    vector = _raw_vector(part, self._collection.dimension)
+                case _:
+                    vector = vectors[i]
+            total += part.weight * vector
+        length = np.linalg.norm(total)
+        if length < 1e-6:
+            raise BadQuery("the parts of the query cancel each other out: change a weight, or drop a part")
+        edited = [one.image.content_hash for one in inputs.values() if isinstance(one, engine.Composed)]
+        return (total / length).astype(np.float32), edited
+
+
+def _filter(query: Query) -> Filter | None:
+    if query.modality is None:
+        return query.filter
+    modality = Match(field="modality", value=query.modality)
+    return modality if query.filter is None else And(filters=(modality, query.filter))
+
+
+def _input(part: Text | Image | Composed) -> engine.Input:
+    match part:
+        case Text():
+            return engine.Text(text=part.text)
+        case Image():
+            return _picture(part.image)
+        case Composed():
+            return engine.Composed(image=_picture(part.image), edit=part.edit)
+
+
+def _picture(picture: Picture) -> engine.Image:
+    match picture:
+        case str() | Path():
+            return engine.Image(pixels=decode_file(Path(picture).expanduser()))
+        case bytes():
+            return engine.Image(pixels=decode(picture))
+        case _:
+            return engine.Image(pixels=picture)
+
+
+def _stored_vector(stored: dict[str, Any], item_id: str, collection: str) -> Vectors:
+    from storage import ItemNotFound
+
+    if item_id not in stored:
+        raise ItemNotFound(item_id, collection)
+    vector: Vectors = stored[item_id].vector
+    return vector / np.linalg.norm(vector)
+
+
+def _raw_vector(part: Vector, dimension: int) -> Vectors:
+    try:
+        vector = np.asarray(part.values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise BadQuery(f"the vector is no list of numbers: {error}") from error
+    if vector.shape != (dimension,):
+        raise BadQuery(f"the vector has shape {vector.shape}: expected ({dimension},), as the collection has")
+    length = np.linalg.norm(vector)
+    if not np.isfinite(length) or length == 0:
+        raise BadQuery(f"the vector has length {length}: expected finite numbers, not all zero")
+    return vector / length

@@ -1,0 +1,104 @@
+"""Items and their vectors, in LanceDB. Knows nothing of models or HTTP.
+
+    store = Store(".oneword")
+    photos = store.open_or_create("photos", space)
+    with photos.writing():
+        photos.upsert(items)
+    hits = photos.search(vector, filter='year >= 2020')
+
+Importing the package is light: LanceDB, Arrow and numpy come with the first name that needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from storage.collection import Collection
+    from storage.errors import (
+        BadItem,
+        BadName,
+        BadSpace,
+        CollectionExists,
+        CollectionNotFound,
+        FilterError,
+        ItemNotFound,
+        Locked,
+        SpaceMismatch,
+        StorageError,
+        StoreUnavailable,
+    )
+    from storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
+    from storage.filters import parse as parse_filter
+    from storage.info import CollectionInfo
+    from storage.item import Hit, Item, Metadata, Modality, UpsertCount
+    from storage.quarantine import Quarantine, Quarantined, Refused
+    from storage.store import Store
+
+_HOMES = {
+    "collection": ["Collection"],
+    "errors": [
+        "BadItem",
+        "BadName",
+        "BadSpace",
+        "CollectionExists",
+        "CollectionNotFound",
+        "FilterError",
+        "ItemNotFound",
+        "Locked",
+        "SpaceMismatch",
+        "StorageError",
+        "StoreUnavailable",
+    ],
+    "filters": ["And", "AnyOf", "Contains", "Exists", "Filter", "Match", "Not", "Or", "Range"],
+    "info": ["CollectionInfo"],
+    "item": ["Hit", "Item", "Metadata", "Modality", "UpsertCount"],
+    "quarantine": ["Quarantine", "Quarantined", "Refused"],
+    "store": ["Store"],
+}
+_HOME = {name: (module, name) for module, names in _HOMES.items() for name in names}
+_HOME["parse_filter"] = ("filters", "parse")
+
+__all__ = [
+    "And",
+    "AnyOf",
+    "BadItem",
+    "BadName",
+    "BadSpace",
+    "Collection",
+    "CollectionExists",
+    "CollectionInfo",
+    "CollectionNotFound",
+    "Contains",
+    "Exists",
+    "Filter",
+    "FilterError",
+    "Hit",
+    "Item",
+    "ItemNotFound",
+    "Locked",
+    "Match",
+    "Metadata",
+    "Modality",
+    "Not",
+    "Or",
+    "Quarantine",
+    "Quarantined",
+    "Range",
+    "Refused",
+    "SpaceMismatch",
+    "StorageError",
+    "Store",
+    "StoreUnavailable",
+    "UpsertCount",
+    "parse_filter",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'storage' has no attribute {name!r}")
+    module, attribute = _HOME[name]
+    value = globals()[name] = getattr(import_module(f"storage.{module}"), attribute)
+    return value

@@ -1,0 +1,168 @@
+"""The store's commands: collections, info, delete. `oneword.py` names them; each is one function here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from storage.info import CollectionInfo
+
+Db = Annotated[
+    str, typer.Option("--db", envvar="ONEWORD_DB", help="The store: a directory or s3://, gs://, az://.")
+]
+Name = Annotated[str, typer.Option("--collection", "-c", help="The collection.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+SHOWN = 10  # quarantine entries in a table; JSON has all
+
+
+def collections(db: Db = ".oneword", json: Json = False) -> None:
+    """List the collections of a store."""
+    from storage import Store
+
+    store = Store(db)
+    infos = [store.open(name).info() for name in store.collections()]
+    if json:
+        _print_json({"db": store.uri, "collections": [_plain(info) for info in infos]})
+        return
+    if not infos:
+        typer.echo(f"No collections in {store.uri}.")
+        return
+    rows = [
+        (
+            info.name,
+            f"{info.items:,}",
+            info.space["model"],
+            info.space["view"],
+            _size(info),
+            _minute(info.updated),
+        )
+        for info in infos
+    ]
+    _print_table(["collection", "items", "model", "view", "size", "updated"], rows)
+
+
+def info(
+    collection: Annotated[str, typer.Argument(help="The collection.")] = "default",
+    db: Db = ".oneword",
+    json: Json = False,
+) -> None:
+    """Show a collection: its items, its space, its metadata, and what could not be indexed."""
+    from storage import Store
+
+    store = Store(db)
+    known = store.open(collection).info()
+    refused = store.quarantine(collection).list()
+    if json:
+        _print_json({"db": store.uri, **_plain(known), "quarantine": [vars(entry) for entry in refused]})
+        return
+    modalities = ", ".join(f"{count:,} {name}" for name, count in known.by_modality.items())
+    _print_table(
+        [],
+        [
+            ("collection", known.name),
+            ("store", store.uri),
+            ("items", f"{known.items:,}" + (f" ({modalities})" if modalities else "")),
+            ("model", known.space["model"]),
+            ("view", known.space["view"]),
+            ("dimension", str(known.dimension)),
+            ("fingerprint", known.space["fingerprint"]),
+            ("metadata", ", ".join(f"{key} ({kind})" for key, kind in known.metadata_keys.items()) or "none"),
+            ("size", _size(known)),
+            ("version", str(known.version)),
+            ("created", _minute(known.created)),
+            ("updated", _minute(known.updated)),
+            ("quarantined", f"{known.quarantined:,}"),
+        ],
+    )
+    if refused:
+        rows = [
+            (entry.uri, entry.reason, str(entry.tries), _minute(entry.last_tried))
+            for entry in refused[:SHOWN]
+        ]
+        _print_table(["could not be indexed", "because", "tries", "last tried"], rows)
+        if len(refused) > SHOWN:
+            typer.echo(f"... and {len(refused) - SHOWN:,} more: see --json")
+
+
+def delete(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of items.")] = None,
+    collection: Name = "default",
+    db: Db = ".oneword",
+    where: Annotated[str | None, typer.Option("--where", help="Delete what this filter finds.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Drop the whole collection.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete items by id or by filter, or drop a whole collection."""
+    from storage import Store
+
+    ids = ids or []
+    if bool(ids) + (where is not None) + all_ != 1:
+        raise typer.BadParameter("say what to delete: ids, or --where FILTER, or --all (one of the three)")
+    store = Store(db)
+    target = store.open(collection)
+    not_found = 0
+    if all_:
+        deleted = target.count()
+        _confirm(f"Drop collection {collection!r} in {store.uri} with its {deleted:,} items?", yes)
+        store.drop(collection)
+    elif where is not None:
+        _confirm(f"Delete {target.count(where):,} items of {collection!r} where {where}?", yes)
+        deleted = target.delete_where(where)
+    else:
+        deleted = target.delete(ids)
+        not_found = len(set(ids)) - deleted
+    if json:
+        _print_json({"collection": collection, "deleted": deleted, "not_found": not_found, "dropped": all_})
+    else:
+        missing = f"; {not_found:,} not found" if not_found else ""
+        typer.echo(f"Deleted {deleted:,} items of {collection!r}{missing}.")
+    if not_found and not deleted:
+        raise typer.Exit(1)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not _at_terminal():
+        raise typer.BadParameter("this cannot be undone, and there is no terminal to ask at: pass --yes")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _plain(known: CollectionInfo) -> dict[str, Any]:
+    return dict(vars(known))
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    from json import dumps
+
+    # The only values that are not JSON already are times.
+    typer.echo(dumps(document, ensure_ascii=False, indent=2, default=lambda time: time.isoformat()))
+
+
+def _print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*heads, show_header=bool(heads), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: a uri may hold what rich would take for markup
+    Console().print(table)
+
+
+def _size(known: CollectionInfo) -> str:
+    return "?" if known.bytes_on_disk is None else f"{known.bytes_on_disk / 1e6:,.1f} MB"
+
+
+def _minute(time: Any) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M}"

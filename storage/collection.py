@@ -1,0 +1,133 @@
+"""A collection: items of one space, written by one process at a time and read by any number."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+
+from storage.database import Database, Table
+from storage.errors import BadItem
+from storage.filters import Filter
+from storage.info import CollectionInfo
+from storage.item import Item, UpsertCount
+from storage.lock import WriterLock
+from storage.quarantine import Quarantine
+from storage.reader import CollectionReader
+from storage.schema import metadata_kinds, new_columns, to_arrow
+from storage.sql import one_of
+
+# Readers of other processes may be in the middle of an older version; no read takes an hour.
+SAFE_AGE = timedelta(hours=1)
+
+
+class Collection(CollectionReader):
+    """Items and their vectors in one table. Get one from Store.
+
+    Reading is CollectionReader's. Writing is safe from threads that share the object; any other
+    writer is kept out by a lock. A method that writes raises Locked if another writer has it.
+    """
+
+    def __init__(self, database: Database, table: Table, *, lock_timeout: float = 0.0) -> None:
+        super().__init__(database, table)
+        self._lock = WriterLock(database.location.lock_file(table.name), table.name)
+        self._lock_timeout = lock_timeout
+        self._commit = threading.Lock()  # threads that share the writer's lock still commit in turn
+
+    def writing(self, lock_timeout: float | None = None) -> AbstractContextManager[None]:
+        """Be the one writer for a `with` block; upsert and delete do so themselves for one call. Re-entrant.
+
+        lock_timeout: seconds to wait for another writer; None means what the store was made with.
+
+        Raises:
+            Locked: another writer has it.
+        """
+        return self._lock.hold(self._lock_timeout if lock_timeout is None else lock_timeout)
+
+    def upsert(self, items: Iterable[Item]) -> UpsertCount:
+        """Store items, replacing those of the same id whole; of one id given twice, the last wins.
+
+        All in one commit, or nothing. (A metadata key met for the first time is one commit before it:
+        an empty column.)
+
+        Raises:
+            BadItem: an item that cannot be stored; then none is.
+            Locked: another writer has the collection.
+        """
+        latest = list({item.id: item for item in items}.values())
+        if not latest:
+            return UpsertCount(added=0, updated=0)
+        with self.writing(), self._commit:
+            table = self._table()
+            schema = table.schema()
+            added = new_columns(latest, schema)
+            for field in added:
+                schema = schema.append(field)
+            rows = to_arrow(
+                latest, schema, datetime.now(UTC)
+            )  # every check is passed before anything is written
+            if added:
+                table.add_columns(added)
+            inserted, replaced = table.merge(rows, "id")
+        return UpsertCount(added=inserted, updated=replaced)
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Delete by id; how many there were."""
+        wanted = list(dict.fromkeys(ids))
+        return self._delete(one_of("id", wanted)) if wanted else 0
+
+    def delete_where(self, filter: Filter | str) -> int:  # noqa: A002 - the product's word
+        """Delete what the filter finds; how many."""
+        where = self._where(filter)
+        return self._delete(where) if where else 0
+
+    def optimize(self, older_than: timedelta = SAFE_AGE) -> None:
+        """Compact the files of many small commits, and remove versions older than `older_than`.
+
+        A reader still in the middle of a removed version fails; the default leaves it an hour.
+        """
+        with self.writing(), self._commit:
+            self._table().optimize(older_than)
+
+    def build_index(self) -> None:
+        """Build LanceDB's own approximate index (cosine), used by `search(exact=False)` only.
+
+        IVF_RQ, one bit a number, where the dimension is a multiple of 8 as it must be; else IVF_FLAT.
+
+        Raises:
+            BadItem: there are no items to learn the index from.
+        """
+        from lancedb.index import IvfFlat, IvfRq
+
+        with self.writing(), self._commit:
+            table = self._table()
+            if not table.count():
+                raise BadItem(
+                    f"collection {self.name!r} is empty: an index is learnt from its vectors; upsert first"
+                )
+            kind = IvfFlat if self.dimension % 8 else IvfRq
+            table.build_index(kind(distance_type="cosine"))
+
+    def info(self) -> CollectionInfo:
+        """What there is to know about the collection now."""
+        table = self._table()
+        schema, newest = table.schema(), table.versions()[-1]
+        by_modality = {name: table.count(one_of("modality", [name])) for name in ("image", "text")}
+        return CollectionInfo(
+            name=self.name,
+            items=sum(by_modality.values()),
+            by_modality={name: count for name, count in by_modality.items() if count},
+            space=self.space,
+            dimension=self.dimension,
+            version=newest["version"],
+            bytes_on_disk=self._database.location.bytes_of(self.name),
+            metadata_keys=metadata_kinds(schema),
+            quarantined=Quarantine(self._database, self.name).count(),
+            created=self.created,
+            updated=newest["timestamp"].astimezone(UTC),
+        )
+
+    def _delete(self, where: str) -> int:
+        with self.writing(), self._commit:
+            return self._table().delete(where)

@@ -1,0 +1,210 @@
+"""The one file that talks to LanceDB: its tables, with its errors put into this package's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import CollectionNotFound, StoreUnavailable
+from storage.location import Location
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+@contextmanager
+def in_our_words(location: Location, doing: str, table: str = "") -> Iterator[None]:
+    """Turn what LanceDB raises when the place fails into StoreUnavailable or CollectionNotFound.
+
+    A ValueError goes through: it means that LanceDB was called wrongly, which is a bug here.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if table and "Not found" in str(error) and "_versions" in str(error):
+            raise CollectionNotFound(table, location.uri) from error  # dropped while it was open
+        raise StoreUnavailable(location.uri, doing, error) from error
+
+
+class Database:
+    """The tables of one place. Nothing is made there, and LanceDB is not imported, before the first need."""
+
+    def __init__(self, location: Location, storage_options: Mapping[str, str] | None = None) -> None:
+        """storage_options: LanceDB's, for object stores (credentials, region, endpoint)."""
+        self.location = location
+        self._options = dict(storage_options or {})
+        self._connection: Any = None
+
+    def tables(self) -> list[str]:
+        """Every table's name, sorted."""
+        if self._absent():
+            return []
+        names: list[str] = []
+        connection, token = self._connect(), None
+        with self._connecting("list the collections"):
+            while True:
+                page = connection.list_tables(page_token=token)
+                names += page.tables
+                token = page.page_token
+                if not token:
+                    break
+        # A create() killed before its commit leaves a directory without a version: not yet a table.
+        root = self.location.path
+        return sorted(
+            name for name in names if root is None or (root / f"{name}.lance" / "_versions").is_dir()
+        )
+
+    def open(self, name: str) -> Table | None:
+        """The table, or None when there is none."""
+        if self._absent():
+            return None
+        connection = self._connect()
+        with self._connecting(f"open {name!r}"):
+            try:
+                return Table(connection.open_table(name), name, self.location)
+            except ValueError as error:
+                if "was not found" in str(error):
+                    return None
+                raise
+
+    def create(self, name: str, schema: pa.Schema) -> Table | None:
+        """Make an empty table in one atomic commit, or None when the name is taken, also by a race."""
+        connection = self._connect()
+        with self._connecting(f"create {name!r}"):
+            try:
+                return Table(connection.create_table(name, schema=schema), name, self.location)
+            except (ValueError, OSError, RuntimeError) as error:
+                if "already exists" in str(error) or "onflict" in str(error):
+                    return None
+                raise
+
+    def drop(self, name: str) -> bool:
+        """Remove the table and its data; False when there was none."""
+        if self.open(name) is None:
+            return False
+        with self._connecting(f"drop {name!r}"):
+            self._connect().drop_table(name)
+        return True
+
+    def _absent(self) -> bool:
+        """Whether the place is a directory not made yet: LanceDB would make it, and a reader must not."""
+        path = self.location.path
+        if path is None:
+            return False
+        with self._connecting("open the store"):
+            if path.exists() and not path.is_dir():
+                raise NotADirectoryError("it is a file, expected a directory")
+            return not path.exists()
+
+    def _connect(self) -> Any:
+        if self._connection is None:
+            import lancedb
+
+            with self._connecting("open the store"):
+                # Interval 0: every read first looks for commits of other processes.
+                self._connection = lancedb.connect(
+                    self.location.path or self.location.uri,
+                    read_consistency_interval=timedelta(0),
+                    storage_options=self._options or None,
+                )
+        return self._connection
+
+    @contextmanager
+    def _connecting(self, doing: str) -> Iterator[None]:
+        """As in_our_words, and for ValueError too: LanceDB reports an unreachable object store as one."""
+        with in_our_words(self.location, doing):
+            try:
+                yield
+            except ValueError as error:
+                raise StoreUnavailable(self.location.uri, doing, error) from error
+
+
+class Table:
+    """One LanceDB table, always read at its newest version. Columns and rows only: no items."""
+
+    def __init__(self, lance: Any, name: str, location: Location) -> None:
+        self._lance, self.name, self._location = lance, name, location
+
+    def schema(self) -> pa.Schema:
+        """The Arrow schema now, its metadata included."""
+        with self._doing("read the schema"):
+            return self._lance.schema
+
+    def version(self) -> int:
+        """LanceDB's number of the newest commit."""
+        with self._doing("read the version"):
+            return int(self._lance.version)
+
+    def versions(self) -> list[dict[str, Any]]:
+        """The versions still kept, oldest first: `version` and `timestamp` (local time, no zone)."""
+        with self._doing("list the versions"):
+            return list(self._lance.list_versions())
+
+    def count(self, where: str | None = None) -> int:
+        """Rows, or those that the SQL condition is true for."""
+        with self._doing("count"):
+            return int(self._lance.count_rows(where))
+
+    def rows(
+        self, columns: Sequence[str], *, where: str | None = None, batch_size: int = 1024
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one version in batches of at most `batch_size`, in no promised order."""
+        with self._doing("read"):
+            query = self._lance.search().select(list(columns))
+            if where is not None:
+                query = query.where(where)
+            yield from query.to_batches(batch_size)
+
+    def nearest(
+        self,
+        vector: NDArray[np.float16],
+        *,
+        limit: int,
+        where: str | None,
+        columns: Sequence[str],
+        use_index: bool,
+    ) -> pa.Table:
+        """The `limit` rows nearest to `vector` (d,) by cosine, with their `_distance` (1 - cosine)."""
+        with self._doing("search"):
+            query = (
+                self._lance.search(vector, vector_column_name="vector").distance_type("cosine").limit(limit)
+            )
+            if where is not None:
+                query = query.where(where, prefilter=True)
+            # An index answers from compressed vectors; reading thrice as many in full mends most of that.
+            query = query.refine_factor(3) if use_index else query.bypass_vector_index()
+            return query.select([*columns, "_distance"]).to_arrow()
+
+    def merge(self, rows: pa.Table, key: str) -> tuple[int, int]:
+        """Insert or replace by `key` in one commit; how many were inserted, and replaced."""
+        with self._doing("write"):
+            merge = self._lance.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
+            done = merge.execute(rows)
+            return int(done.num_inserted_rows), int(done.num_updated_rows)
+
+    def delete(self, where: str) -> int:
+        """Delete in one commit; how many rows went."""
+        with self._doing("delete"):
+            return int(self._lance.delete(where).num_deleted_rows)
+
+    def add_columns(self, fields: Sequence[pa.Field]) -> None:
+        """New columns, null in every row there is, in one commit."""
+        with self._doing("add columns"):
+            self._lance.add_columns(list(fields))
+
+    def optimize(self, older_than: timedelta) -> None:
+        """Compact small files, bring indexes up to date, remove versions older than `older_than`."""
+        with self._doing("optimize"):
+            self._lance.optimize(cleanup_older_than=older_than)
+
+    def build_index(self, config: Any) -> None:
+        """Build (or build again) an index on the vectors."""
+        with self._doing("build the index"):
+            self._lance.create_index("vector", config=config, replace=True)
+
+    def _doing(self, doing: str) -> Any:
+        return in_our_words(self._location, doing, self.name)

@@ -1,0 +1,129 @@
+"""What can go wrong in a store.
+
+    StorageError
+    ├── BadName             a collection's name breaks the naming rule
+    ├── BadSpace            a space lacks its fingerprint, dimension, model or view
+    ├── CollectionNotFound  no such collection (the message lists those that exist)
+    ├── CollectionExists    create() of a name that is taken
+    ├── SpaceMismatch       vectors of one space offered to a collection of another
+    ├── ItemNotFound        no item with that id
+    ├── BadItem             a vector or metadata that cannot be stored, or a question of the wrong dimension
+    ├── FilterError         a filter that cannot be read, or does not fit the collection's fields
+    ├── Locked              another writer has the collection
+    └── StoreUnavailable    the place itself: a file in the way, no permission, an object store out of reach
+
+Every message says the thing, its value, what was expected and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class StorageError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class BadName(StorageError):
+    """A collection name that breaks the rule; `name` is the name refused."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"collection name {name!r} is not allowed: expected 1 to 63 of a-z, 0-9, '-' and '_', "
+            "starting with a letter or digit; choose another name"
+        )
+
+
+class BadSpace(StorageError):
+    """A space object without the four keys every space has."""
+
+
+class CollectionNotFound(StorageError):
+    """No collection of that name in the store."""
+
+    def __init__(self, name: str, uri: str, existing: Sequence[str] = ()) -> None:
+        self.name, self.existing = name, tuple(existing)
+        there = (
+            f"it has: {', '.join(self.existing)}"
+            if self.existing
+            else "it has none yet; index something first"
+        )
+        super().__init__(f"no collection {name!r} in {uri}; {there}")
+
+
+class CollectionExists(StorageError):
+    """The name is taken."""
+
+    def __init__(self, name: str, uri: str) -> None:
+        self.name = name
+        super().__init__(
+            f"collection {name!r} already exists in {uri}; open it, drop it first, or choose another name"
+        )
+
+
+class SpaceMismatch(StorageError):
+    """Vectors of different spaces cannot be compared, so they never share a collection."""
+
+    def __init__(self, name: str, holds: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        self.name, self.holds, self.asked = name, dict(holds), dict(asked)
+        super().__init__(
+            f"collection {name!r} holds vectors of {readable(holds)}, but was asked for {readable(asked)}; "
+            "use the model and view it was indexed with, or index into another collection"
+        )
+
+
+class ItemNotFound(StorageError):
+    """No item of that id in the collection."""
+
+    def __init__(self, item_id: str, collection: str) -> None:
+        self.item_id = item_id
+        super().__init__(f"no item {item_id!r} in collection {collection!r}; check the id, or index it first")
+
+
+class BadItem(StorageError):
+    """Something that cannot be stored as it is; nothing of its upsert was written."""
+
+
+class FilterError(StorageError):
+    """A filter that cannot be used. `position` counts characters from 0 where it came from text."""
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        self.position = position
+        super().__init__(message)
+
+
+class Locked(StorageError):
+    """Another writer holds the collection; `holder` is what it wrote about itself, as far as readable."""
+
+    def __init__(self, name: str, lock_file: str, holder: Mapping[str, Any]) -> None:
+        self.name, self.holder = name, dict(holder)
+        who = (
+            f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')} "
+            f"({holder.get('command')})"
+            if holder
+            else f"another process (see {lock_file})"
+        )
+        super().__init__(
+            f"collection {name!r} is being written by {who}; wait for it to finish, or end it and try again"
+        )
+
+
+class StoreUnavailable(StorageError):
+    """The store's place cannot be read or written."""
+
+    def __init__(self, uri: str, doing: str, reason: object) -> None:
+        self.uri = uri
+        super().__init__(
+            f"cannot {doing} in {uri}: {reason}; check the path or address, its permissions and the network"
+        )
+
+
+def readable(space: Mapping[str, Any]) -> str:
+    """A space in words, as far as known: `model e5v, view meaning (8 dimensions, fingerprint 1f2e3d)`."""
+    fingerprint = str(space.get("fingerprint", "?"))
+    names = ", ".join(f"{key} {space[key]}" for key in ("model", "view") if key in space)
+    size = f"{space['dimension']} dimensions, " if "dimension" in space else ""
+    detail = f"{size}fingerprint {fingerprint[:16]}"
+    return f"{names} ({detail})" if names else f"the space with {detail}"

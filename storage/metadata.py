@@ -1,0 +1,93 @@
+"""Metadata values: their kinds, their exact JSON, and how a typed column holds them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from storage.item import Metadata
+
+Kind: TypeAlias = Literal["string", "number", "bool", "time", "list of strings"]
+
+KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def kind_of(value: object) -> Kind | None:
+    """The kind of a value, or None if it is of no kind that metadata has."""
+    match value:
+        case bool():  # before int, which Python counts it as
+            return "bool"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case datetime():
+            return "time"
+        case list() if all(isinstance(one, str) for one in value):
+            return "list of strings"
+    return None
+
+
+def utc(time: datetime) -> datetime:
+    """`time` in UTC; one without a zone is taken to be in UTC already."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def microseconds(time: datetime) -> int:
+    """Whole microseconds since 1970 UTC; exact, where a float timestamp is not."""
+    since = utc(time) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def comparable(value: Metadata) -> Any:
+    """`value` as its typed column holds it: numbers as float64, times in UTC.
+
+    Raises:
+        ValueError: a number that is not finite, or a string that is not Unicode text.
+    """
+    match value:
+        case bool():
+            return value
+        case int() | float():
+            try:
+                number = float(value)
+            except OverflowError:
+                raise ValueError("it is too large for a 64-bit float") from None
+            if not math.isfinite(number):
+                raise ValueError("it is not finite")
+            return number + 0.0  # turns -0.0 into 0.0, which an index could tell apart
+        case str():
+            value.encode()  # UnicodeEncodeError, a ValueError, for a lone surrogate
+        case datetime():
+            return utc(value)
+        case list():
+            for one in value:
+                one.encode()
+    return value
+
+
+def dumps(metadata: Mapping[str, Metadata]) -> str:
+    """Exact JSON. A time is `{"time": "..."}`: no other value is an object, so nothing is ambiguous."""
+
+    def plain(value: Metadata) -> Any:
+        if not isinstance(value, datetime):
+            return value
+        return {"time": (value if value.tzinfo else utc(value)).isoformat()}
+
+    return json.dumps(
+        {key: plain(value) for key, value in metadata.items()}, ensure_ascii=False, allow_nan=False
+    )
+
+
+def loads(text: str) -> dict[str, Metadata]:
+    """What `dumps` wrote."""
+    return {
+        key: datetime.fromisoformat(value["time"]) if isinstance(value, dict) else value
+        for key, value in json.loads(text).items()
+    }

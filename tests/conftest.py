@@ -1,0 +1,37 @@
+"""Pictures and folders that many tests share. No network, no downloads."""
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs each test in its own folder, so that a stray default store never lands in the checkout."""
+    monkeypatch.delenv("ONEWORD_DB", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def noise(width: int, height: int, seed: int = 0) -> PIL.Image.Image:
+    """A picture unlike any other seed's."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return PIL.Image.fromarray(pixels)
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder with 4 pictures (one captioned, one in a subfolder), 2 texts, and 2 files of other kinds."""
+    folder = tmp_path / "album"
+    (folder / "sub").mkdir(parents=True)
+    PIL.Image.new("RGB", (40, 30), "red").save(folder / "red.png")
+    PIL.Image.new("RGB", (30, 40), "blue").save(folder / "blue.jpg")
+    noise(50, 50).save(folder / "noise.webp")
+    PIL.Image.new("RGB", (20, 20), "green").save(folder / "sub" / "green.PNG")
+    (folder / "red.txt").write_text("a red rectangle", encoding="utf-8")
+    (folder / "note.txt").write_text("the cat sleeps on the sofa", encoding="utf-8")
+    (folder / "sub" / "diary.md").write_text("# Monday\nwe saw an owl", encoding="utf-8")
+    (folder / "data.csv").write_text("a,b\n", encoding="utf-8")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder

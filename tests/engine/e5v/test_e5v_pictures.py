@@ -1,0 +1,104 @@
+"""Counting picture tokens from a size alone, for every shape."""
+
+import itertools
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from engine.e5v.pictures import Pictures
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine import Image, encode, views
+
+SIDES = st.integers(1, 20_000) | st.integers(1, 40)
+EXTREME = [(20_000, 2), (2, 20_000), (1, 1), (1, 20_000), (20_000, 1), (3, 3), (3, 500), (500, 3), (2, 1)]
+
+
+@pytest.fixture(scope="module")
+def full_size(folder):
+    """E5-V's geometry, without its weights: CLIP ViT-L/14-336, five grids."""
+    from transformers import AutoTokenizer, LlavaNextImageProcessorPil, LlavaNextProcessor
+
+    side = 336
+    grids = [[side, 2 * side], [2 * side, side], [2 * side, 2 * side], [3 * side, side], [side, 3 * side]]
+    processor = LlavaNextProcessor(
+        image_processor=LlavaNextImageProcessorPil(
+            size={"shortest_edge": side}, crop_size={"height": side, "width": side}, image_grid_pinpoints=grids
+        ),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    )
+    return Pictures(processor)
+
+
+def packed(size, grids, side, patch):
+    """How many features transformers' model itself makes of a picture of this size."""
+    from transformers.models.llava_next.modeling_llava_next import (
+        LlavaNextModel,
+        image_size_to_num_patches,
+    )
+
+    class Stand:  # what `pack_image_features` reads of a model
+        class config:  # noqa: N801
+            image_grid_pinpoints = grids
+
+            class vision_config:  # noqa: N801
+                image_size, patch_size = side, patch
+
+    width, height = size
+    tiles = image_size_to_num_patches((height, width), grids, side)
+    features = torch.zeros(tiles, (side // patch) ** 2, 1)
+    out, lengths = LlavaNextModel.pack_image_features(
+        Stand(), [features], [(height, width)], "default", image_newline=torch.zeros(1)
+    )
+    return len(out[0]), tiles
+
+
+@given(SIDES, SIDES)
+@example(640, 480)
+@example(20_000, 2)
+@example(2, 20_000)
+@example(1, 1)
+@settings(max_examples=300, deadline=None)
+def test_the_count_is_the_models_own(full_size, width, height):
+    tokens, tiles = packed((width, height), full_size.grids, 336, 14)
+    assert full_size.tokens((width, height)) == tokens
+    assert full_size.tile_count((width, height)) == tiles
+
+
+def test_figures_of_the_real_model(full_size):
+    assert full_size.tokens((640, 480)) == 2340
+    most = max(full_size.tokens(size) for size in itertools.product(range(300, 1400, 20), repeat=2))
+    assert most == 2928
+
+
+@pytest.mark.parametrize("size", EXTREME, ids=str)
+def test_extreme_shapes_equal_plain_transformers(encoder, plain, size):
+    width, height = size
+    noise = np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = Image(pixels=PIL.Image.fromarray(noise))
+    assert np.abs(encode(encoder, [image], views.DEFAULT) - plain([image], views.DEFAULT)).max() <= 1e-5
+
+
+def test_pixels_equal_the_processors(encoder, pictures):
+    for image in pictures:
+        whole = encoder.pictures._tiler(images=[image.pixels], return_tensors="pt")["pixel_values"][0]
+        tiles = torch.from_numpy(encoder.pictures.tiles(image.pixels))
+        assert len(tiles) == encoder.pictures.tile_count(image.size)
+        assert (encoder.pictures.normalised(tiles, torch.float32) - whole).abs().max() <= 1e-6
+
+
+def test_settings_are_plain_json_and_tell_what_changes_a_pixel(encoder):
+    import json
+
+    told = encoder.pictures.settings()
+    assert json.loads(json.dumps(told)) == told
+    assert told["image_processor"] == "LlavaNextImageProcessorPil"
+    for key in ("image_grid_pinpoints", "crop_size", "image_mean", "image_std", "resample", "rescale_factor"):
+        assert key in told
+    assert told["patch_size"] == 14
+    assert told["num_additional_image_tokens"] == 1

@@ -1,0 +1,91 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.encoder import Side
+from engine.encoding import encode
+from engine.errors import DeviceOutOfMemory, EncodingError
+from engine.hashing import HashEncoder
+from engine.inputs import Image, Input, Text
+from engine.views import DEFAULT
+
+TEXTS = [Text(text=f"text number {i}") for i in range(23)]
+
+
+class Fussy(HashEncoder):
+    """Plans batches of 8, fits 3, and can be told to spoil an input."""
+
+    def __init__(self, fits: int = 3, spoilt: str = "", value: float = np.nan) -> None:
+        self.fits, self.spoilt, self.value = fits, spoilt, value
+        self.sizes: list[int] = []
+
+    def plan(self, inputs: Sequence[Input], view: Any, side: Any) -> list[list[int]]:
+        order = sorted(range(len(inputs)), key=lambda i: inputs[i].content_hash)
+        return [order[i : i + 8] for i in range(0, len(order), 8)]
+
+    def prepare(self, inputs: Sequence[Input], view: Any, side: Any) -> Any:
+        vectors = super().prepare(inputs, view, side)
+        for i, one in enumerate(inputs):
+            if isinstance(one, Text) and one.text == self.spoilt:
+                vectors[i] = self.value
+        return vectors
+
+    def forward(self, batch: Any) -> Any:
+        if len(batch) > self.fits:
+            raise DeviceOutOfMemory("too much")
+        self.sizes.append(len(batch))
+        return batch
+
+
+def test_batches_are_halved_until_they_fit_and_order_is_kept() -> None:
+    encoder = Fussy()
+    vectors = encode(encoder, TEXTS, DEFAULT)
+    assert np.array_equal(vectors, encode(HashEncoder(), TEXTS, DEFAULT))
+    assert max(encoder.sizes) <= 3
+    assert sum(encoder.sizes) == len(TEXTS)
+
+
+def test_one_input_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(DeviceOutOfMemory):
+        encode(Fussy(fits=0), TEXTS, DEFAULT)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_a_useless_vector_names_its_input(value: float) -> None:
+    with pytest.raises(EncodingError, match="input 7") as caught:
+        encode(Fussy(fits=8, spoilt="text number 7", value=value), TEXTS, DEFAULT)
+    assert caught.value.index == 7
+
+
+def test_an_error_in_preparation_reaches_the_caller() -> None:
+    class Broken(HashEncoder):
+        def prepare(self, inputs: Any, view: Any, side: Any) -> Any:
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        encode(Broken(), TEXTS, DEFAULT)
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert encode(HashEncoder(), [], DEFAULT).shape == (0, 256)
+
+
+@given(st.lists(st.text(min_size=1).filter(lambda text: text.strip() and text.isprintable()), min_size=1))
+def test_vectors_are_unit_finite_and_independent_of_neighbours(texts: list[str]) -> None:
+    inputs = [Text(text=text) for text in texts]
+    vectors = encode(HashEncoder(), inputs, DEFAULT, Side.QUERY)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert np.array_equal(vectors[-1:], encode(HashEncoder(), inputs[-1:], DEFAULT, Side.QUERY))
+
+
+def test_the_hash_model_tells_pictures_apart() -> None:
+    import PIL.Image
+
+    pictures = [Image(pixels=PIL.Image.new("RGB", (9, 9), colour)) for colour in ("red", "darkred", "blue")]
+    red, dark, blue = encode(HashEncoder(), pictures, DEFAULT)
+    assert red @ dark > red @ blue

@@ -1,0 +1,200 @@
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from engine.encoding import encode
+from engine.errors import ViewError
+from engine.hashing import HashEncoder
+from engine.inputs import Document, Image, Input, Text
+from engine.views import DEFAULT, View
+from indexer import index_paths, job
+from indexer.report import Report
+from storage import Collection, SpaceMismatch, Store
+
+
+def run(*paths: Path, **options: Any) -> Report:
+    return index_paths(paths, db="db", model="hash", **options)
+
+
+def rows(collection: str = "default") -> dict[str, Any]:
+    return {
+        item.uri.rsplit("/", 1)[1]: item
+        for items in Store("db").open(collection).scan(vectors=True)
+        for item in items
+    }
+
+
+def counts(report: Report) -> tuple[int, int, int, int]:
+    assert report.inputs == report.indexed + report.unchanged + report.quarantined
+    return report.added, report.updated, report.unchanged, report.quarantined
+
+
+def test_a_folder_is_indexed_once(album: Path) -> None:
+    assert counts(run(album)) == (6, 0, 0, 0)
+    assert counts(run(album)) == (0, 0, 6, 0)
+    found = rows()
+    assert found["red.png"].text == "a red rectangle"
+    assert found["red.png"].modality == "image"
+    assert (found["red.png"].width, found["red.png"].height) == (40, 30)
+    assert found["note.txt"].modality == "text"
+    assert found["green.PNG"].metadata == {"name": "green.PNG", "folder": "sub", "format": "png"}
+
+
+def test_stored_vectors_are_the_engines(album: Path) -> None:
+    run(album)
+    red = Image(pixels=PIL.Image.open(album / "red.png").convert("RGB"))
+    expected = encode(
+        HashEncoder(),
+        [Document(image=red, text="a red rectangle"), Text(text="the cat sleeps on the sofa")],
+        DEFAULT,
+    )
+    stored = rows()
+    for name, vector in zip(("red.png", "note.txt"), expected, strict=True):
+        assert np.abs(stored[name].vector - vector).max() < 1e-3
+
+
+def test_changed_files_are_updates(album: Path) -> None:
+    run(album)
+    (album / "note.txt").write_text("the dog barks")
+    (album / "red.txt").write_text("a crimson rectangle")
+    PIL.Image.new("RGB", (9, 9)).save(album / "new.png")
+    shutil.copyfile(album / "blue.jpg", album / "sub" / "copy.jpg")
+    assert counts(run(album)) == (2, 2, 4, 0)
+    assert rows()["note.txt"].text == "the dog barks"
+    assert rows()["red.png"].text == "a crimson rectangle"
+
+
+def test_equal_content_is_embedded_once_even_across_runs(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded: list[Input] = []
+
+    def counting(encoder: Any, inputs: Sequence[Input], *rest: Any) -> Any:
+        embedded.extend(inputs)
+        return encode(encoder, inputs, *rest)
+
+    monkeypatch.setattr(job, "encode", counting)
+    for i in range(3):
+        shutil.copyfile(album / "blue.jpg", album / f"copy{i}.jpg")
+    assert counts(run(album))[0] == 9
+    assert len(embedded) == 6
+    shutil.copyfile(album / "blue.jpg", album / "late.jpg")
+    assert counts(run(album))[0] == 1
+    assert len(embedded) == 6
+
+
+def test_bad_inputs_are_quarantined_with_reasons_and_retried(album: Path) -> None:
+    (album / "empty.png").write_bytes(b"")
+    (album / "renamed.jpg").write_text("not a picture")
+    (album / "blank.txt").write_text("  \n")
+    (album / "binary.txt").write_bytes(b"\xff\x00\x01")
+    whole = (album / "red.png").read_bytes()
+    (album / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (album / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+    report = run(album)
+    assert counts(report) == (6, 0, 0, 6)
+    quarantined = Store("db").quarantine("default").list()
+    assert sorted(one.kind for one in quarantined) == [
+        "BadText",
+        "BlankText",
+        "EmptyFile",
+        "EmptyFile",
+        "NotAnImage",
+        "TruncatedImage",
+    ]
+    assert all(one.tries == 1 and len(one.reason) > 20 for one in quarantined)
+    (album / "cut.png").write_bytes(whole)
+    assert counts(run(album)) == (1, 0, 6, 5)
+    left = Store("db").quarantine("default").list()
+    assert len(left) == 5
+    assert all(one.tries == 2 for one in left)
+
+
+def test_a_spoilt_caption_quarantines_and_a_blank_one_does_not(album: Path) -> None:
+    (album / "red.txt").write_bytes(b"\xff\xff\xff")
+    assert counts(run(album)) == (5, 0, 0, 1)
+    (album / "red.txt").write_text(" ")
+    assert counts(run(album)) == (1, 0, 5, 0)
+    assert rows()["red.png"].text is None
+
+
+class Picky(HashEncoder):
+    """Gives no vector for one text."""
+
+    def prepare(self, inputs: Sequence[Input], view: Any, side: Any) -> Any:
+        vectors = super().prepare(inputs, view, side)
+        vectors[[isinstance(one, Text) and "owl" in one.text for one in inputs]] = np.nan
+        return vectors
+
+
+def test_an_input_that_the_model_cannot_embed_is_quarantined_alone(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "load_model", lambda config: Picky())
+    report = run(album)
+    assert counts(report) == (5, 0, 0, 1)
+    assert "diary.md" in report.refused[0].reason
+
+
+def test_a_collection_is_bound_to_its_model_and_view(album: Path) -> None:
+    run(album)
+    with pytest.raises(SpaceMismatch, match=r"hash.*basic"):
+        index_paths([album], db="db", model="basic")
+    assert index_paths([album], db="db").model == "hash", "auto takes the collection's own"
+    with pytest.raises(ViewError, match="reads no prompts"):
+        run(album, view="cirr")
+
+
+def test_small_chunks_give_the_same_rows(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(album)
+    monkeypatch.setattr(job, "CHUNK", 2)
+    run(album, collection="small")
+    monkeypatch.setattr(job, "CHUNK_PIXELS", 1)
+    run(album, collection="single")
+    for other in ("small", "single"):
+        for name, item in rows().items():
+            same = rows(other)[name]
+            assert same.content_hash == item.content_hash
+            assert np.array_equal(same.vector, item.vector)
+
+
+def test_a_job_that_dies_half_way_is_finished_by_the_next(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 2)
+    upsert, calls = Collection.upsert, []
+
+    def dying(self: Collection, items: Any) -> Any:
+        calls.append(len(items))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return upsert(self, items)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Collection, "upsert", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(album)
+    assert counts(run(album)) == (4, 0, 2, 0)
+
+
+def test_progress_reaches_its_end(album: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    run(album, progress=lambda done, total: seen.append((done, total)))
+    assert seen[0] == (0, 6)
+    assert seen[-1] == (6, 6)
+
+
+def test_an_empty_folder_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    assert counts(run(tmp_path / "nothing")) == (0, 0, 0, 0)
+
+
+def test_a_view_object_is_kept_with_the_collection(album: Path) -> None:
+    run(album, view=DEFAULT)
+    assert View.from_dict(Store("db").open("default").space["prompts"]) == DEFAULT
