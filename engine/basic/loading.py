@@ -23,7 +23,7 @@ PACKAGES = {
 
 
 def load_basic(*, device: str = "auto", dtype: str = "auto", threads: int | None = None) -> "BasicEncoder":
-    """The embedded model, ready to encode. The first time ever it spends under a minute on its class vectors.
+    """The embedded model, ready to encode. The first time ever it takes up to a minute or so.
 
     Args:
         device: "auto" and "cpu" are the CPU, for so small a model; "cuda" or "cuda:1" a GPU.

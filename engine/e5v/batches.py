@@ -41,7 +41,7 @@ class Budget:
 
 
 def plan(costs: Sequence[Cost], budget: Budget) -> list[list[int]]:
-    """Positions of `costs` in batches, the longest rows first: should memory not suffice, it shows at once."""
+    """Positions of `costs` in batches, the longest rows first: if memory is short, it shows at once."""
     order = sorted(range(len(costs)), key=lambda i: (-costs[i].length, -costs[i].vision, i))
     batches: list[list[int]] = []
     longest = vision = 0

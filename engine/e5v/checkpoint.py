@@ -74,7 +74,7 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
         return check(model, path, None)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelNotFound(
-            f"no folder {model!r}: expected one with a LLaVA-NeXT checkpoint, or a hub id such as royokong/e5-v"
+            f"no folder {model!r}: expected one with a LLaVA-NeXT checkpoint, or a hub id, as royokong/e5-v"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -147,8 +147,8 @@ def _weights(model: str, folder: Path) -> Iterator[Path]:
     if absent or not names:
         shown = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
         raise WrongCheckpoint(
-            f"{model}: weights are missing in {folder}: expected {shown or 'safetensors files'}; other formats "
-            "are not read, because they can run code"
+            f"{model}: weights are missing in {folder}: expected {shown or 'safetensors files'}; other "
+            "formats are not read, because they can run code"
         )
     yield from (folder / name for name in names)
 

@@ -23,7 +23,7 @@ CUDA_SHARE = 0.5
 
 
 def pick_device(asked: str) -> torch.device:
-    """ "auto", "cpu", "cuda" or "cuda:N" to a device that is there.
+    """The device of that name, if it is there; "auto" prefers CUDA.
 
     Raises:
         DeviceUnavailable: no such device here, or no such name.
@@ -48,7 +48,7 @@ def pick_device(asked: str) -> torch.device:
 
 
 def pick_dtype(asked: str, device: torch.device) -> torch.dtype:
-    """ "auto", "bf16", "fp16" or "fp32" to a dtype; auto is bf16 on a GPU that has it, else fp16; fp32 on a CPU.
+    """The dtype of that name; "auto" is bf16 on a GPU that has it, else fp16, and fp32 on a CPU.
 
     Raises:
         DeviceUnavailable: no such dtype, or not on this device.

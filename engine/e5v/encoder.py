@@ -81,7 +81,7 @@ class E5VEncoder:
         self._tile_cost = patches * tower.hidden_size / self.dimension
 
     def space(self, view: View) -> Space:
-        """The space of this model and view. dtype and device are not part of it: they move a vector slightly."""
+        """The space of this model and view. dtype and device hardly move a vector and are no part of it."""
         return Space(
             model=self.name,
             revision=self.revision,
@@ -131,7 +131,7 @@ class E5VEncoder:
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """(n, d) on the device: each row's last hidden state, after the final norm. No logits are computed."""
+        """(n, d) on the device: each row's last hidden state, after the final norm. No logits."""
         try:
             return self._forward(batch)
         except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -143,8 +143,8 @@ class E5VEncoder:
             torch.cuda.empty_cache()
         rows, length = batch.ids.shape
         raise DeviceOutOfMemory(
-            f"{self.device} has no memory for {rows} inputs of {length} tokens ({reason}): expected a smaller "
-            "batch; lower max_tokens_per_batch, or quantise the model"
+            f"{self.device} has no memory for {rows} inputs of {length} tokens ({reason}): expected a "
+            "smaller batch; lower max_tokens_per_batch, or quantise the model"
         )
 
     @torch.inference_mode()
@@ -156,7 +156,7 @@ class E5VEncoder:
         ids = batch.ids.to(self.device, non_blocking=True)
         last = batch.last.to(self.device, non_blocking=True)
         # (n, l, d)
-        states = self.network.model(input_ids=ids, use_cache=False, **pictures).last_hidden_state
+        states: Tensor = self.network.model(input_ids=ids, use_cache=False, **pictures).last_hidden_state
         return states[torch.arange(len(last), device=self.device), last]
 
     def finish(self, raw: Tensor) -> Vectors:

@@ -3,7 +3,12 @@
 from typing import Any, Literal
 
 import torch
-from transformers import AutoTokenizer, LlavaNextForConditionalGeneration, LlavaNextImageProcessorPil, LlavaNextProcessor
+from transformers import (
+    AutoTokenizer,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessorPil,
+    LlavaNextProcessor,
+)
 
 from engine.e5v import tokens
 from engine.e5v.checkpoint import Checkpoint, find
@@ -92,7 +97,9 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     except Exception as error:  # a malformed file fails wherever its reader stumbles
         raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser cannot be loaded: {error}") from error
     if not getattr(tokenizer, "is_fast", False):
-        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser is slow: expected one with a tokenizer.json")
+        raise WrongCheckpoint(
+            f"{checkpoint.model}: the tokeniser is slow: expected one with a tokenizer.json"
+        )
     return tokenizer
 
 
@@ -126,8 +133,8 @@ def _network(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, b
         wrong = missing + misfit
         shown = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
         raise WrongCheckpoint(
-            f"{checkpoint.model}: {len(missing)} weights are missing and {len(misfit)} have another shape than "
-            f"config.json says: {shown}; expected all of {type(network).__name__}'s"
+            f"{checkpoint.model}: {len(missing)} weights are missing and {len(misfit)} have another shape "
+            f"than config.json says: {shown}; expected all of {type(network).__name__}'s"
         )
     image_id, rows = network.config.image_token_id, network.get_input_embeddings().weight.shape[0]
     if image_id >= rows:
@@ -141,7 +148,9 @@ def _agree(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:
     ids = tokenizer.get_added_vocab()
     image = ids.get("<image>")
     if image is None:
-        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser has no <image> token: expected it to be added")
+        raise WrongCheckpoint(
+            f"{checkpoint.model}: the tokeniser has no <image> token: expected it to be added"
+        )
     if image != config.image_token_id:
         raise WrongCheckpoint(
             f"{checkpoint.model}: <image> is token {image} in the tokeniser and {config.image_token_id} in "
@@ -156,9 +165,9 @@ def _template(tokenizer: Any, config: Any) -> str:
 
 
 def _trim_tower(network: Any) -> None:
-    """Drops the vision layers above the one whose output is used (E5-V: the last of 24); nothing reads them."""
+    """Drops the vision layers above the one that is looked at (E5-V: the last of 24); nothing reads them."""
     layer = network.config.vision_feature_layer
-    encoder = getattr(network.model.vision_tower, "encoder", None)
+    encoder: Any = getattr(network.model.vision_tower, "encoder", None)
     if not isinstance(layer, int) or not hasattr(encoder, "layers"):
         return
     depth = len(encoder.layers)

@@ -67,11 +67,11 @@ class Pictures:
 
     def normalised(self, tiles: Tensor, dtype: torch.dtype) -> Tensor:
         """uint8 (t, 3, s, s) on any device to the floats that the tower expects there."""
-        pixels = tiles.to(torch.float32)
+        pixels = tiles.to(torch.float32, copy=True)
         if self._tiler.do_rescale:
-            pixels = pixels * self._tiler.rescale_factor
+            pixels.mul_(self._tiler.rescale_factor)
         if self._tiler.do_normalize:
-            pixels = (pixels - self._mean.to(tiles.device)) / self._deviation.to(tiles.device)
+            pixels.sub_(self._mean.to(tiles.device)).div_(self._deviation.to(tiles.device))
         return pixels.to(dtype)
 
     def settings(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A small random LLaVA-NeXT checkpoint, whole and real but for its knowledge.
 
-It has E5-V's shape (CLIP tower, projector, Llama decoder, byte-level BPE with Llama-3's special tokens, tiling
-image processor) at a thousandth of its size, so that every path of `engine.e5v` can be run without 16 GB of
-weights: in tests, in benchmarks, and by whoever wants to try a GPU. Its vectors mean nothing.
+It has E5-V's shape (CLIP tower, projector, Llama decoder, byte-level BPE with Llama-3's special tokens,
+tiling image processor) at a thousandth of its size, so that every path of `engine.e5v` can be run without
+16 GB of weights: in tests, in benchmarks, and by whoever wants to try a GPU. Its vectors mean nothing.
 """
 
 import random
@@ -60,6 +60,7 @@ def make_checkpoint(
     hidden: int = 64,
     layers: int = 2,
     intermediate: int | None = None,
+    head: int = 16,
     vision: int = 32,
     vision_layers: int = 3,
     vision_feature_layer: int | list[int] = -2,
@@ -73,8 +74,9 @@ def make_checkpoint(
 
     Args:
         folder: where to; made if missing.
-        hidden, layers, intermediate: the decoder's width (a multiple of 32), depth and MLP width (3.5 x hidden).
-        vision, vision_layers: the tower's width (a multiple of 16) and depth.
+        hidden, layers, intermediate: the decoder's width, depth and MLP width.
+        head: width of an attention head, in decoder and tower; divides both widths.
+        vision, vision_layers: the tower's width and depth.
         vision_feature_layer: whose output is looked at; E5-V leaves the last layer out.
         image_size: a tile's side in pixels, a multiple of `patch_size`; the grids scale with it.
         vocab: tokens without the special ones; at least 300.
@@ -103,7 +105,7 @@ def make_checkpoint(
             hidden_size=vision,
             intermediate_size=4 * vision,
             num_hidden_layers=vision_layers,
-            num_attention_heads=vision // 16,
+            num_attention_heads=vision // head,
             image_size=side,
             patch_size=patch_size,
             projection_dim=vision,
@@ -112,8 +114,8 @@ def make_checkpoint(
             hidden_size=hidden,
             intermediate_size=intermediate or hidden * 7 // 2,  # Llama-3-8B: 14336 / 4096
             num_hidden_layers=layers,
-            num_attention_heads=hidden // 16,
-            num_key_value_heads=max(1, hidden // 64),  # four queries share a key, as in Llama-3-8B
+            num_attention_heads=hidden // head,
+            num_key_value_heads=max(1, hidden // head // 4),  # four queries share a key, as in Llama-3-8B
             vocab_size=embedding_rows or len(tokenizer),
             rope_theta=500_000.0,
             max_position_embeddings=8192,
@@ -145,7 +147,9 @@ def _spread(model: Any, generator: Any) -> None:
         for name, weight in model.named_parameters():
             if weight.ndim >= 2:
                 fan_in = weight[0].numel()
-                gain = 2.0 if "q_proj" in name or "k_proj" in name else 1.2  # sharp attention tells words apart
+                gain = (
+                    2.0 if "q_proj" in name or "k_proj" in name else 1.2
+                )  # sharp attention tells words apart
                 spread = 1.0 if "embed" in name else gain * fan_in**-0.5
                 weight.normal_(0.0, spread, generator=generator)
             elif "norm" not in name:

@@ -13,7 +13,7 @@ the plain tokeniser on the whole prompt.
 import json
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,7 +22,10 @@ from tokenizers import Tokenizer
 
 from engine.views import SENTENCE
 
-LLAMA_3 = "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
+LLAMA_3 = (
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n \n"
+)
 """E5-V's chat template, kongds/E5-V:retrieval.py `llama3_template`."""
 
 MISTRAL = "[INST] {} [/INST]"
@@ -41,6 +44,14 @@ class Segment:
     before: str
     after: str | None
     first: bool
+    strip_left: bool  # some added tokens swallow the white space beside them
+    strip_right: bool
+
+    def filled(self, text: str) -> str:
+        """The stretch with a text in its place."""
+        whole = self.before if self.after is None else self.before + text + self.after
+        whole = whole.lstrip() if self.strip_left else whole
+        return whole.rstrip() if self.strip_right else whole
 
 
 class PromptTokens:
@@ -101,51 +112,49 @@ class PromptTokens:
 
     def _text_ids(self, prompt: str, text: str | None) -> "array[int]":
         """Ids with one image token for a picture."""
-        text = None if text is None else self.cut(text)
+        text = "" if text is None else self.cut(text)
         ids = list(self._prefix)
         for part in self._compiled(prompt):
-            if isinstance(part, Segment):
-                assert text is not None
-                plain = self._at_start if part.first else self._inside
-                filled = part.before + text + (part.after or "")
-                ids.extend(plain.encode(filled, add_special_tokens=False).ids)
-            else:
-                ids.extend(part)
+            ids.extend(self._segment_ids(part, text) if isinstance(part, Segment) else part)
         ids.extend(self._suffix)
         return array("i", ids)
 
-    def _compile(self, prompt: str) -> tuple[Segment | tuple[int, ...], ...]:
+    def _segment_ids(self, segment: Segment, text: str) -> list[int]:
+        plain = self._at_start if segment.first else self._inside
+        ids: list[int] = plain.encode(segment.filled(text), add_special_tokens=False).ids
+        return ids
+
+    def _compile(self, prompt: str) -> tuple[Segment | Sequence[int], ...]:
         """The whole prompt as ids, but for the segment that the text goes into."""
-        parts: list[Segment | tuple[int, ...]] = []
-        for part in self._split(fill(self.template, prompt)):
-            if isinstance(part, int):
-                parts.append((part,))
-            elif part.after is not None:
-                parts.append(part)
-            elif part.before:
-                plain = self._at_start if part.first else self._inside
-                parts.append(tuple(plain.encode(part.before, add_special_tokens=False).ids))
-        return tuple(parts)
+        return tuple(
+            part
+            if isinstance(part, Segment) and part.after is not None
+            else self._segment_ids(part, "")
+            if isinstance(part, Segment)
+            else (part,)
+            for part in self._split(fill(self.template, prompt))
+        )
 
     def _split(self, whole: str) -> Iterator[Segment | int]:
         """Added tokens as ids and what lies between them, in order."""
         start, strip_left = 0, False
         for match in [*self._border.finditer(whole), None]:
-            end = match.start() if match else len(whole)
-            prose = whole[start:end]
-            token = self._added[match[0]][1] if match else None
-            prose = prose.lstrip() if strip_left else prose
-            prose = prose.rstrip() if token is not None and token.lstrip else prose
-            before, mark, after = prose.partition(SENTENCE)
-            yield Segment(before=before, after=after if mark else None, first=start == 0)
-            if match:
-                id_, token = self._added[match[0]]
+            id_, token = self._added[match[0]] if match else (None, None)
+            before, mark, after = whole[start : match.start() if match else None].partition(SENTENCE)
+            yield Segment(
+                before=before,
+                after=after if mark else None,
+                first=start == 0,
+                strip_left=strip_left,
+                strip_right=token is not None and token.lstrip,
+            )
+            if match and id_ is not None and token is not None:
                 yield id_
                 start, strip_left = match.end(), token.rstrip
 
 
 def fill(template: str, prompt: str) -> str:
-    """A view's prompt in a chat template. Where both have a space at the end, one is left: "word: [/INST]"."""
+    """A view's prompt in a chat template. Of two spaces at its end one is left: "word: [/INST]"."""
     before, _, after = template.partition("{}")
     return before + (prompt.rstrip(" ") if after.startswith(" ") else prompt) + after
 

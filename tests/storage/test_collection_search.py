@@ -108,12 +108,12 @@ def test_lance_distances_are_within_the_error_we_allow(
 
 def test_equal_vectors_score_equal_and_go_by_id(collection: Collection, item: Callable[..., Item]) -> None:
     random = np.random.default_rng(1)
-    same = random.normal(size=4)
+    same, step = random.normal(size=4), np.array([0, 0, 0, 0.01])
     names = [f"{n:04}" for n in random.permutation(700)]
     for start in range(0, 700, 100):  # over several files
         collection.upsert([item(name, same) for name in names[start : start + 100]])
-    collection.upsert([item("best", same + [0, 0, 0, 0.01])])
-    pages = [ids(collection.search(same + [0, 0, 0, 0.02], limit=50, offset=at)) for at in range(0, 701, 50)]
+    collection.upsert([item("best", same + step)])
+    pages = [ids(collection.search(same + 2 * step, limit=50, offset=at)) for at in range(0, 701, 50)]
     assert [name for page in pages for name in page] == ["best", *sorted(names)]
 
 

@@ -13,7 +13,6 @@ from storage.location import Location
         ("/data/db", Path("/data/db")),
         (Path("/data/db"), Path("/data/db")),
         ("file:///data/my%20db", Path("/data/my db")),
-        ("db", Path("db").absolute()),
         ("~/db", Path.home() / "db"),
         ("s3://bucket/db/", None),
     ],
@@ -22,6 +21,13 @@ def test_reading_an_address(given: str | Path, path: Path | None) -> None:
     place = Location.of(given)
     assert place.path == path
     assert place.uri == (str(path) if path else "s3://bucket/db")
+
+
+def test_a_relative_path_is_taken_where_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = Location.of("db")
+    monkeypatch.chdir("/")
+    assert place.uri == str(tmp_path / "db")
 
 
 def test_a_local_lock_lies_beside_the_table() -> None:

@@ -113,4 +113,4 @@ def test_at_a_terminal_it_asks(
 def test_delete_needs_one_target(run: Callable[..., Any], filled: Collection, args: list[str]) -> None:
     done = run("delete", *args, "--yes")
     assert done.exit_code == 2
-    assert "one of the three" in done.stderr
+    assert "say what to delete" in done.stderr

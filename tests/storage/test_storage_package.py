@@ -26,7 +26,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_importing_the_package_its_commands_and_the_filter_language_is_light() -> None:
     code = (
         "import sys, storage, storage.cli; from storage import Item, StorageError, parse_filter; "
-        "heavy = {'lancedb', 'pyarrow', 'numpy', 'filelock', 'rich.table'} & set(sys.modules); sys.exit(str(heavy or 0))"
+        "heavy = {'lancedb', 'pyarrow', 'numpy', 'filelock', 'rich.table'} & set(sys.modules); "
+        "sys.exit(str(heavy or 0))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() in ("", "0"), done.stderr

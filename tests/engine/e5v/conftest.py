@@ -8,15 +8,19 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+
+from engine import Composed, Document, Image, Input, Side, Text, View
 from engine.e5v import E5VEncoder, load_e5v
 from engine.e5v.dependencies import quiet
 from engine.e5v.tiny import make_checkpoint
 
-from engine import Composed, Document, Image, Input, Side, Text, View
-
 TEMPLATE = (
-    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n \n"
 )
+# A model this small gains nothing from threads, and loses much where others compute.
+torch.set_num_threads(1)
+
 Plain = Callable[..., np.ndarray]
 SIZES = [(640, 480), (100, 100), (300, 40), (20, 300), (57, 113), (56, 56)]
 
@@ -57,7 +61,9 @@ def plain_encoder(folder: Path) -> Plain:
 
     def encode(inputs: Sequence[Input], view: View, side: Side = Side.GALLERY) -> np.ndarray:
         prompts = [TEMPLATE.format(whole_prompt(item, view, side)) for item in inputs]
-        images = [item if isinstance(item, Image) else item.image for item in inputs if not isinstance(item, Text)]
+        images = [
+            item if isinstance(item, Image) else item.image for item in inputs if not isinstance(item, Text)
+        ]
         batch = processor(
             images=[image.pixels for image in images] or None, text=prompts, padding=True, return_tensors="pt"
         )

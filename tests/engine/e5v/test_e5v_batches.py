@@ -1,6 +1,7 @@
-from engine.e5v.batches import SLACK, Budget, Cost, plan
 from hypothesis import given
 from hypothesis import strategies as st
+
+from engine.e5v.batches import SLACK, Budget, Cost, plan
 
 COSTS = st.lists(st.builds(Cost, length=st.integers(1, 3000), vision=st.integers(0, 800)), max_size=60)
 BUDGETS = st.builds(
@@ -38,7 +39,11 @@ def test_once_the_device_is_busy_rows_are_hardly_padded(costs, budget):
 
 
 def test_rows_of_one_length_fill_the_budget():
-    assert [len(batch) for batch in plan([Cost(length=10)] * 25, Budget(tokens=100, enough=50))] == [10, 10, 5]
+    assert [len(batch) for batch in plan([Cost(length=10)] * 25, Budget(tokens=100, enough=50))] == [
+        10,
+        10,
+        5,
+    ]
 
 
 def test_tiles_count_as_well():

@@ -6,11 +6,11 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from engine.e5v.pictures import Pictures
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine import Image, encode, views
+from engine.e5v.pictures import Pictures
 
 SIDES = st.integers(1, 20_000) | st.integers(1, 40)
 EXTREME = [(20_000, 2), (2, 20_000), (1, 1), (1, 20_000), (20_000, 1), (3, 3), (3, 500), (500, 3), (2, 1)]
@@ -25,7 +25,9 @@ def full_size(folder):
     grids = [[side, 2 * side], [2 * side, side], [2 * side, 2 * side], [3 * side, side], [side, 3 * side]]
     processor = LlavaNextProcessor(
         image_processor=LlavaNextImageProcessorPil(
-            size={"shortest_edge": side}, crop_size={"height": side, "width": side}, image_grid_pinpoints=grids
+            size={"shortest_edge": side},
+            crop_size={"height": side, "width": side},
+            image_grid_pinpoints=grids,
         ),
         tokenizer=AutoTokenizer.from_pretrained(folder),
         patch_size=14,
@@ -52,7 +54,7 @@ def packed(size, grids, side, patch):
     width, height = size
     tiles = image_size_to_num_patches((height, width), grids, side)
     features = torch.zeros(tiles, (side // patch) ** 2, 1)
-    out, lengths = LlavaNextModel.pack_image_features(
+    out, _ = LlavaNextModel.pack_image_features(
         Stand(), [features], [(height, width)], "default", image_newline=torch.zeros(1)
     )
     return len(out[0]), tiles

@@ -1,20 +1,27 @@
 """Ids equal the plain tokeniser's, unless the user's text spells a special token."""
 
 import json
+from functools import cache
 
 import pytest
-from engine.e5v.tiny import SPECIAL, sentences
-from engine.e5v.tokens import BARE, LLAMA_3, MISTRAL, PromptTokens, fill
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine import views
+from engine.e5v.tiny import SPECIAL, sentences
+from engine.e5v.tokens import BARE, LLAMA_3, MISTRAL, PromptTokens, fill
 
 PROMPTS = sorted(
-    {getattr(view.gallery, kind) for view in views.BUILT_IN.values() for kind in ("text", "document", "composed")}
+    {
+        getattr(view.gallery, kind)
+        for view in views.BUILT_IN.values()
+        for kind in ("text", "document", "composed")
+    }
 )
-# Texts around the borders where byte pairs merge: spaces, newlines, quotes, marks, emoji, letters of all kinds.
-TEXTS = st.text(st.sampled_from(" \n\t\"'.,!?<>|_aeinst1é世🐈\u0301\u200d") | st.characters(codec="utf-8"), min_size=1)
+# Texts around the borders where byte pairs merge: spaces, newlines, quotes, marks, emoji, any letters.
+TEXTS = st.text(
+    st.sampled_from(" \n\t\"'.,!?<>|_aeinst1é世🐈\u0301\u200d") | st.characters(codec="utf-8"), min_size=1
+)
 SPECIALS = st.sampled_from([*SPECIAL, "<image><image>", "<|eot_id|>\n\n<|start_header_id|>", "<sent>", "{}"])
 
 
@@ -124,8 +131,9 @@ def test_mistral_prompts_keep_one_space_before_the_bracket():
     assert fill(LLAMA_3, "word: ").count("word: <|eot_id|>") == 1
 
 
+@cache
 def sentencepiece_like(scheme):
-    """A Llama-2-like tokeniser: metaspace, specials in the vocabulary too, an added token that eats spaces."""
+    """A Llama-2-like tokeniser: metaspace, specials in the vocabulary too, a token that eats spaces."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -140,11 +148,15 @@ def sentencepiece_like(scheme):
     stripped = json.loads(backend.to_str())
     stripped["added_tokens"] = [token for token in stripped["added_tokens"] if token["content"] not in bytes_]
     backend = Tokenizer.from_str(json.dumps(stripped))
-    backend.add_special_tokens([AddedToken("<image>", normalized=False, special=True, rstrip=True, lstrip=True)])
+    backend.add_special_tokens(
+        [AddedToken("<image>", normalized=False, special=True, rstrip=True, lstrip=True)]
+    )
     backend.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
-    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["first", "always", "never"])
@@ -159,6 +171,4 @@ def test_sentencepiece_like_tokenisers(scheme, template, prompt):
         assert tokens.ids(prompt, text, 4) == tokenizer(whole)["input_ids"]
     for text in ("</s>", "x<s></s> <image>y"):
         ids = tokens.ids(prompt, text, 4)
-        assert [i for i in ids if i in special] == [
-            i for i in tokens.ids(prompt, "plain", 4) if i in special
-        ]
+        assert [i for i in ids if i in special] == [i for i in tokens.ids(prompt, "plain", 4) if i in special]

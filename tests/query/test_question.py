@@ -1,0 +1,75 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from query import BadQuery, Composed, Image, Like, Query, Text, Vector
+from query.question import NEGATIVE
+from storage import And, FilterError, Match
+
+texts = st.text(min_size=1, max_size=20)
+
+
+@given(
+    text=st.none() | texts,
+    image=st.none() | texts,
+    edit=st.none() | texts,
+    like=st.lists(texts, max_size=3),
+    without=st.lists(texts, max_size=3),
+    limit=st.integers(-5, 20_000),
+    offset=st.integers(-5, 100),
+    min_score=st.none() | st.floats(-2, 2),
+)
+def test_of_builds_one_part_for_each_thing_said_or_refuses(
+    text, image, edit, like, without, limit, offset, min_score
+) -> None:
+    possible = (
+        (text is not None or image is not None or like or without)
+        and (edit is None or image is not None)
+        and 1 <= limit <= 10_000
+        and offset >= 0
+        and (min_score is None or -1 <= min_score <= 1)
+    )
+    options = {"image": image, "edit": edit, "like": like, "without": without}
+    if not possible:
+        with pytest.raises(BadQuery, match=r"expected|picture"):
+            Query.of(text, **options, limit=limit, offset=offset, min_score=min_score)
+        return
+    query = Query.of(text, **options, limit=limit, offset=offset, min_score=min_score)
+    kinds = [type(part) for part in query.parts]
+    assert kinds.count(Text) == (text is not None) + len(without)
+    assert kinds.count(Composed) == (image is not None and edit is not None)
+    assert kinds.count(Image) == (image is not None and edit is None)
+    assert [part.id for part in query.parts if isinstance(part, Like)] == like
+    assert [part.text for part in query.parts if part.weight < 0] == without
+    assert all(part.weight in (1.0, NEGATIVE) for part in query.parts)
+
+
+@pytest.mark.parametrize("weight", [0.0, math.nan, math.inf])
+def test_weights_are_finite_and_not_zero(weight: float) -> None:
+    for make in (
+        lambda: Text(text="a", weight=weight),
+        lambda: Vector(values=[1.0], weight=weight),
+        lambda: Like(id="a", weight=weight),
+    ):
+        with pytest.raises(BadQuery, match="weight"):
+            make()
+
+
+def test_filters_in_words_or_as_trees() -> None:
+    assert Query.of("a", where="format = png").filter == Match(field="format", value="png")
+    tree = And(filters=(Match(field="a", value=1), Match(field="b", value=True)))
+    assert Query.of("a", where=tree).filter == tree
+    with pytest.raises(FilterError):
+        Query.of("a", where="format ==== png")
+
+
+def test_modalities_are_two() -> None:
+    with pytest.raises(BadQuery, match="expected 'image' or 'text'"):
+        Query.of("a", modality="video")
+
+
+def test_a_single_string_is_one_thing_not_its_letters() -> None:
+    query = Query.of(like="abc", without="red")
+    assert query.parts == (Like(id="abc"), Text(text="red", weight=NEGATIVE))
