@@ -66,10 +66,7 @@ def texts(count: int) -> list[Input]:
         for _ in range(count)
     ]
     starts = [draw.randrange(len(words) - 400) for _ in lengths]
-    return [
-        Text(text=" ".join(words[start : start + length]))
-        for start, length in zip(starts, lengths, strict=True)
-    ]
+    return [Text(text=" ".join(words[start : start + length])) for start, length in zip(starts, lengths, strict=True)]
 
 
 def images(count: int) -> list[Input]:
@@ -126,15 +123,11 @@ def reference(model: str, device: str, dtype: str) -> Encode:
                 )
                 for item in batch
             ]
-            ready = processor(images=pictures or None, text=whole, return_tensors="pt", padding=True).to(
-                place
-            )
+            ready = processor(images=pictures or None, text=whole, return_tensors="pt", padding=True).to(place)
             if pictures:
                 ready["pixel_values"] = ready["pixel_values"].to(number)
             with torch.no_grad():
-                states = network(**ready, output_hidden_states=True, return_dict=True).hidden_states[-1][
-                    :, -1, :
-                ]
+                states = network(**ready, output_hidden_states=True, return_dict=True).hidden_states[-1][:, -1, :]
                 vectors.append(torch.nn.functional.normalize(states, dim=-1).cpu().float().numpy())
         return np.concatenate(vectors)
 
@@ -187,9 +180,7 @@ def main() -> None:
     print(json.dumps(report))
 
 
-def compare(
-    model: str, args: argparse.Namespace, work: dict[str, list[Input]], repeats: int
-) -> dict[str, Any]:
+def compare(model: str, args: argparse.Namespace, work: dict[str, list[Input]], repeats: int) -> dict[str, Any]:
     load = os.getloadavg()[0]
     runs = {side: make(model, args.device, args.dtype) for side, make in SIDES.items()}
     for run in runs.values():  # warm up: thread pools, kernels' first calls
@@ -222,14 +213,8 @@ def compare(
     return {
         "benchmark": "encode",
         "throughput_ratio_vs_reference_loop": round(total["reference"] / total["ours"], 3),
-        **{
-            f"throughput_ratio_{kind}": round(median["reference", kind] / median["ours", kind], 3)
-            for kind in work
-        },
-        **{
-            f"{kind}_per_second": round(len(inputs) / median["ours", kind], 2)
-            for kind, inputs in work.items()
-        },
+        **{f"throughput_ratio_{kind}": round(median["reference", kind] / median["ours", kind], 3) for kind in work},
+        **{f"{kind}_per_second": round(len(inputs) / median["ours", kind], 2) for kind, inputs in work.items()},
         "throughput_ratio_of_fastest_repeats": round(fastest["reference"] / fastest["ours"], 3),
         "load_before": round(load, 2),
         "peak_rss_ratio_vs_reference_loop": round(memory["ours"]["peak"] / memory["reference"]["peak"], 3),

@@ -29,9 +29,7 @@ def models(
     for card in cards():
         size = f"{card.size / 1e9:.1f} GB" if card.size >= 1e9 else f"{card.size / 1e6:.0f} MB"
         state = "[green]ready[/green]" if not card.missing else "[yellow]not ready[/yellow]"
-        console.print(
-            f"[bold]{card.name}[/bold]  {state}  {card.dimension} dimensions, {size}, {card.licence}"
-        )
+        console.print(f"[bold]{card.name}[/bold]  {state}  {card.dimension} dimensions, {size}, {card.licence}")
         console.print(f"    {card.summary}", style="dim", markup=False)
         for lack in card.missing:
             console.print(f"    missing: {lack}", markup=False)

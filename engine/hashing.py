@@ -26,7 +26,7 @@ class HashEncoder:
 
     name = "hash"
     dimension = DIMENSION
-    low_confidence = None
+    low_confidence: float | None = None
 
     def space(self, view: View) -> Space:
         """Only the default view: there is no prompt to follow. Raises `ViewError` for others."""

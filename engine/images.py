@@ -177,9 +177,7 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
         return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     if data.startswith(b"BM") and len(data) >= 26:
         return int.from_bytes(data[18:22], "little"), int.from_bytes(data[22:26], "little")
-    if data.startswith(b"\xff\xd8") and (
-        frame := re.search(rb"\xff[\xc0-\xc2]..\x08(..)(..)", data, re.DOTALL)
-    ):
+    if data.startswith(b"\xff\xd8") and (frame := re.search(rb"\xff[\xc0-\xc2]..\x08(..)(..)", data, re.DOTALL)):
         return int.from_bytes(frame[2]), int.from_bytes(frame[1])
     if head := re.match(rb"P[1-6]\s+(\d+)\s+(\d+)\s", data):
         return int(head[1]), int(head[2])

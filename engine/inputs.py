@@ -69,9 +69,7 @@ class Image:
 
     def __post_init__(self) -> None:
         if 0 in self.pixels.size:
-            raise ZeroAreaImage(
-                f"the image is {self.pixels.width}x{self.pixels.height} pixels: expected at least 1x1"
-            )
+            raise ZeroAreaImage(f"the image is {self.pixels.width}x{self.pixels.height} pixels: expected at least 1x1")
         if self.pixels.mode != "RGB":
             object.__setattr__(self, "pixels", to_rgb(self.pixels))
 

@@ -159,12 +159,8 @@ def _missing_gpu() -> list[str]:
     import torch
 
     if not torch.cuda.is_available():
-        return [
-            "no CUDA GPU (on the CPU it works, slowly: --model e5-v --device cpu, 34 GB of memory in fp32)"
-        ]
+        return ["no CUDA GPU (on the CPU it works, slowly: --model e5-v --device cpu, 34 GB of memory in fp32)"]
     free, _ = torch.cuda.mem_get_info()
     if free < E5V_GPU_BYTES:
-        return [
-            f"{free / 2**30:.0f} GiB of GPU memory free, {E5V_GPU_BYTES / 2**30:.0f} wanted (--quantise nf4)"
-        ]
+        return [f"{free / 2**30:.0f} GiB of GPU memory free, {E5V_GPU_BYTES / 2**30:.0f} wanted (--quantise nf4)"]
     return []

@@ -36,8 +36,7 @@ def read_text_file(path: Path | str) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise BadText(
-            f"{path}: not {encoding.upper()} at byte {error.start:,} ({error.reason}): "
-            "expected text; save it as UTF-8"
+            f"{path}: not {encoding.upper()} at byte {error.start:,} ({error.reason}): expected text; save it as UTF-8"
         ) from error
     if "\0" in text:
         raise BadText(f"{path}: holds a zero byte at character {text.index(chr(0)):,}: expected text")

@@ -39,16 +39,10 @@ class Quantise(StrEnum):
 
 def index(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Folders (recursive) and files.")],
-    db: Annotated[
-        str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")
-    ] = ".oneword",
+    db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option(help="Made if it does not exist.")] = "default",
-    model: Annotated[
-        str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, or a checkpoint folder.")
-    ] = "auto",
-    view: Annotated[
-        str | None, typer.Option(help="How things are described: a view's name or a .toml file.")
-    ] = None,
+    model: Annotated[str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, or a checkpoint folder.")] = "auto",
+    view: Annotated[str | None, typer.Option(help="How things are described: a view's name or a .toml file.")] = None,
     captions: Annotated[
         Captions, typer.Option(help="What a .txt beside a picture of the same stem is.")
     ] = Captions.ATTACH,
@@ -128,8 +122,8 @@ def _show(report: "Report", db: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     rate = report.inputs / report.seconds if report.seconds else 0
     console.print(
-        f"{report.inputs} inputs: [bold]{report.indexed} indexed[/bold] ({report.added} new, {report.updated} changed), "
-        f"{report.unchanged} unchanged, {report.quarantined} quarantined  "
+        f"{report.inputs} inputs: [bold]{report.indexed} indexed[/bold] "
+        f"({report.added} new, {report.updated} changed), {report.unchanged} unchanged, {report.quarantined} quarantined  "
         f"[dim]{report.seconds:.1f} s, {rate:.1f}/s[/dim]"
     )
     if not report.inputs:

@@ -13,8 +13,10 @@ from engine.config import EngineConfig
 from engine.encoder import Encoder, Side, Vectors
 from engine.encoding import encode
 from engine.errors import DeviceOutOfMemory, EncodingError
-from engine.models import choose, load as load_model
-from engine.views import DEFAULT, View, get as get_view
+from engine.models import choose
+from engine.models import load as load_model
+from engine.views import DEFAULT, View
+from engine.views import get as get_view
 from indexer.captions import Captions
 from indexer.folder import Entry, Listing, find
 from indexer.loading import Loaded, load, refuse
@@ -69,15 +71,13 @@ def index_paths(
     target, encoder, bound = _open(store, collection, EngineConfig.of(model), view)
     report = Report(model=encoder.name, collection=collection, ignored=listing.ignored)
     with target.writing():
-        _run(listing, store, target, encoder, bound, report, progress or (lambda done, total: None))
+        _run(listing, store, target, encoder, bound, report, progress or (lambda *_: None))
         if report.indexed:
             target.optimize()
     return report
 
 
-def _open(
-    store: Store, name: str, config: EngineConfig, view: str | View | None
-) -> tuple[Collection, Encoder, View]:
+def _open(store: Store, name: str, config: EngineConfig, view: str | View | None) -> tuple[Collection, Encoder, View]:
     """The collection with the encoder and view that it is bound to; makes it if it is new."""
     try:
         space = store.open(name).space

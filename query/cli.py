@@ -3,6 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
 
@@ -10,6 +11,10 @@ import typer
 
 if TYPE_CHECKING:
     from query.result import Hit, SearchResult
+
+
+SNIPPET = 60
+"""Characters of a hit's text in the table; --json has it whole."""
 
 
 class Modality(StrEnum):
@@ -22,9 +27,7 @@ class Modality(StrEnum):
 def search(
     text: Annotated[str | None, typer.Argument(help="Words to search by.")] = None,
     image: Annotated[str | None, typer.Option(help="A picture to search by.")] = None,
-    edit: Annotated[
-        str | None, typer.Option(help='How hits should differ from the picture: "red and longer".')
-    ] = None,
+    edit: Annotated[str | None, typer.Option(help='How hits should differ from the picture: "red and longer".')] = None,
     like: Annotated[list[str] | None, typer.Option(help="The id of a stored item; may be repeated.")] = None,
     without: Annotated[
         list[str] | None, typer.Option("--not", help="Words hits should be unlike; may be repeated.")
@@ -35,13 +38,9 @@ def search(
     modality: Annotated[Modality | None, typer.Option(help="Only such hits.")] = None,
     view: Annotated[str | None, typer.Option(help="Insist on the view of the collection.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Lowest cosine similarity of a hit.")] = None,
-    db: Annotated[
-        str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")
-    ] = ".oneword",
+    db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option(help="The collection to search.")] = "default",
-    model: Annotated[
-        str, typer.Option(help="Only to insist on one, or to say where its folder is now.")
-    ] = "auto",
+    model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -79,6 +78,8 @@ def show(result: "SearchResult", offset: int = 0) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 240  # a pipe has no edge to fold at
     if not result.hits:
         console.print("No hits.")
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
@@ -86,13 +87,13 @@ def show(result: "SearchResult", offset: int = 0) -> None:
     table.add_column("score", justify="right")
     table.add_column("what")
     table.add_column("where", overflow="fold")
-    table.add_column("text", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("text", overflow="fold")
     table.add_column("id", style="dim", no_wrap=True)
     floor = result.low_confidence
     for rank, hit in enumerate(result.hits, start=offset + 1):
         guess = floor is not None and hit.score < floor
         score = Text(f"{hit.score:.3f}{'?' if guess else ' '}", style="dim" if guess else "bold")
-        words = " ".join((hit.text or "").split())
+        words = shorten(hit.text or "", SNIPPET, placeholder=" ...")
         table.add_row(str(rank), score, hit.modality, Text(_place(hit)), Text(words), hit.id)
     if result.hits:
         console.print(table)
@@ -103,9 +104,7 @@ def show(result: "SearchResult", offset: int = 0) -> None:
         soft_wrap=True,
     )
     if floor is not None and any(hit.score < floor for hit in result.hits):
-        console.print(
-            f"[dim]? low confidence: under {floor} this model guesses more often than it knows.[/dim]"
-        )
+        console.print(f"[dim]? low confidence: under {floor} this model guesses more often than it knows.[/dim]")
 
 
 def _place(hit: "Hit") -> str:

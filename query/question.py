@@ -136,9 +136,7 @@ class Query:
         if text is not None:
             parts.append(Text(text=text))
         if edit is not None and image is None:
-            raise BadQuery(
-                f"edit {edit!r} has no picture to change: give an image too, or ask for the text itself"
-            )
+            raise BadQuery(f"edit {edit!r} has no picture to change: give an image too, or ask for the text itself")
         if image is not None:
             parts.append(Image(image=image) if edit is None else Composed(image=image, edit=edit))
         parts += [Like(id=one) for one in _several(like)]

@@ -42,8 +42,7 @@ class Hit:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         metadata = {
-            key: value.isoformat() if isinstance(value, datetime) else value
-            for key, value in self.metadata.items()
+            key: value.isoformat() if isinstance(value, datetime) else value for key, value in self.metadata.items()
         }
         return {
             "id": self.id,

@@ -14,9 +14,10 @@ from engine.encoder import Encoder, Side
 from engine.encoding import encode
 from engine.images import decode, decode_file
 from engine.models import load
-from engine.views import View, get as get_view
+from engine.views import View
+from engine.views import get as get_view
 from query.errors import BadQuery
-from query.question import Composed, Image, Like, Part, Picture, Query, Text, Vector
+from query.question import Composed, Image, Like, Picture, Query, Text, Vector
 from query.result import Hit, SearchResult
 from storage import And, Collection, Filter, Match, SpaceMismatch, Store
 
@@ -37,9 +38,7 @@ class SearchService:
         CollectionNotFound, StoreUnavailable: nothing to search.
     """
 
-    def __init__(
-        self, db: str = ".oneword", collection: str = "default", model: str | EngineConfig = "auto"
-    ) -> None:
+    def __init__(self, db: str = ".oneword", collection: str = "default", model: str | EngineConfig = "auto") -> None:
         self._collection: Collection = Store(db).open(collection)
         self._space: dict[str, Any] = self._collection.space
         self._config = EngineConfig.of(model)
@@ -109,9 +108,7 @@ class SearchService:
 
     def _question(self, query: Query) -> tuple[Vectors, list[str]]:
         """The query's unit vector, float32 (d,), and the hashes of the pictures that it edits."""
-        inputs = {
-            i: _input(part) for i, part in enumerate(query.parts) if not isinstance(part, Like | Vector)
-        }
+        inputs = {i: _input(part) for i, part in enumerate(query.parts) if not isinstance(part, Like | Vector)}
         vectors: dict[int, Vectors] = {}
         if inputs:
             embedded = encode(self._encoder, list(inputs.values()), self._view, Side.QUERY)

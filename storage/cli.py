@@ -11,9 +11,7 @@ import typer
 if TYPE_CHECKING:
     from storage.info import CollectionInfo
 
-Db = Annotated[
-    str, typer.Option("--db", envvar="ONEWORD_DB", help="The store: a directory or s3://, gs://, az://.")
-]
+Db = Annotated[str, typer.Option("--db", envvar="ONEWORD_DB", help="The store: a directory or s3://, gs://, az://.")]
 Name = Annotated[str, typer.Option("--collection", "-c", help="The collection.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -80,10 +78,7 @@ def info(
         ],
     )
     if refused:
-        rows = [
-            (entry.uri, entry.reason, str(entry.tries), _minute(entry.last_tried))
-            for entry in refused[:SHOWN]
-        ]
+        rows = [(entry.uri, entry.reason, str(entry.tries), _minute(entry.last_tried)) for entry in refused[:SHOWN]]
         _print_table(["could not be indexed", "because", "tries", "last tried"], rows)
         if len(refused) > SHOWN:
             typer.echo(f"... and {len(refused) - SHOWN:,} more: see --json")

@@ -64,9 +64,7 @@ class Collection(CollectionReader):
             added = new_columns(latest, schema)
             for field in added:
                 schema = schema.append(field)
-            rows = to_arrow(
-                latest, schema, datetime.now(UTC)
-            )  # every check is passed before anything is written
+            rows = to_arrow(latest, schema, datetime.now(UTC))  # every check is passed before anything is written
             if added:
                 table.add_columns(added)
             inserted, replaced = table.merge(rows, "id")
@@ -103,9 +101,7 @@ class Collection(CollectionReader):
         with self.writing(), self._commit:
             table = self._table()
             if not table.count():
-                raise BadItem(
-                    f"collection {self.name!r} is empty: an index is learnt from its vectors; upsert first"
-                )
+                raise BadItem(f"collection {self.name!r} is empty: an index is learnt from its vectors; upsert first")
             kind = IvfFlat if self.dimension % 8 else IvfRq
             table.build_index(kind(distance_type="cosine"))
 

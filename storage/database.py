@@ -54,9 +54,7 @@ class Database:
                     break
         # A create() killed before its commit leaves a directory without a version: not yet a table.
         root = self.location.path
-        return sorted(
-            name for name in names if root is None or (root / f"{name}.lance" / "_versions").is_dir()
-        )
+        return sorted(name for name in names if root is None or (root / f"{name}.lance" / "_versions").is_dir())
 
     def open(self, name: str) -> Table | None:
         """The table, or None when there is none."""
@@ -170,9 +168,7 @@ class Table:
     ) -> pa.Table:
         """The `limit` rows nearest to `vector` (d,) by cosine, with their `_distance` (1 - cosine)."""
         with self._doing("search"):
-            query = (
-                self._lance.search(vector, vector_column_name="vector").distance_type("cosine").limit(limit)
-            )
+            query = self._lance.search(vector, vector_column_name="vector").distance_type("cosine").limit(limit)
             if where is not None:
                 query = query.where(where, prefilter=True)
             # An index answers from compressed vectors; reading thrice as many in full mends most of that.

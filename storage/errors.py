@@ -45,11 +45,7 @@ class CollectionNotFound(StorageError):
 
     def __init__(self, name: str, uri: str, existing: Sequence[str] = ()) -> None:
         self.name, self.existing = name, tuple(existing)
-        there = (
-            f"it has: {', '.join(self.existing)}"
-            if self.existing
-            else "it has none yet; index something first"
-        )
+        there = f"it has: {', '.join(self.existing)}" if self.existing else "it has none yet; index something first"
         super().__init__(f"no collection {name!r} in {uri}; {there}")
 
 
@@ -58,9 +54,7 @@ class CollectionExists(StorageError):
 
     def __init__(self, name: str, uri: str) -> None:
         self.name = name
-        super().__init__(
-            f"collection {name!r} already exists in {uri}; open it, drop it first, or choose another name"
-        )
+        super().__init__(f"collection {name!r} already exists in {uri}; open it, drop it first, or choose another name")
 
 
 class SpaceMismatch(StorageError):
@@ -100,8 +94,7 @@ class Locked(StorageError):
     def __init__(self, name: str, lock_file: str, holder: Mapping[str, Any]) -> None:
         self.name, self.holder = name, dict(holder)
         who = (
-            f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')} "
-            f"({holder.get('command')})"
+            f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')} ({holder.get('command')})"
             if holder
             else f"another process (see {lock_file})"
         )

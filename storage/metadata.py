@@ -80,9 +80,7 @@ def dumps(metadata: Mapping[str, Metadata]) -> str:
             return value
         return {"time": (value if value.tzinfo else utc(value)).isoformat()}
 
-    return json.dumps(
-        {key: plain(value) for key, value in metadata.items()}, ensure_ascii=False, allow_nan=False
-    )
+    return json.dumps({key: plain(value) for key, value in metadata.items()}, ensure_ascii=False, allow_nan=False)
 
 
 def loads(text: str) -> dict[str, Metadata]:

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIX = ".quarantine"
-LOCK_TIMEOUT = (
-    10.0  # seconds; a record takes milliseconds, so waiting is right where a collection would refuse
-)
+LOCK_TIMEOUT = 10.0  # seconds; a record takes milliseconds, so waiting is right where a collection would refuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +75,7 @@ class Quarantine:
                     first_seen=before.first_seen if before else utc(entry.at),
                     last_tried=utc(entry.at),
                 )
-            table.merge(
-                pa.Table.from_pylist([vars(entry) for entry in kept.values()], schema=_schema()), "uri"
-            )
+            table.merge(pa.Table.from_pylist([vars(entry) for entry in kept.values()], schema=_schema()), "uri")
 
     def list(self) -> builtins.list[Quarantined]:
         """Every entry, by uri."""

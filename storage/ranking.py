@@ -57,9 +57,7 @@ def scan(table: Table, question: NDArray[np.float32], *, count: int, where: str 
     return best
 
 
-def approximate(
-    table: Table, question: NDArray[np.float32], *, count: int, where: str | None
-) -> list[Ranked]:
+def approximate(table: Table, question: NDArray[np.float32], *, count: int, where: str | None) -> list[Ranked]:
     """As `nearest`, but of the rows that LanceDB's vector index proposes: some may be missing."""
     rows = table.nearest(
         question.astype(np.float16), limit=count, where=where, columns=["id", "vector"], use_index=True

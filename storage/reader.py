@@ -70,9 +70,7 @@ class CollectionReader:
         """The vector, float32 (d,), of each hash that some item has: equal content is embedded once."""
         found: dict[str, NDArray[np.float32]] = {}
         for batch in self._rows_of("content_hash", list(dict.fromkeys(hashes)), ["content_hash", "vector"]):
-            found.update(
-                zip(batch["content_hash"].to_pylist(), vectors_of(batch).astype(np.float32), strict=True)
-            )
+            found.update(zip(batch["content_hash"].to_pylist(), vectors_of(batch).astype(np.float32), strict=True))
         return found
 
     def count(self, filter: Filter | str | None = None) -> int:  # noqa: A002
@@ -139,9 +137,7 @@ class CollectionReader:
             ranked = ranking.nearest(table, question, count=count, where=where, floor=min_score)
         else:
             ranked = ranking.approximate(table, question, count=count, where=where)
-        page = [
-            (score, item_id) for score, item_id in ranked[offset:] if min_score is None or score >= min_score
-        ]
+        page = [(score, item_id) for score, item_id in ranked[offset:] if min_score is None or score >= min_score]
         items = self.get((item_id for _, item_id in page), thumbnails=thumbnails)
         # An item deleted between the two reads is gone, and rightly not among the hits.
         return [Hit(item=items[item_id], score=score) for score, item_id in page if item_id in items]
@@ -163,9 +159,7 @@ class CollectionReader:
     def _columns(self, vectors: bool, thumbnails: bool) -> list[str]:
         return [*ITEM_COLUMNS, *["thumbnail"] * thumbnails, *["vector"] * vectors]
 
-    def _rows_of(
-        self, column: str, values: Sequence[str], columns: Sequence[str]
-    ) -> Iterator[pa.RecordBatch]:
+    def _rows_of(self, column: str, values: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         table = self._table()
         for start in range(0, len(values), IDS_AT_ONCE):
             yield from table.rows(columns, where=one_of(column, values[start : start + IDS_AT_ONCE]))

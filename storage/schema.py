@@ -75,9 +75,7 @@ def created_of(schema: pa.Schema) -> datetime:
 def metadata_kinds(schema: pa.Schema) -> dict[str, Kind]:
     """The metadata keys that the collection has met, with their kinds, in the order it met them."""
     kinds = {str(arrow): kind for kind, arrow in TYPES.items()}
-    return {
-        field.name[len(META) :]: kinds[str(field.type)] for field in schema if field.name.startswith(META)
-    }
+    return {field.name[len(META) :]: kinds[str(field.type)] for field in schema if field.name.startswith(META)}
 
 
 def new_columns(items: Iterable[Item], schema: pa.Schema) -> list[pa.Field]:
@@ -119,9 +117,7 @@ def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Tabl
     columns["metadata"] = [dumps(item.metadata) for item in items]
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimension)
     for key in metadata_kinds(schema):
-        columns[META + key] = [
-            comparable(item.metadata[key]) if key in item.metadata else None for item in items
-        ]
+        columns[META + key] = [comparable(item.metadata[key]) if key in item.metadata else None for item in items]
     return pa.table(columns, schema=schema.remove_metadata())
 
 
@@ -196,11 +192,7 @@ def _checked_vector(item: Item, dimension: int) -> NDArray[np.float32]:
         raise BadItem(f"item {item.id!r} has a vector of shape {vector.shape}, expected ({dimension},)")
     norm = float(np.linalg.norm(vector.astype(np.float64)))
     if not np.isfinite(norm):
-        raise BadItem(
-            f"item {item.id!r} has a vector with NaN or infinity, expected finite numbers; embed it again"
-        )
+        raise BadItem(f"item {item.id!r} has a vector with NaN or infinity, expected finite numbers; embed it again")
     if abs(norm - 1.0) > UNIT_TOLERANCE:
-        raise BadItem(
-            f"item {item.id!r} has a vector of length {norm:.6f}, expected 1; divide it by its length"
-        )
+        raise BadItem(f"item {item.id!r} has a vector of length {norm:.6f}, expected 1; divide it by its length")
     return vector

@@ -107,9 +107,7 @@ class Store:
         if self._database.open(_checked_name(name)) is None:
             raise CollectionNotFound(name, self.uri, self.collections())
         with WriterLock(self._database.location.lock_file(name), name).hold(self._lock_timeout):
-            self._database.drop(
-                name + SUFFIX
-            )  # first: a collection may be without, but not the other way round
+            self._database.drop(name + SUFFIX)  # first: a collection may be without, but not the other way round
             self._database.drop(name)
 
     def quarantine(self, name: str) -> Quarantine:

@@ -95,9 +95,7 @@ def test_index_with_nothing_but_bad_input_fails(tmp_path: Path, as_json: Callabl
     assert as_json("index", tmp_path / "bad.png", "--model", "hash", code=1)["quarantined"] == 1
 
 
-def test_search_in_every_way(
-    indexed: Path, oneword: Callable[..., Done], as_json: Callable[..., Any]
-) -> None:
+def test_search_in_every_way(indexed: Path, oneword: Callable[..., Done], as_json: Callable[..., Any]) -> None:
     words = as_json("search", "the cat sleeps", "-k", "3")
     assert len(words["hits"]) == 3
     assert words["hits"][0]["text"] == "the cat sleeps on the sofa"
@@ -131,9 +129,7 @@ def test_search_like_loads_no_torch(indexed: Path, as_json: Callable[..., Any]) 
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
-def test_collections_info_and_delete(
-    indexed: Path, oneword: Callable[..., Done], as_json: Callable[..., Any]
-) -> None:
+def test_collections_info_and_delete(indexed: Path, oneword: Callable[..., Done], as_json: Callable[..., Any]) -> None:
     oneword("index", indexed / "sub", "--collection", "second", "--model", "hash")
     listed = as_json("collections")["collections"]
     assert [(one["name"], one["items"]) for one in listed] == [("default", 6), ("second", 2)]
@@ -152,9 +148,7 @@ def test_collections_info_and_delete(
     assert [one["name"] for one in as_json("collections")["collections"]] == ["default"]
 
 
-def test_info_shows_the_quarantine(
-    album: Path, oneword: Callable[..., Done], as_json: Callable[..., Any]
-) -> None:
+def test_info_shows_the_quarantine(album: Path, oneword: Callable[..., Done], as_json: Callable[..., Any]) -> None:
     (album / "bad.png").write_text("no picture")
     oneword("index", album, "--model", "hash")
     assert "bad.png" in oneword("info").stdout
@@ -220,9 +214,7 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "arguments", [["serch"], ["search", "--kk", "3"], ["search", "a", "-k", "0"], ["index"]]
-)
+@pytest.mark.parametrize("arguments", [["serch"], ["search", "--kk", "3"], ["search", "a", "-k", "0"], ["index"]])
 def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], oneword: Callable[..., Done]) -> None:
     assert "error" in json.loads(oneword(*arguments, "--json", code=2).stdout)
     assert "--help" in oneword(*arguments, code=2).stderr

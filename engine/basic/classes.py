@@ -60,9 +60,7 @@ def digest(said: Sequence[tuple[str, str, str]]) -> str:
     return hashlib.sha256(repr(list(said)).encode()).hexdigest()
 
 
-def class_matrix(
-    said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, folder: Path | None
-) -> Matrix:
+def class_matrix(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, folder: Path | None) -> Matrix:
     """Unit vectors of the classes, float32 (classes, d): the direction of the sum of each class's phrases.
 
     Args:
@@ -86,9 +84,7 @@ def class_matrix(
 
 def cache_folder() -> Path | None:
     """Where this user's caches lie (XDG's base directories; Windows' %LOCALAPPDATA%), if anywhere."""
-    variable, fallback = (
-        ("LOCALAPPDATA", "AppData/Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
-    )
+    variable, fallback = ("LOCALAPPDATA", "AppData/Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
     base = Path(os.environ.get(variable, ""))
     if not base.is_absolute():  # XDG: relative paths are to be ignored
         try:

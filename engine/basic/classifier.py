@@ -57,9 +57,7 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        down, across = (
-            max((math.ceil(side / stride) - 1) * stride + kernel - side, 0) for side in x.shape[2:]
-        )
+        down, across = (max((math.ceil(side / stride) - 1) * stride + kernel - side, 0) for side in x.shape[2:])
         if down % 2 or across % 2:
             x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
             down = across = 0
@@ -136,8 +134,7 @@ def fold(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
             if not found:
                 continue
             weight, bias, mean, var = (
-                checkpoint[f"{prefix}{norm}.{part}"]
-                for part in ("weight", "bias", "running_mean", "running_var")
+                checkpoint[f"{prefix}{norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
             )
             scale = weight / torch.sqrt(var + EPSILON)  # (channels out,)
             name = f"{prefix.removeprefix('_')}{ours}"

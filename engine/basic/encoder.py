@@ -97,9 +97,7 @@ class BasicEncoder:
         self._sentences = sentences.Sentences(language)
         self.class_names = classes.names()
         said = classes.phrases()
-        spoken = _digest(
-            language / "model.safetensors", language / "tokenizer.json", text=classes.digest(said)
-        )
+        spoken = _digest(language / "model.safetensors", language / "tokenizer.json", text=classes.digest(said))
         self._revision = _digest(weights, text=spoken)
         # Always on the CPU, so that the device does not show in the figures.
         matrix = torch.tensor(classes.class_matrix(said, self._embed, key=spoken, folder=cache))

@@ -39,8 +39,7 @@ def load_basic(*, device: str = "auto", dtype: str = "auto", threads: int | None
     missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
     if missing:
         raise MissingDependency(
-            f"the model 'basic' needs {', '.join(missing)}, not installed here: "
-            'run pip install "oneword[basic]"'
+            f"the model 'basic' needs {', '.join(missing)}, not installed here: run pip install \"oneword[basic]\""
         )
     if dtype not in ("auto", "fp32"):
         raise DeviceUnavailable(f"the model 'basic' has no dtype {dtype!r}: expected 'auto' or 'fp32'")

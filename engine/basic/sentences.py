@@ -72,9 +72,7 @@ class Sentences:
     def tokenise(self, texts: Sequence[str]) -> Tokens:
         """Lower-cased wordpieces with [CLS] and [SEP], cut at `WORDPIECES`, padded to the longest."""
         # One by one: `encode_batch` would start threads of its own beside torch's.
-        rows = [
-            torch.tensor(self._tokenizer.encode(" ".join(text.split())[:_CHARACTERS]).ids) for text in texts
-        ]
+        rows = [torch.tensor(self._tokenizer.encode(" ".join(text.split())[:_CHARACTERS]).ids) for text in texts]
         ids = pad_sequence(rows, batch_first=True, padding_value=PADDING)
         mask = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True)
         return Tokens(ids=ids, mask=mask)
@@ -91,9 +89,7 @@ class Sentences:
         for layer in range(LAYERS):
             at = f"encoder.layer.{layer}"
             qkv = self._linear(x, f"{at}.attention.self")  # (n, t, 3 * 384)
-            q, k, v = qkv.view(n, t, 3, HEADS, DIMENSION // HEADS).permute(
-                2, 0, 3, 1, 4
-            )  # each (n, h, t, 32)
+            q, k, v = qkv.view(n, t, 3, HEADS, DIMENSION // HEADS).permute(2, 0, 3, 1, 4)  # each (n, h, t, 32)
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
             y = y.transpose(1, 2).reshape(n, t, DIMENSION)
             x = self._norm(x + self._linear(y, f"{at}.attention.output.dense"), f"{at}.attention.output")

@@ -80,9 +80,7 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
     from huggingface_hub.errors import HFValidationError
 
     def cached() -> Checkpoint:
-        folder = Path(
-            snapshot_download(model, revision=revision, allow_patterns=_WANTED, local_files_only=True)
-        )
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=_WANTED, local_files_only=True))
         return check(model, folder, folder.name)
 
     wrong: WrongCheckpoint | None = None
@@ -109,14 +107,10 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
 def check(model: str, folder: Path, commit: str | None) -> Checkpoint:
     """Looks at every file's name, every JSON, and every weights file's header and length."""
     if not (folder / "config.json").is_file():
-        raise WrongCheckpoint(
-            f"{folder}: no config.json: expected a LLaVA-NeXT checkpoint in transformers' format"
-        )
+        raise WrongCheckpoint(f"{folder}: no config.json: expected a LLaVA-NeXT checkpoint in transformers' format")
     kind = read_json(folder / "config.json", model).get("model_type")
     if kind != ARCHITECTURE:
-        raise WrongCheckpoint(
-            f"{model}: is a {kind!r} checkpoint: expected {ARCHITECTURE!r} (LLaVA-NeXT, as E5-V)"
-        )
+        raise WrongCheckpoint(f"{model}: is a {kind!r} checkpoint: expected {ARCHITECTURE!r} (LLaVA-NeXT, as E5-V)")
     for what, names in (("tokeniser", _TOKENIZERS), ("image processor", _PROCESSORS)):
         if not any((folder / name).is_file() for name in names):
             raise WrongCheckpoint(f"{model}: no {what} in {folder}: expected {' or '.join(names)}")
@@ -160,9 +154,7 @@ def _header(path: Path) -> bytes:
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         header = file.read(min(length, 100_000_000))
     if len(start) < 8 or len(header) < length:
-        raise WrongCheckpoint(
-            f"{path}: ends within its header, after {path.stat().st_size:,} bytes: copy it again"
-        )
+        raise WrongCheckpoint(f"{path}: ends within its header, after {path.stat().st_size:,} bytes: copy it again")
     return start + header
 
 

@@ -11,9 +11,7 @@ def require(*packages: str, extra: str = "e5v") -> None:
     """Raises `MissingDependency` if one of the packages is not installed."""
     absent = [package for package in packages if find_spec(package) is None]
     if absent:
-        raise MissingDependency(
-            f'E5-V needs {", ".join(absent)}, not installed here: pip install "oneword[{extra}]"'
-        )
+        raise MissingDependency(f'E5-V needs {", ".join(absent)}, not installed here: pip install "oneword[{extra}]"')
 
 
 @contextlib.contextmanager

@@ -97,9 +97,7 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     except Exception as error:  # a malformed file fails wherever its reader stumbles
         raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser cannot be loaded: {error}") from error
     if not getattr(tokenizer, "is_fast", False):
-        raise WrongCheckpoint(
-            f"{checkpoint.model}: the tokeniser is slow: expected one with a tokenizer.json"
-        )
+        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser is slow: expected one with a tokenizer.json")
     return tokenizer
 
 
@@ -148,9 +146,7 @@ def _agree(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:
     ids = tokenizer.get_added_vocab()
     image = ids.get("<image>")
     if image is None:
-        raise WrongCheckpoint(
-            f"{checkpoint.model}: the tokeniser has no <image> token: expected it to be added"
-        )
+        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser has no <image> token: expected it to be added")
     if image != config.image_token_id:
         raise WrongCheckpoint(
             f"{checkpoint.model}: <image> is token {image} in the tokeniser and {config.image_token_id} in "

@@ -147,9 +147,7 @@ def _spread(model: Any, generator: Any) -> None:
         for name, weight in model.named_parameters():
             if weight.ndim >= 2:
                 fan_in = weight[0].numel()
-                gain = (
-                    2.0 if "q_proj" in name or "k_proj" in name else 1.2
-                )  # sharp attention tells words apart
+                gain = 2.0 if "q_proj" in name or "k_proj" in name else 1.2  # sharp attention tells words apart
                 spread = 1.0 if "embed" in name else gain * fan_in**-0.5
                 weight.normal_(0.0, spread, generator=generator)
             elif "norm" not in name:

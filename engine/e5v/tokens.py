@@ -22,10 +22,7 @@ from tokenizers import Tokenizer
 
 from engine.views import SENTENCE
 
-LLAMA_3 = (
-    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>"
-    "<|start_header_id|>assistant<|end_header_id|>\n\n \n"
-)
+LLAMA_3 = "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
 """E5-V's chat template, kongds/E5-V:retrieval.py `llama3_template`."""
 
 MISTRAL = "[INST] {} [/INST]"
@@ -174,9 +171,7 @@ def _plain(backend: str, at_start: bool) -> Tokenizer:
         # Some vocabularies list special tokens once more; with `ignore_merges` a text could still reach them.
         merged = {"".join(pair if isinstance(pair, list) else pair.split(" ", 1)) for pair in model["merges"]}
         keep = merged | {model.get("unk_token")}
-        model["vocab"] = {
-            token: id_ for token, id_ in model["vocab"].items() if token not in added or token in keep
-        }
+        model["vocab"] = {token: id_ for token, id_ in model["vocab"].items() if token not in added or token in keep}
     if not at_start:
         _no_prefix(settings["pre_tokenizer"])
     return Tokenizer.from_str(json.dumps(settings))

@@ -178,9 +178,7 @@ class _Parser:
             if match is None:
                 at += len(self.text[at:]) - len(self.text[at:].lstrip())
                 unclosed = self.text[at] in "\"'"
-                problem = (
-                    "this quote is never closed" if unclosed else f"{self.text[at]!r} is not expected here"
-                )
+                problem = "this quote is never closed" if unclosed else f"{self.text[at]!r} is not expected here"
                 raise self.error(f"{problem}; put a value with such characters in quotes", at)
             sign, quoted, word = match.group("sign", "quoted", "word")
             at = match.end()

@@ -76,9 +76,7 @@ class _Compiler:
         raise FilterError(f"{tree!r} is not a filter; expected one of storage.filters")
 
     def range(self, tree: Range) -> str:
-        bounds = {
-            sign: getattr(tree, name) for name, sign in _SIGNS.items() if getattr(tree, name) is not None
-        }
+        bounds = {sign: getattr(tree, name) for name, sign in _SIGNS.items() if getattr(tree, name) is not None}
         if not bounds:
             raise FilterError(f"the range on {tree.field!r} has no bound, expected gt, gte, lt or lte")
         if self.column(tree.field)[1] == "bool":
@@ -100,9 +98,7 @@ class _Compiler:
         """`test` with the column and the values put in, false where the column is null."""
         column, kind = self.column(field)
         if kind == "list of strings":
-            raise FilterError(
-                f"field {field!r} holds lists of strings: {sign!r} does not apply; use 'contains'"
-            )
+            raise FilterError(f"field {field!r} holds lists of strings: {sign!r} does not apply; use 'contains'")
         literals = [_literal(field, kind, value) for value in values]
         operand = f"CAST({column} AS DOUBLE)" if field in _INTEGERS else column
         return f"({column} IS NOT NULL AND {test.format(*literals, column=operand)})"
@@ -130,9 +126,7 @@ def _literal(field: str, kind: Kind, value: Scalar) -> str:
             ) from None
     if given != kind:
         hint = f'; write "{value}" in quotes' if kind == "string" else ""
-        raise FilterError(
-            f"field {field!r} holds a {kind}, but the filter compares it with a {given}, {value!r}{hint}"
-        )
+        raise FilterError(f"field {field!r} holds a {kind}, but the filter compares it with a {given}, {value!r}{hint}")
     match value:
         case bool():
             return "true" if value else "false"

@@ -36,9 +36,7 @@ def photo() -> PIL.Image.Image:
     return PIL.Image.fromarray(np.stack([x, y, 255 - x], axis=-1).astype(np.uint8))
 
 
-@pytest.mark.parametrize(
-    "kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "JPEG2000", "TGA", "AVIF"]
-)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "JPEG2000", "TGA", "AVIF"])
 def test_every_format_gives_the_same_picture(photo: PIL.Image.Image, kind: str) -> None:
     if kind == "AVIF" and not PIL.features.check("avif"):
         pytest.skip("this Pillow was built without AVIF")
@@ -89,13 +87,9 @@ def test_sixteen_bits_are_scaled_not_clipped(kind: str) -> None:
 
 def test_float_and_32_bit_grey_are_scaled() -> None:
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None].repeat(2, 0)
-    assert (
-        np.abs(np.asarray(to_rgb(PIL.Image.fromarray(ramp)))[0, :, 0].astype(int) - np.arange(256)).max() <= 1
-    )
+    assert np.abs(np.asarray(to_rgb(PIL.Image.fromarray(ramp)))[0, :, 0].astype(int) - np.arange(256)).max() <= 1
     deep = (np.arange(256, dtype=np.int32) * 1_000_000)[None].repeat(2, 0)
-    assert (
-        np.abs(np.asarray(to_rgb(PIL.Image.fromarray(deep)))[0, :, 0].astype(int) - np.arange(256)).max() <= 1
-    )
+    assert np.abs(np.asarray(to_rgb(PIL.Image.fromarray(deep)))[0, :, 0].astype(int) - np.arange(256)).max() <= 1
     holed = PIL.Image.fromarray(np.full((2, 2), np.nan, dtype=np.float32))
     assert to_rgb(holed).getpixel((0, 0)) == (0, 0, 0)
 

@@ -10,15 +10,11 @@ from engine.views import BUILT_IN, DEFAULT, Prompts, View
 def test_the_references_prompts_to_the_letter() -> None:
     assert DEFAULT.query.text == "<sent>\nSummary above sentence in one word: "
     assert DEFAULT.gallery.image == "<image>\nSummary above image in one word: "
-    assert (
-        views.CIRR.query.composed
-        == '<image>Modify this image with "<sent>", desribe modified image in one word:'
-    )
+    assert views.CIRR.query.composed == '<image>Modify this image with "<sent>", desribe modified image in one word:'
     assert views.CIRR.gallery.image == "<image>\n Describe this image in one word:"
     shirt = BUILT_IN["fashioniq-shirt"]
     assert shirt.query.composed == (
-        "<image> change the style of this shirt to <sent>\n "
-        "Desribe this modified shirt in one word based on its style:"
+        "<image> change the style of this shirt to <sent>\n Desribe this modified shirt in one word based on its style:"
     )
     assert shirt.gallery.image == "<image>\n Describe this shirt in one word based on its style:"
     assert set(BUILT_IN) == {"default", "cirr", "fashioniq-dress", "fashioniq-shirt"}

@@ -10,8 +10,7 @@ from indexer.folder import Entry, find
 
 def shown(entries: list[Entry], root: Path) -> list[str]:
     return [
-        f"{one.kind}:{one.path.relative_to(root)}" + (f"+{one.caption.name}" if one.caption else "")
-        for one in entries
+        f"{one.kind}:{one.path.relative_to(root)}" + (f"+{one.caption.name}" if one.caption else "") for one in entries
     ]
 
 

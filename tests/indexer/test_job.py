@@ -24,9 +24,7 @@ def run(*paths: Path, **options: Any) -> Report:
 
 def rows(collection: str = "default") -> dict[str, Any]:
     return {
-        item.uri.rsplit("/", 1)[1]: item
-        for items in Store("db").open(collection).scan(vectors=True)
-        for item in items
+        item.uri.rsplit("/", 1)[1]: item for items in Store("db").open(collection).scan(vectors=True) for item in items
     }
 
 
@@ -70,9 +68,7 @@ def test_changed_files_are_updates(album: Path) -> None:
     assert rows()["red.png"].text == "a crimson rectangle"
 
 
-def test_equal_content_is_embedded_once_even_across_runs(
-    album: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_equal_content_is_embedded_once_even_across_runs(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded: list[Input] = []
 
     def counting(encoder: Any, inputs: Sequence[Input], *rest: Any) -> Any:
@@ -164,9 +160,7 @@ def test_small_chunks_give_the_same_rows(album: Path, monkeypatch: pytest.Monkey
             assert np.array_equal(same.vector, item.vector)
 
 
-def test_a_job_that_dies_half_way_is_finished_by_the_next(
-    album: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_dies_half_way_is_finished_by_the_next(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "CHUNK", 2)
     upsert, calls = Collection.upsert, []
 

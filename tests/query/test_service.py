@@ -53,9 +53,7 @@ def test_a_composed_query_leaves_its_picture_out(searching: SearchService, album
     assert "red.png" not in with_caption, "the caption makes it a document, but the picture is the same"
 
 
-def test_like_needs_no_model_and_leaves_its_item_out(
-    searching: SearchService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_like_needs_no_model_and_leaves_its_item_out(searching: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = searching.search("the cat sleeps", limit=2)
     monkeypatch.setattr(service, "load", lambda config: pytest.fail("a model was loaded"))
     fresh = SearchService("db")

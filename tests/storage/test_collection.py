@@ -59,9 +59,7 @@ def test_get_thousands_in_the_order_asked(collection: Collection, item: Callable
 
 def test_content_hashes_and_vectors_by_hash(collection: Collection, item: Callable[..., Item]) -> None:
     same = {"content_hash": "same"}
-    collection.upsert(
-        [item("a", [1, 1, 0, 0], **same), item("b", [1, 1, 0, 0], **same), item("c", [0, 0, 1, 0])]
-    )
+    collection.upsert([item("a", [1, 1, 0, 0], **same), item("b", [1, 1, 0, 0], **same), item("c", [0, 0, 1, 0])])
     assert collection.content_hashes(["a", "c", "nope"]) == {"a": "same", "c": "hash of c"}
     vectors = collection.vectors_by_hash(["same", "nope"])
     assert list(vectors) == ["same"]

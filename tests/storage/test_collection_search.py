@@ -38,30 +38,19 @@ def test_limit_offset_and_floor(collection: Collection, item: Callable[..., Item
             collection.search(question, **wrong)
 
 
-def test_filter_and_exclusions_come_before_the_limit(
-    collection: Collection, item: Callable[..., Item]
-) -> None:
+def test_filter_and_exclusions_come_before_the_limit(collection: Collection, item: Callable[..., Item]) -> None:
     collection.upsert(
-        [
-            item(f"{n}", [10 - n, n, 0, 0], metadata={"n": n}, image_hash=f"h{n}" if n < 6 else None)
-            for n in range(9)
-        ]
+        [item(f"{n}", [10 - n, n, 0, 0], metadata={"n": n}, image_hash=f"h{n}" if n < 6 else None) for n in range(9)]
     )
     question = [1, 0, 0, 0]
     assert ids(collection.search(question, limit=2, filter="n > 4")) == ["5", "6"]
     assert ids(collection.search(question, limit=2, exclude_ids=["0", "2", "it's"])) == ["1", "3"]
-    assert ids(collection.search(question, exclude_image_hashes={"h0", "h1", "h2", "h3", "h4"})) == list(
-        "5678"
-    )
-    found = collection.search(
-        question, filter="n != 7", exclude_ids=["8"], exclude_image_hashes=["h5"], offset=5
-    )
+    assert ids(collection.search(question, exclude_image_hashes={"h0", "h1", "h2", "h3", "h4"})) == list("5678")
+    found = collection.search(question, filter="n != 7", exclude_ids=["8"], exclude_image_hashes=["h5"], offset=5)
     assert ids(found) == ["6"]
 
 
-@pytest.mark.parametrize(
-    "vector", [[1, 0, 0], [0, 0, 0, 0], [np.nan, 0, 0, 0], [np.inf, 0, 0, 0], [[1, 0, 0, 0]]]
-)
+@pytest.mark.parametrize("vector", [[1, 0, 0], [0, 0, 0, 0], [np.nan, 0, 0, 0], [np.inf, 0, 0, 0], [[1, 0, 0, 0]]])
 def test_bad_questions(collection: Collection, vector: Any) -> None:
     with pytest.raises(BadItem, match="searched for"):
         collection.search(vector)
@@ -89,9 +78,7 @@ def test_scores_and_order_are_those_of_the_stored_vectors(
     assert ids(hits) == [f"{n:03}" for n in sorted(range(300), key=lambda n: (-round(cosines[n], 7), n))][:40]
 
 
-def test_lance_distances_are_within_the_error_we_allow(
-    collection: Collection, item: Callable[..., Item]
-) -> None:
+def test_lance_distances_are_within_the_error_we_allow(collection: Collection, item: Callable[..., Item]) -> None:
     random = np.random.default_rng(0)
     collection.upsert([item(f"{n}", random.normal(size=4)) for n in range(2000)])
     table = collection._table()
@@ -149,12 +136,8 @@ def test_paging_has_no_repeats_and_no_holes(seed: int, count: int, distinct: int
             collection.upsert([items[n] for n in part])
         whole = collection.search(question, limit=count + 5)
         assert sorted(ids(whole)) == sorted(one.id for one in items)
-        assert [(-hit.score, hit.item.id) for hit in whole] == sorted(
-            (-hit.score, hit.item.id) for hit in whole
-        )
-        paged = [
-            hit for at in range(0, count, page) for hit in collection.search(question, limit=page, offset=at)
-        ]
+        assert [(-hit.score, hit.item.id) for hit in whole] == sorted((-hit.score, hit.item.id) for hit in whole)
+        paged = [hit for at in range(0, count, page) for hit in collection.search(question, limit=page, offset=at)]
         assert [(hit.item.id, hit.score) for hit in paged] == [(hit.item.id, hit.score) for hit in whole]
 
 

@@ -30,8 +30,7 @@ def filled(store: Store, space: dict[str, Any], item: Callable[..., Item]) -> Co
     collection = store.create("default", space)
     collection.upsert([item(f"{n}", metadata={"n": n}) for n in range(5)])
     entries = [
-        Refused(uri=f"bad[b]{n:02}", reason="no picture", kind="decode", at=datetime.now(UTC))
-        for n in range(12)
+        Refused(uri=f"bad[b]{n:02}", reason="no picture", kind="decode", at=datetime.now(UTC)) for n in range(12)
     ]
     store.quarantine("default").record(entries)
     return collection
@@ -89,9 +88,7 @@ def test_delete_where_and_all(run: Callable[..., Any], filled: Collection, store
 
 
 @pytest.mark.parametrize("args", [["--all"], ["--where", "n >= 2"]])
-def test_without_a_terminal_yes_is_needed(
-    run: Callable[..., Any], filled: Collection, args: list[str]
-) -> None:
+def test_without_a_terminal_yes_is_needed(run: Callable[..., Any], filled: Collection, args: list[str]) -> None:
     done = run("delete", *args, "--json")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "--yes" in done.stderr

@@ -91,9 +91,7 @@ def test_a_timeout_waits(collection: Collection, item: Callable[..., Item]) -> N
         pass
 
 
-def test_threads_that_share_a_collection_write_in_turn(
-    collection: Collection, item: Callable[..., Item]
-) -> None:
+def test_threads_that_share_a_collection_write_in_turn(collection: Collection, item: Callable[..., Item]) -> None:
     failures: list[BaseException] = []
 
     def write(name: str) -> None:

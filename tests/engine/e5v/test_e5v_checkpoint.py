@@ -165,8 +165,7 @@ def test_a_missing_head_is_fine_only_if_it_is_tied(copy):
 def test_weights_of_another_shape(copy):
     edit(
         copy / "config.json",
-        text_config=json.loads((copy / "config.json").read_text())["text_config"]
-        | {"intermediate_size": 100},
+        text_config=json.loads((copy / "config.json").read_text())["text_config"] | {"intermediate_size": 100},
     )
     with pytest.raises(WrongCheckpoint, match=r"another shape|cannot be loaded"):
         load_e5v(str(copy))
@@ -267,10 +266,7 @@ def test_the_space(encoder, folder):
     space = encoder.space(views.DEFAULT)
     assert space.dimension == encoder.dimension == 64
     assert json.loads(json.dumps(space.as_dict())) == space.as_dict()
-    assert (
-        space.fingerprint
-        == load_e5v(str(folder), device="cpu", dtype="bf16").space(views.DEFAULT).fingerprint
-    )
+    assert space.fingerprint == load_e5v(str(folder), device="cpu", dtype="bf16").space(views.DEFAULT).fingerprint
     assert space.fingerprint != encoder.space(views.CIRR).fingerprint
     shorter = load_e5v(str(folder), device="cpu", max_text_tokens=32)
     assert space.fingerprint != shorter.space(views.DEFAULT).fingerprint

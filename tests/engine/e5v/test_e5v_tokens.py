@@ -12,16 +12,10 @@ from engine.e5v.tiny import SPECIAL, sentences
 from engine.e5v.tokens import BARE, LLAMA_3, MISTRAL, PromptTokens, fill
 
 PROMPTS = sorted(
-    {
-        getattr(view.gallery, kind)
-        for view in views.BUILT_IN.values()
-        for kind in ("text", "document", "composed")
-    }
+    {getattr(view.gallery, kind) for view in views.BUILT_IN.values() for kind in ("text", "document", "composed")}
 )
 # Texts around the borders where byte pairs merge: spaces, newlines, quotes, marks, emoji, any letters.
-TEXTS = st.text(
-    st.sampled_from(" \n\t\"'.,!?<>|_aeinst1é世🐈\u0301\u200d") | st.characters(codec="utf-8"), min_size=1
-)
+TEXTS = st.text(st.sampled_from(" \n\t\"'.,!?<>|_aeinst1é世🐈\u0301\u200d") | st.characters(codec="utf-8"), min_size=1)
 SPECIALS = st.sampled_from([*SPECIAL, "<image><image>", "<|eot_id|>\n\n<|start_header_id|>", "<sent>", "{}"])
 
 
@@ -141,22 +135,16 @@ def sentencepiece_like(scheme):
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)
     backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
     bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
-    trainer = trainers.BpeTrainer(
-        vocab_size=700, special_tokens=["<unk>", "<s>", "</s>", *bytes_], show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=["<unk>", "<s>", "</s>", *bytes_], show_progress=False)
     backend.train_from_iterator(sentences(500), trainer)
     stripped = json.loads(backend.to_str())
     stripped["added_tokens"] = [token for token in stripped["added_tokens"] if token["content"] not in bytes_]
     backend = Tokenizer.from_str(json.dumps(stripped))
-    backend.add_special_tokens(
-        [AddedToken("<image>", normalized=False, special=True, rstrip=True, lstrip=True)]
-    )
+    backend.add_special_tokens([AddedToken("<image>", normalized=False, special=True, rstrip=True, lstrip=True)])
     backend.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
 @pytest.mark.parametrize("scheme", ["first", "always", "never"])

@@ -75,9 +75,7 @@ def test_one_batch_holds_texts_and_pictures_of_different_tile_counts(encoder, mi
 
 
 def test_the_sides_differ_only_where_the_prompts_do(encoder, pictures):
-    view = replace(
-        views.DEFAULT, name="sided", query=replace(views.DEFAULT.query, image="<image>\nName its colour: ")
-    )
+    view = replace(views.DEFAULT, name="sided", query=replace(views.DEFAULT.query, image="<image>\nName its colour: "))
     query, gallery = (encode(encoder, [pictures[0], Text(text="a dog")], view, side) for side in Side)
     assert np.abs(query[0] - gallery[0]).max() > 0.01
     assert np.abs(query[1] - gallery[1]).max() <= SAME

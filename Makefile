@@ -1,0 +1,43 @@
+# Everything a contributor does. `make demo` and `make test` need Python 3.11+ and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-gpu format lint bench clean
+
+demo: .venv/demo
+	$(BIN)/python demo/pictures.py .demo/pictures
+	$(BIN)/oneword index .demo/pictures demo/texts --db .demo/db
+	$(BIN)/oneword search "a cat" --db .demo/db -k 5
+	$(BIN)/oneword search --image .demo/pictures/motorcycle_left.png --db .demo/db -k 5
+	$(BIN)/oneword search --image .demo/pictures/coffee.png --edit "but a glass of beer" --db .demo/db -k 5
+	@cat demo/next.txt
+
+test: .venv/dev lint
+	$(BIN)/python -m pytest -n 2
+
+test-gpu: .venv/dev
+	$(BIN)/python -m pytest -m gpu
+
+lint: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/encode.py --quick
+
+clean:
+	rm -rf .venv .demo
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+
+.venv/demo .venv/dev: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(@F)]"
+	touch $@
