@@ -123,8 +123,8 @@ def _show(report: "Report", db: str) -> None:
     rate = report.inputs / report.seconds if report.seconds else 0
     console.print(
         f"{report.inputs} inputs: [bold]{report.indexed} indexed[/bold] "
-        f"({report.added} new, {report.updated} changed), {report.unchanged} unchanged, {report.quarantined} quarantined  "
-        f"[dim]{report.seconds:.1f} s, {rate:.1f}/s[/dim]"
+        f"({report.added} new, {report.updated} changed), {report.unchanged} unchanged, "
+        f"{report.quarantined} quarantined  [dim]{report.seconds:.1f} s, {rate:.1f}/s[/dim]"
     )
     if not report.inputs:
         console.print("No pictures and no .txt or .md files were found.")
