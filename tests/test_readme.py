@@ -1,17 +1,48 @@
 """What the README shows works as shown."""
 
 import re
+import shlex
+import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+import oneword
+from engine import views
 from indexer import index_paths
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
 def test_the_python_example_runs(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
     index_paths([album], model="hash")
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (example,) = blocks("python")
     exec(example, {})
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_the_commands_run(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = album.rename(album.parent / "photos")
+    shutil.copyfile(str(files("skimage.data") / "chelsea.png"), photos / "cat.jpg")
+    commands = [shlex.split(line, comments=True) for line in "".join(blocks("sh")).splitlines()]
+    ran = set()
+    for command in commands:
+        assert command[0] == "oneword"
+        if "ID" in command:
+            oneword.run(["search", "a cat", "-k", "1", "--json"])
+            (found,) = re.findall(r'"id": "(\w+)"', capsys.readouterr().out)
+            command[command.index("ID")] = found
+        assert oneword.run(command[1:]) == 0, command
+        ran.add(command[1])
+    assert ran == {"index", "search", "info", "collections", "models", "delete"}
+
+
+def test_the_view_is_one(tmp_path: Path) -> None:
+    (example,) = blocks("toml")
+    (tmp_path / "colours.toml").write_text(example)
+    assert "colours" in views.get("colours.toml").gallery.image

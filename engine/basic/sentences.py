@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -26,6 +28,7 @@ DIMENSION = 384
 LAYERS, HEADS = 6, 12
 EPSILON = 1e-12
 PADDING = 0
+BATCH = 32  # texts
 WORDPIECES = 256
 """A text's first wordpieces count, the rest does not: the model's `max_seq_length`."""
 
@@ -53,9 +56,10 @@ class Sentences:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.files = (folder / "model.safetensors", folder / "tokenizer.json")
         try:
-            self._weights = _fuse(load_file(folder / "model.safetensors"))
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._weights = _fuse(load_file(self.files[0]))
+            self._tokenizer = Tokenizer.from_file(str(self.files[1]))
         except Exception as error:  # the tokenizer's loader raises a bare Exception
             if not isinstance(error, KeyError | OSError | SafetensorError) and type(error) is not Exception:
                 raise
@@ -97,6 +101,15 @@ class Sentences:
             x = self._norm(x + self._linear(y, f"{at}.output.dense"), f"{at}.output")
         total = (x * mask[..., None]).sum(1)  # (n, 384); the mean points the same way
         return F.normalize(total, dim=-1)
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of any number of texts, float32 (n, 384)."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors = np.empty((len(texts), DIMENSION), dtype=np.float32)
+        for start in range(0, len(order), BATCH):
+            some = order[start : start + BATCH]
+            vectors[some] = self.embed(self.tokenise([texts[i] for i in some])).cpu().numpy()
+        return vectors
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])

@@ -4,7 +4,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from engine import Image
 from engine.images import decode_file
@@ -35,16 +34,14 @@ def weights():
 
 
 @pytest.fixture(scope="session")
-def encoder(weights, language, pytestconfig):
-    """One for all tests. Its class vectors are kept between runs, away from the user's own cache."""
+def encoder(weights, language):
+    """One for all tests."""
     import torch
 
     from engine.basic import BasicEncoder
 
     torch.set_num_threads(min(2, torch.get_num_threads()))
-    folder = pytestconfig.cache.mkdir("basic")
-    with FileLock(folder / "lock"):  # the first of several test processes computes them
-        return BasicEncoder(weights, language, cache=folder)
+    return BasicEncoder(weights, language)
 
 
 @pytest.fixture(scope="session")

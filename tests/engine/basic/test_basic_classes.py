@@ -1,8 +1,3 @@
-import logging
-import os
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -23,15 +18,6 @@ class Embed:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def matrix(embed, folder, key="k" * 64):
-    return classes.class_matrix(SAID, embed, key=key, folder=folder)
-
-
-def only_file(folder):
-    (path,) = folder.iterdir()
-    return path
-
-
 def test_thousand_names():
     assert len(classes.names()) == 1000
     assert classes.names()[0] == "tench"
@@ -47,105 +33,45 @@ def test_phrases_are_three_of_each():
     assert not any("available" in phrase for three in said for phrase in three)
 
 
-def test_the_digest_tells_phrases_apart():
-    assert classes.digest(SAID) != classes.digest(SAID[::-1])
-    assert classes.digest([("a", "b, c", "d")]) != classes.digest([("a, b", "c", "d")])
+def test_the_key_tells_phrases_apart(encoder):
+    minilm = encoder._sentences
+    assert classes.key_of(SAID, minilm) != classes.key_of(SAID[::-1], minilm)
+    assert classes.key_of([("a", "b, c", "d")], minilm) != classes.key_of([("a, b", "c", "d")], minilm)
 
 
 def test_rows_are_the_sum_of_phrases():
     embed = Embed()
-    rows = matrix(embed, None)
+    rows = classes.computed(SAID, embed)
     total = embed(SAID[1]).sum(0)
-    np.testing.assert_allclose(rows[1], total / np.linalg.norm(total), atol=1e-6)
-    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows[1], total / np.linalg.norm(total), atol=1e-3)
+    assert rows.dtype == np.float16
 
 
-def test_computed_once(tmp_path):
-    embed = Embed()
-    first, second = matrix(embed, tmp_path / "deep" / "er"), matrix(embed, tmp_path / "deep" / "er")
+def test_shipped_vectors_are_read_not_computed(tmp_path):
+    embed, shipped = Embed(), tmp_path / "classes.safetensors"
+    classes.write(SAID, embed, key="k", shipped=shipped)
+    rows = classes.class_matrix(SAID, embed, key="k", shipped=shipped)
     assert embed.calls == 1
-    np.testing.assert_array_equal(first, second)
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, classes.computed(SAID, embed).astype(np.float32))
 
 
-def test_another_key_is_another_file(tmp_path):
-    embed = Embed()
-    matrix(embed, tmp_path)
-    matrix(embed, tmp_path, key="j" * 64)
-    assert embed.calls == 2
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: b"",
-        lambda data: data[:-1],
-        lambda data: data[:20],
-        lambda data: data + b"x",
-        lambda data: data[:-3] + bytes([data[-3] ^ 1]) + data[-2:],
-    ],
-    ids=["empty", "cut", "cut in the digest", "longer", "one bit"],
-)
-def test_a_damaged_file_is_computed_again(tmp_path, damage, caplog):
-    embed = Embed()
-    right = matrix(embed, tmp_path)
-    path = only_file(tmp_path)
-    path.write_bytes(damage(path.read_bytes()))
-    with caplog.at_level(logging.WARNING):
-        np.testing.assert_array_equal(matrix(embed, tmp_path), right)
-    assert embed.calls == 2
+@pytest.mark.parametrize("shipped", ["of another model", "missing"])
+def test_vectors_of_something_else_are_computed_and_said_so(tmp_path, shipped, caplog):
+    embed, path = Embed(), tmp_path / "classes.safetensors"
+    if shipped != "missing":
+        classes.write(SAID[::-1], embed, key="another", shipped=path)
+    rows = classes.class_matrix(SAID, embed, key="k", shipped=path)
+    np.testing.assert_array_equal(rows, classes.computed(SAID, embed).astype(np.float32))
     assert str(path) in caplog.text
-    matrix(embed, tmp_path)
-    assert embed.calls == 2  # mended
 
 
-def test_a_folder_that_cannot_be_made_costs_time_only(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    embed = Embed()
-    assert np.isfinite(matrix(embed, tmp_path / "file" / "cache")).all()
-    matrix(embed, tmp_path / "file" / "cache")
-    assert embed.calls == 2
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_costs_time_only(tmp_path):
-    tmp_path.chmod(0o500)
-    assert np.isfinite(matrix(Embed(), tmp_path)).all()
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_failed_rename_leaves_nothing_behind(tmp_path, monkeypatch):
-    def refuse(self, target):
-        raise PermissionError(13, "held open", str(target))
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    assert np.isfinite(matrix(Embed(), tmp_path)).all()
-    assert not list(tmp_path.iterdir())
-
-
-def test_many_at_once(tmp_path):
-    embed = Embed()
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: matrix(embed, tmp_path), range(40)))
-    for answer in answers:
-        np.testing.assert_array_equal(answer, answers[0])
-    assert only_file(tmp_path).suffix == ".f32"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="XDG is not Windows'")
-def test_where_the_cache_lies(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert classes.cache_folder() == tmp_path / "oneword"
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for ignored in ("", "relative/path"):
-        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
-        assert classes.cache_folder() == tmp_path / "home" / ".cache" / "oneword"
-
-
-def test_no_home_no_cache(monkeypatch):
-    def homeless():
-        raise RuntimeError("no home")
-
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.delenv("LOCALAPPDATA", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
-    assert classes.cache_folder() is None
+def test_what_is_shipped_is_of_the_installed_packages(encoder):
+    some = slice(100, 104)
+    said = classes.phrases()
+    never = Embed()
+    shipped = classes.class_matrix(said, never, key=classes.key_of(said, encoder._sentences))
+    assert never.calls == 0
+    again = classes.computed(said[some], encoder._sentences.vectors)
+    np.testing.assert_allclose(shipped[some], again, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(shipped, axis=1), 1, atol=1e-3)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from engine import Composed, Document, Image, Text, encode, views
-from engine.basic.encoder import PICTURES, TEXTS
+from engine.basic.encoder import PICTURES
+from engine.basic.sentences import BATCH
 from engine.encoder import Side
 from engine.errors import DeviceOutOfMemory, ViewError
 
@@ -174,7 +175,7 @@ def test_the_plan_holds_every_position_once(encoder):
     for batch in plan:
         kinds = {type(inputs[i]) for i in batch}
         assert len(kinds) == 1
-        assert len(batch) <= (TEXTS if kinds == {Text} else PICTURES)
+        assert len(batch) <= (BATCH if kinds == {Text} else PICTURES)
     assert encoder.plan([], views.DEFAULT, Side.GALLERY) == []
 
 

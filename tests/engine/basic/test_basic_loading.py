@@ -49,10 +49,9 @@ def test_threads_are_checked():
         load_basic(threads=0)
 
 
-def test_arguments_reach_the_encoder(monkeypatch, tmp_path):
+def test_arguments_reach_the_encoder(monkeypatch):
     made = {}
     monkeypatch.setattr("engine.basic.encoder.BasicEncoder", lambda *files, **rest: made.update(rest, files=files))
-    monkeypatch.setattr("engine.basic.classes.cache_folder", lambda: tmp_path)
     threads = torch.get_num_threads()
     try:
         load_basic(threads=1, dtype="fp32")
@@ -60,5 +59,4 @@ def test_arguments_reach_the_encoder(monkeypatch, tmp_path):
     finally:
         torch.set_num_threads(threads)
     assert made["device"] == torch.device("cpu")
-    assert made["cache"] == tmp_path
     assert all(path.exists() for path in made["files"])
