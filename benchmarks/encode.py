@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    repeats = args.repeats or (5 if args.quick else 9)
+    repeats = args.repeats or (4 if args.quick else 9)
     work = {"texts": texts(96 if args.quick else 300), "images": images(12 if args.quick else 48)}
     with tempfile.TemporaryDirectory() as scratch:
         model = args.model or str(make_checkpoint(scratch, **PROPORTIONS))
