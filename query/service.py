@@ -64,6 +64,8 @@ class SearchService:
         elif parts:
             raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
         self._check_view(query.view)
+        if any(not isinstance(part, Like | Vector) for part in query.parts):
+            _ = self._encoder  # loading it is no part of encoding a query
         started = time.perf_counter()
         vector, excluded_images = self._question(query)
         encoded = time.perf_counter()
