@@ -15,6 +15,7 @@ from indexer.cli import index
 from indexer.errors import IndexerError
 from query.cli import search
 from query.errors import QueryError
+from query.explain import explain
 from storage.cli import collections, delete, info
 from storage.errors import StorageError
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, collections, info, delete, models):
+for command in (index, search, explain, collections, info, delete, models):
     app.command()(command)
 
 

@@ -14,6 +14,7 @@
     │       └── ImageTooLarge    more pixels than the cap
     ├── ViewError                an unknown or malformed view, or one the model cannot follow
     ├── EncodingError            the model gave no usable vector for an input
+    ├── NoWords                  the model cannot say what its vectors stand for
     ├── DeviceOutOfMemory        even a batch of one does not fit
     └── ModelError
         ├── ModelNotFound        no such name, folder or cached checkpoint
@@ -87,6 +88,10 @@ class EncodingError(EngineError):
     def __init__(self, message: str, *, index: int) -> None:
         super().__init__(message)
         self.index = index
+
+
+class NoWords(EngineError):
+    """The model cannot say which words its vectors stand for."""
 
 
 class DeviceOutOfMemory(EngineError):

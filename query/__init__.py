@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from query.errors import BadQuery, QueryError
+    from query.explanation import Explanation
     from query.question import Composed, Image, Like, Part, Query, Text, Vector
     from query.result import Hit, SearchResult
     from query.service import SearchService
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _HOME = {
     "BadQuery": "query.errors",
     "Composed": "query.question",
+    "Explanation": "query.explanation",
     "Hit": "query.result",
     "Image": "query.question",
     "Like": "query.question",
@@ -34,6 +36,7 @@ _HOME = {
 __all__ = [
     "BadQuery",
     "Composed",
+    "Explanation",
     "Hit",
     "Image",
     "Like",

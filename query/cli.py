@@ -38,6 +38,7 @@ def search(
     modality: Annotated[Modality | None, typer.Option(help="Only such hits.")] = None,
     view: Annotated[str | None, typer.Option(help="Insist on the view of the collection.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Lowest cosine similarity of a hit.")] = None,
+    why: Annotated[int, typer.Option("--explain", min=0, max=50, help="Say why, in so many words a hit.")] = 0,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option(help="The collection to search.")] = "default",
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
@@ -62,6 +63,7 @@ def search(
         offset=offset,
         min_score=min_score,
         view=view,
+        explain=why,
     )
     service = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype))
     result = service.search(query)
@@ -77,9 +79,13 @@ def show(result: "SearchResult", offset: int = 0) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from query.explain import listed
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 240  # a pipe has no edge to fold at
+    if result.words:
+        console.print(Text(f"The question stands for {listed(result.words)}"))
     if not result.hits:
         console.print("No hits.")
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
@@ -88,13 +94,16 @@ def show(result: "SearchResult", offset: int = 0) -> None:
     table.add_column("what")
     table.add_column("where", overflow="fold")
     table.add_column("text", overflow="fold")
+    if result.words:
+        table.add_column("shared words", overflow="fold")
     table.add_column("id", style="dim", no_wrap=True)
     floor = result.low_confidence
     for rank, hit in enumerate(result.hits, start=offset + 1):
         guess = floor is not None and hit.score < floor
         score = Text(f"{hit.score:.3f}{'?' if guess else ' '}", style="dim" if guess else "bold")
         words = shorten(hit.text or "", SNIPPET, placeholder=" ...")
-        table.add_row(str(rank), score, hit.modality, Text(_place(hit)), Text(words), hit.id)
+        why = [Text(listed(hit.shared), style="green")] if result.words else []
+        table.add_row(str(rank), score, hit.modality, Text(_place(hit)), Text(words), *why, hit.id)
     if result.hits:
         console.print(table)
     of = "" if result.total is None else f" of {result.total}"

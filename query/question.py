@@ -16,6 +16,9 @@ NEGATIVE = -0.5
 MAX_LIMIT = 10_000
 """Most hits in one answer."""
 
+MAX_WORDS = 50
+"""Most words in an explanation."""
+
 Picture = str | Path | bytes | PIL.Image.Image
 """A picture in a question: a file's path, its encoded bytes, or a decoded image."""
 
@@ -80,6 +83,7 @@ class Query:
         offset: hits to skip, for the next page.
         min_score: lowest cosine similarity.
         view: the view that the collection must have been indexed with.
+        explain: how many words to say why with, for the question and for each hit; 0 for none.
 
     Raises:
         BadQuery: out of range, or no parts.
@@ -92,6 +96,7 @@ class Query:
     offset: int = 0
     min_score: float | None = None
     view: str | None = None
+    explain: int = 0
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -104,6 +109,8 @@ class Query:
             raise BadQuery(f"modality {self.modality!r}: expected 'image' or 'text'")
         if self.min_score is not None and not -1 <= self.min_score <= 1:
             raise BadQuery(f"min_score {self.min_score}: expected -1 to 1, a cosine similarity")
+        if not 0 <= self.explain <= MAX_WORDS:
+            raise BadQuery(f"explain {self.explain}: expected 0 to {MAX_WORDS} words")
 
     @classmethod
     def of(
@@ -120,6 +127,7 @@ class Query:
         offset: int = 0,
         min_score: float | None = None,
         view: str | None = None,
+        explain: int = 0,
     ) -> "Query":
         """A query from what people type. `image` with `edit` is a composed query.
 
@@ -153,6 +161,7 @@ class Query:
             offset=offset,
             min_score=min_score,
             view=view,
+            explain=explain,
         )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import storage
+from engine.words import Word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,8 @@ class Hit:
         score: cosine similarity to the question, -1 to 1.
         modality: "image" (with its caption, if any, in `text`) or "text".
         uri: where the original is.
+        words: what the item stands for; empty where no explanation was asked for.
+        shared: what the item and the question both stand for.
     """
 
     id: str
@@ -25,6 +28,8 @@ class Hit:
     uri: str
     text: str | None
     metadata: Mapping[str, Any]
+    words: tuple[Word, ...] = ()
+    shared: tuple[Word, ...] = ()
 
     @classmethod
     def of(cls, hit: storage.Hit) -> "Hit":
@@ -44,7 +49,7 @@ class Hit:
         metadata = {
             key: value.isoformat() if isinstance(value, datetime) else value for key, value in self.metadata.items()
         }
-        return {
+        document: dict[str, Any] = {
             "id": self.id,
             "score": round(self.score, 6),
             "modality": self.modality,
@@ -52,6 +57,12 @@ class Hit:
             "text": self.text,
             "metadata": metadata,
         }
+        if self.words:
+            document["explain"] = {
+                "words": [word.as_dict() for word in self.words],
+                "shared": [word.as_dict() for word in self.shared],
+            }
+        return document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +71,12 @@ class SearchResult:
 
     Args:
         total: items that pass the filters, of which the hits are a page; None with a `min_score`.
-        encode_ms: time to embed the question, loading the model included if this was the first.
+        encode_ms: time to embed the question; loading the model is not counted.
         search_ms: time to find the neighbours.
         model: whose space was searched.
         collection: its name.
         low_confidence: hits with a score below this are guesses more often than not; None: not known.
+        words: what the question stands for; empty where no explanation was asked for.
     """
 
     hits: tuple[Hit, ...]
@@ -74,6 +86,7 @@ class SearchResult:
     model: str
     collection: str
     low_confidence: float | None = None
+    words: tuple[Word, ...] = ()
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -93,4 +106,6 @@ class SearchResult:
             document["total"] = self.total
         if self.low_confidence is not None:
             document["low_confidence"] = self.low_confidence
+        if self.words:
+            document["explain"] = {"words": [word.as_dict() for word in self.words]}
         return document

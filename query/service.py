@@ -1,6 +1,8 @@
 """The search service: a query object in, hits out. Knows nothing of terminals or HTTP."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from engine.images import decode, decode_file
 from engine.models import load
 from engine.views import View
 from engine.views import get as get_view
+from engine.words import Word
 from query.errors import BadQuery
-from query.question import Composed, Image, Like, Picture, Query, Text, Vector
+from query.explanation import Explanation, ItemWords, explain
+from query.question import MAX_WORDS, Composed, Image, Like, Picture, Query, Text, Vector
 from query.result import Hit, SearchResult
-from storage import And, Collection, Filter, Match, SpaceMismatch, Store
+from storage import And, Collection, Filter, ItemNotFound, Match, SpaceMismatch, Store
 
 Vectors = NDArray[np.float32]
 
@@ -50,7 +54,7 @@ class SearchService:
         Args:
             query: words, or a whole `Query`.
             **parts: instead of a `Query`, what `Query.of` takes: image, edit, like, without, where, modality,
-                limit, offset, min_score, view.
+                limit, offset, min_score, view, explain.
 
         Raises:
             BadQuery: nothing asked, parts that cancel out, or a vector of another dimension.
@@ -58,13 +62,10 @@ class SearchService:
             ItemNotFound: no such item to be like.
             FilterError: the filter names unknown fields.
             SpaceMismatch: another model or view than the collection's.
+            NoWords: an explanation is asked for, and the model has no words.
         """
-        if not isinstance(query, Query):
-            query = Query.of(query, **parts)
-        elif parts:
-            raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
-        self._check_view(query.view)
-        if any(not isinstance(part, Like | Vector) for part in query.parts):
+        query = self._checked(query, parts)
+        if query.explain or any(not isinstance(part, Like | Vector) for part in query.parts):
             _ = self._encoder  # loading it is no part of encoding a query
         started = time.perf_counter()
         vector, excluded_images = self._question(query)
@@ -81,15 +82,66 @@ class SearchService:
             exclude_image_hashes=excluded_images,
         )
         searched = time.perf_counter()
+        hits = tuple(Hit.of(hit) for hit in found)
+        words: tuple[Word, ...] = ()
+        if query.explain:
+            words, explained = self._explained(vector, [hit.id for hit in hits], query.explain)
+            hits = tuple(
+                replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
+            )
         return SearchResult(
-            hits=tuple(Hit.of(hit) for hit in found),
+            hits=hits,
             total=self._collection.count(wanted) if query.min_score is None else None,
             encode_ms=1000 * (encoded - started),
             search_ms=1000 * (searched - encoded),
             model=self._space["model"],
             collection=self._collection.name,
             low_confidence=self._encoder.low_confidence if "_encoder" in self.__dict__ else None,
+            words=words,
         )
+
+    def explain(
+        self, query: str | Query | None = None, *, items: Sequence[str] = (), words: int = 5, **parts: Any
+    ) -> Explanation:
+        """The words that a question and stored items stand for, and which of them each item shares with the question.
+
+        Args:
+            query: as for `search`; may be left out, to explain items alone. Its filters and limits mean nothing here.
+            items: ids.
+            words: how many of each kind.
+
+        Raises:
+            As `search`.
+        """
+        if not 1 <= words <= MAX_WORDS:
+            raise BadQuery(f"{words} words: expected 1 to {MAX_WORDS}")
+        if query is None and not any(parts.values()):
+            if not items:
+                raise BadQuery("nothing to explain: expected a text, an image or ids of items")
+            vector = None
+        else:
+            vector, _ = self._question(self._checked(query, parts))
+        said, explained = self._explained(vector, items, words)
+        return Explanation(
+            words=said, items=tuple(explained), model=self._space["model"], collection=self._collection.name
+        )
+
+    def _explained(
+        self, vector: Vectors | None, ids: Sequence[str], words: int
+    ) -> tuple[tuple[Word, ...], list[ItemWords]]:
+        stored = self._collection.get(ids, vectors=True, thumbnails=False) if ids else {}
+        for id_ in ids:
+            if id_ not in stored:
+                raise ItemNotFound(id_, self._collection.name)
+        return explain(self._encoder, vector, [stored[id_] for id_ in ids], words)
+
+    def _checked(self, query: str | Query | None, parts: dict[str, Any]) -> Query:
+        if not isinstance(query, Query):
+            query = Query.of(query, **parts)
+        elif parts:
+            raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
+        self._check_view(query.view)
+        return query
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -162,8 +214,6 @@ def _picture(picture: Picture) -> engine.Image:
 
 
 def _stored_vector(stored: dict[str, Any], item_id: str, collection: str) -> Vectors:
-    from storage import ItemNotFound
-
     if item_id not in stored:
         raise ItemNotFound(item_id, collection)
     vector: Vectors = stored[item_id].vector

@@ -6,9 +6,9 @@ the classes' name vectors, weighted by them. So it lies where a sentence about t
 Legend: n inputs, p of them with a picture, q of them with a text.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -176,14 +176,17 @@ class BasicEncoder:
         vectors: Vectors = raw.cpu().numpy()
         return vectors
 
-    @torch.inference_mode()
-    def words(self, image: Image, k: int = 5) -> list[tuple[str, float]]:
-        """The k likeliest class names of a picture with their probabilities, best first."""
-        looks = torch.from_numpy(classifier.views(image.pixels))
-        probabilities: defaultdict[str, float] = defaultdict(float)  # "missile" names two classes
-        for name, probability in zip(self.class_names, self._probabilities(looks).tolist(), strict=True):
-            probabilities[name] += probability
-        return sorted(probabilities.items(), key=lambda pair: -pair[1])[:k]
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """The classes' names. See `engine.words.Speaker`."""
+        return list(dict.fromkeys(self.class_names))
+
+    def say(self, vectors: Vectors) -> Vectors:
+        """Cosine similarity to each class's name, float32 (n, w)."""
+        first = [self.class_names.index(name) for name in self.vocabulary]
+        spoken = F.normalize(self._classes[first] - self._shared, dim=-1).cpu().numpy()  # (w, 384)
+        similar: Vectors = vectors @ spoken.T
+        return similar
 
     def _seen(self, pixels: Tensor) -> Tensor:
         """uint8 (p, 2, 224, 224, 3) to unit vectors (p, 384).

@@ -8,6 +8,7 @@ rotary, so only distances count.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from engine.e5v.batches import Budget, Cost, plan
 from engine.e5v.pictures import Pictures
+from engine.e5v.speech import Speech
 from engine.e5v.tokens import PromptTokens
 from engine.encoder import Side, Vectors
 from engine.errors import DeviceOutOfMemory
@@ -163,6 +165,19 @@ class E5VEncoder:
         """float32 (n, d) on the CPU."""
         vectors: Vectors = raw.to("cpu", torch.float32).numpy().astype(np.float32, copy=False)
         return vectors
+
+    @cached_property
+    def _speech(self) -> Speech:
+        return Speech(self.network, self.tokens.tokenizer)
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """See `engine.words.Speaker`."""
+        return self._speech.vocabulary
+
+    def say(self, vectors: Vectors) -> Vectors:
+        """Probabilities of words, float32 (n, w). See `Speech.say`."""
+        return self._speech.say(vectors)
 
     def _pinned(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory() if self.device.type == "cuda" else tensor

@@ -32,6 +32,7 @@ def load_e5v(
     max_tokens_per_batch: int | None = None,
     max_text_tokens: int = MAX_TEXT_TOKENS,
     revision: str | None = None,
+    name: str | None = None,
 ) -> E5VEncoder:
     """Loads E5-V, or any LLaVA-NeXT checkpoint.
 
@@ -44,6 +45,7 @@ def load_e5v(
         max_tokens_per_batch: most tokens in one, padding included; by default derived from the free memory.
         max_text_tokens: where a user's text is cut; part of the space.
         revision: of a hub model: a branch, tag or commit.
+        name: what the model is called in its space; by default `model`.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
@@ -64,7 +66,7 @@ def load_e5v(
     processor.num_additional_image_tokens = int(config.vision_config.model_type.startswith("clip"))
     _trim_tower(network)
     return E5VEncoder(
-        name=model,
+        name=name or model,
         revision=checkpoint.revision() + (f"+{quantise}" if quantise else ""),
         network=network,
         device=place,

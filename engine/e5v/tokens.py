@@ -62,6 +62,7 @@ class PromptTokens:
     """
 
     def __init__(self, tokenizer: Any, template: str, image_token_id: int, max_text_tokens: int) -> None:
+        self.tokenizer = tokenizer
         self.template = template
         self.image_token_id = image_token_id
         self.max_text_tokens = max_text_tokens

@@ -48,24 +48,6 @@ def test_logits_and_features(weights):
         torch.testing.assert_close(model.fc(features), logits, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("chelsea.png", "Egyptian Mau"), ("coffee.png", "espresso"), ("motorcycle_left.png", "moped")],
-)
-def test_what_a_picture_shows(encoder, photo, name, expected):
-    assert encoder.words(photo(name))[0][0] == expected
-
-
-def test_words_are_probabilities(encoder, photo):
-    words = encoder.words(photo("chelsea.png"), k=3)
-    assert len(words) == 3
-    assert words[0][1] == pytest.approx(0.27, abs=0.02)  # as measured
-    assert [share for _, share in words] == sorted((share for _, share in words), reverse=True)
-    everything = encoder.words(photo("chelsea.png"), k=1000)
-    assert sum(share for _, share in everything) == pytest.approx(1)
-    assert len({name for name, _ in everything}) == len(everything) < 1000
-
-
 def test_views_show_all_of_it_and_its_middle():
     picture = PIL.Image.new("RGB", (448, 224), (255, 0, 0))
     picture.paste((0, 0, 255), (112, 0, 336, 224))  # blue in the middle, red left and right

@@ -1,0 +1,99 @@
+"""Why a hit was found, in words: what the question stands for, what the hit stands for, what both share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.encoder import Encoder
+from engine.words import Word, best, shared, speaker
+from storage import Item
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemWords:
+    """A stored item in words.
+
+    Args:
+        words: what it stands for, most first.
+        shared: what it and the question both stand for; empty without a question.
+    """
+
+    id: str
+    modality: str
+    uri: str
+    text: str | None
+    words: tuple[Word, ...]
+    shared: tuple[Word, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """A question and items in words.
+
+    Args:
+        words: what the question stands for, most first; empty without a question.
+        model: whose words they are. Scores are probabilities of a word (E5-V) or cosine similarities to it (basic).
+    """
+
+    words: tuple[Word, ...]
+    items: tuple[ItemWords, ...]
+    model: str
+    collection: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: {"words"?, "items": [{"id", ..., "words", "shared"?}], "model", "collection"}."""
+        items = []
+        for item in self.items:
+            document = {"id": item.id, "modality": item.modality, "uri": item.uri, "text": item.text}
+            items.append(document | _plain(words=item.words, shared=item.shared))
+        return _plain(words=self.words) | {"items": items, "model": self.model, "collection": self.collection}
+
+
+def explain(
+    encoder: Encoder, question: Vectors | None, items: Sequence[Item], count: int
+) -> tuple[tuple[Word, ...], list[ItemWords]]:
+    """The question's words, and each item's.
+
+    Args:
+        encoder: the model of the collection.
+        question: unit vector, float32 (d,), or None.
+        items: with their vectors.
+        count: words of each kind.
+
+    Raises:
+        NoWords: the model has none.
+    """
+    saying = speaker(encoder)
+    rows = [*([] if question is None else [question]), *(_vector(item) for item in items)]
+    if not rows:
+        return (), []
+    scores = saying.say(np.stack(rows))
+    asked = None if question is None else scores[0]
+    names = saying.vocabulary
+    explained = [
+        ItemWords(
+            id=item.id,
+            modality=item.modality,
+            uri=item.uri,
+            text=item.text,
+            words=best(own, names, count),
+            shared=() if asked is None else shared(asked, own, names, count),
+        )
+        for item, own in zip(items, scores[len(rows) - len(items) :], strict=True)
+    ]
+    return () if asked is None else best(asked, names, count), explained
+
+
+def _vector(item: Item) -> Vectors:
+    assert item.vector is not None, "read without its vector"
+    unit: Vectors = item.vector / np.linalg.norm(item.vector)
+    return unit
+
+
+def _plain(**kinds: tuple[Word, ...]) -> dict[str, Any]:
+    return {kind: [word.as_dict() for word in words] for kind, words in kinds.items() if words}
