@@ -10,7 +10,7 @@ from typing import Any
 
 from storage.collection import Collection
 from storage.database import Database
-from storage.errors import BadName, CollectionExists, CollectionNotFound
+from storage.errors import BadName, CollectionExists, CollectionNotFound, Locked
 from storage.location import Location
 from storage.lock import WriterLock
 from storage.quarantine import SUFFIX, Quarantine
@@ -18,6 +18,7 @@ from storage.schema import table_schema
 from storage.space import check_same, checked_space
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+CREATION = 10.0  # seconds that a process waits for another one to make the same collection
 
 
 class Store:
@@ -56,8 +57,18 @@ class Store:
             CollectionExists: the name is taken.
             BadSpace: the space lacks something.
         """
-        schema = table_schema(checked_space(space), datetime.now(UTC))
-        table = self._database.create(_checked_name(name), schema)
+        wanted = checked_space(space)
+        lock = WriterLock(self._database.location.lock_file(_checked_name(name)), name)
+        try:
+            # The database alone lets two processes that create at the same instant both believe they did.
+            with lock.hold(max(self._lock_timeout, CREATION)):
+                taken = self._database.open(name) is not None
+                schema = table_schema(wanted, datetime.now(UTC))
+                table = None if taken else self._database.create(name, schema)
+        except Locked:
+            if self._database.open(name) is None:
+                raise
+            table = None  # made by another process, which writes it already
         if table is None:
             raise CollectionExists(name, self.uri)
         return Collection(self._database, table, lock_timeout=self._lock_timeout)
