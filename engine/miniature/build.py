@@ -1,0 +1,77 @@
+"""Builds the miniature from nothing: `python -m engine.miniature.build OUT`.
+
+Three stages, each of which goes on from its last checkpoint if it was killed: the tower learns to see (`vision.py`),
+the language model to read and to answer (`language.py`): that is the base. Then text alone tunes it (`tuning.py`).
+"""
+
+import argparse
+import logging
+import random
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.miniature import language, vision
+from engine.miniature.checkpoint import make, save
+from engine.miniature.scenes import Scene, draw, jittered, swapped
+from engine.miniature.stage import Plan
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is done: scenes with pictures, and each stage's plan."""
+
+    pictures: int
+    vision: Plan
+    language: Plan
+
+
+FULL = Size(pictures=60_000, vision=Plan(steps=4000, save=500), language=Plan(steps=2400))
+QUICK = Size(pictures=256, vision=Plan(steps=8, save=4), language=Plan(steps=4, save=2))
+
+
+def scenes(count: int, seed: int) -> list[Scene]:
+    """Scenes that training draws; each third one repeats the one before it with two attributes exchanged."""
+    rng = random.Random(seed)
+    drawn: list[Scene] = []
+    while len(drawn) < count:
+        twin = swapped(rng, drawn[-1], split="train") if len(drawn) % 3 == 2 else None
+        drawn.append(jittered(rng, twin or draw(rng)))
+    return drawn
+
+
+def build(out: Path, *, seed: int = 0, size: Size = FULL) -> Path:
+    """Makes `out`/base; its folder."""
+    done = out / "base"
+    if (done / "model.safetensors").exists():
+        return done
+    out.mkdir(parents=True, exist_ok=True)
+    network, tokenizer, processor = make(seed)
+    seen = scenes(size.pictures, seed)
+    pixels = vision.pictures(seen)
+    right = vision.train(network, processor, pixels, plan=size.vision, seed=seed, file=out / "vision.pt")
+    _log.info("vision: right on validation: %s", ", ".join(f"{name} {share:.3f}" for name, share in right.items()))
+    features = vision.all_features(network.model.vision_tower, processor, pixels.pixels)
+    language.train(network, tokenizer, seen, features, plan=size.language, seed=seed, file=out / "language.pt")
+    save(done, network, tokenizer, processor, half=True)
+    return done
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m engine.miniature.build", description=__doc__)
+    parser.add_argument("out", type=Path, help="a folder; it may hold checkpoints of an earlier, unfinished run")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a few steps only, to see that it runs")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    torch.use_deterministic_algorithms(True)
+    build(given.out, seed=given.seed, size=QUICK if given.quick else FULL)
+
+
+if __name__ == "__main__":
+    main()
