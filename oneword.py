@@ -11,6 +11,7 @@ import typer
 
 from engine.cli import models
 from engine.errors import EngineError
+from engine.training.cli import train
 from indexer.cli import index
 from indexer.errors import IndexerError
 from query.cli import search
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, explain, collections, info, delete, models):
+for command in (index, search, explain, collections, info, delete, models, train):
     app.command()(command)
 
 

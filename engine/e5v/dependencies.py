@@ -1,17 +1,18 @@
 """The packages that E5-V needs, asked for by name and kept quiet."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 from engine.errors import MissingDependency
 
 
-def require(*packages: str, extra: str = "e5v") -> None:
+def require(*packages: str, what: str = "E5-V", extra: str = "e5v") -> None:
     """Raises `MissingDependency` if one of the packages is not installed."""
     absent = [package for package in packages if find_spec(package) is None]
     if absent:
-        raise MissingDependency(f'E5-V needs {", ".join(absent)}, not installed here: pip install "oneword[{extra}]"')
+        raise MissingDependency(f'{what} needs {", ".join(absent)}, not installed here: pip install "oneword[{extra}]"')
 
 
 @contextlib.contextmanager
@@ -23,7 +24,9 @@ def quiet() -> Iterator[None]:
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft still asks transformers in words that will go
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:

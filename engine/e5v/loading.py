@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoTokenizer,
     LlavaNextForConditionalGeneration,
     LlavaNextImageProcessorPil,
@@ -55,11 +56,10 @@ def load_e5v(
     bits = quantisation(quantise, place, number)
     checkpoint = find(model, revision)
     with quiet():
-        tokenizer = _tokenizer(checkpoint)
-        processor = _processor(checkpoint, tokenizer)
         network = _network(checkpoint, place, number, bits)
-    config = network.config
-    _agree(checkpoint, tokenizer, config)
+        config = network.config
+        prompts = prompt_tokens(checkpoint, max_text_tokens, config)
+        processor = _processor(checkpoint, prompts.tokenizer)
     processor.patch_size = config.vision_config.patch_size
     processor.vision_feature_select_strategy = config.vision_feature_select_strategy
     # CLIP's class token; towers such as SigLIP have none.
@@ -71,12 +71,7 @@ def load_e5v(
         network=network,
         device=place,
         dtype=number,
-        tokens=tokens.PromptTokens(
-            tokenizer,
-            checkpoint.template() or _template(tokenizer, config),
-            config.image_token_id,
-            max_text_tokens,
-        ),
+        tokens=prompts,
         pictures=Pictures(processor),
         budget=budget(
             place,
@@ -87,6 +82,23 @@ def load_e5v(
             rows=max_batch,
         ),
     )
+
+
+def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = None) -> tokens.PromptTokens:
+    """The checkpoint's way from a prompt to token ids.
+
+    Args:
+        config: the checkpoint's, if it is loaded already.
+
+    Raises:
+        WrongCheckpoint: the tokeniser cannot be used, or does not fit the model.
+    """
+    if config is None:
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+    tokenizer = _tokenizer(checkpoint)
+    _agree(checkpoint, tokenizer, config)
+    template = checkpoint.template() or _template(tokenizer, config)
+    return tokens.PromptTokens(tokenizer, template, config.image_token_id, max_text_tokens)
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:

@@ -55,4 +55,5 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return x.mT if tall else x
+    brought: Tensor = x.mT if tall else x
+    return brought

@@ -153,4 +153,4 @@ def accuracy(tower: Any, heads: Heads, processor: Any, seed: int) -> dict[str, f
 @torch.no_grad()
 def all_features(tower: Any, processor: Any, pixels: Tensor) -> Tensor:
     """fp16 (n, p, d) of uint8 (n, 3, side, side)."""
-    return torch.cat([features(tower, normalised(some, processor)).half() for some in pixels.split(512)])
+    return torch.cat([features(tower, normalised(some, processor)).half() for some in torch.split(pixels, 512)])

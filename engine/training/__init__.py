@@ -1,0 +1,37 @@
+"""Training on text alone: the language model of a LLaVA-NeXT checkpoint learns, its eyes are not even loaded.
+
+Sentences that mean the same are pulled together, others pushed apart (InfoNCE), in the very prompt that embeds them
+later. What is learned so on sentences carries over to pictures, because both are said in one word: E5-V's finding
+(arXiv 2407.12580).
+
+`oneword train` is the command; in Python: `train(Recipe.named("small"), "pairs.csv", "base-folder", "out")`.
+Needs the extra `oneword[train]`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.training.merge import export
+    from engine.training.recipe import Recipe
+    from engine.training.trainer import train
+
+__all__ = ["Recipe", "export", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'engine.training' has no attribute {name!r}")
+    from engine.e5v.dependencies import require
+
+    require("torch", "transformers", "accelerate", "peft", "tensorboard", what="training", extra="train")
+    if name == "Recipe":
+        from engine.training.recipe import Recipe
+
+        return Recipe
+    if name == "train":
+        from engine.training.trainer import train
+
+        return train
+    from engine.training.merge import export
+
+    return export

@@ -1,0 +1,59 @@
+"""`oneword train`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    data: Annotated[Path | None, typer.Argument(help="Sentence pairs or triples: CSV, TSV, JSONL or Parquet.")] = None,
+    model: Annotated[str | None, typer.Option(help="The base: a LLaVA-NeXT checkpoint's folder or hub id.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints, logs and the trained model.")] = None,
+    recipe: Annotated[str, typer.Option(help="e5v, small, or a .toml file.")] = "e5v",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change the recipe: steps=200, lora.rank=8; may be repeated.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="The data's columns: anchor,positive[,negative].")] = None,
+    device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
+    show: Annotated[str | None, typer.Option(help="Print a shipped file and stop: e5v, small, or zero2.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train a model's language side on sentence pairs, as E5-V was, and write a checkpoint that --model takes.
+
+    Started again with the same arguments it goes on where it was stopped. On many GPUs:
+    accelerate launch --module oneword train ...
+    """
+    if show is not None:
+        print(_shipped(show), end="")
+        return
+    if data is None or model is None or out is None:
+        lacking = [name for name, value in (("DATA", data), ("--model", model), ("--out", out)) if value is None]
+        raise typer.BadParameter(f"missing {', '.join(lacking)}")
+    import logging
+
+    from engine.training import Recipe
+    from engine.training import train as run
+
+    log = logging.getLogger("engine.training")
+    log.addHandler(logging.StreamHandler(sys.stderr))
+    log.setLevel(logging.INFO)
+    chosen = Recipe.named(recipe).changed(changes or ())
+    made = run(chosen, data, model, out, columns=columns.split(",") if columns else None, device=device)
+    if as_json:
+        last = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+        print(json.dumps({"model": str(made), "recipe": chosen.model_dump(mode="json"), "last": json.loads(last)}))
+        return
+    print(f'Trained: {made}\nUse it: oneword index PATH --model {made}; curves: tensorboard --logdir "{out}"')
+
+
+def _shipped(name: str) -> str:
+    from importlib.resources import files
+
+    folder = files("engine.training") / "recipes"
+    there = {one.name.rpartition(".")[0]: one for one in folder.iterdir()}
+    if name not in there:
+        raise typer.BadParameter(f"--show {name}: expected one of {', '.join(sorted(there))}")
+    return there[name].read_text(encoding="utf-8")

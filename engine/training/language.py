@@ -1,0 +1,95 @@
+"""The language model of a LLaVA-NeXT checkpoint alone, as an embedder of sentences."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.e5v.checkpoint import Checkpoint
+from engine.e5v.dependencies import quiet
+from engine.e5v.loading import prompt_tokens
+from engine.errors import WrongCheckpoint
+from engine.training.recipe import Recipe
+from engine.views import get
+
+OURS = re.compile(r"^(model\.)?language_model\.(model\.)?(?!lm_head)")
+"""Where checkpoints keep the decoder's weights: LLaVA-NeXT's of transformers 4.39 to 5."""
+
+
+class SentenceEmbedder(nn.Module):
+    """Sentences to unit vectors, just as `E5VEncoder` makes them: same prompt, same ids, same state.
+
+    Rows are padded on the right and read at their own last token; see `engine.e5v.encoder` why that needs no mask.
+    """
+
+    def __init__(self, decoder: Any, tokens: Any, prompt: str) -> None:
+        """decoder: without its output layer, perhaps with adapters. tokens: a `PromptTokens`."""
+        super().__init__()
+        self.decoder = decoder
+        self.tokens = tokens
+        self.prompt = prompt
+
+    def forward(self, rows: Sequence[tuple[str, ...]]) -> Tensor:
+        """Rows of s sentences to float32 (n, s, d)."""
+        ids = [list(self.tokens.text_ids(self.prompt, sentence)) for row in rows for sentence in row]
+        last = torch.tensor([len(row) - 1 for row in ids])
+        padded = torch.zeros(len(ids), int(last.max()) + 1, dtype=torch.long)
+        for row, into in zip(ids, padded, strict=True):
+            into[: len(row)] = torch.tensor(row)
+        device = next(self.decoder.parameters()).device
+        states = self.decoder(input_ids=padded.to(device), use_cache=False).last_hidden_state  # (n s, l, d)
+        read = states[torch.arange(len(ids), device=device), last.to(device)]
+        return F.normalize(read.float(), dim=-1).view(len(rows), -1, read.shape[-1])
+
+
+def load_embedder(checkpoint: Checkpoint, recipe: Recipe, *, quantise: bool = False) -> SentenceEmbedder:
+    """Loads the decoder, without tower, projector and output layer, ready for adapters.
+
+    Args:
+        quantise: to 4 bit (NF4, with bitsandbytes, on CUDA).
+
+    Raises:
+        WrongCheckpoint: weights are missing.
+    """
+    frozen = recipe.method != "full"  # what is trained is kept in fp32, what is not may be smaller
+    dtype = torch.bfloat16 if frozen and recipe.dtype == "bf16" else torch.float32
+    decoder = load_decoder(checkpoint, dtype, quantise=quantise)
+    if recipe.gradient_checkpointing:
+        decoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    tokens = prompt_tokens(checkpoint, recipe.max_tokens)
+    return SentenceEmbedder(decoder, tokens, get(recipe.view).query.text)
+
+
+def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantise: bool = False) -> Any:
+    """The decoder's weights and nothing else."""
+    from transformers import AutoConfig, AutoModel
+
+    bits: Any = None
+    if quantise:
+        from transformers import BitsAndBytesConfig
+
+        bits = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    with quiet():
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+        decoder, found = AutoModel.from_pretrained(
+            checkpoint.folder,
+            config=config.text_config,
+            key_mapping={OURS.pattern: ""},
+            dtype=dtype,
+            quantization_config=bits,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    wrong = sorted(found["missing_keys"]) + sorted(str(entry[0]) for entry in found["mismatched_keys"])
+    if wrong:
+        raise WrongCheckpoint(f"{checkpoint.model}: the decoder's weights are missing or misshapen: {wrong[:4]}")
+    return decoder

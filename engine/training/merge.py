@@ -1,0 +1,69 @@
+"""A trained language model back into its LLaVA-NeXT checkpoint."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from engine.e5v.checkpoint import Checkpoint
+from engine.e5v.dependencies import quiet
+from engine.errors import WrongCheckpoint
+from engine.training.language import OURS, load_decoder
+from engine.training.weights import TRAINED
+
+
+def export(base: Checkpoint, trained: Path, out: Path) -> Path:
+    """Writes `base` with the trained decoder in it, adapters merged, as a checkpoint that `--model` takes.
+
+    The merge is done in fp32 over the unquantised base and stored in the base's own dtype. Tower, projector and output
+    layer are the base's.
+
+    Args:
+        trained: a folder with an adapter, as peft saves it, or with the weights of a full run.
+
+    Raises:
+        WrongCheckpoint: what was trained does not fit the base.
+    """
+    weights = _merged(base, trained)
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for path in base.folder.iterdir():
+        if path.is_file() and path.suffix in (".json", ".model", ".jinja", ".txt"):
+            shutil.copyfile(path, partial / path.name)
+    left = set(weights)
+    for shard in base.weights:
+        tensors = {}
+        with safe_open(shard, "pt") as read:
+            metadata = read.metadata()
+            for key in read.offset_keys():
+                tensors[key] = read.get_tensor(key)
+                name = OURS.sub("", key)
+                if name != key and name in weights:
+                    tensors[key] = weights[name].to(tensors[key].dtype).contiguous()
+                    left.discard(name)
+        save_file(tensors, partial / shard.name, metadata)
+    if left:
+        raise WrongCheckpoint(
+            f"{base.model}: has no place for {', '.join(sorted(left)[:4])}: expected the run's own base"
+        )
+    (partial / "trained.json").write_text(json.dumps({"base": base.model, "revision": base.revision()}) + "\n")
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
+    return out
+
+
+def _merged(base: Checkpoint, trained: Path) -> dict[str, torch.Tensor]:
+    if (trained / TRAINED).exists():
+        return load_file(trained / TRAINED)
+    if not (trained / "adapter_config.json").exists():
+        raise WrongCheckpoint(f"{trained}: holds neither an adapter nor weights: expected what a training run saved")
+    from peft import PeftModel
+
+    with quiet():
+        decoder = PeftModel.from_pretrained(load_decoder(base, torch.float32), str(trained)).merge_and_unload()
+    merged: dict[str, torch.Tensor] = decoder.state_dict()
+    return merged

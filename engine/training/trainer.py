@@ -1,0 +1,207 @@
+"""The training loop: one process or many, from the start or from the last checkpoint."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.e5v.checkpoint import find
+from engine.e5v.dependencies import quiet
+from engine.errors import DeviceUnavailable, EngineError
+from engine.training.chunks import backward
+from engine.training.language import SentenceEmbedder, load_embedder
+from engine.training.log import TrainingLog
+from engine.training.loss import gathered
+from engine.training.merge import export
+from engine.training.pairs import Pairs, order, read_pairs
+from engine.training.recipe import Recipe, RecipeError
+from engine.training.weights import adapted, save_trained, trainable_only
+
+_log = logging.getLogger(__name__)
+RUN = "run.json"
+
+
+class TrainingError(EngineError):
+    """A run that cannot start or go on."""
+
+
+def train(
+    recipe: Recipe,
+    data: Pairs | Path | str,
+    model: str,
+    out: Path | str,
+    *,
+    columns: Sequence[str] | None = None,
+    device: str = "auto",
+) -> Path:
+    """Trains, and writes a checkpoint that `--model` takes.
+
+    Started again with the same arguments it goes on from the last checkpoint in `out`, and ends as if it had never
+    been stopped. Under `accelerate launch` or `torchrun` all processes work on the same batch.
+
+    Args:
+        recipe: what to do.
+        data: pairs, or a file of them.
+        model: the base: a LLaVA-NeXT checkpoint's folder or hub id.
+        out: a folder: `checkpoints`, `log.jsonl` and TensorBoard's events, `trained` (adapter or weights), `model`.
+        columns: of the file; see `read_pairs`.
+        device: "auto" or "cpu".
+
+    Returns:
+        `out`/model, the merged checkpoint.
+
+    Raises:
+        BadPairs, RecipeError, ModelNotFound, WrongCheckpoint, DeviceUnavailable
+        TrainingError: `out` holds another run.
+    """
+    out = Path(out)
+    pairs = data if isinstance(data, Pairs) else read_pairs(data, columns)
+    base = find(model)
+    if recipe.method == "qlora" and not torch.cuda.is_available():
+        raise DeviceUnavailable('method "qlora" needs a CUDA GPU: expected one, or method = "lora"')
+    accelerator = _accelerator(recipe, device)
+    if recipe.batch % accelerator.num_processes:
+        raise RecipeError(f"batch is {recipe.batch}: expected a multiple of the {accelerator.num_processes} processes")
+    steps = recipe.steps or -(-len(pairs) // recipe.batch)
+    if accelerator.is_main_process:
+        _claim(out, {"recipe": recipe.model_dump(mode="json"), "base": base.revision(), "rows": len(pairs)})
+    accelerator.wait_for_everyone()
+    torch.manual_seed(recipe.seed)
+    with quiet():
+        embedder = adapted(load_embedder(base, recipe, quantise=recipe.method == "qlora"), recipe)
+    run = _Run(accelerator, embedder, recipe, pairs, steps, out)
+    run.go()
+    if accelerator.is_main_process:
+        save_trained(accelerator.unwrap_model(run.model), out / "trained")
+        del run, embedder
+        export(base, out / "trained", out / "model")
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return out / "model"
+
+
+class _Run:
+    """Model, optimiser and schedule as accelerate prepares them, and where their checkpoints lie."""
+
+    def __init__(
+        self, accelerator: Any, embedder: SentenceEmbedder, recipe: Recipe, pairs: Pairs, steps: int, out: Path
+    ) -> None:
+        from transformers import get_scheduler
+
+        self.accelerator, self.recipe, self.pairs, self.steps, self.out = accelerator, recipe, pairs, steps, out
+        self.params = [param for param in embedder.parameters() if param.requires_grad]
+        optimiser = torch.optim.AdamW(self.params, recipe.learning_rate, weight_decay=recipe.weight_decay)
+        schedule = get_scheduler(recipe.schedule, optimiser, recipe.warm_up_steps, steps)
+        self.model, self.optimiser = accelerator.prepare(embedder, optimiser)
+        # Not prepared: accelerate would turn it once for each process.
+        self.schedule = schedule
+        accelerator.register_for_checkpointing(schedule)
+        trainable_only(accelerator)
+
+    def go(self) -> None:
+        """All steps that are left."""
+        first = self._restored()
+        with TrainingLog(self.out, active=self.accelerator.is_main_process) as log:
+            for step in range(first, self.steps):
+                started = time.perf_counter()
+                values = self._step(step)
+                values["seconds"] = time.perf_counter() - started
+                log.write(step + 1, values)
+                if self.accelerator.is_main_process and ((step + 1) % 10 == 0 or step + 1 == self.steps):
+                    said = "step %d of %d: loss %.4f, accuracy %.3f, %.2f s a step"
+                    _log.info(said, step + 1, self.steps, values["loss"], values["accuracy"], values["seconds"])
+                if (step + 1) % self.recipe.save_every == 0 or step + 1 == self.steps:
+                    self._save(step + 1)
+
+    def _step(self, step: int) -> dict[str, float]:
+        accelerator, recipe = self.accelerator, self.recipe
+        rank, share = accelerator.process_index, recipe.batch // accelerator.num_processes
+        rows = order(len(self.pairs), recipe.seed, step, recipe.batch)[rank * share : (rank + 1) * share]
+        outcome = backward(
+            self.pairs.rows(rows.tolist()),
+            self._embed,
+            lambda embeddings: gathered(embeddings, recipe.temperature),
+            # Processes average their gradients; the undivided batch's is their sum.
+            lambda value: accelerator.backward(value * accelerator.num_processes),
+            micro_batch=recipe.micro_batch,
+            seed=(recipe.seed * 1_000_003 + step) * 4096 + rank,
+            unsynchronised=self._unsynchronised,
+        )
+        norm = accelerator.clip_grad_norm_(self.params, recipe.clip or float("inf"))
+        rate = self.schedule.get_last_lr()[0]
+        self.optimiser.step()
+        self.schedule.step()
+        self.optimiser.zero_grad()
+        told = {"loss": outcome.loss, "accuracy": outcome.accuracy, "learning_rate": rate}
+        return told | ({} if norm is None else {"gradient_norm": float(norm)})
+
+    @contextmanager
+    def _unsynchronised(self) -> Iterator[None]:
+        """While processes keep their gradients to themselves; DeepSpeed, while it must not step yet."""
+        self.accelerator.sync_gradients = False
+        try:
+            with self.accelerator.no_sync(self.model):
+                yield
+        finally:
+            self.accelerator.sync_gradients = True
+
+    def _embed(self, rows: Any) -> torch.Tensor:
+        with self.accelerator.autocast():
+            embeddings: torch.Tensor = self.model(rows)
+        return embeddings
+
+    def _checkpoints(self) -> Iterator[tuple[int, Path]]:
+        for folder in (self.out / "checkpoints").glob("step-*"):
+            if folder.suffix != ".partial":
+                yield int(folder.name.removeprefix("step-")), folder
+
+    def _save(self, step: int) -> None:
+        done = self.out / "checkpoints" / f"step-{step}"
+        partial = done.with_suffix(".partial")
+        self.accelerator.save_state(str(partial), exclude_frozen_parameters=True)
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            shutil.rmtree(done, ignore_errors=True)
+            partial.rename(done)
+            for _, old in sorted(self._checkpoints())[: -self.recipe.keep]:
+                shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()
+
+    def _restored(self) -> int:
+        found = sorted(self._checkpoints())
+        if not found:
+            return 0
+        step, folder = found[-1]
+        self.accelerator.load_state(str(folder))
+        _log.info("going on after step %d, from %s", step, folder)
+        return step
+
+
+def _accelerator(recipe: Recipe, device: str) -> Any:
+    from accelerate import Accelerator
+    from accelerate.utils import set_seed
+
+    set_seed(recipe.seed)
+    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if recipe.dtype == "bf16" else "no")
+
+
+def _claim(out: Path, run: dict[str, Any]) -> None:
+    """Writes down what runs here, or sees that it is the same."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / RUN
+    if not path.exists():
+        path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        return
+    there = json.loads(path.read_text(encoding="utf-8"))
+    different = [key for key in run if there.get(key) != run[key]]
+    if different:
+        raise TrainingError(
+            f"{out} holds a run with another {' and '.join(different)}: expected the same, to go on; "
+            "choose another folder, or delete this one"
+        )
