@@ -11,11 +11,13 @@ import typer
 
 from engine.cli import models
 from engine.errors import EngineError
+from engine.evaluation.cli import app as evaluation
 from engine.training.cli import train
 from indexer.cli import index
 from indexer.errors import IndexerError
 from query.cli import search
 from query.errors import QueryError
+from query.evaluate import live
 from query.explain import explain
 from storage.cli import collections, delete, info
 from storage.errors import StorageError
@@ -30,6 +32,8 @@ app = typer.Typer(
 )
 for command in (index, search, explain, collections, info, delete, models, train):
     app.command()(command)
+evaluation.command()(live)
+app.add_typer(evaluation, name="eval")
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,13 +15,18 @@ from engine.views import View
 AHEAD = 2  # batches prepared ahead of the device: one in hand, one on the way
 
 
-def encode(encoder: Encoder, inputs: Sequence[Input], view: View, side: Side = Side.GALLERY) -> Vectors:
+def encode(
+    encoder: Encoder, inputs: Sequence[Input], view: View, side: Side = Side.GALLERY, *, unit: bool = True
+) -> Vectors:
     """Embeds inputs.
 
     An embedding depends on the input, the view, the side and the model alone; batches are a matter of speed.
 
+    Args:
+        unit: scale each vector to unit length; else leave it as long as the model made it.
+
     Returns:
-        float32 (len(inputs), d), each row of unit length and finite, in the order of the inputs.
+        float32 (len(inputs), d), each row finite and, unless told otherwise, of unit length, in the inputs' order.
 
     Raises:
         EncodingError: the model gave a vector that is not finite or is zero; `index` says for which input.
@@ -55,10 +60,10 @@ def encode(encoder: Encoder, inputs: Sequence[Input], view: View, side: Side = S
         finally:
             for _, prepared in ready:
                 prepared.cancel()
-    return _unit(vectors, inputs)
+    return _checked(vectors, inputs, unit=unit)
 
 
-def _unit(vectors: Vectors, inputs: Sequence[Input]) -> Vectors:
+def _checked(vectors: Vectors, inputs: Sequence[Input], *, unit: bool) -> Vectors:
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
     if bad.size:
@@ -68,5 +73,5 @@ def _unit(vectors: Vectors, inputs: Sequence[Input]) -> Vectors:
             "expected a finite, non-zero one; if the model runs in fp16, use --dtype bf16 or fp32",
             index=index,
         )
-    unit: Vectors = (vectors / lengths).astype(np.float32)
-    return unit
+    scaled: Vectors = (vectors / lengths).astype(np.float32) if unit else vectors
+    return scaled

@@ -1,7 +1,7 @@
 """The search service: a query object in, hits out. Knows nothing of terminals or HTTP."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -126,6 +126,12 @@ class SearchService:
             words=said, items=tuple(explained), model=self._space["model"], collection=self._collection.name
         )
 
+    def unknown(self, names: Iterable[str]) -> set[str]:
+        """Those names that are neither an item's id nor an item's URI."""
+        left = set(names)
+        left -= set(self._collection.get(left, thumbnails=False)) if left else set()
+        return {name for name in left if not self._collection.count(Match(field="uri", value=name))}
+
     def _explained(
         self, vector: Vectors | None, ids: Sequence[str], words: int
     ) -> tuple[tuple[Word, ...], list[ItemWords]]:
@@ -137,7 +143,7 @@ class SearchService:
 
     def _checked(self, query: str | Query | None, parts: dict[str, Any]) -> Query:
         if not isinstance(query, Query):
-            query = Query.of(query, **parts)
+            query = Query.of(**parts) if query is None else Query.of(query, **parts)
         elif parts:
             raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
         self._check_view(query.view)

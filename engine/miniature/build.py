@@ -30,7 +30,7 @@ class Size:
     language: Plan
 
 
-FULL = Size(pictures=60_000, vision=Plan(steps=4000, save=500), language=Plan(steps=2400))
+FULL = Size(pictures=60_000, vision=Plan(steps=4000, save=500), language=Plan(steps=1600))
 QUICK = Size(pictures=256, vision=Plan(steps=8, save=4), language=Plan(steps=4, save=2))
 
 

@@ -1,0 +1,103 @@
+"""Pictures with captions: Flickr30K and COCO in Karpathy's layout, or a `datasets` folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.evaluation.errors import BadData
+from engine.evaluation.files import field, picture, read_json
+from engine.inputs import Image
+
+CAPTIONS = 5  # of a picture, at most; COCO has a few with six or seven, which the usual protocol drops
+_KARPATHY = "dataset_flickr30k.json or dataset_coco.json (Karpathy's splits), beside the pictures"
+_TEXTS = ("text", "caption", "captions", "sentences", "raw")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captioned:
+    """Pictures, each with its captions.
+
+    Args:
+        pictures: each loads one.
+        captions: of each picture.
+        name: "flickr30k", "coco" or "other".
+    """
+
+    pictures: Sequence[Callable[[], Image]]
+    captions: Sequence[Sequence[str]]
+    name: str
+
+
+def read_captioned(folder: Path, split: str = "test", limit: int | None = None) -> Captioned:
+    """Reads a data set.
+
+    It may be Karpathy's `dataset_*.json` beside the pictures (directly, or under the `filepath` that an entry names,
+    or under `flickr30k-images` or `images`), a folder written by `datasets.save_to_disk`, or a folder of parquet files
+    with columns `image` and `text` (a sentence or a list of them).
+
+    Raises:
+        BadData: none of these, or malformed.
+    """
+    if not folder.is_dir():
+        raise BadData(f"{folder}: no such folder: expected {_KARPATHY}, or a `datasets` folder")
+    described = [path for path in sorted(folder.glob("dataset_*.json")) if path.name != "dataset_info.json"]
+    if described:
+        return _karpathy(described[0], split, limit)
+    return _datasets(folder, split, limit)
+
+
+def _karpathy(path: Path, split: str, limit: int | None) -> Captioned:
+    entries = [one for one in field(read_json(path, _KARPATHY), "images", list, path) if one.get("split") == split]
+    if not entries:
+        raise BadData(f"{path}: no picture has split {split!r}: expected some; Karpathy's are train, val, test")
+    pictures, captions = [], []
+    for entry in entries[:limit]:
+        said = [field(one, "raw", str, path).strip() for one in field(entry, "sentences", list, path)]
+        if not said:
+            raise BadData(f"{path}: {entry.get('filename')} has no sentences: expected at least one")
+        pictures.append(picture(_place(path.parent, entry, path)))
+        captions.append(said[:CAPTIONS])
+    name = next((known for known in ("flickr30k", "coco") if known in path.name), "other")
+    return Captioned(pictures=pictures, captions=captions, name=name)
+
+
+def _place(folder: Path, entry: dict[str, Any], path: Path) -> Path:
+    name: str = field(entry, "filename", str, path)
+    places = [folder / one / name for one in (entry.get("filepath") or ".", "flickr30k-images", "images")]
+    found: Path = next((place for place in places if place.exists()), places[0])
+    return found
+
+
+def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:
+    from engine.e5v.dependencies import require
+
+    if not any(folder.glob("**/*.arrow")) and not any(folder.glob("**/*.parquet")):
+        raise BadData(f"{folder}: holds no data set: expected {_KARPATHY}, or a `datasets` folder")
+    require("datasets", what="a `datasets` folder", extra="eval")
+    import datasets
+
+    try:
+        if any(folder.glob("**/*.arrow")):
+            table = datasets.load_from_disk(str(folder))
+            table = table[split] if isinstance(table, datasets.DatasetDict) else table
+        else:
+            files = sorted(map(str, folder.glob("**/*.parquet")))
+            chosen = [one for one in files if split in Path(one).name] or files
+            table = datasets.load_dataset("parquet", data_files=chosen, split="train", cache_dir=None)
+    except (KeyError, ValueError, OSError) as error:
+        raise BadData(f"{folder}: the `datasets` folder cannot be read, split {split!r}: {error}") from error
+    texts = next((name for name in _TEXTS if name in table.column_names), None)
+    if texts is None or "image" not in table.column_names:
+        raise BadData(
+            f"{folder}: has columns {', '.join(table.column_names)}: expected image and one of {', '.join(_TEXTS)}"
+        )
+    table = table.cast_column("image", datasets.Image())
+    count = len(table) if limit is None else min(limit, len(table))
+    said = [[one] if isinstance(one, str) else list(one) for one in table[texts][:count]]
+
+    def loader(i: int) -> Callable[[], Image]:
+        return lambda: Image(pixels=table[i]["image"])
+
+    name = next((known for known in ("flickr30k", "coco") if known in folder.name.lower()), "other")
+    return Captioned(pictures=[loader(i) for i in range(count)], captions=[one[:CAPTIONS] for one in said], name=name)

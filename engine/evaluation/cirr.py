@@ -1,0 +1,130 @@
+"""CIRR: a picture and a change, among all pictures of the split and among a few alike (arXiv 2108.04024)."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.encoder import Side, Vectors
+from engine.evaluation import paper
+from engine.evaluation.errors import BadData
+from engine.evaluation.files import field, picture, read_json
+from engine.evaluation.ranking import best_ranks, recalls, top
+from engine.evaluation.report import Report
+from engine.evaluation.vectors import VectorCache
+from engine.inputs import Composed, Image
+from engine.views import CIRR
+
+AT = (1, 5, 10, 50)
+SUBSET_AT = (1, 2, 3)
+_LAYOUT = "CIRR's own: captions/cap.rc2.{split}.json, image_splits/split.rc2.{split}.json, and the pictures it names"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A query: the pair's number, places in the gallery, and the change in words. `target` is None in a test split."""
+
+    pair: int
+    reference: int
+    target: int | None
+    subset: tuple[int, ...]
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cirr:
+    """A split: the gallery's names and pictures, and the queries."""
+
+    names: Sequence[str]
+    pictures: Sequence[Callable[[], Image]]
+    entries: Sequence[Entry]
+
+
+def read_cirr(folder: Path, split: str = "val") -> Cirr:
+    """Reads a split. Raises BadData."""
+    captions = folder / "captions" / f"cap.rc2.{split}.json"
+    splits = folder / "image_splits" / f"split.rc2.{split}.json"
+    layout = _LAYOUT.format(split=split)
+    places: dict[str, str] = read_json(splits, layout)
+    names = list(places)
+    index = {name: i for i, name in enumerate(names)}
+
+    def place(name: str) -> int:
+        if name not in index:
+            raise BadData(f"{captions}: speaks of picture {name!r}: expected one that is in {splits}")
+        return index[name]
+
+    entries = []
+    for one in read_json(captions, layout):
+        subset = field(field(one, "img_set", dict, captions), "members", list, captions)
+        target = one.get("target_hard")
+        entries.append(
+            Entry(
+                pair=field(one, "pairid", int, captions),
+                reference=place(field(one, "reference", str, captions)),
+                target=None if target is None else place(target),
+                subset=tuple(place(name) for name in subset),
+                caption=field(one, "caption", str, captions),
+            )
+        )
+    return Cirr(names=names, pictures=[picture(folder / places[name]) for name in names], entries=entries)
+
+
+def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
+    """Recall over the split with the reference masked, in the subset, and what the unedited reference reaches."""
+    if any(entry.target is None for entry in data.entries):
+        raise BadData(f"{where}: queries have no target_hard: expected the validation split; for test use --submission")
+    queries, gallery = _embedded(data, vectors)
+    targets = [[entry.target] for entry in data.entries if entry.target is not None]
+    masked = [[entry.reference] for entry in data.entries]
+    unedited = gallery[[entry.reference for entry in data.entries]]
+    everyone = set(range(len(data.names)))
+    others = [[*(everyone - set(entry.subset)), entry.reference] for entry in data.entries]
+    metrics = recalls(best_ranks(queries, gallery, targets, masked), AT)
+    metrics |= recalls(best_ranks(queries, gallery, targets, others), SUBSET_AT, "subset R@{}")
+    metrics["average of R@5 and subset R@1"] = (metrics["R@5"] + metrics["subset R@1"]) / 2
+    metrics |= recalls(best_ranks(unedited, gallery, targets, masked), AT, "unedited R@{}")
+    return Report(
+        task="cirr",
+        data=where,
+        model=vectors.encoder.name,
+        fingerprints={CIRR.name: vectors.encoder.space(CIRR).fingerprint},
+        counts={"queries": len(data.entries), "pictures": len(data.names)},
+        metrics=metrics,
+        paper=paper.CIRR_TEST,
+        notes=("the paper's figures are of the test split",),
+    )
+
+
+def submission(data: Cirr, vectors: VectorCache, folder: Path) -> list[Path]:
+    """The two files that CIRR's test server takes: 50 names a query, and 3 of its subset."""
+    queries, gallery = _embedded(data, vectors)
+    everyone = set(range(len(data.names)))
+    masks = {
+        "recall": ([[entry.reference] for entry in data.entries], 50),
+        "recall_subset": ([[*(everyone - set(entry.subset)), entry.reference] for entry in data.entries], 3),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for metric, (masked, count) in masks.items():
+        found = top(queries, gallery, count, masked)
+        answers = {
+            str(entry.pair): [data.names[i] for i in row if i not in set(masked[n])]
+            for n, (entry, row) in enumerate(zip(data.entries, found.tolist(), strict=True))
+        }
+        path = folder / f"cirr-test-{metric}.json"
+        path.write_text(json.dumps({"version": "rc2", "metric": metric} | answers), encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def _embedded(data: Cirr, vectors: VectorCache) -> tuple[Vectors, Vectors]:
+    gallery = vectors.embed(data.pictures, CIRR)
+
+    def composed(entry: Entry) -> Callable[[], Composed]:
+        return lambda: Composed(image=data.pictures[entry.reference](), edit=entry.caption)
+
+    queries = vectors.embed([composed(entry) for entry in data.entries], CIRR, Side.QUERY)
+    return np.ascontiguousarray(queries), gallery

@@ -1,0 +1,41 @@
+"""Reading data sets' files, with errors that name them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError
+from engine.evaluation.errors import BadData
+from engine.images import decode_file
+from engine.inputs import Image
+
+
+def read_json(path: Path, layout: str) -> Any:
+    """Parsed. Raises BadData, which says the layout that was expected."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadData(f"{path}: no such file: expected {layout}") from None
+    except (OSError, ValueError) as error:
+        raise BadData(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def field(entry: Any, name: str, kind: type, path: Path) -> Any:
+    """A field of an entry. Raises BadData if it lacks it or has it of another type."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    if not isinstance(value, kind):
+        raise BadData(f"{path}: an entry has {name} = {value!r}: expected a {kind.__name__}: {str(entry)[:200]}")
+    return value
+
+
+def picture(path: Path) -> Callable[[], Image]:
+    """Loads a picture, when called. Raises BadData for a file that is missing or no picture."""
+
+    def load() -> Image:
+        try:
+            return Image(pixels=decode_file(path))
+        except InputError as error:
+            raise BadData(f"picture of the data set cannot be loaded: {error}") from error
+
+    return load

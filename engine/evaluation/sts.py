@@ -1,0 +1,119 @@
+"""Sentence similarity: STS12 to 16, the STS benchmark and SICK-R, in SentEval's layout."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from engine.evaluation import paper
+from engine.evaluation.errors import BadData
+from engine.evaluation.report import Report
+from engine.evaluation.vectors import VectorCache
+from engine.inputs import Text
+from engine.views import DEFAULT, View
+
+_TEXT = replace(DEFAULT.query, text=DEFAULT.query.text.rstrip(" "))
+STS = View(name="sts", query=_TEXT, gallery=_TEXT)
+"""The default text prompt without its last space: kongds/E5-V:eval_sts.py."""
+YEARS = ("STS12", "STS13", "STS14", "STS15", "STS16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rated:
+    """Pairs of sentences, with how alike people found them."""
+
+    first: Sequence[str]
+    second: Sequence[str]
+    scores: Sequence[float]
+
+
+def read_sts(folder: Path) -> dict[str, Rated]:
+    """Whichever of the seven there are, under SentEval's names. Raises BadData if there is none, or malformed."""
+    root = folder / "STS" if (folder / "STS").is_dir() else folder
+    found = {year: _year(root / f"{year}-en-test") for year in YEARS if (root / f"{year}-en-test").is_dir()}
+    if (root / "STSBenchmark" / "sts-test.csv").exists():
+        found["STS-B"] = _rows(root / "STSBenchmark" / "sts-test.csv", (5, 6, 4), header=False)
+    for sick in (folder / "SICK", root / "SICK"):
+        if (sick / "SICK_test_annotated.txt").exists():
+            found["SICK-R"] = _rows(sick / "SICK_test_annotated.txt", (1, 2, 3), header=True)
+            break
+    if not found:
+        raise BadData(
+            f"{folder}: holds no STS data: expected SentEval's layout: STS/STS12-en-test/STS.input.*.txt with "
+            "STS.gs.*.txt, STS/STSBenchmark/sts-test.csv, SICK/SICK_test_annotated.txt"
+        )
+    return found
+
+
+def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
+    """Spearman's correlation of cosine similarity with people's scores, a set's parts taken together, times 100."""
+    from scipy.stats import spearmanr
+
+    metrics = {}
+    for name, rated in data.items():
+        one, other = (
+            vectors.embed([partial(Text, text=said) for said in side], STS) for side in (rated.first, rated.second)
+        )
+        metrics[name] = 100 * float(spearmanr((one * other).sum(1), np.asarray(rated.scores)).statistic)
+    whole = len(data) == 7
+    if whole:
+        metrics["average"] = float(np.mean(list(metrics.values())))
+    return Report(
+        task="sts",
+        data=where,
+        model=vectors.encoder.name,
+        fingerprints={STS.name: vectors.encoder.space(STS).fingerprint},
+        counts={f"{name} pairs": len(rated.scores) for name, rated in data.items()},
+        metrics=metrics,
+        paper=paper.STS,
+        notes=() if whole else (f"only {', '.join(data)} were there: no average of all seven",),
+    )
+
+
+def _year(folder: Path) -> Rated:
+    first, second, scores = [], [], []
+    inputs = sorted(folder.glob("STS.input.*.txt"))
+    if not inputs:
+        raise BadData(f"{folder}: has no STS.input.*.txt: expected SentEval's layout")
+    for path in inputs:
+        rated = path.with_name(path.name.replace("input", "gs"))
+        try:
+            pairs = path.read_text(encoding="utf-8").splitlines()
+            golds = rated.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadData(f"{rated}: cannot be read: {error}") from error
+        if len(pairs) != len(golds):
+            raise BadData(f"{path}: has {len(pairs)} lines and {rated.name} {len(golds)}: expected as many")
+        for number, (pair, gold) in enumerate(zip(pairs, golds, strict=True), start=1):
+            if not gold.strip():  # not rated by anyone
+                continue
+            sentences = pair.split("\t")
+            if len(sentences) < 2:
+                raise BadData(f"{path}:{number}: {pair!r}: expected two sentences with a tab between")
+            first.append(sentences[0])
+            second.append(sentences[1])
+            scores.append(_score(gold, rated, number))
+    return Rated(first=first, second=second, scores=scores)
+
+
+def _rows(path: Path, columns: tuple[int, int, int], *, header: bool) -> Rated:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = [row for row in rows[1 if header else 0 :] if row]
+    first = 2 if header else 1
+    for number, row in enumerate(rows, start=first):
+        if len(row) <= max(columns):
+            raise BadData(f"{path}:{number}: has {len(row)} columns: expected at least {max(columns) + 1}")
+    a, b, score = columns
+    scores = [_score(row[score], path, number) for number, row in enumerate(rows, start=first)]
+    return Rated(first=[row[a] for row in rows], second=[row[b] for row in rows], scores=scores)
+
+
+def _score(said: str, path: Path, number: int) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        raise BadData(f"{path}:{number}: has score {said!r}: expected a number") from None

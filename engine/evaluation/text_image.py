@@ -1,0 +1,66 @@
+"""Text to image and image to text, with captions as text, or rendered as pictures."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from engine.evaluation import paper
+from engine.evaluation.captioned import Captioned
+from engine.evaluation.ranking import best_ranks, recalls
+from engine.evaluation.rendering import load_font, render
+from engine.evaluation.report import Report
+from engine.evaluation.vectors import VectorCache
+from engine.inputs import Image, Input, Text
+from engine.views import DEFAULT
+
+AT = (1, 5, 10)
+
+
+def text_image(data: Captioned, where: str, vectors: VectorCache) -> Report:
+    """Recall at 1, 5 and 10 both ways; a picture's captions are all right answers, the nearest one counts."""
+    texts = [partial(Text, text=said) for captions in data.captions for said in captions]
+    known = {"flickr30k": paper.FLICKR, "coco": paper.COCO}.get(data.name, {})
+    return _report("text-image", data, where, vectors, texts, "text", known, ())
+
+
+def image_image(data: Captioned, where: str, vectors: VectorCache, font: Path | None = None) -> Report:
+    """The same with each caption rendered as a picture."""
+    letters = load_font(font)
+
+    def rendered(said: str) -> Image:
+        return Image(pixels=render(said, letters))
+
+    pictures = [partial(rendered, said) for captions in data.captions for said in captions]
+    known = {"flickr30k": paper.FLICKR_RENDERED, "coco": paper.COCO_RENDERED}.get(data.name, {})
+    notes = () if font else ("captions are rendered in Pillow's own font: the paper's is Arial (--font)",)
+    return _report("image-image", data, where, vectors, pictures, "rendered text", known, notes)
+
+
+def _report(
+    task: str,
+    data: Captioned,
+    where: str,
+    vectors: VectorCache,
+    texts: Sequence[Callable[[], Input]],
+    text: str,
+    known: dict[str, float],
+    notes: tuple[str, ...],
+) -> Report:
+    owners = [i for i, captions in enumerate(data.captions) for _ in captions]
+    of_picture: list[list[int]] = [[] for _ in data.captions]
+    for position, owner in enumerate(owners):
+        of_picture[owner].append(position)
+    pictures = vectors.embed(data.pictures, DEFAULT)
+    said = vectors.embed(texts, DEFAULT)
+    metrics = recalls(best_ranks(said, pictures, [[owner] for owner in owners]), AT, f"{text} to image R@{{}}")
+    metrics |= recalls(best_ranks(pictures, said, of_picture), AT, f"image to {text} R@{{}}")
+    return Report(
+        task=task,
+        data=where,
+        model=vectors.encoder.name,
+        fingerprints={DEFAULT.name: vectors.encoder.space(DEFAULT).fingerprint},
+        counts={"pictures": len(data.pictures), "captions": len(owners)},
+        metrics=metrics,
+        paper=known,
+        notes=notes,
+    )

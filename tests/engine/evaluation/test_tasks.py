@@ -1,0 +1,222 @@
+"""Each task on a data set in its published layout, small enough for its metrics to be worked out by hand."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from engine import Side
+from engine.evaluation.captioned import read_captioned
+from engine.evaluation.cirr import cirr, read_cirr, submission
+from engine.evaluation.errors import BadData
+from engine.evaluation.fashioniq import fashioniq, orders
+from engine.evaluation.rendering import load_font, render
+from engine.evaluation.sts import read_sts, sts
+from engine.evaluation.text_image import image_image, text_image
+from engine.evaluation.vectors import VectorCache
+
+X, Y, Z = [1, 0, 0], [0, 1, 0], [0, 0, 1]
+
+
+def karpathy(folder: Path, name: str = "dataset_flickr30k.json") -> None:
+    images = [
+        {"filename": f"{colour}.png", "split": split, "sentences": [{"raw": f"{colour} {n}"} for n in range(2)]}
+        for colour, split in (("red", "test"), ("yellow", "train"), ("blue", "test"))
+    ]
+    (folder / name).write_text(json.dumps({"images": images, "dataset": "x"}), encoding="utf-8")
+
+
+def test_text_image_in_karpathys_layout(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
+    paint(tmp_path / "flickr30k-images", "red", "blue", "yellow")
+    karpathy(tmp_path)
+    # "red 1" lies nearer to blue; blue's own captions are right.
+    encoder = table({"red": X, "blue": Y, "red 0": X, "red 1": [0.1, 0.9, 0], "blue 0": Y, "blue 1": [0.3, 0.9, 0]})
+    report = text_image(read_captioned(tmp_path), "here", VectorCache(encoder))
+    assert report.metrics["text to image R@1"] == 75.0
+    assert report.metrics["text to image R@5"] == 100.0
+    assert report.metrics["image to text R@1"] == 100.0, "one of the two captions is enough"
+    assert report.counts == {"pictures": 2, "captions": 4}
+    assert report.paper["text to image R@1"] == 79.5
+    assert not [key for key, _, _ in encoder.seen if "yellow" in key], "another split's"
+
+
+def test_text_image_from_a_datasets_folder(tmp_path: Path, table: Any) -> None:
+    import datasets
+
+    pictures = [PIL.Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    columns = {"image": pictures, "text": [["red 0", "red 1"], ["blue 0"]]}
+    features = datasets.Features({"image": datasets.Image(), "text": datasets.Sequence(datasets.Value("string"))})
+    made = datasets.Dataset.from_dict(columns, features=features)
+    encoder = table({"red": X, "blue": Y, "red 0": X, "red 1": Y, "blue 0": Y})
+    made.save_to_disk(str(tmp_path / "coco"))
+    (tmp_path / "parquet").mkdir()
+    made.to_parquet(str(tmp_path / "parquet" / "test-00000.parquet"))
+    for folder in ("coco", "parquet"):
+        report = text_image(read_captioned(tmp_path / folder), "here", VectorCache(encoder))
+        assert report.metrics["text to image R@1"] == pytest.approx(100 * 2 / 3)
+        assert report.metrics["image to text R@1"] == 50.0, "red 1 and blue 0 are alike, and red 1 comes first"
+
+
+def test_image_image_renders_captions(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
+    paint(tmp_path, "red", "blue")
+    karpathy(tmp_path, "dataset_coco.json")
+    encoder = table({"red": X, "blue": Y, "rendered": X})
+    report = image_image(read_captioned(tmp_path), "here", VectorCache(encoder))
+    assert report.metrics["rendered text to image R@1"] == 50.0
+    assert report.notes
+    assert report.paper["rendered text to image R@1"] == 41.2
+
+
+def test_rendering() -> None:
+    font = load_font(None)
+    short, long = render("hi", font), render("a long caption " * 12 + "w" * 90, font)
+    assert short.size == long.size == (800, 400)
+    ink = np.asarray(short.convert("L")) < 128
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    assert abs((rows[0] + rows[-1]) / 2 - 199.5) <= 1, "vertically centred"
+    assert columns[0] in range(20, 24)
+    assert not (np.asarray(long.convert("L"))[:, 785:] < 128).any(), "wrapped, and a long word broken"
+    with pytest.raises(BadData, match="font"):
+        load_font(Path("none.ttf"))
+
+
+def cirr_data(folder: Path, *, targets: bool = True) -> None:
+    (folder / "captions").mkdir(parents=True)
+    (folder / "image_splits").mkdir()
+    names = {"a": "./dev/red.png", "b": "./dev/green.png", "c": "./dev/blue.png", "d": "./dev/yellow.png"}
+    entries = [
+        {"pairid": 7, "reference": "a", "target_hard": "b", "caption": "one", "img_set": {"members": ["a", "b", "d"]}},
+        {"pairid": 9, "reference": "c", "target_hard": "d", "caption": "two", "img_set": {"members": ["c", "d", "a"]}},
+    ]
+    for entry in [] if targets else entries:
+        del entry["target_hard"]
+    (folder / "captions" / "cap.rc2.val.json").write_text(json.dumps(entries), encoding="utf-8")
+    (folder / "image_splits" / "split.rc2.val.json").write_text(json.dumps(names), encoding="utf-8")
+
+
+CIRR_TABLE = {
+    "red": X,
+    "green": [0.8, 0.6, 0],
+    "blue": Z,
+    "yellow": [0, 0.6, 0.8],
+    # nearest red (masked), then green, which is right
+    ("red", "one"): X,
+    # nearest green, then yellow, which is right; in the subset of red, yellow it is first
+    ("blue", "two"): [0.4, 0.9, 0.1],
+}
+
+
+def test_cirr(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
+    paint(tmp_path / "dev", "red", "green", "blue", "yellow")
+    cirr_data(tmp_path)
+    encoder = table(CIRR_TABLE)
+    report = cirr(read_cirr(tmp_path), "here", VectorCache(encoder))
+    assert report.metrics["R@1"] == 50.0
+    assert report.metrics["R@5"] == 100.0
+    assert report.metrics["subset R@1"] == 100.0
+    assert report.metrics["unedited R@1"] == 100.0
+    assert {view for _, view, _ in encoder.seen} == {"cirr"}
+    assert {side for key, _, side in encoder.seen if isinstance(key, tuple)} == {Side.QUERY}
+
+
+def test_cirr_submission(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
+    paint(tmp_path / "dev", "red", "green", "blue", "yellow")
+    cirr_data(tmp_path, targets=False)
+    data = read_cirr(tmp_path)
+    with pytest.raises(BadData, match="target_hard"):
+        cirr(data, "here", VectorCache(table(CIRR_TABLE)))
+    recall, subset = submission(data, VectorCache(table(CIRR_TABLE)), tmp_path / "out")
+    assert json.loads(recall.read_text()) == {
+        "version": "rc2",
+        "metric": "recall",
+        "7": ["b", "c", "d"],
+        "9": ["b", "d", "a"],
+    }
+    assert json.loads(subset.read_text()) == {
+        "version": "rc2",
+        "metric": "recall_subset",
+        "7": ["b", "d"],
+        "9": ["d", "a"],
+    }
+
+
+def test_fashioniq(tmp_path: Path, paint: Callable[..., None], table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint(tmp_path / "images", "red", "green", suffix=".jpg")
+    paint(tmp_path / "images", "blue")
+    for folder in ("captions", "image_splits"):
+        (tmp_path / folder).mkdir()
+    for kind in ("dress", "shirt", "toptee"):
+        entry = {"candidate": "red", "target": "blue", "captions": ["is blue.", "longer"]}
+        (tmp_path / "captions" / f"cap.{kind}.val.json").write_text(json.dumps([entry]), encoding="utf-8")
+        (tmp_path / "image_splits" / f"split.{kind}.val.json").write_text('["red", "green", "blue"]', encoding="utf-8")
+    monkeypatch.setattr("engine.evaluation.fashioniq.AT", (1, 2))
+    # Alone each order points elsewhere; the longer one decides the sum only if it is not cut to unit length.
+    edits = {("red", "is blue, longer"): [0, 1, 0], ("red", "longer, is blue"): [0, 0, 3]}
+    encoder = table({"red": X, "green": Y, "blue": Z} | edits)
+    report = fashioniq(tmp_path, VectorCache(encoder))
+    assert report.metrics["average R@1"] == 100.0
+    assert {view for _, view, _ in encoder.seen} == {"fashioniq-dress", "fashioniq-shirt"}
+    assert report.counts["toptee pictures"] == 3
+
+
+def test_fashioniqs_caption_orders() -> None:
+    assert orders(["is blue. ", "?has, a belt,"]) == ("is blue, has, a belt", "has, a belt, is blue")
+
+
+def test_sts(tmp_path: Path, table: Any) -> None:
+    year = tmp_path / "STS" / "STS12-en-test"
+    year.mkdir(parents=True)
+    (year / "STS.input.one.txt").write_text("x\tx\nx\tz\textra\nx\tunrated\n", encoding="utf-8")
+    (year / "STS.gs.one.txt").write_text("5\n0\n\n", encoding="utf-8")
+    (year / "STS.input.two.txt").write_text("x\ty\n", encoding="utf-8")
+    (year / "STS.gs.two.txt").write_text("3.5\n", encoding="utf-8")
+    (tmp_path / "STS" / "STSBenchmark").mkdir()
+    rows = ["g\tf\t2012\t1\t4.0\tx\tx", "g\tf\t2012\t2\t1.0\tx\ty", "g\tf\t2012\t3\t2.0\tx\tz"]
+    (tmp_path / "STS" / "STSBenchmark" / "sts-test.csv").write_text("\n".join(rows), encoding="utf-8")
+    (tmp_path / "SICK").mkdir()
+    sick = ["pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment"]
+    sick += ["1\tx\tz\t4.5\tN", "2\tx\tx\t1\tN"]
+    (tmp_path / "SICK" / "SICK_test_annotated.txt").write_text("\n".join(sick), encoding="utf-8")
+    encoder = table({"x": X, "y": [0.6, 0.8, 0], "z": Z})
+    report = sts(read_sts(tmp_path), "here", VectorCache(encoder))
+    assert report.metrics["STS12"] == pytest.approx(100.0), "all parts together"
+    assert report.metrics["STS-B"] == pytest.approx(50.0), "similarities 1, .6, 0 against 4, 1, 2"
+    assert report.metrics["SICK-R"] == pytest.approx(-100.0)
+    assert "average" not in report.metrics
+    assert {view for _, view, _ in encoder.seen} == {"sts"}
+
+
+@pytest.mark.parametrize("reader", [read_captioned, read_cirr, read_sts])
+def test_an_empty_folder_is_told_what_was_expected(tmp_path: Path, reader: Callable[[Path], Any]) -> None:
+    with pytest.raises(BadData, match="expected"):
+        reader(tmp_path)
+
+
+def test_malformed_files_are_named(tmp_path: Path, table: Any) -> None:
+    (tmp_path / "dataset_coco.json").write_text('{"images": [{"split": "test"}]}', encoding="utf-8")
+    with pytest.raises(BadData, match=r"dataset_coco\.json: an entry has sentences = None"):
+        read_captioned(tmp_path)
+    karpathy(tmp_path, "dataset_coco.json")
+    with pytest.raises(BadData, match=r"red\.png"):
+        text_image(read_captioned(tmp_path), "here", VectorCache(table({})))
+    with pytest.raises(BadData, match="split 'dev'"):
+        read_captioned(tmp_path, "dev")
+
+
+def test_vectors_are_used_again(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
+    paint(tmp_path / "dev", "red", "green", "blue", "yellow")
+    cirr_data(tmp_path)
+    first = cirr(read_cirr(tmp_path), "here", VectorCache(table(CIRR_TABLE), tmp_path / "cache"))
+    encoder = table(CIRR_TABLE)
+    again = cirr(read_cirr(tmp_path), "here", VectorCache(encoder, tmp_path / "cache"))
+    assert again == first
+    assert not encoder.seen
+    encoder.space = lambda view: (
+        table({}).space(view).__class__(model="other", revision="2", view=view, preprocessing={}, dimension=3)
+    )
+    cirr(read_cirr(tmp_path), "here", VectorCache(encoder, tmp_path / "cache"))
+    assert encoder.seen, "another space has its own vectors"
