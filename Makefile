@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu format lint bench clean
+.PHONY: demo test test-gpu test-mteb format lint bench clean
 
 demo: .venv/demo
 	$(BIN)/python demo/pictures.py .demo/pictures
@@ -17,6 +17,9 @@ test: .venv/dev lint
 
 test-gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu
+
+test-mteb: .venv/dev .venv/mteb
+	$(BIN)/python -m pytest tests/engine/evaluation/test_mteb.py
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
@@ -38,6 +41,6 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 
-.venv/demo .venv/dev: .venv/bin/python pyproject.toml
+.venv/demo .venv/dev .venv/mteb: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(@F)]"
 	touch $@
