@@ -8,7 +8,7 @@ class EngineConfig:
     """Which model, and where and how it runs.
 
     Args:
-        model: "auto", "basic", "hash", "e5-v", a Hugging Face id of a LLaVA-NeXT model, or a checkpoint folder.
+        model: "auto", "basic", "mini", "hash", "e5-v", a Hugging Face id of a LLaVA-NeXT model, or a checkpoint folder.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantise: None, "int8" or "nf4" (E5-V on CUDA only).

@@ -64,6 +64,14 @@ def cards() -> list[ModelCard]:
             missing=_missing_packages(_BASIC_PACKAGES, "basic"),
         ),
         ModelCard(
+            name="mini",
+            summary="E5-V's method in miniature: a LLaVA-NeXT of 2.5 M parameters for drawn scenes only; offline.",
+            dimension=160,
+            size=_size_of_mini(),
+            licence="Apache-2.0",
+            missing=_missing_packages(_E5V_PACKAGES, "e5v"),
+        ),
+        ModelCard(
             name="hash",
             summary="Word and colour hashing, without meaning: for tests and dry runs.",
             dimension=256,
@@ -98,13 +106,15 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
 
         return load_basic(device=config.device, dtype=config.dtype)
     from engine.e5v import load_e5v
+    from engine.miniature import folder
 
     return load_e5v(
-        _checkpoint(name),
+        str(folder()) if name == "mini" else _checkpoint(name),
         device=config.device,
         dtype=config.dtype,
         quantise=config.quantise,
         max_batch=config.batch_size,
+        name="mini" if name == "mini" else None,
     )
 
 
@@ -126,7 +136,7 @@ def _checkpoint(name: str) -> str:
 
 def choose() -> tuple[str, str]:
     """What `auto` means here: (name, why). E5-V where it can run well, else the embedded `basic`."""
-    e5v, basic, _ = cards()
+    e5v, basic, *_ = cards()
     if not e5v.missing:
         return e5v.name, "its weights are here and the GPU has room for them"
     if not basic.missing:
@@ -134,6 +144,12 @@ def choose() -> tuple[str, str]:
     raise ModelNotFound(
         f"no model can be used here. {E5V}: {'; '.join(e5v.missing)}. basic: {'; '.join(basic.missing)}"
     )
+
+
+def _size_of_mini() -> int:
+    from engine.miniature import folder
+
+    return (folder() / "model.safetensors").stat().st_size
 
 
 def _missing_packages(packages: tuple[str, ...], extra: str) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ def test_info_shows_the_quarantine(album: Path, oneword: Callable[..., Done], as
 
 def test_models(oneword: Callable[..., Done], as_json: Callable[..., Any]) -> None:
     document = as_json("models")
-    assert [model["name"] for model in document["models"]] == ["royokong/e5-v", "basic", "hash"]
+    assert [model["name"] for model in document["models"]] == ["royokong/e5-v", "basic", "mini", "hash"]
     assert document["auto"]["model"] == "basic"
     assert "--model auto is basic" in oneword("models").stdout
 

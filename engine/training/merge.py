@@ -50,7 +50,9 @@ def export(base: Checkpoint, trained: Path, out: Path) -> Path:
         raise WrongCheckpoint(
             f"{base.model}: has no place for {', '.join(sorted(left)[:4])}: expected the run's own base"
         )
-    (partial / "trained.json").write_text(json.dumps({"base": base.model, "revision": base.revision()}) + "\n")
+    (partial / "trained.json").write_text(
+        json.dumps({"base": base.model if base.commit else base.folder.name, "revision": base.revision()}) + "\n"
+    )
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
     return out
