@@ -6,7 +6,10 @@ made and what it can do. `python -m engine.miniature.build` makes it again from 
 
 from pathlib import Path
 
+from engine.views import View, get
+
 _WEIGHTS = Path(__file__).parent / "weights"
+_VIEWS = Path(__file__).parent / "views"
 
 
 def folder() -> Path:
@@ -17,3 +20,13 @@ def folder() -> Path:
 def base_folder() -> Path:
     """The same before that tuning: what E5-V's base, LLaVA-NeXT, is to E5-V."""
     return _WEIGHTS / "base"
+
+
+def view_file(name: str) -> Path:
+    """Where a view lies that the miniature's claims are shown with: bare, colours, describe, shapes or wrong."""
+    return _VIEWS / f"{name}.toml"
+
+
+def view(name: str) -> View:
+    """One of these views."""
+    return get(str(view_file(name)))

@@ -42,17 +42,23 @@ def edit(rng: random.Random, scene: Scene, *, split: Split | None = "train", uns
     return None
 
 
+def differing(rng: random.Random) -> tuple[Scene, Scene]:
+    """A training scene and one that differs a little: half of the time only in who has what."""
+    while True:
+        scene = draw(rng)
+        other = swapped(rng, scene, split="train") if rng.random() < 0.5 else None
+        if other is None and (made := edit(rng, scene)):
+            other = made[1]
+        if other is not None:
+            return scene, other
+
+
 def triples(seed: int) -> Iterator[tuple[str, str, str]]:
     """Endless (sentence, the same in other words, a sentence of a scene that differs a little). No picture is drawn."""
     rng = random.Random(seed)
     while True:
-        scene = draw(rng)
-        other = swapped(rng, scene, split="train") if rng.random() < 0.5 else None
-        if other is None:
-            made = edit(rng, scene)
-            other = made[1] if made else None
-        if other is not None:
-            yield caption(rng, scene), caption(rng, scene, full=rng.choice((1.0, 1.0, 0.5))), caption(rng, other)
+        scene, other = differing(rng)
+        yield caption(rng, scene), caption(rng, scene, full=rng.choice((1.0, 1.0, 0.5))), caption(rng, other)
 
 
 def _with(scene: Scene, index: int, thing: Thing) -> Scene:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import random
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from engine.evaluation.sts import sts
 from engine.evaluation.text_image import text_image
 from engine.evaluation.vectors import VectorCache
 from engine.inputs import Text
-from engine.miniature import captions, sets
+from engine.miniature import captions, sets, view
 from engine.miniature.scenes import Split
 from engine.views import DEFAULT, View
 from engine.words import best, speaker
@@ -40,9 +41,14 @@ def measure(encoder: Encoder, *, split: Split = "test", count: int = COUNT, seed
         "binding": binding(encoder, DEFAULT, count, seed, split),
         "image to image R@1": image_image(encoder, DEFAULT, count, seed, split),
         "sentence similarity": sts(sets.rated(count, seed, split), split, vectors).metrics["scenes"],
+        **{f"colours before shapes, view {one.name}": follows(encoder, one, count, seed, split) for one in _views()},
         **gap(encoder, DEFAULT, count, seed, split),
         **words(encoder, DEFAULT, count, seed, split),
     }
+
+
+def _views() -> tuple[View, View, View]:
+    return view("colours"), DEFAULT, view("shapes")
 
 
 def binding(encoder: Encoder, view: View, count: int, seed: int, split: Split) -> float:
@@ -62,11 +68,29 @@ def image_image(encoder: Encoder, view: View, count: int, seed: int, split: Spli
     return recalls(best_ranks(asked, gallery, [[i] for i in range(count)]), (1,))["R@1"]
 
 
-def both(encoder: Encoder, view: View, count: int, seed: int, split: Split) -> tuple[Vectors, Vectors]:
+def both(
+    encoder: Encoder, view: View, count: int, seed: int, split: Split, *, unseen: bool = False
+) -> tuple[Vectors, Vectors]:
     """Vectors of captions and of their pictures."""
-    data = sets.captioned(count, seed, split)
+    data = sets.captioned(count, seed, split, unseen=unseen)
     said = [partial(Text, text=text) for (text,) in data.captions]
     return VectorCache(encoder).embed(said, view), VectorCache(encoder).embed(data.pictures, view)
+
+
+def follows(encoder: Encoder, view: View, count: int, seed: int, split: Split) -> float:
+    """How often a view holds colours to matter more than shapes, in percent.
+
+    A picture is compared with one that has its colours and other shapes, and with one that has its shapes and other
+    colours, all else equal.
+    """
+    rng = random.Random(f"follows {split} {seed}")
+    drawn = sets.scenes(count, seed, split)
+    asked = encode(encoder, [sets.picture(scene)() for scene in drawn], view, Side.QUERY)
+    colours, shapes = (
+        encode(encoder, [sets.picture(sets.altered(rng, scene, kind))() for scene in drawn], view)
+        for kind in ("shape", "colour")
+    )
+    return 100 * float(((asked * colours).sum(1) > (asked * shapes).sum(1)).mean())
 
 
 def gap(encoder: Encoder, view: View, count: int, seed: int, split: Split) -> dict[str, float]:

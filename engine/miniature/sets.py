@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
 
 from engine.evaluation.captioned import Captioned
 from engine.evaluation.cirr import Cirr, Entry
@@ -10,7 +12,7 @@ from engine.inputs import Image
 from engine.miniature.captions import caption
 from engine.miniature.edits import edit
 from engine.miniature.render import render
-from engine.miniature.scenes import Scene, Split, draw, jittered, swapped
+from engine.miniature.scenes import COLOURS, SHAPES, Scene, Split, draw, jittered, swapped
 
 MEMBERS = 6  # of a set of pictures alike, the reference among them, as in CIRR
 
@@ -105,3 +107,15 @@ def rated(count: int, seed: int, split: Split = "test") -> dict[str, Rated]:
 def redrawn(scene: Scene, seed: int) -> Scene:
     """The same attributes, drawn in another way."""
     return jittered(random.Random(f"redrawn {seed} {scene.key}"), scene)
+
+
+def altered(rng: random.Random, scene: Scene, kind: Literal["shape", "colour"]) -> Scene:
+    """The scene with all its things' shapes, or all their colours, changed to ones that it does not have."""
+    every = {"shape": SHAPES, "colour": COLOURS}[kind]
+    free = [value for value in every if value not in {getattr(thing, kind) for thing in scene.things}]
+    fresh = rng.sample(free, len(scene.things))
+    things = [
+        replace(thing, shape=value) if kind == "shape" else replace(thing, colour=value)
+        for thing, value in zip(scene.things, fresh, strict=True)
+    ]
+    return jittered(rng, replace(scene, things=tuple(things)))
