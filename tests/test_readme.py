@@ -29,6 +29,8 @@ def test_the_python_example_runs(album: Path, capsys: pytest.CaptureFixture[str]
 def test_the_commands_run(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = album.rename(album.parent / "photos")
     shutil.copyfile(str(files("skimage.data") / "chelsea.png"), photos / "cat.jpg")
+    Path("triples.csv").write_text("sent0,sent1,hard_neg\n" + "a cat,one cat,a dog\n" * 8, encoding="utf-8")
+    Path("queries.jsonl").write_text('{"text": "a cat", "relevant": ["nothing"]}', encoding="utf-8")
     commands = [shlex.split(line, comments=True) for line in "".join(blocks("sh")).splitlines()]
     ran = set()
     for command in commands:
@@ -39,7 +41,7 @@ def test_the_commands_run(album: Path, capsys: pytest.CaptureFixture[str]) -> No
             command[command.index("ID")] = found
         assert oneword.run(command[1:]) == 0, command
         ran.add(command[1])
-    assert ran == {"index", "search", "info", "collections", "models", "delete"}
+    assert ran == {"index", "search", "explain", "info", "collections", "models", "delete", "train", "eval"}
 
 
 def test_the_view_is_one(tmp_path: Path) -> None:

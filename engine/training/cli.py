@@ -10,7 +10,9 @@ import typer
 
 def train(
     data: Annotated[Path | None, typer.Argument(help="Sentence pairs or triples: CSV, TSV, JSONL or Parquet.")] = None,
-    model: Annotated[str | None, typer.Option(help="The base: a LLaVA-NeXT checkpoint's folder or hub id.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The base: a LLaVA-NeXT checkpoint's folder or hub id, or mini.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for checkpoints, logs and the trained model.")] = None,
     recipe: Annotated[str, typer.Option(help="e5v, small, or a .toml file.")] = "e5v",
     changes: Annotated[

@@ -14,6 +14,7 @@ import torch
 from engine.e5v.checkpoint import find
 from engine.e5v.dependencies import quiet
 from engine.errors import DeviceUnavailable, EngineError
+from engine.miniature import base_folder
 from engine.training.chunks import backward
 from engine.training.language import SentenceEmbedder, load_embedder
 from engine.training.log import TrainingLog
@@ -48,7 +49,7 @@ def train(
     Args:
         recipe: what to do.
         data: pairs, or a file of them.
-        model: the base: a LLaVA-NeXT checkpoint's folder or hub id.
+        model: the base: a LLaVA-NeXT checkpoint's folder or hub id; or "mini", the miniature's base.
         out: a folder: `checkpoints`, `log.jsonl` and TensorBoard's events, `trained` (adapter or weights), `model`.
         columns: of the file; see `read_pairs`.
         device: "auto" or "cpu".
@@ -62,7 +63,7 @@ def train(
     """
     out = Path(out)
     pairs = data if isinstance(data, Pairs) else read_pairs(data, columns)
-    base = find(model)
+    base = find(str(base_folder()) if model == "mini" else model)
     if recipe.method == "qlora" and not torch.cuda.is_available():
         raise DeviceUnavailable('method "qlora" needs a CUDA GPU: expected one, or method = "lora"')
     accelerator = _accelerator(recipe, device)
