@@ -8,8 +8,10 @@ import argparse
 import logging
 import random
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,21 +19,28 @@ from engine.miniature import language, vision
 from engine.miniature.checkpoint import make, save
 from engine.miniature.scenes import Scene, draw, jittered, swapped
 from engine.miniature.stage import Plan
+from engine.miniature.tuning import tune
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is done: scenes with pictures, and each stage's plan."""
+    """How much is done: scenes with pictures, the first two stages' plans, and changes to the third one's recipe."""
 
     pictures: int
     vision: Plan
     language: Plan
+    tuning: Mapping[str, Any] = field(default_factory=dict)
 
 
 FULL = Size(pictures=60_000, vision=Plan(steps=4000, save=500), language=Plan(steps=1600))
-QUICK = Size(pictures=256, vision=Plan(steps=8, save=4), language=Plan(steps=4, save=2))
+QUICK = Size(
+    pictures=256,
+    vision=Plan(steps=8, save=4),
+    language=Plan(steps=4, save=2),
+    tuning={"count": 64, "steps": 2, "warm_up_steps": 1, "batch": 8},
+)
 
 
 def scenes(count: int, seed: int) -> list[Scene]:
@@ -45,11 +54,15 @@ def scenes(count: int, seed: int) -> list[Scene]:
 
 
 def build(out: Path, *, seed: int = 0, size: Size = FULL) -> Path:
-    """Makes `out`/base; its folder."""
-    done = out / "base"
-    if (done / "model.safetensors").exists():
-        return done
-    out.mkdir(parents=True, exist_ok=True)
+    """Makes `out`/base and, tuned on text alone, `out`/tuned/model; the latter's folder."""
+    base = out / "base"
+    if not (base / "model.safetensors").exists():
+        out.mkdir(parents=True, exist_ok=True)
+        _base(out, base, seed, size)
+    return tune(base, out / "tuned", seed=seed, **size.tuning)
+
+
+def _base(out: Path, done: Path, seed: int, size: Size) -> None:
     network, tokenizer, processor = make(seed)
     seen = scenes(size.pictures, seed)
     pixels = vision.pictures(seen)
@@ -58,7 +71,6 @@ def build(out: Path, *, seed: int = 0, size: Size = FULL) -> Path:
     features = vision.all_features(network.model.vision_tower, processor, pixels.pixels)
     language.train(network, tokenizer, seen, features, plan=size.language, seed=seed, file=out / "language.pt")
     save(done, network, tokenizer, processor, half=True)
-    return done
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """The miniature before it has learned anything: tokeniser, network and processor, in LLaVA-NeXT's own classes."""
 
+import copy
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,20 +82,22 @@ def make(seed: int) -> tuple[Any, Any, Any]:
 
 
 def save(folder: Path, network: Any, tokenizer: Any, processor: Any, *, half: bool = False) -> None:
-    """Writes a checkpoint that `load_e5v` and plain transformers load.
+    """Writes a checkpoint that `load_e5v` and plain transformers load, whole or not at all.
 
     Args:
+        folder: not there yet.
         half: store the weights in fp16.
     """
-    import copy
-
     import torch
 
-    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     stored = copy.deepcopy(network).to(torch.float16) if half else network
     with quiet():
         for part in (stored, tokenizer, processor):
-            part.save_pretrained(folder)
+            part.save_pretrained(partial)
+    partial.rename(folder)
 
 
 def _tokenizer(seed: int) -> Any:

@@ -6,6 +6,7 @@ one that has all the same words, and differs in who has what. No picture is draw
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from engine.miniature import edits
 from engine.training.pairs import Pairs
@@ -22,7 +23,7 @@ def triples(count: int, seed: int) -> Pairs:
     return Pairs(anchors=first, positives=second, negatives=third)
 
 
-def tune(base: Path, out: Path, *, seed: int = 0, count: int = TRIPLES, **changes: object) -> Path:
+def tune(base: Path, out: Path, *, seed: int = 0, count: int = TRIPLES, **changes: Any) -> Path:
     """Tunes a base; the folder of the merged checkpoint.
 
     Args:
