@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.evaluation.errors import BadData
 from engine.evaluation.files import field, picture, read_json
+from engine.evaluation.tables import cell, is_table, read_table
 from engine.inputs import Image
 
 CAPTIONS = 5  # of a picture, at most; COCO has a few with six or seven, which the usual protocol drops
@@ -70,34 +71,20 @@ def _place(folder: Path, entry: dict[str, Any], path: Path) -> Path:
 
 
 def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:
-    from engine.e5v.dependencies import require
-
-    if not any(folder.glob("**/*.arrow")) and not any(folder.glob("**/*.parquet")):
+    if not is_table(folder):
         raise BadData(f"{folder}: holds no data set: expected {_KARPATHY}, or a `datasets` folder")
-    require("datasets", what="a `datasets` folder", extra="eval")
-    import datasets
-
-    try:
-        if any(folder.glob("**/*.arrow")):
-            table = datasets.load_from_disk(str(folder))
-            table = table[split] if isinstance(table, datasets.DatasetDict) else table
-        else:
-            files = sorted(map(str, folder.glob("**/*.parquet")))
-            chosen = [one for one in files if split in Path(one).name] or files
-            table = datasets.load_dataset("parquet", data_files=chosen, split="train", cache_dir=None)
-    except (KeyError, ValueError, OSError) as error:
-        raise BadData(f"{folder}: the `datasets` folder cannot be read, split {split!r}: {error}") from error
+    table = read_table(folder, split, pictures="image")
     texts = next((name for name in _TEXTS if name in table.column_names), None)
-    if texts is None or "image" not in table.column_names:
-        raise BadData(
-            f"{folder}: has columns {', '.join(table.column_names)}: expected image and one of {', '.join(_TEXTS)}"
-        )
-    table = table.cast_column("image", datasets.Image())
+    if texts is None:
+        raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected one of {', '.join(_TEXTS)}")
     count = len(table) if limit is None else min(limit, len(table))
-    said = [[one] if isinstance(one, str) else list(one) for one in table[texts][:count]]
-
-    def loader(i: int) -> Callable[[], Image]:
-        return lambda: Image(pixels=table[i]["image"])
-
+    said = [[one] if isinstance(one, str) else list(one) for one in table[:count][texts]]
+    empty = [row for row, captions in enumerate(said) if not captions]
+    if empty:
+        raise BadData(f"{folder}: row {empty[0]} has no {texts}: expected at least one sentence")
     name = next((known for known in ("flickr30k", "coco") if known in folder.name.lower()), "other")
-    return Captioned(pictures=[loader(i) for i in range(count)], captions=[one[:CAPTIONS] for one in said], name=name)
+    return Captioned(
+        pictures=[cell(table, i, "image") for i in range(count)],
+        captions=[captions[:CAPTIONS] for captions in said],
+        name=name,
+    )

@@ -13,6 +13,7 @@ from engine.evaluation.errors import BadData
 from engine.evaluation.files import field, picture, read_json
 from engine.evaluation.ranking import best_ranks, recalls, top
 from engine.evaluation.report import Report
+from engine.evaluation.tables import cell, is_table, read_table
 from engine.evaluation.vectors import VectorCache
 from engine.inputs import Composed, Image
 from engine.views import CIRR
@@ -43,7 +44,15 @@ class Cirr:
 
 
 def read_cirr(folder: Path, split: str = "val") -> Cirr:
-    """Reads a split. Raises BadData."""
+    """Reads a split, in CIRR's own layout, or as the tables `cirr_{split}` and `cirr_imgs` that E5-V was measured with.
+
+    The tables do not say which pictures make a set.
+
+    Raises:
+        BadData: neither, or malformed.
+    """
+    if is_table(folder / f"cirr_{split}"):
+        return _tables(folder, split)
     captions = folder / "captions" / f"cap.rc2.{split}.json"
     splits = folder / "image_splits" / f"split.rc2.{split}.json"
     layout = _LAYOUT.format(split=split)
@@ -72,6 +81,27 @@ def read_cirr(folder: Path, split: str = "val") -> Cirr:
     return Cirr(names=names, pictures=[picture(folder / places[name]) for name in names], entries=entries)
 
 
+def _tables(folder: Path, split: str) -> Cirr:
+    asked = read_table(folder / f"cirr_{split}", split, "candidate_id", "caption")
+    seen = read_table(folder / "cirr_imgs", split, "id", pictures="img")
+    names = list(seen["id"])
+    index = {name: i for i, name in enumerate(names)}
+    try:
+        entries = [
+            Entry(
+                pair=int(row.get("pairid", number)),
+                reference=index[row["candidate_id"]],
+                target=index[row["target_id"]] if row.get("target_id") else None,
+                subset=(),
+                caption=row["caption"],
+            )
+            for number, row in enumerate(asked.remove_columns([c for c in ("candidate",) if c in asked.column_names]))
+        ]
+    except KeyError as error:
+        raise BadData(f"{folder}: cirr_{split} speaks of picture {error}: expected one of cirr_imgs") from None
+    return Cirr(names=names, pictures=[cell(seen, i, "img") for i in range(len(names))], entries=entries)
+
+
 def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
     """Recall over the split with the reference masked, in the subset, and what the unedited reference reaches."""
     if any(entry.target is None for entry in data.entries):
@@ -83,8 +113,9 @@ def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
     everyone = set(range(len(data.names)))
     others = [[*(everyone - set(entry.subset)), entry.reference] for entry in data.entries]
     metrics = recalls(best_ranks(queries, gallery, targets, masked), AT)
-    metrics |= recalls(best_ranks(queries, gallery, targets, others), SUBSET_AT, "subset R@{}")
-    metrics["average of R@5 and subset R@1"] = (metrics["R@5"] + metrics["subset R@1"]) / 2
+    if all(entry.subset for entry in data.entries):
+        metrics |= recalls(best_ranks(queries, gallery, targets, others), SUBSET_AT, "subset R@{}")
+        metrics["average of R@5 and subset R@1"] = (metrics["R@5"] + metrics["subset R@1"]) / 2
     metrics |= recalls(best_ranks(unedited, gallery, targets, masked), AT, "unedited R@{}")
     return Report(
         task="cirr",
@@ -99,13 +130,12 @@ def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
 
 
 def submission(data: Cirr, vectors: VectorCache, folder: Path) -> list[Path]:
-    """The two files that CIRR's test server takes: 50 names a query, and 3 of its subset."""
+    """The files that CIRR's test server takes: 50 names a query, and 3 of its subset where the data say it."""
     queries, gallery = _embedded(data, vectors)
     everyone = set(range(len(data.names)))
-    masks = {
-        "recall": ([[entry.reference] for entry in data.entries], 50),
-        "recall_subset": ([[*(everyone - set(entry.subset)), entry.reference] for entry in data.entries], 3),
-    }
+    masks = {"recall": ([[entry.reference] for entry in data.entries], 50)}
+    if all(entry.subset for entry in data.entries):
+        masks["recall_subset"] = ([[*(everyone - set(one.subset)), one.reference] for one in data.entries], 3)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for metric, (masked, count) in masks.items():

@@ -1,6 +1,7 @@
 """FashionIQ: a garment and two sentences of what another one has instead (arXiv 1905.12794)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from engine.evaluation.errors import BadData
 from engine.evaluation.files import field, picture, read_json
 from engine.evaluation.ranking import best_ranks, recalls
 from engine.evaluation.report import Report
+from engine.evaluation.tables import cell, is_table, read_table
 from engine.evaluation.vectors import VectorCache
 from engine.inputs import Composed, Image
 from engine.views import FASHIONIQ_DRESS, FASHIONIQ_SHIRT
@@ -27,41 +29,77 @@ def orders(captions: Sequence[str]) -> tuple[str, str]:
     return f"{one}, {other}", f"{other}, {one}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Garments:
+    """One kind's pictures, and its queries: candidate, target, and the captions in both orders."""
+
+    pictures: Sequence[Callable[[], Image]]
+    queries: Sequence[tuple[int, int, tuple[str, str]]]
+
+
+def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
+    """Reads one kind, in FashionIQ's own layout, or from the tables `fashioniq_{split}` and `fashioniq_{split}_imgs`.
+
+    Raises:
+        BadData: neither, or malformed.
+    """
+    if is_table(folder / f"fashioniq_{split}"):
+        asked = read_table(folder / f"fashioniq_{split}", split, "category", "caption", "candidate_id", "target_id")
+        asked = asked.remove_columns([name for name in ("candidate",) if name in asked.column_names])
+        seen = read_table(folder / f"fashioniq_{split}_imgs", split, "category", "id", pictures="img")
+        rows = [row for row, category in enumerate(seen["category"]) if category == kind]
+        names = [seen["id"][row] for row in rows]
+        pictures = [cell(seen, row, "img") for row in rows]
+        entries = [
+            {"captions": row["caption"], "candidate": row["candidate_id"], "target": row["target_id"]}
+            for row in asked
+            if row["category"] == kind
+        ]
+        where = folder / f"fashioniq_{split}"
+    else:
+        layout = _LAYOUT.format(kind=kind, split=split)
+        where = folder / "captions" / f"cap.{kind}.{split}.json"
+        names = read_json(folder / "image_splits" / f"split.{kind}.{split}.json", layout)
+        pictures = [picture(_place(folder / "images", name)) for name in names]
+        entries = read_json(where, layout)
+    index = {name: i for i, name in enumerate(names)}
+    queries: list[tuple[int, int, tuple[str, str]]] = []
+    for one in entries:
+        said = field(one, "captions", list, where)
+        if len(said) != 2 or not all(isinstance(caption, str) for caption in said):
+            raise BadData(f"{where}: an entry has captions {said!r}: expected two sentences: {one}")
+        places = [index.get(field(one, name, str, where)) for name in ("candidate", "target")]
+        if places[0] is None or places[1] is None:
+            raise BadData(f"{where}: an entry's picture is not in the split: {one}")
+        queries.append((places[0], places[1], orders(said)))
+    return Garments(pictures=pictures, queries=queries)
+
+
 def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
     """Recall at 10 and 50 for each kind of garment, and their averages; no picture is masked.
 
     The *unnormalised* vectors of both caption orders are added, as the reference does.
 
     Raises:
-        BadData: not in the published layout.
+        BadData: not in a published layout.
     """
     metrics: dict[str, float] = {}
     counts: dict[str, int] = {}
     fingerprints: dict[str, str] = {}
     for kind, view in VIEWS.items():
-        layout = _LAYOUT.format(kind=kind, split=split)
-        captions = folder / "captions" / f"cap.{kind}.{split}.json"
-        names: list[str] = read_json(folder / "image_splits" / f"split.{kind}.{split}.json", layout)
-        index = {name: i for i, name in enumerate(names)}
-        pictures = [picture(_place(folder / "images", name)) for name in names]
-        edits: list[tuple[int, int, tuple[str, str]]] = []
-        for one in read_json(captions, layout):
-            said = field(one, "captions", list, captions)
-            if len(said) != 2:
-                raise BadData(f"{captions}: an entry has {len(said)} captions: expected two: {one}")
-            places = [index.get(field(one, name, str, captions)) for name in ("candidate", "target")]
-            if places[0] is None or places[1] is None:
-                raise BadData(f"{captions}: an entry's picture is not in the split: {one}")
-            edits.append((places[0], places[1], orders(said)))
-        gallery = vectors.embed(pictures, view)
+        data = read_fashioniq(folder, kind, split)
+        gallery = vectors.embed(data.pictures, view)
         both = [
-            vectors.embed([_composed(pictures[c], said[i]) for c, _, said in edits], view, Side.QUERY, unit=False)
+            vectors.embed(
+                [_composed(data.pictures[c], said[i]) for c, _, said in data.queries], view, Side.QUERY, unit=False
+            )
             for i in range(2)
         ]
         queries = both[0] + both[1]
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-        metrics |= recalls(best_ranks(queries, gallery, [[target] for _, target, _ in edits]), AT, f"{kind} R@{{}}")
-        counts |= {f"{kind} queries": len(edits), f"{kind} pictures": len(names)}
+        ranks = best_ranks(queries, gallery, [[target] for _, target, _ in data.queries])
+        metrics |= recalls(ranks, AT, f"{kind} R@{{}}")
+        counts |= {f"{kind} queries": len(data.queries), f"{kind} pictures": len(data.pictures)}
         fingerprints[view.name] = vectors.encoder.space(view).fingerprint
     for k in AT:
         metrics[f"average R@{k}"] = float(np.mean([metrics[f"{kind} R@{k}"] for kind in VIEWS]))

@@ -11,6 +11,7 @@ import numpy as np
 from engine.evaluation import paper
 from engine.evaluation.errors import BadData
 from engine.evaluation.report import Report
+from engine.evaluation.tables import is_table, read_table
 from engine.evaluation.vectors import VectorCache
 from engine.inputs import Text
 from engine.views import DEFAULT, View
@@ -40,10 +41,14 @@ def read_sts(folder: Path) -> dict[str, Rated]:
         if (sick / "SICK_test_annotated.txt").exists():
             found["SICK-R"] = _rows(sick / "SICK_test_annotated.txt", (1, 2, 3), header=True)
             break
+    for name in (*YEARS, "STS-B", "SICK-R"):
+        if is_table(folder / name):
+            found[name] = _table(folder / name)
     if not found:
         raise BadData(
             f"{folder}: holds no STS data: expected SentEval's layout: STS/STS12-en-test/STS.input.*.txt with "
-            "STS.gs.*.txt, STS/STSBenchmark/sts-test.csv, SICK/SICK_test_annotated.txt"
+            "STS.gs.*.txt, STS/STSBenchmark/sts-test.csv, SICK/SICK_test_annotated.txt; or `datasets` folders "
+            "STS12 to STS16, STS-B, SICK-R with columns sentence1, sentence2, score"
         )
     return found
 
@@ -71,6 +76,12 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
         paper=paper.STS,
         notes=() if whole else (f"only {', '.join(data)} were there: no average of all seven",),
     )
+
+
+def _table(folder: Path) -> Rated:
+    table = read_table(folder, "test", "sentence1", "sentence2", "score")
+    scores = [float(score) for score in table["score"]]
+    return Rated(first=list(table["sentence1"]), second=list(table["sentence2"]), scores=scores)
 
 
 def _year(folder: Path) -> Rated:

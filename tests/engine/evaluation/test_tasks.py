@@ -220,3 +220,40 @@ def test_vectors_are_used_again(tmp_path: Path, paint: Callable[..., None], tabl
     )
     cirr(read_cirr(tmp_path), "here", VectorCache(encoder, tmp_path / "cache"))
     assert encoder.seen, "another space has its own vectors"
+
+
+def test_cirr_fashioniq_and_sts_as_tables(tmp_path: Path, table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def save(name: str, rows: list[dict[str, Any]]) -> None:
+        datasets.Dataset.from_list(rows).to_parquet(str(_made(tmp_path / name) / "val-test-00000.parquet"))
+
+    red, green, blue, yellow = (PIL.Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue", "yellow"))
+    pairs = [("a", "b", "one", red), ("c", "d", "two", blue)]
+    asked = [{"candidate_id": c, "target_id": t, "caption": said, "candidate": one} for c, t, said, one in pairs]
+    save("cirr_val", asked)
+    save("cirr_imgs", [{"id": i, "img": one} for i, one in zip("abcd", (red, green, blue, yellow), strict=True)])
+    report = cirr(read_cirr(tmp_path), "here", VectorCache(table(CIRR_TABLE)))
+    assert report.metrics["R@1"] == 50.0
+    assert "subset R@1" not in report.metrics, "the tables do not say the sets"
+
+    monkeypatch.setattr("engine.evaluation.fashioniq.AT", (1,))
+    kinds = ("dress", "shirt", "toptee")
+    fields = {"candidate_id": "r", "target_id": "b", "caption": ["is blue", "longer"]}
+    save("fashioniq_val", [{"category": kind, **fields} for kind in kinds])
+    save(
+        "fashioniq_val_imgs",
+        [{"category": k, "id": i, "img": one} for k in kinds for i, one in (("r", red), ("b", blue))],
+    )
+    near = {"red": X, "blue": Z, ("red", "is blue, longer"): Z, ("red", "longer, is blue"): Z}
+    assert fashioniq(tmp_path, VectorCache(table(near))).metrics["average R@1"] == 100.0
+
+    rows = [("x", "x", 5.0), ("x", "y", 2.0), ("x", "z", 1.0)]
+    save("SICK-R", [{"sentence1": a, "sentence2": b, "score": score} for a, b, score in rows])
+    encoder = table({"x": X, "y": [0.6, 0.8, 0], "z": Z})
+    assert sts(read_sts(tmp_path), "here", VectorCache(encoder)).metrics == {"SICK-R": pytest.approx(100.0)}
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
