@@ -57,8 +57,9 @@ def evaluate(service: "SearchService", labelled: "Sequence[Labelled]", *, depth:
     for one in labelled:
         result = service.search(Query.of(**one.parts, limit=depth))
         scores: dict[str, float] = {}
-        for hit in result:  # best first: of several items with one URI the best counts
-            scores.setdefault(hit.uri if hit.uri in one.relevant else hit.id, hit.score)
+        for rank, hit in enumerate(result):  # of several items with one URI the best counts
+            # Ranks, not scores: the measures break ties each in its own way, and the index has broken them already.
+            scores.setdefault(hit.uri if hit.uri in one.relevant else hit.id, -float(rank))
         run[one.id], grades[one.id] = scores, dict(one.relevant)
         unknown |= service.unknown(set(one.relevant) - set(scores))
         times.append(result.encode_ms + result.search_ms)

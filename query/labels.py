@@ -37,8 +37,8 @@ def read_labelled(queries: Path, qrels: Path | None = None) -> list[Labelled]:
         BadQuery: a line that is neither, or nothing in it.
     """
     try:
-        lines = queries.read_text(encoding="utf-8").splitlines()
-        judged = qrels.read_text(encoding="utf-8").splitlines() if qrels else []
+        lines = queries.read_text(encoding="utf-8").split("\n")  # and at no other line end that a text may hold
+        judged = qrels.read_text(encoding="utf-8").split("\n") if qrels else []
     except (OSError, UnicodeDecodeError) as error:
         raise BadQuery(f"labelled queries cannot be read: {error}") from error
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
@@ -46,7 +46,10 @@ def read_labelled(queries: Path, qrels: Path | None = None) -> list[Labelled]:
         found = [_json_line(f"{queries}:{number}", line, str(number)) for number, line in numbered]
     else:
         grades = _judgements(qrels, judged)
-        asked = dict(_topic(f"{queries}:{number}", line) for number, line in numbered)
+        topics = [_topic(f"{queries}:{number}", line) for number, line in numbered]
+        asked = dict(topics)
+        if len(asked) < len(topics):
+            raise BadQuery(f"{queries}: {len(topics) - len(asked)} queries have an id that another one has")
         unknown = sorted(set(grades) - set(asked))
         if unknown:
             raise BadQuery(f"{qrels}: judges query {unknown[0]!r}, which {queries} does not have")
@@ -65,7 +68,7 @@ def _json_line(where: str, line: str, number: str) -> Labelled:
     except ValueError as error:
         raise BadQuery(f"{where}: no JSON ({error}): expected an object a line, or trec with --qrels") from error
     relevant = entry.get("relevant") if isinstance(entry, dict) else None
-    if isinstance(relevant, list):
+    if isinstance(relevant, list) and all(isinstance(item, str) for item in relevant):
         relevant = dict.fromkeys(relevant, 1)
     if not isinstance(relevant, dict) or not all(isinstance(grade, int) for grade in relevant.values()):
         raise BadQuery(f"{where}: relevant is {relevant!r}: expected a list of items, or an object of grades")

@@ -23,11 +23,13 @@ class Captioned:
         pictures: each loads one.
         captions: of each picture.
         name: "flickr30k", "coco" or "other".
+        whole: whether it is all of the test split.
     """
 
     pictures: Sequence[Callable[[], Image]]
     captions: Sequence[Sequence[str]]
     name: str
+    whole: bool = True
 
 
 def read_captioned(folder: Path, split: str = "test", limit: int | None = None) -> Captioned:
@@ -43,13 +45,18 @@ def read_captioned(folder: Path, split: str = "test", limit: int | None = None) 
     if not folder.is_dir():
         raise BadData(f"{folder}: no such folder: expected {_KARPATHY}, or a `datasets` folder")
     described = [path for path in sorted(folder.glob("dataset_*.json")) if path.name != "dataset_info.json"]
+    if len(described) > 1:  # as Karpathy's archive has them, side by side
+        described = [path for path in described if path.stem.removeprefix("dataset_") in folder.name.lower()]
+        if len(described) != 1:
+            raise BadData(f"{folder}: has several dataset_*.json: expected the one that belongs to its pictures")
     if described:
         return _karpathy(described[0], split, limit)
     return _datasets(folder, split, limit)
 
 
 def _karpathy(path: Path, split: str, limit: int | None) -> Captioned:
-    entries = [one for one in field(read_json(path, _KARPATHY), "images", list, path) if one.get("split") == split]
+    images = field(read_json(path, _KARPATHY), "images", list, path)
+    entries = [one for one in images if field(one, "split", str, path) == split]
     if not entries:
         raise BadData(f"{path}: no picture has split {split!r}: expected some; Karpathy's are train, val, test")
     pictures, captions = [], []
@@ -60,7 +67,7 @@ def _karpathy(path: Path, split: str, limit: int | None) -> Captioned:
         pictures.append(picture(_place(path.parent, entry, path)))
         captions.append(said[:CAPTIONS])
     name = next((known for known in ("flickr30k", "coco") if known in path.name), "other")
-    return Captioned(pictures=pictures, captions=captions, name=name)
+    return Captioned(pictures=pictures, captions=captions, name=name, whole=split == "test" and limit is None)
 
 
 def _place(folder: Path, entry: dict[str, Any], path: Path) -> Path:
@@ -78,13 +85,14 @@ def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:
     if texts is None:
         raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected one of {', '.join(_TEXTS)}")
     count = len(table) if limit is None else min(limit, len(table))
-    said = [[one] if isinstance(one, str) else list(one) for one in table[:count][texts]]
-    empty = [row for row, captions in enumerate(said) if not captions]
-    if empty:
-        raise BadData(f"{folder}: row {empty[0]} has no {texts}: expected at least one sentence")
+    said = [one if isinstance(one, list) else [one] for one in table[:count][texts]]
+    for row, captions in enumerate(said):
+        if not captions or not all(isinstance(one, str) and one.strip() for one in captions):
+            raise BadData(f"{folder}: row {row} has {texts} = {captions!r}: expected a sentence or a list of them")
     name = next((known for known in ("flickr30k", "coco") if known in folder.name.lower()), "other")
     return Captioned(
         pictures=[cell(table, i, "image") for i in range(count)],
         captions=[captions[:CAPTIONS] for captions in said],
         name=name,
+        whole=split == "test" and limit is None,
     )

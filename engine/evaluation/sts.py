@@ -16,9 +16,9 @@ from engine.evaluation.vectors import VectorCache
 from engine.inputs import Text
 from engine.views import DEFAULT, View
 
-_TEXT = replace(DEFAULT.query, text=DEFAULT.query.text.rstrip(" "))
+_TEXT = replace(DEFAULT.query, text=" " + DEFAULT.query.text.rstrip(" "))
 STS = View(name="sts", query=_TEXT, gallery=_TEXT)
-"""The default text prompt without its last space: kongds/E5-V:eval_sts.py."""
+"""The default text prompt with a space before it and none at its end: kongds/E5-V:eval_sts.py."""
 YEARS = ("STS12", "STS13", "STS14", "STS15", "STS16")
 
 
@@ -53,15 +53,23 @@ def read_sts(folder: Path) -> dict[str, Rated]:
     return found
 
 
+def as_reference(sentence: str) -> str:
+    """As the reference feeds sentences: single spaces, a full stop at the end, apostrophes for quotation marks."""
+    said = " ".join(sentence.split())
+    if said and said[-1] not in ".?\"'":
+        said += "."
+    said = said.replace('"', "'")
+    return said[:-1] + "." if said.endswith("?") else said
+
+
 def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
     """Spearman's correlation of cosine similarity with people's scores, a set's parts taken together, times 100."""
     from scipy.stats import spearmanr
 
     metrics = {}
     for name, rated in data.items():
-        one, other = (
-            vectors.embed([partial(Text, text=said) for said in side], STS) for side in (rated.first, rated.second)
-        )
+        sides = ([partial(Text, text=as_reference(said)) for said in side] for side in (rated.first, rated.second))
+        one, other = (vectors.embed(side, STS) for side in sides)
         metrics[name] = 100 * float(spearmanr((one * other).sum(1), np.asarray(rated.scores)).statistic)
     whole = len(data) == 7
     if whole:
@@ -111,8 +119,11 @@ def _year(folder: Path) -> Rated:
 
 
 def _rows(path: Path, columns: tuple[int, int, int], *, header: bool) -> Rated:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadData(f"{path}: cannot be read: {error}") from error
     rows = [row for row in rows[1 if header else 0 :] if row]
     first = 2 if header else 1
     for number, row in enumerate(rows, start=first):

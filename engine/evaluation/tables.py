@@ -1,5 +1,6 @@
 """Folders of the `datasets` library: what `save_to_disk` writes, or parquet files as the hub has them."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,26 @@ def read_table(folder: Path, split: str, *columns: str, pictures: str | None = N
             table = datasets.load_from_disk(str(folder))
             table = table[split] if isinstance(table, datasets.DatasetDict) else table
         else:
-            files = sorted(map(str, folder.glob("**/*.parquet")))
-            chosen = [one for one in files if split in Path(one).name] or files
-            table = datasets.load_dataset("parquet", data_files=chosen, split="train")
+            table = datasets.load_dataset("parquet", data_files=_of_split(folder, split), split="train")
+        if "split" in table.column_names:  # as in flickr30k on the hub: one table for all
+            table = table.select([row for row, name in enumerate(table["split"]) if name == split])
     except (KeyError, ValueError, OSError) as error:
         raise BadData(f"{folder}: cannot be read, split {split!r}: {error}") from error
     wanted = [*columns, *([pictures] if pictures else [])]
     if not set(wanted) <= set(table.column_names):
         raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected {', '.join(wanted)}")
     return table.cast_column(pictures, datasets.Image()) if pictures else table
+
+
+def _of_split(folder: Path, split: str) -> list[str]:
+    """The split's files, told by their folder or name; all of them where no name tells a split."""
+    files = sorted(folder.glob("**/*.parquet"))
+    names = {file: set(re.split(r"[^a-z0-9]+", str(file.relative_to(folder)).lower())) for file in files}
+    wanted = {"val": {"val", "validation"}}.get(split, {split.lower()})
+    chosen = [file for file in files if names[file] & wanted]
+    if not chosen and any(names[file] & {"train", "val", "validation", "test", "dev"} for file in files):
+        raise BadData(f"{folder}: has no split {split!r}: expected one of its files to name it")
+    return [str(file) for file in chosen or files]
 
 
 def cell(table: Any, row: int, column: str) -> Callable[[], Image]:

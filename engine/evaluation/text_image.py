@@ -62,5 +62,5 @@ def _report(
         counts={"pictures": len(data.pictures), "captions": len(owners)},
         metrics=metrics,
         paper=known,
-        notes=notes,
+        notes=notes if data.whole else (*notes, "not the whole test split, which the paper's figures are of"),
     )

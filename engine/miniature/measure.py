@@ -3,7 +3,9 @@
 import argparse
 import json
 import random
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from engine.evaluation.text_image import text_image
 from engine.evaluation.vectors import VectorCache
 from engine.inputs import Text
 from engine.miniature import captions, sets, view
-from engine.miniature.scenes import Split
+from engine.miniature.scenes import Scene, Split
 from engine.views import DEFAULT, View
 from engine.words import best, speaker
 
@@ -84,13 +86,22 @@ def follows(encoder: Encoder, view: View, count: int, seed: int, split: Split) -
     colours, all else equal.
     """
     rng = random.Random(f"follows {split} {seed}")
-    drawn = sets.scenes(count, seed, split)
-    asked = encode(encoder, [sets.picture(scene)() for scene in drawn], view, Side.QUERY)
-    colours, shapes = (
-        encode(encoder, [sets.picture(sets.altered(rng, scene, kind))() for scene in drawn], view)
-        for kind in ("shape", "colour")
+    asked, colours, shapes = (
+        encode(encoder, [sets.picture(scene)() for scene in kind], view, side)
+        for kind, side in zip(
+            zip(*islice(_altered(rng, seed, split), count), strict=True),
+            (Side.QUERY, Side.GALLERY, Side.GALLERY),
+            strict=True,
+        )
     )
     return 100 * float(((asked * colours).sum(1) > (asked * shapes).sum(1)).mean())
+
+
+def _altered(rng: random.Random, seed: int, split: Split) -> Iterator[tuple[Scene, Scene, Scene]]:
+    for scene in sets.different(seed, split):
+        shapes, colours = (sets.altered(rng, scene, kind, split) for kind in ("shape", "colour"))
+        if shapes and colours:
+            yield scene, shapes, colours
 
 
 def gap(encoder: Encoder, view: View, count: int, seed: int, split: Split) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """Scenes as data sets: what the evaluation tasks read, drawn instead of loaded."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Literal
 
 from engine.evaluation.captioned import Captioned
@@ -24,12 +25,18 @@ def picture(scene: Scene) -> Callable[[], Image]:
 
 def scenes(count: int, seed: int, split: Split = "test", *, unseen: bool = False) -> list[Scene]:
     """Different ones, each drawn in its own way."""
+    return list(islice(different(seed, split, unseen=unseen), count))
+
+
+def different(seed: int, split: Split, *, unseen: bool = False) -> Iterator[Scene]:
+    """The same without end."""
     rng = random.Random(f"{split} {seed} {unseen}")
-    found: dict[str, Scene] = {}
-    while len(found) < count:
+    known: set[str] = set()
+    while True:
         scene = draw(rng, split, unseen=unseen)
-        found.setdefault(scene.key, jittered(rng, scene))
-    return list(found.values())
+        if scene.key not in known:
+            known.add(scene.key)
+            yield jittered(rng, scene)
 
 
 def captioned(count: int, seed: int, split: Split = "test", *, unseen: bool = False) -> Captioned:
@@ -49,27 +56,37 @@ def composed(count: int, seed: int, split: Split = "test") -> Cirr:
     names: list[str] = []
     pictures: list[Callable[[], Image]] = []
     entries: list[Entry] = []
-    for number, reference in enumerate(scenes(count, seed, split)):
-        made: dict[str, tuple[str, Scene]] = {}
-        while len(made) < MEMBERS - 1:
-            found = edit(rng, reference, split=None)
-            if found and found[1].key != reference.key:
-                made.setdefault(found[1].key, found)
+    for reference in different(seed, split):
+        if len(entries) == count:
+            break
+        made = _changes(rng, reference, split)
+        if len(made) < MEMBERS - 1:
+            continue
+        number = len(entries)
         first = len(names)
-        for member in (reference, *(scene for _, scene in made.values())):
+        for member in (reference, *(scene for _, scene in made)):
             names.append(f"{number}-{len(names) - first}")
             pictures.append(picture(jittered(rng, member)))
-        said = next(iter(made.values()))[0]
         entries.append(
             Entry(
                 pair=number,
                 reference=first,
                 target=first + 1,
                 subset=tuple(range(first, first + MEMBERS)),
-                caption=said,
+                caption=made[0][0],
             )
         )
     return Cirr(names=names, pictures=pictures, entries=entries)
+
+
+def _changes(rng: random.Random, reference: Scene, split: Split) -> list[tuple[str, Scene]]:
+    """Five different changes of the reference that stay in the split, or fewer if thirty tries gave no more."""
+    made: dict[str, tuple[str, Scene]] = {}
+    for _ in range(30):
+        found = edit(rng, reference, split=split)
+        if found and len(made) < MEMBERS - 1:
+            made.setdefault(found[1].key, found)
+    return list(made.values())
 
 
 def swaps(count: int, seed: int, split: Split = "test") -> list[tuple[str, Scene, Scene]]:
@@ -78,7 +95,7 @@ def swaps(count: int, seed: int, split: Split = "test") -> list[tuple[str, Scene
     found: list[tuple[str, Scene, Scene]] = []
     while len(found) < count:
         scene = draw(rng, split)
-        other = swapped(rng, scene)
+        other = swapped(rng, scene, split=split)
         if other is not None:
             found.append((caption(rng, scene), jittered(rng, scene), jittered(rng, other)))
     return found
@@ -95,7 +112,7 @@ def rated(count: int, seed: int, split: Split = "test") -> dict[str, Rated]:
         score = rng.choice((5, 4, 3, 2, 0))
         other = draw(rng, split) if score == 0 else scene
         for _ in range(5 - score if score else 0):
-            made = edit(rng, other, split=None)
+            made = edit(rng, other, split=split)
             other = made[1] if made else other
         if (other.key == scene.key) == (score == 5):
             first.append(caption(rng, scene))
@@ -109,13 +126,19 @@ def redrawn(scene: Scene, seed: int) -> Scene:
     return jittered(random.Random(f"redrawn {seed} {scene.key}"), scene)
 
 
-def altered(rng: random.Random, scene: Scene, kind: Literal["shape", "colour"]) -> Scene:
-    """The scene with all its things' shapes, or all their colours, changed to ones that it does not have."""
+def altered(rng: random.Random, scene: Scene, kind: Literal["shape", "colour"], split: Split) -> Scene | None:
+    """The scene with all its things' shapes, or all their colours, changed to ones that it does not have.
+
+    None if a hundred tries found none that stays in the split.
+    """
     every = {"shape": SHAPES, "colour": COLOURS}[kind]
     free = [value for value in every if value not in {getattr(thing, kind) for thing in scene.things}]
-    fresh = rng.sample(free, len(scene.things))
-    things = [
-        replace(thing, shape=value) if kind == "shape" else replace(thing, colour=value)
-        for thing, value in zip(scene.things, fresh, strict=True)
-    ]
-    return jittered(rng, replace(scene, things=tuple(things)))
+    for _ in range(100):
+        things = tuple(
+            replace(thing, shape=value) if kind == "shape" else replace(thing, colour=value)
+            for thing, value in zip(scene.things, rng.sample(free, len(scene.things)), strict=True)
+        )
+        made = replace(scene, things=things)
+        if made.split == split:
+            return jittered(rng, made)
+    return None

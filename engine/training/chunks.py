@@ -35,13 +35,13 @@ def backward(
         loss: of this process's embeddings.
         propagate: calls backward on what it is given.
         micro_batch: rows that are embedded at once.
-        seed: of dropout, for this step and process.
+        seed: of dropout, for this step and process; below 2**32.
         unsynchronised: a context in which processes do not exchange gradients; all chunks but the last are in it.
     """
     chunks = [rows[start : start + micro_batch] for start in range(0, len(rows), micro_batch)]
 
     def embedded(number: int) -> Tensor:
-        torch.manual_seed(seed * 100_003 + number)  # also CUDA's generators
+        torch.manual_seed(seed * 2**20 + number)  # also CUDA's generators
         return embed(chunks[number])
 
     if len(chunks) == 1:  # nothing to embed twice

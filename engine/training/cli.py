@@ -1,6 +1,7 @@
 """`oneword train`."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,8 @@ def train(
     log.setLevel(logging.INFO)
     chosen = Recipe.named(recipe).changed(changes or ())
     made = run(chosen, data, model, out, columns=columns.split(",") if columns else None, device=device)
+    if int(os.environ.get("RANK", "0")) != 0:
+        return  # the main process tells
     if as_json:
         last = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1]
         print(json.dumps({"model": str(made), "recipe": chosen.model_dump(mode="json"), "last": json.loads(last)}))

@@ -8,7 +8,8 @@ from typing import Any, Self
 class TrainingLog:
     """Writes `log.jsonl` and TensorBoard's events into a folder; does nothing on processes but the main one."""
 
-    def __init__(self, folder: Path, *, active: bool) -> None:
+    def __init__(self, folder: Path, *, active: bool, after: int = 0) -> None:
+        """after: the step that the run goes on from; lines of later ones, which a killed run wrote, are dropped."""
         self.folder = folder
         self._active = active
         self._events: Any = None
@@ -16,8 +17,11 @@ class TrainingLog:
             from torch.utils.tensorboard import SummaryWriter
 
             folder.mkdir(parents=True, exist_ok=True)
-            self._lines = (folder / "log.jsonl").open("a", encoding="utf-8")
-            self._events = SummaryWriter(str(folder))
+            path = folder / "log.jsonl"
+            old = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+            self._lines = path.open("w", encoding="utf-8")
+            self._lines.writelines(old[:after])
+            self._events = SummaryWriter(str(folder), purge_step=after + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Numbers of a step."""

@@ -1,5 +1,7 @@
 """Sentence pairs and triples, read from CSV, JSONL or Parquet."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,13 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.anchors)
 
+    def digest(self) -> str:
+        """SHA-256 (hex) over all sentences in their order."""
+        sha = hashlib.sha256()
+        for row in self.rows(range(len(self))):
+            sha.update(json.dumps(row).encode())
+        return sha.hexdigest()
+
     def rows(self, indices: Sequence[int]) -> list[tuple[str, ...]]:
         """(anchor, positive) or (anchor, positive, negative) of each row."""
         columns = [self.anchors, self.positives] + ([self.negatives] if self.negatives is not None else [])
@@ -70,6 +79,9 @@ def read_pairs(path: Path | str, columns: Sequence[str] | None = None) -> Pairs:
     path = Path(path)
     table = _table(path)
     names = _chosen(path, table.column_names, columns)
+    doubled = [name for name in names if table.column_names.count(name) > 1]
+    if doubled:
+        raise BadPairs(f"{path}: has {doubled[0]} more than once: expected each column once")
     read = [_sentences(path, name, table[name]) for name in names]
     if not read[0]:
         raise BadPairs(f"{path}: no rows: expected at least one pair")
@@ -78,19 +90,24 @@ def read_pairs(path: Path | str, columns: Sequence[str] | None = None) -> Pairs:
 
 def _table(path: Path) -> Any:
     import pyarrow as pa
-    from pyarrow import csv, json, parquet
+    from pyarrow import csv, parquet
+    from pyarrow import json as lines
 
     if not path.is_file():
         raise BadPairs(f"{path}: no such file: expected sentence pairs in .csv, .tsv, .jsonl or .parquet")
     try:
         match _FORMATS.get(path.suffix.lower()):
             case "csv" | "tsv" as kind:
-                parse = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",", newlines_in_values=kind == "csv")
+                parse = csv.ParseOptions(
+                    delimiter="\t" if kind == "tsv" else ",",
+                    quote_char=False if kind == "tsv" else '"',  # in tab-separated text a quotation mark is only that
+                    newlines_in_values=kind == "csv",
+                )
                 names = csv.open_csv(path, parse_options=parse).schema.names
                 as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))  # "12" is a sentence too
                 return csv.read_csv(path, parse_options=parse, convert_options=as_text)
             case "jsonl":
-                return json.read_json(path)
+                return lines.read_json(path)
             case "parquet":
                 return parquet.read_table(path)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:

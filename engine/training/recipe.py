@@ -28,7 +28,7 @@ class Lora(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rank: Positive = 64
-    alpha: Annotated[float, Field(gt=0)] = 16
+    alpha: Positive = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -72,7 +72,7 @@ class Recipe(BaseModel):
     save_every: Positive = 100
     keep: Positive = 2
     view: str = "default"
-    seed: int = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

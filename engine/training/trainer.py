@@ -6,10 +6,13 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from accelerate import DistributedType
 
 from engine.e5v.checkpoint import find
 from engine.e5v.dependencies import quiet
@@ -70,12 +73,13 @@ def train(
     if recipe.batch % accelerator.num_processes:
         raise RecipeError(f"batch is {recipe.batch}: expected a multiple of the {accelerator.num_processes} processes")
     steps = recipe.steps or -(-len(pairs) // recipe.batch)
-    if accelerator.is_main_process:
-        _claim(out, {"recipe": recipe.model_dump(mode="json"), "base": base.revision(), "rows": len(pairs)})
-    accelerator.wait_for_everyone()
     torch.manual_seed(recipe.seed)
     with quiet():
-        embedder = adapted(load_embedder(base, recipe, quantise=recipe.method == "qlora"), recipe)
+        # In training mode: transformers checkpoints no activations otherwise.
+        embedder = adapted(load_embedder(base, recipe, quantise=recipe.method == "qlora"), recipe).train()
+    if accelerator.is_main_process:
+        _claim(out, {"recipe": recipe.model_dump(mode="json"), "base": base.revision(), "pairs": pairs.digest()})
+    accelerator.wait_for_everyone()
     run = _Run(accelerator, embedder, recipe, pairs, steps, out)
     run.go()
     if accelerator.is_main_process:
@@ -108,7 +112,7 @@ class _Run:
     def go(self) -> None:
         """All steps that are left."""
         first = self._restored()
-        with TrainingLog(self.out, active=self.accelerator.is_main_process) as log:
+        with TrainingLog(self.out, active=self.accelerator.is_main_process, after=first) as log:
             for step in range(first, self.steps):
                 started = time.perf_counter()
                 values = self._step(step)
@@ -131,7 +135,7 @@ class _Run:
             # Processes average their gradients; the undivided batch's is their sum.
             lambda value: accelerator.backward(value * accelerator.num_processes),
             micro_batch=recipe.micro_batch,
-            seed=(recipe.seed * 1_000_003 + step) * 4096 + rank,
+            seed=int(np.random.SeedSequence([recipe.seed, step, rank]).generate_state(1)[0]),
             unsynchronised=self._unsynchronised,
         )
         norm = accelerator.clip_grad_norm_(self.params, recipe.clip or float("inf"))
@@ -179,27 +183,45 @@ class _Run:
         if not found:
             return 0
         step, folder = found[-1]
-        self.accelerator.load_state(str(folder))
+        deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
+        # DeepSpeed's own files lack what is frozen, and it must not mind.
+        self.accelerator.load_state(str(folder), **({"load_module_strict": False} if deepspeed else {}))
         _log.info("going on after step %d, from %s", step, folder)
         return step
 
 
 def _accelerator(recipe: Recipe, device: str) -> Any:
     from accelerate import Accelerator
-    from accelerate.utils import set_seed
+    from accelerate.utils import InitProcessGroupKwargs, set_seed
 
+    if device not in ("auto", "cpu"):
+        raise DeviceUnavailable(f"device {device!r}: expected auto or cpu; to choose GPUs set CUDA_VISIBLE_DEVICES")
     set_seed(recipe.seed)
-    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if recipe.dtype == "bf16" else "no")
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="bf16" if recipe.dtype == "bf16" else "no",
+        # The others wait while the main process merges a model of many gigabytes.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=2))],
+    )
+    plugin = accelerator.state.deepspeed_plugin
+    if plugin is not None:
+        plugin.deepspeed_config["gradient_clipping"] = recipe.clip
+    return accelerator
 
 
 def _claim(out: Path, run: dict[str, Any]) -> None:
     """Writes down what runs here, or sees that it is the same."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / RUN
-    if not path.exists():
-        path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    if not path.exists() or not any((out / "checkpoints").glob("step-*")):
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
         return
-    there = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrainingError(f"{path}: cannot be read ({error}): expected what the run wrote; delete {out}") from error
     different = [key for key in run if there.get(key) != run[key]]
     if different:
         raise TrainingError(

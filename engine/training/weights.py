@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from engine.training.language import SentenceEmbedder
-from engine.training.recipe import Recipe
+from engine.training.recipe import Recipe, RecipeError
 
 TRAINED = "trained.safetensors"
 
@@ -27,12 +27,15 @@ def adapted(embedder: SentenceEmbedder, recipe: Recipe) -> SentenceEmbedder:
     lora = recipe.lora
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=int(lora.alpha),
+        lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=list(lora.modules),
         bias="none",
     )
-    embedder.decoder = get_peft_model(embedder.decoder, config)
+    try:
+        embedder.decoder = get_peft_model(embedder.decoder, config)
+    except ValueError as error:
+        raise RecipeError(f"lora.modules is {', '.join(lora.modules)}: no such layers ({error})") from error
     return embedder
 
 

@@ -42,6 +42,8 @@ def test_trec(tmp_path: Path) -> None:
         ({"text": "a", "relevant": []}, "no item is relevant"),
         ({"relevant": ["a"]}, "no query"),
         ({"txt": "a", "relevant": ["a"]}, "has txt: expected some of text"),
+        ({"text": "a", "relevant": [1, 2]}, "expected a list of items"),
+        ({"text": "a", "relevant": [["a"]]}, "expected a list of items"),
         ({"text": 3, "relevant": ["a"]}, "text is 3: expected a string"),
         ("", "no labelled query"),
     ],

@@ -15,7 +15,7 @@ from engine.evaluation.cirr import cirr, read_cirr, submission
 from engine.evaluation.errors import BadData
 from engine.evaluation.fashioniq import fashioniq, orders
 from engine.evaluation.rendering import load_font, render
-from engine.evaluation.sts import read_sts, sts
+from engine.evaluation.sts import STS, as_reference, read_sts, sts
 from engine.evaluation.text_image import image_image, text_image
 from engine.evaluation.vectors import VectorCache
 
@@ -181,13 +181,38 @@ def test_sts(tmp_path: Path, table: Any) -> None:
     sick = ["pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment"]
     sick += ["1\tx\tz\t4.5\tN", "2\tx\tx\t1\tN"]
     (tmp_path / "SICK" / "SICK_test_annotated.txt").write_text("\n".join(sick), encoding="utf-8")
-    encoder = table({"x": X, "y": [0.6, 0.8, 0], "z": Z})
+    encoder = table({"x.": X, "y.": [0.6, 0.8, 0], "z.": Z})
     report = sts(read_sts(tmp_path), "here", VectorCache(encoder))
     assert report.metrics["STS12"] == pytest.approx(100.0), "all parts together"
     assert report.metrics["STS-B"] == pytest.approx(50.0), "similarities 1, .6, 0 against 4, 1, 2"
     assert report.metrics["SICK-R"] == pytest.approx(-100.0)
     assert "average" not in report.metrics
     assert {view for _, view, _ in encoder.seen} == {"sts"}
+
+
+def test_sentences_as_the_reference_feeds_them() -> None:
+    assert as_reference('is  "it" so?') == "is 'it' so."
+    assert as_reference("done.") == "done."
+    assert as_reference("a dog") == "a dog."
+    assert STS.query.text == " <sent>\nSummary above sentence in one word:"
+
+
+def test_a_split_is_a_column_or_a_name_and_never_all(tmp_path: Path) -> None:
+    import datasets
+
+    def save(path: str, *splits: str) -> Path:
+        rows = [{"image": PIL.Image.new("RGB", (8, 8)), "text": "a", "split": split} for split in splits]
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        made = datasets.Dataset.from_list(rows)
+        (made if len(set(splits)) > 1 else made.remove_columns("split")).to_parquet(str(tmp_path / path))
+        return tmp_path / Path(path).parts[0]
+
+    assert len(read_captioned(save("column/TEST-0.parquet", "test", "train", "test")).pictures) == 2
+    save("folders/train/0.parquet", "train", "train")
+    assert len(read_captioned(save("folders/test/0.parquet", "test")).pictures) == 1
+    with pytest.raises(BadData, match="has no split 'test'"):
+        read_captioned(save("other/train-0.parquet", "train"))
+    assert not read_captioned(tmp_path / "folders", limit=1).whole
 
 
 @pytest.mark.parametrize("reader", [read_captioned, read_cirr, read_sts])
@@ -250,7 +275,7 @@ def test_cirr_fashioniq_and_sts_as_tables(tmp_path: Path, table: Any, monkeypatc
 
     rows = [("x", "x", 5.0), ("x", "y", 2.0), ("x", "z", 1.0)]
     save("SICK-R", [{"sentence1": a, "sentence2": b, "score": score} for a, b, score in rows])
-    encoder = table({"x": X, "y": [0.6, 0.8, 0], "z": Z})
+    encoder = table({"x.": X, "y.": [0.6, 0.8, 0], "z.": Z})
     assert sts(read_sts(tmp_path), "here", VectorCache(encoder)).metrics == {"SICK-R": pytest.approx(100.0)}
 
 

@@ -65,6 +65,18 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: str | Non
         read_pairs(tmp_path / name)
 
 
+def test_tabs_and_quotation_marks(tmp_path: Path) -> None:
+    rows = [('"Hello he said', "Hi"), ('A dog"', "A hound"), ('"B"', "C")]
+    (tmp_path / "p.tsv").write_text("\n".join("\t".join(row) for row in [("sent0", "sent1"), *rows]), encoding="utf-8")
+    assert read_pairs(tmp_path / "p.tsv").rows(range(3)) == rows
+
+
+def test_a_column_twice(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("sent0,sent0,sent1\na,b,c\n", encoding="utf-8")
+    with pytest.raises(BadPairs, match="sent0 more than once"):
+        read_pairs(tmp_path / "p.csv")
+
+
 def test_no_rows(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("sent0,sent1\n", encoding="utf-8")
     with pytest.raises(BadPairs, match="no rows"):

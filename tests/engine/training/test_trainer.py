@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import modeling_utils
 
 from engine import Image, Text, encode
 from engine.e5v import load_e5v
@@ -21,6 +22,8 @@ from engine.e5v.dependencies import quiet
 from engine.errors import WrongCheckpoint
 from engine.training import Recipe, export, train
 from engine.training.language import load_decoder, load_embedder
+from engine.training.pairs import Pairs, read_pairs
+from engine.training.recipe import RecipeError
 from engine.training.trainer import TrainingError, _Run
 from engine.views import DEFAULT
 
@@ -108,7 +111,7 @@ def test_resumed_equals_unbroken(
     train(dropping, triples, str(base), tmp_path / "broken", device="cpu")
     assert_same(trained(tmp_path / "unbroken"), trained(tmp_path / "broken"))
     steps = [json.loads(line)["step"] for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()]
-    assert steps == [1, 2, 3, 4, 5, 5, 6], "from the checkpoint after step 4"
+    assert steps == [1, 2, 3, 4, 5, 6], "the fifth was done again, and is told once"
 
 
 def test_two_processes_have_the_gradients_of_one(base: Path, triples: Path, recipe: Any, tmp_path: Path) -> None:
@@ -152,6 +155,36 @@ def test_another_run_in_the_same_folder_is_refused(base: Path, triples: Path, re
     train(recipe.changed(["steps=2"]), triples, str(base), tmp_path / "run", device="cpu")
     with pytest.raises(TrainingError, match="another recipe"):
         train(recipe, triples, str(base), tmp_path / "run", device="cpu")
+
+
+def test_other_pairs_in_the_same_folder_are_refused(base: Path, triples: Path, recipe: Any, tmp_path: Path) -> None:
+    short = recipe.changed(["steps=2"])
+    train(short, triples, str(base), tmp_path / "run", device="cpu")
+    pairs = read_pairs(triples)
+    other = Pairs(anchors=[*pairs.anchors[1:], "new"], positives=pairs.positives, negatives=pairs.negatives)
+    with pytest.raises(TrainingError, match="another pairs"):
+        train(short, other, str(base), tmp_path / "run", device="cpu")
+
+
+def test_a_mistake_does_not_lock_the_folder(base: Path, triples: Path, recipe: Any, tmp_path: Path) -> None:
+    short = recipe.changed(["steps=2", "seed=20260101"])
+    with pytest.raises(RecipeError, match="query: no such layers"):
+        train(short.changed(["lora.modules=['query']"]), triples, str(base), tmp_path / "run", device="cpu")
+    train(short, triples, str(base), tmp_path / "run", device="cpu")
+
+
+def test_activations_are_checkpointed(
+    base: Path, triples: Path, recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    plain = modeling_utils.checkpoint
+    monkeypatch.setattr(modeling_utils, "checkpoint", lambda *a, **k: calls.append(1) or plain(*a, **k))
+    kept = recipe.changed(["steps=1", "warm_up_steps=0"])
+    train(kept, triples, str(base), tmp_path / "kept", device="cpu")
+    assert not calls
+    train(kept.changed(["gradient_checkpointing=true"]), triples, str(base), tmp_path / "again", device="cpu")
+    assert len(calls) == 2, "once a layer"
+    assert_same(trained(tmp_path / "kept"), trained(tmp_path / "again"), rtol=1e-4, atol=1e-7)
 
 
 def test_an_adapter_of_another_model_is_refused(base: Path, tmp_path: Path) -> None:
