@@ -1,6 +1,6 @@
 """E5-V's claims, in miniature: what the prompt does, what tuning on text alone does, and what it costs.
 
-    python benchmarks/claims.py [--steps 150] [--seeds 1] [--plot docs/claims.png] [--quick]
+    python benchmarks/claims.py [--steps 100] [--seeds 1] [--plot docs/claims.png] [--quick]
 
 Scenes of the test split, none of whose attributes training saw. About 20 minutes on two cores; `--quick` tunes for
 ten steps and looks at 100 scenes, to see that it runs. Prints tables; the last line is one JSON object.
@@ -152,7 +152,7 @@ def plot(path: Path, prompts: dict[str, Any], tuning: dict[str, Any]) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
-    parser.add_argument("--steps", type=int, default=150, help="of each tuning run")
+    parser.add_argument("--steps", type=int, default=100, help="of each tuning run")
     parser.add_argument("--seeds", type=int, default=1, help="tuning runs of each kind")
     parser.add_argument("--plot", type=Path, help="write a picture there; needs matplotlib")
     parser.add_argument("--quick", action="store_true")
