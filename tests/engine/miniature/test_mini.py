@@ -17,16 +17,18 @@ torch.set_num_threads(1)
 COUNT = 120
 # Lower than what was measured on 500 (MODEL_CARD.md); a percent of 120 is little more than one scene.
 FLOORS = {
-    "text to image R@1": 95,
-    "image to text R@1": 95,
-    "unseen pairs, text to image R@1": 80,
-    "unseen pairs, image to text R@1": 80,
-    "composed subset R@1": 70,
+    "text to image R@1": 97,
+    "image to text R@1": 97,
+    "unseen pairs, text to image R@1": 90,
+    "unseen pairs, image to text R@1": 90,
+    "composed R@1": 75,
+    "composed subset R@1": 77,
     "image to image R@1": 98,
     "binding": 70,
-    "picture's words, true of 5": 85,
-    "text's words, true of 5": 85,
-    "colours before shapes, view colours": 80,
+    "sentence similarity": 75,
+    "picture's words, true of 5": 95,
+    "text's words, true of 5": 95,
+    "colours before shapes, view colours": 95,
 }
 
 
@@ -40,8 +42,8 @@ def mini() -> E5VEncoder:
 def test_it_does_what_its_card_says(mini: E5VEncoder) -> None:
     found = measure.measure(mini, count=COUNT)
     assert {name: found[name] for name, floor in FLOORS.items() if not found[name] >= floor} == {}
-    assert found["colours before shapes, view shapes"] < 20
-    assert found["composed R@1"] > found["composed unedited R@1"] + 20
+    assert found["colours before shapes, view shapes"] < 10
+    assert found["composed R@1"] > found["composed unedited R@1"] + 40
     assert found["another picture's words, true of 5"] < 50
 
 
@@ -62,7 +64,7 @@ def test_it_is_the_same_space_each_time(mini: E5VEncoder) -> None:
 
 
 def test_text_alone_teaches_pictures(tmp_path: Path) -> None:
-    """The state before a description says little. Thirty steps on sentences alone, and it finds pictures."""
+    """Asked nothing, the base says little. Thirty steps on sentences alone, and it finds pictures."""
     made = tuning.tune(
         base_folder(),
         tmp_path / "run",
@@ -72,7 +74,7 @@ def test_text_alone_teaches_pictures(tmp_path: Path) -> None:
         micro_batch=24,
         learning_rate=1e-3,
         warm_up_steps=3,
-        view=str(view_file("describe")),
+        view=str(view_file("bare")),
     )
     losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
@@ -81,5 +83,5 @@ def test_text_alone_teaches_pictures(tmp_path: Path) -> None:
 
 
 def found_by_text(encoder: E5VEncoder) -> float:
-    said, seen = measure.both(encoder, view("describe"), 150, 1, "validation")
+    said, seen = measure.both(encoder, view("bare"), 150, 1, "validation")
     return recalls(best_ranks(said, seen, [[i] for i in range(150)]), (1,))["R@1"]
