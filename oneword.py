@@ -19,7 +19,7 @@ from query.cli import search
 from query.errors import QueryError
 from query.evaluate import live
 from query.explain import explain
-from storage.cli import collections, delete, info
+from storage.cli import build, collections, delete, info, verify
 from storage.errors import StorageError
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, explain, collections, info, delete, models, train):
+for command in (index, search, explain, collections, info, build, verify, delete, models, train):
     app.command()(command)
 evaluation.command()(live)
 app.add_typer(evaluation, name="eval")

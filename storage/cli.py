@@ -72,6 +72,7 @@ def info(
             ("metadata", ", ".join(f"{key} ({kind})" for key, kind in known.metadata_keys.items()) or "none"),
             ("size", _size(known)),
             ("version", str(known.version)),
+            ("serving index", _serving(known)),
             ("created", _minute(known.created)),
             ("updated", _minute(known.updated)),
             ("quarantined", f"{known.quarantined:,}"),
@@ -82,6 +83,50 @@ def info(
         _print_table(["could not be indexed", "because", "tries", "last tried"], rows)
         if len(refused) > SHOWN:
             typer.echo(f"... and {len(refused) - SHOWN:,} more: see --json")
+
+
+def build(
+    collection: Annotated[str, typer.Argument(help="The collection.")] = "default",
+    db: Db = ".oneword",
+    goal: Annotated[float, typer.Option(min=0.5, max=1.0, help="Share of the ten nearest to be found.")] = 0.99,
+    json: Json = False,
+) -> None:
+    """Build the serving index of a collection, for speed; it can be deleted and built again at any time."""
+    from storage import Store
+
+    about = Store(db).open(collection).build_index(goal=goal)
+    if json:
+        from dataclasses import asdict
+
+        _print_json({"collection": collection, **asdict(about)})
+        return
+    typer.echo(f"Serving index of {about.rows:,} items: {about.kind}, recall@10 {about.recall:.3f}.")
+
+
+def verify(
+    collection: Annotated[str, typer.Argument(help="The collection.")] = "default",
+    db: Db = ".oneword",
+    json: Json = False,
+) -> None:
+    """Compare the serving index with the table; exit code 1 if they disagree."""
+    from storage import Store
+
+    found = Store(db).open(collection).verify()
+    wrong = found is not None and not found.right
+    if json:
+        _print_json(
+            {"collection": collection, "index": None if found is None else {**vars(found), "right": found.right}}
+        )
+    elif found is None:
+        typer.echo(f"Collection {collection!r} has no serving index: every search compares all vectors.")
+    else:
+        typer.echo(
+            f"{found.missing:,} missing, {found.extra:,} extra, {found.stale:,} left out since the build, "
+            f"{found.fresh:,} newer than it; recall@10 {found.recall:.3f} (goal {found.goal})."
+        )
+        typer.echo("The index disagrees with the table: build it again." if wrong else "The index is right.")
+    if wrong:
+        raise typer.Exit(1)
 
 
 def delete(
@@ -153,6 +198,13 @@ def _print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))  # Text: a uri may hold what rich would take for markup
     Console().print(table)
+
+
+def _serving(known: CollectionInfo) -> str:
+    about = known.serving
+    if about is None:
+        return "none: every search compares all vectors (oneword build)"
+    return f"{about['kind']}, {about['rows']:,} items of version {about['version']}, recall@10 {about['recall']:.3f}"
 
 
 def _size(known: CollectionInfo) -> str:

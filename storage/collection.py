@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from storage.database import Database, Table
-from storage.errors import BadItem
+from storage.errors import MissingFaiss
 from storage.filters import Filter
 from storage.info import CollectionInfo
 from storage.item import Item, UpsertCount
@@ -17,6 +19,10 @@ from storage.quarantine import Quarantine
 from storage.reader import CollectionReader
 from storage.schema import metadata_kinds, new_columns, to_arrow
 from storage.sql import one_of
+
+if TYPE_CHECKING:
+    from storage.serving.index import About
+    from storage.serving.serving import Check
 
 # Readers of other processes may be in the middle of an older version; no read takes an hour.
 SAFE_AGE = timedelta(hours=1)
@@ -88,22 +94,23 @@ class Collection(CollectionReader):
         with self.writing(), self._commit:
             self._table().optimize(older_than)
 
-    def build_index(self) -> None:
-        """Build LanceDB's own approximate index (cosine), used by `search(exact=False)` only.
+    def build_index(self, *, goal: float = 0.99) -> About:
+        """Build the serving index of what is stored now, and swap it in; nobody has to wait.
 
-        IVF_RQ, one bit a number, where the dimension is a multiple of 8 as it must be; else IVF_FLAT.
+        goal: the share of the ten nearest that it must find; the effort that takes is measured.
 
         Raises:
-            BadItem: there are no items to learn the index from.
+            MissingFaiss: FAISS is not installed.
         """
-        from lancedb.index import IvfFlat, IvfRq
+        serving = self.serving()
+        if serving is None:
+            raise MissingFaiss(self.name)
+        return serving.build(self.created.isoformat(), goal=goal)
 
-        with self.writing(), self._commit:
-            table = self._table()
-            if not table.count():
-                raise BadItem(f"collection {self.name!r} is empty: an index is learnt from its vectors; upsert first")
-            kind = IvfFlat if self.dimension % 8 else IvfRq
-            table.build_index(kind(distance_type="cosine"))
+    def verify(self) -> Check | None:
+        """Compare the serving index with the table, or None if there is none."""
+        serving = self.serving()
+        return serving.check(self.created.isoformat()) if serving else None
 
     def info(self) -> CollectionInfo:
         """What there is to know about the collection now."""
@@ -120,6 +127,7 @@ class Collection(CollectionReader):
             bytes_on_disk=self._database.location.bytes_of(self.name),
             metadata_keys=metadata_kinds(schema),
             quarantined=Quarantine(self._database, self.name).count(),
+            serving=asdict(about) if (about := self.served_by()) else None,
             created=self.created,
             updated=newest["timestamp"].astimezone(UTC),
         )

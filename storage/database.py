@@ -164,16 +164,13 @@ class Table:
         limit: int,
         where: str | None,
         columns: Sequence[str],
-        use_index: bool,
     ) -> pa.Table:
         """The `limit` rows nearest to `vector` (d,) by cosine, with their `_distance` (1 - cosine)."""
         with self._doing("search"):
             query = self._lance.search(vector, vector_column_name="vector").distance_type("cosine").limit(limit)
             if where is not None:
                 query = query.where(where, prefilter=True)
-            # An index answers from compressed vectors; reading thrice as many in full mends most of that.
-            query = query.refine_factor(3) if use_index else query.bypass_vector_index()
-            return query.select([*columns, "_distance"]).to_arrow()
+            return query.bypass_vector_index().select([*columns, "_distance"]).to_arrow()
 
     def merge(self, rows: pa.Table, key: str) -> tuple[int, int]:
         """Insert or replace by `key` in one commit; how many were inserted, and replaced."""
@@ -196,11 +193,6 @@ class Table:
         """Compact small files, bring indexes up to date, remove versions older than `older_than`."""
         with self._doing("optimize"):
             self._lance.optimize(cleanup_older_than=older_than)
-
-    def build_index(self, config: Any) -> None:
-        """Build (or build again) an index on the vectors."""
-        with self._doing("build the index"):
-            self._lance.create_index("vector", config=config, replace=True)
 
     def _doing(self, doing: str) -> Any:
         return in_our_words(self._location, doing, self.name)

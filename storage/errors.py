@@ -10,6 +10,7 @@
     ├── BadItem             a vector or metadata that cannot be stored, or a question of the wrong dimension
     ├── FilterError         a filter that cannot be read, or does not fit the collection's fields
     ├── Locked              another writer has the collection
+    ├── MissingFaiss       a serving index is asked for where FAISS is not installed
     └── StoreUnavailable    the place itself: a file in the way, no permission, an object store out of reach
 
 Every message says the thing, its value, what was expected and what to do next.
@@ -100,6 +101,16 @@ class Locked(StorageError):
         )
         super().__init__(
             f"collection {name!r} is being written by {who}; wait for it to finish, or end it and try again"
+        )
+
+
+class MissingFaiss(StorageError):
+    """A serving index is asked for where FAISS is not installed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f'a serving index for {name!r} needs FAISS, not installed here: pip install "oneword[faiss]" '
+            "(or faiss-gpu, instead of it)"
         )
 
 

@@ -16,6 +16,7 @@ class CollectionInfo:
     by_modality: items of each modality there is. version: LanceDB's commit number.
     bytes_on_disk: all its files, older versions included; None in an object store.
     metadata_keys: the kind of each metadata key met so far. quarantined: inputs that could not be indexed.
+    serving: the serving index that answers (see `storage.serving.index.About`), or None.
     created, updated: its first and its newest commit (UTC).
     """
 
@@ -28,5 +29,6 @@ class CollectionInfo:
     bytes_on_disk: int | None
     metadata_keys: dict[str, Kind]
     quarantined: int
+    serving: dict[str, Any] | None
     created: datetime
     updated: datetime

@@ -41,6 +41,13 @@ class Location:
         address = hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]
         return Path(tempfile.gettempdir()) / f"oneword-{address}.lock"
 
+    def serving_folder(self, table: str) -> Path:
+        """Where serving indexes of `table` lie: beside it, or, for an object store, in this user's cache."""
+        if self.path is not None:
+            return self.path / f"{table}.serving"
+        address = hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]
+        return Path.home() / ".cache" / "oneword" / "serving" / address
+
     def bytes_of(self, table: str) -> int | None:
         """The size of all the files of `table`, older versions included; None in an object store."""
         if self.path is None:

@@ -36,9 +36,7 @@ def nearest(
     """
     fetch = count + max(32, count // 4)
     while fetch <= MOST_CANDIDATES:
-        rows = table.nearest(
-            question.astype(np.float16), limit=fetch, where=where, columns=["id", "vector"], use_index=False
-        )
+        rows = table.nearest(question.astype(np.float16), limit=fetch, where=where, columns=["id", "vector"])
         ranked = sorted(score(rows, question), key=order)
         if rows.num_rows < fetch:
             return ranked[:count]
@@ -55,14 +53,6 @@ def scan(table: Table, question: NDArray[np.float32], *, count: int, where: str 
     for batch in table.rows(["id", "vector"], where=where):
         best = heapq.nsmallest(count, [*best, *score(batch, question)], key=order)
     return best
-
-
-def approximate(table: Table, question: NDArray[np.float32], *, count: int, where: str | None) -> list[Ranked]:
-    """As `nearest`, but of the rows that LanceDB's vector index proposes: some may be missing."""
-    rows = table.nearest(
-        question.astype(np.float16), limit=count, where=where, columns=["id", "vector"], use_index=True
-    )
-    return sorted(score(rows, question), key=order)
 
 
 def score(rows: pa.RecordBatch | pa.Table, question: NDArray[np.float32]) -> Iterable[Ranked]:

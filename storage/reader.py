@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection as Sized
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,10 @@ from storage.item import Hit, Item
 from storage.schema import ITEM_COLUMNS, created_of, space_of, to_items, vectors_of
 from storage.space import check_same
 from storage.sql import all_of, none_of, one_of
+
+if TYPE_CHECKING:
+    from storage.serving.index import About
+    from storage.serving.serving import Serving
 
 IDS_AT_ONCE = 2000  # ids in one SQL condition
 
@@ -39,6 +44,7 @@ class CollectionReader:
         self.space: dict[str, Any] = space_of(schema)
         self.created = created_of(schema)
         self._database, self._kept = database, table
+        self._serving: Serving | None = None
 
     @property
     def dimension(self) -> int:
@@ -107,14 +113,14 @@ class CollectionReader:
         min_score: float | None = None,
         exclude_ids: Sized[str] = (),
         exclude_image_hashes: Sized[str] = (),
-        exact: bool = True,
+        exact: bool = False,
         thumbnails: bool = True,
     ) -> list[Hit]:
         """The items nearest to `vector` (d,) of any length but 0: by cosine, highest first, equal ones by id.
 
         The order does not depend on limit or offset, so pages have no repeats and no holes while nothing
-        is written. min_score: leave out lower ones. exact=False: use the index of `build_index`, which is
-        quicker on millions and may miss some.
+        is written. min_score: leave out lower ones. The serving index answers if one was built, with what was
+        written since; exact=True compares every vector in the table instead.
 
         Raises:
             BadItem: the vector has another dimension, is not finite or is all zeros.
@@ -133,14 +139,51 @@ class CollectionReader:
             ]
         )
         table, count = self._table(), offset + limit
-        if exact:
+        ranked = None if exact else self._served(question, count, filter, min_score, exclude_ids, exclude_image_hashes)
+        if ranked is None:
             ranked = ranking.nearest(table, question, count=count, where=where, floor=min_score)
-        else:
-            ranked = ranking.approximate(table, question, count=count, where=where)
         page = [(score, item_id) for score, item_id in ranked[offset:] if min_score is None or score >= min_score]
         items = self.get((item_id for _, item_id in page), thumbnails=thumbnails)
         # An item deleted between the two reads is gone, and rightly not among the hits.
         return [Hit(item=items[item_id], score=score) for score, item_id in page if item_id in items]
+
+    def serving(self) -> Serving | None:
+        """The serving index's keeper, or None where FAISS is not installed."""
+        if self._serving is None and find_spec("faiss") is not None:
+            from storage.serving.serving import Serving
+
+            self._serving = Serving(self._table(), self._database.location.serving_folder(self.name))
+        return self._serving
+
+    def served_by(self) -> About | None:
+        """What answers `search`: the serving index, or None if it is the table itself."""
+        serving = self.serving()
+        return serving.about(self.created.isoformat()) if serving else None
+
+    def _served(
+        self,
+        question: NDArray[np.float32],
+        count: int,
+        condition: Filter | str | None,
+        floor: float | None,
+        exclude_ids: Sized[str],
+        exclude_image_hashes: Sized[str],
+    ) -> list[ranking.Ranked] | None:
+        serving = self.serving()
+        if serving is None or self.served_by() is None:
+            return None
+        without = set(exclude_ids)
+        if exclude_image_hashes:
+            for batch in self._rows_of("image_hash", list(exclude_image_hashes), ["id"]):
+                without |= set(batch["id"].to_pylist())
+        return serving.search(
+            question,
+            created=self.created.isoformat(),
+            count=count,
+            where=self._where(condition),
+            floor=floor,
+            without=frozenset(without),
+        )
 
     def schema(self) -> pa.Schema:
         """The table's Arrow schema now: what `storage.filters.compile` takes."""

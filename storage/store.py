@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,6 +121,7 @@ class Store:
         with WriterLock(self._database.location.lock_file(name), name).hold(self._lock_timeout):
             self._database.drop(name + SUFFIX)  # first: a collection may be without, but not the other way round
             self._database.drop(name)
+            shutil.rmtree(self._database.location.serving_folder(name), ignore_errors=True)
 
     def quarantine(self, name: str) -> Quarantine:
         """The inputs that could not be indexed into the collection."""

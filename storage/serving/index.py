@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.ranking import Ranked, order
@@ -61,6 +62,7 @@ class ServingIndex:
     def __init__(self, faiss_index: Any, ids: Sequence[str], stamps: NDArray[np.int64], about: About) -> None:
         """stamps: int64 (n,), when each row was written, in microseconds: a row that was replaced has another one."""
         self._index, self.ids, self.stamps, self.about = faiss_index, np.asarray(ids, dtype=object), stamps, about
+        self.arrow_ids: pa.Array = pa.array(self.ids, pa.string())
 
     @classmethod
     def build(
@@ -118,7 +120,7 @@ class ServingIndex:
         if count < 1 or not len(self.ids) or (allowed is not None and not allowed.any()):
             return []
         rows = self._proposed(question / np.linalg.norm(question), count + SPARE, allowed)
-        vectors = self._stored(rows).astype(np.float64)
+        vectors = self.stored(rows).astype(np.float64)
         unit = question.astype(np.float64) / np.linalg.norm(question.astype(np.float64))
         cosines = (vectors * unit).sum(axis=1) / np.sqrt((vectors * vectors).sum(axis=1))
         return sorted(zip(cosines.tolist(), self.ids[rows].tolist(), strict=True), key=order)[:count]
@@ -147,13 +149,13 @@ class ServingIndex:
 
     def _nearest_of(self, rows: Rows, question: Vectors, count: int) -> Rows:
         """The nearest of a few rows, all compared, a block at a time."""
-        scores = np.concatenate([self._stored(rows[i : i + 4096]) @ question for i in range(0, len(rows), 4096)])
+        scores = np.concatenate([self.stored(rows[i : i + 4096]) @ question for i in range(0, len(rows), 4096)])
         if len(rows) <= count:
             return rows
         nearest: Rows = rows[np.argpartition(-scores, count - 1)[:count]]
         return nearest
 
-    def _stored(self, rows: Rows) -> Vectors:
+    def stored(self, rows: Rows) -> Vectors:
         """The vectors as the table stores them, float32 (rows, d)."""
         keeper = self._index if self.about.effort is None else self._index.refine_index
         vectors: Vectors = _downcast(keeper).reconstruct_batch(rows)

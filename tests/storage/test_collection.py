@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import BadItem, Collection, FilterError, Item, Match, Refused, Store, UpsertCount
+from storage import Collection, FilterError, Item, Match, Refused, Store, UpsertCount
 
 
 def test_upsert_counts_and_replaces(collection: Collection, item: Callable[..., Item]) -> None:
@@ -120,8 +120,3 @@ def test_info(collection: Collection, store: Store, space: dict[str, Any], item:
     assert info.bytes_on_disk > 1000
     assert info.created == collection.created <= info.updated
     assert abs((now - info.updated).total_seconds()) < 60
-
-
-def test_an_index_needs_items(collection: Collection) -> None:
-    with pytest.raises(BadItem, match="empty"):
-        collection.build_index()

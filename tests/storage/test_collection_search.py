@@ -85,9 +85,7 @@ def test_lance_distances_are_within_the_error_we_allow(collection: Collection, i
     for _ in range(20):
         question = random.normal(size=4).astype(np.float32)
         question /= np.linalg.norm(question)
-        rows = table.nearest(
-            question.astype(np.float16), limit=2000, where=None, columns=["id", "vector"], use_index=False
-        )
+        rows = table.nearest(question.astype(np.float16), limit=2000, where=None, columns=["id", "vector"])
         ours = np.array([score for score, _ in ranking.score(rows, question)])
         theirs = 1 - np.array(rows.column("_distance").to_pylist())
         assert np.abs(ours - theirs).max() < ranking.DISTANCE_ERROR
@@ -139,24 +137,3 @@ def test_paging_has_no_repeats_and_no_holes(seed: int, count: int, distinct: int
         assert [(-hit.score, hit.item.id) for hit in whole] == sorted((-hit.score, hit.item.id) for hit in whole)
         paged = [hit for at in range(0, count, page) for hit in collection.search(question, limit=page, offset=at)]
         assert [(hit.item.id, hit.score) for hit in paged] == [(hit.item.id, hit.score) for hit in whole]
-
-
-@pytest.mark.parametrize("dimension", [4, 16])
-def test_the_index_answers_when_asked_for(
-    store: Store, space: dict[str, Any], item: Callable[..., Item], dimension: int
-) -> None:
-    random = np.random.default_rng(0)
-    collection = store.create("a", {**space, "dimension": dimension})
-    collection.upsert([item(f"{n}", random.normal(size=dimension)) for n in range(600)])
-    collection.build_index()
-    question = random.normal(size=dimension)
-    exact = collection.search(question, limit=20)
-    roughly = collection.search(question, limit=20, exact=False)
-    assert len(set(ids(exact)) & set(ids(roughly))) >= 5
-    scores = {hit.item.id: hit.score for hit in exact}
-    assert all(hit.score == scores.get(hit.item.id, hit.score) for hit in roughly)
-    best = item("new", question)
-    collection.upsert([best])  # not in the index yet
-    assert ids(collection.search(question, limit=1, exact=False)) == ["new"]
-    collection.delete(["new"])
-    assert "new" not in ids(collection.search(question, exact=False)) + ids(collection.search(question))

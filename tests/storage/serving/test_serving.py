@@ -1,0 +1,199 @@
+"""The served search and the exact one agree, whatever was written, deleted or built in between."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import oneword
+from storage import Collection, Hit, Item, Store
+
+Make = Callable[..., Item]
+
+
+def found(hits: list[Hit]) -> list[tuple[str, float]]:
+    return [(hit.item.id, hit.score) for hit in hits]
+
+
+def both(collection: Collection, question: Any, **named: Any) -> list[tuple[str, float]]:
+    served = found(collection.search(question, **named))
+    assert served == found(collection.search(question, exact=True, **named))
+    return served
+
+
+@pytest.fixture
+def collection(store: Store, space: dict[str, Any], item: Make) -> Collection:
+    draw = np.random.default_rng(0)
+    made = store.create("a", {**space, "dimension": 8})
+    made.upsert([item(f"{n:03d}", draw.normal(size=8), metadata={"n": n}) for n in range(200)])
+    made.build_index()
+    return made
+
+
+def test_it_answers_and_says_so(collection: Collection) -> None:
+    about = collection.served_by()
+    assert about is not None
+    assert (about.rows, about.kind, about.recall) == (200, "flat", 1.0)
+    question = np.random.default_rng(1).normal(size=8)
+    assert len(both(collection, question, limit=20)) == 20
+    both(collection, question, limit=5, offset=5)
+    both(collection, question, filter="n >= 50 and n < 70", limit=30)
+    both(collection, question, min_score=0.3, limit=200)
+    both(collection, question, exclude_ids=["001", "002"], limit=200)
+    assert both(collection, question, filter="n > 1000") == []
+
+
+def test_what_is_written_is_found_at_once_and_what_is_gone_is_gone(collection: Collection, item: Make) -> None:
+    question = np.random.default_rng(2).normal(size=8)
+    collection.upsert([item("new", question)])
+    assert both(collection, question)[0][0] == "new"
+    collection.upsert([item("new", -question)])
+    assert both(collection, question)[0][0] != "new"
+    first = both(collection, question)[0][0]
+    collection.delete([first])
+    assert first not in dict(both(collection, question, limit=300))
+    collection.build_index()
+    both(collection, question, limit=300)
+
+
+def test_an_index_can_be_deleted_or_broken_at_any_time(collection: Collection, store: Store) -> None:
+    question = np.random.default_rng(3).normal(size=8)
+    before = both(collection, question)
+    (folder,) = Path(store.uri).glob("a.serving/*")
+    (folder / "about.json").write_text("{")
+    again = Store(store.uri).open("a")
+    assert again.served_by() is None
+    assert both(again, question) == before
+    again.build_index()
+    assert again.served_by() is not None
+    assert len(list(Path(store.uri).glob("a.serving/*"))) == 1, "older ones are cleared away"
+
+
+def test_another_collection_of_the_name_is_not_served_by_it(
+    collection: Collection, store: Store, space: dict[str, Any], item: Make
+) -> None:
+    store.drop("a")
+    assert not list(Path(store.uri).glob("a.serving"))
+    made = store.create("a", {**space, "dimension": 8})
+    made.upsert([item("only", np.ones(8))])
+    assert [id_ for id_, _ in both(made, np.ones(8))] == ["only"]
+
+
+def test_other_readers_notice(collection: Collection, store: Store, item: Make) -> None:
+    reader = Store(store.uri).open("a")
+    question = np.random.default_rng(4).normal(size=8)
+    both(reader, question)
+    collection.upsert([item("new", question)])
+    assert both(reader, question)[0][0] == "new"
+    collection.build_index()
+    about = reader.served_by()
+    assert about is not None
+    assert about.rows == 201
+
+
+def test_searches_go_on_while_it_is_built(collection: Collection) -> None:
+    question = np.random.default_rng(5).normal(size=8)
+    right = found(collection.search(question, exact=True))
+    wrong: list[Any] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            if found(collection.search(question)) != right:
+                wrong.append(1)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for _ in range(5):
+        collection.build_index()
+    stop.set()
+    asking.join()
+    assert not wrong
+
+
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("upsert"), st.integers(0, 12), st.integers(0, 5)),
+        st.tuples(st.just("delete"), st.integers(0, 12), st.just(0)),
+        st.tuples(st.just("build"), st.just(0), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+@given(operations, st.integers(0, 5))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_history(
+    tmp_path_factory: pytest.TempPathFactory, space: dict[str, Any], item: Make, history: list[Any], asked: int
+) -> None:
+    store = Store(tmp_path_factory.mktemp("history"))
+    collection = store.create("a", {**space, "dimension": 4})
+    vectors = np.random.default_rng(0).normal(size=(6, 4))
+    model: dict[str, int] = {}
+    for what, which, vector in history:
+        match what:
+            case "upsert":
+                collection.upsert([item(f"{which}", vectors[vector], metadata={"v": vector})])
+                model[f"{which}"] = vector
+            case "delete":
+                collection.delete([f"{which}"])
+                model.pop(f"{which}", None)
+            case "build":
+                collection.build_index()
+        hits = both(collection, vectors[asked], limit=50)
+        assert {id_ for id_, _ in hits} == set(model)
+        if "v" in collection.info().metadata_keys:
+            both(collection, vectors[asked], limit=50, filter="v >= 2")
+    verified = collection.verify()
+    assert verified is None or verified.right
+
+
+def test_killed_while_building(collection: Collection, store: Store) -> None:
+    code = (
+        "import sys; from storage import Store\n"
+        "made = Store(sys.argv[1]).open('a'); made.build_index(); print('go', flush=True)\n"
+        "while True: made.build_index()\n"
+    )
+    root = str(Path(oneword.__file__).parent)
+    question = np.random.default_rng(6).normal(size=8)
+    for wait in (0.0, 0.01, 0.03):
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, store.uri], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": root}
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(wait)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        both(Store(store.uri).open("a"), question)
+    collection.build_index()
+    assert len(list(Path(store.uri).glob("a.serving/*"))) == 1
+    verified = collection.verify()
+    assert verified is not None
+    assert verified.right
+
+
+def test_the_commands(collection: Collection, store: Store, item: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: str, code: int = 0) -> Any:
+        capfd.readouterr()
+        assert oneword.run([*arguments, "a", "--db", store.uri, "--json"]) == code
+        return json.loads(capfd.readouterr().out)
+
+    assert run("build")["rows"] == 200
+    assert run("info")["serving"]["recall"] == 1.0
+    collection.upsert([item("new", np.ones(8))])
+    collection.delete(["000"])
+    checked = run("verify")["index"]
+    assert (checked["missing"], checked["extra"], checked["stale"], checked["fresh"]) == (0, 0, 1, 1)
+    assert checked["right"]
