@@ -65,6 +65,8 @@ def run(arguments: list[str]) -> int:
         outcome = app(arguments, standalone_mode=False)
     except (EngineError, StorageError, IndexerError, QueryError) as error:
         return _fail(error, as_json, code=1)
+    except OSError as error:  # a folder in the way, no permission, no space: the system's words name the path
+        return _fail(error, as_json, code=1)
     except KeyboardInterrupt:
         return _fail(
             InterruptedError("interrupted; what was committed stays, run the same command to go on"),

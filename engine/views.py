@@ -132,7 +132,7 @@ def get(name: str) -> View:
             f"no view is called {name!r}: expected one of {', '.join(BUILT_IN)}, or the path of a .toml file"
         )
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ViewError(f"view file {name!r} cannot be read: {error}") from error
     return _from_toml(table, name)

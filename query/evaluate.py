@@ -57,11 +57,14 @@ def evaluate(service: "SearchService", labelled: "Sequence[Labelled]", *, depth:
     for one in labelled:
         result = service.search(Query.of(**one.parts, limit=depth))
         scores: dict[str, float] = {}
+        relevant = dict(one.relevant)
         for rank, hit in enumerate(result):  # of several items with one URI the best counts
+            if hit.id in relevant and hit.uri in relevant:  # named twice
+                relevant[hit.uri] = max(relevant[hit.uri], relevant.pop(hit.id))
             # Ranks, not scores: the measures break ties each in its own way, and the index has broken them already.
-            scores.setdefault(hit.uri if hit.uri in one.relevant else hit.id, -float(rank))
-        run[one.id], grades[one.id] = scores, dict(one.relevant)
-        unknown |= service.unknown(set(one.relevant) - set(scores))
+            scores.setdefault(hit.uri if hit.uri in relevant else hit.id, -float(rank))
+        run[one.id], grades[one.id] = scores, relevant
+        unknown |= service.unknown(set(relevant) - set(scores))
         times.append(result.encode_ms + result.search_ms)
         model, collection = result.model, result.collection
     measures = [ir_measures.parse_measure(name) for name in METRICS]
@@ -101,6 +104,7 @@ def live(
     report = evaluate(SearchService(db, collection, EngineConfig(model=model, device=device)), labelled, depth=depth)
     document = json.dumps(asdict(report), ensure_ascii=False)
     if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(document + "\n", encoding="utf-8")
     if as_json:
         print(document)

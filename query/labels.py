@@ -10,6 +10,8 @@ from query.errors import BadQuery
 
 PARTS = ("text", "image", "edit", "like", "without", "where", "modality")
 """What a query in a file may say; each as in `Query.of`."""
+MOST = 100
+_GRADES = f"grades from 0 to {MOST}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +39,8 @@ def read_labelled(queries: Path, qrels: Path | None = None) -> list[Labelled]:
         BadQuery: a line that is neither, or nothing in it.
     """
     try:
-        lines = queries.read_text(encoding="utf-8").split("\n")  # and at no other line end that a text may hold
-        judged = qrels.read_text(encoding="utf-8").split("\n") if qrels else []
+        lines = queries.read_text(encoding="utf-8-sig").split("\n")  # and at no other line end that a text may hold
+        judged = qrels.read_text(encoding="utf-8-sig").split("\n") if qrels else []
     except (OSError, UnicodeDecodeError) as error:
         raise BadQuery(f"labelled queries cannot be read: {error}") from error
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
@@ -70,8 +72,8 @@ def _json_line(where: str, line: str, number: str) -> Labelled:
     relevant = entry.get("relevant") if isinstance(entry, dict) else None
     if isinstance(relevant, list) and all(isinstance(item, str) for item in relevant):
         relevant = dict.fromkeys(relevant, 1)
-    if not isinstance(relevant, dict) or not all(isinstance(grade, int) for grade in relevant.values()):
-        raise BadQuery(f"{where}: relevant is {relevant!r}: expected a list of items, or an object of grades")
+    if not isinstance(relevant, dict) or not all(_is_grade(grade) for grade in relevant.values()):
+        raise BadQuery(f"{where}: relevant is {relevant!r}: expected a list of items, or an object of {_GRADES}")
     if not any(grade > 0 for grade in relevant.values()):
         raise BadQuery(f"{where}: no item is relevant: expected at least one, or leave the query out")
     parts = {name: value for name, value in entry.items() if name not in ("id", "relevant")}
@@ -83,6 +85,10 @@ def _json_line(where: str, line: str, number: str) -> Labelled:
         if not isinstance(value, str) and not several:
             raise BadQuery(f"{where}: {name} is {value!r}: expected a string")
     return Labelled(id=str(entry.get("id", number)), parts=parts, relevant=relevant)
+
+
+def _is_grade(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
 def _topic(where: str, line: str) -> tuple[str, str]:
@@ -100,7 +106,9 @@ def _judgements(path: Path, lines: list[str]) -> dict[str, dict[str, int]]:
         try:
             query, _, rest = line.strip().split(maxsplit=2)
             item, grade = rest.rsplit(maxsplit=1)
-            grades.setdefault(query, {})[item] = int(grade)
+            grades.setdefault(query, {})[item] = max(0, int(grade))  # trec writes -1 for "worse than wrong"
         except ValueError:
             raise BadQuery(f"{path}:{number}: {line!r}: expected query, 0, item and grade") from None
-    return grades
+        if not _is_grade(grades[query][item]):
+            raise BadQuery(f"{path}:{number}: grade {grade}: expected {_GRADES}")
+    return {query: items for query, items in grades.items() if any(items.values())}  # trec leaves out the others too

@@ -159,7 +159,9 @@ class SearchService:
         return encoder
 
     def _check_view(self, name: str | None) -> None:
-        if name is not None and name != self._view.name:
+        if name is None or name == self._view.name:
+            return
+        if get_view(name) != self._view:
             raise SpaceMismatch(
                 self._collection.name,
                 self._space,

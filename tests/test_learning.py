@@ -105,6 +105,30 @@ def test_eval_prints_a_table_or_json_and_uses_its_cache(tmp_path: Path, oneword:
     oneword("eval", "image-image", "--data", "data", "--model", "hash")
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, oneword: Any) -> None:
+    (tmp_path / "data").mkdir()
+    PIL.Image.new("RGB", (64, 64), "red").save(tmp_path / "data" / "a.png")
+    images = [{"filename": "a.png", "split": "test", "sentences": [{"raw": "red"}]}]
+    (tmp_path / "data" / "dataset_x.json").write_text(json.dumps({"images": images}), encoding="utf-8")
+    command = ("eval", "text-image", "--data", "data", "--model", "hash", "--json")
+    for place in ("--out", "--cache"):
+        target = "data" if place == "--out" else "data/a.png"
+        out, errors = oneword(*command, place, target, code=1)
+        assert target in json.loads(out)["error"]["message"]
+        assert "Traceback" not in errors
+
+
+def test_a_view_file_is_the_collections_own(tmp_path: Path, oneword: Any) -> None:
+    (tmp_path / "v.toml").write_text('name = "mine"\nimage = "<image>\\nIts color in one word: "\n', encoding="utf-8")
+    (tmp_path / "w.toml").write_text('name = "mine"\nimage = "<image>\\nIts shape in one word: "\n', encoding="utf-8")
+    (tmp_path / "pictures").mkdir()
+    PIL.Image.new("RGB", (64, 64), "red").save(tmp_path / "pictures" / "red.png")
+    oneword("index", "pictures", "--model", "mini", "--view", "v.toml")
+    for name in ("v.toml", "mine"):
+        assert json.loads(oneword("search", "red", "--view", name, "--json")[0])["hits"]
+    oneword("search", "red", "--view", "w.toml", code=1)
+
+
 def test_a_live_index(tmp_path: Path, oneword: Any) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "cat.txt").write_text("the cat sleeps", encoding="utf-8")

@@ -62,8 +62,8 @@ def _karpathy(path: Path, split: str, limit: int | None) -> Captioned:
     pictures, captions = [], []
     for entry in entries[:limit]:
         said = [field(one, "raw", str, path).strip() for one in field(entry, "sentences", list, path)]
-        if not said:
-            raise BadData(f"{path}: {entry.get('filename')} has no sentences: expected at least one")
+        if not said or not all(said):
+            raise BadData(f"{path}: {entry.get('filename')} has sentences {said!r}: expected some, none of them blank")
         pictures.append(picture(_place(path.parent, entry, path)))
         captions.append(said[:CAPTIONS])
     name = next((known for known in ("flickr30k", "coco") if known in path.name), "other")
@@ -72,7 +72,7 @@ def _karpathy(path: Path, split: str, limit: int | None) -> Captioned:
 
 def _place(folder: Path, entry: dict[str, Any], path: Path) -> Path:
     name: str = field(entry, "filename", str, path)
-    places = [folder / one / name for one in (entry.get("filepath") or ".", "flickr30k-images", "images")]
+    places = [folder / one / name for one in (str(entry.get("filepath") or "."), "flickr30k-images", "images")]
     found: Path = next((place for place in places if place.exists()), places[0])
     return found
 
@@ -85,7 +85,7 @@ def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:
     if texts is None:
         raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected one of {', '.join(_TEXTS)}")
     count = len(table) if limit is None else min(limit, len(table))
-    said = [one if isinstance(one, list) else [one] for one in table[:count][texts]]
+    said = [one if isinstance(one, list) else [one] for one in table.select_columns([texts])[:count][texts]]
     for row, captions in enumerate(said):
         if not captions or not all(isinstance(one, str) and one.strip() for one in captions):
             raise BadData(f"{folder}: row {row} has {texts} = {captions!r}: expected a sentence or a list of them")

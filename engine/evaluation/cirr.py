@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,17 +57,19 @@ def read_cirr(folder: Path, split: str = "val") -> Cirr:
     captions = folder / "captions" / f"cap.rc2.{split}.json"
     splits = folder / "image_splits" / f"split.rc2.{split}.json"
     layout = _LAYOUT.format(split=split)
-    places: dict[str, str] = read_json(splits, layout)
+    places: dict[str, str] = read_json(splits, layout, dict)
+    if not all(isinstance(value, str) for value in places.values()):
+        raise BadData(f"{splits}: names pictures by what is no string: expected {layout}")
     names = list(places)
     index = {name: i for i, name in enumerate(names)}
 
-    def place(name: str) -> int:
-        if name not in index:
+    def place(name: Any) -> int:
+        if not isinstance(name, str) or name not in index:
             raise BadData(f"{captions}: speaks of picture {name!r}: expected one that is in {splits}")
         return index[name]
 
     entries = []
-    for one in read_json(captions, layout):
+    for one in read_json(captions, layout, list):
         subset = field(field(one, "img_set", dict, captions), "members", list, captions)
         target = one.get("target_hard")
         entries.append(
@@ -151,6 +154,9 @@ def submission(data: Cirr, vectors: VectorCache, folder: Path) -> list[Path]:
 
 
 def _embedded(data: Cirr, vectors: VectorCache) -> tuple[Vectors, Vectors]:
+    if not data.entries:
+        raise BadData("the split has no queries: expected at least one")
+    vectors.encoder.space(CIRR)  # a model that cannot follow the view says so before anything is embedded
     gallery = vectors.embed(data.pictures, CIRR)
 
     def composed(entry: Entry) -> Callable[[], Composed]:

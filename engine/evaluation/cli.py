@@ -160,10 +160,12 @@ def _run(
 ) -> None:
     from engine.evaluation.vectors import VectorCache
 
+    if out is not None:  # before the work: a place that cannot be written to would lose it
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.touch()
     report = task(VectorCache(_load(model, device, dtype, quantise), cache, _progress()))
     document = json.dumps(report.as_dict(), ensure_ascii=False)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(document + "\n", encoding="utf-8")
     if as_json:
         print(document)

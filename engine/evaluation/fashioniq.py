@@ -59,9 +59,11 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
     else:
         layout = _LAYOUT.format(kind=kind, split=split)
         where = folder / "captions" / f"cap.{kind}.{split}.json"
-        names = read_json(folder / "image_splits" / f"split.{kind}.{split}.json", layout)
+        names = read_json(folder / "image_splits" / f"split.{kind}.{split}.json", layout, list)
+        if not all(isinstance(name, str) for name in names):
+            raise BadData(f"{where}: the split names pictures by what is no string: expected {layout}")
         pictures = [picture(_place(folder / "images", name)) for name in names]
-        entries = read_json(where, layout)
+        entries = read_json(where, layout, list)
     index = {name: i for i, name in enumerate(names)}
     queries: list[tuple[int, int, tuple[str, str]]] = []
     for one in entries:
@@ -72,6 +74,8 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
         if places[0] is None or places[1] is None:
             raise BadData(f"{where}: an entry's picture is not in the split: {one}")
         queries.append((places[0], places[1], orders(said)))
+    if not queries:
+        raise BadData(f"{where}: has no queries of {kind}: expected at least one")
     return Garments(pictures=pictures, queries=queries)
 
 
@@ -88,6 +92,7 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
     fingerprints: dict[str, str] = {}
     for kind, view in VIEWS.items():
         data = read_fashioniq(folder, kind, split)
+        fingerprints[view.name] = vectors.encoder.space(view).fingerprint
         gallery = vectors.embed(data.pictures, view)
         both = [
             vectors.embed(
@@ -100,7 +105,6 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
         ranks = best_ranks(queries, gallery, [[target] for _, target, _ in data.queries])
         metrics |= recalls(ranks, AT, f"{kind} R@{{}}")
         counts |= {f"{kind} queries": len(data.queries), f"{kind} pictures": len(data.pictures)}
-        fingerprints[view.name] = vectors.encoder.space(view).fingerprint
     for k in AT:
         metrics[f"average R@{k}"] = float(np.mean([metrics[f"{kind} R@{k}"] for kind in VIEWS]))
     return Report(

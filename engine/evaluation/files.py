@@ -11,10 +11,13 @@ from engine.images import decode_file
 from engine.inputs import Image
 
 
-def read_json(path: Path, layout: str) -> Any:
-    """Parsed. Raises BadData, which says the layout that was expected."""
+def read_json(path: Path, layout: str, kind: type = dict) -> Any:
+    """Parsed, a dictionary or a list as said. Raises BadData, which says the layout that was expected."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, kind):
+            raise ValueError(f"it holds a {type(value).__name__}, expected a {kind.__name__}: {layout}")
+        return value
     except FileNotFoundError:
         raise BadData(f"{path}: no such file: expected {layout}") from None
     except (OSError, ValueError) as error:

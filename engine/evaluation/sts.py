@@ -1,6 +1,7 @@
 """Sentence similarity: STS12 to 16, the STS benchmark and SICK-R, in SentEval's layout."""
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -66,10 +67,13 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
     """Spearman's correlation of cosine similarity with people's scores, a set's parts taken together, times 100."""
     from scipy.stats import spearmanr
 
+    fingerprint = vectors.encoder.space(STS).fingerprint  # first: a model that cannot follow the view says so
     metrics = {}
     for name, rated in data.items():
         sides = ([partial(Text, text=as_reference(said)) for said in side] for side in (rated.first, rated.second))
         one, other = (vectors.embed(side, STS) for side in sides)
+        if len(set(rated.scores)) < 2:
+            raise BadData(f"{where}: {name} has fewer than two different scores: expected some, to correlate with")
         metrics[name] = 100 * float(spearmanr((one * other).sum(1), np.asarray(rated.scores)).statistic)
     whole = len(data) == 7
     if whole:
@@ -78,7 +82,7 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
         task="sts",
         data=where,
         model=vectors.encoder.name,
-        fingerprints={STS.name: vectors.encoder.space(STS).fingerprint},
+        fingerprints={STS.name: fingerprint},
         counts={f"{name} pairs": len(rated.scores) for name, rated in data.items()},
         metrics=metrics,
         paper=paper.STS,
@@ -88,7 +92,10 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
 
 def _table(folder: Path) -> Rated:
     table = read_table(folder, "test", "sentence1", "sentence2", "score")
-    scores = [float(score) for score in table["score"]]
+    for row, pair in enumerate(zip(table["sentence1"], table["sentence2"], strict=True)):
+        if not all(isinstance(said, str) and said.strip() for said in pair):
+            raise BadData(f"{folder}: row {row} has {pair!r}: expected two sentences")
+    scores = [_score(str(score), folder, row) for row, score in enumerate(table["score"])]
     return Rated(first=list(table["sentence1"]), second=list(table["sentence2"]), scores=scores)
 
 
@@ -100,8 +107,8 @@ def _year(folder: Path) -> Rated:
     for path in inputs:
         rated = path.with_name(path.name.replace("input", "gs"))
         try:
-            pairs = path.read_text(encoding="utf-8").splitlines()
-            golds = rated.read_text(encoding="utf-8").splitlines()
+            pairs = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+            golds = rated.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise BadData(f"{rated}: cannot be read: {error}") from error
         if len(pairs) != len(golds):
@@ -136,6 +143,9 @@ def _rows(path: Path, columns: tuple[int, int, int], *, header: bool) -> Rated:
 
 def _score(said: str, path: Path, number: int) -> float:
     try:
-        return float(said)
+        score = float(said)
+        if not math.isfinite(score):
+            raise ValueError
+        return score
     except ValueError:
         raise BadData(f"{path}:{number}: has score {said!r}: expected a number") from None

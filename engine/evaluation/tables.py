@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.e5v.dependencies import require
+from engine.errors import InputError
 from engine.evaluation.errors import BadData
 from engine.inputs import Image
 
@@ -31,6 +32,7 @@ def read_table(folder: Path, split: str, *columns: str, pictures: str | None = N
         raise BadData(f"{folder}: holds no table: expected a folder of `datasets`, with .arrow or .parquet files")
     require("datasets", what="a `datasets` folder", extra="eval")
     import datasets
+    import pyarrow as pa
 
     try:
         if any(folder.glob("**/*.arrow")):
@@ -40,12 +42,16 @@ def read_table(folder: Path, split: str, *columns: str, pictures: str | None = N
             table = datasets.load_dataset("parquet", data_files=_of_split(folder, split), split="train")
         if "split" in table.column_names:  # as in flickr30k on the hub: one table for all
             table = table.select([row for row, name in enumerate(table["split"]) if name == split])
-    except (KeyError, ValueError, OSError) as error:
+        if pictures in table.column_names:
+            table = table.cast_column(pictures, datasets.Image())
+    except (KeyError, ValueError, OSError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
         raise BadData(f"{folder}: cannot be read, split {split!r}: {error}") from error
     wanted = [*columns, *([pictures] if pictures else [])]
     if not set(wanted) <= set(table.column_names):
         raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected {', '.join(wanted)}")
-    return table.cast_column(pictures, datasets.Image()) if pictures else table
+    if not len(table):
+        raise BadData(f"{folder}: has no rows of split {split!r}: expected at least one")
+    return table
 
 
 def _of_split(folder: Path, split: str) -> list[str]:
@@ -60,5 +66,12 @@ def _of_split(folder: Path, split: str) -> list[str]:
 
 
 def cell(table: Any, row: int, column: str) -> Callable[[], Image]:
-    """Loads a picture, when called."""
-    return lambda: Image(pixels=table[row][column])
+    """Loads a picture, when called. Raises BadData for what is no picture."""
+
+    def load() -> Image:
+        try:
+            return Image(pixels=table[row][column])
+        except (AttributeError, OSError, ValueError, InputError) as error:
+            raise BadData(f"row {row} has no picture that can be decoded in {column!r}: {error}") from error
+
+    return load

@@ -30,7 +30,8 @@ def train(
     accelerate launch --module oneword train ...
     """
     if show is not None:
-        print(_shipped(show), end="")
+        text = _shipped(show)
+        print(json.dumps({"name": show, "text": text}) if as_json else text, end="\n" if as_json else "")
         return
     if data is None or model is None or out is None:
         lacking = [name for name, value in (("DATA", data), ("--model", model), ("--out", out)) if value is None]
@@ -44,7 +45,14 @@ def train(
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     chosen = Recipe.named(recipe).changed(changes or ())
-    made = run(chosen, data, model, out, columns=columns.split(",") if columns else None, device=device)
+    made = run(
+        chosen,
+        data,
+        model,
+        out,
+        columns=[name.strip() for name in columns.split(",")] if columns else None,
+        device=device,
+    )
     if int(os.environ.get("RANK", "0")) != 0:
         return  # the main process tells
     if as_json:

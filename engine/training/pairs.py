@@ -91,7 +91,6 @@ def read_pairs(path: Path | str, columns: Sequence[str] | None = None) -> Pairs:
 def _table(path: Path) -> Any:
     import pyarrow as pa
     from pyarrow import csv, parquet
-    from pyarrow import json as lines
 
     if not path.is_file():
         raise BadPairs(f"{path}: no such file: expected sentence pairs in .csv, .tsv, .jsonl or .parquet")
@@ -107,17 +106,19 @@ def _table(path: Path) -> Any:
                 as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))  # "12" is a sentence too
                 return csv.read_csv(path, parse_options=parse, convert_options=as_text)
             case "jsonl":
-                return lines.read_json(path)
+                rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+                names = sorted({name for row in rows for name in row})
+                return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
             case "parquet":
                 return parquet.read_table(path)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
         raise BadPairs(f"{path}: cannot be read: {error}") from error
     raise BadPairs(f"{path}: unknown format {path.suffix!r}: expected .csv, .tsv, .jsonl or .parquet")
 
 
 def _chosen(path: Path, there: Sequence[str], asked: Sequence[str] | None) -> Sequence[str]:
     if asked is not None:
-        if len(asked) not in (2, 3) or not set(asked) <= set(there):
+        if len(asked) not in (2, 3) or len(set(asked)) < len(asked) or not set(asked) <= set(there):
             raise BadPairs(f"{path}: columns {', '.join(asked)}: expected two or three of {', '.join(there)}")
         return asked
     for names in COLUMNS:

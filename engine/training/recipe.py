@@ -60,13 +60,13 @@ class Recipe(BaseModel):
     steps: Annotated[int, Field(ge=0)] = 1000
     batch: Annotated[int, Field(ge=2)] = 768
     micro_batch: Positive = 24
-    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4e-4
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     warm_up_steps: Annotated[int, Field(ge=0)] = 100
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    temperature: Annotated[float, Field(gt=0)] = 0.05
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
     max_tokens: Positive = 32
-    clip: Annotated[float, Field(ge=0)] = 1.0
+    clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     dtype: Literal["bf16", "fp32"] = "bf16"
     gradient_checkpointing: bool = True
     save_every: Positive = 100

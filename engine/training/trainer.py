@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import DistributedType
+from safetensors import SafetensorError
 
 from engine.e5v.checkpoint import find
 from engine.e5v.dependencies import quiet
@@ -73,6 +75,10 @@ def train(
     if recipe.batch % accelerator.num_processes:
         raise RecipeError(f"batch is {recipe.batch}: expected a multiple of the {accelerator.num_processes} processes")
     steps = recipe.steps or -(-len(pairs) // recipe.batch)
+    if recipe.batch > len(pairs):
+        raise RecipeError(f"batch is {recipe.batch}: expected at most the {len(pairs)} pairs, or pairs repeat in it")
+    if recipe.warm_up_steps > steps:
+        raise RecipeError(f"warm_up_steps is {recipe.warm_up_steps}: expected at most the {steps} steps")
     torch.manual_seed(recipe.seed)
     with quiet():
         # In training mode: transformers checkpoints no activations otherwise.
@@ -116,6 +122,11 @@ class _Run:
             for step in range(first, self.steps):
                 started = time.perf_counter()
                 values = self._step(step)
+                if not all(math.isfinite(value) for value in values.values()):
+                    raise TrainingError(
+                        f"step {step + 1}: loss {values['loss']}, gradient norm {values.get('gradient_norm')}: "
+                        "expected finite numbers; lower learning_rate, and delete the folder to start anew"
+                    )
                 values["seconds"] = time.perf_counter() - started
                 log.write(step + 1, values)
                 if self.accelerator.is_main_process and ((step + 1) % 10 == 0 or step + 1 == self.steps):
@@ -163,7 +174,7 @@ class _Run:
 
     def _checkpoints(self) -> Iterator[tuple[int, Path]]:
         for folder in (self.out / "checkpoints").glob("step-*"):
-            if folder.suffix != ".partial":
+            if folder.name.removeprefix("step-").isdecimal():
                 yield int(folder.name.removeprefix("step-")), folder
 
     def _save(self, step: int) -> None:
@@ -185,7 +196,12 @@ class _Run:
         step, folder = found[-1]
         deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
         # DeepSpeed's own files lack what is frozen, and it must not mind.
-        self.accelerator.load_state(str(folder), **({"load_module_strict": False} if deepspeed else {}))
+        try:
+            self.accelerator.load_state(str(folder), **({"load_module_strict": False} if deepspeed else {}))
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise TrainingError(
+                f"checkpoint {folder} cannot be read ({error}): delete it, and the run goes on from an earlier one"
+            ) from error
         _log.info("going on after step %d, from %s", step, folder)
         return step
 
@@ -213,13 +229,17 @@ def _claim(out: Path, run: dict[str, Any]) -> None:
     """Writes down what runs here, or sees that it is the same."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / RUN
-    if not path.exists() or not any((out / "checkpoints").glob("step-*")):
+    if not any((out / "checkpoints").glob("step-*")):
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
         return
+    if not path.exists():
+        raise TrainingError(f"{out} has checkpoints and no {RUN}: expected both; choose another folder, or delete it")
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(there, dict):
+            raise ValueError(f"it holds a {type(there).__name__}")
     except ValueError as error:
         raise TrainingError(f"{path}: cannot be read ({error}): expected what the run wrote; delete {out}") from error
     different = [key for key in run if there.get(key) != run[key]]

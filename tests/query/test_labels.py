@@ -44,6 +44,8 @@ def test_trec(tmp_path: Path) -> None:
         ({"txt": "a", "relevant": ["a"]}, "has txt: expected some of text"),
         ({"text": "a", "relevant": [1, 2]}, "expected a list of items"),
         ({"text": "a", "relevant": [["a"]]}, "expected a list of items"),
+        ({"text": "a", "relevant": {"a": 2000000}}, "grades from 0 to 100"),
+        ({"text": "a", "relevant": {"a": True}}, "grades from 0 to 100"),
         ({"text": 3, "relevant": ["a"]}, "text is 3: expected a string"),
         ("", "no labelled query"),
     ],
@@ -76,3 +78,5 @@ def test_a_live_index_is_measured(tmp_path: Path, album: Path) -> None:
     assert report.metrics["RR@10"] == pytest.approx(2 / 3)
     assert report.misses == ("lost",)
     assert report.unknown == ("no such item",)
+    twice = write(tmp_path / "q.jsonl", {"text": "we saw an owl", "relevant": [owl.id, owl.uri]})
+    assert evaluate(service, read_labelled(twice)).metrics["nDCG@10"] == 1.0

@@ -232,6 +232,38 @@ def test_malformed_files_are_named(tmp_path: Path, table: Any) -> None:
         read_captioned(tmp_path, "dev")
 
 
+def test_nothing_to_measure_is_an_error(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
+    cirr_data(tmp_path)
+    (tmp_path / "captions" / "cap.rc2.val.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(BadData, match="no queries"):
+        cirr(read_cirr(tmp_path), "here", VectorCache(table({})))
+    for wrong in ("null", '["a"]', '{"a": 3}'):
+        (tmp_path / "image_splits" / "split.rc2.val.json").write_text(wrong, encoding="utf-8")
+        with pytest.raises(BadData, match=r"split\.rc2\.val\.json"):
+            read_cirr(tmp_path)
+    (tmp_path / "SICK").mkdir()
+    lines = ["pair_ID\tsentence_A\tsentence_B\trelatedness_score\tj", "1\tx\ty\t3\tN", "2\tx\tx\t3\tN"]
+    (tmp_path / "SICK" / "SICK_test_annotated.txt").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(BadData, match="fewer than two different scores"):
+        sts(read_sts(tmp_path), "here", VectorCache(table({"x.": X, "y.": Y})))
+    (tmp_path / "SICK" / "SICK_test_annotated.txt").write_text("\n".join([*lines[:2], "2\tx\tx\tnan\tN"]))
+    with pytest.raises(BadData, match="score 'nan'"):
+        read_sts(tmp_path)
+
+
+def test_cells_that_are_no_pictures_are_named(tmp_path: Path, table: Any) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    for value in (b"junk", None):
+        column = pa.array([{"bytes": value, "path": None}] if value else [None], pa.struct([("bytes", pa.binary())]))
+        parquet.write_table(
+            pa.table({"image": column, "text": ["a"]}), _made(tmp_path / f"{value!r}"[:4]) / "0.parquet"
+        )
+        with pytest.raises(BadData, match="row 0 has no picture|cannot be read"):
+            text_image(read_captioned(tmp_path / f"{value!r}"[:4]), "here", VectorCache(table({"a": X})))
+
+
 def test_vectors_are_used_again(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
     paint(tmp_path / "dev", "red", "green", "blue", "yellow")
     cirr_data(tmp_path)

@@ -77,6 +77,14 @@ def test_a_column_twice(tmp_path: Path) -> None:
         read_pairs(tmp_path / "p.csv")
 
 
+def test_dates_are_sentences_too(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('\ufeff{"sent0": "2020-01-01", "sent1": "x\u2028y"}\n\n', encoding="utf-8")
+    assert read_pairs(tmp_path / "p.jsonl").rows([0]) == [("2020-01-01", "x\u2028y")]
+    (tmp_path / "p.jsonl").write_text("[1, 2]\n", encoding="utf-8")
+    with pytest.raises(BadPairs, match=r"p\.jsonl"):
+        read_pairs(tmp_path / "p.jsonl")
+
+
 def test_no_rows(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("sent0,sent1\n", encoding="utf-8")
     with pytest.raises(BadPairs, match="no rows"):

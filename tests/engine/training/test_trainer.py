@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -171,6 +172,46 @@ def test_a_mistake_does_not_lock_the_folder(base: Path, triples: Path, recipe: A
     with pytest.raises(RecipeError, match="query: no such layers"):
         train(short.changed(["lora.modules=['query']"]), triples, str(base), tmp_path / "run", device="cpu")
     train(short, triples, str(base), tmp_path / "run", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("learning_rate=1e30", "expected finite numbers"), ("batch=60", "at most the 50 pairs"), ("steps=0", None)],
+)
+def test_runs_that_would_learn_nothing(
+    base: Path, triples: Path, recipe: Any, tmp_path: Path, change: str, said: str | None
+) -> None:
+    changed = recipe.changed([change, "clip=0"])
+    if said is None:
+        with pytest.raises(RecipeError, match="at most the 5 steps"):
+            train(changed.changed(["warm_up_steps=9"]), triples, str(base), tmp_path / "run", device="cpu")
+        return
+    with pytest.raises((TrainingError, RecipeError), match=said):
+        train(changed, triples, str(base), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_strange_things_in_the_runs_folder(base: Path, triples: Path, recipe: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(recipe, triples, str(base), run, device="cpu")
+    (run / "checkpoints" / "step-4-backup").mkdir()
+    train(recipe, triples, str(base), run, device="cpu")
+    (run / "run.json").write_text("[]")
+    with pytest.raises(TrainingError, match="it holds a list"):
+        train(recipe, triples, str(base), run, device="cpu")
+    (run / "run.json").unlink()
+    with pytest.raises(TrainingError, match=r"no run\.json"):
+        train(recipe, triples, str(base), run, device="cpu")
+
+
+def test_a_torn_checkpoint_is_named(base: Path, triples: Path, recipe: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(recipe, triples, str(base), run, device="cpu")
+    (run / "checkpoints" / "step-6" / "trained.safetensors").write_bytes(b"")
+    with pytest.raises(TrainingError, match=r"step-6 cannot be read .* delete it"):
+        train(recipe, triples, str(base), run, device="cpu")
+    shutil.rmtree(run / "checkpoints" / "step-6")
+    train(recipe, triples, str(base), run, device="cpu")
 
 
 def test_activations_are_checkpointed(
