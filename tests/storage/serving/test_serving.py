@@ -59,6 +59,9 @@ def test_what_is_written_is_found_at_once_and_what_is_gone_is_gone(collection: C
     assert both(collection, question)[0][0] == "new"
     collection.upsert([item("new", -question)])
     assert both(collection, question)[0][0] != "new"
+    nearest = both(collection, question)[0][0]
+    collection.upsert([item(nearest, -question)])  # the index still has it as it was
+    assert {id_ for id_, _ in both(collection, question, limit=300)[-2:]} == {nearest, "new"}
     first = both(collection, question)[0][0]
     collection.delete([first])
     assert first not in dict(both(collection, question, limit=300))
