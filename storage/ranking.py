@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -62,13 +63,16 @@ def score(rows: pa.RecordBatch | pa.Table, question: NDArray[np.float32]) -> Ite
     its rounding depends on a row's neighbours, and equal vectors must score equal.
     """
     ids: list[str] = rows.column("id").to_pylist()
-    vectors = vectors_of(rows)
+    yield from zip(cosines(vectors_of(rows), question), ids, strict=True)
+
+
+def cosines(vectors: NDArray[np.floating[Any]], question: NDArray[np.float32]) -> Iterator[float]:
+    """The cosine of each row of `vectors` (n, d) with `question` (d,), by the one formula that ranks."""
     unit = question.astype(np.float64)
     unit /= np.linalg.norm(unit)
-    for start in range(0, len(ids), SCORE_ROWS):
+    for start in range(0, len(vectors), SCORE_ROWS):
         part = vectors[start : start + SCORE_ROWS].astype(np.float64)
-        cosines = (part * unit).sum(axis=1) / np.sqrt((part * part).sum(axis=1))
-        yield from zip(cosines.tolist(), ids[start : start + SCORE_ROWS], strict=True)
+        yield from ((part * unit).sum(axis=1) / np.sqrt((part * part).sum(axis=1))).tolist()
 
 
 def order(ranked: Ranked) -> tuple[float, str]:

@@ -131,16 +131,16 @@ class CollectionReader:
         question = self._question(vector)
         if limit == 0:
             return []
-        where = all_of(
-            [
-                self._where(filter),
-                none_of("id", exclude_ids) if exclude_ids else None,
-                none_of("image_hash", exclude_image_hashes) if exclude_image_hashes else None,
-            ]
-        )
         table, count = self._table(), offset + limit
         ranked = None if exact else self._served(question, count, filter, min_score, exclude_ids, exclude_image_hashes)
         if ranked is None:
+            where = all_of(
+                [
+                    self._where(filter),
+                    none_of("id", exclude_ids) if exclude_ids else None,
+                    none_of("image_hash", exclude_image_hashes) if exclude_image_hashes else None,
+                ]
+            )
             ranked = ranking.nearest(table, question, count=count, where=where, floor=min_score)
         page = [(score, item_id) for score, item_id in ranked[offset:] if min_score is None or score >= min_score]
         items = self.get((item_id for _, item_id in page), thumbnails=thumbnails)

@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.ranking import Ranked, order
+from storage.ranking import Ranked, cosines, order
 from storage.serving.tuning import Effort, Tuned, tune
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 FLAT_NUMBERS = 2**24
-"""Up to so many numbers (rows x dimensions) every vector is compared: some ten milliseconds on one core."""
+"""Up to so many numbers (rows x dimensions) every vector is compared: lists would spare next to nothing."""
 TRAINED = 40
 """Rows a list that the lists' centroids are learnt from; FAISS warns under 39."""
 SPARE = 32
@@ -120,10 +120,9 @@ class ServingIndex:
         if count < 1 or not len(self.ids) or (allowed is not None and not allowed.any()):
             return []
         rows = self._proposed(question / np.linalg.norm(question), count + SPARE, allowed)
-        vectors = self.stored(rows).astype(np.float64)
-        unit = question.astype(np.float64) / np.linalg.norm(question.astype(np.float64))
-        cosines = (vectors * unit).sum(axis=1) / np.sqrt((vectors * vectors).sum(axis=1))
-        return sorted(zip(cosines.tolist(), self.ids[rows].tolist(), strict=True), key=order)[:count]
+        return sorted(zip(cosines(self.stored(rows), question), self.ids[rows].tolist(), strict=True), key=order)[
+            :count
+        ]
 
     def _proposed(self, question: Vectors, count: int, allowed: NDArray[np.bool_] | None) -> Rows:
         import faiss
