@@ -19,6 +19,9 @@ from engine.miniature.scenes import (
 )
 
 Edited = tuple[str, Scene]
+Maker = Callable[[random.Random, Scene], Edited | None]
+Altered = tuple[str, Thing]
+"""Ways to say it, with | between, and the thing as it is then."""
 
 
 def edit(rng: random.Random, scene: Scene, *, split: Split | None = "train", unseen: bool = False) -> Edited | None:
@@ -78,43 +81,44 @@ def _other(rng: random.Random, all_: tuple[str, ...], than: str) -> str:
     return rng.choice([one for one in all_ if one != than])
 
 
-def _colour(rng: random.Random, scene: Scene) -> Edited | None:
-    if (picked := _pick(rng, scene)) is None:
-        return None
-    index, thing, said = picked
+def _colour(rng: random.Random, thing: Thing, said: str) -> Altered:
     colour = _other(rng, COLOURS, thing.colour)
     word = wording(rng, colour)
     verb = rng.choice(("make", "turn", "paint"))
     forms = f"{verb} the {said} {word}|{verb} the {said} {word}|change the color of the {said} to {word}"
-    return rng.choice(forms.split("|")), _with(scene, index, replace(thing, colour=colour))
+    return forms, replace(thing, colour=colour)
 
 
-def _shape(rng: random.Random, scene: Scene) -> Edited | None:
-    if (picked := _pick(rng, scene)) is None:
-        return None
-    index, thing, said = picked
+def _shape(rng: random.Random, thing: Thing, said: str) -> Altered:
     shape = _other(rng, SHAPES, thing.shape)
     word = wording(rng, shape)
     forms = f"replace the {said} with a {word}|turn the {said} into a {word}|change the {said} to a {word}"
-    return rng.choice(forms.split("|")), _with(scene, index, replace(thing, shape=shape))
+    return forms, replace(thing, shape=shape)
 
 
-def _size(rng: random.Random, scene: Scene) -> Edited | None:
-    if (picked := _pick(rng, scene)) is None:
-        return None
-    index, thing, said = picked
+def _size(rng: random.Random, thing: Thing, said: str) -> Altered:
     size, more, verb = ("large", "larger", "enlarge") if thing.size == "small" else ("small", "smaller", "shrink")
     forms = f"make the {said} {more}|{verb} the {said}|make the {said} {wording(rng, size)}"
-    return rng.choice(forms.split("|")), _with(scene, index, replace(thing, size=size))
+    return forms, replace(thing, size=size)
 
 
-def _texture(rng: random.Random, scene: Scene) -> Edited | None:
-    if (picked := _pick(rng, scene)) is None:
-        return None
-    index, thing, said = picked
+def _texture(rng: random.Random, thing: Thing, said: str) -> Altered:
     texture = _other(rng, TEXTURES, thing.texture)
     forms = f"make the {said} {wording(rng, texture)}|the {said} should be {wording(rng, texture)}"
-    return rng.choice(forms.split("|")), _with(scene, index, replace(thing, texture=texture))
+    return forms, replace(thing, texture=texture)
+
+
+def _of_one(alter: Callable[[random.Random, Thing, str], Altered]) -> Maker:
+    """An edit of a scene that alters one of its things."""
+
+    def make(rng: random.Random, scene: Scene) -> Edited | None:
+        if (picked := _pick(rng, scene)) is None:
+            return None
+        index, thing, said = picked
+        forms, altered = alter(rng, thing, said)
+        return rng.choice(forms.split("|")), _with(scene, index, altered)
+
+    return make
 
 
 def _background(rng: random.Random, scene: Scene) -> Edited:
@@ -155,11 +159,11 @@ def _move(rng: random.Random, scene: Scene) -> Edited | None:
     return rng.choice(forms.split("|")), _with(scene, index, replace(thing, cell=cell))
 
 
-_MAKERS: tuple[Callable[[random.Random, Scene], Edited | None], ...] = (
-    _colour,
-    _shape,
-    _size,
-    _texture,
+_MAKERS: tuple[Maker, ...] = (
+    _of_one(_colour),
+    _of_one(_shape),
+    _of_one(_size),
+    _of_one(_texture),
     _background,
     _remove,
     _add,
