@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional as F
+from transformers import get_scheduler
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -75,6 +76,8 @@ def on_pictures(recipe: Recipe, prompts: View, out: Path) -> None:
     params = [param for param in model.parameters() if param.requires_grad]
     optimiser = torch.optim.AdamW(params, recipe.learning_rate, weight_decay=0.0)
 
+    schedule = get_scheduler(recipe.schedule, optimiser, recipe.warm_up_steps, recipe.steps)
+
     def states(inputs: list[Any]) -> torch.Tensor:
         batch = encoder.prepare(inputs, prompts, Side.GALLERY)
         pictures = {}
@@ -92,10 +95,6 @@ def on_pictures(recipe: Recipe, prompts: View, out: Path) -> None:
 
     for step in range(recipe.steps):
         rows = [(str(i),) for i in order(COUNT, recipe.seed, step, recipe.batch)]
-        for group in optimiser.param_groups:  # as transformers' cosine schedule with warm-up has it
-            done = (step - recipe.warm_up_steps) / max(1, recipe.steps - recipe.warm_up_steps)
-            falling = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done)).item())
-            group["lr"] = recipe.learning_rate * (step / recipe.warm_up_steps if done < 0 else falling)
         outcome = backward(
             rows,
             embed,
@@ -106,6 +105,7 @@ def on_pictures(recipe: Recipe, prompts: View, out: Path) -> None:
         )
         torch.nn.utils.clip_grad_norm_(params, recipe.clip)
         optimiser.step()
+        schedule.step()
         optimiser.zero_grad()
         if (step + 1) % 10 == 0:
             print(f"step {step + 1}: loss {outcome.loss:.3f}, accuracy {outcome.accuracy:.3f}", file=sys.stderr)
