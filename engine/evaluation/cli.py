@@ -1,136 +1,142 @@
 """`oneword eval`: a model on the four task families."""
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from engine.encoder import Encoder
     from engine.evaluation.report import Report
     from engine.evaluation.vectors import VectorCache
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure a model, or an index that is in use.")
 
 Data = Annotated[Path, typer.Option(help="Folder of the data set, in its published layout.")]
-Model = Annotated[str, typer.Option(help="A name, a hub id, or a checkpoint's folder.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Dtype = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
-Quantise = Annotated[str | None, typer.Option(help="int8 or nf4, on CUDA.")]
-Cache = Annotated[Path | None, typer.Option(help="Folder where vectors are kept, to be used again.")]
-Out = Annotated[Path | None, typer.Option(help="Also write the report there, as JSON.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Split = Annotated[str, typer.Option(help="Which split.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many pictures; for a quick look.")]
 
 
-@app.command("text-image")
-def text_image(
-    data: Data,
-    model: Model = "auto",
-    split: Split = "test",
-    limit: Limit = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    quantise: Quantise = None,
-    cache: Cache = None,
-    out: Out = None,
-    as_json: Json = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """The options of every task."""
+
+    model: Annotated[str, typer.Option(help="A name, a hub id, or a checkpoint's folder.")] = "auto"
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
+    dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto"
+    quantise: Annotated[str | None, typer.Option(help="int8 or nf4, on CUDA.")] = None
+    cache: Annotated[Path | None, typer.Option(help="Folder where vectors are kept, to be used again.")] = None
+    out: Annotated[Path | None, typer.Option(help="Also write the report there, as JSON.")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+
+    def vectors(self) -> "VectorCache":
+        """The model, loaded, behind its cache."""
+        from engine.config import EngineConfig
+        from engine.evaluation.vectors import VectorCache
+        from engine.models import load
+
+        config = EngineConfig(model=self.model, device=self.device, dtype=self.dtype, quantise=self.quantise)
+        return VectorCache(load(config), self.cache, _progress())
+
+    def run(self, task: "Callable[[VectorCache], Report]") -> None:
+        """Runs a task, prints its report, and writes it where asked."""
+        if self.out is not None:  # before the work: a place that cannot be written to would lose it
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.out.touch()
+        report = task(self.vectors())
+        document = json.dumps(report.as_dict(), ensure_ascii=False)
+        if self.out is not None:
+            self.out.write_text(document + "\n", encoding="utf-8")
+        if self.as_json:
+            print(document)
+        else:
+            _show(report)
+
+
+def _task(name: str) -> Callable[[Callable[..., None]], None]:
+    """Makes a command of a function whose first argument is `Common`: its options follow the function's own."""
+
+    def register(function: Callable[..., None]) -> None:
+        own = list(inspect.signature(function).parameters.values())[1:]
+        common = list(inspect.signature(Common).parameters.values())
+        keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *common)]
+
+        def command(**given: Any) -> None:
+            function(Common(**{one.name: given.pop(one.name) for one in common}), **given)
+
+        command.__doc__ = function.__doc__
+        command.__annotations__ = {one.name: one.annotation for one in keyword}
+        command.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+        app.command(name)(command)
+
+    return register
+
+
+@_task("text-image")
+def text_image(common: Common, data: Data, split: Split = "test", limit: Limit = None) -> None:
     """Text to image and back: Flickr30K or COCO in Karpathy's layout, or a `datasets` folder."""
     from engine.evaluation.captioned import read_captioned
     from engine.evaluation.text_image import text_image as run
 
     read = read_captioned(data, split, limit)
-    _run(lambda vectors: run(read, str(data), vectors), model, device, dtype, quantise, cache, out, as_json)
+    common.run(lambda vectors: run(read, str(data), vectors))
 
 
-@app.command("image-image")
+@_task("image-image")
 def image_image(
+    common: Common,
     data: Data,
-    model: Model = "auto",
     split: Split = "test",
     limit: Limit = None,
     font: Annotated[Path | None, typer.Option(help="A .ttf file for the captions; the paper's is Arial.")] = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    quantise: Quantise = None,
-    cache: Cache = None,
-    out: Out = None,
-    as_json: Json = False,
 ) -> None:
     """The same data as text-image, with each caption rendered as a picture."""
     from engine.evaluation.captioned import read_captioned
     from engine.evaluation.text_image import image_image as run
 
     read = read_captioned(data, split, limit)
-    _run(lambda vectors: run(read, str(data), vectors, font), model, device, dtype, quantise, cache, out, as_json)
+    common.run(lambda vectors: run(read, str(data), vectors, font))
 
 
-@app.command("cirr")
+@_task("cirr")
 def cirr(
+    common: Common,
     data: Data,
-    model: Model = "auto",
     split: Split = "val",
     submission: Annotated[
         Path | None, typer.Option(help="Write the test server's two files into this folder instead.")
     ] = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    quantise: Quantise = None,
-    cache: Cache = None,
-    out: Out = None,
-    as_json: Json = False,
 ) -> None:
     """A picture and a change: CIRR's validation split, or files for its test server (--split test1 --submission)."""
     from engine.evaluation.cirr import cirr as run
     from engine.evaluation.cirr import read_cirr
     from engine.evaluation.cirr import submission as submit
-    from engine.evaluation.vectors import VectorCache
 
     read = read_cirr(data, split)
     if submission is None:
-        _run(lambda vectors: run(read, str(data), vectors), model, device, dtype, quantise, cache, out, as_json)
+        common.run(lambda vectors: run(read, str(data), vectors))
         return
-    written = submit(read, VectorCache(_load(model, device, dtype, quantise), cache, _progress()), submission)
-    if as_json:
+    written = submit(read, common.vectors(), submission)
+    if common.as_json:
         print(json.dumps({"written": [str(path) for path in written]}))
     else:
         print("\n".join(f"Written: {path}" for path in written))
 
 
-@app.command("fashioniq")
-def fashioniq(
-    data: Data,
-    model: Model = "auto",
-    split: Split = "val",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    quantise: Quantise = None,
-    cache: Cache = None,
-    out: Out = None,
-    as_json: Json = False,
-) -> None:
+@_task("fashioniq")
+def fashioniq(common: Common, data: Data, split: Split = "val") -> None:
     """A garment and what another has instead: FashionIQ's validation split."""
     from engine.evaluation.fashioniq import fashioniq as run
 
-    _run(lambda vectors: run(data, vectors, split), model, device, dtype, quantise, cache, out, as_json)
+    common.run(lambda vectors: run(data, vectors, split))
 
 
-@app.command("sts")
-def sts(
-    data: Data,
-    model: Model = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    quantise: Quantise = None,
-    cache: Cache = None,
-    out: Out = None,
-    as_json: Json = False,
-) -> None:
+@_task("sts")
+def sts(common: Common, data: Data) -> None:
     """Sentence similarity: STS12 to 16, STS-B and SICK-R in SentEval's layout, whichever are there."""
     from engine.e5v.dependencies import require
     from engine.evaluation.sts import read_sts
@@ -138,39 +144,7 @@ def sts(
 
     require("scipy", what="sts", extra="eval")
     read = read_sts(data)
-    _run(lambda vectors: run(read, str(data), vectors), model, device, dtype, quantise, cache, out, as_json)
-
-
-def _load(model: str, device: str, dtype: str, quantise: str | None) -> "Encoder":
-    from engine.config import EngineConfig
-    from engine.models import load
-
-    return load(EngineConfig(model=model, device=device, dtype=dtype, quantise=quantise))
-
-
-def _run(
-    task: "Callable[[VectorCache], Report]",
-    model: str,
-    device: str,
-    dtype: str,
-    quantise: str | None,
-    cache: Path | None,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    from engine.evaluation.vectors import VectorCache
-
-    if out is not None:  # before the work: a place that cannot be written to would lose it
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.touch()
-    report = task(VectorCache(_load(model, device, dtype, quantise), cache, _progress()))
-    document = json.dumps(report.as_dict(), ensure_ascii=False)
-    if out is not None:
-        out.write_text(document + "\n", encoding="utf-8")
-    if as_json:
-        print(document)
-    else:
-        _show(report)
+    common.run(lambda vectors: run(read, str(data), vectors))
 
 
 def _progress() -> "Callable[[int, int], None] | None":
