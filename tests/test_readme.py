@@ -41,7 +41,19 @@ def test_the_commands_run(album: Path, capsys: pytest.CaptureFixture[str]) -> No
             command[command.index("ID")] = found
         assert oneword.run(command[1:]) == 0, command
         ran.add(command[1])
-    assert ran == {"index", "search", "explain", "info", "build", "collections", "models", "delete", "train", "eval"}
+    assert ran == {
+        "index",
+        "search",
+        "explain",
+        "info",
+        "build",
+        "verify",
+        "collections",
+        "models",
+        "delete",
+        "train",
+        "eval",
+    }
 
 
 def test_the_view_is_one(tmp_path: Path) -> None:
