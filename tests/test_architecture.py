@@ -24,3 +24,17 @@ def test_public_names_exist_and_importing_is_light(package: str) -> None:
         _ = module.no_such_name
     code = f"import sys, {package}; assert not {{'numpy', 'torch', 'lancedb', 'PIL'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_an_installed_package_has_its_data() -> None:
+    """Weights, views and recipes lie in folders that are no packages: setuptools takes what a pattern names."""
+    import tomllib
+
+    root = Path(__file__).parents[1]
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["*"]
+    for name in ("engine", "indexer", "query", "storage"):
+        packages = [init.parent for init in (root / name).rglob("__init__.py")]
+        taken = {file for package in packages for pattern in patterns for file in package.glob(pattern)}
+        there = {file for file in (root / name).rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+        assert {file for file in there if file.suffix != ".py"} <= taken
