@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,10 @@ def test_public_names_exist_and_importing_is_light(package: str) -> None:
 
 def test_an_installed_package_has_its_data() -> None:
     """Weights, views and recipes lie in folders that are no packages: setuptools takes what a pattern names."""
-    import tomllib
-
-    root = Path(__file__).parents[1]
-    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = settings["tool"]["setuptools"]["package-data"]["*"]
     for name in ("engine", "indexer", "query", "storage"):
-        packages = [init.parent for init in (root / name).rglob("__init__.py")]
+        packages = [init.parent for init in (ROOT / name).rglob("__init__.py")]
         taken = {file for package in packages for pattern in patterns for file in package.glob(pattern)}
-        there = {file for file in (root / name).rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+        there = {file for file in (ROOT / name).rglob("*") if file.is_file() and "__pycache__" not in file.parts}
         assert {file for file in there if file.suffix != ".py"} <= taken

@@ -92,6 +92,16 @@ def test_a_full_run(base: Path, triples: Path, recipe: Any, tmp_path: Path) -> N
     assert all(name.startswith("language_model.model.") for name in changed)
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_half_precision(base: Path, triples: Path, recipe: Any, tmp_path: Path, method: str) -> None:
+    """What is trained stays in fp32, whatever is computed in."""
+    short = recipe.changed([f"method={method}", "steps=2", "dtype=bf16", "gradient_checkpointing=true"])
+    made = train(short, triples, str(base), tmp_path / "run", device="cpu")
+    (kept,) = (tmp_path / "run" / "checkpoints").glob("step-2")
+    assert {value.dtype for value in load_file(kept / "trained.safetensors").values()} == {torch.float32}
+    load_e5v(str(made), device="cpu")
+
+
 def test_resumed_equals_unbroken(
     base: Path, triples: Path, recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
