@@ -208,11 +208,14 @@ class _Run:
 
 def _accelerator(recipe: Recipe, device: str) -> Any:
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from accelerate.utils import InitProcessGroupKwargs, set_seed
 
     if device not in ("auto", "cpu"):
         raise DeviceUnavailable(f"device {device!r}: expected auto or cpu; to choose GPUs set CUDA_VISIBLE_DEVICES")
     set_seed(recipe.seed)
+    # accelerate keeps the first run's precision for the whole process; the process group stays.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision="bf16" if recipe.dtype == "bf16" else "no",
