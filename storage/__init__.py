@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from storage.errors import (
         BadItem,
         BadName,
+        BadSearch,
         BadSpace,
         CollectionExists,
         CollectionNotFound,
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
         SpaceMismatch,
         StorageError,
         StoreUnavailable,
+        VersionNotFound,
     )
     from storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
     from storage.filters import parse as parse_filter
+    from storage.hits import Hits
     from storage.info import CollectionInfo
     from storage.item import Hit, Item, Metadata, Modality, UpsertCount
     from storage.quarantine import Quarantine, Quarantined, Refused
@@ -42,6 +45,7 @@ _HOMES = {
     "errors": [
         "BadItem",
         "BadName",
+        "BadSearch",
         "BadSpace",
         "CollectionExists",
         "CollectionNotFound",
@@ -52,8 +56,10 @@ _HOMES = {
         "SpaceMismatch",
         "StorageError",
         "StoreUnavailable",
+        "VersionNotFound",
     ],
     "filters": ["And", "AnyOf", "Contains", "Exists", "Filter", "Match", "Not", "Or", "Range"],
+    "hits": ["Hits"],
     "info": ["CollectionInfo"],
     "item": ["Hit", "Item", "Metadata", "Modality", "UpsertCount"],
     "quarantine": ["Quarantine", "Quarantined", "Refused"],
@@ -67,6 +73,7 @@ __all__ = [
     "AnyOf",
     "BadItem",
     "BadName",
+    "BadSearch",
     "BadSpace",
     "Collection",
     "CollectionExists",
@@ -77,6 +84,7 @@ __all__ = [
     "Filter",
     "FilterError",
     "Hit",
+    "Hits",
     "Item",
     "ItemNotFound",
     "Locked",
@@ -95,6 +103,7 @@ __all__ = [
     "Store",
     "StoreUnavailable",
     "UpsertCount",
+    "VersionNotFound",
     "parse_filter",
 ]
 

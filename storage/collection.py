@@ -21,8 +21,9 @@ from storage.schema import metadata_kinds, new_columns, to_arrow
 from storage.sql import one_of
 
 if TYPE_CHECKING:
-    from storage.serving.index import About
-    from storage.serving.serving import Check
+    from storage.serving.about import About
+    from storage.serving.check import Check
+    from storage.serving.keeper import Serving
 
 # Readers of other processes may be in the middle of an older version; no read takes an hour.
 SAFE_AGE = timedelta(hours=1)
@@ -102,15 +103,28 @@ class Collection(CollectionReader):
         Raises:
             MissingFaiss: FAISS is not installed.
         """
-        serving = self.serving()
-        if serving is None:
-            raise MissingFaiss(self.name)
-        return serving.build(self.created.isoformat(), goal=goal)
+        return self._served().build(self.snapshot(), goal=goal)
+
+    def keep_index(self, *, aside: bool = True) -> bool:
+        """Build the serving index if one is due: there is none, or much was written since. Says whether it does.
+
+        aside: in a thread, while searches go on; otherwise wait for it.
+
+        Raises:
+            MissingFaiss: FAISS is not installed.
+        """
+        serving, snapshot = self._served(), self.snapshot()
+        if not serving.due(snapshot):
+            return False
+        if aside:
+            return serving.build_aside(snapshot) is not None
+        serving.build(snapshot)
+        return True
 
     def verify(self) -> Check | None:
         """Compare the serving index with the table, or None if there is none."""
         serving = self.serving()
-        return serving.check(self.created.isoformat()) if serving else None
+        return serving.check(self.snapshot()) if serving else None
 
     def info(self) -> CollectionInfo:
         """What there is to know about the collection now."""
@@ -131,6 +145,12 @@ class Collection(CollectionReader):
             created=self.created,
             updated=newest["timestamp"].astimezone(UTC),
         )
+
+    def _served(self) -> Serving:
+        serving = self.serving()
+        if serving is None:
+            raise MissingFaiss(self.name)
+        return serving
 
     def _delete(self, where: str) -> int:
         with self.writing(), self._commit:

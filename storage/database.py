@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import CollectionNotFound, StoreUnavailable
+from storage.errors import CollectionNotFound, StoreUnavailable, VersionNotFound
 from storage.location import Location
 
 if TYPE_CHECKING:
@@ -33,9 +33,14 @@ def in_our_words(location: Location, doing: str, table: str = "") -> Iterator[No
 class Database:
     """The tables of one place. Nothing is made there, and LanceDB is not imported, before the first need."""
 
-    def __init__(self, location: Location, storage_options: Mapping[str, str] | None = None) -> None:
-        """storage_options: LanceDB's, for object stores (credentials, region, endpoint)."""
-        self.location = location
+    def __init__(
+        self, location: Location, storage_options: Mapping[str, str] | None = None, *, loaded: bool = False
+    ) -> None:
+        """storage_options: LanceDB's, for object stores (credentials, region, endpoint).
+
+        loaded: see Store.
+        """
+        self.location, self.loaded = location, loaded
         self._options = dict(storage_options or {})
         self._connection: Any = None
 
@@ -56,18 +61,27 @@ class Database:
         root = self.location.path
         return sorted(name for name in names if root is None or (root / f"{name}.lance" / "_versions").is_dir())
 
-    def open(self, name: str) -> Table | None:
-        """The table, or None when there is none."""
+    def open(self, name: str, version: int | None = None) -> Table | None:
+        """The table, or None when there is none. It is read at its newest version, or always at that of `version`.
+
+        Raises:
+            VersionNotFound: there is no such version, or not any more.
+        """
         if self._absent():
             return None
         connection = self._connect()
         with self._connecting(f"open {name!r}"):
             try:
-                return Table(connection.open_table(name), name, self.location)
+                lance = connection.open_table(name)
+                if version is not None:
+                    lance.checkout(version)
             except ValueError as error:
                 if "was not found" in str(error):
                     return None
+                if version is not None and "no longer exists" in str(error):
+                    raise VersionNotFound(name, version, int(connection.open_table(name).version)) from error
                 raise
+            return Table(lance, name, self.location)
 
     def create(self, name: str, schema: pa.Schema) -> Table | None:
         """Make an empty table in one atomic commit, or None when the name is taken, also by a race."""
@@ -122,7 +136,13 @@ class Database:
 
 
 class Table:
-    """One LanceDB table, always read at its newest version. Columns and rows only: no items."""
+    """One LanceDB table, read at its newest version or at one it was opened at. Columns and rows only: no items.
+
+    `ADDRESS` may be read as a column: where a row lies, a number that no other row of the table ever has, though
+    compaction gives a row another one.
+    """
+
+    ADDRESS = "_rowid"
 
     def __init__(self, lance: Any, name: str, location: Location) -> None:
         self._lance, self.name, self._location = lance, name, location
@@ -171,6 +191,11 @@ class Table:
             if where is not None:
                 query = query.where(where, prefilter=True)
             return query.bypass_vector_index().select([*columns, "_distance"]).to_arrow()
+
+    def at_addresses(self, addresses: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """The rows at those addresses, in no promised order; quick for few."""
+        with self._doing("read"):
+            return self._lance.take_row_ids(list(addresses)).select(list(columns)).to_arrow()
 
     def merge(self, rows: pa.Table, key: str) -> tuple[int, int]:
         """Insert or replace by `key` in one commit; how many were inserted, and replaced."""

@@ -6,8 +6,10 @@
     ├── CollectionNotFound  no such collection (the message lists those that exist)
     ├── CollectionExists    create() of a name that is taken
     ├── SpaceMismatch       vectors of one space offered to a collection of another
+    ├── VersionNotFound     a version that is not there, or not any more
     ├── ItemNotFound        no item with that id
     ├── BadItem             a vector or metadata that cannot be stored, or a question of the wrong dimension
+    ├── BadSearch           a search whose limit, offset, diversity or grouping cannot be
     ├── FilterError         a filter that cannot be read, or does not fit the collection's fields
     ├── Locked              another writer has the collection
     ├── MissingFaiss       a serving index is asked for where FAISS is not installed
@@ -69,6 +71,17 @@ class SpaceMismatch(StorageError):
         )
 
 
+class VersionNotFound(StorageError):
+    """No such version of the collection: it was never made, or has been cleaned up."""
+
+    def __init__(self, name: str, version: int, newest: int) -> None:
+        self.name, self.version, self.newest = name, version, newest
+        super().__init__(
+            f"version {version} of collection {name!r} does not exist, or no longer; the newest is {newest}: "
+            "search that, from the first page"
+        )
+
+
 class ItemNotFound(StorageError):
     """No item of that id in the collection."""
 
@@ -79,6 +92,10 @@ class ItemNotFound(StorageError):
 
 class BadItem(StorageError):
     """Something that cannot be stored as it is; nothing of its upsert was written."""
+
+
+class BadSearch(StorageError):
+    """A search that asks for what cannot be."""
 
 
 class FilterError(StorageError):

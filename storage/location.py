@@ -41,6 +41,10 @@ class Location:
         address = hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]
         return Path(tempfile.gettempdir()) / f"oneword-{address}.lock"
 
+    def versions_folder(self, table: str) -> Path | None:
+        """Where LanceDB writes one file a version of `table`; None in an object store."""
+        return None if self.path is None else self.path / f"{table}.lance" / "_versions"
+
     def serving_folder(self, table: str) -> Path:
         """Where serving indexes of `table` lie: beside it, or, for an object store, in this user's cache."""
         if self.path is not None:

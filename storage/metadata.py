@@ -75,17 +75,21 @@ def comparable(value: Metadata) -> Any:
 def dumps(metadata: Mapping[str, Metadata]) -> str:
     """Exact JSON. A time is `{"time": "..."}`: no other value is an object, so nothing is ambiguous."""
 
-    def plain(value: Metadata) -> Any:
+    def as_json(value: Metadata) -> Any:
         if not isinstance(value, datetime):
             return value
         return {"time": (value if value.tzinfo else utc(value)).isoformat()}
 
-    return json.dumps({key: plain(value) for key, value in metadata.items()}, ensure_ascii=False, allow_nan=False)
+    return json.dumps({key: as_json(value) for key, value in metadata.items()}, ensure_ascii=False, allow_nan=False)
 
 
 def loads(text: str) -> dict[str, Metadata]:
     """What `dumps` wrote."""
+    return plain(json.loads(text))
+
+
+def plain(read: Mapping[str, Any]) -> dict[str, Metadata]:
+    """Metadata from what JSON makes of what `dumps` wrote."""
     return {
-        key: datetime.fromisoformat(value["time"]) if isinstance(value, dict) else value
-        for key, value in json.loads(text).items()
+        key: datetime.fromisoformat(value["time"]) if isinstance(value, dict) else value for key, value in read.items()
     }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.database import Table
-from storage.schema import vectors_of
+from storage.item import Item
+from storage.schema import ITEM_COLUMNS, to_items, vectors_of
+from storage.sql import one_of
 
 # LanceDB rounds the question to float16 and sums in float32. Rounding moves a cosine by at most
 # 2^-11 (half a unit in the last place, over unit vectors); twice that leaves room for the sums.
@@ -23,7 +26,82 @@ MOST_CANDIDATES = 8192
 # Rows scored at a time: bounds the float64 copies to 256 x d x 8 bytes.
 SCORE_ROWS = 256
 
-Ranked = tuple[float, str]
+IDS_AT_ONCE = 2000  # ids in one SQL condition
+
+Ranked = tuple[float, Any]
+"""A cosine and a row's key, which means something to its ranking alone."""
+
+
+class Ranking(Protocol):
+    """All rows that may be hits, by their nearness to one question, at one version of a table.
+
+    depths: how many rows are asked for, in turn, until there are enough. An order made of the blocks between them is
+    the same however many of its rows are wanted, also where `best` is approximate: so pages have no repeats or holes.
+    """
+
+    @property
+    def depths(self) -> Sequence[int]: ...
+
+    def best(self, count: int) -> list[Ranked]:
+        """The `count` nearest as (cosine, key), highest first; equal ones by id."""
+        ...
+
+    def total(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def items(self, keys: Sequence[Any]) -> list[Item]:
+        """Their items, without thumbnails and vectors."""
+        ...
+
+    def vectors(self, keys: Sequence[Any]) -> NDArray[np.float32]:
+        """Their vectors as stored, float32 (keys, d)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactRanking:
+    """A Ranking by the table itself; a key is an id.
+
+    Args:
+        table: at one version.
+        question: float32 (d,).
+        where: SQL.
+        floor: scores below it are of no interest.
+        depths: any will do, as the order is exact: what is wanted is asked for at once.
+    """
+
+    table: Table
+    question: NDArray[np.float32]
+    where: str | None
+    floor: float | None
+    depths: Sequence[int]
+
+    def best(self, count: int) -> list[Ranked]:
+        """See Ranking."""
+        return nearest(self.table, self.question, count=count, where=self.where, floor=self.floor)
+
+    def total(self) -> int:
+        """See Ranking."""
+        return self.table.count(self.where)
+
+    def items(self, keys: Sequence[str]) -> list[Item]:
+        """See Ranking."""
+        found = {item.id: item for batch in self._rows(keys, ITEM_COLUMNS) for item in to_items(batch)}
+        return [found[key] for key in keys]
+
+    def vectors(self, keys: Sequence[str]) -> NDArray[np.float32]:
+        """See Ranking."""
+        found = {
+            key: vector
+            for batch in self._rows(keys, ("id", "vector"))
+            for key, vector in zip(batch["id"].to_pylist(), vectors_of(batch).astype(np.float32), strict=True)
+        }
+        return np.array([found[key] for key in keys], dtype=np.float32).reshape(len(keys), len(self.question))
+
+    def _rows(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(keys), IDS_AT_ONCE):
+            yield from self.table.rows(columns, where=one_of("id", keys[start : start + IDS_AT_ONCE]))
 
 
 def nearest(
@@ -66,13 +144,15 @@ def score(rows: pa.RecordBatch | pa.Table, question: NDArray[np.float32]) -> Ite
     yield from zip(cosines(vectors_of(rows), question), ids, strict=True)
 
 
-def cosines(vectors: NDArray[np.floating[Any]], question: NDArray[np.float32]) -> Iterator[float]:
+def cosines(vectors: NDArray[np.floating[Any]], question: NDArray[np.float32]) -> list[float]:
     """The cosine of each row of `vectors` (n, d) with `question` (d,), by the one formula that ranks."""
     unit = question.astype(np.float64)
-    unit /= np.linalg.norm(unit)
+    unit /= np.sqrt(np.vecdot(unit, unit))
+    found: list[float] = []
     for start in range(0, len(vectors), SCORE_ROWS):
         part = vectors[start : start + SCORE_ROWS].astype(np.float64)
-        yield from ((part * unit).sum(axis=1) / np.sqrt((part * part).sum(axis=1))).tolist()
+        found += (np.vecdot(part, unit) / np.sqrt(np.vecdot(part, part))).tolist()
+    return found
 
 
 def order(ranked: Ranked) -> tuple[float, str]:

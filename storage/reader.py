@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection as Sized
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from storage import ranking
 from storage.database import Database, Table
-from storage.errors import BadItem
+from storage.errors import BadItem, StoreUnavailable, VersionNotFound
 from storage.filters import Filter, parse
 from storage.filters import compile as compile_filter
-from storage.item import Hit, Item
-from storage.schema import ITEM_COLUMNS, created_of, space_of, to_items, vectors_of
+from storage.hits import DIVERSE, Hits, check_field, page
+from storage.item import Item
+from storage.schema import ITEM_COLUMNS, created_of, metadata_kinds, space_of, to_items, vectors_of
+from storage.snapshot import Snapshot, Snapshots
 from storage.space import check_same
-from storage.sql import all_of, none_of, one_of
+from storage.sql import one_of
+from storage.wanted import Wanted
 
 if TYPE_CHECKING:
-    from storage.serving.index import About
-    from storage.serving.serving import Serving
+    from storage.serving.about import About
+    from storage.serving.keeper import Serving
 
 IDS_AT_ONCE = 2000  # ids in one SQL condition
 
@@ -44,6 +47,7 @@ class CollectionReader:
         self.space: dict[str, Any] = space_of(schema)
         self.created = created_of(schema)
         self._database, self._kept = database, table
+        self._snapshots = Snapshots(database, table.name, self.space)
         self._serving: Serving | None = None
 
     @property
@@ -55,7 +59,7 @@ class CollectionReader:
     def version(self) -> int:
         """The newest commit's number. It grows with every commit, and starts again if the collection is
         dropped and made again: `created` tells the two apart."""
-        return self._table().version()
+        return self.snapshot().version
 
     def get(self, ids: Iterable[str], *, vectors: bool = False, thumbnails: bool = True) -> dict[str, Item]:
         """The items of those ids that exist, in the order asked; `vectors`: with float32 (d,) vectors."""
@@ -103,87 +107,85 @@ class CollectionReader:
             if batch.num_rows:
                 yield batch["id"].to_pylist(), vectors_of(batch).astype(np.float32)
 
-    def search(
-        self,
-        vector: ArrayLike,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        filter: Filter | str | None = None,  # noqa: A002
-        min_score: float | None = None,
-        exclude_ids: Sized[str] = (),
-        exclude_image_hashes: Sized[str] = (),
-        exact: bool = False,
-        thumbnails: bool = True,
-    ) -> list[Hit]:
+    def search(self, vector: ArrayLike, **wanted: Any) -> Hits:
         """The items nearest to `vector` (d,) of any length but 0: by cosine, highest first, equal ones by id.
 
-        The order does not depend on limit or offset, so pages have no repeats and no holes while nothing
-        is written. min_score: leave out lower ones. The serving index answers if one was built, with what was
-        written since; exact=True compares every vector in the table instead.
+        wanted: what `Wanted` takes: limit, offset, filter, min_score, exclude_ids, exclude_image_hashes, diversity,
+            group_by, version, exact, thumbnails. The serving index answers if one was built, with what was written
+            since.
 
         Raises:
             BadItem: the vector has another dimension, is not finite or is all zeros.
-            ValueError: limit or offset is negative.
+            BadSearch: a limit, offset, diversity or grouping that cannot be.
+            VersionNotFound: `version` is not there, or not any more.
         """
-        if limit < 0 or offset < 0:
-            raise ValueError(f"limit {limit} and offset {offset} must be 0 or more")
-        question = self._question(vector)
-        if limit == 0:
-            return []
-        table, count = self._table(), offset + limit
-        ranked = None if exact else self._served(question, count, filter, min_score, exclude_ids, exclude_image_hashes)
-        if ranked is None:
-            where = all_of(
-                [
-                    self._where(filter),
-                    none_of("id", exclude_ids) if exclude_ids else None,
-                    none_of("image_hash", exclude_image_hashes) if exclude_image_hashes else None,
-                ]
-            )
-            ranked = ranking.nearest(table, question, count=count, where=where, floor=min_score)
-        page = [(score, item_id) for score, item_id in ranked[offset:] if min_score is None or score >= min_score]
-        items = self.get((item_id for _, item_id in page), thumbnails=thumbnails)
-        # An item deleted between the two reads is gone, and rightly not among the hits.
-        return [Hit(item=items[item_id], score=score) for score, item_id in page if item_id in items]
+        return self.search_batch([vector], **wanted)[0]
+
+    def search_batch(self, vectors: Iterable[ArrayLike], **wanted: Any) -> list[Hits]:
+        """As `search` for each of some vectors, all of one version; quicker than one by one."""
+        questions = [self._question(vector) for vector in vectors]
+        request = Wanted(**wanted)
+        try:
+            return self._pages(questions, request)
+        except (StoreUnavailable, VersionNotFound):
+            # Where a newer version has come, another writer may have cleaned up the one that was being read.
+            if request.version is not None or self._snapshots.current:
+                raise
+        return self._pages(questions, request)
 
     def serving(self) -> Serving | None:
         """The serving index's keeper, or None where FAISS is not installed."""
         if self._serving is None and find_spec("faiss") is not None:
-            from storage.serving.serving import Serving
+            from storage.serving.keeper import Serving
 
-            self._serving = Serving(self._table(), self._database.location.serving_folder(self.name))
+            folder = self._database.location.serving_folder(self.name)
+            self._serving = Serving(folder, loaded=self._database.loaded)
         return self._serving
 
     def served_by(self) -> About | None:
         """What answers `search`: the serving index, or None if it is the table itself."""
         serving = self.serving()
-        return serving.about(self.created.isoformat()) if serving else None
+        return serving.about(self.snapshot()) if serving else None
 
-    def _served(
-        self,
-        question: NDArray[np.float32],
-        count: int,
-        condition: Filter | str | None,
-        floor: float | None,
-        exclude_ids: Sized[str],
-        exclude_image_hashes: Sized[str],
-    ) -> list[ranking.Ranked] | None:
-        serving = self.serving()
-        if serving is None or self.served_by() is None:
-            return None
-        without = set(exclude_ids)
-        if exclude_image_hashes:
-            for batch in self._rows_of("image_hash", list(exclude_image_hashes), ["id"]):
-                without |= set(batch["id"].to_pylist())
-        return serving.search(
-            question,
-            created=self.created.isoformat(),
-            count=count,
-            where=self._where(condition),
-            floor=floor,
-            without=frozenset(without),
-        )
+    def snapshot(self, version: int | None = None) -> Snapshot:
+        """The table as it was at a version, or is now.
+
+        Raises:
+            VersionNotFound: there is none, or not any more.
+        """
+        return self._snapshots.newest() if version is None else self._snapshots.at(version)
+
+    def _pages(self, questions: Sequence[NDArray[np.float32]], wanted: Wanted) -> list[Hits]:
+        snapshot = self.snapshot(wanted.version)
+        if wanted.group_by is not None:
+            check_field(wanted.group_by, list(metadata_kinds(snapshot.schema)))
+        rankings = self._rankings(snapshot, questions, wanted)
+        pages = [page(ranking, wanted, snapshot.version) for ranking in rankings]
+        return [self._with_thumbnails(hits) for hits in pages] if wanted.thumbnails else pages
+
+    def _rankings(
+        self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32]], wanted: Wanted
+    ) -> Sequence[ranking.Ranking]:
+        where = snapshot.where(wanted.filter)
+        serving = None if wanted.exact else self.serving()
+        served = serving.rankings(snapshot, questions, where) if serving else None
+        if served is not None:
+            return served
+        depth = wanted.depth + len(wanted.exclude_ids) + 8 * bool(wanted.exclude_image_hashes)
+        depth = max(1, depth * (4 if wanted.group_by else 1), DIVERSE if wanted.diversity else 1)
+        return [
+            ranking.ExactRanking(
+                table=snapshot.table, question=question, where=where, floor=wanted.min_score, depths=(depth,)
+            )
+            for question in questions
+        ]
+
+    def _with_thumbnails(self, hits: Hits) -> Hits:
+        found: dict[str, bytes] = {}
+        for batch in self._rows_of("id", [hit.item.id for hit in hits], ["id", "thumbnail"]):
+            found.update(zip(batch["id"].to_pylist(), batch["thumbnail"].to_pylist(), strict=True))
+        with_them = (replace(hit, item=replace(hit.item, thumbnail=found.get(hit.item.id))) for hit in hits)
+        return Hits(with_them, version=hits.version, total=hits.total)
 
     def schema(self) -> pa.Schema:
         """The table's Arrow schema now: what `storage.filters.compile` takes."""

@@ -30,14 +30,21 @@ class Store:
     """
 
     def __init__(
-        self, uri: str | Path, *, storage_options: Mapping[str, str] | None = None, lock_timeout: float = 0.0
+        self,
+        uri: str | Path,
+        *,
+        storage_options: Mapping[str, str] | None = None,
+        lock_timeout: float = 0.0,
+        loaded: bool = False,
     ) -> None:
         """uri: a directory, or an object store's address as LanceDB takes it (`s3://bucket/prefix`).
 
         storage_options: LanceDB's: credentials, region, endpoint.
         lock_timeout: seconds that a writer waits for another one before Locked; 0 does not wait.
+        loaded: read serving indexes into memory whole. Otherwise they hold 1-bit codes in memory (d / 8 bytes and a
+            few a vector of d numbers) and read vectors from disk, of which the system keeps what memory allows.
         """
-        self._database = Database(Location.of(uri), storage_options)
+        self._database = Database(Location.of(uri), storage_options, loaded=loaded)
         self._lock_timeout = lock_timeout
 
     @property

@@ -2,194 +2,147 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.ranking import Ranked, cosines, order
-from storage.serving.tuning import Effort, Tuned, tune
+from storage.ranking import cosines
+from storage.serving import vectors as vector_file
+from storage.serving.about import About
+from storage.serving.allowed import Allowed, list_of_row
+from storage.serving.documents import Documents
+from storage.serving.tuning import NEAR, SAME_SCORE, parameters
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Scored = tuple[float, int]
 
-FLAT_NUMBERS = 2**24
-"""Up to so many numbers (rows x dimensions) every vector is compared: lists would spare next to nothing."""
-TRAINED = 40
-"""Rows a list that the lists' centroids are learnt from; FAISS warns under 39."""
-SPARE = 32
-"""Candidates beyond those asked for, so that ties at the border fall as the ids say."""
-INDEX, ROWS, ABOUT = "index.faiss", "rows.npz", "about.json"
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError)
+"""What reading an index raises that is incomplete or malformed."""
+LISTS, ADDRESSES, STAMPS = "lists.faiss", "addresses.npy", "stamps.npy"
+DEAREST = 6
+"""What comparing a row in full costs, in rows looked at by their codes: measured at 384 and 4,096 dimensions."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class About:
-    """What an index is.
-
-    Args:
-        version: of the table that it was built from.
-        created: of the table, ISO 8601: a table made again starts its versions anew.
-        rows: number of vectors.
-        kind: "flat", or FAISS's name of its structure.
-        effort: how hard a search looks; None for "flat".
-        recall: measured share of the ten nearest that are found; 1 for "flat".
-        goal: the recall that was asked for.
-    """
-
-    version: int
-    created: str
-    rows: int
-    kind: str
-    effort: Effort | None
-    recall: float
-    goal: float
+MARGIN = 2.0
+"""As many times the rows are looked at where a filter lets only some through: the nearest of them lie further away."""
 
 
 class ServingIndex:
-    """FAISS over vectors, as the table stores them, and which items they belong to.
+    """FAISS over vectors, as the table stores them, and the items they belong to.
 
-    The index proposes; candidates are scored again in float64 from the vectors as stored, which it keeps in
-    float16 without loss. So scores and their order are those of the exact search over the table.
+    The index proposes; candidates are scored again in float64 from the vectors as stored. So scores and their order
+    are those of the exact search over the table.
 
-    Legend: n rows, d dimensions.
+    Legend: n rows, d dimensions, q questions. Rows are numbered from 0.
+
+    Args:
+        folder: where it lies.
+        loaded: read the vectors into memory; otherwise they stay on disk (2 d bytes each), and the operating system
+            keeps in memory what it can of those in use. The lists' 1-bit codes are always in memory.
+
+    Raises:
+        UNUSABLE: it is incomplete or malformed; it can be built again.
     """
 
-    def __init__(self, faiss_index: Any, ids: Sequence[str], stamps: NDArray[np.int64], about: About) -> None:
-        """stamps: int64 (n,), when each row was written, in microseconds: a row that was replaced has another one."""
-        self._index, self.ids, self.stamps, self.about = faiss_index, np.asarray(ids, dtype=object), stamps, about
-        self.arrow_ids: pa.Array = pa.array(self.ids, pa.string())
-
-    @classmethod
-    def build(
-        cls,
-        ids: Sequence[str],
-        stamps: NDArray[np.int64],
-        vectors: Vectors,
-        *,
-        version: int,
-        created: str,
-        goal: float = 0.99,
-        flat_numbers: int = FLAT_NUMBERS,
-    ) -> ServingIndex:
-        """Builds one that fits the number of rows and dimensions, and measures its recall.
-
-        Args:
-            vectors: float32 (n, d), float16 numbers as the table stores them.
-            goal: the share of the ten nearest that must be found.
-            flat_numbers: up to so many numbers in all every vector is compared.
-        """
+    def __init__(self, folder: Path, *, loaded: bool = False) -> None:
         import faiss
 
-        count, dimension = vectors.shape
-        if count * dimension <= flat_numbers:
-            index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-            index.train(vectors)
-            index.add(vectors)
-            tuned, kind = Tuned(effort=None, recall=1.0), "flat"
-        else:
-            lists = max(16, min(int(4 * count**0.5) // 16 * 16, count // TRAINED))
-            kind = f"IVF{lists},RaBitQfs,Refine(SQfp16)"
-            index = faiss.index_factory(dimension, kind, faiss.METRIC_INNER_PRODUCT)
-            drawn = np.random.default_rng(0).permutation(count)
-            index.train(vectors[np.sort(drawn[: lists * TRAINED * 4])])
-            index.add(vectors)
-            tuned = tune(index, vectors, goal, lists)
-        about = About(
-            version=version,
-            created=created,
-            rows=count,
-            kind=kind,
-            effort=tuned.effort,
-            recall=tuned.recall,
-            goal=goal,
-        )
-        return cls(index, ids, stamps, about)
+        self.about = About.load(folder)
+        self.addresses: Rows = np.load(folder / ADDRESSES, mmap_mode="r")
+        self.stamps: Rows = np.load(folder / STAMPS, mmap_mode="r")
+        self.documents = Documents(folder)
+        self._flat = vector_file.read(folder, mapped=not loaded)
+        self.all_stored = vector_file.mapped(folder, self.about.rows, self.about.dimension)
+        self._lists = None
+        if self.about.effort is not None:
+            self._lists = faiss.read_index(str(folder / LISTS))
+            self._both = faiss.IndexRefine(self._lists, self._flat)
+        sizes = {len(self.addresses), len(self.stamps), len(self.documents), self._flat.ntotal, self.about.rows}
+        if self._lists is not None:
+            sizes.add(self._lists.ntotal)
+        if len(sizes) > 1:
+            raise ValueError(f"{folder}: its files speak of {sorted(sizes)} items: expected {self.about.rows} of each")
+        if self._lists is not None:
+            self._list_of_row = list_of_row(self._lists, self.about.rows)
 
-    def search(self, question: Vectors, count: int, allowed: NDArray[np.bool_] | None = None) -> list[Ranked]:
-        """The `count` nearest as (cosine, id): score descending, then id.
+    def nearest(self, question: Vectors, count: int, allowed: Allowed | None = None) -> list[Scored]:
+        """The `count` nearest rows as (cosine, row), highest first.
 
         Args:
-            question: float32 (d,).
-            allowed: bool (n,); only those rows. Few of them are all compared.
+            question: float32 (d,), of unit length.
+            allowed: only those rows.
         """
-        if count < 1 or not len(self.ids) or (allowed is not None and not allowed.any()):
+        there = self.about.rows if allowed is None else allowed.count
+        if count < 1 or not there:
             return []
-        rows = self._proposed(question / np.linalg.norm(question), count + SPARE, allowed)
-        return sorted(zip(cosines(self.stored(rows), question), self.ids[rows].tolist(), strict=True), key=order)[
-            :count
-        ]
+        import faiss
 
-    def _proposed(self, question: Vectors, count: int, allowed: NDArray[np.bool_] | None) -> Rows:
+        faiss.omp_set_num_threads(1)  # of this thread alone; one question gains nothing from more
+        if self._lists is None or self.about.effort is None:
+            return self._compared(question, count, allowed)
+        wanted, count = count, max(count, NEAR)  # the least depth that effort is known for
+        probes, keep = self.about.effort.at(count, self._lists.nlist)
+        if allowed is not None:
+            looked_at = MARGIN * probes / self._lists.nlist * self.about.rows
+            if count * keep >= there or there * DEAREST <= min(looked_at / allowed.share, self.about.rows):
+                return self._compared(question, wanted, allowed)
+            probes = allowed.probes(self._lists, self._list_of_row, question, looked_at)
+        elif count * keep >= there:
+            return self._compared(question, wanted, None)
+        fetch = count + _spare(count)
+        chosen = parameters(probes, max(1.0, keep * count / fetch), allowed.selector if allowed else None)
+        _, found = self._both.search(question[None], fetch, params=chosen)
+        return self.scored(found[0][found[0] >= 0], question)[:wanted]
+
+    def nearest_of_each(self, questions: Vectors, count: int) -> list[list[Scored]]:
+        """As `nearest` for each of some questions (q, d), all at once."""
+        import os
+
         import faiss
 
         effort = self.about.effort
-        if allowed is not None:
-            few = np.flatnonzero(allowed)
-            if effort is None or len(few) <= max(count * effort.keep, len(self.ids) * effort.exact_share):
-                return self._nearest_of(few, question, count)
-        asked = question[None].astype(np.float32)
-        if effort is None:
-            _, found = self._index.search(asked, min(count, len(self.ids)))
-        else:
-            selector = None
-            if allowed is not None:
-                bits = np.packbits(allowed, bitorder="little")
-                selector = faiss.IDSelectorBitmap(bits)
-                lists = faiss.extract_index_ivf(_downcast(self._index).base_index).nlist
-                effort = effort.over(len(few) / len(self.ids), lists)
-            _, found = self._index.search(asked, count, params=effort.parameters(selector))
-        rows: Rows = found[0][found[0] >= 0]
-        return rows
+        if self._lists is None or effort is None or len(questions) == 1 or not self.about.rows:
+            return [self.nearest(question, count) for question in questions]
+        wanted, count = count, max(count, NEAR)
+        probes, keep = effort.at(count, self._lists.nlist)
+        if count * keep >= self.about.rows:
+            return [self.nearest(question, wanted) for question in questions]
+        fetch = count + _spare(count)
+        faiss.omp_set_num_threads(os.cpu_count() or 1)
+        _, found = self._both.search(questions, fetch, params=parameters(probes, max(1.0, keep * count / fetch)))
+        return [self.scored(rows[rows >= 0], question)[:count] for rows, question in zip(found, questions, strict=True)]
 
-    def _nearest_of(self, rows: Rows, question: Vectors, count: int) -> Rows:
-        """The nearest of a few rows, all compared, a block at a time."""
-        scores = np.concatenate([self.stored(rows[i : i + 4096]) @ question for i in range(0, len(rows), 4096)])
-        if len(rows) <= count:
-            return rows
-        nearest: Rows = rows[np.argpartition(-scores, count - 1)[:count]]
-        return nearest
+    def scored(self, rows: Rows, question: Vectors) -> list[Scored]:
+        """Those rows with their scores, highest first; equal ones by id."""
+        scores = cosines(self.stored(rows), question)
+        ranked = sorted(zip(scores, rows.tolist(), strict=True), key=lambda one: -one[0])
+        if len(set(scores)) < len(scores):
+            ranked.sort(key=lambda one: (-one[0], self.documents[one[1]].id))
+        return ranked
 
-    def stored(self, rows: Rows) -> Vectors:
-        """The vectors as the table stores them, float32 (rows, d)."""
-        keeper = self._index if self.about.effort is None else self._index.refine_index
-        vectors: Vectors = _downcast(keeper).reconstruct_batch(rows)
-        return vectors
+    def stored(self, rows: Rows) -> NDArray[np.float16]:
+        """The vectors as the table stores them, float16 (rows, d)."""
+        return self.all_stored[rows]
 
-    def save(self, folder: Path) -> None:
-        """Writes the index into a folder, which must not hold one yet."""
+    def _compared(self, question: Vectors, count: int, allowed: Allowed | None) -> list[Scored]:
+        """The nearest of all that is allowed, by comparing each: exact, ties at the border included."""
         import faiss
 
-        folder.mkdir(parents=True, exist_ok=True)
-        faiss.write_index(self._index, str(folder / INDEX))
-        np.savez(folder / ROWS, ids=np.asarray(self.ids.tolist(), dtype=np.str_), stamps=self.stamps)
-        (folder / ABOUT).write_text(json.dumps(asdict(self.about)) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, *, mapped: bool = True) -> ServingIndex:
-        """Reads an index. mapped: leave the vectors on disk, to be read when needed.
-
-        Raises:
-            OSError, ValueError, RuntimeError: it is incomplete or malformed; it can be built again.
-        """
-        import faiss
-
-        said = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        effort = said.pop("effort")
-        about = About(**said, effort=Effort(**effort) if effort else None)
-        index = faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
-        with np.load(folder / ROWS) as rows:
-            ids, stamps = rows["ids"].tolist(), rows["stamps"]
-        if not index.ntotal == len(ids) == about.rows:
-            raise ValueError(f"{folder}: {index.ntotal} vectors for {len(ids)} items: expected {about.rows} of each")
-        return cls(index, ids, stamps, about)
+        there = self.about.rows if allowed is None else allowed.count
+        chosen = None if allowed is None else faiss.SearchParameters(sel=allowed.selector)
+        fetch = count + _spare(count)
+        while True:
+            fetch = min(fetch, there)
+            scores, found = self._flat.search(question[None], fetch, params=chosen)
+            ranked = self.scored(found[0][found[0] >= 0], question)
+            # FAISS takes stored vectors to be of unit length, sums in float32, and cuts ties anyhow.
+            reach = float(scores[0].min()) + self.about.length_error + SAME_SCORE
+            if fetch == there or ranked[min(count, len(ranked)) - 1][0] > reach:
+                return ranked[:count]
+            fetch *= 4
 
 
-def _downcast(index: Any) -> Any:
-    import faiss
-
-    return faiss.downcast_index(index)
+def _spare(count: int) -> int:
+    """Candidates scored in float64 beyond those asked for, so that near ties fall as exact scores and ids say."""
+    return 2 + count // 8

@@ -1,9 +1,11 @@
-"""How hard a search must look for a recall: measured, not guessed."""
+"""How hard a search must look for a recall: measured on sampled questions, not guessed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import ceil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil, log
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,18 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-QUESTIONS = 256  # sampled rows that serve as questions
-NEIGHBOURS = 10
-NOISE = 1.0
-"""Length of the random part added to a sampled unit vector: questions lie as far from what is stored as a text may
-from pictures (cosine 0.7 to the row they came from), and what serves them serves nearer ones."""
+QUESTIONS = 200
+NEAR, DEEP = 10, 160
+"""Depths that are tuned for; between them, and beyond, effort grows as it does from the one to the other."""
+NOISE = (0.0, 0.5, 1.0)
+"""Lengths of the random part added to sampled unit vectors in turn: questions lie as near to what is stored as a
+picture of the same thing, or as far as a text may from pictures (cosine 0.7 to the row they came from)."""
+HELD_BACK = 0.1
+"""Share of the misses that the goal allows and tuning does not use: questions to come are not those sampled."""
+SAME_SCORE = 1e-6
+"""Scores this close are of rows that may stand for each other: float32 sums tell no difference."""
+KEEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
+BLOCK = 16384  # rows compared at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,81 +32,114 @@ class Effort:
     """How hard a search looks.
 
     Args:
-        probes: lists that are read.
+        probes: lists that are read for the 10 nearest.
         keep: candidates, times the hits asked for, that are compared in full.
-        exact_share: allowed rows up to this share of all are all compared, because lists would come up short.
+        deep_probes, deep_keep: the same for the 160 nearest.
     """
 
     probes: int
     keep: int
-    exact_share: float = 0.02
+    deep_probes: int
+    deep_keep: int
 
-    def over(self, share: float, lists: int) -> Effort:
-        """As hard as it takes where only a share of the rows is allowed: as many allowed rows are looked at."""
-        return replace(self, probes=min(lists, ceil(self.probes / share)))
-
-    def parameters(self, selector: Any = None) -> Any:
-        """As FAISS takes them."""
-        import faiss
-
-        inner = faiss.SearchParametersIVF(nprobe=self.probes, sel=selector)
-        return faiss.IndexRefineSearchParameters(k_factor=self.keep, base_index_params=inner)
+    def at(self, depth: int, lists: int) -> tuple[int, int]:
+        """Probes and keep for the `depth` nearest, with that many lists there."""
+        if depth <= NEAR:
+            return min(self.probes, lists), self.keep
+        growth = log(depth / NEAR) / log(DEEP / NEAR)
+        probes = self.probes * (max(self.deep_probes, self.probes) / self.probes) ** growth
+        return min(ceil(probes), lists), self.deep_keep if depth >= DEEP else max(self.keep, self.deep_keep)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The least effort that reaches the goal, and what it reaches."""
+    """The least effort that reaches the goal, and the recall@10 that it reaches; None if none does."""
 
     effort: Effort | None
     recall: float
 
 
-def tune(index: Any, vectors: Vectors, goal: float, lists: int) -> Tuned:
-    """Raises the effort until sampled questions find the goal's share of their ten nearest.
+def tune(lists: Any, refine: Any, vectors: NDArray[np.float16], goal: float) -> Tuned:
+    """Finds the least effort by which sampled questions find the goal's share of their nearest.
 
     Args:
-        index: IVF with refinement, filled with `vectors` (n, d).
-        lists: how many there are.
+        lists: FAISS's IVF of n vectors.
+        refine: FAISS's flat index of the same.
+        vectors: the same, float16 (n, d).
     """
+    import faiss
+
     asked = questions(vectors)
-    truth = exact(vectors, asked)
-    tried = Tuned(effort=None, recall=-1.0)
-    for probes, keep in _ladder(lists):
-        effort = Effort(probes=probes, keep=keep)
-        _, found = index.search(asked, NEIGHBOURS, params=effort.parameters())
-        recall = float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found.tolist(), truth, strict=True)]))
-        tried = Tuned(effort=effort, recall=recall)
-        if recall >= goal:
-            break
-    return tried
+    best = exact_scores(vectors, asked, DEEP)
+    wanted = goal + HELD_BACK * (1 - goal)
+    both = faiss.IndexRefine(lists, refine)
+
+    def recall(probes: int, keep: int, depth: int) -> float:
+        return _found(both.search(asked, depth, params=parameters(probes, keep))[0], best, depth)
+
+    near, deep = (_least(partial(recall, depth=depth), _probes(lists.nlist), wanted) for depth in (NEAR, DEEP))
+    if near is None or deep is None:
+        return Tuned(effort=None, recall=1.0)
+
+    effort = Effort(
+        probes=near[0],
+        keep=near[1],
+        deep_probes=max(near[0], deep[0]),
+        deep_keep=deep[1],
+    )
+    return Tuned(effort=effort, recall=recall(*near, NEAR))
 
 
-def questions(vectors: Vectors) -> Vectors:
-    """Sampled rows with noise, float32 (m, d), of unit length."""
-    draw = np.random.default_rng(0)
-    rows = draw.choice(len(vectors), min(QUESTIONS, len(vectors)), replace=False)
+def _found(scores: Vectors, best: Vectors, depth: int) -> float:
+    """The share of the `depth` best scores (m, ...) that is among those found (m, depth)."""
+    depth = min(depth, best.shape[1])
+    border = best[:, depth - 1 : depth] - SAME_SCORE
+    return float(np.mean(np.minimum((scores >= border).sum(axis=1), depth) / depth))
+
+
+def parameters(probes: int, keep: float, selector: Any = None) -> Any:
+    """As FAISS takes them."""
+    import faiss
+
+    inner = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
+    return faiss.IndexRefineSearchParameters(k_factor=keep, base_index_params=inner)
+
+
+def questions(vectors: NDArray[np.float16], count: int = QUESTIONS, seed: int = 0) -> Vectors:
+    """Sampled rows with NOISE, float32 (m, d), of unit length."""
+    draw = np.random.default_rng(seed)
+    rows = np.sort(draw.choice(len(vectors), min(count, len(vectors)), replace=False))
     noise = draw.standard_normal((len(rows), vectors.shape[1])).astype(np.float32)
-    noise *= NOISE / np.linalg.norm(noise, axis=1, keepdims=True)
-    asked = vectors[np.sort(rows)] + noise
-    unit: Vectors = asked / np.linalg.norm(asked, axis=1, keepdims=True)
+    noise *= np.resize(NOISE, (len(rows), 1)) / np.linalg.norm(noise, axis=1, keepdims=True)
+    asked = vectors[rows].astype(np.float32) + noise
+    unit: Vectors = (asked / np.linalg.norm(asked, axis=1, keepdims=True)).astype(np.float32)
     return unit
 
 
-def exact(vectors: Vectors, asked: Vectors) -> list[list[int]]:
-    """The ten nearest rows of each question, all compared, a block at a time."""
-    best_scores = np.full((len(asked), 0), -np.inf, dtype=np.float32)
-    best_rows = np.empty((len(asked), 0), dtype=np.int64)
-    for start in range(0, len(vectors), 16384):
-        scores = asked @ vectors[start : start + 16384].T
-        rows = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
-        scores, rows = np.hstack([best_scores, scores]), np.hstack([best_rows, rows])
-        keep = np.argsort(-scores, axis=1)[:, :NEIGHBOURS]
-        best_scores, best_rows = np.take_along_axis(scores, keep, 1), np.take_along_axis(rows, keep, 1)
-    found: list[list[int]] = best_rows.tolist()
-    return found
+def exact_scores(vectors: NDArray[np.float16], asked: Vectors, depth: int) -> Vectors:
+    """The scores of the nearest rows of each question, highest first: float32 (m, depth or n)."""
+    best = np.empty((len(asked), 0), dtype=np.float32)
+    for start in range(0, len(vectors), BLOCK):
+        best = np.hstack([best, asked @ vectors[start : start + BLOCK].astype(np.float32).T])
+        if best.shape[1] > depth:
+            best = -np.partition(-best, depth - 1, axis=1)[:, :depth]
+    return -np.sort(-best, axis=1)
 
 
-def _ladder(lists: int) -> list[tuple[int, int]]:
-    """(probes, keep), from little effort to all."""
-    steps = [(2, 4), (4, 4), (8, 4), (8, 8), (16, 8), (32, 8), (32, 16), (64, 16), (128, 32), (256, 32), (512, 64)]
-    return [step for step in steps if step[0] < lists] + [(lists, 64)]
+def _least(recall: Callable[[int, int], float], ladder: Sequence[int], wanted: float) -> tuple[int, int] | None:
+    """Least probes with candidates in plenty, then the fewest candidates; None if nothing is enough."""
+    for plenty in (KEEPS[-3], KEEPS[-1]):
+        for probes in ladder:
+            if recall(probes, plenty) >= wanted:
+                keep = next(keep for keep in KEEPS if keep >= plenty or recall(probes, keep) >= wanted)
+                return probes, keep
+    return None
+
+
+def _probes(lists: int) -> list[int]:
+    """From one list to all, each step a fifth more."""
+    steps, probes = [], 1.0
+    while round(probes) < lists:
+        steps.append(round(probes))
+        probes = max(probes + 1, probes * 1.2)
+    return [*dict.fromkeys(steps), lists]

@@ -1,128 +1,201 @@
-"""The serving index answers as an exact search over the same vectors does."""
+"""The serving index answers as an exact search over the same vectors does, to the recall that it was built for."""
+
+from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from storage.serving.index import ABOUT, ServingIndex
+from storage import Collection, Item, Store
+from storage.ranking import cosines
+from storage.serving.about import ABOUT
+from storage.serving.allowed import Allowed
+from storage.serving.build import build
+from storage.serving.documents import DOCUMENTS
+from storage.serving.index import ADDRESSES, LISTS, UNUSABLE, ServingIndex
+from storage.serving.tuning import Effort
+from storage.serving.vectors import VECTORS
 
-Ranked = list[tuple[float, str]]
+DIMENSION, ROWS = 32, 6000
+SPACE = {"fingerprint": "f", "dimension": DIMENSION, "model": "m", "view": "v"}
 
 
-def clustered(count: int, dimension: int, seed: int = 0) -> np.ndarray:
+def clustered(count: int, seed: int = 0) -> np.ndarray:
     """Unit vectors as a table stores them: rounded to float16."""
+    centres = np.random.default_rng(0).standard_normal((60, DIMENSION))
     draw = np.random.default_rng(seed)
-    centres = draw.standard_normal((max(2, count // 100), dimension))
-    vectors = centres[draw.integers(0, len(centres), count)] + 1.2 * draw.standard_normal((count, dimension))
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit.astype(np.float16).astype(np.float32)
+    vectors = centres[draw.integers(0, len(centres), count)] + 0.8 * draw.standard_normal((count, DIMENSION))
+    unit: np.ndarray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    return unit
 
 
-def build(vectors: np.ndarray, flat_numbers: int = 2**24) -> ServingIndex:
-    ids = [f"item-{(7919 * i) % len(vectors):06d}" for i in range(len(vectors))]  # not in the order of the rows
-    stamps = np.arange(len(vectors), dtype=np.int64)
-    return ServingIndex.build(ids, stamps, vectors, version=3, created="now", flat_numbers=flat_numbers)
-
-
-def truth(index: ServingIndex, vectors: np.ndarray, question: np.ndarray, count: int, allowed: np.ndarray) -> Ranked:
-    wide = vectors.astype(np.float64)
-    unit = question.astype(np.float64) / np.linalg.norm(question.astype(np.float64))
-    cosines = (wide * unit).sum(axis=1) / np.sqrt((wide * wide).sum(axis=1))
-    pairs = [(score, id_) for score, id_, may in zip(cosines.tolist(), index.ids, allowed, strict=True) if may]
-    return sorted(pairs, key=lambda pair: (-pair[0], pair[1]))[:count]
-
-
-@pytest.fixture(scope="module")
-def vectors() -> np.ndarray:
-    return clustered(6000, 64)
+def filled(folder: Path, vectors: np.ndarray) -> Collection:
+    made = Store(folder).create("a", SPACE)
+    made.upsert(
+        Item(
+            id=f"{(7919 * n) % len(vectors):06d}",  # not in the order of the rows
+            modality="text",
+            uri="u",
+            content_hash=f"h{n}",
+            vector=vector / np.linalg.norm(vector),
+            metadata={"n": n},
+        )
+        for n, vector in enumerate(vectors)
+    )
+    return made
 
 
 @pytest.fixture(scope="module")
-def lists(vectors: np.ndarray) -> ServingIndex:
-    return build(vectors, flat_numbers=1000)
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    return filled(tmp_path_factory.mktemp("db"), clustered(ROWS))
 
 
-def test_it_chooses_by_size_and_measures_itself(vectors: np.ndarray, lists: ServingIndex) -> None:
-    assert lists.about.kind.startswith("IVF")
+@pytest.fixture(scope="module")
+def folder(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("lists")
+    build(collection.snapshot(), made, goal=0.99, flat_numbers=1000)
+    return made
+
+
+@pytest.fixture(scope="module")
+def lists(folder: Path) -> ServingIndex:
+    return ServingIndex(folder)
+
+
+def truth(index: ServingIndex, question: np.ndarray, count: int, may: np.ndarray | None = None) -> list[float]:
+    rows = np.arange(len(index.stamps)) if may is None else np.flatnonzero(may)
+    return sorted(cosines(index.stored(rows), question), reverse=True)[:count]
+
+
+def recall(index: ServingIndex, count: int, may: np.ndarray | None = None) -> float:
+    shares = []
+    for question in clustered(100, seed=2):
+        found = index.nearest(question, count, None if may is None else Allowed(may))
+        right = truth(index, question, count, may)
+        assert len({row for _, row in found}) == len(found) == len(right)
+        assert [score for score, _ in found] == sorted((score for score, _ in found), reverse=True)
+        assert may is None or all(may[row] for _, row in found), "what is not allowed is never found"
+        scored = cosines(index.stored(np.array([row for _, row in found])), question)
+        assert [score for score, _ in found] == scored, "scores are those of the stored vectors"
+        shares.append(np.mean(np.isin(np.round(right, 9), np.round(scored, 9))))
+    return float(np.mean(shares))
+
+
+def test_it_chooses_by_size_and_measures_itself(lists: ServingIndex, collection: Collection, tmp_path: Path) -> None:
+    assert lists.about.kind == "IVF77,RaBitQfs,Refine(SQfp16)"
     assert lists.about.recall >= lists.about.goal == 0.99
-    flat = build(vectors)
-    assert (flat.about.kind, flat.about.recall, flat.about.effort) == ("flat", 1.0, None)
+    flat = build(collection.snapshot(), tmp_path, goal=0.99)
+    assert (flat.kind, flat.recall, flat.effort) == ("flat", 1.0, None)
+    assert not (tmp_path / LISTS).exists()
 
 
-@pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.001])
-def test_recall_at_every_selectivity(vectors: np.ndarray, lists: ServingIndex, share: float) -> None:
-    draw = np.random.default_rng(1)
-    allowed = draw.random(len(vectors)) < share
-    allowed[:3] = True
-    found = []
-    for question in clustered(100, 64, seed=2):
-        right = truth(lists, vectors, question, 10, allowed)
-        got = lists.search(question, 10, None if share == 1 else allowed)
-        assert len(got) == len(right)
-        permitted = set(lists.ids[allowed])
-        assert all(id_ in permitted for _, id_ in got), "what is not allowed is never found"
-        found.append(len({id_ for _, id_ in got} & {id_ for _, id_ in right}) / len(right))
-    assert np.mean(found) >= 0.99
+@pytest.mark.parametrize("count", [1, 10, 40, 160, 640])
+def test_recall_at_every_depth(lists: ServingIndex, count: int) -> None:
+    assert recall(lists, count) >= 0.985
 
 
-@given(
-    count=st.integers(1, 60),
-    wanted=st.integers(1, 80),
-    seed=st.integers(0, 50),
-    share=st.floats(0, 1),
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.1, 0.03, 0.01, 0.001])
+def test_recall_at_every_selectivity(lists: ServingIndex, share: float) -> None:
+    may = np.random.default_rng(1).random(ROWS) < share
+    may[:3] = True
+    assert recall(lists, 10, may) >= 0.985
+
+
+@pytest.mark.parametrize("clusters", [30, 6, 2])
+def test_recall_where_what_is_allowed_lies_together(lists: ServingIndex, clusters: int) -> None:
+    """A filter such as `kind = shoe` lets through what lies together, maybe far from the question."""
+    centres = np.random.default_rng(0).standard_normal((60, DIMENSION))
+    nearest = np.argmax(lists.stored(np.arange(ROWS)).astype(np.float32) @ centres.T, axis=1)
+    assert recall(lists, 10, np.isin(nearest, np.arange(clusters))) >= 0.97
+
+
+def test_all_questions_at_once(lists: ServingIndex) -> None:
+    asked = clustered(20, seed=3)
+    for found, question in zip(lists.nearest_of_each(asked, 10), asked, strict=True):
+        assert found == lists.nearest(question, 10)
+
+
+def test_a_goal_out_of_reach_ends_in_comparing_all(tmp_path: Path) -> None:
+    """Rows that a 1-bit code cannot tell apart: no effort finds the ten nearest among them, so none is spent."""
+    draw = np.random.default_rng(0)
+    one = draw.standard_normal(DIMENSION)
+    close = one + 1e-3 * draw.standard_normal((3000, DIMENSION))
+    about = build(filled(tmp_path / "db", close).snapshot(), _made(tmp_path / "i"), goal=1.0, flat_numbers=1000)
+    assert about.recall == 1.0
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_in_memory_or_mapped(folder: Path, lists: ServingIndex, loaded: bool) -> None:
+    again = ServingIndex(folder, loaded=loaded)
+    assert again.about == lists.about
+    for question in clustered(20, seed=4):
+        assert again.nearest(question, 10) == lists.nearest(question, 10)
+
+
+@pytest.mark.parametrize("torn", [ABOUT, VECTORS, LISTS, ADDRESSES, DOCUMENTS])
+@pytest.mark.parametrize("how", ["gone", "cut", "empty"])
+def test_an_incomplete_one_is_refused(folder: Path, tmp_path: Path, torn: str, how: str) -> None:
+    copied = tmp_path / "index"
+    shutil.copytree(folder, copied)
+    whole = (copied / torn).read_bytes()
+    (copied / torn).unlink()
+    if how != "gone":
+        (copied / torn).write_bytes(whole[: len(whole) // 2] if how == "cut" else b"")
+    with pytest.raises(UNUSABLE):
+        ServingIndex(copied)
+
+
+def test_one_that_tells_of_other_rows_is_refused(folder: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "index"
+    shutil.copytree(folder, copied)
+    said = json.loads((copied / ABOUT).read_text())
+    (copied / ABOUT).write_text(json.dumps(said | {"rows": ROWS - 1}))
+    with pytest.raises(ValueError, match=f"expected {ROWS - 1}"):
+        ServingIndex(copied)
+
+
+def test_nothing_to_find(collection: Collection, lists: ServingIndex, tmp_path: Path) -> None:
+    assert lists.nearest(clustered(1)[0], 0) == []
+    assert lists.nearest(clustered(1)[0], 5, Allowed(np.zeros(ROWS, dtype=bool))) == []
+    empty = Store(tmp_path / "db").create("a", SPACE)
+    build(empty.snapshot(), _made(tmp_path / "i"), goal=0.99)
+    assert ServingIndex(tmp_path / "i").nearest(clustered(1)[0], 5) == []
+
+
+@pytest.mark.parametrize(
+    ("depth", "expected"), [(1, (4, 8)), (10, (4, 8)), (40, (8, 8)), (160, (16, 6)), (2560, (50, 6))]
 )
-@settings(max_examples=60, deadline=None)
-def test_flat_is_exact_to_the_last_bit(count: int, wanted: int, seed: int, share: float) -> None:
-    draw = np.random.default_rng(seed)
-    vectors = draw.integers(-1, 2, (count, 3)).astype(np.float32)  # many equal ones
-    vectors[(vectors == 0).all(axis=1)] = 1
-    index = build(vectors)
-    allowed = draw.random(count) < share
-    question = draw.standard_normal(3).astype(np.float32)
-    everyone = np.ones(count, dtype=bool)
-    # SPARE candidates cover ties up to their number; more than that are ordered by rows.
-    if count <= 32:
-        assert index.search(question, wanted) == truth(index, vectors, question, wanted, everyone)
-        assert index.search(question, wanted, allowed) == truth(index, vectors, question, wanted, allowed)
-    else:
-        scores = [score for score, _ in index.search(question, wanted)]
-        assert scores == [score for score, _ in truth(index, vectors, question, wanted, everyone)]
+def test_effort_grows_with_depth(depth: int, expected: tuple[int, int]) -> None:
+    assert Effort(probes=4, keep=8, deep_probes=16, deep_keep=6).at(depth, 50) == expected
 
 
-def test_scores_are_those_of_the_stored_vectors(vectors: np.ndarray, lists: ServingIndex) -> None:
-    right = {id_: score for score, id_ in truth(lists, vectors, vectors[5], 6000, np.ones(6000, dtype=bool))}
-    for score, id_ in lists.search(vectors[5], 20):
-        assert score == right[id_]
+def test_items_survive_as_they_are(
+    tmp_path: Path, item: Callable[..., Any], store: Store, space: dict[str, Any]
+) -> None:
+    from datetime import UTC, datetime
+
+    odd = {"text": 'a "quoted"\n\x00 é 🙂 \u2028', "uri": "file:///a%20b", "width": 2**40, "image_hash": None}
+    facts = {
+        "s": '{"x": 1}',
+        "t": datetime(1969, 12, 31, 23, 59, 59, 1, tzinfo=UTC),
+        "l": ["a", ""],
+        "n": 1e300,
+        "b": False,
+    }
+    made = store.create("a", space)
+    when = datetime(2001, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
+    made.upsert([item("x'y", **odd, metadata=facts, indexed_at=when), item("z")])
+    build(made.snapshot(), _made(tmp_path / "i"), goal=0.99)
+    documents = ServingIndex(tmp_path / "i").documents
+    held = {one.id: one for one in (documents[0], documents[1])}
+    assert held == made.get(["x'y", "z"], thumbnails=False)
 
 
-@pytest.mark.parametrize("mapped", [True, False])
-@pytest.mark.parametrize("kind", ["flat", "lists"])
-def test_saved_and_loaded(tmp_path: Path, vectors: np.ndarray, lists: ServingIndex, mapped: bool, kind: str) -> None:
-    index = build(vectors[:200]) if kind == "flat" else lists
-    index.save(tmp_path / "index")
-    again = ServingIndex.load(tmp_path / "index", mapped=mapped)
-    assert again.about == index.about
-    assert again.stamps.tolist() == index.stamps.tolist()
-    for question in vectors[:20]:
-        assert again.search(question, 10) == index.search(question, 10)
-
-
-def test_an_incomplete_one_is_refused(tmp_path: Path, vectors: np.ndarray) -> None:
-    build(vectors[:50]).save(tmp_path / "index")
-    said = json.loads((tmp_path / "index" / ABOUT).read_text())
-    (tmp_path / "index" / ABOUT).write_text(json.dumps(said | {"rows": 51}))
-    with pytest.raises(ValueError, match="expected 51"):
-        ServingIndex.load(tmp_path / "index")
-    (tmp_path / "index" / "index.faiss").write_bytes(b"torn")
-    with pytest.raises((OSError, RuntimeError)):
-        ServingIndex.load(tmp_path / "index")
-
-
-def test_nothing_to_find(vectors: np.ndarray) -> None:
-    index = build(vectors[:10])
-    assert index.search(vectors[0], 0) == []
-    assert index.search(vectors[0], 5, np.zeros(10, dtype=bool)) == []
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

@@ -1,0 +1,143 @@
+"""Building a serving index: the table streams by once, then FAISS learns from what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from storage.database import Table
+from storage.schema import ITEM_COLUMNS, vectors_of
+from storage.serving import vectors as vector_file
+from storage.serving.about import ABOUT, About
+from storage.serving.documents import DocumentWriter
+from storage.serving.index import ADDRESSES, LISTS, STAMPS
+from storage.serving.tuning import BLOCK, Tuned, tune
+from storage.snapshot import Snapshot
+
+FLAT_NUMBERS = 2**23
+"""Up to so many numbers (rows x dimensions) every vector is compared, in about 3 ms: lists would spare little."""
+LEAST_A_LIST = 39
+"""Rows a list that FAISS wants to learn a centroid from (faiss/Clustering.h: min_points_per_centroid)."""
+TRAINED_A_LIST = 64
+"""Rows a list that are taken, where there are so many; more makes no better lists and takes longer."""
+COLUMNS = [*ITEM_COLUMNS, "vector", Table.ADDRESS]
+
+
+def build(
+    snapshot: Snapshot, folder: Path, *, goal: float, flat_numbers: int = FLAT_NUMBERS, threads: int | None = None
+) -> About:
+    """Writes an index of one version of a table into an empty folder, in memory that holds codes but no vectors.
+
+    Args:
+        goal: the share of the ten nearest that must be found; where no structure does it, every vector is compared.
+        flat_numbers: up to so many numbers in all every vector is compared.
+        threads: that FAISS may use; None: all.
+    """
+    import faiss
+
+    faiss.omp_set_num_threads(threads or os.cpu_count() or 1)
+    dimension = snapshot.schema.field("vector").type.list_size
+    count, length_error = _write_rows(snapshot.table, folder, dimension)
+    kind, tuned = "flat", Tuned(effort=None, recall=1.0)
+    if count * dimension > flat_numbers:
+        vectors = vector_file.mapped(folder, count, dimension)
+        # As many lists as make reading centroids and reading codes cost about the same; d cancels out.
+        number = max(1, min(round(count**0.5), count // LEAST_A_LIST))
+        name = f"IVF{number},RaBitQfs"
+        lists = _filled(faiss.index_factory(dimension, name, faiss.METRIC_INNER_PRODUCT), number, vectors)
+        tuned = tune(lists, vector_file.read(folder, mapped=True), vectors, goal)
+        if tuned.effort is not None:
+            kind = f"{name},Refine(SQfp16)"
+            faiss.write_index(lists, str(folder / LISTS))
+    about = About(
+        version=snapshot.version,
+        created=snapshot.created,
+        rows=count,
+        dimension=dimension,
+        kind=kind,
+        effort=tuned.effort,
+        recall=tuned.recall,
+        goal=goal,
+        length_error=length_error,
+        digests=digests(folder),
+    )
+    for file in folder.iterdir():
+        _sync(file)
+    about.save(folder)
+    _sync(folder / ABOUT)
+    return about
+
+
+def stamps(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
+    """What tells a row, as it was written, from any other row, wherever it lies: int64 (n,)."""
+    columns = [batch.column("id").to_pylist(), batch.column("content_hash").to_pylist()]
+    times = batch.column("indexed_at").cast(pa.int64()).to_pylist()
+    return np.array(
+        [
+            int.from_bytes(
+                hashlib.blake2b(f"{time} {content} {id_}".encode(), digest_size=8).digest(), "big", signed=True
+            )
+            for id_, content, time in zip(*columns, times, strict=True)
+        ],
+        dtype=np.int64,
+    )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The BLAKE2b of every file of an index but what is said about it."""
+    found = {}
+    for file in sorted(folder.iterdir()):
+        if file.name != ABOUT:
+            with file.open("rb") as opened:
+                found[file.name] = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return found
+
+
+def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]:
+    """Writes vectors, documents, addresses and stamps; how many rows, and how far a length is from 1 at most."""
+    vectors, documents = vector_file.VectorWriter(folder, dimension), DocumentWriter(folder)
+    addresses, stamp, worst = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0.0
+    for batch in table.rows(COLUMNS, batch_size=2048):
+        if not batch.num_rows:
+            continue
+        stored = vectors_of(batch)
+        vectors.append(stored)
+        documents.append(batch)
+        addresses.append(batch.column(Table.ADDRESS).to_numpy(zero_copy_only=False).astype(np.int64))
+        stamp.append(stamps(batch))
+        worst = max(worst, float(np.abs(np.linalg.norm(stored.astype(np.float32), axis=1) - 1).max()))
+    vectors.close()
+    documents.close()
+    np.save(folder / ADDRESSES, np.concatenate(addresses))
+    np.save(folder / STAMPS, np.concatenate(stamp))
+    return vectors.count, worst
+
+
+def _filled(lists: Any, number: int, vectors: NDArray[np.float16]) -> Any:
+    draw = np.random.default_rng(0)
+    sample = draw.choice(len(vectors), min(len(vectors), number * TRAINED_A_LIST), replace=False)
+    lists.train(vectors[np.sort(sample)].astype(np.float32))
+    for block in _blocks(vectors):
+        lists.add(block)
+    return lists
+
+
+def _blocks(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(vectors), BLOCK):
+        yield vectors[start : start + BLOCK].astype(np.float32)
+
+
+def _sync(file: Path) -> None:
+    """To disk, so that an index that is there after a power cut is whole."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,212 @@
+"""A collection's serving index: built, found, kept in step with the table, and checked against it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from storage.serving.about import About
+from storage.serving.allowed import Allowed, Mask
+from storage.serving.build import build
+from storage.serving.check import Check, check
+from storage.serving.index import UNUSABLE, ServingIndex, Vectors
+from storage.serving.ranking import ServedRanking, looked_up_together
+from storage.serving.standing import Standing, addresses_of, stand
+from storage.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+STANDINGS = 4  # versions of the table that are kept in step with
+FILTERS = 32  # filters whose rows are kept
+WORTH_BUILDING = 2**22
+"""Numbers (rows x dimensions) written since the build, 2 ms of comparing: from here on a new build is due."""
+DEAD_SHARE = 0.2  # of an index's rows: from here on, too
+
+Passing = tuple[Allowed | None, Mask | None]
+
+
+class Serving:
+    """The indexes of one table, of which the newest whole one serves. Safe from any number of threads and processes.
+
+    Args:
+        folder: where indexes lie, each in a folder of its own.
+        loaded: read vectors into memory.
+    """
+
+    def __init__(self, folder: Path, *, loaded: bool = False) -> None:
+        self.folder, self._is_loaded = folder, loaded
+        self._mutex = threading.RLock()
+        self._names: tuple[str, ...] = ()
+        self._served: tuple[str, ServingIndex] | None = None
+        self._standings: OrderedDict[tuple[str, int], Standing] = OrderedDict()
+        self._filters: OrderedDict[tuple[str, int, str], Passing] = OrderedDict()
+        self._builder: threading.Thread | None = None
+
+    def build(self, snapshot: Snapshot, *, goal: float = 0.99, threads: int | None = None, **options: int) -> About:
+        """Builds an index of that version, and swaps it in; searches go on meanwhile. One build at a time.
+
+        Args:
+            goal: share of the ten nearest to be found.
+            threads: that it may use; None: all.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            return self._build(snapshot, goal, threads, options)
+
+    def build_aside(self, snapshot: Snapshot, *, goal: float = 0.99) -> threading.Thread | None:
+        """As `build`, in a thread that is returned; None if someone builds already, here or in another process."""
+        with self._mutex:
+            if self._builder is not None and self._builder.is_alive():
+                return None
+            self._builder = threading.Thread(target=self._try_build, args=(snapshot, goal), name="build", daemon=True)
+            self._builder.start()
+            return self._builder
+
+    def about(self, snapshot: Snapshot) -> About | None:
+        """Of the index that serves, if there is one."""
+        found = self._current(snapshot)
+        return found[1].about if found else None
+
+    def rankings(
+        self, snapshot: Snapshot, questions: Sequence[Vectors], where: str | None
+    ) -> list[ServedRanking] | None:
+        """The rows nearest to each question, or None if there is no index that can serve this version.
+
+        Args:
+            questions: float32 (d,) each, unit length.
+            where: SQL.
+        """
+        found = self._current(snapshot)
+        if found is None:
+            return None
+        name, index = found
+        standing = self._standing(name, index, snapshot)
+        if standing.fresh is None:
+            return None
+        allowed, fresh = self._passing(name, index, standing, snapshot, where)
+        served = [
+            ServedRanking(index=index, standing=standing, question=question, allowed=allowed, fresh_allowed=fresh)
+            for question in questions
+        ]
+        return looked_up_together(served)
+
+    def due(self, snapshot: Snapshot) -> bool:
+        """Whether a build would make searches quicker."""
+        found = self._current(snapshot)
+        if found is None:
+            return snapshot.table.count() > 0
+        name, index = found
+        standing = self._standing(name, index, snapshot)
+        if standing.fresh is None or len(standing.fresh.items) * index.about.dimension > WORTH_BUILDING:
+            return True
+        return standing.dead > DEAD_SHARE * max(index.about.rows, 1)
+
+    def check(self, snapshot: Snapshot) -> Check | None:
+        """Compares the index that serves with that version, or None if there is none."""
+        found = self._current(snapshot)
+        if found is None:
+            return None
+        name, index = found
+        return check(index, self.folder / name, self._standing(name, index, snapshot), snapshot)
+
+    def _build(self, snapshot: Snapshot, goal: float, threads: int | None, options: dict[str, int]) -> About:
+        name = f"{snapshot.version:012d}-{uuid.uuid4().hex[:8]}"
+        partial = self.folder / f"{name}.partial"
+        partial.mkdir()
+        about = build(snapshot, partial, goal=goal, threads=threads, **options)
+        partial.rename(self.folder / name)
+        for old in self.folder.iterdir():  # an index that someone still reads stays on disk until it is let go
+            if old.name != name:
+                shutil.rmtree(old, ignore_errors=True)
+        return about
+
+    def _try_build(self, snapshot: Snapshot, goal: float) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._lock(timeout=0):
+                self._build(snapshot, goal, max(1, (os.cpu_count() or 1) // 2), {})
+        except Timeout:
+            log.info("%s: another process builds already", self.folder)
+        except Exception:  # the table still answers, and the next search that finds a build due tries again
+            log.exception("%s: the serving index could not be built", self.folder)
+
+    def _lock(self, timeout: float = -1) -> contextlib.AbstractContextManager[object]:
+        return FileLock(f"{self.folder}.lock", timeout=timeout, thread_local=False)
+
+    def _current(self, snapshot: Snapshot) -> tuple[str, ServingIndex] | None:
+        """The newest whole index of this table. One that cannot be read, or of an earlier table, does not serve."""
+        try:
+            names = tuple(os.listdir(self.folder))  # noqa: PTH208 - asked at every search
+        except OSError:
+            return None
+        with self._mutex:
+            if names != self._names:
+                self._names = names
+                self._serve_newest(names)
+            served = self._served
+        return served if served and served[1].about.created == snapshot.created else None
+
+    def _serve_newest(self, names: tuple[str, ...]) -> None:
+        whole = sorted((name for name in names if not name.endswith(".partial")), reverse=True)
+        for name in whole:
+            if self._served and self._served[0] == name:
+                return
+            try:
+                self._served = (name, ServingIndex(self.folder / name, loaded=self._is_loaded))
+            except UNUSABLE as error:
+                log.warning("%s: this serving index cannot be used (%s); build it again", self.folder / name, error)
+                continue
+            return
+        self._served = None
+
+    def _standing(self, name: str, index: ServingIndex, snapshot: Snapshot) -> Standing:
+        """Kept until the table changes; one thread works it out."""
+        key = (name, snapshot.version)
+        with self._mutex:
+            kept = self._standings.get(key)
+            if kept is not None:
+                self._standings.move_to_end(key)
+                return kept
+            before = next((known for (of, _), known in reversed(self._standings.items()) if of == name), None)
+            standing = stand(index, snapshot.table, snapshot.version, before)
+            _keep(self._standings, key, standing, STANDINGS)
+            return standing
+
+    def _passing(
+        self, name: str, index: ServingIndex, standing: Standing, snapshot: Snapshot, where: str | None
+    ) -> Passing:
+        """Which rows of the index, and which fresh ones, are there and pass the filter; None: all."""
+        key = (name, standing.version, where or "")
+        with self._mutex:
+            kept = self._filters.get(key)
+            if kept is not None:
+                self._filters.move_to_end(key)
+                return kept
+        if where is None:
+            passing: Passing = (None if standing.live is None else Allowed(standing.live), None)
+        else:
+            addresses = addresses_of(snapshot.table, where)
+            rows = standing.places.rows_of(addresses)
+            mask = np.zeros(index.about.rows, dtype=bool)
+            mask[rows[rows >= 0]] = True
+            assert standing.fresh is not None
+            passing = (Allowed(mask), np.isin(standing.fresh.addresses, addresses))
+        with self._mutex:
+            _keep(self._filters, key, passing, FILTERS)
+        return passing
+
+
+def _keep(among: OrderedDict, key: object, value: object, most: int) -> None:  # type: ignore[type-arg]
+    among[key] = value
+    while len(among) > most:
+        among.popitem(last=False)

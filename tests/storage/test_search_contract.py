@@ -1,0 +1,241 @@
+"""Every way of answering a search gives the answers of plain numpy: the table alone, a serving index, a stale one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from storage import BadItem, BadSearch, Collection, FilterError, Hits, Item, Store, VersionNotFound
+
+Make = Callable[..., Item]
+DIMENSION = 6
+KINDS = ["red", "green", "blue"]
+
+
+@dataclass
+class Model:
+    """What is stored, in plain Python."""
+
+    items: dict[str, Item]
+
+    def ranked(self, question: np.ndarray, may: Callable[[Item], bool] = lambda _: True) -> list[tuple[float, str]]:
+        scores = []
+        for item in self.items.values():
+            if may(item):
+                stored = np.asarray(item.vector).astype(np.float16).astype(np.float64)
+                scores.append((float(stored @ question / np.linalg.norm(stored) / np.linalg.norm(question)), item.id))
+        # Scores are compared to 9 places, since numpy sums them in another order.
+        return sorted(scores, key=lambda one: (-round(one[0], 9), one[1]))
+
+
+def made(item: Make, number: int, seed: int = 0) -> Item:
+    vector = np.random.default_rng((number % 90, seed)).normal(size=DIMENSION)  # of each there are three, equal ones
+    return item(
+        f"{number:03d}",
+        vector,
+        modality="image" if number % 2 else "text",
+        content_hash=f"{number}-{seed}",
+        image_hash=f"picture {number % 40}" if number % 2 else None,
+        text=f"word{number % 7}",
+        thumbnail=b"jpeg" if number % 2 else None,
+        metadata={"n": number, "kind": KINDS[number % 3], **({"odd": True} if number % 5 == 0 else {})},
+    )
+
+
+@pytest.fixture(params=["table", "served", "stale", "compacted"])
+def stored(request: pytest.FixtureRequest, store: Store, space: dict[str, Any], item: Make) -> tuple[Collection, Model]:
+    collection = store.create("a", {**space, "dimension": DIMENSION})
+    items = {one.id: one for one in (made(item, number) for number in range(300))}
+    if request.param == "table":
+        collection.upsert(items.values())
+        return collection, Model(items)
+    collection.upsert([one for one in items.values() if int(one.id) < 250])
+    if request.param == "served":
+        collection.upsert([one for one in items.values() if int(one.id) >= 250])
+        collection.build_index()
+        return collection, Model(items)
+    collection.build_index()
+    items |= {one.id: one for one in (made(item, number, seed=1) for number in range(40, 80))}
+    collection.upsert([one for one in items.values() if int(one.id) >= 250 or 40 <= int(one.id) < 80])
+    gone = [f"{number:03d}" for number in range(0, 300, 9)]
+    collection.delete(gone)
+    for one in gone:
+        del items[one]
+    if request.param == "compacted":
+        collection.optimize()
+    assert collection.served_by() is not None
+    return collection, Model(items)
+
+
+def questions(count: int = 12) -> list[np.ndarray]:
+    draw = np.random.default_rng(7)
+    return [draw.normal(size=DIMENSION) for _ in range(count)]
+
+
+def same(hits: Hits, expected: list[tuple[float, str]]) -> None:
+    assert [hit.item.id for hit in hits] == [id_ for _, id_ in expected]
+    np.testing.assert_allclose([hit.score for hit in hits], [score for score, _ in expected], atol=1e-6)
+
+
+def test_the_nearest_in_order(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    for question in questions():
+        right = model.ranked(question)
+        same(collection.search(question), right[:10])
+        same(collection.search(question, limit=1), right[:1])
+        same(collection.search(question, limit=1000), right)
+        assert collection.search(question).total == len(right)
+
+
+def test_items_come_whole(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    for hit in collection.search(questions()[0], limit=300):
+        expected = model.items[hit.item.id]
+        for name in ("modality", "uri", "text", "content_hash", "image_hash", "metadata"):
+            assert getattr(hit.item, name) == getattr(expected, name)
+        assert (hit.item.thumbnail, hit.item.vector) == (None, None)
+        assert hit.item.indexed_at is not None
+    assert {
+        hit.item.id: hit.item.thumbnail for hit in collection.search(questions()[0], limit=300, thumbnails=True)
+    } == {id_: one.thumbnail for id_, one in model.items.items()}
+    held = collection.get(["001"])["001"]
+    (hit,) = collection.search(held.vector if held.vector is not None else np.ones(DIMENSION), limit=1, filter="n = 1")
+    assert hit.item.indexed_at == held.indexed_at
+
+
+def test_pages_join(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    for question in questions(3):
+        whole = model.ranked(question)
+        for size in (1, 7, 50):
+            wanted: list[Any] = []
+            for offset in range(0, 60, size):
+                wanted += collection.search(question, limit=size, offset=offset)
+            assert [hit.item.id for hit in wanted] == [id_ for _, id_ in whole[: len(wanted)]]
+
+
+def test_pages_of_one_version_join_while_others_write(stored: tuple[Collection, Model], item: Make) -> None:
+    collection, model = stored
+    question = questions()[0]
+    whole = model.ranked(question)
+    first = collection.search(question, limit=20)
+    collection.upsert([item("new", question, metadata={"n": 1})])
+    collection.delete([hit.item.id for hit in first[:5]])
+    second = collection.search(question, limit=20, offset=20, version=first.version)
+    assert second.version == first.version
+    same(second, whole[20:40])
+    same(collection.search(question, limit=20, version=first.version), whole[:20])
+    assert collection.search(question)[0].item.id == "new"
+    with pytest.raises(VersionNotFound, match="9999"):
+        collection.search(question, version=9999)
+
+
+@pytest.mark.parametrize(
+    ("words", "may"),
+    [
+        ("n < 150", lambda item: item.metadata["n"] < 150),
+        ("n < 30", lambda item: item.metadata["n"] < 30),
+        ("n = 77", lambda item: item.metadata["n"] == 77),
+        ("n > 1000", lambda item: False),
+        ("kind = red and not odd = true", lambda item: item.metadata["kind"] == "red" and "odd" not in item.metadata),
+        ("modality = image", lambda item: item.modality == "image"),
+        ("text contains WORD3", lambda item: item.text == "word3"),
+    ],
+)
+def test_filters(stored: tuple[Collection, Model], words: str, may: Callable[[Item], bool]) -> None:
+    collection, model = stored
+    for question in questions(4):
+        right = model.ranked(question, may)
+        found = collection.search(question, filter=words, limit=20)
+        same(found, right[:20])
+        assert found.total == len(right)
+        same(collection.search(question, filter=words, limit=300, offset=5), right[5:])
+
+
+def test_floor_and_exclusions(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    for question in questions(4):
+        right = model.ranked(question)
+        floor = right[25][0] - 1e-6
+        same(collection.search(question, min_score=floor, limit=100), [one for one in right if one[0] >= floor])
+        assert collection.search(question, min_score=1.1) == []
+        without = [id_ for _, id_ in right[:3]]
+        same(collection.search(question, exclude_ids=without), right[3:13])
+        images = {model.items[id_].image_hash for _, id_ in right[:4]} - {None}
+        kept = [one for one in right if model.items[one[1]].image_hash not in images]
+        same(collection.search(question, exclude_image_hashes=images, limit=30), kept[:30])
+
+
+def test_one_hit_a_group(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    for question in questions(4):
+        for field, key in (("kind", lambda item: item.metadata["kind"]), ("image_hash", lambda item: item.image_hash)):
+            seen, right = set(), []
+            for score, id_ in model.ranked(question):
+                group = key(model.items[id_])
+                if group is None or group not in seen:
+                    right.append((score, id_))
+                    seen.add(group)
+            same(collection.search(question, group_by=field, limit=15), right[:15])
+            same(collection.search(question, group_by=field, limit=15, offset=3), right[3:18])
+    with pytest.raises(BadSearch, match="no such field"):
+        collection.search(questions()[0], group_by="colour")
+
+
+def test_diversity(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    unit = {
+        id_: (vector := np.asarray(one.vector).astype(np.float16).astype(np.float64)) / np.linalg.norm(vector)
+        for id_, one in model.items.items()
+    }
+    for question in questions(4):
+        near = {id_: score for score, id_ in model.ranked(question)[:160]}
+        chosen: list[str] = []
+        while len(chosen) < 12:  # by the textbook
+            chosen.append(
+                max(
+                    (id_ for id_ in near if id_ not in chosen),
+                    key=lambda id_: round(
+                        0.5 * near[id_] - 0.5 * max([float(unit[id_] @ unit[one]) for one in chosen], default=0), 6
+                    ),
+                )
+            )
+        found = collection.search(question, diversity=0.5, limit=12)
+        likeness = [float(unit[hit.item.id] @ unit[id_]) for hit, id_ in zip(found, chosen, strict=True)]
+        assert min(likeness) > 1 - 1e-5, "the same, or an equal vector"
+        pages = [
+            hit.item.id
+            for offset in (0, 5)
+            for hit in collection.search(question, diversity=0.5, limit=5, offset=offset)
+        ]
+        assert pages == [hit.item.id for hit in found][:10]
+        assert found[0].score == pytest.approx(max(near.values()))
+
+
+def test_batches(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    asked = questions()
+    for found, question in zip(collection.search_batch(asked, limit=15, offset=2), asked, strict=True):
+        same(found, model.ranked(question)[2:17])
+    few = collection.search_batch(asked, filter="n < 30")
+    for found, question in zip(few, asked, strict=True):
+        same(found, model.ranked(question, lambda item: item.metadata["n"] < 30)[:10])
+    assert collection.search_batch([]) == []
+
+
+def test_bad_questions(stored: tuple[Collection, Model]) -> None:
+    collection, _ = stored
+    for wrong in (np.zeros(DIMENSION), np.full(DIMENSION, np.nan), np.ones(DIMENSION + 1), np.ones((1, DIMENSION))):
+        with pytest.raises(BadItem):
+            collection.search(wrong)
+    for named in ({"limit": -1}, {"limit": 10_001}, {"offset": -1}, {"diversity": 1.5}, {"diversity": -0.1}):
+        with pytest.raises(BadSearch, match="expected"):
+            collection.search(np.ones(DIMENSION), **named)
+    with pytest.raises(FilterError, match="colour"):
+        collection.search(np.ones(DIMENSION), filter="colour = red")
+    with pytest.raises(TypeError):
+        collection.search(np.ones(DIMENSION), colour="red")
