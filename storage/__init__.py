@@ -26,12 +26,16 @@ if TYPE_CHECKING:
         ItemNotFound,
         Locked,
         MissingFaiss,
+        MissingKeywords,
         SpaceMismatch,
         StorageError,
         StoreUnavailable,
     )
     from storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
+    from storage.filters import from_json as filter_from_json
     from storage.filters import parse as parse_filter
+    from storage.filters import to_json as filter_to_json
+    from storage.fusion import reciprocal_rank, weighted
     from storage.info import CollectionInfo
     from storage.item import Hit, Item, Metadata, Modality, UpsertCount
     from storage.quarantine import Quarantine, Quarantined, Refused
@@ -49,11 +53,13 @@ _HOMES = {
         "ItemNotFound",
         "Locked",
         "MissingFaiss",
+        "MissingKeywords",
         "SpaceMismatch",
         "StorageError",
         "StoreUnavailable",
     ],
     "filters": ["And", "AnyOf", "Contains", "Exists", "Filter", "Match", "Not", "Or", "Range"],
+    "fusion": ["reciprocal_rank", "weighted"],
     "info": ["CollectionInfo"],
     "item": ["Hit", "Item", "Metadata", "Modality", "UpsertCount"],
     "quarantine": ["Quarantine", "Quarantined", "Refused"],
@@ -61,6 +67,8 @@ _HOMES = {
 }
 _HOME = {name: (module, name) for module, names in _HOMES.items() for name in names}
 _HOME["parse_filter"] = ("filters", "parse")
+_HOME["filter_from_json"] = ("filters", "from_json")
+_HOME["filter_to_json"] = ("filters", "to_json")
 
 __all__ = [
     "And",
@@ -83,6 +91,7 @@ __all__ = [
     "Match",
     "Metadata",
     "MissingFaiss",
+    "MissingKeywords",
     "Modality",
     "Not",
     "Or",
@@ -95,7 +104,11 @@ __all__ = [
     "Store",
     "StoreUnavailable",
     "UpsertCount",
+    "filter_from_json",
+    "filter_to_json",
     "parse_filter",
+    "reciprocal_rank",
+    "weighted",
 ]
 
 

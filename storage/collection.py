@@ -9,13 +9,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from storage.database import Database, Table
-from storage.errors import MissingFaiss
+from storage import keywords, scalars
+from storage.database import Database, IndexKind, Table
+from storage.errors import Locked, MissingFaiss, MissingKeywords, StoreUnavailable
 from storage.filters import Filter
 from storage.info import CollectionInfo
 from storage.item import Item, UpsertCount
 from storage.lock import WriterLock
 from storage.quarantine import Quarantine
+from storage.ranking import Ranked
 from storage.reader import CollectionReader
 from storage.schema import metadata_kinds, new_columns, to_arrow
 from storage.sql import one_of
@@ -106,6 +108,39 @@ class Collection(CollectionReader):
         if serving is None:
             raise MissingFaiss(self.name)
         return serving.build(self.created.isoformat(), goal=goal)
+
+    def index_metadata(self) -> dict[str, IndexKind]:
+        """Make the scalar indexes that filters profit from, and cover new rows; the columns indexed by this call.
+
+        Nothing is made for a small collection. Cheap to call again; readers go on meanwhile.
+        """
+        with self.writing(), self._commit:
+            return scalars.ensure(self._table())
+
+    def index_keywords(self) -> bool:
+        """Make the index that `keywords` needs, or cover new rows; whether there was anything to do."""
+        with self.writing(), self._commit:
+            return keywords.ensure(self._table())
+
+    def keywords(
+        self,
+        words: str,
+        *,
+        count: int,
+        filter: Filter | str | None = None,  # noqa: A002
+        version: int | None = None,
+    ) -> list[Ranked]:
+        """As CollectionReader's; the first search of the newest version makes the index, if nobody else writes."""
+        try:
+            return super().keywords(words, count=count, filter=filter, version=version)
+        except MissingKeywords as missing:
+            if version is not None:
+                raise
+            try:
+                self.index_keywords()
+            except (Locked, StoreUnavailable):
+                raise missing from None
+        return super().keywords(words, count=count, filter=filter)
 
     def verify(self) -> Check | None:
         """Compare the serving index with the table, or None if there is none."""

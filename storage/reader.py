@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from storage import ranking
+from storage import keywords, ranking
 from storage.database import Database, Table
-from storage.errors import BadItem
+from storage.errors import BadItem, MissingKeywords
 from storage.filters import Filter, parse
 from storage.filters import compile as compile_filter
 from storage.item import Hit, Item
@@ -146,6 +146,33 @@ class CollectionReader:
         items = self.get((item_id for _, item_id in page), thumbnails=thumbnails)
         # An item deleted between the two reads is gone, and rightly not among the hits.
         return [Hit(item=items[item_id], score=score) for score, item_id in page if item_id in items]
+
+    def keywords(
+        self,
+        words: str,
+        *,
+        count: int,
+        filter: Filter | str | None = None,  # noqa: A002
+        version: int | None = None,
+    ) -> list[ranking.Ranked]:
+        """The `count` items whose text has the words, as (BM25, id): highest first, equal ones by id.
+
+        words: plain words, of which one suffices. version: of the table, as `version` told it; None: the newest.
+
+        Raises:
+            MissingKeywords: there is no keyword index at that version, or no such version is kept.
+        """
+        table = self._table()
+        if version is not None:
+            pinned = self._database.open_at(self.name, version)
+            if pinned is None:
+                raise MissingKeywords(self.name)
+            check_same(self.name, space_of(pinned.schema()), self.space)
+            table = pinned
+        if filter is None:
+            return keywords.search(table, words, count=count)
+        condition = parse(filter) if isinstance(filter, str) else filter
+        return keywords.search(table, words, count=count, where=compile_filter(condition, table.schema()))
 
     def serving(self) -> Serving | None:
         """The serving index's keeper, or None where FAISS is not installed."""
