@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from storage.ranking import Ranked, order
@@ -59,6 +60,6 @@ def _normalised(ranking: Sequence[Ranked]) -> dict[str, float]:
     highest, lowest = ranking[0][0], ranking[-1][0]
     if highest == lowest:
         return {item_id: 1.0 for _, item_id in ranking}
-    # Halves: the difference of two finite numbers need not be finite.
-    spread = highest / 2 - lowest / 2
-    return {item_id: (score / 2 - lowest / 2) / spread for score, item_id in ranking}
+    if math.isinf(highest - lowest):
+        return _normalised([(score / 4, item_id) for score, item_id in ranking])
+    return {item_id: (score - lowest) / (highest - lowest) for score, item_id in ranking}
