@@ -135,6 +135,11 @@ def test_under_a_filter(texts: Collection) -> None:
         texts.keywords("red", count=1, filter="nope = 1")
 
 
+def test_the_filter_comes_before_the_ranking(collection: Collection, item: Callable[..., Item]) -> None:
+    collection.upsert(item(f"i{n:03d}", text="cat " * (200 - n) + "dog", metadata={"n": n}) for n in range(200))
+    assert [item_id for _, item_id in collection.keywords("cat", count=1, filter="n = 190")] == ["i190"]
+
+
 def test_the_first_search_makes_the_index(texts: Collection, store: Store) -> None:
     before = texts.version
     with store.open("things").writing(), pytest.raises(MissingKeywords, match="oneword build"):
