@@ -27,13 +27,17 @@ if TYPE_CHECKING:
         ItemNotFound,
         Locked,
         MissingFaiss,
+        MissingKeywords,
         SpaceMismatch,
         StorageError,
         StoreUnavailable,
         VersionNotFound,
     )
     from storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
+    from storage.filters import from_json as filter_from_json
     from storage.filters import parse as parse_filter
+    from storage.filters import to_json as filter_to_json
+    from storage.fusion import reciprocal_rank, weighted
     from storage.hits import Hits
     from storage.info import CollectionInfo
     from storage.item import Hit, Item, Metadata, Modality, UpsertCount
@@ -53,12 +57,14 @@ _HOMES = {
         "ItemNotFound",
         "Locked",
         "MissingFaiss",
+        "MissingKeywords",
         "SpaceMismatch",
         "StorageError",
         "StoreUnavailable",
         "VersionNotFound",
     ],
     "filters": ["And", "AnyOf", "Contains", "Exists", "Filter", "Match", "Not", "Or", "Range"],
+    "fusion": ["reciprocal_rank", "weighted"],
     "hits": ["Hits"],
     "info": ["CollectionInfo"],
     "item": ["Hit", "Item", "Metadata", "Modality", "UpsertCount"],
@@ -67,6 +73,8 @@ _HOMES = {
 }
 _HOME = {name: (module, name) for module, names in _HOMES.items() for name in names}
 _HOME["parse_filter"] = ("filters", "parse")
+_HOME["filter_from_json"] = ("filters", "from_json")
+_HOME["filter_to_json"] = ("filters", "to_json")
 
 __all__ = [
     "And",
@@ -91,6 +99,7 @@ __all__ = [
     "Match",
     "Metadata",
     "MissingFaiss",
+    "MissingKeywords",
     "Modality",
     "Not",
     "Or",
@@ -104,7 +113,11 @@ __all__ = [
     "StoreUnavailable",
     "UpsertCount",
     "VersionNotFound",
+    "filter_from_json",
+    "filter_to_json",
     "parse_filter",
+    "reciprocal_rank",
+    "weighted",
 ]
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from storage.database import Database, Table
-from storage.errors import MissingFaiss
+from numpy.typing import ArrayLike
+
+from storage import keywords, scalars
+from storage.database import Database, IndexKind, Table
+from storage.errors import Locked, MissingFaiss, MissingKeywords, StoreUnavailable
 from storage.filters import Filter
+from storage.hits import Hits
 from storage.info import CollectionInfo
 from storage.item import Item, UpsertCount
 from storage.lock import WriterLock
 from storage.quarantine import Quarantine
+from storage.ranking import Ranked
 from storage.reader import CollectionReader
 from storage.schema import metadata_kinds, new_columns, to_arrow
 from storage.sql import one_of
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from storage.serving.about import About
     from storage.serving.check import Check
     from storage.serving.keeper import Serving
+
+Found = TypeVar("Found")
 
 # Readers of other processes may be in the middle of an older version; no read takes an hour.
 SAFE_AGE = timedelta(hours=1)
@@ -120,6 +127,48 @@ class Collection(CollectionReader):
             return serving.build_aside(snapshot) is not None
         serving.build(snapshot)
         return True
+
+    def index_metadata(self) -> dict[str, IndexKind]:
+        """Make the scalar indexes that filters profit from, and cover new rows; the columns indexed by this call.
+
+        Nothing is made for a small collection. Cheap to call again; readers go on meanwhile.
+        """
+        with self.writing(), self._commit:
+            return scalars.ensure(self._table())
+
+    def index_keywords(self) -> bool:
+        """Make the index that `keywords` needs, or cover new rows; whether there was anything to do."""
+        with self.writing(), self._commit:
+            return keywords.ensure(self._table())
+
+    def keywords(
+        self,
+        words: str,
+        *,
+        count: int,
+        filter: Filter | str | None = None,  # noqa: A002
+        version: int | None = None,
+    ) -> list[Ranked]:
+        """As CollectionReader's; the first search of the newest version makes the index, if nobody else writes."""
+        search = super().keywords
+        return self._with_keywords(lambda: search(words, count=count, filter=filter, version=version), version)
+
+    def search_batch(self, vectors: Iterable[ArrayLike | None], **wanted: Any) -> list[Hits]:
+        """As CollectionReader's; the first search by words makes their index, as `keywords` does."""
+        search, asked = super().search_batch, list(vectors)
+        return self._with_keywords(lambda: search(asked, **wanted), wanted.get("version"))
+
+    def _with_keywords(self, search: Callable[[], Found], version: int | None) -> Found:
+        try:
+            return search()
+        except MissingKeywords as missing:
+            if version is not None:
+                raise
+            try:
+                self.index_keywords()
+            except (Locked, StoreUnavailable):
+                raise missing from None
+        return search()
 
     def verify(self) -> Check | None:
         """Compare the serving index with the table, or None if there is none."""

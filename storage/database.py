@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from storage.errors import CollectionNotFound, StoreUnavailable, VersionNotFound
 from storage.location import Location
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+IndexKind: TypeAlias = Literal["BTree", "Bitmap", "LabelList", "FTS"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """An index of a table. stale: rows that it does not cover, which LanceDB reads one by one."""
+
+    name: str
+    column: str
+    kind: str
+    stale: int
 
 
 @contextmanager
@@ -196,6 +209,40 @@ class Table:
         """The rows at those addresses, in no promised order; quick for few."""
         with self._doing("read"):
             return self._lance.take_row_ids(list(addresses)).select(list(columns)).to_arrow()
+
+    def matching(self, words: str, column: str, *, limit: int, where: str | None, columns: Sequence[str]) -> pa.Table:
+        """The `limit` rows that match any of the words best, by BM25, with their `_score`.
+
+        Rows that the index does not cover are read one by one. Which of equal rows come is not promised.
+        """
+        from lancedb.query import MatchQuery
+
+        with self._doing("search the texts"):
+            query = self._lance.search(MatchQuery(words, column)).limit(limit)
+            if where is not None:
+                query = query.where(where, prefilter=True)
+            return query.select([*columns, "_score"]).to_arrow()
+
+    def tokens(self, text: str, column: str) -> list[str]:
+        """What the column's full-text index takes the text for."""
+        with self._doing("read words"):
+            return [token.text for token in self._lance.tokenize(text, column=column)]
+
+    def indexes(self) -> list[Index]:
+        """The indexes on single columns."""
+        with self._doing("list the indexes"):
+            return [
+                Index(name=one.name, column=one.columns[0], kind=one.index_type, stale=one.num_unindexed_rows or 0)
+                for one in self._lance.list_indices()
+                if len(one.columns) == 1
+            ]
+
+    def create_index(self, column: str, kind: IndexKind, **options: Any) -> None:
+        """Index a column, in place of what index it had, in one commit. options: LanceDB's for that kind."""
+        from lancedb import index
+
+        with self._doing(f"index {column!r}"):
+            self._lance.create_index(column, config=getattr(index, kind)(**options), name=f"{column}_idx")
 
     def merge(self, rows: pa.Table, key: str) -> tuple[int, int]:
         """Insert or replace by `key` in one commit; how many were inserted, and replaced."""

@@ -12,7 +12,8 @@
     ├── BadSearch           a search whose limit, offset, diversity or grouping cannot be
     ├── FilterError         a filter that cannot be read, or does not fit the collection's fields
     ├── Locked              another writer has the collection
-    ├── MissingFaiss       a serving index is asked for where FAISS is not installed
+    ├── MissingKeywords     words are searched for where there is no index of them yet
+    ├── MissingFaiss        a serving index is asked for where FAISS is not installed
     └── StoreUnavailable    the place itself: a file in the way, no permission, an object store out of reach
 
 Every message says the thing, its value, what was expected and what to do next.
@@ -128,6 +129,17 @@ class MissingFaiss(StorageError):
         super().__init__(
             f'a serving index for {name!r} needs FAISS, not installed here: pip install "oneword[faiss]" '
             "(or faiss-gpu, instead of it)"
+        )
+
+
+class MissingKeywords(StorageError):
+    """Words are searched for in a collection, or a version of it, without a keyword index."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"collection {name!r} has no keyword index, or had none at the version asked for: run `oneword build`, "
+            "and search its newest version"
         )
 
 

@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import BadSearch
-from storage.filters.sql import BUILTINS
+from storage.filters.fields import BUILTINS
 from storage.item import Hit, Item
 from storage.ranking import Ranked, Ranking
-from storage.wanted import Wanted
+from storage.wanted import DIVERSE, Wanted
 
 FIELDS = (*BUILTINS, "image_hash")
 """Fields of every item that hits may be grouped by, besides metadata."""
-DIVERSE = 160
-"""Hits that are put in order of diversity at a time; pages within them, and beyond, go on from one another."""
 
 
 class Hits(list[Hit]):

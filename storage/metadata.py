@@ -41,7 +41,7 @@ def utc(time: datetime) -> datetime:
 
 def microseconds(time: datetime) -> int:
     """Whole microseconds since 1970 UTC; exact, where a float timestamp is not."""
-    since = utc(time) - _EPOCH
+    since = (time if time.tzinfo else utc(time)) - _EPOCH  # not all in UTC: 0001-01-01T00:00+01:00 has no UTC datetime
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
@@ -65,7 +65,10 @@ def comparable(value: Metadata) -> Any:
         case str():
             value.encode()  # UnicodeEncodeError, a ValueError, for a lone surrogate
         case datetime():
-            return utc(value)
+            try:
+                return utc(value)
+            except OverflowError:
+                raise ValueError("in UTC it is before the year 1 or after 9999") from None
         case list():
             for one in value:
                 one.encode()

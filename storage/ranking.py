@@ -29,11 +29,11 @@ SCORE_ROWS = 256
 IDS_AT_ONCE = 2000  # ids in one SQL condition
 
 Ranked = tuple[float, Any]
-"""A cosine and a row's key, which means something to its ranking alone."""
+"""A score and a row's key, which means something to its ranking alone."""
 
 
 class Ranking(Protocol):
-    """All rows that may be hits, by their nearness to one question, at one version of a table.
+    """All rows that may be hits, in the order of how well they answer one question, at one version of a table.
 
     depths: how many rows are asked for, in turn, until there are enough. An order made of the blocks between them is
     the same however many of its rows are wanted, also where `best` is approximate: so pages have no repeats or holes.
@@ -43,7 +43,7 @@ class Ranking(Protocol):
     def depths(self) -> Sequence[int]: ...
 
     def best(self, count: int) -> list[Ranked]:
-        """The `count` nearest as (cosine, key), highest first; equal ones by id."""
+        """The `count` best as (score, key), highest first; equal ones by id."""
         ...
 
     def total(self) -> int:
@@ -60,26 +60,18 @@ class Ranking(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExactRanking:
-    """A Ranking by the table itself; a key is an id.
+class TableRanking:
+    """What a Ranking needs whose keys are ids: items and vectors out of the table.
 
     Args:
         table: at one version.
-        question: float32 (d,).
         where: SQL.
-        floor: scores below it are of no interest.
-        depths: any will do, as the order is exact: what is wanted is asked for at once.
+        depths: any will do where the order is exact: what is wanted is asked for at once.
     """
 
     table: Table
-    question: NDArray[np.float32]
     where: str | None
-    floor: float | None
     depths: Sequence[int]
-
-    def best(self, count: int) -> list[Ranked]:
-        """See Ranking."""
-        return nearest(self.table, self.question, count=count, where=self.where, floor=self.floor)
 
     def total(self) -> int:
         """See Ranking."""
@@ -97,11 +89,28 @@ class ExactRanking:
             for batch in self._rows(keys, ("id", "vector"))
             for key, vector in zip(batch["id"].to_pylist(), vectors_of(batch).astype(np.float32), strict=True)
         }
-        return np.array([found[key] for key in keys], dtype=np.float32).reshape(len(keys), len(self.question))
+        return np.stack([found[key] for key in keys])
 
     def _rows(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(keys), IDS_AT_ONCE):
             yield from self.table.rows(columns, where=one_of("id", keys[start : start + IDS_AT_ONCE]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactRanking(TableRanking):
+    """A Ranking by comparing every vector of the table.
+
+    Args:
+        question: float32 (d,).
+        floor: scores below it are of no interest.
+    """
+
+    question: NDArray[np.float32]
+    floor: float | None
+
+    def best(self, count: int) -> list[Ranked]:
+        """See Ranking."""
+        return nearest(self.table, self.question, count=count, where=self.where, floor=self.floor)
 
 
 def nearest(

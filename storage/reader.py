@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from storage import keywords as keyword_index
 from storage import ranking
 from storage.database import Database, Table
-from storage.errors import BadItem, StoreUnavailable, VersionNotFound
+from storage.errors import BadItem, BadSearch, StoreUnavailable, VersionNotFound
 from storage.filters import Filter, parse
 from storage.filters import compile as compile_filter
-from storage.hits import DIVERSE, Hits, check_field, page
+from storage.hits import Hits, check_field, page
+from storage.hybrid import KeywordRanking, fused
 from storage.item import Item
 from storage.schema import ITEM_COLUMNS, created_of, metadata_kinds, space_of, to_items, vectors_of
 from storage.snapshot import Snapshot, Snapshots
@@ -107,24 +109,29 @@ class CollectionReader:
             if batch.num_rows:
                 yield batch["id"].to_pylist(), vectors_of(batch).astype(np.float32)
 
-    def search(self, vector: ArrayLike, **wanted: Any) -> Hits:
+    def search(self, vector: ArrayLike | None = None, **wanted: Any) -> Hits:
         """The items nearest to `vector` (d,) of any length but 0: by cosine, highest first, equal ones by id.
 
+        With `keywords`, fused with the items that have those words; without a vector, those alone.
+
         wanted: what `Wanted` takes: limit, offset, filter, min_score, exclude_ids, exclude_image_hashes, diversity,
-            group_by, version, exact, thumbnails. The serving index answers if one was built, with what was written
-            since.
+            group_by, keywords, fusion, keyword_weight, version, exact, thumbnails. The serving index answers if one
+            was built, with what was written since.
 
         Raises:
+            MissingKeywords: `keywords`, where no index of words can be had.
             BadItem: the vector has another dimension, is not finite or is all zeros.
             BadSearch: a limit, offset, diversity or grouping that cannot be.
             VersionNotFound: `version` is not there, or not any more.
         """
         return self.search_batch([vector], **wanted)[0]
 
-    def search_batch(self, vectors: Iterable[ArrayLike], **wanted: Any) -> list[Hits]:
+    def search_batch(self, vectors: Iterable[ArrayLike | None], **wanted: Any) -> list[Hits]:
         """As `search` for each of some vectors, all of one version; quicker than one by one."""
-        questions = [self._question(vector) for vector in vectors]
         request = Wanted(**wanted)
+        questions = [None if vector is None else self._question(vector) for vector in vectors]
+        if request.keywords is None and any(question is None for question in questions):
+            raise BadSearch("a search without a vector and without keywords: expected one of them")
         try:
             return self._pages(questions, request)
         except (StoreUnavailable, VersionNotFound):
@@ -132,6 +139,25 @@ class CollectionReader:
             if request.version is not None or self._snapshots.current:
                 raise
         return self._pages(questions, request)
+
+    def keywords(
+        self,
+        words: str,
+        *,
+        count: int,
+        filter: Filter | str | None = None,  # noqa: A002
+        version: int | None = None,
+    ) -> list[ranking.Ranked]:
+        """The `count` items whose text has the words, as (BM25, id): highest first, equal ones by id.
+
+        words: plain words, of which one suffices. version: of the table, as `version` told it; None: the newest.
+
+        Raises:
+            MissingKeywords: there is no keyword index at that version.
+            VersionNotFound: `version` is not there, or not any more.
+        """
+        snapshot = self.snapshot(version)
+        return keyword_index.search(snapshot.table, words, count=count, where=snapshot.where(filter))
 
     def serving(self) -> Serving | None:
         """The serving index's keeper, or None where FAISS is not installed."""
@@ -155,27 +181,42 @@ class CollectionReader:
         """
         return self._snapshots.newest() if version is None else self._snapshots.at(version)
 
-    def _pages(self, questions: Sequence[NDArray[np.float32]], wanted: Wanted) -> list[Hits]:
+    def _pages(self, questions: Sequence[NDArray[np.float32] | None], wanted: Wanted) -> list[Hits]:
         snapshot = self.snapshot(wanted.version)
         if wanted.group_by is not None:
             check_field(wanted.group_by, list(metadata_kinds(snapshot.schema)))
         rankings = self._rankings(snapshot, questions, wanted)
-        pages = [page(ranking, wanted, snapshot.version) for ranking in rankings]
+        pages = [page(one, wanted, snapshot.version) for one in rankings]
         return [self._with_thumbnails(hits) for hits in pages] if wanted.thumbnails else pages
 
     def _rankings(
-        self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32]], wanted: Wanted
+        self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32] | None], wanted: Wanted
     ) -> Sequence[ranking.Ranking]:
         where = snapshot.where(wanted.filter)
-        serving = None if wanted.exact else self.serving()
+        asked = [question for question in questions if question is not None]
+        nearest = iter(self._nearest(snapshot, asked, where, wanted))
+        if wanted.keywords is None:
+            return list(nearest)
+        words = KeywordRanking(table=snapshot.table, where=where, depths=(wanted.reach,), words=wanted.keywords)
+        return [
+            words if question is None else fused(next(nearest), words, wanted.fusion, wanted.keyword_weight)
+            for question in questions
+        ]
+
+    def _nearest(
+        self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32]], where: str | None, wanted: Wanted
+    ) -> Sequence[ranking.Ranking]:
+        serving = None if wanted.exact or not questions else self.serving()
         served = serving.rankings(snapshot, questions, where) if serving else None
         if served is not None:
             return served
-        depth = wanted.depth + len(wanted.exclude_ids) + 8 * bool(wanted.exclude_image_hashes)
-        depth = max(1, depth * (4 if wanted.group_by else 1), DIVERSE if wanted.diversity else 1)
         return [
             ranking.ExactRanking(
-                table=snapshot.table, question=question, where=where, floor=wanted.min_score, depths=(depth,)
+                table=snapshot.table,
+                where=where,
+                depths=(wanted.reach,),
+                question=question,
+                floor=None if wanted.keywords else wanted.min_score,
             )
             for question in questions
         ]

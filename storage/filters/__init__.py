@@ -1,9 +1,11 @@
-"""Conditions on items: a small tree, a small language that is read into it, and the SQL it becomes.
+"""Conditions on items: a small tree, a small language and a JSON form that are read into it, and the SQL it becomes.
 
 tree = parse('year >= 2020 and (camera = "Nikon D5" or tags contains beach)')
+tree = from_json({"must": {"field": "year", "range": {"gte": 2020}}, "should": [...]})
 tree = Range("year", gte=2020) & (Match("camera", "Nikon D5") | Contains("tags", "beach"))
 """
 
+from storage.filters.clauses import from_json, to_json
 from storage.filters.parser import parse
 from storage.filters.sql import compile  # noqa: A004
 from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
@@ -20,5 +22,7 @@ __all__ = [
     "Range",
     "Scalar",
     "compile",
+    "from_json",
     "parse",
+    "to_json",
 ]

@@ -1,9 +1,11 @@
 """A filter as the SQL that LanceDB runs.
 
-Two promises. Nothing a caller writes can become SQL: names come from the schema, and values are
-quoted, numbers or whole microseconds. And no condition is ever NULL: each one says IS NOT NULL
-before anything else, so a missing field makes it false and its Not true (this form, rather than
-coalesce(), leaves the bare column in sight of an index).
+Three promises. Nothing a caller writes can become SQL: names come from the schema, and values are
+quoted, numbers or whole microseconds. A condition on a missing field is false and its Not true: Nots are
+pushed down to the conditions, where each says IS NULL first; elsewhere a missing field makes NULL, which And, Or
+and WHERE take for false. (So compile the Not of a filter, and never put NOT before what was compiled. IS NOT
+NULL before every condition would do too, but makes a scalar index read all that is not null.) And a scalar index
+never makes a filter slower: one that would is told to do without (`_pays`).
 """
 
 from __future__ import annotations
@@ -13,27 +15,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
 from storage.errors import FilterError
+from storage.filters.fields import INTEGERS, Field, Fields
+from storage.filters.normal import leaves, normal
+from storage.filters.shown import shown
 from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
-from storage.metadata import Kind, kind_of, microseconds
+from storage.metadata import kind_of, microseconds
 from storage.sql import is_unicode, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BUILTINS: dict[str, Kind] = {
-    "id": "string",
-    "modality": "string",
-    "uri": "string",
-    "text": "string",
-    "width": "number",
-    "height": "number",
-    "content_hash": "string",
-    "indexed_at": "time",
-}
-
-# The whole-number columns: LanceDB will not compare them with 2020.5 or 1e30 uncast.
-_INTEGERS = ("width", "height")
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+# Never true, at no cost, and in no index: LanceDB uses indexes on an OR only if they answer both of its sides.
+_WITHOUT_INDEX = "_rowid < 0"
 
 
 def compile(filter: Filter, schema: pa.Schema) -> str:  # noqa: A001, A002 - re.compile's precedent
@@ -42,96 +37,125 @@ def compile(filter: Filter, schema: pa.Schema) -> str:  # noqa: A001, A002 - re.
     schema: of the collection's table, which says what metadata there is and of what kind.
 
     Raises:
-        FilterError: an unknown field (the message lists the known ones), or a value not of its field's kind.
+        FilterError: an unknown field (the message lists the known ones), a value not of its field's kind,
+            or a filter beyond the bounds of storage.filters.normal.
     """
-    from storage.schema import META, metadata_kinds  # here: it imports pyarrow, which parsing does without
-
-    columns = {key: (f"`{META}{key}`", kind) for key, kind in metadata_kinds(schema).items()}
-    return _Compiler(columns).sql(filter)
+    compiler, tree = _Compiler(Fields(schema)), normal(filter)
+    sql = compiler.sql(tree)
+    return sql if compiler.pays(tree) else f"(({sql}) OR {_WITHOUT_INDEX})"
 
 
 class _Compiler:
-    def __init__(self, metadata: dict[str, tuple[str, Kind]]) -> None:
-        self.metadata = metadata
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
 
     def sql(self, tree: Filter) -> str:
+        """Of a normal tree. AND binds tighter than OR: only an Or within an And needs brackets."""
         match tree:
             case And(filters):
-                return "(" + " AND ".join(map(self.sql, filters)) + ")" if filters else "true"
+                parts = [f"({self.sql(one)})" if isinstance(one, Or) else self.sql(one) for one in filters]
+                return " AND ".join(parts) or "true"
             case Or(filters):
-                return "(" + " OR ".join(map(self.sql, filters)) + ")" if filters else "false"
+                return " OR ".join(map(self.sql, filters)) or "false"
             case Not(inner):
-                return f"(NOT {self.sql(inner)})"
-            case Exists(field):
-                return f"({self.column(field)[0]} IS NOT NULL)"
-            case Match(field, value):
-                return self.present(field, "=", (value,), "{column} = {0}")
-            case AnyOf(field, values):
-                places = ", ".join(f"{{{index}}}" for index in range(len(values)))
-                return self.present(field, "in", values, f"{{column}} IN ({places})") if values else "false"
-            case Range(field):
-                return self.range(tree)
-            case Contains(field, value):
-                return self.contains(field, value)
-        raise FilterError(f"{tree!r} is not a filter; expected one of storage.filters")
+                column, test = self.test(inner)
+                return f"{column} IS NULL" if isinstance(inner, Exists) else f"({column} IS NULL OR NOT ({test}))"
+        return f"({self.test(tree)[1]})"
 
-    def range(self, tree: Range) -> str:
+    def pays(self, tree: Filter) -> bool:
+        """Whether scalar indexes, where there are any, answer faster than reading the columns, whatever they find.
+
+        They do where they answer all of it, and strings or lists are in it (200,000 rows: twice to five times as
+        fast). A part that they leave over is read row by row from what they found, up to three times slower; and
+        a column of numbers, times or bools is as quick to read as its index (DECISIONS.md has the figures).
+        """
+        heavy = False
+        for leaf, negated in leaves(tree):
+            field = self.fields[leaf.field]  # type: ignore[attr-defined]
+            texts = field.kind == "string" and isinstance(leaf, Contains)
+            lists = field.kind == "list of strings" and (negated or isinstance(leaf, Exists))
+            if texts or lists or not field.indexed:
+                return False
+            heavy |= field.kind in ("string", "list of strings")
+        return heavy
+
+    def test(self, leaf: Filter) -> tuple[str, str]:
+        """The column of a condition, and the condition: NULL where the column is."""
+        match leaf:
+            case Exists(name):
+                column = self.fields[name].column
+                return column, f"{column} IS NOT NULL"
+            case Match(name, value):
+                return self.equal(self.fields[name], (value,))
+            case AnyOf(name, values):
+                return self.equal(self.fields[name], values)
+            case Range(name):
+                return self.range(self.fields[name], leaf)
+            case Contains(name, value):
+                return self.contains(self.fields[name], value)
+        raise FilterError(f"{leaf!r} is not a filter; expected one of storage.filters")
+
+    def equal(self, field: Field, values: tuple[Scalar, ...]) -> tuple[str, str]:
+        """One of the values; of a list, one of its members is."""
+        if field.kind == "list of strings":
+            members = [f"array_has({field.column}, {_literal(field, value)})" for value in values]
+            return field.column, " OR ".join(members) or "false"
+        literals = [_literal(field, value) for value in values]
+        if len(literals) == 1:
+            return field.column, f"{_operand(field)} = {literals[0]}"
+        return field.column, f"{_operand(field)} IN ({', '.join(literals)})" if literals else "false"
+
+    def range(self, field: Field, tree: Range) -> tuple[str, str]:
         bounds = {sign: getattr(tree, name) for name, sign in _SIGNS.items() if getattr(tree, name) is not None}
         if not bounds:
-            raise FilterError(f"the range on {tree.field!r} has no bound, expected gt, gte, lt or lte")
-        if self.column(tree.field)[1] == "bool":
-            raise FilterError(f"field {tree.field!r} holds true or false, which have no order; use =")
-        test = " AND ".join(f"{{column}} {sign} {{{index}}}" for index, sign in enumerate(bounds))
-        return self.present(tree.field, next(iter(bounds)), tuple(bounds.values()), test)
-
-    def contains(self, field: str, value: str) -> str:
-        column, kind = self.column(field)
-        if kind not in ("string", "list of strings") or not isinstance(value, str):
+            raise FilterError(f"the range on {field.name!r} has no bound, expected gt, gte, lt or lte")
+        if field.kind == "bool":
+            raise FilterError(f"field {field.name!r} holds true or false, which have no order; use =")
+        if field.kind == "list of strings":
             raise FilterError(
-                f"field {field!r} holds a {kind}, and the value is {value!r}: 'contains' expects text, "
+                f"field {field.name!r} holds lists of strings, which have no order: {next(iter(bounds))!r} does not "
+                "apply; use = or 'in', which ask for members"
+            )
+        tests = [f"{_operand(field)} {sign} {_literal(field, value)}" for sign, value in bounds.items()]
+        return field.column, " AND ".join(tests)
+
+    def contains(self, field: Field, value: str) -> tuple[str, str]:
+        if field.kind not in ("string", "list of strings") or not isinstance(value, str):
+            raise FilterError(
+                f"field {field.name!r} holds a {field.kind}, and the value is {shown(value)}: 'contains' expects text, "
                 "and a field of strings or lists of strings; use = instead"
             )
-        member = "array_has({0}, {1})" if kind == "list of strings" else "contains(lower({0}), lower({1}))"
-        return f"({column} IS NOT NULL AND {member.format(column, _quoted(value))})"
-
-    def present(self, field: str, sign: str, values: tuple[Scalar, ...], test: str) -> str:
-        """`test` with the column and the values put in, false where the column is null."""
-        column, kind = self.column(field)
-        if kind == "list of strings":
-            raise FilterError(f"field {field!r} holds lists of strings: {sign!r} does not apply; use 'contains'")
-        literals = [_literal(field, kind, value) for value in values]
-        operand = f"CAST({column} AS DOUBLE)" if field in _INTEGERS else column
-        return f"({column} IS NOT NULL AND {test.format(*literals, column=operand)})"
-
-    def column(self, field: str) -> tuple[str, Kind]:
-        """The quoted column of a field, and its kind."""
-        if field in BUILTINS:
-            return f"`{field}`", BUILTINS[field]
-        key = field.removeprefix("metadata.")
-        if key in self.metadata:
-            return self.metadata[key]
-        known = [*BUILTINS, *(f"metadata.{key}" if key in BUILTINS else key for key in self.metadata)]
-        raise FilterError(f"no field {field!r} in this collection; it has {', '.join(known)}")
+        if field.kind == "list of strings":
+            return self.equal(field, (value,))
+        return field.column, f"contains(lower({field.column}), lower({_quoted(value)}))"
 
 
-def _literal(field: str, kind: Kind, value: Scalar) -> str:
-    """`value` as SQL, for a column of `kind`."""
+def _operand(field: Field) -> str:
+    return f"CAST({field.column} AS DOUBLE)" if field.name in INTEGERS else field.column
+
+
+def _literal(field: Field, value: Scalar) -> str:
+    """`value` as SQL, to compare with the field, or with a member of its list."""
+    kind = "string" if field.kind == "list of strings" else field.kind
     given = kind_of(value)
     if kind == "time" and isinstance(value, str):
         try:
             value, given = datetime.fromisoformat(value), "time"
         except ValueError:
             raise FilterError(
-                f"field {field!r} holds times; expected one such as 2024-05-31, found {value!r}"
+                f"field {field.name!r} holds times; expected one such as 2024-05-31, found {shown(value)}"
             ) from None
     if given != kind:
-        hint = f'; write "{value}" in quotes' if kind == "string" else ""
-        raise FilterError(f"field {field!r} holds a {kind}, but the filter compares it with a {given}, {value!r}{hint}")
+        hint = f'; write "{shown(value)}" in quotes' if given in ("number", "bool") and kind == "string" else ""
+        raise FilterError(
+            f"field {field.name!r} holds a {field.kind}, but the filter compares it with a "
+            f"{given or type(value).__name__}, {shown(value)}{hint}"
+        )
     match value:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return _number(field, value)
+            return _number(field.name, value)
         case str():
             return _quoted(value)
         case datetime():
@@ -139,13 +163,13 @@ def _literal(field: str, kind: Kind, value: Scalar) -> str:
     assert_never(value)
 
 
-def _number(field: str, value: float) -> str:
+def _number(name: str, value: float) -> str:
     try:
         number = float(value) + 0.0  # as metadata.comparable
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise FilterError(f"field {field!r} is compared with {str(value)[:40]}, expected a finite number")
+        raise FilterError(f"field {name!r} is compared with {shown(value)}, expected a finite number")
     # With an exponent: LanceDB reads a long row of digits as a decimal of limited length.
     mantissa, _, exponent = repr(number).partition("e")
     return f"{mantissa}e{exponent or 0}"
@@ -153,5 +177,5 @@ def _number(field: str, value: float) -> str:
 
 def _quoted(text: str) -> str:
     if not is_unicode(text):
-        raise FilterError(f"the value {text!r} is not Unicode text; remove the lone surrogate in it")
+        raise FilterError(f"the value {shown(text)} is not Unicode text; remove the lone surrogate in it")
     return quoted(text)

@@ -30,7 +30,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Match(Filter):
-    """The field equals the value. A time field takes a datetime or an ISO date."""
+    """The field equals the value; a list has it as a member. A time field takes a datetime or an ISO date."""
 
     field: str
     value: Scalar
@@ -38,7 +38,7 @@ class Match(Filter):
 
 @dataclass(frozen=True)
 class AnyOf(Filter):
-    """The field equals one of the values; of none, when there are none."""
+    """The field equals one of the values, a list has one of them as a member; false when there are none."""
 
     field: str
     values: tuple[Scalar, ...]

@@ -239,3 +239,53 @@ def test_bad_questions(stored: tuple[Collection, Model]) -> None:
         collection.search(np.ones(DIMENSION), filter="colour = red")
     with pytest.raises(TypeError):
         collection.search(np.ones(DIMENSION), colour="red")
+
+
+def by_words(model: Model, words: set[str]) -> list[str]:
+    """Every matching text has one word of many, so BM25 is a matter of how rare it is: and of ids, among equals."""
+    matching = [one for one in model.items.values() if one.text in words]
+    often = {word: sum(one.text == word for one in model.items.values()) for word in words}
+    return [one.id for one in sorted(matching, key=lambda one: (often[str(one.text)], one.id))]
+
+
+def test_keywords_alone(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    found = collection.search(keywords="word3", limit=200)
+    assert sorted(hit.item.id for hit in found) == sorted(by_words(model, {"word3"}))
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+    few = collection.search(keywords="word3", filter="n < 30", limit=200)
+    assert {hit.item.id for hit in few} == {id_ for id_ in by_words(model, {"word3"}) if int(id_) < 30}
+    joined = [hit for offset in range(0, 60, 7) for hit in collection.search(keywords="word3", limit=7, offset=offset)]
+    assert joined == list(found)[: len(joined)]
+    assert collection.search(keywords="nowhere") == []
+    with pytest.raises(BadSearch, match="expected one of them"):
+        collection.search()
+
+
+def test_hybrid(stored: tuple[Collection, Model]) -> None:
+    collection, model = stored
+    question = questions()[0]
+    near = [id_ for _, id_ in model.ranked(question)]
+    words = [hit.item.id for hit in collection.search(keywords="word3", limit=300)]
+    scores: dict[str, float] = {}
+    for ranking in (near, words):
+        for rank, id_ in enumerate(ranking[:160], start=1):
+            scores[id_] = scores.get(id_, 0) + 1 / (60 + rank)
+    right = sorted(scores, key=lambda id_: (-scores[id_], id_))
+    found = collection.search(question, keywords="word3", limit=50)
+    assert [hit.item.id for hit in found] == right[:50]
+    assert [hit.score for hit in found] == pytest.approx([scores[id_] for id_ in right[:50]])
+    whole = [
+        hit.item.id
+        for offset in range(0, 320, 40)
+        for hit in collection.search(question, keywords="word3", limit=40, offset=offset)
+    ]
+    assert sorted(whole) == sorted(model.items), "in the end everything comes, once"
+    assert [hit.item.id for hit in collection.search(question, keywords="word3", filter="n < 30", limit=300)] != []
+    only_words = collection.search(question, keywords="word3", fusion="weighted", keyword_weight=1.0, limit=5)
+    assert {hit.item.text for hit in only_words} == {"word3"}
+    only_near = collection.search(question, keywords="word3", fusion="weighted", keyword_weight=0.0, limit=5)
+    assert [hit.item.id for hit in only_near] == near[:5]
+    for wrong in ({"fusion": "sum"}, {"keyword_weight": 2}):
+        with pytest.raises(BadSearch, match="expected"):
+            collection.search(question, keywords="a", **wrong)

@@ -1,0 +1,64 @@
+"""What a filter may ask about: the fields of a collection, each with its column and its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.errors import FilterError
+from storage.filters.shown import shown
+from storage.metadata import Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BUILTINS: dict[str, Kind] = {
+    "id": "string",
+    "modality": "string",
+    "uri": "string",
+    "text": "string",
+    "width": "number",
+    "height": "number",
+    "content_hash": "string",
+    "indexed_at": "time",
+}
+
+# The whole-number columns: LanceDB will not compare them with 2020.5 or 1e30 uncast.
+INTEGERS = ("width", "height")
+
+# The built-in fields that storage.scalars indexes, as it does every metadata key.
+INDEXED = ("id", "modality", "content_hash", "indexed_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """name: as the filter writes it; column: quoted for SQL; indexed: a large collection has a scalar index on it."""
+
+    name: str
+    column: str
+    kind: Kind
+    indexed: bool
+
+
+class Fields:
+    """The fields of one collection."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        """schema: of the collection's table."""
+        from storage.schema import META, metadata_kinds  # here: it imports pyarrow, which parsing does without
+
+        self._metadata, self._prefix = metadata_kinds(schema), META
+
+    def __getitem__(self, name: str) -> Field:
+        """The field of that name.
+
+        Raises:
+            FilterError: there is none; the message lists those there are.
+        """
+        if name in BUILTINS:
+            return Field(name=name, column=f"`{name}`", kind=BUILTINS[name], indexed=name in INDEXED)
+        key = name.removeprefix("metadata.")
+        if key not in self._metadata:
+            known = [*BUILTINS, *(f"metadata.{key}" if key in BUILTINS else key for key in self._metadata)]
+            raise FilterError(f"no field {shown(name)} in this collection; it has {', '.join(known)}")
+        return Field(name=name, column=f"`{self._prefix}{key}`", kind=self._metadata[key], indexed=True)
