@@ -16,19 +16,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from storage.collection import Collection
+    from storage.compaction import Compaction
     from storage.errors import (
+        BadFile,
         BadItem,
         BadName,
         BadSpace,
+        BadTag,
         CollectionExists,
         CollectionNotFound,
         FilterError,
         ItemNotFound,
         Locked,
         MissingFaiss,
+        NeedsDirectory,
         SpaceMismatch,
         StorageError,
         StoreUnavailable,
+        VersionNotFound,
     )
     from storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
     from storage.filters import parse as parse_filter
@@ -36,28 +41,35 @@ if TYPE_CHECKING:
     from storage.item import Hit, Item, Metadata, Modality, UpsertCount
     from storage.quarantine import Quarantine, Quarantined, Refused
     from storage.store import Store
+    from storage.versions import Version
 
 _HOMES = {
     "collection": ["Collection"],
+    "compaction": ["Compaction"],
     "errors": [
+        "BadFile",
         "BadItem",
         "BadName",
         "BadSpace",
+        "BadTag",
         "CollectionExists",
         "CollectionNotFound",
         "FilterError",
         "ItemNotFound",
         "Locked",
         "MissingFaiss",
+        "NeedsDirectory",
         "SpaceMismatch",
         "StorageError",
         "StoreUnavailable",
+        "VersionNotFound",
     ],
     "filters": ["And", "AnyOf", "Contains", "Exists", "Filter", "Match", "Not", "Or", "Range"],
     "info": ["CollectionInfo"],
     "item": ["Hit", "Item", "Metadata", "Modality", "UpsertCount"],
     "quarantine": ["Quarantine", "Quarantined", "Refused"],
     "store": ["Store"],
+    "versions": ["Version"],
 }
 _HOME = {name: (module, name) for module, names in _HOMES.items() for name in names}
 _HOME["parse_filter"] = ("filters", "parse")
@@ -65,13 +77,16 @@ _HOME["parse_filter"] = ("filters", "parse")
 __all__ = [
     "And",
     "AnyOf",
+    "BadFile",
     "BadItem",
     "BadName",
     "BadSpace",
+    "BadTag",
     "Collection",
     "CollectionExists",
     "CollectionInfo",
     "CollectionNotFound",
+    "Compaction",
     "Contains",
     "Exists",
     "Filter",
@@ -84,6 +99,7 @@ __all__ = [
     "Metadata",
     "MissingFaiss",
     "Modality",
+    "NeedsDirectory",
     "Not",
     "Or",
     "Quarantine",
@@ -95,6 +111,8 @@ __all__ = [
     "Store",
     "StoreUnavailable",
     "UpsertCount",
+    "Version",
+    "VersionNotFound",
     "parse_filter",
 ]
 

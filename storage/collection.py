@@ -9,6 +9,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from storage import versions
+from storage.compaction import Compaction
 from storage.database import Database, Table
 from storage.errors import MissingFaiss
 from storage.filters import Filter
@@ -19,6 +21,7 @@ from storage.quarantine import Quarantine
 from storage.reader import CollectionReader
 from storage.schema import metadata_kinds, new_columns, to_arrow
 from storage.sql import one_of
+from storage.versions import Version
 
 if TYPE_CHECKING:
     from storage.serving.index import About
@@ -91,8 +94,63 @@ class Collection(CollectionReader):
 
         A reader still in the middle of a removed version fails; the default leaves it an hour.
         """
+        with self.writing(), self._commit, versions.kept(table := self._table()):
+            table.optimize(older_than)
+
+    def compact(self, older_than: timedelta = SAFE_AGE) -> Compaction:
+        """As `optimize`, and tell what it did."""
+        with self.writing():
+            location, table = self._database.location, self._table()
+            before = {one["version"] for one in table.versions()}
+            files, size = location.files_of(self.name), location.bytes_of(self.name)
+            self.optimize(older_than)
+            after = {one["version"] for one in table.versions()}
+            return Compaction(
+                files_before=files,
+                files_after=location.files_of(self.name),
+                bytes_before=size,
+                bytes_after=location.bytes_of(self.name),
+                versions_removed=len(before - after),
+                versions_kept=len(after),
+            )
+
+    def versions(self) -> list[Version]:
+        """The versions still kept, oldest first."""
+        return versions.versions(self._table())
+
+    def tags(self) -> dict[str, int]:
+        """The version of each tag, by name."""
+        return versions.tags(self._table())
+
+    def tag(self, name: str, version: int | None = None) -> int:
+        """Name a version, or the newest, so that no cleanup removes it; which it was. Doing it again is no error.
+
+        Raises:
+            BadTag: the name is not allowed, or stands for another version.
+            VersionNotFound: no such version.
+        """
         with self.writing(), self._commit:
-            self._table().optimize(older_than)
+            return versions.tag(self._table(), name, version)
+
+    def untag(self, name: str) -> None:
+        """Take a tag away.
+
+        Raises:
+            VersionNotFound: no such tag.
+        """
+        with self.writing(), self._commit:
+            versions.untag(self._table(), name)
+
+    def restore(self, version: int | str) -> int:
+        """Make a new version with the items of an older one, by number or tag; its number. Nothing is removed.
+
+        Raises:
+            VersionNotFound: no such version or tag.
+        """
+        with self.writing(), self._commit:
+            table = self._table()
+            self._database.restore(self.name, versions.resolve(table, version))
+            return table.version()
 
     def build_index(self, *, goal: float = 0.99) -> About:
         """Build the serving index of what is stored now, and swap it in; nobody has to wait.

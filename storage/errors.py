@@ -4,7 +4,11 @@
     ├── BadName             a collection's name breaks the naming rule
     ├── BadSpace            a space lacks its fingerprint, dimension, model or view
     ├── CollectionNotFound  no such collection (the message lists those that exist)
-    ├── CollectionExists    create() of a name that is taken
+    ├── CollectionExists    create(), rename() or copy() to a name that is taken
+    ├── VersionNotFound     no such version or tag (the message lists those that exist)
+    ├── BadTag              a tag's name breaks the rule, or is taken
+    ├── BadFile             a parquet file that cannot be imported
+    ├── NeedsDirectory      what only a store in a directory can do is asked of an object store
     ├── SpaceMismatch       vectors of one space offered to a collection of another
     ├── ItemNotFound        no item with that id
     ├── BadItem             a vector or metadata that cannot be stored, or a question of the wrong dimension
@@ -56,6 +60,31 @@ class CollectionExists(StorageError):
     def __init__(self, name: str, uri: str) -> None:
         self.name = name
         super().__init__(f"collection {name!r} already exists in {uri}; open it, drop it first, or choose another name")
+
+
+class VersionNotFound(StorageError):
+    """No version of that number, or no tag of that name."""
+
+    def __init__(self, asked: int | str, collection: str, versions: Sequence[int], tags: Sequence[str]) -> None:
+        self.asked = asked
+        what = f"version {asked}" if isinstance(asked, int) else f"version or tag {asked!r}"
+        kept = f"versions {', '.join(map(str, versions))}; tags {', '.join(sorted(tags)) or '(none)'}"
+        super().__init__(f"collection {collection!r} has no {what}; it has {kept}")
+
+
+class BadTag(StorageError):
+    """A tag that cannot be made."""
+
+
+class BadFile(StorageError):
+    """A file that cannot be imported as it is; nothing of it was."""
+
+
+class NeedsDirectory(StorageError):
+    """Something that only a store in a directory can do."""
+
+    def __init__(self, doing: str, uri: str, remedy: str) -> None:
+        super().__init__(f"cannot {doing} in {uri}: an object store has no atomic rename; {remedy}")
 
 
 class SpaceMismatch(StorageError):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from storage.collection import Collection
 from storage.database import Database
-from storage.errors import BadName, CollectionExists, CollectionNotFound, Locked
+from storage.errors import BadName, CollectionExists, CollectionNotFound, Locked, NeedsDirectory
 from storage.location import Location
 from storage.lock import WriterLock
+from storage.moves import Move, Moves, Plan
 from storage.quarantine import SUFFIX, Quarantine
 from storage.schema import table_schema
 from storage.space import check_same, checked_space
@@ -39,6 +41,7 @@ class Store:
         """
         self._database = Database(Location.of(uri), storage_options)
         self._lock_timeout = lock_timeout
+        self._moves = Moves(self._database)
 
     @property
     def uri(self) -> str:
@@ -47,6 +50,7 @@ class Store:
 
     def collections(self) -> list[str]:
         """The names of all collections, sorted; none if the place is not there yet."""
+        self._moves.finish()
         return [name for name in self._database.tables() if NAME.fullmatch(name)]
 
     def create(self, name: str, space: Mapping[str, Any]) -> Collection:
@@ -59,11 +63,14 @@ class Store:
             BadSpace: the space lacks something.
         """
         wanted = checked_space(space)
+        self._moves.finish(_checked_name(name))
         lock = WriterLock(self._database.location.lock_file(_checked_name(name)), name)
         try:
             # The database alone lets two processes that create at the same instant both believe they did.
             with lock.hold(max(self._lock_timeout, CREATION)):
                 taken = self._database.open(name) is not None
+                if not taken:
+                    self._database.drop(name + SUFFIX)  # what a copy left when it was killed
                 schema = table_schema(wanted, datetime.now(UTC))
                 table = None if taken else self._database.create(name, schema)
         except Locked:
@@ -83,7 +90,8 @@ class Store:
             CollectionNotFound: there is none of that name.
             SpaceMismatch: its space is another one.
         """
-        table = self._database.open(_checked_name(name))
+        self._moves.finish(_checked_name(name))
+        table = self._database.open(name)
         if table is None:
             raise CollectionNotFound(name, self.uri, self.collections())
         collection = Collection(self._database, table, lock_timeout=self._lock_timeout)
@@ -116,16 +124,95 @@ class Store:
             CollectionNotFound: there is none of that name.
             Locked: someone is writing it.
         """
-        if self._database.open(_checked_name(name)) is None:
-            raise CollectionNotFound(name, self.uri, self.collections())
+        self.open(name)
         with WriterLock(self._database.location.lock_file(name), name).hold(self._lock_timeout):
             self._database.drop(name + SUFFIX)  # first: a collection may be without, but not the other way round
             self._database.drop(name)
             shutil.rmtree(self._database.location.serving_folder(name), ignore_errors=True)
 
+    def rename(self, old: str, new: str) -> Collection:
+        """Give a collection another name; its quarantine, its serving index and its tags go with it.
+
+        Killed at any instant, it has one of the two names, and the next who opens it finishes the rest.
+
+        Raises:
+            CollectionNotFound: there is none of the old name.
+            CollectionExists: the new name is taken.
+            Locked: someone is writing it.
+            NeedsDirectory: the store is in an object store.
+        """
+        if Move(source=_checked_name(old), target=_checked_name(new), created="") in [
+            replace(move, created="") for move in self._moves.finish(old)
+        ]:
+            return self.open(new)  # this very rename was killed, and is done now
+        source = self.open(old)
+        self._check_directory("rename a collection", "copy it to the new name, then drop the old one")
+        if old == new:
+            raise CollectionExists(new, self.uri)
+        with source.writing(), self._lock(new).hold(self._lock_timeout):
+            self._check_free(new)
+            source.count()  # raises if it was dropped meanwhile
+            self._moves.run(Plan(moves=(_move(source, new),)))
+        return self.open(new)
+
+    def copy(self, old: str, new: str) -> Collection:
+        """Copy a collection whole, with its quarantine; nobody sees the copy before it is complete.
+
+        Versions, tags and indexes are not copied, and `created` is its own. The rows are of the moment it begins.
+
+        Raises:
+            CollectionNotFound: there is none of the old name.
+            CollectionExists: the new name is taken.
+            Locked: someone is making the new one.
+        """
+        from storage.copying import copy
+
+        source = self.open(old)
+        if old == _checked_name(new):
+            raise CollectionExists(new, self.uri)
+        self._moves.finish(new)
+        with self._lock(new).hold(self._lock_timeout):
+            if copy(self._database, source._table(), new) is None:
+                raise CollectionExists(new, self.uri)
+        return self.open(new)
+
+    def replace(self, old: Collection, new: Collection, *, keep: str, drop: bool = False) -> Collection:
+        """Let `new` take the name of `old`, which is called `keep` from then on; or is dropped.
+
+        Killed at any instant, the name stands for one of the two, as soon as someone opens it.
+
+        Raises:
+            CollectionExists: the name `keep` is taken.
+            Locked: someone else is writing one of them.
+            NeedsDirectory: the store is in an object store.
+        """
+        self._check_directory("let a collection take another's name", "use the new one by its own name")
+        with old.writing(), new.writing(), self._lock(_checked_name(keep)).hold(self._lock_timeout):
+            self._check_free(keep)
+            old.count(), new.count()  # raise if they were dropped meanwhile
+            moves = (_move(old, keep), _move(new, old.name))
+            self._moves.run(Plan(moves=moves, drop=moves[0] if drop else None))
+        return self.open(old.name)
+
     def quarantine(self, name: str) -> Quarantine:
         """The inputs that could not be indexed into the collection."""
-        return Quarantine(self._database, _checked_name(name))
+        self._moves.finish(_checked_name(name))
+        return Quarantine(self._database, name)
+
+    def _check_free(self, name: str) -> None:
+        if self._database.open(name) is not None:
+            raise CollectionExists(name, self.uri)
+
+    def _check_directory(self, doing: str, remedy: str) -> None:
+        if self._database.location.path is None:
+            raise NeedsDirectory(doing, self.uri, remedy)
+
+    def _lock(self, name: str) -> WriterLock:
+        return WriterLock(self._database.location.lock_file(name), name)
+
+
+def _move(collection: Collection, name: str) -> Move:
+    return Move(source=collection.name, target=name, created=collection.created.isoformat())
 
 
 def _checked_name(name: str) -> str:
