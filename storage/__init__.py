@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from storage.filters import parse as parse_filter
     from storage.info import CollectionInfo
     from storage.item import Hit, Item, Metadata, Modality, UpsertCount
+    from storage.parquet.export import Exported
+    from storage.parquet.load import Imported
     from storage.quarantine import Quarantine, Quarantined, Refused
     from storage.store import Store
     from storage.versions import Version
@@ -67,6 +69,8 @@ _HOMES = {
     "filters": ["And", "AnyOf", "Contains", "Exists", "Filter", "Match", "Not", "Or", "Range"],
     "info": ["CollectionInfo"],
     "item": ["Hit", "Item", "Metadata", "Modality", "UpsertCount"],
+    "parquet.export": ["Exported"],
+    "parquet.load": ["Imported"],
     "quarantine": ["Quarantine", "Quarantined", "Refused"],
     "store": ["Store"],
     "versions": ["Version"],
@@ -89,9 +93,11 @@ __all__ = [
     "Compaction",
     "Contains",
     "Exists",
+    "Exported",
     "Filter",
     "FilterError",
     "Hit",
+    "Imported",
     "Item",
     "ItemNotFound",
     "Locked",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage import versions
@@ -24,6 +25,7 @@ from storage.sql import one_of
 from storage.versions import Version
 
 if TYPE_CHECKING:
+    from storage.parquet.export import Exported, Precision
     from storage.serving.index import About
     from storage.serving.serving import Check
 
@@ -151,6 +153,15 @@ class Collection(CollectionReader):
             table = self._table()
             self._database.restore(self.name, versions.resolve(table, version))
             return table.version()
+
+    def export(self, path: str | Path, *, precision: Precision = "float16") -> Exported:
+        """Write all items, vectors and the space to a parquet file, or to NAME.parquet in a folder; replaces it whole.
+
+        precision: of the vectors in the file; both keep every bit, and not every tool reads float16.
+        """
+        from storage.parquet.export import export
+
+        return export(self._table(), self, Path(path), precision)
 
     def build_index(self, *, goal: float = 0.99) -> About:
         """Build the serving index of what is stored now, and swap it in; nobody has to wait.

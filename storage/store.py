@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.collection import Collection
 from storage.database import Database
@@ -19,6 +19,9 @@ from storage.moves import Move, Moves, Plan
 from storage.quarantine import SUFFIX, Quarantine
 from storage.schema import table_schema
 from storage.space import check_same, checked_space
+
+if TYPE_CHECKING:
+    from storage.parquet.load import Imported
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 CREATION = 10.0  # seconds that a process waits for another one to make the same collection
@@ -193,6 +196,22 @@ class Store:
             moves = (_move(old, keep), _move(new, old.name))
             self._moves.run(Plan(moves=moves, drop=moves[0] if drop else None))
         return self.open(old.name)
+
+    def import_parquet(self, file: str | Path, name: str) -> Imported:
+        """Upsert the rows of a parquet file, in commits of bounded size; doing it again changes nothing.
+
+        An export brings its space, and makes the collection if need be. Any other file needs an id, a vector, and a
+        text or a uri in each row, and a collection that is there, for whose space the caller vouches: its vectors are
+        put to unit length, and its other columns become metadata.
+
+        Raises:
+            BadFile: it cannot be read, or has columns or rows that cannot be stored (all are named); nothing is.
+            SpaceMismatch: it is an export of another space.
+            Locked: another writer has the collection.
+        """
+        from storage.parquet.load import load
+
+        return load(self, Path(file), _checked_name(name))
 
     def quarantine(self, name: str) -> Quarantine:
         """The inputs that could not be indexed into the collection."""
