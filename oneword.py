@@ -16,6 +16,7 @@ from engine.training.cli import train
 from indexer.cli import index
 from indexer.creation import create
 from indexer.errors import IndexerError
+from indexer.reembedding_cli import reembed
 from query.cli import search
 from query.errors import QueryError
 from query.evaluate import live
@@ -47,6 +48,7 @@ for command in (
     restore,
     compact,
     export,
+    reembed,
     models,
     train,
 ):

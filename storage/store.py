@@ -17,7 +17,7 @@ from storage.location import Location
 from storage.lock import WriterLock
 from storage.moves import Move, Moves, Plan
 from storage.quarantine import SUFFIX, Quarantine
-from storage.schema import table_schema
+from storage.schema import created_of, table_schema
 from storage.space import check_same, checked_space
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Store:
             raise CollectionExists(new, self.uri)
         with source.writing(), self._lock(new).hold(self._lock_timeout):
             self._check_free(new)
-            source.count()  # raises if it was dropped meanwhile
+            self._check_there(source)
             self._moves.run(Plan(moves=(_move(source, new),)))
         return self.open(new)
 
@@ -189,13 +189,19 @@ class Store:
             Locked: someone else is writing one of them.
             NeedsDirectory: the store is in an object store.
         """
-        self._check_directory("let a collection take another's name", "use the new one by its own name")
+        self.check_replaceable(keep)
         with old.writing(), new.writing(), self._lock(_checked_name(keep)).hold(self._lock_timeout):
             self._check_free(keep)
-            old.count(), new.count()  # raise if they were dropped meanwhile
+            self._check_there(old)
+            self._check_there(new)
             moves = (_move(old, keep), _move(new, old.name))
             self._moves.run(Plan(moves=moves, drop=moves[0] if drop else None))
         return self.open(old.name)
+
+    def check_replaceable(self, keep: str) -> None:
+        """Raise what `replace` would raise for the name `keep`, before anything is done for it."""
+        self._check_directory("let a collection take another's name", "use the new one by its own name")
+        self._check_free(_checked_name(keep))
 
     def import_parquet(self, file: str | Path, name: str) -> Imported:
         """Upsert the rows of a parquet file, in commits of bounded size; doing it again changes nothing.
@@ -221,6 +227,12 @@ class Store:
     def _check_free(self, name: str) -> None:
         if self._database.open(name) is not None:
             raise CollectionExists(name, self.uri)
+
+    def _check_there(self, collection: Collection) -> None:
+        """It may have been dropped, and made again, before its lock was taken."""
+        table = self._database.open(collection.name)
+        if table is None or created_of(table.schema()) != collection.created:
+            raise CollectionNotFound(collection.name, self.uri, self.collections())
 
     def _check_directory(self, doing: str, remedy: str) -> None:
         if self._database.location.path is None:
