@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import oneword as front_door
+from indexer import index_paths
 
 
 @pytest.fixture
-def oneword(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, album: Path) -> Callable[..., str]:
-    """Runs a command line and checks its exit code; gives stdout and stderr together. The album is indexed."""
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs a command line and checks its exit code; gives stdout and stderr together."""
     monkeypatch.setenv("COLUMNS", "200")
-    assert front_door.run(["index", str(album), "--model", "hash"]) == 0
 
     def run(line: str, code: int = 0) -> str:
         capfd.readouterr()
@@ -24,6 +24,22 @@ def oneword(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         return out + err
 
     return run
+
+
+@pytest.fixture
+def oneword(run: Callable[..., str], album: Path) -> Callable[..., str]:
+    """The same where the album is indexed."""
+    run("index album --model hash")
+    return run
+
+
+@pytest.fixture(scope="module")
+def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a collection that no mistake changes."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "note.txt").write_text("a cat")
+    index_paths([folder / "note.txt"], db=str(folder / ".oneword"), model="hash")
+    return folder
 
 
 @pytest.fixture
@@ -78,14 +94,22 @@ def test_collections_are_made_copied_renamed_and_dropped(
         ("compact absent", 1, "absent"),
         ("export absent out.parquet", 1, "absent"),
         ("export default nowhere/out.parquet", 1, "nowhere"),
-        ("export default album/note.txt", 2, "--yes"),
+        ("export default note.txt", 2, "--yes"),
         ("export default out.parquet --vectors int8", 2, "int8"),
         ("import absent.parquet", 1, "absent.parquet"),
-        ("import album/note.txt", 1, "cannot be read as parquet"),
+        ("reembed default", 2, "--model"),
+        ("reembed absent --model hash", 1, "absent"),
+        ("reembed default --model basic --into new --drop-old", 2, "give one"),
+        ("reembed default --model basic --drop-old", 2, "--yes"),
+        ("reembed default --model hash --view cirr", 1, "reads no prompts"),
+        ("import note.txt", 1, "cannot be read as parquet"),
     ],
 )
-def test_mistakes(oneword: Callable[..., str], line: str, code: int, complaint: str) -> None:
-    said = oneword(line, code)
+def test_mistakes(
+    run: Callable[..., str], mistakes: Path, monkeypatch: pytest.MonkeyPatch, line: str, code: int, complaint: str
+) -> None:
+    monkeypatch.chdir(mistakes)
+    said = run(line, code)
     assert complaint in " ".join(said.split())
     assert "error: " in said
 
@@ -116,3 +140,15 @@ def test_exports_and_imports(oneword: Callable[..., str], as_json: Callable[[str
     assert "0 new, 0 changed, 6 unchanged" in oneword("import default.parquet --db other --collection copy")
     hits = [as_json(f"search owl {where}")["hits"] for where in ("", "--db other --collection copy")]
     assert hits[0] == hits[1]
+
+
+def test_reembedding(oneword: Callable[..., str], as_json: Callable[[str], Any], album: Path) -> None:
+    assert "there is nothing to do" in oneword("reembed default --model hash")
+    (album / "blue.jpg").unlink()
+    said = oneword("reembed default --model basic --keep past")
+    assert "6 items: 5 embedded, 0 by an earlier run, 1 quarantined" in said
+    assert "blue.jpg: cannot be read" in said
+    assert "kept as 'past'" in said
+    assert as_json("info")["space"]["model"] == "basic"
+    assert as_json("info past")["space"]["model"] == "hash"
+    assert sorted(one["name"] for one in as_json("collections")["collections"]) == ["default", "past"]

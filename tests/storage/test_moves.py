@@ -233,7 +233,7 @@ while True:
     store.rename(name, "stuff" if name == "things" else "things")
 """
     before = contents(filled)
-    for round_number in range(3):
+    for round_number in range(2):
         child = process(code, store.uri)
         assert child.stdout.readline() == "ready\n"
         time.sleep(random.Random(round_number).uniform(0.1, 0.4))
@@ -325,10 +325,10 @@ Store(sys.argv[1]).copy("things", "copy")
     with pytest.raises(CollectionNotFound):
         store.open("copy")
     assert (Path(store.uri) / "copy.quarantine.lance").is_dir()
-    store.create("copy", space)
-    assert quarantined(store, "copy") == [], "not what the dead copy left"
-    store.drop("copy")
-    assert process(code, store.uri).wait(60) == -9
+    shutil.copytree(store.uri, f"{store.uri}2")
+    other = Store(f"{store.uri}2")
+    other.create("copy", space)
+    assert quarantined(other, "copy") == [], "not what the dead copy left"
     assert contents(store.copy("things", "copy")) == contents(filled)
     assert quarantined(store, "copy") == ["bad"]
 
