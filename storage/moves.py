@@ -1,7 +1,8 @@
-"""Collections that change their names, in a directory: several at once, and whole even if killed half way.
+"""Collections that change their names or go, in a directory: several at once, and whole even if killed half way.
 
-A rename of one directory is atomic, but a collection has up to three (table, quarantine, serving index), and a
-switch renames two collections. So what is to be done is written down first, and whoever looks next finishes it.
+A rename of one directory is atomic, but a collection has up to three (table, quarantine, serving index), a switch
+renames two collections, and removing a directory takes many steps. So what is to be done is written down first, and
+whoever looks next finishes it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from storage.database import Database
+from storage.database import Database, in_our_words
 from storage.errors import Locked, StorageError, StoreUnavailable
 from storage.lock import WriterLock
 from storage.quarantine import LOCK_TIMEOUT, SUFFIX
@@ -35,15 +36,15 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Moves, in this order, and a collection to drop when they are done."""
+    """Moves, in this order, and a collection to drop when they are done: the `target` of `drop`."""
 
-    moves: tuple[Move, ...]
+    moves: tuple[Move, ...] = ()
     drop: Move | None = None
 
     @property
     def names(self) -> set[str]:
         """Every name that is touched."""
-        return {name for move in self.moves for name in (move.source, move.target)}
+        return {name for move in (*self.moves, *filter(None, [self.drop])) for name in (move.source, move.target)}
 
 
 class Moves:
@@ -54,13 +55,13 @@ class Moves:
 
     def run(self, plan: Plan) -> None:
         """Carry out a plan. The caller holds the writer's lock of every name in it, and no target is taken."""
-        root = self._root()
-        with self._quarantines(plan.names):
+        root, first = self._root(), [*plan.moves, *filter(None, [plan.drop])][0]
+        with self._quarantines(plan.names), in_our_words(self._database.location, f"move or drop {first.source!r}"):
             for name in {move.target for move in plan.moves} - {move.source for move in plan.moves}:
                 self._database.sweep(name)
                 self._database.drop(name + SUFFIX)  # of a collection that is no more
                 self._remove(self._database.location.serving_folder(name))
-            journal = root / f"{plan.moves[0].source}{ENDING}"
+            journal = root / f"{first.source}{ENDING}"
             partial = journal.with_suffix(".partial")
             with partial.open("w", encoding="utf-8") as file:
                 json.dump(asdict(plan), file)
@@ -82,7 +83,11 @@ class Moves:
             if plan is None:  # finished by another process just now
                 continue
             try:
-                with self._locks(plan.names, PATIENCE if name in plan.names else 0.0), self._quarantines(plan.names):
+                with (
+                    self._locks(plan.names, PATIENCE if name in plan.names else 0.0),
+                    self._quarantines(plan.names),
+                    in_our_words(self._database.location, "finish a move"),
+                ):
                     if _read(journal) == plan:
                         self._carry_out(plan, journal)
                         done += plan.moves
@@ -94,8 +99,8 @@ class Moves:
         """Every step can be done again. A table moves last, so where it is, the rest of its collection is too."""
         location = self._database.location
         for move in plan.moves:
-            if self._is(move.target, move.created) or not self._is(move.source, move.created):
-                continue
+            if not self._is(move.source, move.created):
+                continue  # done already
             _rename(self._folder(move.source + SUFFIX), self._folder(move.target + SUFFIX))
             _rename(location.serving_folder(move.source), location.serving_folder(move.target))
             _rename(self._folder(move.source), self._folder(move.target))
@@ -137,7 +142,8 @@ class Moves:
         return self._database.location.path
 
     def _remove(self, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _rename(source: Path, target: Path) -> None:

@@ -121,14 +121,18 @@ class Store:
         return collection
 
     def drop(self, name: str) -> None:
-        """Remove a collection and its quarantine, for good.
+        """Remove a collection and its quarantine, for good. In a directory, one that is killed is finished by the next.
 
         Raises:
             CollectionNotFound: there is none of that name.
             Locked: someone is writing it.
         """
-        self.open(name)
-        with WriterLock(self._database.location.lock_file(name), name).hold(self._lock_timeout):
+        collection = self.open(name)
+        with collection.writing():
+            self._check_there(collection)
+            if self._database.location.path is not None:
+                self._moves.run(Plan(drop=_move(collection, name)))
+                return
             self._database.drop(name + SUFFIX)  # first: a collection may be without, but not the other way round
             self._database.drop(name)
             shutil.rmtree(self._database.location.serving_folder(name), ignore_errors=True)

@@ -24,6 +24,7 @@ from storage import (
     Refused,
     SpaceMismatch,
     Store,
+    StoreUnavailable,
     moves,
 )
 
@@ -218,6 +219,47 @@ def test_a_switch_killed_at_any_step_is_finished_by_the_next_open(
         if completed:
             break
     assert died >= 8
+
+
+def test_a_drop_killed_at_any_step_is_finished_by_the_next_open(
+    store: Store, filled: Collection, space: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.rename("things", "kept")
+    before, died = contents(store.open("kept")), 0
+    for die_at in range(1, 100):
+        store.copy("kept", "things")
+        for _ in steps(monkeypatch, die_at):
+            try:
+                store.drop("things")
+                completed = True
+            except Killed:
+                completed = False
+        died += not completed
+        if completed:
+            break
+        if list(Path(store.uri).glob("*.moving")):
+            for file in sorted((Path(store.uri) / "things.lance" / "data").glob("*"))[:1]:
+                file.unlink()  # as a removal killed half way leaves it
+            with pytest.raises(CollectionNotFound, match="kept"):
+                Store(store.uri).open("things")
+            assert quarantined(store, "things") == []
+        else:
+            assert contents(store.open("things")) == before
+            store.drop("things")
+    assert died >= 4
+    assert contents(store.open("kept")) == before
+
+
+def test_what_cannot_be_moved_says_so(store: Store, filled: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moves, "_rename", refuse)
+        with pytest.raises(StoreUnavailable, match=r"move or drop 'things'.*Permission denied"):
+            store.rename("things", "stuff")
+        assert Store(store.uri).open("things").count() == 3, "who only reads is not kept from it"
+    assert Store(store.uri).open("stuff").count() == 3
 
 
 def test_a_rename_killed_for_real_leaves_one_name(
