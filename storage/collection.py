@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from storage import versions
 from storage.compaction import Compaction
 from storage.database import Database, Table
-from storage.errors import MissingFaiss
+from storage.errors import CollectionNotFound, MissingFaiss
 from storage.filters import Filter
 from storage.info import CollectionInfo
 from storage.item import Item, UpsertCount
@@ -161,7 +161,10 @@ class Collection(CollectionReader):
         """
         from storage.parquet.export import export
 
-        return export(self._table(), self, Path(path), precision)
+        self._table()  # still there, and of this space
+        if (snapshot := self._database.snapshot(self.name)) is None:
+            raise CollectionNotFound(self.name, self.uri)
+        return export(snapshot, self.name, Path(path), precision)
 
     def build_index(self, *, goal: float = 0.99) -> About:
         """Build the serving index of what is stored now, and swap it in; nobody has to wait.

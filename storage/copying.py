@@ -8,29 +8,33 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from storage.database import Database, Table
+from storage.errors import CollectionNotFound
 from storage.quarantine import SUFFIX
 from storage.schema import CREATED_KEY
 
 ROWS = 1024  # in memory at once
 
 
-def copy(database: Database, source: Table, target: str) -> Table | None:
-    """Copy the newest version of `source`, and its quarantine; None if the target's name is taken.
+def copy(database: Database, name: str, target: str) -> Table | None:
+    """Copy the newest version of the table `name`, and its quarantine; None if the target's name is taken.
 
     The caller holds the lock of `target`. What is indexed or tagged is not copied.
     """
     if database.open(target) is not None:
         return None
     database.drop(target + SUFFIX)  # what an earlier copy left when it was killed
-    refused = database.open(source.name + SUFFIX)
+    refused = database.snapshot(name + SUFFIX)
     if refused is not None:
         schema = refused.schema()
         database.fill(target + SUFFIX, schema, _rows(refused, schema))
+    source = database.snapshot(name)
+    if source is None:
+        raise CollectionNotFound(name, database.location.uri)
     schema = source.schema()
     made = {**schema.metadata, CREATED_KEY: datetime.now(UTC).isoformat().encode()}
     return database.fill(target, schema.with_metadata(made), _rows(source, schema.with_metadata(made)))
 
 
 def _rows(table: Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for batch in table.rows(schema.names, batch_size=ROWS):
+    for batch in table.parts(schema.names, ROWS):
         yield pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)

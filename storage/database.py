@@ -115,6 +115,13 @@ class Database:
         if path is not None and not (path / f"{name}.lance" / "_versions").is_dir():
             shutil.rmtree(path / f"{name}.lance", ignore_errors=True)
 
+    def snapshot(self, name: str) -> Table | None:
+        """The table for reading, held at the version that is the newest now, or None when there is none."""
+        table = self.open(name)
+        if table is not None:
+            table.hold()
+        return table
+
     def restore(self, name: str, version: int) -> None:
         """Make a new version that equals an older one; through a handle of its own, for readers share the others."""
         with in_our_words(self.location, f"restore version {version}", name):
@@ -196,6 +203,18 @@ class Table:
             if where is not None:
                 query = query.where(where)
             yield from query.to_batches(batch_size)
+
+    def parts(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """All rows of a snapshot, so many at a time: bounded, where a scan may read 2 GiB ahead."""
+        with self._doing("read"):
+            for start in range(0, total := self.count(), rows):
+                stretch = list(range(start, min(start + rows, total)))
+                yield from self._lance.take_offsets(stretch).select(list(columns)).to_arrow().to_batches()
+
+    def hold(self) -> None:
+        """Stay at the version that is the newest now, whatever is written later."""
+        with self._doing("read"):
+            self._lance.checkout(self._lance.version)
 
     def nearest(
         self,

@@ -174,12 +174,12 @@ class Store:
         """
         from storage.copying import copy
 
-        source = self.open(old)
+        self.open(old)
         if old == _checked_name(new):
             raise CollectionExists(new, self.uri)
         self._moves.finish(new)
         with self._lock(new).hold(self._lock_timeout):
-            if copy(self._database, source._table(), new) is None:
+            if copy(self._database, old, new) is None:
                 raise CollectionExists(new, self.uri)
         return self.open(new)
 

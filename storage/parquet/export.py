@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,9 +17,6 @@ import pyarrow.parquet as pq
 from storage.database import Table
 from storage.errors import StoreUnavailable
 from storage.schema import SPACE_KEY
-
-if TYPE_CHECKING:
-    from storage.reader import CollectionReader
 
 ROWS = 1024  # read at once
 GROUP_BYTES = 32 * 2**20
@@ -39,15 +36,15 @@ class Exported:
     bytes: int
 
 
-def export(table: Table, reader: CollectionReader, path: Path, precision: Precision) -> Exported:
-    """Write every column of one version to `path`, or to NAME.parquet in it if it is a folder.
+def export(table: Table, name: str, path: Path, precision: Precision) -> Exported:
+    """Write every column of a snapshot to `path`, or to NAME.parquet in it if it is a folder.
 
     Nothing is there under that name before the file is whole; a file that is there is replaced.
     precision: of the vectors; the table's own is float16, so either keeps every bit.
     """
-    file = target(path, reader.name)
+    file = target(path, name)
     source = table.schema()
-    vector = pa.list_(pa.float16() if precision == "float16" else pa.float32(), reader.dimension)
+    vector = pa.list_(pa.float16() if precision == "float16" else pa.float32(), source.field("vector").type.list_size)
     place = source.get_field_index("vector")
     schema = source.set(place, pa.field("vector", vector, nullable=False)).with_metadata(
         {SPACE_KEY: source.metadata[SPACE_KEY]}
@@ -68,7 +65,7 @@ def target(path: Path, name: str) -> Path:
 
 def _groups(table: Table, columns: list[str]) -> Iterator[pa.Table]:
     kept: list[pa.RecordBatch] = []
-    for batch in table.rows(columns, batch_size=ROWS):
+    for batch in table.parts(columns, ROWS):
         kept.append(batch.select(columns))
         if sum(one.nbytes for one in kept) >= GROUP_BYTES:
             yield pa.Table.from_batches(kept)

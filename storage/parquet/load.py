@@ -156,7 +156,8 @@ def _unit(batch: pa.RecordBatch, dimension: int) -> NDArray[np.float32]:
 
 def _changed(target: Collection, items: Sequence[Item]) -> list[Item]:
     """Those that are not there, or not the same; without a time of its own, an item takes the one it was stored at."""
-    there = target.get([item.id for item in items], vectors=True)
+    hashes = target.content_hashes(item.id for item in items)
+    there = target.get((item.id for item in items if hashes.get(item.id) == item.content_hash), vectors=True)
     return [item for item in items if item.id not in there or not _same(item, there[item.id])]
 
 
