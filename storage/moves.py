@@ -99,8 +99,8 @@ class Moves:
         """Every step can be done again. A table moves last, so where it is, the rest of its collection is too."""
         location = self._database.location
         for move in plan.moves:
-            if not self._is(move.source, move.created):
-                continue  # done already
+            if not self._is(move.source, move.created) or self._database.open(move.target) is not None:
+                continue  # done already; or another one was made there while nobody held the lock
             _rename(self._folder(move.source + SUFFIX), self._folder(move.target + SUFFIX))
             _rename(location.serving_folder(move.source), location.serving_folder(move.target))
             _rename(self._folder(move.source), self._folder(move.target))

@@ -250,6 +250,26 @@ def test_a_drop_killed_at_any_step_is_finished_by_the_next_open(
     assert contents(store.open("kept")) == before
 
 
+def test_a_name_that_was_taken_before_a_killed_rename_was_finished_stays_whose_it_is(
+    store: Store, filled: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(filled)
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moves, "_rename", die)
+        with pytest.raises(Killed):
+            store.rename("things", "stuff")
+    store._database.create("stuff", filled.schema())
+    again = Store(store.uri)
+    assert again.collections() == ["stuff", "things"]
+    assert (contents(again.open("things")), quarantined(again, "things")) == (before, ["bad"])
+    assert again.open("stuff").count() == 0
+    assert not list(Path(store.uri).glob("*.moving"))
+
+
 def test_what_cannot_be_moved_says_so(store: Store, filled: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
