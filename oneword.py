@@ -14,13 +14,18 @@ from engine.errors import EngineError
 from engine.evaluation.cli import app as evaluation
 from engine.training.cli import train
 from indexer.cli import index
+from indexer.creation import create
 from indexer.errors import IndexerError
+from indexer.reembedding_cli import reembed
 from query.cli import search
 from query.errors import QueryError
 from query.evaluate import live
 from query.explain import explain
-from storage.cli import build, collections, delete, info, verify
+from storage.cli import build, delete, info, verify
+from storage.collections_cli import app as collections
 from storage.errors import StorageError
+from storage.parquet_cli import export, import_
+from storage.versions_cli import compact, restore, tag, versions
 
 app = typer.Typer(
     name="oneword",
@@ -30,10 +35,29 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, explain, collections, info, build, verify, delete, models, train):
+for command in (
+    index,
+    search,
+    explain,
+    info,
+    build,
+    verify,
+    delete,
+    versions,
+    tag,
+    restore,
+    compact,
+    export,
+    reembed,
+    models,
+    train,
+):
     app.command()(command)
 evaluation.command()(live)
 app.add_typer(evaluation, name="eval")
+app.command("import")(import_)
+collections.command()(create)
+app.add_typer(collections, name="collections")
 
 
 def _print_version(wanted: bool) -> None:

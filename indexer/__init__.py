@@ -10,18 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexer.errors import IndexerError, SourceNotFound
+    from indexer.errors import IndexerError, NothingEmbedded, SourceNotFound
     from indexer.job import index_paths
+    from indexer.reembedding import Reembedded, reembed
     from indexer.report import Report
 
 _HOME = {
     "IndexerError": "indexer.errors",
+    "NothingEmbedded": "indexer.errors",
+    "Reembedded": "indexer.reembedding",
     "Report": "indexer.report",
     "SourceNotFound": "indexer.errors",
     "index_paths": "indexer.job",
+    "reembed": "indexer.reembedding",
 }
 
-__all__ = ["IndexerError", "Report", "SourceNotFound", "index_paths"]
+__all__ = ["IndexerError", "NothingEmbedded", "Reembedded", "Report", "SourceNotFound", "index_paths", "reembed"]
 
 
 def __getattr__(name: str) -> Any:

@@ -72,7 +72,7 @@ def index(
         quantise=quantise and quantise.value,
         batch_size=batch_size,
     )
-    with _progress_bar(console) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("indexing", total=None)
         report = index_paths(
             paths,
@@ -91,7 +91,7 @@ def index(
         raise typer.Exit(1)
 
 
-def _progress_bar(console: "Console") -> "Progress":
+def progress_bar(console: "Console") -> "Progress":
     """Bar, count, rate and time left, on stderr; gone when done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,7 +1,8 @@
 """What can go wrong with a whole job. A single bad input is no error: it is quarantined.
 
 IndexerError
-└── SourceNotFound    a path that was asked for does not exist, or nothing in it can be indexed
+├── SourceNotFound    a path that was asked for does not exist, or nothing in it can be indexed
+└── NothingEmbedded   not one item of a collection could be embedded again
 """
 
 
@@ -11,3 +12,7 @@ class IndexerError(Exception):
 
 class SourceNotFound(IndexerError):
     """A path does not exist."""
+
+
+class NothingEmbedded(IndexerError):
+    """Not one item of a collection could be embedded again, so the new one does not take its place."""

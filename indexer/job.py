@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -33,6 +34,8 @@ CHUNK_PIXELS = 100_000_000
 
 READERS = 4
 """Threads that read and decode; Pillow decodes outside the interpreter lock."""
+
+EntryKind = TypeVar("EntryKind", bound=Entry)
 
 Progress = Callable[[int, int], None]
 """Called with (inputs done, inputs in all)."""
@@ -111,9 +114,9 @@ def _run(
     quarantine = store.quarantine(target.name)
     progress(0, len(listing.entries))
     with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="read") as readers:
-        for chunk in _chunks(_load_ahead(listing.entries, readers)):
+        for chunk in chunks(load_ahead(listing.entries, readers, load)):
             fresh, refused = _sort_out(chunk, target, report)
-            vectors, failed = _embed(fresh, target, encoder, view)
+            vectors, failed = embed(fresh, target, encoder, view)
             refused += failed
             items = [_item(one, vectors[one.content_hash]) for one in fresh if one.content_hash in vectors]
             if items:
@@ -132,7 +135,9 @@ def _run(
             progress(report.inputs, len(listing.entries))
 
 
-def _load_ahead(entries: Sequence[Entry], readers: ThreadPoolExecutor) -> Iterator[Loaded | Refused]:
+def load_ahead(
+    entries: Sequence[EntryKind], readers: ThreadPoolExecutor, load: Callable[[EntryKind], Loaded | Refused]
+) -> Iterator[Loaded | Refused]:
     """Loaded entries in their order; a few are read ahead while the encoder works."""
     ahead: deque[Future[Loaded | Refused]] = deque()
     for entry in entries:
@@ -143,7 +148,7 @@ def _load_ahead(entries: Sequence[Entry], readers: ThreadPoolExecutor) -> Iterat
         yield ahead.popleft().result()
 
 
-def _chunks(loaded: Iterator[Loaded | Refused]) -> Iterator[list[Loaded | Refused]]:
+def chunks(loaded: Iterator[Loaded | Refused]) -> Iterator[list[Loaded | Refused]]:
     """Groups bounded in number and in decoded pixels."""
     chunk: list[Loaded | Refused] = []
     pixels = 0
@@ -168,7 +173,7 @@ def _sort_out(
     return fresh, [one for one in chunk if isinstance(one, Refused)]
 
 
-def _embed(
+def embed(
     fresh: Sequence[Loaded], target: Collection, encoder: Encoder, view: View
 ) -> tuple[dict[str, Vectors], list[Refused]]:
     """Vectors by content hash; equal content is embedded once, and not at all if the table has its vector."""
@@ -184,7 +189,7 @@ def _embed(
             if len(todo) > 1:  # not said which one is too large
                 halves = (todo[: len(todo) // 2], todo[len(todo) // 2 :])
                 for half in halves:
-                    more, failed = _embed(half, target, encoder, view)
+                    more, failed = embed(half, target, encoder, view)
                     vectors |= more
                     refused += failed
                 return vectors, refused

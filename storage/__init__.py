@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from storage.collection import Collection
+    from storage.compaction import Compaction
     from storage.errors import (
+        BadFile,
         BadItem,
         BadName,
         BadSearch,
         BadSpace,
+        BadTag,
         CollectionExists,
         CollectionNotFound,
         FilterError,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
         Locked,
         MissingFaiss,
         MissingKeywords,
+        NeedsDirectory,
         SpaceMismatch,
         StorageError,
         StoreUnavailable,
@@ -41,16 +45,22 @@ if TYPE_CHECKING:
     from storage.hits import Hits
     from storage.info import CollectionInfo
     from storage.item import Hit, Item, Metadata, Modality, UpsertCount
+    from storage.parquet.export import Exported
+    from storage.parquet.load import Imported
     from storage.quarantine import Quarantine, Quarantined, Refused
     from storage.store import Store
+    from storage.versions import Version
 
 _HOMES = {
     "collection": ["Collection"],
+    "compaction": ["Compaction"],
     "errors": [
+        "BadFile",
         "BadItem",
         "BadName",
         "BadSearch",
         "BadSpace",
+        "BadTag",
         "CollectionExists",
         "CollectionNotFound",
         "FilterError",
@@ -58,6 +68,7 @@ _HOMES = {
         "Locked",
         "MissingFaiss",
         "MissingKeywords",
+        "NeedsDirectory",
         "SpaceMismatch",
         "StorageError",
         "StoreUnavailable",
@@ -68,8 +79,11 @@ _HOMES = {
     "hits": ["Hits"],
     "info": ["CollectionInfo"],
     "item": ["Hit", "Item", "Metadata", "Modality", "UpsertCount"],
+    "parquet.export": ["Exported"],
+    "parquet.load": ["Imported"],
     "quarantine": ["Quarantine", "Quarantined", "Refused"],
     "store": ["Store"],
+    "versions": ["Version"],
 }
 _HOME = {name: (module, name) for module, names in _HOMES.items() for name in names}
 _HOME["parse_filter"] = ("filters", "parse")
@@ -79,20 +93,25 @@ _HOME["filter_to_json"] = ("filters", "to_json")
 __all__ = [
     "And",
     "AnyOf",
+    "BadFile",
     "BadItem",
     "BadName",
     "BadSearch",
     "BadSpace",
+    "BadTag",
     "Collection",
     "CollectionExists",
     "CollectionInfo",
     "CollectionNotFound",
+    "Compaction",
     "Contains",
     "Exists",
+    "Exported",
     "Filter",
     "FilterError",
     "Hit",
     "Hits",
+    "Imported",
     "Item",
     "ItemNotFound",
     "Locked",
@@ -101,6 +120,7 @@ __all__ = [
     "MissingFaiss",
     "MissingKeywords",
     "Modality",
+    "NeedsDirectory",
     "Not",
     "Or",
     "Quarantine",
@@ -112,6 +132,7 @@ __all__ = [
     "Store",
     "StoreUnavailable",
     "UpsertCount",
+    "Version",
     "VersionNotFound",
     "filter_from_json",
     "filter_to_json",

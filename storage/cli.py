@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from storage.terminal import Db, Json, size
+from storage.terminal import confirm as _confirm
+from storage.terminal import print_json as _print_json
+from storage.terminal import print_table as _print_table
+
 if TYPE_CHECKING:
     from storage.info import CollectionInfo
 
-Db = Annotated[str, typer.Option("--db", envvar="ONEWORD_DB", help="The store: a directory or s3://, gs://, az://.")]
 Name = Annotated[str, typer.Option("--collection", "-c", help="The collection.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 SHOWN = 10  # quarantine entries in a table; JSON has all
 
@@ -166,38 +167,8 @@ def delete(
         raise typer.Exit(1)
 
 
-def _confirm(question: str, yes: bool) -> None:
-    if yes:
-        return
-    if not _at_terminal():
-        raise typer.BadParameter("this cannot be undone, and there is no terminal to ask at: pass --yes")
-    typer.confirm(question, abort=True, err=True)
-
-
-def _at_terminal() -> bool:
-    return sys.stdin.isatty()
-
-
 def _plain(known: CollectionInfo) -> dict[str, Any]:
     return dict(vars(known))
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    from json import dumps
-
-    # The only values that are not JSON already are times.
-    typer.echo(dumps(document, ensure_ascii=False, indent=2, default=lambda time: time.isoformat()))
-
-
-def _print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*heads, show_header=bool(heads), box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(Text, row))  # Text: a uri may hold what rich would take for markup
-    Console().print(table)
 
 
 def _serving(known: CollectionInfo) -> str:
@@ -208,7 +179,7 @@ def _serving(known: CollectionInfo) -> str:
 
 
 def _size(known: CollectionInfo) -> str:
-    return "?" if known.bytes_on_disk is None else f"{known.bytes_on_disk / 1e6:,.1f} MB"
+    return size(known.bytes_on_disk)
 
 
 def _minute(time: Any) -> str:

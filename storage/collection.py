@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import ArrayLike
 
-from storage import keywords, scalars
+from storage import keywords, scalars, versions
+from storage.compaction import Compaction
 from storage.database import Database, IndexKind, Table
-from storage.errors import Locked, MissingFaiss, MissingKeywords, StoreUnavailable
+from storage.errors import CollectionNotFound, Locked, MissingFaiss, MissingKeywords, StoreUnavailable
 from storage.filters import Filter
 from storage.hits import Hits
 from storage.info import CollectionInfo
@@ -24,8 +26,10 @@ from storage.ranking import Ranked
 from storage.reader import CollectionReader
 from storage.schema import metadata_kinds, new_columns, to_arrow
 from storage.sql import one_of
+from storage.versions import Version
 
 if TYPE_CHECKING:
+    from storage.parquet.export import Exported, Precision
     from storage.serving.about import About
     from storage.serving.check import Check
     from storage.serving.keeper import Serving
@@ -99,8 +103,75 @@ class Collection(CollectionReader):
 
         A reader still in the middle of a removed version fails; the default leaves it an hour.
         """
+        with self.writing(), self._commit, versions.kept(table := self._table()):
+            table.optimize(older_than)
+
+    def compact(self, older_than: timedelta = SAFE_AGE) -> Compaction:
+        """As `optimize`, and tell what it did."""
+        with self.writing():
+            location, table = self._database.location, self._table()
+            before = {one["version"] for one in table.versions()}
+            files, size = location.files_of(self.name), location.bytes_of(self.name)
+            self.optimize(older_than)
+            after = {one["version"] for one in table.versions()}
+            return Compaction(
+                files_before=files,
+                files_after=location.files_of(self.name),
+                bytes_before=size,
+                bytes_after=location.bytes_of(self.name),
+                versions_removed=len(before - after),
+                versions_kept=len(after),
+            )
+
+    def versions(self) -> list[Version]:
+        """The versions still kept, oldest first."""
+        return versions.versions(self._table())
+
+    def tags(self) -> dict[str, int]:
+        """The version of each tag, by name."""
+        return versions.tags(self._table())
+
+    def tag(self, name: str, version: int | None = None) -> int:
+        """Name a version, or the newest, so that no cleanup removes it; which it was. Doing it again is no error.
+
+        Raises:
+            BadTag: the name is not allowed, or stands for another version.
+            VersionNotFound: no such version.
+        """
         with self.writing(), self._commit:
-            self._table().optimize(older_than)
+            return versions.tag(self._table(), name, version)
+
+    def untag(self, name: str) -> None:
+        """Take a tag away.
+
+        Raises:
+            VersionNotFound: no such tag.
+        """
+        with self.writing(), self._commit:
+            versions.untag(self._table(), name)
+
+    def restore(self, version: int | str) -> int:
+        """Make a new version with the items of an older one, by number or tag; its number. Nothing is removed.
+
+        Raises:
+            VersionNotFound: no such version or tag.
+        """
+        with self.writing(), self._commit:
+            table = self._table()
+            self._database.restore(self.name, versions.resolve(table, version))
+            return table.version()
+
+    def export(self, path: str | Path, *, precision: Precision = "float16") -> Exported:
+        """Write all items, vectors and the space to a parquet file, or to NAME.parquet in a folder; replaces it whole.
+
+        precision: of the vectors in the file; both keep every bit, and not every tool reads float16.
+        """
+        from storage.parquet.export import export
+
+        self._table()  # still there, and of this space
+        if (snapshot := self._database.snapshot(self.name)) is None:
+            raise CollectionNotFound(self.name, self.uri)
+        return export(snapshot, self.name, Path(path), precision)
 
     def build_index(self, *, goal: float = 0.99) -> About:
         """Build the serving index of what is stored now, and swap it in; nobody has to wait.

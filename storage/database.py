@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,7 +93,9 @@ class Database:
                 if "was not found" in str(error):
                     return None
                 if version is not None and "no longer exists" in str(error):
-                    raise VersionNotFound(name, version, int(connection.open_table(name).version)) from error
+                    newest = connection.open_table(name)
+                    kept = [int(one["version"]) for one in newest.list_versions()]
+                    raise VersionNotFound(version, name, kept, list(newest.tags.list())) from error
                 raise
             return Table(lance, name, self.location)
 
@@ -106,6 +109,52 @@ class Database:
                 if "already exists" in str(error) or "onflict" in str(error):
                     return None
                 raise
+
+    def fill(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Table | None:
+        """Make a table with rows in one atomic commit, as they stream in, or None when the name is taken.
+
+        Raises:
+            What reading `batches` raises; then there is no table.
+        """
+        import pyarrow as pa
+
+        raised: list[Exception] = []
+
+        def watched() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from batches
+            except Exception as error:  # Arrow would hand it on as text
+                raised.append(error)
+                raise
+
+        if self.open(name) is not None:
+            return None
+        self.sweep(name)
+        with self._connecting(f"create {name!r}"):
+            try:
+                rows = pa.RecordBatchReader.from_batches(schema, watched())
+                made = self._connect().create_table(name, rows, schema=schema)
+            except (ValueError, OSError, RuntimeError) as error:
+                raise (raised[0] if raised else error) from None
+        return Table(made, name, self.location)
+
+    def sweep(self, name: str) -> None:
+        """Remove the files of a table that was killed while it was made. Only for who holds its lock."""
+        path = self.location.path
+        if path is not None and not (path / f"{name}.lance" / "_versions").is_dir():
+            shutil.rmtree(path / f"{name}.lance", ignore_errors=True)
+
+    def snapshot(self, name: str) -> Table | None:
+        """The table for reading, held at the version that is the newest now, or None when there is none."""
+        table = self.open(name)
+        if table is not None:
+            table.hold()
+        return table
+
+    def restore(self, name: str, version: int) -> None:
+        """Make a new version that equals an older one; through a handle of its own, for readers share the others."""
+        with in_our_words(self.location, f"restore version {version}", name):
+            self._connect().open_table(name).restore(version)
 
     def drop(self, name: str) -> bool:
         """Remove the table and its data; False when there was none."""
@@ -190,6 +239,18 @@ class Table:
                 query = query.where(where)
             yield from query.to_batches(batch_size)
 
+    def parts(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """All rows of a snapshot, so many at a time: bounded, where a scan may read 2 GiB ahead."""
+        with self._doing("read"):
+            for start in range(0, total := self.count(), rows):
+                stretch = list(range(start, min(start + rows, total)))
+                yield from self._lance.take_offsets(stretch).select(list(columns)).to_arrow().to_batches()
+
+    def hold(self) -> None:
+        """Stay at the version that is the newest now, whatever is written later."""
+        with self._doing("read"):
+            self._lance.checkout(self._lance.version)
+
     def nearest(
         self,
         vector: NDArray[np.float16],
@@ -265,6 +326,36 @@ class Table:
         """Compact small files, bring indexes up to date, remove versions older than `older_than`."""
         with self._doing("optimize"):
             self._lance.optimize(cleanup_older_than=older_than)
+
+    def tags(self) -> dict[str, int]:
+        """The version of each tag."""
+        with self._doing("list the tags"):
+            return {name: int(about["version"]) for name, about in self._lance.tags.list().items()}
+
+    def tag(self, name: str, version: int) -> None:
+        """Name a version that is there; the name must be free."""
+        with self._doing(f"tag version {version}"):
+            self._lance.tags.create(name, version)
+
+    def untag(self, name: str) -> None:
+        """Take a tag away."""
+        with self._doing(f"remove tag {name!r}"):
+            self._lance.tags.delete(name)
+
+    def branches(self) -> dict[str, int]:
+        """The version of the main line at which each branch starts."""
+        with self._doing("list the branches"):
+            return {name: int(about["parent_version"]) for name, about in self._lance.branches.list().items()}
+
+    def branch(self, name: str, version: int) -> None:
+        """Let a branch start at a version, which no cleanup then removes. It holds while the table stays in place."""
+        with self._doing(f"hold version {version}"):
+            self._lance.branches.create(name, from_version=version)
+
+    def unbranch(self, name: str) -> None:
+        """Remove a branch."""
+        with self._doing(f"remove branch {name!r}"):
+            self._lance.branches.delete(name)
 
     def _doing(self, doing: str) -> Any:
         return in_our_words(self._location, doing, self.name)

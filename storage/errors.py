@@ -4,9 +4,12 @@
     ├── BadName             a collection's name breaks the naming rule
     ├── BadSpace            a space lacks its fingerprint, dimension, model or view
     ├── CollectionNotFound  no such collection (the message lists those that exist)
-    ├── CollectionExists    create() of a name that is taken
+    ├── CollectionExists    create(), rename() or copy() to a name that is taken
+    ├── VersionNotFound     no such version or tag (the message lists those that exist)
+    ├── BadTag              a tag's name breaks the rule, or is taken
+    ├── BadFile             a parquet file that cannot be imported
+    ├── NeedsDirectory      what only a store in a directory can do is asked of an object store
     ├── SpaceMismatch       vectors of one space offered to a collection of another
-    ├── VersionNotFound     a version that is not there, or not any more
     ├── ItemNotFound        no item with that id
     ├── BadItem             a vector or metadata that cannot be stored, or a question of the wrong dimension
     ├── BadSearch           a search whose limit, offset, diversity or grouping cannot be
@@ -23,6 +26,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+NAMED = 10  # the newest versions that a message lists
 
 
 class StorageError(Exception):
@@ -61,6 +66,32 @@ class CollectionExists(StorageError):
         super().__init__(f"collection {name!r} already exists in {uri}; open it, drop it first, or choose another name")
 
 
+class VersionNotFound(StorageError):
+    """No version of that number, or not any more, or no tag of that name."""
+
+    def __init__(self, asked: int | str, collection: str, versions: Sequence[int], tags: Sequence[str]) -> None:
+        self.asked = asked
+        what = f"version {asked}" if isinstance(asked, int) else f"version or tag {asked!r}"
+        listed = (["..."] if len(versions) > NAMED else []) + [str(version) for version in versions[-NAMED:]]
+        kept = f"versions {', '.join(listed)}; tags {', '.join(sorted(tags)) or '(none)'}"
+        super().__init__(f"collection {collection!r} has no {what}; it has {kept}")
+
+
+class BadTag(StorageError):
+    """A tag that cannot be made."""
+
+
+class BadFile(StorageError):
+    """A file that cannot be imported as it is; nothing of it was."""
+
+
+class NeedsDirectory(StorageError):
+    """Something that only a store in a directory can do."""
+
+    def __init__(self, doing: str, uri: str, remedy: str) -> None:
+        super().__init__(f"cannot {doing} in {uri}: an object store has no atomic rename; {remedy}")
+
+
 class SpaceMismatch(StorageError):
     """Vectors of different spaces cannot be compared, so they never share a collection."""
 
@@ -69,17 +100,6 @@ class SpaceMismatch(StorageError):
         super().__init__(
             f"collection {name!r} holds vectors of {readable(holds)}, but was asked for {readable(asked)}; "
             "use the model and view it was indexed with, or index into another collection"
-        )
-
-
-class VersionNotFound(StorageError):
-    """No such version of the collection: it was never made, or has been cleaned up."""
-
-    def __init__(self, name: str, version: int, newest: int) -> None:
-        self.name, self.version, self.newest = name, version, newest
-        super().__init__(
-            f"version {version} of collection {name!r} does not exist, or no longer; the newest is {newest}: "
-            "search that, from the first page"
         )
 
 

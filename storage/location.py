@@ -52,6 +52,12 @@ class Location:
         address = hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]
         return Path.home() / ".cache" / "oneword" / "serving" / address
 
+    def files_of(self, table: str) -> int | None:
+        """How many files `table` consists of, older versions included; None in an object store."""
+        if self.path is None:
+            return None
+        return sum(file.is_file() for file in (self.path / f"{table}.lance").rglob("*"))
+
     def bytes_of(self, table: str) -> int | None:
         """The size of all the files of `table`, older versions included; None in an object store."""
         if self.path is None:

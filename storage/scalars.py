@@ -24,7 +24,7 @@ MOST_STALE = 2_000  # rows left to be read one by one: a tenth of what is not wo
 # own advice ends at "a few thousand" values (lancedb.index.Bitmap).
 MOST_BITMAPS = 1_000
 
-KEPT = timedelta(days=7)  # how long optimize keeps versions; LanceDB's default
+KEPT = timedelta(days=36_500)  # what optimize would remove besides is older: nothing
 
 BUILTINS: dict[str, IndexKind] = {name: "Bitmap" if name == "modality" else "BTree" for name in INDEXED}
 BUILTINS["image_hash"] = "BTree"  # no field of filters, but searches leave out copies by it

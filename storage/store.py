@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.collection import Collection
 from storage.database import Database
-from storage.errors import BadName, CollectionExists, CollectionNotFound, Locked
+from storage.errors import BadName, CollectionExists, CollectionNotFound, Locked, NeedsDirectory
 from storage.location import Location
 from storage.lock import WriterLock
+from storage.moves import Move, Moves, Plan
 from storage.quarantine import SUFFIX, Quarantine
-from storage.schema import table_schema
+from storage.schema import created_of, table_schema
 from storage.space import check_same, checked_space
+
+if TYPE_CHECKING:
+    from storage.parquet.load import Imported
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 CREATION = 10.0  # seconds that a process waits for another one to make the same collection
@@ -46,6 +51,7 @@ class Store:
         """
         self._database = Database(Location.of(uri), storage_options, loaded=loaded)
         self._lock_timeout = lock_timeout
+        self._moves = Moves(self._database)
 
     @property
     def uri(self) -> str:
@@ -54,6 +60,7 @@ class Store:
 
     def collections(self) -> list[str]:
         """The names of all collections, sorted; none if the place is not there yet."""
+        self._moves.finish()
         return [name for name in self._database.tables() if NAME.fullmatch(name)]
 
     def create(self, name: str, space: Mapping[str, Any]) -> Collection:
@@ -66,11 +73,14 @@ class Store:
             BadSpace: the space lacks something.
         """
         wanted = checked_space(space)
+        self._moves.finish(_checked_name(name))
         lock = WriterLock(self._database.location.lock_file(_checked_name(name)), name)
         try:
             # The database alone lets two processes that create at the same instant both believe they did.
             with lock.hold(max(self._lock_timeout, CREATION)):
                 taken = self._database.open(name) is not None
+                if not taken:
+                    self._database.drop(name + SUFFIX)  # what a copy left when it was killed
                 schema = table_schema(wanted, datetime.now(UTC))
                 table = None if taken else self._database.create(name, schema)
         except Locked:
@@ -90,7 +100,8 @@ class Store:
             CollectionNotFound: there is none of that name.
             SpaceMismatch: its space is another one.
         """
-        table = self._database.open(_checked_name(name))
+        self._moves.finish(_checked_name(name))
+        table = self._database.open(name)
         if table is None:
             raise CollectionNotFound(name, self.uri, self.collections())
         collection = Collection(self._database, table, lock_timeout=self._lock_timeout)
@@ -117,22 +128,133 @@ class Store:
         return collection
 
     def drop(self, name: str) -> None:
-        """Remove a collection and its quarantine, for good.
+        """Remove a collection and its quarantine, for good. In a directory, one that is killed is finished by the next.
 
         Raises:
             CollectionNotFound: there is none of that name.
             Locked: someone is writing it.
         """
-        if self._database.open(_checked_name(name)) is None:
-            raise CollectionNotFound(name, self.uri, self.collections())
-        with WriterLock(self._database.location.lock_file(name), name).hold(self._lock_timeout):
+        collection = self.open(name)
+        with collection.writing():
+            self._check_there(collection)
+            if self._database.location.path is not None:
+                self._moves.run(Plan(drop=_move(collection, name)))
+                return
             self._database.drop(name + SUFFIX)  # first: a collection may be without, but not the other way round
             self._database.drop(name)
             shutil.rmtree(self._database.location.serving_folder(name), ignore_errors=True)
 
+    def rename(self, old: str, new: str) -> Collection:
+        """Give a collection another name; its quarantine, its serving index and its tags go with it.
+
+        Killed at any instant, it has one of the two names, and the next who opens it finishes the rest.
+
+        Raises:
+            CollectionNotFound: there is none of the old name.
+            CollectionExists: the new name is taken.
+            Locked: someone is writing it.
+            NeedsDirectory: the store is in an object store.
+        """
+        if Move(source=_checked_name(old), target=_checked_name(new), created="") in [
+            replace(move, created="") for move in self._moves.finish(old)
+        ]:
+            return self.open(new)  # this very rename was killed, and is done now
+        source = self.open(old)
+        self._check_directory("rename a collection", "copy it to the new name, then drop the old one")
+        if old == new:
+            raise CollectionExists(new, self.uri)
+        with source.writing(), self._lock(new).hold(self._lock_timeout):
+            self._check_free(new)
+            self._check_there(source)
+            self._moves.run(Plan(moves=(_move(source, new),)))
+        return self.open(new)
+
+    def copy(self, old: str, new: str) -> Collection:
+        """Copy a collection whole, with its quarantine; nobody sees the copy before it is complete.
+
+        Versions, tags and indexes are not copied, and `created` is its own. The rows are of the moment it begins.
+
+        Raises:
+            CollectionNotFound: there is none of the old name.
+            CollectionExists: the new name is taken.
+            Locked: someone is making the new one.
+        """
+        from storage.copying import copy
+
+        self.open(old)
+        if old == _checked_name(new):
+            raise CollectionExists(new, self.uri)
+        self._moves.finish(new)
+        with self._lock(new).hold(self._lock_timeout):
+            if copy(self._database, old, new) is None:
+                raise CollectionExists(new, self.uri)
+        return self.open(new)
+
+    def replace(self, old: Collection, new: Collection, *, keep: str, drop: bool = False) -> Collection:
+        """Let `new` take the name of `old`, which is called `keep` from then on; or is dropped.
+
+        Killed at any instant, the name stands for one of the two, as soon as someone opens it.
+
+        Raises:
+            CollectionExists: the name `keep` is taken.
+            Locked: someone else is writing one of them.
+            NeedsDirectory: the store is in an object store.
+        """
+        self.check_replaceable(keep)
+        with old.writing(), new.writing(), self._lock(_checked_name(keep)).hold(self._lock_timeout):
+            self._check_free(keep)
+            self._check_there(old)
+            self._check_there(new)
+            moves = (_move(old, keep), _move(new, old.name))
+            self._moves.run(Plan(moves=moves, drop=moves[0] if drop else None))
+        return self.open(old.name)
+
+    def check_replaceable(self, keep: str) -> None:
+        """Raise what `replace` would raise for the name `keep`, before anything is done for it."""
+        self._check_directory("let a collection take another's name", "use the new one by its own name")
+        self._check_free(_checked_name(keep))
+
+    def import_parquet(self, file: str | Path, name: str) -> Imported:
+        """Upsert the rows of a parquet file, in commits of bounded size; doing it again changes nothing.
+
+        An export brings its space, and makes the collection if need be. Any other file needs an id, a vector, and a
+        text or a uri in each row, and a collection that is there, for whose space the caller vouches: its vectors are
+        put to unit length, and its other columns become metadata.
+
+        Raises:
+            BadFile: it cannot be read, or has columns or rows that cannot be stored (all are named); nothing is.
+            SpaceMismatch: it is an export of another space.
+            Locked: another writer has the collection.
+        """
+        from storage.parquet.load import load
+
+        return load(self, Path(file), _checked_name(name))
+
     def quarantine(self, name: str) -> Quarantine:
         """The inputs that could not be indexed into the collection."""
-        return Quarantine(self._database, _checked_name(name))
+        self._moves.finish(_checked_name(name))
+        return Quarantine(self._database, name)
+
+    def _check_free(self, name: str) -> None:
+        if self._database.open(name) is not None:
+            raise CollectionExists(name, self.uri)
+
+    def _check_there(self, collection: Collection) -> None:
+        """It may have been dropped, and made again, before its lock was taken."""
+        table = self._database.open(collection.name)
+        if table is None or created_of(table.schema()) != collection.created:
+            raise CollectionNotFound(collection.name, self.uri, self.collections())
+
+    def _check_directory(self, doing: str, remedy: str) -> None:
+        if self._database.location.path is None:
+            raise NeedsDirectory(doing, self.uri, remedy)
+
+    def _lock(self, name: str) -> WriterLock:
+        return WriterLock(self._database.location.lock_file(name), name)
+
+
+def _move(collection: Collection, name: str) -> Move:
+    return Move(source=collection.name, target=name, created=collection.created.isoformat())
 
 
 def _checked_name(name: str) -> str:

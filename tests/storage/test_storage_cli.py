@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from storage import Collection, CollectionNotFound, FilterError, Item, Refused, Store, cli
+from storage import Collection, CollectionNotFound, FilterError, Item, Refused, Store, cli, terminal
 
 app = typer.Typer()
 app.command()(cli.collections)
@@ -99,7 +99,7 @@ def test_without_a_terminal_yes_is_needed(run: Callable[..., Any], filled: Colle
 def test_at_a_terminal_it_asks(
     run: Callable[..., Any], filled: Collection, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
 ) -> None:
-    monkeypatch.setattr(cli, "_at_terminal", lambda: True)
+    monkeypatch.setattr(terminal, "at_terminal", lambda: True)
     done = run("delete", "--where", "n >= 2", "--json", input=answer)
     assert "Delete 3 items" in done.stderr
     assert "Delete 3 items" not in done.stdout

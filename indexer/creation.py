@@ -1,0 +1,40 @@
+"""`oneword collections create`: here, because a collection's space comes from the engine."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="The new collection.")],
+    like: Annotated[str | None, typer.Option(help="Take model and view of this collection.")] = None,
+    model: Annotated[str | None, typer.Option(help="basic, e5-v, mini, a Hugging Face id, or a checkpoint.")] = None,
+    view: Annotated[str | None, typer.Option(help="A view's name or a .toml file; with --model.")] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:N; with --model, which is loaded once.")
+    ] = "auto",
+    db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Make an empty collection, for a model and view or like another one."""
+    from storage import Store
+
+    if (like is None) == (model is None):
+        raise typer.BadParameter("say what the collection is for: --like OTHER, or --model MODEL (one of the two)")
+    if like is not None and view is not None:
+        raise typer.BadParameter("--view goes with --model: a collection made --like another one has its view")
+    store = Store(db)
+    if like is not None:
+        space = store.open(like).space
+    else:
+        from engine import models, views
+        from engine.config import EngineConfig
+
+        encoder = models.load(EngineConfig(model=str(model), device=device))
+        space = encoder.space(views.get(view) if view else views.DEFAULT).as_dict()
+    made = store.create(name, space)
+    if as_json:
+        print(json.dumps({"db": store.uri, "collection": made.name, "space": made.space}, ensure_ascii=False))
+    else:
+        print(f"Made collection {name!r} in {store.uri}: model {space['model']}, view {space['view']}.")

@@ -1,0 +1,292 @@
+"""Embeds a collection again, in another model's space or another view's, while the old one serves."""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from engine.config import EngineConfig
+from engine.encoder import Encoder, Vectors
+from engine.models import load as load_model
+from engine.views import DEFAULT, View
+from engine.views import get as get_view
+from indexer.errors import NothingEmbedded
+from indexer.job import CHUNK, READERS, Progress, chunks, embed, load_ahead
+from indexer.loading import Loaded
+from indexer.stored import entry_of, load_stored
+from storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
+
+CATCH_UPS = 5
+"""Rounds that follow a collection in use before its writer is shut out for the last one."""
+
+
+@dataclass(kw_only=True)
+class Reembedded:
+    """What a re-embedding did.
+
+    `items` = `embedded` + `unchanged` + `quarantined`, as long as nobody writes to the old collection meanwhile.
+
+    Args:
+        into: the collection that has the new vectors now.
+        embedded: items written by this run. unchanged: written by an earlier run that was stopped.
+        removed: items taken out again, because they were deleted from the old collection or can no longer be read.
+        refused: items whose original is gone or changed, or that the model cannot embed.
+        switched: whether the new collection took the old one's name.
+        kept_as: what the old collection is called now; None if it was dropped, or keeps its name.
+        already: the collection is in that space; there was nothing to do.
+    """
+
+    collection: str
+    model: str
+    view: str
+    into: str
+    embedded: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    refused: list[Refused] = field(default_factory=list)
+    switched: bool = False
+    kept_as: str | None = None
+    already: bool = False
+    seconds: float = 0.0
+
+    @property
+    def quarantined(self) -> int:
+        """Items that are not in the new collection; each has its reason in `refused` and in its quarantine."""
+        return len(self.refused)
+
+    @property
+    def items(self) -> int:
+        """All that was looked at."""
+        return self.embedded + self.unchanged + self.quarantined
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        refused = [{"uri": one.uri, "kind": one.kind, "reason": one.reason} for one in self.refused]
+        counts = {"items": self.items, "quarantined": self.quarantined, "seconds": round(self.seconds, 3)}
+        return {**vars(self), **counts, "refused": refused}
+
+
+def reembed(
+    collection: str = "default",
+    *,
+    model: str | EngineConfig,
+    db: str = ".oneword",
+    view: str | View | None = None,
+    into: str | None = None,
+    keep: str | None = None,
+    drop_old: bool = False,
+    progress: Progress | None = None,
+) -> Reembedded:
+    """Embeds every item of a collection again, and lets the result take its name.
+
+    Run it again after a kill and it goes on. The old collection can be searched and written all the while; what is
+    written to it is caught up with. Texts come from the store, pictures from the files that their URIs name.
+
+    Args:
+        model: a name or a whole configuration.
+        view: a built-in view's name, a .toml file's path, or a `View`; None: the collection's own.
+        into: a collection for the result, made if need be; then nothing is renamed. Items deleted from the old
+            collection after they were embedded stay in it.
+        keep: what the old collection is called afterwards; None: its name with the date.
+        drop_old: drop the old collection instead; it is kept all the same if an item could not be embedded again.
+        progress: called with (items done, items in all).
+
+    Raises:
+        CollectionNotFound, CollectionExists: no such collection; the name for the old or the new one is taken.
+        ModelError, ViewError: the model cannot be used.
+        SpaceMismatch: the collection `into` is of another space.
+        NeedsDirectory: the store is in an object store, where nothing can be renamed: use `into`.
+        Locked: someone writes to the old collection when all is done but the switch, or embeds it again, too.
+        NothingEmbedded: not one item could be embedded.
+    """
+    store = Store(db)
+    old = store.open(collection)
+    encoder, view = load_model(EngineConfig.of(model)), _view(old, view)
+    space = encoder.space(view).as_dict()
+    report = Reembedded(collection=collection, model=encoder.name, view=view.name, into=into or collection)
+    if space["fingerprint"] == old.space["fingerprint"]:
+        report.already, report.into = True, collection  # perhaps by a run that was killed after its switch
+        return report
+    keep = keep or f"{collection[:40]}-before-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    if into is None:
+        store.check_replaceable(keep)
+    elif into == collection:
+        raise CollectionExists(into, store.uri)
+    target = store.open_or_create(into or _beside(collection, space["fingerprint"]), space)
+    with target.writing():
+        job = _Job(store, old, target, encoder, view, report, progress or (lambda *_: None))
+        job.follow()
+        if job.wrote:
+            target.optimize()
+        if into is None:
+            _switch(job, keep, drop_old)
+        else:
+            job.settle_quarantine(others=True)
+    report.seconds = time.monotonic() - job.started
+    return report
+
+
+def _view(old: Collection, view: str | View | None) -> View:
+    """As asked for; or the collection's own."""
+    if view is None:
+        return View.from_dict(old.space["prompts"]) if "prompts" in old.space else DEFAULT
+    return get_view(view) if isinstance(view, str) else view
+
+
+def _switch(job: "_Job", keep: str, drop_old: bool) -> None:
+    """Shuts out the old collection's writer, catches up with its last words, and swaps the names."""
+    report, old = job.report, job.old
+    with old.writing():
+        job.catch_up()
+        if not job.target.count() and old.count():
+            raise NothingEmbedded(
+                f"none of the {old.count():,} items of collection {old.name!r} could be embedded again, so it stays "
+                f"as it is ({report.refused[0].reason}); make the originals readable and run the same command again"
+            )
+        job.settle_quarantine(others=False)
+        drop = drop_old and not report.refused
+        job.store.replace(old, job.target, keep=keep, drop=drop)
+    report.switched, report.kept_as = True, None if drop else keep
+
+
+def _beside(collection: str, fingerprint: str) -> str:
+    """Where the new vectors grow: the same for the same collection and space, so that a stopped run is found."""
+    return f"{collection[:50]}-new-{hashlib.sha256(f'{collection} {fingerprint}'.encode()).hexdigest()[:8]}"
+
+
+class _Job:
+    """One collection being embedded into another one, whose lock is held."""
+
+    def __init__(
+        self,
+        store: Store,
+        old: Collection,
+        target: Collection,
+        encoder: Encoder,
+        view: View,
+        report: Reembedded,
+        progress: Progress,
+    ) -> None:
+        self.store, self.old, self.target, self.encoder, self.view = store, old, target, encoder, view
+        self.report, self._progress = report, progress
+        self.started, self.wrote = time.monotonic(), False
+        self._mirror = report.into == old.name  # the target is only this collection's, so what is gone goes
+        self._quarantine: Quarantine = store.quarantine(target.name)
+        self._failed: dict[str, tuple[Item, Refused]] = {}  # by id
+        self._reached: int | None = None  # the old collection's version that the target is equal to
+
+    def follow(self) -> None:
+        """Until nothing was written to the old collection during a round, or it seems never to end."""
+        for _ in range(CATCH_UPS):
+            if not self.catch_up():
+                break
+
+    def catch_up(self) -> bool:
+        """Makes the target what the old collection is; whether there was anything to look at."""
+        version = self.old.version
+        if version == self._reached:
+            return False
+        todo, alike = self._differing()
+        if self._reached is None:
+            self.report.unchanged = alike
+        total = alike + len(todo)
+        self._progress(alike, total)
+        with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="read") as readers:
+            for start in range(0, len(todo), CHUNK):
+                self._embed(todo[start : start + CHUNK], readers)
+                self._progress(alike + min(start + CHUNK, len(todo)), total)
+        self._forget_gone()
+        self.report.refused = [refused for _, refused in self._failed.values()]
+        self._reached = version
+        return True
+
+    def settle_quarantine(self, *, others: bool) -> None:
+        """Takes over what could not be indexed in the first place; and lets go what is no longer of either kind.
+
+        others: the target may hold what has nothing to do with the old collection.
+        """
+        before = {entry.uri: entry for entry in self.store.quarantine(self.old.name).list()}
+        here = {entry.uri for entry in self._quarantine.list()}
+        self._quarantine.record(
+            [
+                Refused(uri=entry.uri, reason=entry.reason, kind=entry.kind, at=entry.last_tried)
+                for uri, entry in before.items()
+                if uri not in here
+            ]
+        )
+        if not others:
+            self._quarantine.release(here - set(before) - {refused.uri for refused in self.report.refused})
+
+    def _differing(self) -> tuple[list[str], int]:
+        """Ids of items that the target has not, or has otherwise; and how many it has as they are."""
+        todo, alike = list[str](), 0
+        for items in self.old.scan(thumbnails=False):
+            there = self.target.get([item.id for item in items], thumbnails=False)
+            for item in items:
+                if there.get(item.id) == item:
+                    alike += 1
+                elif item.id not in self._failed or self._failed[item.id][0] != item:
+                    todo.append(item.id)
+        return todo, alike
+
+    def _embed(self, ids: Sequence[str], readers: ThreadPoolExecutor) -> None:
+        """One round of reading, embedding and writing; of content that the target has, only the facts are new."""
+        items = self.old.get(ids)
+        known = self.target.vectors_by_hash({item.content_hash for item in items.values()})
+        self._write([item for item in items.values() if item.content_hash in known], known)
+        entries = [entry_of(item) for item in items.values() if item.content_hash not in known]
+        of = iter(entries)
+        for chunk in chunks(load_ahead(entries, readers, load_stored)):
+            pairs = list(zip(chunk, of, strict=False))
+            vectors, refused = embed(
+                [one for one in chunk if isinstance(one, Loaded)], self.target, self.encoder, self.view
+            )
+            reasons = {one.uri: one for one in refused}
+            good, bad = list[Item](), list[tuple[Item, Refused]]()
+            for one, entry in pairs:
+                if isinstance(one, Refused):
+                    bad.append((entry.item, one))
+                elif one.content_hash in vectors:
+                    good.append(entry.item)
+                else:
+                    bad.append((entry.item, reasons[entry.uri]))
+            self._write(good, vectors)
+            self._refuse(bad)
+
+    def _write(self, items: Sequence[Item], vectors: Mapping[str, Vectors]) -> None:
+        if not items:
+            return
+        count = self.target.upsert(
+            replace(item, vector=np.asarray(vectors[item.content_hash], dtype=np.float32)) for item in items
+        )
+        self.wrote = True
+        self.report.embedded += count.added + count.updated
+        for item in items:
+            self._failed.pop(item.id, None)
+        if self._quarantine.count():
+            self._quarantine.release([item.uri for item in items])
+
+    def _refuse(self, failed: Sequence[tuple[Item, Refused]]) -> None:
+        """Quarantines items; what the target has of their earlier content goes."""
+        self._quarantine.record([refused for _, refused in failed])
+        for item, refused in failed:
+            self._failed[item.id] = (replace(item, thumbnail=None), refused)
+        self.report.removed += self.target.delete([item.id for item, _ in failed])
+
+    def _forget_gone(self) -> None:
+        """What was deleted from the old collection is no failure; and no item, where the target is its mirror."""
+        still = self.old.content_hashes(self._failed)
+        self._failed = {item_id: failed for item_id, failed in self._failed.items() if item_id in still}
+        if self._mirror:
+            gone: list[str] = []
+            for items in self.target.scan(thumbnails=False):
+                ids = [item.id for item in items]
+                there = self.old.content_hashes(ids)
+                gone += [item_id for item_id in ids if item_id not in there]
+            for start in range(0, len(gone), CHUNK):
+                self.report.removed += self.target.delete(gone[start : start + CHUNK])

@@ -1,0 +1,134 @@
+"""Versions of a collection: which there are, names for them, and going back to one.
+
+LanceDB refuses a cleanup that would meet a tagged version, instead of leaving that one out. A branch, though, does
+keep the version it starts at, and what was written later is cleaned up as it should be. So while old versions are
+removed, tags are turned into branches, and back. The tag is what lasts, because a branch knows its table by its path.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from storage.database import Table
+from storage.errors import BadTag, VersionNotFound
+
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+PIN = "pin"  # a branch that stands for a tag is called pin/SOMETHING/TAG
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One commit: its number, when it was made (UTC), how many items there were, and its tags."""
+
+    version: int
+    at: datetime
+    items: int
+    tags: tuple[str, ...]
+
+
+def versions(table: Table) -> list[Version]:
+    """The versions still kept, oldest first."""
+    names = tags(table)
+    return [
+        Version(
+            version=one["version"],
+            at=one["timestamp"].astimezone(UTC),
+            items=int(one["metadata"]["total_rows"]),
+            tags=tuple(sorted(name for name, version in names.items() if version == one["version"])),
+        )
+        for one in table.versions()
+    ]
+
+
+def tags(table: Table) -> dict[str, int]:
+    """The version of each tag, by name; also while a cleanup has turned them into branches."""
+    # Twice, because a cleanup may end between the first two looks.
+    found = {**table.tags(), **_pinned(table), **table.tags()}
+    return dict(sorted(found.items()))
+
+
+def tag(table: Table, name: str, version: int | None) -> int:
+    """Name a version, or the newest; which it was. Doing it again is no error.
+
+    Raises:
+        BadTag: the name is not allowed, or stands for another version.
+        VersionNotFound: no such version.
+    """
+    if not TAG.fullmatch(name) or name.endswith(".lock") or ".." in name or name.isdecimal():
+        raise BadTag(
+            f"tag {name!r} is not allowed: expected 1 to 63 of a-z, A-Z, 0-9, '.', '-' and '_', starting with a "
+            "letter or digit, not only digits, without '..' and not ending in .lock; choose another name"
+        )
+    _settle(table)
+    version = table.version() if version is None else resolve(table, version)
+    there = table.tags().get(name)
+    if there is not None and there != version:
+        raise BadTag(
+            f"tag {name!r} of collection {table.name!r} is version {there}, not {version}; "
+            "remove it first, or choose another name"
+        )
+    if there is None:
+        table.tag(name, version)
+    return version
+
+
+def untag(table: Table, name: str) -> None:
+    """Take a tag away; its version is then one like others.
+
+    Raises:
+        VersionNotFound: no such tag.
+    """
+    _settle(table)
+    if name not in table.tags():
+        raise VersionNotFound(name, table.name, [one["version"] for one in table.versions()], list(table.tags()))
+    table.untag(name)
+
+
+def resolve(table: Table, wanted: int | str) -> int:
+    """The number of a version that is there: by number, by a number as text, or by tag.
+
+    Raises:
+        VersionNotFound: neither.
+    """
+    numbers, names = [one["version"] for one in table.versions()], tags(table)
+    number = names.get(wanted, int(wanted) if wanted.isdecimal() else None) if isinstance(wanted, str) else wanted
+    if number is None or number not in numbers:
+        raise VersionNotFound(wanted, table.name, numbers, list(names))
+    return number
+
+
+@contextmanager
+def kept(table: Table) -> Iterator[None]:
+    """For the length of a `with` block, old versions can be removed and tagged ones stay. Only under the lock."""
+    _settle(table)
+    names = table.tags()
+    for name, version in names.items():
+        table.branch(f"{PIN}/{uuid.uuid4().hex[:8]}/{name}", version)
+    try:
+        for name in names:
+            table.untag(name)
+        yield
+    finally:
+        _settle(table)
+
+
+def _settle(table: Table) -> None:
+    """Turn branches that stand for tags into tags, those too that a killed process left."""
+    names = table.tags()
+    for name, version in _pinned(table).items():
+        if name not in names:
+            table.tag(name, version)
+    for branch in table.branches():
+        if branch.startswith(f"{PIN}/"):
+            table.unbranch(branch)
+
+
+def _pinned(table: Table) -> dict[str, int]:
+    return {
+        branch.split("/", 2)[2]: version for branch, version in table.branches().items() if branch.startswith(f"{PIN}/")
+    }
