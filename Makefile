@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu test-mteb format lint bench clean
+.PHONY: demo test test-gpu test-kill test-mteb format lint bench clean
 
 demo: .venv/demo
 	$(BIN)/python demo/pictures.py .demo/pictures
@@ -21,6 +21,9 @@ test: .venv/dev lint
 
 test-gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu
+
+test-kill: .venv/dev
+	ONEWORD_KILLS=50 $(BIN)/python -m pytest tests/storage/serving/test_kill.py
 
 test-mteb: .venv/dev .venv/mteb
 	$(BIN)/python -m pytest tests/engine/evaluation/test_mteb.py

@@ -76,7 +76,7 @@ def index_paths(
     with target.writing():
         _run(listing, store, target, encoder, bound, report, progress or (lambda *_: None))
         if report.indexed:
-            target.optimize()
+            target.maintain()
     return report
 
 

@@ -24,6 +24,13 @@ class Modality(StrEnum):
     TEXT = "text"
 
 
+class Fusion(StrEnum):
+    """How two rankings are made one."""
+
+    RRF = "rrf"
+    WEIGHTED = "weighted"
+
+
 def search(
     text: Annotated[str | None, typer.Argument(help="Words to search by.")] = None,
     image: Annotated[str | None, typer.Option(help="A picture to search by.")] = None,
@@ -38,6 +45,13 @@ def search(
     modality: Annotated[Modality | None, typer.Option(help="Only such hits.")] = None,
     view: Annotated[str | None, typer.Option(help="Insist on the view of the collection.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Lowest cosine similarity of a hit.")] = None,
+    keywords: Annotated[str | None, typer.Option(help="Words that texts or captions must have, any of them.")] = None,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="TEXT is keywords as well.")] = False,
+    fusion: Annotated[Fusion, typer.Option(help="How keywords and nearness are made one.")] = Fusion.RRF,
+    keyword_weight: Annotated[float, typer.Option(min=0, max=1, help="Of keywords, in a weighted fusion.")] = 0.5,
+    diversity: Annotated[float, typer.Option(min=0, max=1, help="0: the nearest; 1: as different as can be.")] = 0.0,
+    group_by: Annotated[str | None, typer.Option(help="One hit for each value of this field.")] = None,
+    version: Annotated[int | None, typer.Option(help="Search this version, for pages that join.")] = None,
     why: Annotated[int, typer.Option("--explain", min=0, max=50, help="Say why, in so many words a hit.")] = 0,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option(help="The collection to search.")] = "default",
@@ -47,6 +61,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Search by words, by a picture, by a picture and an edit, by a stored item, or by any mix of them."""
+    if hybrid and text is None and keywords is None:
+        raise typer.BadParameter("--hybrid takes the words of TEXT: say some, or use --keywords")
     from engine.config import EngineConfig
     from query.question import Query
     from query.service import SearchService
@@ -64,6 +80,12 @@ def search(
         min_score=min_score,
         view=view,
         explain=why,
+        keywords=text if hybrid and keywords is None else keywords,
+        fusion=fusion.value,
+        keyword_weight=keyword_weight,
+        diversity=diversity,
+        group_by=group_by,
+        version=version,
     )
     service = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype))
     result = service.search(query)

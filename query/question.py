@@ -81,8 +81,14 @@ class Query:
         modality: "image" or "text": only such items.
         limit: most hits, 1 to 10,000.
         offset: hits to skip, for the next page.
-        min_score: lowest cosine similarity.
+        min_score: lowest score: cosine similarity, or BM25 where there are keywords alone.
         view: the view that the collection must have been indexed with.
+        keywords: words that texts and captions must have (any of them); fused with the nearest, or alone.
+        fusion: "rrf" (reciprocal ranks) or "weighted" (normalised scores).
+        keyword_weight: of the keywords in a weighted fusion, 0 to 1.
+        diversity: 0 for the nearest; towards 1, hits differ more from those above them.
+        group_by: a field, such as `folder` or `metadata.document`, of which every value comes once, by its best hit.
+        version: of the collection, as an earlier answer told it: so that pages join while others write.
         explain: how many words to say why with, for the question and for each hit; 0 for none.
 
     Raises:
@@ -97,17 +103,27 @@ class Query:
     min_score: float | None = None
     view: str | None = None
     explain: int = 0
+    keywords: str | None = None
+    fusion: str = "rrf"
+    keyword_weight: float = 0.5
+    diversity: float = 0.0
+    group_by: str | None = None
+    version: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.parts:
-            raise BadQuery("the query is empty: expected a text, an image, an item to be like, or a vector")
+        if not self.parts and self.keywords is None:
+            raise BadQuery("the query is empty: expected a text, an image, an item to be like, a vector, or keywords")
+        if self.keywords is not None and not self.keywords.strip():
+            raise BadQuery(f"keywords {self.keywords!r}: expected words, or none")
+        if not self.parts and self.explain:
+            raise BadQuery("keywords alone have no vector to explain: add a text, or leave the explanation out")
         if not 1 <= self.limit <= MAX_LIMIT:
             raise BadQuery(f"limit {self.limit}: expected 1 to {MAX_LIMIT:,}")
         if self.offset < 0:
             raise BadQuery(f"offset {self.offset}: expected 0 or more")
         if self.modality not in (None, "image", "text"):
             raise BadQuery(f"modality {self.modality!r}: expected 'image' or 'text'")
-        if self.min_score is not None and not -1 <= self.min_score <= 1:
+        if self.min_score is not None and not -1 <= self.min_score <= (1 if self.parts else math.inf):
             raise BadQuery(f"min_score {self.min_score}: expected -1 to 1, a cosine similarity")
         if not 0 <= self.explain <= MAX_WORDS:
             raise BadQuery(f"explain {self.explain}: expected 0 to {MAX_WORDS} words")
@@ -128,6 +144,12 @@ class Query:
         min_score: float | None = None,
         view: str | None = None,
         explain: int = 0,
+        keywords: str | None = None,
+        fusion: str = "rrf",
+        keyword_weight: float = 0.5,
+        diversity: float = 0.0,
+        group_by: str | None = None,
+        version: int | None = None,
     ) -> "Query":
         """A query from what people type. `image` with `edit` is a composed query.
 
@@ -162,6 +184,12 @@ class Query:
             min_score=min_score,
             view=view,
             explain=explain,
+            keywords=keywords,
+            fusion=fusion,
+            keyword_weight=keyword_weight,
+            diversity=diversity,
+            group_by=group_by,
+            version=version,
         )
 
 

@@ -15,7 +15,7 @@ class Hit:
 
     Args:
         id: of the item, for `like`.
-        score: cosine similarity to the question, -1 to 1.
+        score: cosine similarity to the question, -1 to 1; with keywords BM25, or what the fusion of both gives.
         modality: "image" (with its caption, if any, in `text`) or "text".
         uri: where the original is.
         words: what the item stands for; empty where no explanation was asked for.
@@ -70,7 +70,8 @@ class SearchResult:
     """Hits, best first, and how they came about. Iterates over the hits.
 
     Args:
-        total: items that pass the filters, of which the hits are a page; None with a `min_score`.
+        total: items that pass the filters, of which the hits are a page; None with a `min_score` or groups.
+        version: of the collection that was searched; a query for the next page names it.
         encode_ms: time to embed the question; loading the model is not counted.
         search_ms: time to find the neighbours.
         model: whose space was searched.
@@ -81,6 +82,7 @@ class SearchResult:
 
     hits: tuple[Hit, ...]
     total: int | None
+    version: int
     encode_ms: float
     search_ms: float
     model: str
@@ -95,12 +97,14 @@ class SearchResult:
         return len(self.hits)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready: {"hits": [...], "total"?, "timings": {"encode_ms", "search_ms"}, "model", "collection"}."""
+        """JSON-ready: {"hits": [...], "total"?, "timings": {"encode_ms", "search_ms"}, "model", "collection",
+        "version"}."""
         document: dict[str, Any] = {
             "hits": [hit.as_dict() for hit in self.hits],
             "timings": {"encode_ms": round(self.encode_ms, 3), "search_ms": round(self.search_ms, 3)},
             "model": self.model,
             "collection": self.collection,
+            "version": self.version,
         }
         if self.total is not None:
             document["total"] = self.total

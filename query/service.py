@@ -23,7 +23,7 @@ from query.errors import BadQuery
 from query.explanation import Explanation, ItemWords, explain
 from query.question import MAX_WORDS, Composed, Image, Like, Picture, Query, Text, Vector
 from query.result import Hit, SearchResult
-from storage import And, Collection, Filter, ItemNotFound, Match, SpaceMismatch, Store
+from storage import And, Collection, Filter, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
 
 Vectors = NDArray[np.float32]
 
@@ -37,13 +37,21 @@ class SearchService:
         db: a folder, or an object-store URI.
         collection: its name.
         model: a name or a whole configuration; "auto" is the model that the collection was indexed with.
+        storage: how the serving index is held.
 
     Raises:
         CollectionNotFound, StoreUnavailable: nothing to search.
     """
 
-    def __init__(self, db: str = ".oneword", collection: str = "default", model: str | EngineConfig = "auto") -> None:
-        self._collection: Collection = Store(db).open(collection)
+    def __init__(
+        self,
+        db: str = ".oneword",
+        collection: str = "default",
+        model: str | EngineConfig = "auto",
+        *,
+        storage: StorageConfig = StorageConfig(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self._collection: Collection = Store(db, config=storage).open(collection)
         self._space: dict[str, Any] = self._collection.space
         self._config = EngineConfig.of(model)
         self._view = View.from_dict(self._space["prompts"])
@@ -54,7 +62,8 @@ class SearchService:
         Args:
             query: words, or a whole `Query`.
             **parts: instead of a `Query`, what `Query.of` takes: image, edit, like, without, where, modality,
-                limit, offset, min_score, view, explain.
+                limit, offset, min_score, view, explain, keywords, fusion, keyword_weight, diversity, group_by,
+                version.
 
         Raises:
             BadQuery: nothing asked, parts that cancel out, or a vector of another dimension.
@@ -63,25 +72,44 @@ class SearchService:
             FilterError: the filter names unknown fields.
             SpaceMismatch: another model or view than the collection's.
             NoWords: an explanation is asked for, and the model has no words.
+            BadSearch, MissingKeywords, VersionNotFound: as `storage.Collection.search`.
         """
-        query = self._checked(query, parts)
-        if query.explain or any(not isinstance(part, Like | Vector) for part in query.parts):
+        return self.search_batch([self._checked(query, parts)])[0]
+
+    def search_batch(self, queries: Sequence[str | Query]) -> list[SearchResult]:
+        """Answers several queries, whose texts and pictures are embedded together.
+
+        Raises:
+            As `search`; then none is answered.
+        """
+        checked = [self._checked(query, {}) for query in queries]
+        if any(query.explain or any(not isinstance(part, Like | Vector) for part in query.parts) for query in checked):
             _ = self._encoder  # loading it is no part of encoding a query
         started = time.perf_counter()
-        vector, excluded_images = self._question(query)
-        encoded = time.perf_counter()
-        wanted = _filter(query)
-        excluded = [part.id for part in query.parts if isinstance(part, Like)]
+        asked = self._questions(checked)
+        encode_ms = 1000 * (time.perf_counter() - started)
+        return [self._answered(query, *one, encode_ms) for query, one in zip(checked, asked, strict=True)]
+
+    def _answered(
+        self, query: Query, vector: Vectors | None, excluded_images: Sequence[str], encode_ms: float
+    ) -> SearchResult:
+        started = time.perf_counter()
         found = self._collection.search(
             vector,
             limit=query.limit,
             offset=query.offset,
-            filter=wanted,
+            filter=_filter(query),
             min_score=query.min_score,
-            exclude_ids=excluded,
+            exclude_ids=[part.id for part in query.parts if isinstance(part, Like)],
             exclude_image_hashes=excluded_images,
+            keywords=query.keywords,
+            fusion=query.fusion,
+            keyword_weight=query.keyword_weight,
+            diversity=query.diversity,
+            group_by=query.group_by,
+            version=query.version,
         )
-        searched = time.perf_counter()
+        search_ms = 1000 * (time.perf_counter() - started)
         hits = tuple(Hit.of(hit) for hit in found)
         words: tuple[Word, ...] = ()
         if query.explain:
@@ -89,14 +117,16 @@ class SearchService:
             hits = tuple(
                 replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
             )
+        cosines = query.keywords is None and "_encoder" in self.__dict__
         return SearchResult(
             hits=hits,
-            total=self._collection.count(wanted) if query.min_score is None else None,
-            encode_ms=1000 * (encoded - started),
-            search_ms=1000 * (searched - encoded),
+            total=found.total if query.min_score is None and query.group_by is None else None,
+            version=found.version,
+            encode_ms=encode_ms,
+            search_ms=search_ms,
             model=self._space["model"],
             collection=self._collection.name,
-            low_confidence=self._encoder.low_confidence if "_encoder" in self.__dict__ else None,
+            low_confidence=self._encoder.low_confidence if cosines else None,
             words=words,
         )
 
@@ -120,7 +150,7 @@ class SearchService:
                 raise BadQuery("nothing to explain: expected a text, an image or ids of items")
             vector = None
         else:
-            vector, _ = self._question(self._checked(query, parts))
+            vector = self._questions([self._checked(query, parts)])[0][0]
         said, explained = self._explained(vector, items, words)
         return Explanation(
             words=said, items=tuple(explained), model=self._space["model"], collection=self._collection.name
@@ -168,30 +198,47 @@ class SearchService:
                 {**self._space, "view": get_view(name).name, "fingerprint": "?"},
             )
 
-    def _question(self, query: Query) -> tuple[Vectors, list[str]]:
-        """The query's unit vector, float32 (d,), and the hashes of the pictures that it edits."""
-        inputs = {i: _input(part) for i, part in enumerate(query.parts) if not isinstance(part, Like | Vector)}
-        vectors: dict[int, Vectors] = {}
+    def _questions(self, queries: Sequence[Query]) -> list[tuple[Vectors | None, list[str]]]:
+        """Of each query its unit vector, float32 (d,), if it has parts, and the hashes of the pictures it edits."""
+        inputs = {
+            (which, place): _input(part)
+            for which, query in enumerate(queries)
+            for place, part in enumerate(query.parts)
+            if not isinstance(part, Like | Vector)
+        }
+        embedded: dict[tuple[int, int], Vectors] = {}
         if inputs:
-            embedded = encode(self._encoder, list(inputs.values()), self._view, Side.QUERY)
-            vectors = dict(zip(inputs, embedded, strict=True))
-        liked = [part.id for part in query.parts if isinstance(part, Like)]
-        stored = self._collection.get(liked, vectors=True) if liked else {}
+            found = encode(self._encoder, list(inputs.values()), self._view, Side.QUERY)
+            embedded = dict(zip(inputs, found, strict=True))
+        liked = [part.id for query in queries for part in query.parts if isinstance(part, Like)]
+        stored = self._collection.get(liked, vectors=True, thumbnails=False) if liked else {}
+        questions: list[tuple[Vectors | None, list[str]]] = []
+        for which, query in enumerate(queries):
+            vectors = {place: vector for (of, place), vector in embedded.items() if of == which}
+            edited = [
+                one.image.content_hash
+                for (of, _), one in inputs.items()
+                if of == which and isinstance(one, engine.Composed)
+            ]
+            questions.append((self._mixed(query, vectors, stored) if query.parts else None, edited))
+        return questions
+
+    def _mixed(self, query: Query, embedded: dict[int, Vectors], stored: dict[str, Any]) -> Vectors:
+        """The normalised sum of the weighted parts; `embedded` by their place in the query."""
         total = np.zeros(self._collection.dimension, dtype=np.float64)
-        for i, part in enumerate(query.parts):
+        for place, part in enumerate(query.parts):
             match part:
                 case Like():
                     vector = _stored_vector(stored, part.id, self._collection.name)
                 case Vector():
                     vector = _raw_vector(part, self._collection.dimension)
                 case _:
-                    vector = vectors[i]
+                    vector = embedded[place]
             total += part.weight * vector
         length = np.linalg.norm(total)
         if length < 1e-6:
             raise BadQuery("the parts of the query cancel each other out: change a weight, or drop a part")
-        edited = [one.image.content_hash for one in inputs.values() if isinstance(one, engine.Composed)]
-        return (total / length).astype(np.float32), edited
+        return (total / length).astype(np.float32)
 
 
 def _filter(query: Query) -> Filter | None:

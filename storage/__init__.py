@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from storage.collection import Collection
     from storage.compaction import Compaction
+    from storage.config import StorageConfig
     from storage.errors import (
         BadFile,
         BadItem,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         ItemNotFound,
         Locked,
         MissingFaiss,
+        MissingGpu,
         MissingKeywords,
         NeedsDirectory,
         SpaceMismatch,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "collection": ["Collection"],
     "compaction": ["Compaction"],
+    "config": ["StorageConfig"],
     "errors": [
         "BadFile",
         "BadItem",
@@ -67,6 +70,7 @@ _HOMES = {
         "ItemNotFound",
         "Locked",
         "MissingFaiss",
+        "MissingGpu",
         "MissingKeywords",
         "NeedsDirectory",
         "SpaceMismatch",
@@ -118,6 +122,7 @@ __all__ = [
     "Match",
     "Metadata",
     "MissingFaiss",
+    "MissingGpu",
     "MissingKeywords",
     "Modality",
     "NeedsDirectory",
@@ -128,6 +133,7 @@ __all__ = [
     "Range",
     "Refused",
     "SpaceMismatch",
+    "StorageConfig",
     "StorageError",
     "Store",
     "StoreUnavailable",

@@ -92,10 +92,16 @@ def build(
     goal: Annotated[float, typer.Option(min=0.5, max=1.0, help="Share of the ten nearest to be found.")] = 0.99,
     json: Json = False,
 ) -> None:
-    """Build the serving index of a collection, for speed; it can be deleted and built again at any time."""
-    from storage import Store
+    """Build the indexes of a collection: of metadata, of words, and the serving index for speed."""
+    from storage import Locked, Store
 
-    about = Store(db).open(collection).build_index(goal=goal)
+    target = Store(db).open(collection)
+    try:
+        target.index_metadata()
+        target.index_keywords()
+    except Locked as locked:  # a writer makes these itself when it is done
+        typer.echo(f"Indexes of metadata and words are left as they are: {locked}", err=True)
+    about = target.build_index(goal=goal)
     if json:
         from dataclasses import asdict
 
@@ -122,10 +128,13 @@ def verify(
         typer.echo(f"Collection {collection!r} has no serving index: every search compares all vectors.")
     else:
         typer.echo(
-            f"{found.missing:,} missing, {found.extra:,} extra, {found.stale:,} left out since the build, "
-            f"{found.fresh:,} newer than it; recall@10 {found.recall:.3f} (goal {found.goal})."
+            f"{found.rows:,} items: {found.missing:,} missing, {found.extra:,} extra, {found.differing:,} differing "
+            f"of those sampled, {found.stale:,} left out since the build, {found.fresh:,} newer than it; "
+            f"recall@10 {found.recall:.3f} (goal {found.goal})."
         )
-        typer.echo("The index disagrees with the table: build it again." if wrong else "The index is right.")
+        for name in found.damaged:
+            typer.echo(f"Damaged: {name}")
+        typer.echo("The index is wrong: build it again (oneword build)." if wrong else "The index is right.")
     if wrong:
         raise typer.Exit(1)
 

@@ -199,6 +199,17 @@ class Collection(CollectionReader):
         serving.build(snapshot)
         return True
 
+    def maintain(self, *, serving: bool = True) -> None:
+        """What is due after much was written: compaction, indexes of metadata and words, the serving index.
+
+        serving: without, or where FAISS is not installed, that one is left as it is.
+        """
+        self.optimize()
+        self.index_metadata()
+        self.index_keywords()
+        if serving and self.serving() is not None:
+            self.keep_index(aside=False)
+
     def index_metadata(self) -> dict[str, IndexKind]:
         """Make the scalar indexes that filters profit from, and cover new rows; the columns indexed by this call.
 

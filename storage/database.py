@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from storage.config import StorageConfig
 from storage.errors import CollectionNotFound, StoreUnavailable, VersionNotFound
 from storage.location import Location
 
@@ -48,13 +49,13 @@ class Database:
     """The tables of one place. Nothing is made there, and LanceDB is not imported, before the first need."""
 
     def __init__(
-        self, location: Location, storage_options: Mapping[str, str] | None = None, *, loaded: bool = False
+        self,
+        location: Location,
+        storage_options: Mapping[str, str] | None = None,
+        config: StorageConfig = StorageConfig(),  # noqa: B008 - it is frozen
     ) -> None:
-        """storage_options: LanceDB's, for object stores (credentials, region, endpoint).
-
-        loaded: see Store.
-        """
-        self.location, self.loaded = location, loaded
+        """storage_options: LanceDB's, for object stores (credentials, region, endpoint)."""
+        self.location, self.config = location, config
         self._options = dict(storage_options or {})
         self._connection: Any = None
 

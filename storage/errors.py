@@ -17,6 +17,7 @@
     ├── Locked              another writer has the collection
     ├── MissingKeywords     words are searched for where there is no index of them yet
     ├── MissingFaiss        a serving index is asked for where FAISS is not installed
+    ├── MissingGpu          a serving index is wanted on a GPU that is not there, or that FAISS cannot use
     └── StoreUnavailable    the place itself: a file in the way, no permission, an object store out of reach
 
 Every message says the thing, its value, what was expected and what to do next.
@@ -149,6 +150,16 @@ class MissingFaiss(StorageError):
         super().__init__(
             f'a serving index for {name!r} needs FAISS, not installed here: pip install "oneword[faiss]" '
             "(or faiss-gpu, instead of it)"
+        )
+
+
+class MissingGpu(StorageError):
+    """A serving index is wanted on a GPU that is not there, or that this FAISS cannot use."""
+
+    def __init__(self, device: str, there: int) -> None:
+        super().__init__(
+            f"index_device {device!r}: FAISS sees {there} GPUs here, expected one of that number; install faiss-gpu "
+            'instead of faiss-cpu (pip uninstall faiss-cpu; pip install "oneword[faiss-gpu]"), or use "cpu"'
         )
 
 

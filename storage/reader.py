@@ -165,7 +165,7 @@ class CollectionReader:
             from storage.serving.keeper import Serving
 
             folder = self._database.location.serving_folder(self.name)
-            self._serving = Serving(folder, loaded=self._database.loaded)
+            self._serving = Serving(folder, self._database.config)
         return self._serving
 
     def served_by(self) -> About | None:

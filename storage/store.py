@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.collection import Collection
+from storage.config import StorageConfig
 from storage.database import Database
 from storage.errors import BadName, CollectionExists, CollectionNotFound, Locked, NeedsDirectory
 from storage.location import Location
@@ -40,16 +41,15 @@ class Store:
         *,
         storage_options: Mapping[str, str] | None = None,
         lock_timeout: float = 0.0,
-        loaded: bool = False,
+        config: StorageConfig = StorageConfig(),  # noqa: B008 - it is frozen
     ) -> None:
         """uri: a directory, or an object store's address as LanceDB takes it (`s3://bucket/prefix`).
 
         storage_options: LanceDB's: credentials, region, endpoint.
         lock_timeout: seconds that a writer waits for another one before Locked; 0 does not wait.
-        loaded: read serving indexes into memory whole. Otherwise they hold 1-bit codes in memory (d / 8 bytes and a
-            few a vector of d numbers) and read vectors from disk, of which the system keeps what memory allows.
+        config: how serving indexes are held.
         """
-        self._database = Database(Location.of(uri), storage_options, loaded=loaded)
+        self._database = Database(Location.of(uri), storage_options, config)
         self._lock_timeout = lock_timeout
         self._moves = Moves(self._database)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.config import StorageConfig
 from storage.ranking import cosines
 from storage.serving import vectors as vector_file
 from storage.serving.about import About
 from storage.serving.allowed import Allowed, list_of_row
 from storage.serving.documents import Documents
+from storage.serving.gpu import GpuIndex
 from storage.serving.tuning import NEAR, SAME_SCORE, parameters
 
 Vectors = NDArray[np.float32]
@@ -38,21 +40,21 @@ class ServingIndex:
 
     Args:
         folder: where it lies.
-        loaded: read the vectors into memory; otherwise they stay on disk (2 d bytes each), and the operating system
-            keeps in memory what it can of those in use. The lists' 1-bit codes are always in memory.
+        config: how it is held.
 
     Raises:
         UNUSABLE: it is incomplete or malformed; it can be built again.
+        MissingGpu: it is wanted on a GPU that is not there.
     """
 
-    def __init__(self, folder: Path, *, loaded: bool = False) -> None:
+    def __init__(self, folder: Path, config: StorageConfig = StorageConfig()) -> None:  # noqa: B008 - it is frozen
         import faiss
 
         self.about = About.load(folder)
         self.addresses: Rows = np.load(folder / ADDRESSES, mmap_mode="r")
         self.stamps: Rows = np.load(folder / STAMPS, mmap_mode="r")
         self.documents = Documents(folder)
-        self._flat = vector_file.read(folder, mapped=not loaded)
+        self._flat = vector_file.read(folder, mapped=not config.loaded)
         self.all_stored = vector_file.mapped(folder, self.about.rows, self.about.dimension)
         self._lists = None
         if self.about.effort is not None:
@@ -65,6 +67,11 @@ class ServingIndex:
             raise ValueError(f"{folder}: its files speak of {sorted(sizes)} items: expected {self.about.rows} of each")
         if self._lists is not None:
             self._list_of_row = list_of_row(self._lists, self.about.rows)
+        self._gpu = None
+        if config.index_device != "cpu":
+            effort = self.about.effort
+            share = effort.probes / self._lists.nlist if effort and self._lists else 1.0
+            self._gpu = GpuIndex(self.all_stored, config.index_device, share)
 
     def nearest(self, question: Vectors, count: int, allowed: Allowed | None = None) -> list[Scored]:
         """The `count` nearest rows as (cosine, row), highest first.
@@ -76,6 +83,8 @@ class ServingIndex:
         there = self.about.rows if allowed is None else allowed.count
         if count < 1 or not there:
             return []
+        if self._gpu is not None and allowed is None:
+            return self.nearest_of_each(question[None], count)[0]
         import faiss
 
         faiss.omp_set_num_threads(1)  # of this thread alone; one question gains nothing from more
@@ -101,6 +110,12 @@ class ServingIndex:
 
         import faiss
 
+        if self._gpu is not None and self.about.rows:
+            rows_of_each = self._gpu.nearest(questions, count + _spare(count))
+            return [
+                self.scored(rows[rows >= 0], question)[:count]
+                for rows, question in zip(rows_of_each, questions, strict=True)
+            ]
         effort = self.about.effort
         if self._lists is None or effort is None or len(questions) == 1 or not self.about.rows:
             return [self.nearest(question, count) for question in questions]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from storage.config import StorageConfig
 from storage.serving.about import About
 from storage.serving.allowed import Allowed, Mask
 from storage.serving.build import build
@@ -40,11 +41,11 @@ class Serving:
 
     Args:
         folder: where indexes lie, each in a folder of its own.
-        loaded: read vectors into memory.
+        config: how they are held.
     """
 
-    def __init__(self, folder: Path, *, loaded: bool = False) -> None:
-        self.folder, self._is_loaded = folder, loaded
+    def __init__(self, folder: Path, config: StorageConfig) -> None:
+        self.folder, self._config = folder, config
         self._mutex = threading.RLock()
         self._names: tuple[str, ...] = ()
         self._served: tuple[str, ServingIndex] | None = None
@@ -162,7 +163,7 @@ class Serving:
             if self._served and self._served[0] == name:
                 return
             try:
-                self._served = (name, ServingIndex(self.folder / name, loaded=self._is_loaded))
+                self._served = (name, ServingIndex(self.folder / name, self._config))
             except UNUSABLE as error:
                 log.warning("%s: this serving index cannot be used (%s); build it again", self.folder / name, error)
                 continue

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import Collection, Item, Store
+from storage import Collection, Item, MissingGpu, StorageConfig, Store
 from storage.ranking import cosines
 from storage.serving.about import ABOUT
 from storage.serving.allowed import Allowed
@@ -131,10 +131,31 @@ def test_a_goal_out_of_reach_ends_in_comparing_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("loaded", [True, False])
 def test_in_memory_or_mapped(folder: Path, lists: ServingIndex, loaded: bool) -> None:
-    again = ServingIndex(folder, loaded=loaded)
+    again = ServingIndex(folder, StorageConfig(loaded=loaded))
     assert again.about == lists.about
     for question in clustered(20, seed=4):
         assert again.nearest(question, 10) == lists.nearest(question, 10)
+
+
+def test_no_gpu_is_told(folder: Path) -> None:
+    with pytest.raises(MissingGpu, match="faiss-gpu"):
+        ServingIndex(folder, StorageConfig(index_device="cuda:7"))
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(folder: Path, lists: ServingIndex) -> None:
+    import faiss
+
+    if not hasattr(faiss, "StandardGpuResources"):
+        pytest.skip("faiss-gpu is not installed")
+    on_gpu = ServingIndex(folder, StorageConfig(index_device="cuda"))
+    assert recall(on_gpu, 10) >= 0.999, "every vector is compared"
+    asked = clustered(20, seed=3)
+    for found, question in zip(on_gpu.nearest_of_each(asked, 10), asked, strict=True):
+        assert found == on_gpu.nearest(question, 10)
+    may = np.random.default_rng(1).random(ROWS) < 0.1
+    question = clustered(1, seed=5)[0]
+    assert on_gpu.nearest(question, 10, Allowed(may)) == lists.nearest(question, 10, Allowed(may))
 
 
 @pytest.mark.parametrize("torn", [ABOUT, VECTORS, LISTS, ADDRESSES, DOCUMENTS])

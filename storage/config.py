@@ -1,0 +1,20 @@
+"""How a store serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageConfig:
+    """How serving indexes are held.
+
+    Args:
+        loaded: read them into memory whole. Otherwise they hold 1-bit codes in memory (d / 8 bytes and some 20 a
+            vector of d numbers) and read vectors from disk, of which the system keeps what memory allows.
+        index_device: "cpu", or "cuda" or "cuda:N" for a copy of the vectors on a GPU, for which faiss-gpu takes the
+            place of faiss-cpu. Searches with a filter stay on the CPU.
+    """
+
+    loaded: bool = False
+    index_device: str = "cpu"
