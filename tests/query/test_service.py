@@ -165,7 +165,7 @@ def test_collections_that_are_not_there(searching: SearchService) -> None:
 
 def test_the_json_form(searching: SearchService) -> None:
     document = searching.search("cat", limit=1).as_dict()
-    assert list(document) == ["hits", "timings", "model", "collection", "total"]
+    assert list(document) == ["hits", "timings", "model", "collection", "version", "total"]
     assert list(document["hits"][0]) == ["id", "score", "modality", "uri", "text", "metadata"]
     assert list(document["timings"]) == ["encode_ms", "search_ms"]
 
