@@ -301,7 +301,7 @@ class Faiss(_Base):
         """Probes for each factor of refinement."""
         if not self.lists:
             return []
-        factors = (4, 8, 16, 32) if "Refine" in self.options["kind"] else (0,)
+        factors = (2, 4, 8, 16, 32) if "Refine" in self.options["kind"] else (0,)
         return [[{"nprobe": probes, "k_factor": factor} for probes in powers(self.lists)] for factor in factors]
 
     def threads(self, count: int) -> None:

@@ -128,12 +128,13 @@ class Contest:
         row = self.found["rivals"][name] = {}
         options = {}
         if name == "faiss":
-            about = json.loads(self.found["rivals"]["oneword"]["about"])["kind"]
-            options["kind"] = "SQfp16" if about == "flat" else about
+            ours = json.loads(self.found["rivals"].get("oneword", {}).get("about", "{}"))
+            kind = ours.get("kind", f"IVF{round(self.count**0.5)},RaBitQfs,Refine(SQfp16)")
+            options["kind"] = "SQfp16" if kind == "flat" else kind
         try:
             builder = Process(name, self.data, self.folder / name, **options)
             row["fill_s"] = builder.ask("build", what="fill")["seconds"]
-            built = builder.ask("build", what="build", limit=self.limit)
+            built = builder.ask("build", what="build", limit=self.limit if name != "oneword" else 3600)
             row |= {"build_s": built["seconds"], "build_peak_mib": built["peak_mib"]}
             builder.ask("build", what="save")
             builder.end()
@@ -225,7 +226,9 @@ def best_lance(part: Part, share: str = "1.0") -> str | None:
 
 def headline(part: Part) -> dict[str, float | None]:
     """The figures that the goals are about."""
-    ours, lance = part["rivals"]["oneword"], best_lance(part)
+    ours, lance = part["rivals"].get("oneword", {}), best_lance(part)
+    if "by_share" not in ours:
+        return dict.fromkeys(["recall_at_10", "p50_ms", *GOALS])
     said: dict[str, float | None] = {
         "recall_at_10": ours["by_share"]["1.0"]["recall"],
         "p50_ms": ours["by_share"]["1.0"]["p50_ms"],
@@ -268,7 +271,11 @@ def tables(part: Part) -> str:
             [row["about"].replace("|", "/"), *(f"{key} {value}" for key, value in whole["setting"].items())]
         )
         lines.append(f"| {name} | " + " | ".join([*figures, setting]) + " |")
-    shares = [share for share in part["rivals"]["oneword"]["by_share"] if share != "1.0"]
+    shares = [
+        str(share)
+        for share in SHARES
+        if any(str(share) in row.get("by_share", {}) for row in part["rivals"].values()) and share < 1
+    ]
     lines += ["", "p50 ms (recall@10) by share of rows let through:", ""]
     lines += [
         "| | " + " | ".join(f"{100 * float(share):g} %" for share in shares) + " |",
