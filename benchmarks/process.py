@@ -106,7 +106,7 @@ class Child:
             while low <= high and time.perf_counter() < until:
                 # The topmost first: no ladder is climbed that leads nowhere. Then halves.
                 at = high if high == len(ladder) - 1 else (low + high) // 2
-                recall, took = self._recall("tuning", window, ladder[at], goal)
+                recall, took = self._recall("tuning", window, ladder[at], goal, seconds)
                 best = max(best, (recall, ladder[at]), key=lambda one: one[0])
                 if recall >= goal:
                     reached.append((took, recall, ladder[at]))

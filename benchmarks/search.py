@@ -91,12 +91,23 @@ def _given(share: float, count: int, start: int = 0) -> list[int] | None:
 class Contest:
     """One part: so many rows of so many dimensions."""
 
-    def __init__(self, part: str, folder: Path, *, rounds: int, limit: float, rivals: list[str], quick: bool) -> None:
+    def __init__(
+        self,
+        part: str,
+        folder: Path,
+        *,
+        rounds: int,
+        limit: float,
+        rivals: list[str],
+        quick: bool,
+        known: dict[str, Part],
+    ) -> None:
+        """known: parts that were run before: a build that took too long for its rows is not tried with more."""
         self.dimension, self.count = map(int, part.split("x"))
         self.part, self.rounds, self.limit, self.rivals = part, rounds, limit, rivals
-        self.data, self.folder = folder / "data", folder
+        self.data, self.folder, self.known = folder / "data", folder, known
         self.shares = (1.0, 0.1, 0.001) if quick else SHARES
-        self.patience = (6, 3) if quick else (60, 30)  # seconds of tuning, unfiltered and filtered
+        self.patience = (6, 3) if quick else (30, 12)  # seconds of tuning, unfiltered and filtered
         self.found: Part = {"dimension": self.dimension, "rows": self.count, "rivals": {}, "ratios": {}}
 
     def run(self) -> Part:
@@ -132,6 +143,7 @@ class Contest:
             kind = ours.get("kind", f"IVF{round(self.count**0.5)},RaBitQfs,Refine(SQfp16)")
             options["kind"] = "SQfp16" if kind == "flat" else kind
         try:
+            self._foretell(name)
             builder = Process(name, self.data, self.folder / name, **options)
             row["fill_s"] = builder.ask("build", what="fill")["seconds"]
             built = builder.ask("build", what="build", limit=self.limit if name != "oneword" else 3600)
@@ -144,11 +156,21 @@ class Contest:
             row["by_share"] = {str(share): self._tuned(process, share) for share in self._shares(row)}
         except GaveUp as error:
             row["gave_up"] = str(error)
-            self._say(f"gave up: {error}")
+            self._say(f"gave up on {error}")
             shutil.rmtree(self.folder / name, ignore_errors=True)
             return None
         self._say(f"{name}: {row['about']}, built in {row['build_s']:.1f} s")
         return process
+
+    def _foretell(self, name: str) -> None:
+        """Raises GaveUp where a part with fewer rows says that it would take too long."""
+        for part in self.known.values():
+            if name == "oneword" or part["dimension"] != self.dimension or part["rows"] >= self.count:
+                continue
+            row = part["rivals"].get(name, {})
+            if "gave_up" in row or row.get("build_s", 0) * self.count / part["rows"] > 1.5 * self.limit:
+                why = row.get("gave_up") or f"{row['build_s']:.0f} s with {part['rows']:,} rows"
+                raise GaveUp(f"{name}: not tried: {why}")
 
     def _shares(self, row: Part) -> tuple[float, ...]:
         return self.shares if row["filters"] else (1.0,)
@@ -316,11 +338,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--limit", type=float, default=300, help="seconds that an index may take to build")
     parser.add_argument("--folder", type=Path, help="for temporary files, 20 GB in a full run")
-    parser.add_argument("--quick", action="store_true", help="20,000 vectors of 1,024 numbers, few rivals")
+    parser.add_argument("--quick", action="store_true", help="10,000 vectors of 1,024 numbers, few rivals")
     given = parser.parse_args()
     parts, rivals, rounds = given.part or list(PARTS), given.rivals, given.rounds
     if given.quick:
-        parts, rivals, rounds = ["1024x20000"], ["oneword", "lancedb IVF_SQ", "faiss", "numpy"], 3
+        parts, rivals, rounds = ["1024x10000"], ["oneword", "lancedb IVF_SQ", "faiss", "numpy"], 3
     found: dict[str, Any] = {"machine": machine(), "parts": {}}
     if given.out and given.out.exists():
         found = json.loads(given.out.read_text(encoding="utf-8"))
