@@ -350,7 +350,13 @@ def main() -> None:
         if part not in found["parts"]:
             with tempfile.TemporaryDirectory(dir=given.folder, prefix="oneword-search-") as folder:
                 contest = Contest(
-                    part, Path(folder), rounds=rounds, limit=given.limit, rivals=rivals, quick=given.quick
+                    part,
+                    Path(folder),
+                    rounds=rounds,
+                    limit=given.limit,
+                    rivals=rivals,
+                    quick=given.quick,
+                    known=found["parts"],
                 )
                 found["parts"][part] = contest.run()
             if given.out:
