@@ -50,7 +50,8 @@ def _bars(axes: Any, parts: list[dict[str, Any]]) -> None:
                 bar = axes.bar(at, whole["p50_ms"], width, color=COLOURS[name], alpha=1 - 0.45 * number)
                 star = "" if whole["reached"] else "*"
                 axes.bar_label(bar, [f"{whole['p50_ms']:.3g}{star}"], fontsize=7, padding=1)
-    axes.set_ylim(bottom=0.3 * min(axes.patches, key=lambda bar: bar.get_height()).get_height())
+    heights = [bar.get_height() for bar in axes.patches]
+    axes.set_ylim(0.3 * min(heights), 2 * max(heights))
     axes.yaxis.set_minor_formatter("")
     axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
     rows = " and ".join(f"{part['rows']:,}" for part in parts)

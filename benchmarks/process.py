@@ -140,13 +140,13 @@ class Child:
         until = time.perf_counter() + seconds
         self.rival.threads(setting.get("threads", 0))
         truth = np.load(self.data.folder / f"{name}-{window}.npy")
-        may_miss = (1 - goal) * truth.size
+        may_miss = (1 - goal) * len(truth) * NEAREST
         found, missed, times = 0, 0, []
         for question, nearest in zip(self.questions[name], truth, strict=True):
             begun = time.perf_counter()
             rows = self.rival.search(question, _window(window), setting)
             times.append(time.perf_counter() - begun)
-            hits = len(set(rows) & set(nearest.tolist()))
+            hits = min(NEAREST, len(set(rows) & set(nearest.tolist()) - {-1}))
             found, missed = found + hits, missed + NEAREST - hits
             if missed > may_miss or begun > until:
                 break
