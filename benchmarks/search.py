@@ -206,6 +206,9 @@ class Contest:
             together = np.concatenate(times[name])
             row |= {"p50_ms": float(np.median(together)), "p99_ms": float(np.percentile(together, 99))}
             row["timed"] = len(together)
+            self._say(
+                f"{share:g} of the rows: {name} {row['p50_ms']:.2f} ms, recall {row['recall']:.4f}, {row['setting']}"
+            )
         if "oneword" not in rows:
             return
         medians = {name: np.array([np.median(one) for one in each]) for name, each in times.items()}
