@@ -1,0 +1,470 @@
+"""What is compared: each rival builds in one process and serves in another, from what the first left on disk.
+
+All get the same rows and give back the rows of the ten nearest. Oneword and LanceDB also give back the items (id, uri,
+text, metadata); the others give numbers only. Every rival may use both cores to build.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+Setting = dict[str, int]
+
+NEAREST = 10
+CHUNK = 10_000  # rows read at a time
+SPACE = {"fingerprint": "benchmark", "model": "drawn", "view": "drawn"}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A filter: items whose number, a random permutation of the rows, is in [start, stop)."""
+
+    start: int
+    stop: int
+
+    def __str__(self) -> str:
+        return f"n >= {self.start} and n < {self.stop}"
+
+
+class Data:
+    """The vectors of a part, which are memory-mapped, and their numbers.
+
+    Args:
+        folder: holds vectors.npy, float16 (n, d), and numbers.npy, int64 (n,).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+        self.numbers = np.load(folder / "numbers.npy")
+        self.count, self.dimension = self.vectors.shape
+        self.lists = max(16, round(64 * (self.count / 50_000) ** 0.5))  # as many as served best in the pilot
+
+    def chunks(self) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Where a chunk starts, and its vectors."""
+        for start in range(0, self.count, CHUNK):
+            yield start, np.asarray(self.vectors[start : start + CHUNK])
+
+    def allowed(self, window: Window) -> NDArray[np.bool_]:
+        """bool (n,)."""
+        return (self.numbers >= window.start) & (self.numbers < window.stop)
+
+
+class Rival(Protocol):
+    """One way to find neighbours.
+
+    filters: how it filters, or None if it cannot.
+    choices: of `threads`, where it can be told.
+    """
+
+    filters: str | None
+    choices: tuple[int, ...]
+
+    def fill(self) -> None:
+        """What comes before the index; not timed."""
+
+    def build(self) -> None:
+        """Builds the index; timed."""
+
+    def save(self) -> None:
+        """Leaves on disk what `open` takes; not timed."""
+
+    def open(self) -> str:
+        """Makes ready to search, and says what it is."""
+
+    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:
+        """The rows of the ten nearest."""
+
+    def ladders(self) -> list[list[Setting]]:
+        """What may be tried, each from little effort to much. None: it has nothing to set, or sets it itself."""
+
+    def threads(self, count: int) -> None:
+        """How many the library may use for a search of the calling thread; 0: as many as it likes."""
+
+    def bytes(self) -> dict[str, int]:
+        """On disk: the index, and the table that it is derived from where there is one."""
+
+
+class _Base:
+    filters: str | None = None
+    choices: tuple[int, ...] = ()
+
+    def __init__(self, data: Data, folder: Path, **options: Any) -> None:
+        self.data, self.folder, self.options = data, folder, options
+        self.file = folder / "index"
+
+    def fill(self) -> None: ...
+
+    def save(self) -> None: ...
+
+    def ladders(self) -> list[list[Setting]]:
+        return []
+
+    def threads(self, count: int) -> None: ...
+
+    def bytes(self) -> dict[str, int]:
+        return {"index": self.file.stat().st_size, "table": 0}
+
+
+class Oneword(_Base):
+    """Our own, with its items; it tunes itself."""
+
+    filters = "its filter language"
+    choices = (0, 1)
+
+    def fill(self) -> None:
+        """Upserts the items."""
+        from storage import Item, Store
+
+        collection = Store(self.folder).create("a", SPACE | {"dimension": self.data.dimension})
+        for start, chunk in self.data.chunks():
+            collection.upsert(
+                Item(
+                    id=str(row),
+                    modality="image",
+                    uri=uri_of(row),
+                    content_hash=str(row),
+                    text=text_of(row),
+                    vector=vector,
+                    metadata={"n": int(self.data.numbers[row])},
+                )
+                for row, vector in enumerate(chunk.astype(np.float32), start)
+            )
+
+    def build(self) -> None:
+        """The serving index alone."""
+        from storage import Store
+
+        Store(self.folder).open("a").build_index()
+
+    def open(self) -> str:
+        """The index is loaded by the first search."""
+        from storage import Store
+
+        self.collection = Store(self.folder).open("a")
+        self.collection.search(np.eye(1, self.data.dimension, dtype=np.float32)[0])
+        about = self.collection.served_by()
+        effort = asdict(about.effort) if is_dataclass(about.effort) else about.effort
+        return json.dumps({"kind": about.kind, "effort": effort, "recall when built": about.recall}, default=str)
+
+    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:  # noqa: ARG002
+        """With the items."""
+        where = None if window is None else str(window)
+        hits = self.collection.search(question, limit=NEAREST, filter=where, thumbnails=False)
+        return [int(hit.item.id) for hit in hits]
+
+    def threads(self, count: int) -> None:
+        """FAISS's."""
+        faiss_threads(count)
+
+    def bytes(self) -> dict[str, int]:
+        """All beside the table is the index."""
+        sizes = {"index": 0, "table": 0}
+        for file in self.folder.rglob("*"):
+            if file.is_file():
+                inside = file.relative_to(self.folder).parts[0].endswith(".lance")
+                sizes["table" if inside else "index"] += file.stat().st_size
+        return sizes
+
+
+class Lance(_Base):
+    """LanceDB's own index, with its items. A scalar index on the number that filters ask for."""
+
+    filters = "where(), prefilter, BTREE index on the column"
+
+    def fill(self) -> None:
+        """Writes the table."""
+        import lancedb
+        import pyarrow as pa
+
+        names = ("id", "uri", "text", "metadata")
+        vector = pa.list_(pa.float16(), self.data.dimension)
+        fields = [*((name, pa.string()) for name in names), ("n", pa.int64()), ("vector", vector)]
+        schema = pa.schema(fields)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for start, chunk in self.data.chunks():
+                rows = range(start, start + len(chunk))
+                numbers = self.data.numbers[start : start + len(chunk)]
+                yield pa.record_batch(
+                    [
+                        pa.array([str(row) for row in rows]),
+                        pa.array([uri_of(row) for row in rows]),
+                        pa.array([text_of(row) for row in rows]),
+                        pa.array([json.dumps({"n": int(number)}) for number in numbers]),
+                        pa.array(numbers),
+                        pa.FixedSizeListArray.from_arrays(pa.array(chunk.ravel()), self.data.dimension),
+                    ],
+                    schema=schema,
+                )
+
+        table = lancedb.connect(self.folder).create_table("a", pa.RecordBatchReader.from_batches(schema, batches()))
+        table.create_scalar_index("n")
+
+    def build(self) -> None:
+        """The vector index alone."""
+        import lancedb
+
+        lancedb.connect(self.folder).open_table("a").create_index(
+            metric="cosine",
+            vector_column_name="vector",
+            index_type=self.options["kind"],
+            num_partitions=self.data.lists,
+        )
+
+    def open(self) -> str:
+        """The index is loaded by the first searches."""
+        import lancedb
+
+        self.table = lancedb.connect(self.folder).open_table("a")
+        return f"{self.options['kind']}, {self.data.lists} partitions"
+
+    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:
+        """With the items."""
+        query = self.table.search(question.astype(np.float16), vector_column_name="vector").distance_type("cosine")
+        query = query.limit(NEAREST).nprobes(setting["nprobes"]).refine_factor(setting["refine_factor"])
+        if window is not None:
+            query = query.where(str(window), prefilter=True)
+        return [int(item["id"]) for item in query.select(["id", "uri", "text", "metadata", "_distance"]).to_list()]
+
+    def ladders(self) -> list[list[Setting]]:
+        """Probes for each factor of refinement."""
+        return [
+            [{"nprobes": probes, "refine_factor": factor} for probes in powers(self.data.lists)]
+            for factor in (2, 5, 10, 20)
+        ]
+
+    def bytes(self) -> dict[str, int]:
+        """Lance keeps indexes in a folder of their own."""
+        sizes = {"index": 0, "table": 0}
+        for file in self.folder.rglob("*"):
+            if file.is_file():
+                sizes["index" if "_indices" in file.parts else "table"] += file.stat().st_size
+        return sizes
+
+
+class Faiss(_Base):
+    """The structure that Oneword chose, alone: no items, no freshness, a filter's bitmap always at hand."""
+
+    filters = "IDSelectorBitmap, made beforehand"
+    choices = (0, 1)
+
+    def build(self) -> None:
+        """Trains on as many rows as its lists ask for, adds, and writes."""
+        import faiss
+
+        kind = self.options["kind"]
+        self.index = faiss.index_factory(self.data.dimension, kind, faiss.METRIC_INNER_PRODUCT)
+        lists = _lists(self.index)
+        drawn = np.sort(np.random.default_rng(0).permutation(self.data.count)[: max(lists * 160, 10_000)])
+        self.index.train(self.data.vectors[drawn].astype(np.float32))
+        for _, chunk in self.data.chunks():
+            self.index.add(chunk.astype(np.float32))
+        faiss.write_index(self.index, str(self.file))
+
+    def open(self) -> str:
+        """Into memory."""
+        import faiss
+
+        self.index = faiss.read_index(str(self.file))
+        self.lists = _lists(self.index)
+        self._selector = lru_cache(self._selector_of)
+        return str(self.options["kind"])
+
+    def _selector_of(self, window: Window) -> Any:
+        import faiss
+
+        return faiss.IDSelectorBitmap(np.packbits(self.data.allowed(window), bitorder="little"))
+
+    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:
+        """Row numbers."""
+        import faiss
+
+        selector = None if window is None else self._selector(window)
+        if self.lists:
+            inner = faiss.SearchParametersIVF(sel=selector, nprobe=setting["nprobe"])
+            if setting["k_factor"]:
+                inner = faiss.IndexRefineSearchParameters(k_factor=setting["k_factor"], base_index_params=inner)
+        else:
+            inner = faiss.SearchParameters(sel=selector)
+        return self.index.search(question[None], NEAREST, params=inner)[1][0].tolist()
+
+    def ladders(self) -> list[list[Setting]]:
+        """Probes for each factor of refinement."""
+        if not self.lists:
+            return []
+        factors = (2, 4, 8, 16, 32) if "Refine" in self.options["kind"] else (0,)
+        return [[{"nprobe": probes, "k_factor": factor} for probes in powers(self.lists)] for factor in factors]
+
+    def threads(self, count: int) -> None:
+        """OpenMP's."""
+        faiss_threads(count)
+
+
+class Hnswlib(_Base):
+    """M 16, ef_construction 200, float32."""
+
+    filters = "a Python callback"
+
+    def build(self) -> None:
+        """Both cores."""
+        import hnswlib
+
+        self.index = hnswlib.Index(space="ip", dim=self.data.dimension)
+        self.index.init_index(max_elements=self.data.count, M=16, ef_construction=200, random_seed=0)
+        for start, chunk in self.data.chunks():
+            self.index.add_items(chunk.astype(np.float32), np.arange(start, start + len(chunk)))
+
+    def save(self) -> None:
+        """As it does."""
+        self.index.save_index(str(self.file))
+
+    def open(self) -> str:
+        """Into memory."""
+        import hnswlib
+
+        self.index = hnswlib.Index(space="ip", dim=self.data.dimension)
+        self.index.load_index(str(self.file))
+        return "M 16, ef_construction 200, float32"
+
+    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:
+        """Row numbers."""
+        self.index.set_ef(setting["ef"])
+        condition: Callable[[int], bool] | None = None
+        if window is not None:
+            numbers, start, stop = self.data.numbers, window.start, window.stop
+
+            def condition(row: int) -> bool:
+                return bool(start <= numbers[row] < stop)
+
+        try:
+            return self.index.knn_query(question, NEAREST, num_threads=1, filter=condition)[0][0].tolist()
+        except RuntimeError:  # it found fewer than ten
+            return []
+
+    def ladders(self) -> list[list[Setting]]:
+        """How many candidates are kept."""
+        return [[{"ef": ef} for ef in (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048)]]
+
+
+class Usearch(_Base):
+    """Connectivity 16, expansion 128 to add, float16."""
+
+    def build(self) -> None:
+        """Both cores."""
+        from usearch.index import Index
+
+        self.index = Index(ndim=self.data.dimension, metric="ip", dtype="f16", connectivity=16, expansion_add=128)
+        for start, chunk in self.data.chunks():
+            self.index.add(np.arange(start, start + len(chunk)), chunk, threads=os.cpu_count() or 1)
+
+    def save(self) -> None:
+        """As it does."""
+        self.index.save(str(self.file))
+
+    def open(self) -> str:
+        """Into memory."""
+        from usearch.index import Index
+
+        self.index = Index.restore(str(self.file))
+        return "connectivity 16, expansion_add 128, float16"
+
+    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:  # noqa: ARG002
+        """Row numbers."""
+        self.index.expansion_search = setting["expansion_search"]
+        return self.index.search(question.astype(np.float16), NEAREST, threads=1).keys.tolist()
+
+    def ladders(self) -> list[list[Setting]]:
+        """How many candidates are kept."""
+        sizes = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048)
+        return [[{"expansion_search": size} for size in sizes]]
+
+
+class Numpy(_Base):
+    """Every vector, float32, one matrix product; of few allowed rows only those."""
+
+    filters = "a mask, made beforehand"
+    choices = (0, 1)
+
+    def build(self) -> None:
+        """Nothing to build."""
+
+    def open(self) -> str:
+        """Into memory."""
+        self.matrix = np.empty(self.data.vectors.shape, np.float32)
+        for start, chunk in self.data.chunks():
+            self.matrix[start : start + len(chunk)] = chunk
+        self._rows = lru_cache(lambda window: np.flatnonzero(self.data.allowed(window)))
+        return "float32"
+
+    def threads(self, count: int) -> None:
+        """BLAS's, which all callers share."""
+        import threadpoolctl
+
+        threadpoolctl.threadpool_limits(count or os.cpu_count())
+
+    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:  # noqa: ARG002
+        """Row numbers."""
+        if window is None:
+            scores, rows = self.matrix @ question, None
+        else:
+            rows = self._rows(window)
+            few = len(rows) * 5 < self.data.count  # gathering costs more than multiplying
+            scores = self.matrix[rows] @ question if few else (self.matrix @ question)[rows]
+        best = np.argpartition(-scores, NEAREST - 1)[:NEAREST]
+        best = best[np.argsort(-scores[best])]
+        return (best if rows is None else rows[best]).tolist()
+
+    def bytes(self) -> dict[str, int]:
+        """What it read."""
+        return {"index": (self.data.folder / "vectors.npy").stat().st_size * 2, "table": 0}
+
+
+RIVALS: dict[str, tuple[type[_Base], dict[str, str]]] = {
+    "oneword": (Oneword, {}),
+    "lancedb IVF_RQ": (Lance, {"kind": "IVF_RQ"}),
+    "lancedb IVF_SQ": (Lance, {"kind": "IVF_SQ"}),
+    "faiss": (Faiss, {}),
+    "hnswlib": (Hnswlib, {}),
+    "usearch": (Usearch, {}),
+    "numpy": (Numpy, {}),
+}
+
+
+def uri_of(row: int) -> str:
+    """Of a made-up picture."""
+    return f"file:///pictures/{row // 1000:04d}/{row:07d}.jpg"
+
+
+def text_of(row: int) -> str:
+    """As long as a caption."""
+    return f"Picture {row}: a dog and a child play with a ball on the grass."
+
+
+def powers(most: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 12, ... and `most`."""
+    steps = [step for power in range(12) for step in (2**power, 3 * 2**power // 2) if step < most]
+    return [*sorted(set(steps)), most]
+
+
+def faiss_threads(count: int) -> None:
+    """OpenMP keeps the number for each calling thread."""
+    import faiss
+
+    faiss.omp_set_num_threads(count or os.cpu_count() or 1)
+
+
+def _lists(index: Any) -> int:
+    """Of an inverted file, also under others; 0 if there is none."""
+    import faiss
+
+    inner = faiss.try_extract_index_ivf(faiss.downcast_index(index))
+    return 0 if inner is None else int(inner.nlist)
