@@ -41,7 +41,7 @@ def search(
     ] = None,
     limit: Annotated[int, typer.Option("-k", "--limit", min=1, max=10_000, help="Number of hits.")] = 10,
     offset: Annotated[int, typer.Option(min=0, help="Hits to skip, for the next page.")] = 0,
-    where: Annotated[str | None, typer.Option(help="Filter: 'format = png and width >= 640'.")] = None,
+    where: Annotated[str | None, typer.Option(help="Filter: 'format = png and width >= 640', or as JSON.")] = None,
     modality: Annotated[Modality | None, typer.Option(help="Only such hits.")] = None,
     view: Annotated[str | None, typer.Option(help="Insist on the view of the collection.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Lowest cosine similarity of a hit.")] = None,

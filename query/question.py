@@ -1,9 +1,10 @@
 """The one query object that the command line, Python and any service build."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 
@@ -137,7 +138,7 @@ class Query:
         edit: str | None = None,
         like: str | Iterable[str] = (),
         without: str | Iterable[str] = (),
-        where: str | Filter | None = None,
+        where: str | Mapping[str, Any] | Filter | None = None,
         modality: str | None = None,
         limit: int = 10,
         offset: int = 0,
@@ -156,7 +157,7 @@ class Query:
         Args:
             like: ids of stored items.
             without: texts that hits should be unlike.
-            where: a filter, or one in words: `format = png and width >= 640`.
+            where: a filter, or one in words (`format = png and width >= 640`) or as JSON (`{"must": [...]}`).
 
         Raises:
             BadQuery: `edit` without `image`, or as the class says.
@@ -171,7 +172,7 @@ class Query:
             parts.append(Image(image=image) if edit is None else Composed(image=image, edit=edit))
         parts += [Like(id=one) for one in _several(like)]
         parts += [Text(text=one, weight=NEGATIVE) for one in _several(without)]
-        if isinstance(where, str):
+        if where is not None:
             from storage import parse_filter
 
             where = parse_filter(where)

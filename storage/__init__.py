@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
     from storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
     from storage.filters import from_json as filter_from_json
-    from storage.filters import parse as parse_filter
+    from storage.filters import read as parse_filter
     from storage.filters import to_json as filter_to_json
     from storage.fusion import reciprocal_rank, weighted
     from storage.hits import Hits
@@ -90,7 +90,7 @@ _HOMES = {
     "versions": ["Version"],
 }
 _HOME = {name: (module, name) for module, names in _HOMES.items() for name in names}
-_HOME["parse_filter"] = ("filters", "parse")
+_HOME["parse_filter"] = ("filters", "read")
 _HOME["filter_from_json"] = ("filters", "from_json")
 _HOME["filter_to_json"] = ("filters", "to_json")
 

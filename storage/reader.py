@@ -15,7 +15,7 @@ from storage import keywords as keyword_index
 from storage import ranking
 from storage.database import Database, Table
 from storage.errors import BadItem, BadSearch, StoreUnavailable, VersionNotFound
-from storage.filters import Filter, parse
+from storage.filters import Filter, read
 from storage.filters import compile as compile_filter
 from storage.hits import Hits, check_field, page
 from storage.hybrid import KeywordRanking, fused
@@ -240,7 +240,7 @@ class CollectionReader:
     def _where(self, condition: Filter | str | None) -> str | None:
         if condition is None:
             return None
-        return compile_filter(parse(condition) if isinstance(condition, str) else condition, self.schema())
+        return compile_filter(read(condition), self.schema())
 
     def _columns(self, vectors: bool, thumbnails: bool) -> list[str]:
         return [*ITEM_COLUMNS, *["thumbnail"] * thumbnails, *["vector"] * vectors]

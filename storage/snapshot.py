@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from storage.database import Database, Table
 from storage.errors import CollectionNotFound, VersionNotFound
-from storage.filters import Filter, parse
+from storage.filters import Filter, read
 from storage.filters import compile as compile_filter
 from storage.schema import created_of, space_of
 from storage.space import check_same
@@ -42,7 +42,7 @@ class Snapshot:
         """
         if condition is None:
             return None
-        return compile_filter(parse(condition) if isinstance(condition, str) else condition, self.schema)
+        return compile_filter(read(condition), self.schema)
 
 
 class Snapshots:

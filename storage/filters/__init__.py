@@ -7,6 +7,7 @@ tree = Range("year", gte=2020) & (Match("camera", "Nikon D5") | Contains("tags",
 
 from storage.filters.clauses import from_json, to_json
 from storage.filters.parser import parse
+from storage.filters.reading import read
 from storage.filters.sql import compile  # noqa: A004
 from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
 
@@ -24,5 +25,6 @@ __all__ = [
     "compile",
     "from_json",
     "parse",
+    "read",
     "to_json",
 ]

@@ -26,7 +26,9 @@ FLAT_NUMBERS = 2**23
 LEAST_A_LIST = 39
 """Rows a list that FAISS wants to learn a centroid from (faiss/Clustering.h: min_points_per_centroid)."""
 TRAINED_A_LIST = 64
-"""Rows a list that are taken, where there are so many; more makes no better lists and takes longer."""
+"""Rows a list that are taken, where there are so many."""
+ROUNDS = 6
+"""Of k-means; FAISS's 10 take longer and spare no lists."""
 COLUMNS = [*ITEM_COLUMNS, "vector", Table.ADDRESS]
 
 
@@ -48,8 +50,8 @@ def build(
     kind, tuned = "flat", Tuned(effort=None, recall=1.0)
     if count * dimension > flat_numbers:
         vectors = vector_file.mapped(folder, count, dimension)
-        # As many lists as make reading centroids and reading codes cost about the same; d cancels out.
-        number = max(1, min(round(count**0.5), count // LEAST_A_LIST))
+        # Reading centroids and reading codes then cost about the same, which is least (benchmarks/search.py's vectors).
+        number = max(1, min(round(2 * count**0.5), count // LEAST_A_LIST))
         name = f"IVF{number},RaBitQfs"
         lists = _filled(faiss.index_factory(dimension, name, faiss.METRIC_INNER_PRODUCT), number, vectors)
         tuned = tune(lists, vector_file.read(folder, mapped=True), vectors, goal)
@@ -123,6 +125,7 @@ def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]
 def _filled(lists: Any, number: int, vectors: NDArray[np.float16]) -> Any:
     draw = np.random.default_rng(0)
     sample = draw.choice(len(vectors), min(len(vectors), number * TRAINED_A_LIST), replace=False)
+    lists.cp.niter = ROUNDS
     lists.train(vectors[np.sort(sample)].astype(np.float32))
     for block in _blocks(vectors):
         lists.add(block)

@@ -16,10 +16,7 @@ Vectors = NDArray[np.float32]
 QUESTIONS = 200
 NEAR, DEEP = 10, 160
 """Depths that are tuned for; between them, and beyond, effort grows as it does from the one to the other."""
-NOISE = (0.0, 0.5, 1.0)
-"""Lengths of the random part added to sampled unit vectors in turn: questions lie as near to what is stored as a
-picture of the same thing, or as far as a text may from pictures (cosine 0.7 to the row they came from)."""
-HELD_BACK = 0.1
+HELD_BACK = 0.3
 """Share of the misses that the goal allows and tuning does not use: questions to come are not those sampled."""
 SAME_SCORE = 1e-6
 """Scores this close are of rows that may stand for each other: float32 sums tell no difference."""
@@ -106,13 +103,16 @@ def parameters(probes: int, keep: float, selector: Any = None) -> Any:
 
 
 def questions(vectors: NDArray[np.float16], count: int = QUESTIONS, seed: int = 0) -> Vectors:
-    """Sampled rows with NOISE, float32 (m, d), of unit length."""
+    """Questions as far from what is stored as a text is from pictures: float32 (m, d), of unit length.
+
+    A sampled row, moved as two other rows differ: so far, and in such directions, as what is stored varies in. What
+    serves these serves nearer ones. (Random directions are no match: in them there is nothing to be mistaken for.)
+    """
     draw = np.random.default_rng(seed)
-    rows = np.sort(draw.choice(len(vectors), min(count, len(vectors)), replace=False))
-    noise = draw.standard_normal((len(rows), vectors.shape[1])).astype(np.float32)
-    noise *= np.resize(NOISE, (len(rows), 1)) / np.linalg.norm(noise, axis=1, keepdims=True)
-    asked = vectors[rows].astype(np.float32) + noise
-    unit: Vectors = (asked / np.linalg.norm(asked, axis=1, keepdims=True)).astype(np.float32)
+    row, one, other = (vectors[draw.integers(0, len(vectors), count)].astype(np.float32) for _ in range(3))
+    asked = row + one - other
+    length = np.linalg.norm(asked, axis=1, keepdims=True)
+    unit: Vectors = np.where(length > 0, asked, row) / np.where(length > 0, length, 1)
     return unit
 
 

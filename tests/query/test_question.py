@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -73,3 +74,14 @@ def test_modalities_are_two() -> None:
 def test_a_single_string_is_one_thing_not_its_letters() -> None:
     query = Query.of(like="abc", without="red")
     assert query.parts == (Like(id="abc"), Text(text="red", weight=NEGATIVE))
+
+
+def test_a_filter_in_words_as_json_or_as_an_object() -> None:
+    words = Query.of("a", where="year >= 2020 and not tags = draft").filter
+    clauses = {"must": [{"field": "year", "range": {"gte": 2020}}], "must_not": {"field": "tags", "match": "draft"}}
+    assert Query.of("a", where=clauses).filter == words
+    assert Query.of("a", where=" " + json.dumps(clauses)).filter == words
+    assert Query.of("a", where=words).filter == words
+    for wrong in ('{"must": [', '{"must": {"feild": "a"}}', "{" * 100_000, '{"a":' * 100_000, "[1]"):
+        with pytest.raises(FilterError):
+            Query.of("a", where=wrong)

@@ -87,7 +87,7 @@ def recall(index: ServingIndex, count: int, may: np.ndarray | None = None) -> fl
 
 
 def test_it_chooses_by_size_and_measures_itself(lists: ServingIndex, collection: Collection, tmp_path: Path) -> None:
-    assert lists.about.kind == "IVF77,RaBitQfs,Refine(SQfp16)"
+    assert lists.about.kind == "IVF153,RaBitQfs,Refine(SQfp16)"
     assert lists.about.recall >= lists.about.goal == 0.99
     flat = build(collection.snapshot(), tmp_path, goal=0.99)
     assert (flat.kind, flat.recall, flat.effort) == ("flat", 1.0, None)
