@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from storage.config import StorageConfig
 from storage.ranking import cosines
 from storage.serving import vectors as vector_file
 from storage.serving.about import About
-from storage.serving.allowed import Allowed, list_of_row
+from storage.serving.allowed import Allowed
 from storage.serving.documents import Documents
 from storage.serving.gpu import GpuIndex
 from storage.serving.tuning import NEAR, SAME_SCORE, parameters
@@ -23,11 +25,11 @@ Scored = tuple[float, int]
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError)
 """What reading an index raises that is incomplete or malformed."""
 LISTS, ADDRESSES, STAMPS = "lists.faiss", "addresses.npy", "stamps.npy"
-DEAREST = 6
-"""What comparing a row in full costs, in rows looked at by their codes: measured at 384 and 4,096 dimensions."""
-
-MARGIN = 2.0
-"""As many times the rows are looked at where a filter lets only some through: the nearest of them lie further away."""
+DEAREST = 4
+"""What comparing a vector in full costs, in codes: 4.5 at 4,096 dimensions, 2.4 at 384 (benchmarks/rates.py)."""
+DEEPER = 1.5
+"""As many times the rows are looked up that a filter would leave enough of, if it let them through evenly."""
+MOST_OF_GPU = 2048  # nearest rows that FAISS finds on a GPU (faiss/gpu/GpuIndex.h: getMaxKSelection)
 
 
 class ServingIndex:
@@ -65,8 +67,6 @@ class ServingIndex:
             sizes.add(self._lists.ntotal)
         if len(sizes) > 1:
             raise ValueError(f"{folder}: its files speak of {sorted(sizes)} items: expected {self.about.rows} of each")
-        if self._lists is not None:
-            self._list_of_row = list_of_row(self._lists, self.about.rows)
         self._gpu = None
         if config.index_device != "cpu":
             effort = self.about.effort
@@ -80,53 +80,31 @@ class ServingIndex:
             question: float32 (d,), of unit length.
             allowed: only those rows.
         """
+        return self.nearest_of_each(question[None], count, allowed)[0]
+
+    def nearest_of_each(self, questions: Vectors, count: int, allowed: Allowed | None = None) -> list[list[Scored]]:
+        """As `nearest` for each of some questions (q, d), all at once.
+
+        Where a filter lets many rows through, more rows than wanted are looked up and the others dropped; what is left
+        is right wherever the filter's items lie. Where it lets few through, or too few are left, each is compared.
+        """
         there = self.about.rows if allowed is None else allowed.count
         if count < 1 or not there:
-            return []
-        if self._gpu is not None and allowed is None:
-            return self.nearest_of_each(question[None], count)[0]
-        import faiss
-
-        faiss.omp_set_num_threads(1)  # of this thread alone; one question gains nothing from more
-        if self._lists is None or self.about.effort is None:
-            return self._compared(question, count, allowed)
-        wanted, count = count, max(count, NEAR)  # the least depth that effort is known for
-        probes, keep = self.about.effort.at(count, self._lists.nlist)
-        if allowed is not None:
-            looked_at = MARGIN * probes / self._lists.nlist * self.about.rows
-            if count * keep >= there or there * DEAREST <= min(looked_at / allowed.share, self.about.rows):
-                return self._compared(question, wanted, allowed)
-            probes = allowed.probes(self._lists, self._list_of_row, question, looked_at)
-        elif count * keep >= there:
-            return self._compared(question, wanted, None)
-        fetch = count + _spare(count)
-        chosen = parameters(probes, max(1.0, keep * count / fetch), allowed.selector if allowed else None)
-        _, found = self._both.search(question[None], fetch, params=chosen)
-        return self.scored(found[0][found[0] >= 0], question)[:wanted]
-
-    def nearest_of_each(self, questions: Vectors, count: int) -> list[list[Scored]]:
-        """As `nearest` for each of some questions (q, d), all at once."""
-        import os
-
-        import faiss
-
-        if self._gpu is not None and self.about.rows:
-            rows_of_each = self._gpu.nearest(questions, count + _spare(count))
-            return [
-                self.scored(rows[rows >= 0], question)[:count]
-                for rows, question in zip(rows_of_each, questions, strict=True)
-            ]
-        effort = self.about.effort
-        if self._lists is None or effort is None or len(questions) == 1 or not self.about.rows:
-            return [self.nearest(question, count) for question in questions]
-        wanted, count = count, max(count, NEAR)
-        probes, keep = effort.at(count, self._lists.nlist)
-        if count * keep >= self.about.rows:
-            return [self.nearest(question, wanted) for question in questions]
-        fetch = count + _spare(count)
-        faiss.omp_set_num_threads(os.cpu_count() or 1)
-        _, found = self._both.search(questions, fetch, params=parameters(probes, max(1.0, keep * count / fetch)))
-        return [self.scored(rows[rows >= 0], question)[:count] for rows, question in zip(found, questions, strict=True)]
+            return [[] for _ in questions]
+        depth = max(count, NEAR)  # effort is not known for less
+        if allowed is not None and allowed.count < self.about.rows:
+            depth = ceil(DEEPER * depth / allowed.share)
+        if not self._pays(depth, there):
+            return [self._compared(question, count, allowed) for question in questions]
+        found = []
+        for rows, question in zip(self._proposed(questions, depth), questions, strict=True):
+            rows = rows[rows >= 0]
+            if allowed is not None:
+                rows = rows[allowed.mask[rows]]
+            enough = len(rows) >= min(count, there)
+            nearest = rows[: count + _spare(count)]
+            found.append(self.scored(nearest, question)[:count] if enough else self._compared(question, count, allowed))
+        return found
 
     def scored(self, rows: Rows, question: Vectors) -> list[Scored]:
         """Those rows with their scores, highest first; equal ones by id."""
@@ -140,10 +118,37 @@ class ServingIndex:
         """The vectors as the table stores them, float16 (rows, d)."""
         return self.all_stored[rows]
 
+    def _pays(self, depth: int, there: int) -> bool:
+        """Whether looking up so many of all rows costs less than comparing each that is allowed."""
+        if self._gpu is not None:
+            return depth <= MOST_OF_GPU
+        if self._lists is None or self.about.effort is None:
+            return False
+        probes, keep = self.about.effort.at(depth, self._lists.nlist)
+        codes = probes / self._lists.nlist * self.about.rows
+        return bool(codes + DEAREST * keep * depth < DEAREST * there)
+
+    def _proposed(self, questions: Vectors, depth: int) -> Rows:
+        """The `depth` rows nearest to each question (q, d), and some: int64 (q, ...), -1 for none."""
+        count = depth + _spare(depth)
+        if self._gpu is not None:
+            return self._gpu.nearest(questions, count)
+        import faiss
+
+        assert self._lists is not None
+        assert self.about.effort is not None
+        # Of this thread alone. One question gains nothing from more, and loses where others are at work.
+        faiss.omp_set_num_threads(1 if len(questions) == 1 else os.cpu_count() or 1)
+        probes, keep = self.about.effort.at(depth, self._lists.nlist)
+        chosen = parameters(probes, max(1.0, keep * depth / count))
+        rows: Rows = self._both.search(questions, count, params=chosen)[1]
+        return rows
+
     def _compared(self, question: Vectors, count: int, allowed: Allowed | None) -> list[Scored]:
         """The nearest of all that is allowed, by comparing each: exact, ties at the border included."""
         import faiss
 
+        faiss.omp_set_num_threads(1)
         there = self.about.rows if allowed is None else allowed.count
         chosen = None if allowed is None else faiss.SearchParameters(sel=allowed.selector)
         fetch = count + _spare(count)

@@ -14,10 +14,6 @@ from storage.serving.allowed import Allowed, Mask
 from storage.serving.index import Scored, ServingIndex, Vectors
 from storage.serving.standing import Standing
 
-FEW_DEAD = 0.05
-"""Share of an index's rows that may be dead for a search to look at all and drop the dead, which is quicker than to
-tell FAISS which rows are alive."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ServedRanking:
@@ -75,33 +71,17 @@ class ServedRanking:
         found[rows < 0] = self.standing.fresh.vectors[-1 - rows[rows < 0]]
         return found
 
-    @property
-    def looks_at_all(self) -> bool:
-        """Whether rows of the index are looked at whether or not they may be hits, and the few that may not dropped."""
-        few_dead = self.standing.dead <= FEW_DEAD * self.index.about.rows
-        return self.allowed is None or (self.allowed.mask is self.standing.live and few_dead)
-
-    def wider(self, count: int) -> int:
-        """How many of all rows to look up so that `count` of them are alive, as likely as not."""
-        return count + min(self.standing.dead, count)
-
     def _of_index(self, count: int) -> list[Ranked]:
-        if self.looks_at_all:
-            wider = self.wider(count)
-            known = self.first is not None and wider == self.wider(self.depths[0])
-            nearest = list(self.first or ()) if known else self.index.nearest(self.question, wider)
-            live = self.standing.live
-            alive = nearest if live is None else [one for one in nearest if live[one[1]]]
-            if len(alive) >= count or len(nearest) < wider:
-                return alive[:count]
+        if self.first is not None and count == self.depths[0]:
+            return list(self.first)
         return self.index.nearest(self.question, count, self.allowed)
 
 
 def looked_up_together(rankings: Sequence[ServedRanking]) -> list[ServedRanking]:
     """Rankings of one index, the first look of all done at once."""
-    if len(rankings) < 2 or not rankings[0].looks_at_all:
+    if len(rankings) < 2:
         return list(rankings)
     one = rankings[0]
     questions = np.stack([ranking.question for ranking in rankings])
-    found = one.index.nearest_of_each(questions, one.wider(one.depths[0]))
+    found = one.index.nearest_of_each(questions, one.depths[0], one.allowed)
     return [replace(ranking, first=first) for ranking, first in zip(rankings, found, strict=True)]

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-QUESTIONS = 200
+QUESTIONS = 300
 NEAR, DEEP = 10, 160
 """Depths that are tuned for; between them, and beyond, effort grows as it does from the one to the other."""
-HELD_BACK = 0.3
+FAR = (0.0, 0.5, 1.0)
+"""How far questions lie from what is stored, in turn, in distances of two stored vectors: as near as a picture of the
+same thing, or as far as a text from pictures."""
+HELD_BACK = 0.1
 """Share of the misses that the goal allows and tuning does not use: questions to come are not those sampled."""
 SAME_SCORE = 1e-6
 """Scores this close are of rows that may stand for each other: float32 sums tell no difference."""
@@ -94,25 +97,25 @@ def _found(scores: Vectors, best: Vectors, depth: int) -> float:
     return float(np.mean(np.minimum((scores >= border).sum(axis=1), depth) / depth))
 
 
-def parameters(probes: int, keep: float, selector: Any = None) -> Any:
+def parameters(probes: int, keep: float) -> Any:
     """As FAISS takes them."""
     import faiss
 
-    inner = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
+    inner = faiss.SearchParametersIVF(nprobe=probes)
     return faiss.IndexRefineSearchParameters(k_factor=keep, base_index_params=inner)
 
 
 def questions(vectors: NDArray[np.float16], count: int = QUESTIONS, seed: int = 0) -> Vectors:
-    """Questions as far from what is stored as a text is from pictures: float32 (m, d), of unit length.
+    """Questions such as may be asked: float32 (m, d), of unit length.
 
-    A sampled row, moved as two other rows differ: so far, and in such directions, as what is stored varies in. What
-    serves these serves nearer ones. (Random directions are no match: in them there is nothing to be mistaken for.)
+    A sampled row, moved by FAR times what two other rows differ by: so far, and in such directions, as what is stored
+    varies in. (In random directions there is nothing that a neighbour could be mistaken for.)
     """
     draw = np.random.default_rng(seed)
     row, one, other = (vectors[draw.integers(0, len(vectors), count)].astype(np.float32) for _ in range(3))
-    asked = row + one - other
+    asked = row + np.resize(FAR, (count, 1)).astype(np.float32) * (one - other)
     length = np.linalg.norm(asked, axis=1, keepdims=True)
-    unit: Vectors = np.where(length > 0, asked, row) / np.where(length > 0, length, 1)
+    unit: Vectors = (np.where(length > 0, asked, row) / np.where(length > 0, length, 1)).astype(np.float32)
     return unit
 
 

@@ -111,7 +111,7 @@ def test_recall_where_what_is_allowed_lies_together(lists: ServingIndex, cluster
     """A filter such as `kind = shoe` lets through what lies together, maybe far from the question."""
     centres = np.random.default_rng(0).standard_normal((60, DIMENSION))
     nearest = np.argmax(lists.stored(np.arange(ROWS)).astype(np.float32) @ centres.T, axis=1)
-    assert recall(lists, 10, np.isin(nearest, np.arange(clusters))) >= 0.97
+    assert recall(lists, 10, np.isin(nearest, np.arange(clusters))) >= 0.985
 
 
 def test_all_questions_at_once(lists: ServingIndex) -> None:
