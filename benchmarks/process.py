@@ -155,14 +155,14 @@ class Child:
     def round(
         self, window: list[int] | None, setting: dict[str, int], start: int, count: int, seconds: float
     ) -> list[float]:
-        """Milliseconds of each of `count` questions, or of as many (5 at least) as take `seconds`."""
+        """Milliseconds of each of `count` questions, or of as many (1 at least) as take `seconds`."""
         questions, times, until = self.questions["test"], [], time.perf_counter() + seconds
         self.rival.threads(setting.get("threads", 0))
         for number in range(start, start + count):
             begun = time.perf_counter()
             self.rival.search(questions[number % len(questions)], _window(window), setting)
             times.append(1000 * (time.perf_counter() - begun))
-            if begun > until and len(times) >= 5:
+            if time.perf_counter() > until:
                 break
         return times
 
