@@ -20,6 +20,9 @@ from storage.metadata import KEY, Kind, comparable, dumps, kind_of, loads
 SPACE_KEY = b"oneword.space"
 CREATED_KEY = b"oneword.created"
 
+STAMP = "stamp"
+"""int64, drawn at random whenever a row is written: it tells the row, as it was written then, from any other, also once
+compaction has moved it. Collections made before there was this column are without."""
 META = "meta_"
 UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
 
@@ -56,6 +59,7 @@ def table_schema(space: Mapping[str, Any], created: datetime) -> pa.Schema:
             pa.field("thumbnail", pa.binary()),
             pa.field("indexed_at", TIME, nullable=False),
             pa.field("metadata", pa.string(), nullable=False),
+            pa.field(STAMP, pa.int64(), nullable=False),
             pa.field("vector", pa.list_(pa.float16(), space["dimension"]), nullable=False),
         ],
         metadata={SPACE_KEY: json.dumps(space), CREATED_KEY: created.isoformat()},
@@ -115,6 +119,8 @@ def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Tabl
     columns |= {name: [getattr(item, name) for item in items] for name in ("width", "height", "thumbnail")}
     columns["indexed_at"] = [item.indexed_at or now for item in items]
     columns["metadata"] = [dumps(item.metadata) for item in items]
+    if STAMP in schema.names:
+        columns[STAMP] = np.random.default_rng().integers(-(2**63), 2**63 - 1, len(items))
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimension)
     for key in metadata_kinds(schema):
         columns[META + key] = [comparable(item.metadata[key]) if key in item.metadata else None for item in items]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from storage.database import Table
 from storage.errors import StoreUnavailable
-from storage.schema import SPACE_KEY
+from storage.schema import SPACE_KEY, STAMP
 
 ROWS = 1024  # read at once
 GROUP_BYTES = 32 * 2**20
@@ -44,6 +44,8 @@ def export(table: Table, name: str, path: Path, precision: Precision) -> Exporte
     """
     file = target(path, name)
     source = table.schema()
+    if STAMP in source.names:  # of a row of this table, and of no use elsewhere
+        source = source.remove(source.get_field_index(STAMP))
     vector = pa.list_(pa.float16() if precision == "float16" else pa.float32(), source.field("vector").type.list_size)
     place = source.get_field_index("vector")
     schema = source.set(place, pa.field("vector", vector, nullable=False)).with_metadata(

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.database import Table
-from storage.schema import ITEM_COLUMNS, vectors_of
+from storage.schema import ITEM_COLUMNS, STAMP, vectors_of
 from storage.serving import vectors as vector_file
 from storage.serving.about import ABOUT, About
 from storage.serving.documents import DocumentWriter
@@ -29,7 +29,6 @@ TRAINED_A_LIST = 64
 """Rows a list that are taken, where there are so many."""
 ROUNDS = 6
 """Of k-means; FAISS's 10 take longer and spare no lists."""
-COLUMNS = [*ITEM_COLUMNS, "vector", Table.ADDRESS]
 
 
 def build(
@@ -77,19 +76,26 @@ def build(
     return about
 
 
+def identity(schema: pa.Schema) -> list[str]:
+    """The columns that `stamps` needs."""
+    return [Table.ADDRESS, *[STAMP] * (STAMP in schema.names)]
+
+
 def stamps(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
-    """What tells a row, as it was written, from any other row, wherever it lies: int64 (n,)."""
-    columns = [batch.column("id").to_pylist(), batch.column("content_hash").to_pylist()]
-    times = batch.column("indexed_at").cast(pa.int64()).to_pylist()
-    return np.array(
-        [
-            int.from_bytes(
-                hashlib.blake2b(f"{time} {content} {id_}".encode(), digest_size=8).digest(), "big", signed=True
-            )
-            for id_, content, time in zip(*columns, times, strict=True)
-        ],
-        dtype=np.int64,
-    )
+    """What tells a row, as it was written, from any other row: int64 (n,).
+
+    Its stamp; where the collection has none, its address, by which it is not found again once it was moved.
+    """
+    return integers(batch, STAMP if STAMP in batch.schema.names else Table.ADDRESS)
+
+
+def integers(rows: pa.RecordBatch | pa.Table, name: str) -> NDArray[np.int64]:
+    """A column of whole numbers, int64 (n,)."""
+    column = rows.column(name)
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    found: NDArray[np.int64] = column.to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -106,13 +112,14 @@ def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]
     """Writes vectors, documents, addresses and stamps; how many rows, and how far a length is from 1 at most."""
     vectors, documents = vector_file.VectorWriter(folder, dimension), DocumentWriter(folder)
     addresses, stamp, worst = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0.0
-    for batch in table.rows(COLUMNS, batch_size=2048):
+    columns = [*ITEM_COLUMNS, "vector", *identity(table.schema())]
+    for batch in table.rows(columns, batch_size=2048):
         if not batch.num_rows:
             continue
         stored = vectors_of(batch)
         vectors.append(stored)
         documents.append(batch)
-        addresses.append(batch.column(Table.ADDRESS).to_numpy(zero_copy_only=False).astype(np.int64))
+        addresses.append(integers(batch, Table.ADDRESS))
         stamp.append(stamps(batch))
         worst = max(worst, float(np.abs(np.linalg.norm(stored.astype(np.float32), axis=1) - 1).max()))
     vectors.close()

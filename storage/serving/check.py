@@ -10,10 +10,10 @@ import numpy as np
 from storage.ranking import ExactRanking
 from storage.schema import to_items, vectors_of
 from storage.serving.allowed import Allowed
-from storage.serving.build import digests, stamps
+from storage.serving.build import digests, identity, stamps
 from storage.serving.index import ServingIndex
 from storage.serving.ranking import ServedRanking
-from storage.serving.standing import COLUMNS, STAMPED, Standing, addresses_in
+from storage.serving.standing import COLUMNS, Standing, addresses_in
 from storage.serving.tuning import NEAR, SAME_SCORE, questions
 from storage.snapshot import Snapshot
 from storage.sql import one_of
@@ -67,7 +67,7 @@ def check(index: ServingIndex, folder: Path, standing: Standing, snapshot: Snaps
         asked: questions for the recall.
     """
     table = snapshot.table
-    batches = list(table.rows(STAMPED, batch_size=65536))
+    batches = list(table.rows(identity(snapshot.schema), batch_size=65536))
     there = np.concatenate([np.empty(0, np.int64), *map(stamps, batches)])
     live = np.asarray(index.stamps) if standing.live is None else index.stamps[standing.live]
     fresh = standing.fresh.addresses if standing.fresh is not None else np.empty(0, np.int64)

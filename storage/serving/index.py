@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from storage.serving.about import About
 from storage.serving.allowed import Allowed
 from storage.serving.documents import Documents
 from storage.serving.gpu import GpuIndex
+from storage.serving.places import Places
 from storage.serving.tuning import NEAR, SAME_SCORE, parameters
 
 Vectors = NDArray[np.float32]
@@ -72,6 +74,16 @@ class ServingIndex:
             effort = self.about.effort
             share = effort.probes / self._lists.nlist if effort and self._lists else 1.0
             self._gpu = GpuIndex(self.all_stored, config.index_device, share)
+
+    @cached_property
+    def by_address(self) -> Places:
+        """Its rows by where they lay when it was built."""
+        return Places.of(self.addresses)
+
+    @cached_property
+    def by_stamp(self) -> Places:
+        """Its rows by their stamps."""
+        return Places.of(self.stamps)
 
     def nearest(self, question: Vectors, count: int, allowed: Allowed | None = None) -> list[Scored]:
         """The `count` nearest rows as (cosine, row), highest first.

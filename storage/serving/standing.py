@@ -7,25 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from storage.database import Table
 from storage.item import Item
 from storage.ranking import cosines
 from storage.schema import ITEM_COLUMNS, vectors_of
 from storage.serving.allowed import Mask
-from storage.serving.build import stamps
+from storage.serving.build import identity, integers, stamps
 from storage.serving.documents import items_of
 from storage.serving.index import Scored, ServingIndex, Vectors
+from storage.serving.places import Addresses, Places
 from storage.serving.tuning import SAME_SCORE
-
-Addresses = NDArray[np.int64]
 
 FRESH_NUMBERS = 2**25
 """Numbers (rows x dimensions) written since the build that are kept in memory, 128 MB, and compared exactly. Beyond,
 the table itself is searched until the index is built again."""
+MOST_PLACES = 4  # addresses of a row, one more a compaction; then those between the first and the last are forgotten
 FEW = 1000  # addresses that are looked up one by one; for more, all rows are read
-STAMPED = ["id", "content_hash", "indexed_at", Table.ADDRESS]
 COLUMNS = [*ITEM_COLUMNS, "vector", Table.ADDRESS]
 
 
@@ -74,47 +72,14 @@ class Standing:
     places: Places
 
 
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Which address is which row of an index: addresses int64 (k,) ascending, rows int64 (k,).
-
-    Rows have more than one address once the table has been compacted.
-    """
-
-    addresses: Addresses
-    rows: Addresses
-
-    @classmethod
-    def of(cls, index: ServingIndex) -> Places:
-        """As the index was built."""
-        addresses = np.asarray(index.addresses)
-        order = np.argsort(addresses, kind="stable")
-        return cls(addresses=addresses[order], rows=order)
-
-    def rows_of(self, addresses: Addresses) -> Addresses:
-        """The row at each address, -1 for one that is none of the index's: int64 (m,)."""
-        if not len(self.addresses):
-            return np.full(len(addresses), -1)
-        at = np.minimum(np.searchsorted(self.addresses, addresses), len(self.addresses) - 1)
-        return np.where(self.addresses[at] == addresses, self.rows[at], -1)
-
-    def with_moved(self, addresses: Addresses, rows: Addresses) -> Places:
-        """More addresses."""
-        together = np.concatenate([self.addresses, addresses])
-        order = np.argsort(together, kind="stable")
-        return Places(addresses=together[order], rows=np.concatenate([self.rows, rows])[order])
-
-
-def stand(
-    index: ServingIndex, table: Table, version: int, before: Standing | None, fresh_numbers: int = FRESH_NUMBERS
-) -> Standing:
+def stand(index: ServingIndex, table: Table, version: int, before: Standing | None) -> Standing:
     """Compares an index with a table.
 
     Args:
         table: at `version`.
         before: how the index stood to some other version: what is known from there is not read again.
     """
-    places = before.places if before else Places.of(index)
+    places = before.places if before else index.by_address
     there = addresses_of(table)
     rows = places.rows_of(there)
     unknown = there[rows < 0]
@@ -122,11 +87,13 @@ def stand(
     if known is not None:
         unknown = unknown[~np.isin(unknown, known.addresses)]
     if len(unknown):  # written since, or moved by compaction
-        stamped = _at(table, unknown, STAMPED)
-        moved = _rows_by_stamp(index, stamps(stamped))
+        stamped = _at(table, unknown, identity(table.schema()))
+        moved = index.by_stamp.rows_of(stamps(stamped))
         is_moved = moved >= 0
         if is_moved.any():
             addresses = addresses_in(stamped)
+            if len(places.addresses) > MOST_PLACES * max(index.about.rows, 1):
+                places = index.by_address
             places = places.with_moved(addresses[is_moved], moved[is_moved])
             rows = places.rows_of(there)
             unknown = addresses[~is_moved]
@@ -134,7 +101,7 @@ def stand(
     live[rows[rows >= 0]] = True
     wanted = there[rows < 0]
     fresh = None
-    if len(wanted) * index.about.dimension <= fresh_numbers:
+    if len(wanted) * index.about.dimension <= FRESH_NUMBERS:
         fresh = _fresh(index, table, wanted, unknown, known)
     dead = int(np.count_nonzero(~live))
     return Standing(version=version, live=live if dead else None, dead=dead, fresh=fresh, places=places)
@@ -175,16 +142,6 @@ def _at(table: Table, addresses: Addresses, columns: Sequence[str]) -> pa.Table:
     return pa.Table.from_batches(parts)
 
 
-def _rows_by_stamp(index: ServingIndex, wanted: NDArray[np.int64]) -> Addresses:
-    """The row that was written as each of those, -1 for none."""
-    order = np.argsort(index.stamps, kind="stable")
-    return Places(addresses=np.asarray(index.stamps)[order], rows=order).rows_of(wanted)
-
-
 def addresses_in(rows: pa.RecordBatch | pa.Table) -> Addresses:
     """The addresses of rows that were read with them: int64 (n,)."""
-    column = rows.column(Table.ADDRESS)
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    addresses: Addresses = column.to_numpy(zero_copy_only=False).astype(np.int64)
-    return addresses
+    return integers(rows, Table.ADDRESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-QUESTIONS = 300
+QUESTIONS, DEEP_QUESTIONS = 300, 60
 NEAR, DEEP = 10, 160
 """Depths that are tuned for; between them, and beyond, effort grows as it does from the one to the other."""
 FAR = (0.0, 0.5, 1.0)
@@ -23,7 +24,8 @@ HELD_BACK = 0.1
 """Share of the misses that the goal allows and tuning does not use: questions to come are not those sampled."""
 SAME_SCORE = 1e-6
 """Scores this close are of rows that may stand for each other: float32 sums tell no difference."""
-KEEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
+KEEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
+PLENTY = (24, 128)
 BLOCK = 16384  # rows compared at a time
 
 
@@ -75,18 +77,14 @@ def tune(lists: Any, refine: Any, vectors: NDArray[np.float16], goal: float) -> 
     both = faiss.IndexRefine(lists, refine)
 
     def recall(probes: int, keep: int, depth: int) -> float:
-        return _found(both.search(asked, depth, params=parameters(probes, keep))[0], best, depth)
+        some = len(asked) if depth == NEAR else DEEP_QUESTIONS  # the deep ones have many neighbours each
+        scores, _ = both.search(asked[:some], depth, params=parameters(probes, keep))
+        return _found(scores, best[:some], depth)
 
     near, deep = (_least(partial(recall, depth=depth), _probes(lists.nlist), wanted) for depth in (NEAR, DEEP))
     if near is None or deep is None:
         return Tuned(effort=None, recall=1.0)
-
-    effort = Effort(
-        probes=near[0],
-        keep=near[1],
-        deep_probes=max(near[0], deep[0]),
-        deep_keep=deep[1],
-    )
+    effort = Effort(probes=near[0], keep=near[1], deep_probes=max(near[0], deep[0]), deep_keep=deep[1])
     return Tuned(effort=effort, recall=recall(*near, NEAR))
 
 
@@ -130,12 +128,17 @@ def exact_scores(vectors: NDArray[np.float16], asked: Vectors, depth: int) -> Ve
 
 
 def _least(recall: Callable[[int, int], float], ladder: Sequence[int], wanted: float) -> tuple[int, int] | None:
-    """Least probes with candidates in plenty, then the fewest candidates; None if nothing is enough."""
-    for plenty in (KEEPS[-3], KEEPS[-1]):
-        for probes in ladder:
-            if recall(probes, plenty) >= wanted:
-                keep = next(keep for keep in KEEPS if keep >= plenty or recall(probes, keep) >= wanted)
-                return probes, keep
+    """Least probes with candidates in plenty, then the fewest candidates; None if nothing is enough.
+
+    Both halve what is left at each step: more effort finds more.
+    """
+    for plenty in PLENTY:
+        at = bisect_left(ladder, wanted, key=lambda probes: recall(probes, plenty))
+        if at < len(ladder):
+            probes = ladder[at]
+            fewer = [keep for keep in KEEPS if keep < plenty]
+            enough = bisect_left(fewer, wanted, key=lambda keep: recall(probes, keep))
+            return probes, [*fewer, plenty][enough]
     return None
 
 

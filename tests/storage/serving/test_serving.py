@@ -200,3 +200,63 @@ def test_the_commands(collection: Collection, store: Store, item: Make, capfd: p
     checked = run("verify")["index"]
     assert (checked["missing"], checked["extra"], checked["stale"], checked["fresh"]) == (0, 0, 1, 1)
     assert checked["right"]
+
+
+def test_written_anew_at_the_same_time_with_the_same_content(collection: Collection, item: Make) -> None:
+    """An import keeps times; what it changes besides must be seen, also once compaction has moved all rows."""
+    question = np.random.default_rng(7).normal(size=8)
+    held = collection.get(["042"], vectors=True)["042"]
+    assert held.vector is not None
+    again = item("042", held.vector, metadata={"n": -1}, content_hash=held.content_hash, indexed_at=held.indexed_at)
+    collection.upsert([again])
+    for _ in range(2):
+        (hit,) = collection.search(question, filter="n = -1")
+        assert (hit.item.id, hit.item.metadata) == ("042", {"n": -1})
+        (hit,) = [one for one in collection.search(question, limit=300) if one.item.id == "042"]
+        assert hit.item.metadata == {"n": -1}
+        collection.optimize()
+    verified = collection.verify()
+    assert verified is not None
+    assert (verified.stale, verified.fresh, verified.right) == (1, 1, True)
+
+
+def test_compaction_leaves_the_index_in_use(collection: Collection, item: Make) -> None:
+    for n in range(5):
+        collection.upsert([item(f"more{n}", np.ones(8), metadata={"n": 1000})])
+        collection.optimize()
+    verified = collection.verify()
+    assert verified is not None
+    assert (verified.rows, verified.stale, verified.fresh) == (205, 0, 5)
+    assert not collection.keep_index(aside=False), "five rows are no reason to build"
+
+
+def test_damage_is_found(collection: Collection, store: Store) -> None:
+    (folder,) = Path(store.uri).glob("a.serving/*")
+    documents = folder / "documents.bin"
+    documents.write_bytes(documents.read_bytes().replace(b'"text"', b'"TEXT"'))
+    verified = Store(store.uri).open("a").verify()
+    assert verified is not None
+    assert verified.damaged == ("documents.bin",)
+    assert verified.differing > 0
+    assert not verified.right
+
+
+def test_a_restored_version_is_searched(collection: Collection, item: Make) -> None:
+    question = np.random.default_rng(8).normal(size=8)
+    before, version = both(collection, question, limit=300), collection.version
+    collection.delete([id_ for id_, _ in before[:50]])
+    collection.upsert([item("new", question, metadata={"n": 1})])
+    collection.build_index()
+    collection.restore(version)
+    assert both(collection, question, limit=300) == before
+
+
+def test_more_than_is_kept_in_memory_is_searched_in_the_table(
+    collection: Collection, item: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.serving.standing.FRESH_NUMBERS", 8 * 3)
+    question = np.random.default_rng(9).normal(size=8)
+    collection.upsert([item(f"new{n}", question + 0.01 * n, metadata={"n": 1}) for n in range(4)])
+    assert {id_ for id_, _ in both(collection, question)[:4]} == {"new0", "new1", "new2", "new3"}
+    assert collection.keep_index(aside=False)
+    both(collection, question)
