@@ -291,6 +291,8 @@ class Faiss(_Base):
         selector = None if window is None else self._selector(window)
         if self.lists:
             inner = faiss.SearchParametersIVF(sel=selector, nprobe=setting["nprobe"])
+            if "PCA" in self.options["kind"]:
+                inner = faiss.SearchParametersPreTransform(index_params=inner)
             if setting["k_factor"]:
                 inner = faiss.IndexRefineSearchParameters(k_factor=setting["k_factor"], base_index_params=inner)
         else:

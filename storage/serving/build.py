@@ -18,6 +18,7 @@ from storage.serving import vectors as vector_file
 from storage.serving.about import ABOUT, About
 from storage.serving.documents import DocumentWriter
 from storage.serving.index import ADDRESSES, LISTS, STAMPS
+from storage.serving.reduction import DIRECTIONS, SAMPLED, pays, reduction
 from storage.serving.tuning import BLOCK, Tuned, tune
 from storage.snapshot import Snapshot
 
@@ -25,7 +26,7 @@ FLAT_NUMBERS = 2**23
 """Up to so many numbers (rows x dimensions) every vector is compared, in about 3 ms: lists would spare little."""
 LEAST_A_LIST = 39
 """Rows a list that FAISS wants to learn a centroid from (faiss/Clustering.h: min_points_per_centroid)."""
-TRAINED_A_LIST = 64
+TRAINED_A_LIST = 48
 """Rows a list that are taken, where there are so many."""
 ROUNDS = 6
 """Of k-means; FAISS's 10 take longer and spare no lists."""
@@ -51,8 +52,7 @@ def build(
         vectors = vector_file.mapped(folder, count, dimension)
         # Reading centroids and reading codes then cost about the same, which is least (benchmarks/search.py's vectors).
         number = max(1, min(round(2 * count**0.5), count // LEAST_A_LIST))
-        name = f"IVF{number},RaBitQfs"
-        lists = _filled(faiss.index_factory(dimension, name, faiss.METRIC_INNER_PRODUCT), number, vectors)
+        name, lists = _filled(number, vectors)
         tuned = tune(lists, vector_file.read(folder, mapped=True), vectors, goal)
         if tuned.effort is not None:
             kind = f"{name},Refine(SQfp16)"
@@ -129,14 +129,27 @@ def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]
     return vectors.count, worst
 
 
-def _filled(lists: Any, number: int, vectors: NDArray[np.float16]) -> Any:
+def _filled(number: int, vectors: NDArray[np.float16]) -> tuple[str, Any]:
+    """FAISS's name of so many lists, and the lists."""
+    import faiss
+
+    count, dimension = vectors.shape
     draw = np.random.default_rng(0)
-    sample = draw.choice(len(vectors), min(len(vectors), number * TRAINED_A_LIST), replace=False)
+    sample = np.sort(draw.choice(count, min(count, max(number * TRAINED_A_LIST, SAMPLED)), replace=False))
+    learnt = vectors[sample].astype(np.float32)
+    name, transform = f"IVF{number},RaBitQfs", None
+    if pays(dimension):
+        transform = reduction(learnt[:: max(1, len(learnt) // SAMPLED)])
+        dimension, learnt = DIRECTIONS, transform.apply(learnt)
+    lists = faiss.index_factory(dimension, name, faiss.METRIC_INNER_PRODUCT)
     lists.cp.niter = ROUNDS
-    lists.train(vectors[np.sort(sample)].astype(np.float32))
+    lists.train(learnt)
+    if transform is not None:
+        lists = faiss.IndexPreTransform(transform, lists)
+        name = f"PCAR{DIRECTIONS},{name}"
     for block in _blocks(vectors):
         lists.add(block)
-    return lists
+    return name, lists
 
 
 def _blocks(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:

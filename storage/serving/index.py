@@ -18,7 +18,7 @@ from storage.serving.allowed import Allowed
 from storage.serving.documents import Documents
 from storage.serving.gpu import GpuIndex
 from storage.serving.places import Places
-from storage.serving.tuning import NEAR, SAME_SCORE, parameters
+from storage.serving.tuning import NEAR, SAME_SCORE, count_of, parameters
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -63,6 +63,7 @@ class ServingIndex:
         self._lists = None
         if self.about.effort is not None:
             self._lists = faiss.read_index(str(folder / LISTS))
+            self._count = count_of(self._lists)
             self._both = faiss.IndexRefine(self._lists, self._flat)
         sizes = {len(self.addresses), len(self.stamps), len(self.documents), self._flat.ntotal, self.about.rows}
         if self._lists is not None:
@@ -72,7 +73,7 @@ class ServingIndex:
         self._gpu = None
         if config.index_device != "cpu":
             effort = self.about.effort
-            share = effort.probes / self._lists.nlist if effort and self._lists else 1.0
+            share = effort.probes / self._count if effort and self._lists else 1.0
             self._gpu = GpuIndex(self.all_stored, config.index_device, share)
 
     @cached_property
@@ -136,8 +137,8 @@ class ServingIndex:
             return depth <= MOST_OF_GPU
         if self._lists is None or self.about.effort is None:
             return False
-        probes, keep = self.about.effort.at(depth, self._lists.nlist)
-        codes = probes / self._lists.nlist * self.about.rows
+        probes, keep = self.about.effort.at(depth, self._count)
+        codes = probes / self._count * self.about.rows
         return bool(codes + DEAREST * keep * depth < DEAREST * there)
 
     def _proposed(self, questions: Vectors, depth: int) -> Rows:
@@ -151,8 +152,8 @@ class ServingIndex:
         assert self.about.effort is not None
         # Of this thread alone. One question gains nothing from more, and loses where others are at work.
         faiss.omp_set_num_threads(1 if len(questions) == 1 else os.cpu_count() or 1)
-        probes, keep = self.about.effort.at(depth, self._lists.nlist)
-        chosen = parameters(probes, max(1.0, keep * depth / count))
+        probes, keep = self.about.effort.at(depth, self._count)
+        chosen = parameters(self._lists, probes, max(1.0, keep * depth / count))
         rows: Rows = self._both.search(questions, count, params=chosen)[1]
         return rows
 

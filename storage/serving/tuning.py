@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-QUESTIONS, DEEP_QUESTIONS = 300, 60
+QUESTIONS, DEEP_QUESTIONS = 240, 60
 NEAR, DEEP = 10, 160
 """Depths that are tuned for; between them, and beyond, effort grows as it does from the one to the other."""
-FAR = (0.0, 0.5, 1.0)
-"""How far questions lie from what is stored, in turn, in distances of two stored vectors: as near as a picture of the
-same thing, or as far as a text from pictures."""
-HELD_BACK = 0.1
+FAR = (0.5, 1.0)
+"""How far questions lie from what is stored, in turn, in distances of two stored vectors: as far as texts may lie from
+pictures. What serves these serves nearer ones."""
+HELD_BACK = 0.2
 """Share of the misses that the goal allows and tuning does not use: questions to come are not those sampled."""
 SAME_SCORE = 1e-6
 """Scores this close are of rows that may stand for each other: float32 sums tell no difference."""
@@ -78,10 +78,10 @@ def tune(lists: Any, refine: Any, vectors: NDArray[np.float16], goal: float) -> 
 
     def recall(probes: int, keep: int, depth: int) -> float:
         some = len(asked) if depth == NEAR else DEEP_QUESTIONS  # the deep ones have many neighbours each
-        scores, _ = both.search(asked[:some], depth, params=parameters(probes, keep))
+        scores, _ = both.search(asked[:some], depth, params=parameters(lists, probes, keep))
         return _found(scores, best[:some], depth)
 
-    near, deep = (_least(partial(recall, depth=depth), _probes(lists.nlist), wanted) for depth in (NEAR, DEEP))
+    near, deep = (_least(partial(recall, depth=depth), _probes(count_of(lists)), wanted) for depth in (NEAR, DEEP))
     if near is None or deep is None:
         return Tuned(effort=None, recall=1.0)
     effort = Effort(probes=near[0], keep=near[1], deep_probes=max(near[0], deep[0]), deep_keep=deep[1])
@@ -95,11 +95,20 @@ def _found(scores: Vectors, best: Vectors, depth: int) -> float:
     return float(np.mean(np.minimum((scores >= border).sum(axis=1), depth) / depth))
 
 
-def parameters(probes: int, keep: float) -> Any:
+def count_of(lists: Any) -> int:
+    """How many lists there are."""
+    import faiss
+
+    return int(faiss.extract_index_ivf(lists).nlist)
+
+
+def parameters(lists: Any, probes: int, keep: float) -> Any:
     """As FAISS takes them."""
     import faiss
 
     inner = faiss.SearchParametersIVF(nprobe=probes)
+    if isinstance(lists, faiss.IndexPreTransform):
+        inner = faiss.SearchParametersPreTransform(index_params=inner)
     return faiss.IndexRefineSearchParameters(k_factor=keep, base_index_params=inner)
 
 

@@ -220,3 +220,26 @@ def test_items_survive_as_they_are(
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_long_vectors_are_reduced_for_the_lists(tmp_path: Path) -> None:
+    """Vectors of 1,024 numbers that lie in 100 directions, with a common mean, as embeddings do."""
+    draw = np.random.default_rng(0)
+    scales = np.arange(1, 101) ** -0.7
+    basis, mean = draw.standard_normal((100, 1024)), 0.1 * draw.standard_normal(1024)
+    points = (draw.standard_normal((9000, 100)) * scales) @ basis + 10 * mean
+    vectors, asked = points[:8800], points[8800:]
+    made = Store(tmp_path / "db").create("a", {**SPACE, "dimension": 1024})
+    made.upsert(
+        Item(id=f"{n}", modality="text", uri="u", content_hash="h", vector=one / np.linalg.norm(one))
+        for n, one in enumerate(vectors)
+    )
+    about = build(made.snapshot(), _made(tmp_path / "i"), goal=0.99)
+    assert about.kind.startswith("PCAR512,IVF")
+    index = ServingIndex(tmp_path / "i")
+    shares = []
+    for question in asked.astype(np.float32):
+        question = question / np.linalg.norm(question)
+        scores = [score for score, _ in index.nearest(question, 10)]
+        shares.append(np.mean(np.isin(np.round(truth(index, question, 10), 9), np.round(scores, 9))))
+    assert np.mean(shares) >= 0.985
