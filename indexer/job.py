@@ -22,7 +22,7 @@ from indexer.captions import Captions
 from indexer.folder import Entry, Listing, find
 from indexer.loading import Loaded, load, refuse
 from indexer.report import Report
-from storage import Collection, CollectionNotFound, Item, Refused, Store
+from storage import Collection, CollectionNotFound, Item, Refused, StorageError, Store
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,10 @@ def index_paths(
         _run(listing, store, target, encoder, bound, report, progress or (lambda *_: None))
         if report.indexed:
             target.maintain()
+    try:
+        target.keep_index(aside=False)  # also where an earlier job was killed before it did
+    except (OSError, RuntimeError, StorageError) as error:
+        log.warning("all is indexed, but the serving index could not be built: %s; try `oneword build`", error)
     return report
 
 

@@ -51,7 +51,7 @@ def search(
     keyword_weight: Annotated[float, typer.Option(min=0, max=1, help="Of keywords, in a weighted fusion.")] = 0.5,
     diversity: Annotated[float, typer.Option(min=0, max=1, help="0: the nearest; 1: as different as can be.")] = 0.0,
     group_by: Annotated[str | None, typer.Option(help="One hit for each value of this field.")] = None,
-    version: Annotated[int | None, typer.Option(help="Search this version, for pages that join.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Search this version, for pages that join.")] = None,
     why: Annotated[int, typer.Option("--explain", min=0, max=50, help="Say why, in so many words a hit.")] = 0,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option(help="The collection to search.")] = "default",

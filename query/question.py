@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ class _Weighted:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        _expect("weight", self.weight, Real, "a number")
         if not math.isfinite(self.weight) or self.weight == 0:
-            raise BadQuery(f"weight {self.weight}: expected a finite number other than zero")
+            raise BadQuery(f"weight {self.weight!r}: expected a finite number other than zero")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,12 @@ class Query:
     def __post_init__(self) -> None:
         if not self.parts and self.keywords is None:
             raise BadQuery("the query is empty: expected a text, an image, an item to be like, a vector, or keywords")
+        for name in ("limit", "offset", "explain"):
+            _expect(name, getattr(self, name), Integral, "a whole number")
+        if self.min_score is not None:
+            _expect("min_score", self.min_score, Real, "a number")
+        if self.keywords is not None:
+            _expect("keywords", self.keywords, str, "words")
         if self.keywords is not None and not self.keywords.strip():
             raise BadQuery(f"keywords {self.keywords!r}: expected words, or none")
         if not self.parts and self.explain:
@@ -196,3 +204,8 @@ class Query:
 
 def _several(one_or_more: str | Iterable[str]) -> list[str]:
     return [one_or_more] if isinstance(one_or_more, str) else list(one_or_more)
+
+
+def _expect(name: str, value: object, kind: type, said: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise BadQuery(f"{name} {value!r}: expected {said}")

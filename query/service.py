@@ -113,7 +113,7 @@ class SearchService:
         hits = tuple(Hit.of(hit) for hit in found)
         words: tuple[Word, ...] = ()
         if query.explain:
-            words, explained = self._explained(vector, [hit.id for hit in hits], query.explain)
+            words, explained = self._explained(vector, [hit.id for hit in hits], query.explain, found.version)
             hits = tuple(
                 replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
             )
@@ -163,9 +163,9 @@ class SearchService:
         return {name for name in left if not self._collection.count(Match(field="uri", value=name))}
 
     def _explained(
-        self, vector: Vectors | None, ids: Sequence[str], words: int
+        self, vector: Vectors | None, ids: Sequence[str], words: int, version: int | None = None
     ) -> tuple[tuple[Word, ...], list[ItemWords]]:
-        stored = self._collection.get(ids, vectors=True, thumbnails=False) if ids else {}
+        stored = self._collection.get(ids, vectors=True, thumbnails=False, version=version) if ids else {}
         for id_ in ids:
             if id_ not in stored:
                 raise ItemNotFound(id_, self._collection.name)
@@ -210,8 +210,6 @@ class SearchService:
         if inputs:
             found = encode(self._encoder, list(inputs.values()), self._view, Side.QUERY)
             embedded = dict(zip(inputs, found, strict=True))
-        liked = [part.id for query in queries for part in query.parts if isinstance(part, Like)]
-        stored = self._collection.get(liked, vectors=True, thumbnails=False) if liked else {}
         questions: list[tuple[Vectors | None, list[str]]] = []
         for which, query in enumerate(queries):
             vectors = {place: vector for (of, place), vector in embedded.items() if of == which}
@@ -220,6 +218,9 @@ class SearchService:
                 for (of, _), one in inputs.items()
                 if of == which and isinstance(one, engine.Composed)
             ]
+            liked = [part.id for part in query.parts if isinstance(part, Like)]
+            # As they were at the version asked of: the next page has the same question.
+            stored = self._collection.get(liked, vectors=True, thumbnails=False, version=query.version) if liked else {}
             questions.append((self._mixed(query, vectors, stored) if query.parts else None, edited))
         return questions
 
@@ -277,7 +278,7 @@ def _stored_vector(stored: dict[str, Any], item_id: str, collection: str) -> Vec
 
 def _raw_vector(part: Vector, dimension: int) -> Vectors:
     try:
-        vector = np.asarray(part.values, dtype=np.float32)
+        vector = np.asarray(part.values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise BadQuery(f"the vector is no list of numbers: {error}") from error
     if vector.shape != (dimension,):

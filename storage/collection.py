@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from storage import keywords, scalars, versions
 from storage.compaction import Compaction
 from storage.database import Database, IndexKind, Table
-from storage.errors import CollectionNotFound, Locked, MissingFaiss, MissingKeywords, StoreUnavailable
+from storage.errors import BadSearch, CollectionNotFound, Locked, MissingFaiss, MissingKeywords, StoreUnavailable
 from storage.filters import Filter
 from storage.hits import Hits
 from storage.info import CollectionInfo
@@ -180,35 +180,31 @@ class Collection(CollectionReader):
 
         Raises:
             MissingFaiss: FAISS is not installed.
+            BadSearch: the goal is no such share.
         """
+        if not 0.5 <= goal <= 1:
+            raise BadSearch(f"goal {goal}: expected 0.5 to 1, the share of the ten nearest to be found")
         return self._served().build(self.snapshot(), goal=goal)
 
     def keep_index(self, *, aside: bool = True) -> bool:
         """Build the serving index if one is due: there is none, or much was written since. Says whether it does.
 
-        aside: in a thread, while searches go on; otherwise wait for it.
-
-        Raises:
-            MissingFaiss: FAISS is not installed.
+        Where FAISS is not installed, none is. aside: in a thread, while searches go on; otherwise wait for it.
         """
-        serving, snapshot = self._served(), self.snapshot()
-        if not serving.due(snapshot):
+        serving, snapshot = self.serving(), self.snapshot()
+        if serving is None or not serving.due(snapshot):
             return False
         if aside:
             return serving.build_aside(snapshot) is not None
         serving.build(snapshot)
         return True
 
-    def maintain(self, *, serving: bool = True) -> None:
-        """What is due after much was written: compaction, indexes of metadata and words, the serving index.
-
-        serving: without, or where FAISS is not installed, that one is left as it is.
-        """
-        self.optimize()
-        self.index_metadata()
-        self.index_keywords()
-        if serving and self.serving() is not None:
-            self.keep_index(aside=False)
+    def maintain(self) -> None:
+        """What is due after much was written: compaction, and indexes of metadata and of words."""
+        with self.writing():
+            self.optimize()
+            self.index_metadata()
+            self.index_keywords()
 
     def index_metadata(self) -> dict[str, IndexKind]:
         """Make the scalar indexes that filters profit from, and cover new rows; the columns indexed by this call.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from storage.errors import MissingGpu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,8 +16,15 @@ class StorageConfig:
         loaded: read them into memory whole. Otherwise they hold 1-bit codes in memory (d / 8 bytes and some 20 a
             vector of d numbers) and read vectors from disk, of which the system keeps what memory allows.
         index_device: "cpu", or "cuda" or "cuda:N" for a copy of the vectors on a GPU, for which faiss-gpu takes the
-            place of faiss-cpu. Searches with a filter stay on the CPU.
+            place of faiss-cpu.
+
+    Raises:
+        MissingGpu: it is neither.
     """
 
     loaded: bool = False
     index_device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", self.index_device):
+            raise MissingGpu(self.index_device, None)

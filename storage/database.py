@@ -31,6 +31,9 @@ class Index:
     stale: int
 
 
+STABLE_ROW_IDS = "new_table_enable_stable_row_ids"
+
+
 @contextmanager
 def in_our_words(location: Location, doing: str, table: str = "") -> Iterator[None]:
     """Turn what LanceDB raises when the place fails into StoreUnavailable or CollectionNotFound.
@@ -56,7 +59,8 @@ class Database:
     ) -> None:
         """storage_options: LanceDB's, for object stores (credentials, region, endpoint)."""
         self.location, self.config = location, config
-        self._options = dict(storage_options or {})
+        # With stable row ids a row keeps its address when it is written anew, and the serving index would not see it.
+        self._options = {key: value for key, value in (storage_options or {}).items() if key != STABLE_ROW_IDS}
         self._connection: Any = None
 
     def tables(self) -> list[str]:

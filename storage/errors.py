@@ -156,10 +156,12 @@ class MissingFaiss(StorageError):
 class MissingGpu(StorageError):
     """A serving index is wanted on a GPU that is not there, or that this FAISS cannot use."""
 
-    def __init__(self, device: str, there: int) -> None:
+    def __init__(self, device: str, there: int | None) -> None:
+        """there: how many GPUs FAISS sees; None: the device's name was not even read."""
+        found = 'expected "cpu", "cuda" or "cuda:N"' if there is None else f"FAISS sees {there} GPUs here"
         super().__init__(
-            f"index_device {device!r}: FAISS sees {there} GPUs here, expected one of that number; install faiss-gpu "
-            'instead of faiss-cpu (pip uninstall faiss-cpu; pip install "oneword[faiss-gpu]"), or use "cpu"'
+            f"index_device {device!r}: {found}; install faiss-gpu instead of faiss-cpu (pip uninstall faiss-cpu; pip "
+            'install "oneword[faiss-gpu]"), or use "cpu"'
         )
 
 

@@ -15,6 +15,8 @@ from storage.item import Hit, Item
 from storage.ranking import Ranked, Ranking
 from storage.wanted import DIVERSE, Wanted
 
+GROUPED = 10_240
+"""The nearest that are looked at for groups: fewer groups than asked for may be among them."""
 FIELDS = (*BUILTINS, "image_hash")
 """Fields of every item that hits may be grouped by, besides metadata."""
 
@@ -23,10 +25,10 @@ class Hits(list[Hit]):
     """Hits, best first.
 
     version: of the collection that was searched: ask it for the next page.
-    total: items that pass the filter.
+    total: items that pass the filter; None for a search by keywords alone, which items without them are not in.
     """
 
-    def __init__(self, hits: Iterable[Hit] = (), *, version: int, total: int) -> None:
+    def __init__(self, hits: Iterable[Hit] = (), *, version: int, total: int | None) -> None:
         super().__init__(hits)
         self.version, self.total = version, total
 
@@ -36,14 +38,19 @@ def page(ranking: Ranking, wanted: Wanted, version: int) -> Hits:
 
     The steps are generators, each of which yields the same order however many of its hits are taken.
     """
+    total = ranking.total()
+    if total is not None and wanted.offset >= total:
+        return Hits(version=version, total=total)
     ranked: Iterator[Ranked] = _blocks(ranking, wanted.min_score)
+    if wanted.group_by is not None:
+        ranked = islice(ranked, GROUPED)
     ranked = _kept(ranking, ranked, wanted)
     if wanted.diversity:
         ranked = _diverse(ranking, ranked, wanted.diversity)
     chosen = list(islice(ranked, wanted.offset, wanted.depth))
     items = ranking.items([key for _, key in chosen])
     hits = [Hit(item=item, score=score) for (score, _), item in zip(chosen, items, strict=True)]
-    return Hits(hits, version=version, total=ranking.total())
+    return Hits(hits, version=version, total=total)
 
 
 def _blocks(ranking: Ranking, floor: float | None) -> Iterator[Ranked]:
@@ -99,10 +106,13 @@ def _grouping(field: str | None) -> Callable[[Item], Any]:
 def _diverse(ranking: Ranking, ranked: Iterator[Ranked], diversity: float) -> Iterator[Ranked]:
     """Greedily: next comes the one that is like the question and unlike all before it."""
     before: list[NDArray[np.float32]] = []
+    highest = 0.0
     while block := list(islice(ranked, DIVERSE)):
         vectors = _unit(ranking.vectors([key for _, key in block]))
         likest = (vectors @ np.concatenate(before).T).max(axis=1) if before else np.full(len(block), -1.0)
-        near = (1 - diversity) * np.array([score for score, _ in block])
+        highest = highest or max(block[0][0], 1e-9)  # what a fusion or BM25 gives is put on the scale of cosines
+        scores = np.array([score for score, _ in block]) / (1.0 if ranking.cosines else highest)
+        near = (1 - diversity) * scores
         left = np.ones(len(block), dtype=bool)
         for _ in block:
             best = int(np.argmax(np.where(left, near - diversity * likest, -np.inf)))

@@ -23,7 +23,13 @@ WINDOW = 160
 class KeywordRanking(TableRanking):
     """A Ranking by BM25 of some words; items without any of them are not in it."""
 
+    cosines = False
+
     words: str
+
+    def total(self) -> int | None:
+        """See Ranking."""
+        return None
 
     def best(self, count: int) -> list[Ranked]:
         """See Ranking."""
@@ -47,7 +53,8 @@ class HybridRanking:
     weight: float
     _key_of: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    depths = (2 * WINDOW,)
+    depths = (WINDOW, 2 * WINDOW)
+    cosines = False
 
     def best(self, count: int) -> list[Ranked]:
         """See Ranking."""
@@ -60,7 +67,7 @@ class HybridRanking:
             best += [(score(rank), id_) for rank, (_, id_) in ranked if id_ not in among]
         return best[:count]
 
-    def total(self) -> int:
+    def total(self) -> int | None:
         """See Ranking."""
         return self.nearest.total()
 

@@ -37,17 +37,21 @@ class Ranking(Protocol):
 
     depths: how many rows are asked for, in turn, until there are enough. An order made of the blocks between them is
     the same however many of its rows are wanted, also where `best` is approximate: so pages have no repeats or holes.
+    cosines: scores are cosine similarities.
     """
 
     @property
     def depths(self) -> Sequence[int]: ...
 
+    @property
+    def cosines(self) -> bool: ...
+
     def best(self, count: int) -> list[Ranked]:
         """The `count` best as (score, key), highest first; equal ones by id."""
         ...
 
-    def total(self) -> int:
-        """How many rows there are."""
+    def total(self) -> int | None:
+        """How many rows there are; None: that would take as long as to find them all."""
         ...
 
     def items(self, keys: Sequence[Any]) -> list[Item]:
@@ -73,7 +77,7 @@ class TableRanking:
     where: str | None
     depths: Sequence[int]
 
-    def total(self) -> int:
+    def total(self) -> int | None:
         """See Ranking."""
         return self.table.count(self.where)
 
@@ -104,6 +108,8 @@ class ExactRanking(TableRanking):
         question: float32 (d,).
         floor: scores below it are of no interest.
     """
+
+    cosines = True
 
     question: NDArray[np.float32]
     floor: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -50,6 +51,7 @@ class CollectionReader:
         self.created = created_of(schema)
         self._database, self._kept = database, table
         self._snapshots = Snapshots(database, table.name, self.space)
+        self._mutex = threading.Lock()
         self._serving: Serving | None = None
 
     @property
@@ -63,11 +65,20 @@ class CollectionReader:
         dropped and made again: `created` tells the two apart."""
         return self.snapshot().version
 
-    def get(self, ids: Iterable[str], *, vectors: bool = False, thumbnails: bool = True) -> dict[str, Item]:
-        """The items of those ids that exist, in the order asked; `vectors`: with float32 (d,) vectors."""
+    def get(
+        self, ids: Iterable[str], *, vectors: bool = False, thumbnails: bool = True, version: int | None = None
+    ) -> dict[str, Item]:
+        """The items of those ids that exist, in the order asked, at a version or now.
+
+        vectors: with float32 (d,) vectors.
+
+        Raises:
+            VersionNotFound: `version` is not there, or not any more.
+        """
         wanted = list(dict.fromkeys(ids))
         found: dict[str, Item] = {}
-        for batch in self._rows_of("id", wanted, self._columns(vectors, thumbnails)):
+        table = None if version is None else self.snapshot(version).table
+        for batch in self._rows_of("id", wanted, self._columns(vectors, thumbnails), table):
             found |= {item.id: item for item in to_items(batch)}
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
 
@@ -136,7 +147,10 @@ class CollectionReader:
             return self._pages(questions, request)
         except (StoreUnavailable, VersionNotFound):
             # Where a newer version has come, another writer may have cleaned up the one that was being read.
-            if request.version is not None or self._snapshots.current:
+            if request.version is not None:
+                self._database.open(self.name, request.version)  # says so, if it is gone
+                raise
+            if self._snapshots.current:
                 raise
         return self._pages(questions, request)
 
@@ -161,12 +175,13 @@ class CollectionReader:
 
     def serving(self) -> Serving | None:
         """The serving index's keeper, or None where FAISS is not installed."""
-        if self._serving is None and find_spec("faiss") is not None:
-            from storage.serving.keeper import Serving
+        with self._mutex:
+            if self._serving is None and find_spec("faiss") is not None:
+                from storage.serving.keeper import Serving
 
-            folder = self._database.location.serving_folder(self.name)
-            self._serving = Serving(folder, self._database.config)
-        return self._serving
+                folder = self._database.location.serving_folder(self.name)
+                self._serving = Serving(folder, self._database.config)
+            return self._serving
 
     def served_by(self) -> About | None:
         """What answers `search`: the serving index, or None if it is the table itself."""
@@ -187,7 +202,7 @@ class CollectionReader:
             check_field(wanted.group_by, list(metadata_kinds(snapshot.schema)))
         rankings = self._rankings(snapshot, questions, wanted)
         pages = [page(one, wanted, snapshot.version) for one in rankings]
-        return [self._with_thumbnails(hits) for hits in pages] if wanted.thumbnails else pages
+        return [self._with_thumbnails(hits, snapshot.table) for hits in pages] if wanted.thumbnails else pages
 
     def _rankings(
         self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32] | None], wanted: Wanted
@@ -221,9 +236,9 @@ class CollectionReader:
             for question in questions
         ]
 
-    def _with_thumbnails(self, hits: Hits) -> Hits:
+    def _with_thumbnails(self, hits: Hits, table: Table) -> Hits:
         found: dict[str, bytes] = {}
-        for batch in self._rows_of("id", [hit.item.id for hit in hits], ["id", "thumbnail"]):
+        for batch in self._rows_of("id", [hit.item.id for hit in hits], ["id", "thumbnail"], table):
             found.update(zip(batch["id"].to_pylist(), batch["thumbnail"].to_pylist(), strict=True))
         with_them = (replace(hit, item=replace(hit.item, thumbnail=found.get(hit.item.id))) for hit in hits)
         return Hits(with_them, version=hits.version, total=hits.total)
@@ -245,13 +260,18 @@ class CollectionReader:
     def _columns(self, vectors: bool, thumbnails: bool) -> list[str]:
         return [*ITEM_COLUMNS, *["thumbnail"] * thumbnails, *["vector"] * vectors]
 
-    def _rows_of(self, column: str, values: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        table = self._table()
+    def _rows_of(
+        self, column: str, values: Sequence[str], columns: Sequence[str], table: Table | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        table = table or self._table()
         for start in range(0, len(values), IDS_AT_ONCE):
             yield from table.rows(columns, where=one_of(column, values[start : start + IDS_AT_ONCE]))
 
     def _question(self, vector: ArrayLike) -> NDArray[np.float32]:
-        question: NDArray[np.float64] = np.asarray(vector, np.float64)
+        try:
+            question: NDArray[np.float64] = np.asarray(vector, np.float64)
+        except (TypeError, ValueError) as error:
+            raise BadItem(f"the vector searched for is no list of numbers: {error}") from error
         if question.shape != (self.dimension,):
             raise BadItem(
                 f"the vector searched for has shape {question.shape}, expected ({self.dimension},) "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection as Sized
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from storage.errors import BadSearch
 from storage.filters import Filter
 
 MOST = 10_000
 """Most hits in one answer."""
+MOST_SKIPPED = 1_000_000
+"""Most hits to skip: the deeper a page lies, the longer it takes."""
 
 DIVERSE = 160
 """Hits that are put in order of diversity at a time; pages within them, and beyond, go on from one another."""
@@ -28,7 +32,8 @@ class Wanted:
         exclude_ids, exclude_image_hashes: items that are no hits.
         diversity: 0 for the nearest; up to 1, the more hits are to differ from those above them (maximal marginal
             relevance, Carbonell and Goldstein 1998: score x (1 - diversity) - likeness to the likest hit x diversity).
-        group_by: a field of which every value is to be there once, by its best hit; items without it are all there.
+        group_by: a field of which every value is to be there once, by its best hit; items without it are all there. The
+            10,240 nearest are looked at.
         keywords: words that are looked for in texts (BM25), fused with the nearest, or by themselves where there is no
             vector to be near to.
         fusion: "rrf" (reciprocal ranks) or "weighted" (normalised scores).
@@ -57,8 +62,38 @@ class Wanted:
     thumbnails: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.limit <= MOST or self.offset < 0:
-            raise BadSearch(f"limit {self.limit} and offset {self.offset}: expected 0 to {MOST:,}, and 0 or more")
+        for name in ("limit", "offset", "version"):
+            value = getattr(self, name)
+            if value is None and name == "version":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise BadSearch(f"{name} {value!r}: expected a whole number")
+            object.__setattr__(self, name, int(value))
+        for name in ("min_score", "diversity", "keyword_weight"):
+            value = getattr(self, name)
+            if value is None and name == "min_score":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+                raise BadSearch(f"{name} {value!r}: expected a number")
+        for name in ("group_by", "keywords"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise BadSearch(f"{name} {value!r}: expected text")
+        for name in ("exclude_ids", "exclude_image_hashes"):
+            values = getattr(self, name)
+            if (
+                not isinstance(values, Sized)
+                or isinstance(values, str)
+                or not all(isinstance(one, str) for one in values)
+            ):
+                raise BadSearch(f"{name} {values!r}: expected a list of texts")
+        if not 0 <= self.limit <= MOST or not 0 <= self.offset <= MOST_SKIPPED:
+            raise BadSearch(
+                f"limit {self.limit} and offset {self.offset}: expected 0 to {MOST:,}, and 0 or more up to "
+                f"{MOST_SKIPPED:,}; to read everything, scan the collection"
+            )
+        if self.version is not None and not 0 < self.version < 2**63:
+            raise BadSearch(f"version {self.version}: expected 1 or more, as an earlier answer told it")
         if not 0 <= self.diversity <= 1:
             raise BadSearch(f"diversity {self.diversity}: expected 0 (the nearest) to 1 (as different as can be)")
         if self.fusion not in FUSIONS:

@@ -35,7 +35,7 @@ ROUNDS = 6
 def build(
     snapshot: Snapshot, folder: Path, *, goal: float, flat_numbers: int = FLAT_NUMBERS, threads: int | None = None
 ) -> About:
-    """Writes an index of one version of a table into an empty folder, in memory that holds codes but no vectors.
+    """Writes an index of one version of a table into an empty folder, in memory for codes and a sample of vectors.
 
     Args:
         goal: the share of the ten nearest that must be found; where no structure does it, every vector is compared.
@@ -70,9 +70,10 @@ def build(
         digests=digests(folder),
     )
     for file in folder.iterdir():
-        _sync(file)
+        sync(file)
     about.save(folder)
-    _sync(folder / ABOUT)
+    sync(folder / ABOUT)
+    sync(folder)
     return about
 
 
@@ -157,8 +158,8 @@ def _blocks(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:
         yield vectors[start : start + BLOCK].astype(np.float32)
 
 
-def _sync(file: Path) -> None:
-    """To disk, so that an index that is there after a power cut is whole."""
+def sync(file: Path) -> None:
+    """A file, or a folder's names, to disk: so that an index that is there after a power cut is whole."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)

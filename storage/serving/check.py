@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,21 @@ class Check:
     recall: float
     goal: float
 
+    @classmethod
+    def of_none(cls, rows: int, damaged: Sequence[str]) -> Check:
+        """Where there are indexes, and none that can be read or is of this collection: searches ask the table."""
+        return cls(
+            rows=rows,
+            missing=0,
+            extra=0,
+            stale=0,
+            fresh=rows,
+            differing=0,
+            damaged=tuple(damaged),
+            recall=1.0,
+            goal=1.0,
+        )
+
     @property
     def right(self) -> bool:
         """Whether answers are what the table would give, to the goal: nothing lost, nothing made up."""
@@ -73,6 +89,8 @@ def check(index: ServingIndex, folder: Path, standing: Standing, snapshot: Snaps
     fresh = standing.fresh.addresses if standing.fresh is not None else np.empty(0, np.int64)
     addresses = np.concatenate([np.empty(0, np.int64), *map(addresses_in, batches)])
     found = np.isin(there, live) | np.isin(addresses, fresh)
+    if standing.fresh is None:  # too much is new: the table answers, which misses nothing
+        fresh, found = addresses[~found], np.ones(len(there), dtype=bool)
     recall = _recall(index, standing, snapshot, asked)
     return Check(
         rows=len(there),
@@ -81,7 +99,7 @@ def check(index: ServingIndex, folder: Path, standing: Standing, snapshot: Snaps
         stale=standing.dead,
         fresh=len(fresh),
         differing=_differing(index, standing, snapshot),
-        damaged=tuple(name for name, digest in digests(folder).items() if index.about.digests.get(name) != digest),
+        damaged=tuple(sorted({name for name, _ in index.about.digests.items() ^ digests(folder).items()})),
         recall=recall,
         goal=index.about.goal,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from math import ceil
 from typing import Any
 
@@ -38,7 +39,7 @@ class GpuIndex:
             raise MissingGpu(device, there)
         count, dimension = vectors.shape
         self._resources = faiss.StandardGpuResources()
-        self._share = share
+        self._share, self._one_at_a_time = share, threading.Lock()
         self._lists = 0 if count * dimension <= FLAT_NUMBERS else round(count**0.5)
         self._index = self._flat(faiss, dimension, number) if not self._lists else self._ivf(faiss, dimension, number)
         if self._lists:
@@ -52,7 +53,8 @@ class GpuIndex:
         import faiss
 
         chosen = faiss.SearchParametersIVF(nprobe=ceil(self._lists * self._share)) if self._lists else None
-        _, rows = self._index.search(questions, count, params=chosen)
+        with self._one_at_a_time:  # FAISS's indexes on a GPU are not safe from threads
+            _, rows = self._index.search(questions, count, params=chosen)
         found: NDArray[np.int64] = rows
         return found
 

@@ -134,7 +134,7 @@ class ServingIndex:
     def _pays(self, depth: int, there: int) -> bool:
         """Whether looking up so many of all rows costs less than comparing each that is allowed."""
         if self._gpu is not None:
-            return depth <= MOST_OF_GPU
+            return depth + _spare(depth) <= MOST_OF_GPU
         if self._lists is None or self.about.effort is None:
             return False
         probes, keep = self.about.effort.at(depth, self._count)

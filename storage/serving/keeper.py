@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import threading
-import uuid
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from storage.config import StorageConfig
 from storage.serving.about import About
 from storage.serving.allowed import Allowed, Mask
-from storage.serving.build import build
+from storage.serving.build import build, sync
 from storage.serving.check import Check, check
 from storage.serving.index import UNUSABLE, ServingIndex, Vectors
 from storage.serving.ranking import ServedRanking, looked_up_together
@@ -116,18 +116,20 @@ class Serving:
         """Compares the index that serves with that version, or None if there is none."""
         found = self._current(snapshot)
         if found is None:
-            return None
+            there = sorted(one.name for one in self.folder.glob("*") if one.suffix != ".partial")
+            return Check.of_none(snapshot.table.count(), there) if there else None
         name, index = found
         return check(index, self.folder / name, self._standing(name, index, snapshot), snapshot)
 
     def _build(self, snapshot: Snapshot, goal: float, threads: int | None, options: dict[str, int]) -> About:
-        name = f"{snapshot.version:012d}-{uuid.uuid4().hex[:8]}"
+        name = f"{snapshot.version:012d}-{time.time_ns():020d}"  # the newest sorts last
         partial = self.folder / f"{name}.partial"
         partial.mkdir()
         about = build(snapshot, partial, goal=goal, threads=threads, **options)
         partial.rename(self.folder / name)
+        sync(self.folder)
         for old in self.folder.iterdir():  # an index that someone still reads stays on disk until it is let go
-            if old.name != name:
+            if old.name < name or old.suffix == ".partial":
                 shutil.rmtree(old, ignore_errors=True)
         return about
 
@@ -138,7 +140,7 @@ class Serving:
                 self._build(snapshot, goal, max(1, (os.cpu_count() or 1) // 2), {})
         except Timeout:
             log.info("%s: another process builds already", self.folder)
-        except Exception:  # the table still answers, and the next search that finds a build due tries again
+        except Exception:  # the table still answers, and the next one to ask whether a build is due tries again
             log.exception("%s: the serving index could not be built", self.folder)
 
     def _lock(self, timeout: float = -1) -> contextlib.AbstractContextManager[object]:
@@ -152,8 +154,10 @@ class Serving:
             return None
         with self._mutex:
             if names != self._names:
-                self._names = names
                 self._serve_newest(names)
+                self._names = (
+                    names  # not where it failed for want of a GPU or of memory: then the next search does, too
+                )
             served = self._served
         return served if served and served[1].about.created == snapshot.created else None
 
@@ -163,10 +167,13 @@ class Serving:
             if self._served and self._served[0] == name:
                 return
             try:
-                self._served = (name, ServingIndex(self.folder / name, self._config))
+                index = ServingIndex(self.folder / name, self._config)
             except UNUSABLE as error:
                 log.warning("%s: this serving index cannot be used (%s); build it again", self.folder / name, error)
                 continue
+            self._served = (name, index)
+            self._standings.clear()  # of the index that serves no more
+            self._filters.clear()
             return
         self._served = None
 

@@ -38,3 +38,8 @@ class Places:
         together = np.concatenate([self.addresses, addresses])
         order = np.argsort(together, kind="stable")
         return Places(addresses=together[order], rows=np.concatenate([self.rows, rows])[order])
+
+    def among(self, addresses: Addresses) -> Places:
+        """Those at these addresses alone."""
+        kept = np.isin(self.addresses, addresses)
+        return Places(addresses=self.addresses[kept], rows=self.rows[kept])

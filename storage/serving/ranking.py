@@ -26,6 +26,7 @@ class ServedRanking:
     """
 
     depths = (10, 40, 160, 640, 2560, 10240)
+    cosines = True
 
     index: ServingIndex
     standing: Standing

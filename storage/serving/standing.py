@@ -22,7 +22,7 @@ from storage.serving.tuning import SAME_SCORE
 FRESH_NUMBERS = 2**25
 """Numbers (rows x dimensions) written since the build that are kept in memory, 128 MB, and compared exactly. Beyond,
 the table itself is searched until the index is built again."""
-MOST_PLACES = 4  # addresses of a row, one more a compaction; then those between the first and the last are forgotten
+MOST_PLACES = 4  # addresses of a row, one more a compaction; then those of other versions are forgotten
 FEW = 1000  # addresses that are looked up one by one; for more, all rows are read
 COLUMNS = [*ITEM_COLUMNS, "vector", Table.ADDRESS]
 
@@ -93,7 +93,7 @@ def stand(index: ServingIndex, table: Table, version: int, before: Standing | No
         if is_moved.any():
             addresses = addresses_in(stamped)
             if len(places.addresses) > MOST_PLACES * max(index.about.rows, 1):
-                places = index.by_address
+                places = places.among(there)
             places = places.with_moved(addresses[is_moved], moved[is_moved])
             rows = places.rows_of(there)
             unknown = addresses[~is_moved]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -229,10 +229,23 @@ def test_batches(stored: tuple[Collection, Model]) -> None:
 
 def test_bad_questions(stored: tuple[Collection, Model]) -> None:
     collection, _ = stored
-    for wrong in (np.zeros(DIMENSION), np.full(DIMENSION, np.nan), np.ones(DIMENSION + 1), np.ones((1, DIMENSION))):
+    vectors: list[Any] = [np.zeros(DIMENSION), np.full(DIMENSION, np.nan), np.ones(DIMENSION + 1)]
+    for wrong in [*vectors, np.ones((1, DIMENSION)), ["a"] * DIMENSION, {}, [[1], [2, 3]]]:
         with pytest.raises(BadItem):
             collection.search(wrong)
-    for named in ({"limit": -1}, {"limit": 10_001}, {"offset": -1}, {"diversity": 1.5}, {"diversity": -0.1}):
+    wrong_search: dict[str, list[Any]] = {
+        "limit": [-1, 10_001, "5", None, 2.5, True],
+        "offset": [-1, 10**20, "1", None],
+        "diversity": [1.5, -0.1, "0.1", None, float("nan")],
+        "version": [-1, 0, 2**70, 1.5, True, "1"],
+        "min_score": ["0.5", float("nan")],
+        "group_by": [5],
+        "keywords": [5, ["a"]],
+        "exclude_ids": ["i1", [5], None, [["x"]]],
+        "fusion": ["sum", None],
+        "keyword_weight": ["a", 2],
+    }
+    for named in [{name: value} for name, values in wrong_search.items() for value in values]:
         with pytest.raises(BadSearch, match="expected"):
             collection.search(np.ones(DIMENSION), **named)
     with pytest.raises(FilterError, match="colour"):
@@ -246,6 +259,26 @@ def by_words(model: Model, words: set[str]) -> list[str]:
     matching = [one for one in model.items.values() if one.text in words]
     often = {word: sum(one.text == word for one in model.items.values()) for word in words}
     return [one.id for one in sorted(matching, key=lambda one: (often[str(one.text)], one.id))]
+
+
+def test_what_comes_with_hits_is_of_their_version(stored: tuple[Collection, Model], item: Make) -> None:
+    collection, model = stored
+    question = questions()[0]
+    before = collection.search(question, limit=30, thumbnails=True)
+    collection.upsert([replace(model.items[hit.item.id], thumbnail=b"new", text="new") for hit in before])
+    again = collection.search(question, limit=30, thumbnails=True, version=before.version)
+    assert [hit.item for hit in again] == [hit.item for hit in before]
+    (id_,) = collection.get([before[0].item.id], version=before.version)
+    assert collection.get([id_], version=before.version)[id_].text == before[0].item.text
+    assert collection.get([id_])[id_].text == "new"
+
+
+def test_diversity_weighs_words_as_it_weighs_nearness(stored: tuple[Collection, Model]) -> None:
+    collection, _ = stored
+    plain = [hit.item.id for hit in collection.search(questions()[0], keywords="word3", limit=10)]
+    a_little = [hit.item.id for hit in collection.search(questions()[0], keywords="word3", limit=10, diversity=0.02)]
+    assert a_little[0] == plain[0]
+    assert len(set(a_little) & set(plain)) >= 7
 
 
 def test_keywords_alone(stored: tuple[Collection, Model]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import oneword
-from storage import Collection, Hit, Item, Store
+from storage import BadSearch, Collection, Hit, Item, Store
 
 Make = Callable[..., Item]
 
@@ -239,6 +239,37 @@ def test_damage_is_found(collection: Collection, store: Store) -> None:
     assert verified.damaged == ("documents.bin",)
     assert verified.differing > 0
     assert not verified.right
+    (folder / "vectors.faiss").unlink()
+    verified = Store(store.uri).open("a").verify()
+    assert verified is not None
+    assert (verified.damaged, verified.right) == ((folder.name,), False)
+
+
+def test_the_newest_of_two_builds_serves(collection: Collection) -> None:
+    old, serving = collection.snapshot(), collection.serving()
+    assert serving is not None
+    collection.delete(["000"])
+    collection.build_index()
+    serving.build(old)  # it had waited for the other one, say
+    about = collection.served_by()
+    assert about is not None
+    assert about.version == collection.version
+    collection.build_index(goal=0.5)
+    about = collection.served_by()
+    assert about is not None
+    assert about.goal == 0.5
+    for wrong in (0.4, 1.1, float("nan")):
+        with pytest.raises(BadSearch, match="the share of the ten"):
+            collection.build_index(goal=wrong)
+
+
+def test_rows_that_moved_more_than_once(collection: Collection, item: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.serving.standing.MOST_PLACES", 1)
+    question = np.random.default_rng(10).normal(size=8)
+    for n in range(4):
+        collection.upsert([item(f"{n:03d}", question + n, metadata={"n": n})])
+        collection.optimize()
+        both(collection, question, limit=300)
 
 
 def test_a_restored_version_is_searched(collection: Collection, item: Make) -> None:
