@@ -18,7 +18,7 @@ from storage.serving.allowed import Allowed
 from storage.serving.documents import Documents
 from storage.serving.gpu import GpuIndex
 from storage.serving.places import Places
-from storage.serving.tuning import NEAR, SAME_SCORE, count_of, parameters
+from storage.serving.tuning import NEAR, SAME_SCORE, parameters
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -28,7 +28,8 @@ UNUSABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError)
 """What reading an index raises that is incomplete or malformed."""
 LISTS, ADDRESSES, STAMPS = "lists.faiss", "addresses.npy", "stamps.npy"
 DEAREST = 4
-"""What comparing a vector in full costs, in codes: 4.5 at 4,096 dimensions, 2.4 at 384 (benchmarks/rates.py)."""
+"""What comparing a vector in full costs, in codes of as many dimensions: 4.5 at 4,096 and 2.4 at 384
+(benchmarks/rates.py)."""
 DEEPER = 1.5
 """As many times the rows are looked up that a filter would leave enough of, if it let them through evenly."""
 MOST_OF_GPU = 2048  # nearest rows that FAISS finds on a GPU (faiss/gpu/GpuIndex.h: getMaxKSelection)
@@ -63,7 +64,8 @@ class ServingIndex:
         self._lists = None
         if self.about.effort is not None:
             self._lists = faiss.read_index(str(folder / LISTS))
-            self._count = count_of(self._lists)
+            inner = faiss.extract_index_ivf(self._lists)
+            self._count, self._dearest = int(inner.nlist), DEAREST * self.about.dimension / inner.d
             self._both = faiss.IndexRefine(self._lists, self._flat)
         sizes = {len(self.addresses), len(self.stamps), len(self.documents), self._flat.ntotal, self.about.rows}
         if self._lists is not None:
@@ -139,7 +141,7 @@ class ServingIndex:
             return False
         probes, keep = self.about.effort.at(depth, self._count)
         codes = probes / self._count * self.about.rows
-        return bool(codes + DEAREST * keep * depth < DEAREST * there)
+        return bool(codes + self._dearest * keep * depth < self._dearest * there)
 
     def _proposed(self, questions: Vectors, depth: int) -> Rows:
         """The `depth` rows nearest to each question (q, d), and some: int64 (q, ...), -1 for none."""
