@@ -13,8 +13,8 @@ class StorageConfig:
     """How serving indexes are held.
 
     Args:
-        loaded: read them into memory whole. Otherwise they hold 1-bit codes in memory (d / 8 bytes and some 20 a
-            vector of d numbers) and read vectors from disk, of which the system keeps what memory allows.
+        loaded: read them into memory whole. Otherwise they hold 1-bit codes in memory, about 100 bytes a vector, and
+            read vectors from disk, of which the system keeps what memory allows.
         index_device: "cpu", or "cuda" or "cuda:N" for a copy of the vectors on a GPU, for which faiss-gpu takes the
             place of faiss-cpu.
 

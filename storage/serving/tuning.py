@@ -17,9 +17,9 @@ Vectors = NDArray[np.float32]
 QUESTIONS, DEEP_QUESTIONS = 240, 60
 NEAR, DEEP = 10, 160
 """Depths that are tuned for; between them, and beyond, effort grows as it does from the one to the other."""
-FAR = (0.5, 1.0)
-"""How far questions lie from what is stored, in turn, in distances of two stored vectors: as far as texts may lie from
-pictures. What serves these serves nearer ones."""
+FAR = 1.0
+"""How far questions lie from what is stored, in distances of two stored vectors: as far as texts may lie from pictures.
+What serves these serves nearer ones."""
 HELD_BACK = 0.2
 """Share of the misses that the goal allows and tuning does not use: questions to come are not those sampled."""
 SAME_SCORE = 1e-6
@@ -120,7 +120,7 @@ def questions(vectors: NDArray[np.float16], count: int = QUESTIONS, seed: int = 
     """
     draw = np.random.default_rng(seed)
     row, one, other = (vectors[draw.integers(0, len(vectors), count)].astype(np.float32) for _ in range(3))
-    asked = row + np.resize(FAR, (count, 1)).astype(np.float32) * (one - other)
+    asked = row + np.float32(FAR) * (one - other)
     length = np.linalg.norm(asked, axis=1, keepdims=True)
     unit: Vectors = (np.where(length > 0, asked, row) / np.where(length > 0, length, 1)).astype(np.float32)
     return unit
