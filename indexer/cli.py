@@ -65,6 +65,7 @@ def index(
         format="%(message)s",
         handlers=[RichHandler(console=console, show_path=False, show_time=False, show_level=False)],
     )
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells which instructions it has been built for
     config = EngineConfig(
         model=model,
         device=device,
