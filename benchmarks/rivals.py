@@ -334,7 +334,7 @@ class FaissOnOurs(_Base):
             self.parts, self.index = (lists, flat), faiss.IndexRefine(lists, flat)
             keep = about["effort"]["keep"]
             self.parameters = faiss.IndexRefineSearchParameters(k_factor=keep, base_index_params=inner)
-        self.file = ours / "vectors.faiss"
+        self.sizes = {"index": sum(file.stat().st_size for file in ours.glob("*.faiss")), "table": 0}
         return str(about["kind"])
 
     def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:  # noqa: ARG002
@@ -344,6 +344,10 @@ class FaissOnOurs(_Base):
     def threads(self, count: int) -> None:
         """OpenMP's."""
         faiss_threads(count)
+
+    def bytes(self) -> dict[str, int]:
+        """Of FAISS's files among Oneword's."""
+        return self.sizes
 
 
 class Hnswlib(_Base):
