@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ DEAREST = 4
 (benchmarks/rates.py)."""
 DEEPER = 1.5
 """As many times the rows are looked up that a filter would leave enough of, if it let them through evenly."""
+DEPTHS = 100  # whose parameters are kept
 MOST_OF_GPU = 2048  # nearest rows that FAISS finds on a GPU (faiss/gpu/GpuIndex.h: getMaxKSelection)
 
 
@@ -62,6 +64,7 @@ class ServingIndex:
         self._flat = vector_file.read(folder, mapped=not config.loaded)
         self.all_stored = vector_file.mapped(folder, self.about.rows, self.about.dimension)
         self._lists = None
+        self._parameters: dict[int, Any] = {}
         if self.about.effort is not None:
             self._lists = faiss.read_index(str(folder / LISTS))
             inner = faiss.extract_index_ivf(self._lists)
@@ -154,8 +157,12 @@ class ServingIndex:
         assert self.about.effort is not None
         # Of this thread alone. One question gains nothing from more, and loses where others are at work.
         faiss.omp_set_num_threads(1 if len(questions) == 1 else os.cpu_count() or 1)
-        probes, keep = self.about.effort.at(depth, self._count)
-        chosen = parameters(self._lists, probes, max(1.0, keep * depth / count))
+        chosen = self._parameters.get(depth)  # making them takes a tenth of a quick search
+        if chosen is None:
+            if len(self._parameters) >= DEPTHS:
+                self._parameters.clear()
+            probes, keep = self.about.effort.at(depth, self._count)
+            chosen = self._parameters[depth] = parameters(self._lists, probes, max(1.0, keep * depth / count))
         rows: Rows = self._both.search(questions, count, params=chosen)[1]
         return rows
 
