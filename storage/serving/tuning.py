@@ -20,7 +20,7 @@ NEAR, DEEP = 10, 160
 FAR = 1.0
 """How far questions lie from what is stored, in distances of two stored vectors: as far as texts may lie from pictures.
 What serves these serves nearer ones."""
-HELD_BACK = 0.2
+HELD_BACK = 0.5
 """Share of the misses that the goal allows and tuning does not use: questions to come are not those sampled."""
 SAME_SCORE = 1e-6
 """Scores this close are of rows that may stand for each other: float32 sums tell no difference."""
