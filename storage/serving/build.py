@@ -23,7 +23,7 @@ from storage.serving.tuning import BLOCK, Tuned, tune
 from storage.snapshot import Snapshot
 
 FLAT_NUMBERS = 2**23
-"""Up to so many numbers (rows x dimensions) every vector is compared, in about 3 ms: lists would spare little."""
+"""Up to so many numbers (rows x dimensions) every vector is compared, in 2 ms or less (benchmarks/rates.py)."""
 LEAST_A_LIST = 39
 """Rows a list that FAISS wants to learn a centroid from (faiss/Clustering.h: min_points_per_centroid)."""
 TRAINED_A_LIST = 48
