@@ -95,8 +95,3 @@ class HybridRanking:
         items = self.nearest.items([key for _, key in ranked])
         self._key_of.update((item.id, key) for item, (_, key) in zip(items, ranked, strict=True))
         return [(score, item.id) for item, (score, _) in zip(items, ranked, strict=True)]
-
-
-def fused(nearest: Ranking, words: KeywordRanking, fusion: str, weight: float) -> HybridRanking:
-    """The two as one."""
-    return HybridRanking(nearest, words, fusion, weight)

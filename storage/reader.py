@@ -19,7 +19,7 @@ from storage.errors import BadItem, BadSearch, StoreUnavailable, VersionNotFound
 from storage.filters import Filter, read
 from storage.filters import compile as compile_filter
 from storage.hits import Hits, check_field, page
-from storage.hybrid import KeywordRanking, fused
+from storage.hybrid import HybridRanking, KeywordRanking
 from storage.item import Item
 from storage.schema import ITEM_COLUMNS, created_of, metadata_kinds, space_of, to_items, vectors_of
 from storage.snapshot import Snapshot, Snapshots
@@ -214,7 +214,7 @@ class CollectionReader:
             return list(nearest)
         words = KeywordRanking(table=snapshot.table, where=where, depths=(wanted.reach,), words=wanted.keywords)
         return [
-            words if question is None else fused(next(nearest), words, wanted.fusion, wanted.keyword_weight)
+            words if question is None else HybridRanking(next(nearest), words, wanted.fusion, wanted.keyword_weight)
             for question in questions
         ]
 

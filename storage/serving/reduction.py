@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 
 DIRECTIONS = 512
-"""Embeddings lie in some hundred directions (benchmarks/vectors.py), so that 512 of 4,096 hold nearly all of their lengths;
-a code is then an eighth as long and an eighth as much to read."""
+"""Embeddings lie in some hundred directions (benchmarks/vectors.py), so that 512 of 4,096 hold nearly all of their
+lengths; a code is then an eighth as long and an eighth as much to read."""
 WORTH = 2  # times DIRECTIONS: vectors of fewer numbers are left as they are
 SAMPLED = 8192  # rows that directions are learnt from
 SPARE, PASSES = 16, 3  # Halko, Martinsson and Tropp 2011 (arXiv 0909.4061): a few more directions, a few passes
