@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 STANDINGS = 4  # versions of the table that are kept in step with
 FILTERS = 32  # filters whose rows are kept
 WORTH_BUILDING = 2**22
-"""Numbers (rows x dimensions) written since the build, 16 MB to compare at every search: from here on a build is due."""
+"""Numbers (rows x dimensions) written since the build, 16 MB to compare at each search: from here on a build is due."""
 DEAD_SHARE = 0.2  # of an index's rows: from here on, too
 
 Passing = tuple[Allowed | None, Mask | None]
