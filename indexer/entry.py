@@ -1,0 +1,52 @@
+"""One input of a job, as a source tells of it: where its content is, what it is called, what is known of it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storage import Metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """Content that a worker is to read: at a `file://`, `http(s)://` or fsspec URI."""
+
+    uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Why an input cannot be indexed, seen before its content was read: a kind for programs, a reason for people."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One input: a picture, a text, or a picture with its text.
+
+    Small and picklable: content is given where the source has read it anyway, else named.
+
+    Args:
+        id: of the item that it becomes. Of inputs with one id in one job the first counts.
+        uri: of the item: the picture's or the text's own, as people reach it.
+        origin: what the input is called in reports and in quarantine: a URI that no other input of the source has.
+        image: encoded bytes of a picture, or where they are.
+        text: the text or caption, or where the file with it is.
+        metadata: filterable facts.
+        problem: why it cannot be indexed; then it is quarantined.
+    """
+
+    id: str
+    uri: str
+    origin: str
+    image: bytes | Elsewhere | None = None
+    text: str | Elsewhere | None = None
+    metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+def id_of(uri: str) -> str:
+    """First 16 hex digits of the URI's SHA-256: the same place is the same item, for ever."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Where inputs come from: folders, tables, shards, lists of URLs, data sets."""
