@@ -39,6 +39,12 @@ class Encoder(Protocol):
     low_confidence: float | None
     """Best-hit scores under this are guesses more often than not; None where nobody measured."""
 
+    passage_tokens: int
+    """Longer texts are cut into passages of at most so many tokens when they are indexed in bulk."""
+
+    tokeniser: str | None
+    """JSON of the `tokenizers.Tokenizer` that says what a token is, nothing cut or padded; None: words and marks."""
+
     def space(self, view: View) -> Space:
         """The space that vectors of this view lie in.
 

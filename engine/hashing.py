@@ -27,6 +27,8 @@ class HashEncoder:
     name = "hash"
     dimension = DIMENSION
     low_confidence: float | None = None
+    passage_tokens = 128
+    tokeniser: str | None = None
 
     def space(self, view: View) -> Space:
         """Only the default view: there is no prompt to follow. Raises `ViewError` for others."""

@@ -2,141 +2,186 @@
 
 import json
 import logging
+import shlex
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from indexer.captions import Captions
+from indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, Task
-    from rich.text import Text
-
     from indexer.report import Report
 
-SHOWN = 10
-"""Refusals listed on the terminal; --json and `oneword info` have them all."""
+COLUMNS, SOURCES, HOW = "Columns of tables, shards and data sets", "Which inputs", "How"
 
 
-class Dtype(StrEnum):
-    """Number formats of a model's weights."""
+class SourceKind(StrEnum):
+    """What a path is."""
 
     AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-
-
-class Quantise(StrEnum):
-    """Weight quantisations (bitsandbytes)."""
-
-    INT8 = "int8"
-    NF4 = "nf4"
+    FOLDER = "folder"
+    TABLE = "table"
+    WEBDATASET = "webdataset"
+    URLS = "urls"
+    DATASET = "dataset"
 
 
 def index(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Folders (recursive) and files.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Folders, files, tables (.csv .jsonl .parquet .arrow), .tar shards, data sets, URLs."
+        ),
+    ],
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
-    collection: Annotated[str, typer.Option(help="Made if it does not exist.")] = "default",
-    model: Annotated[str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, or a checkpoint folder.")] = "auto",
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Made if it does not exist.")] = "default",
+    model: Annotated[str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, a folder, or a server's URL.")] = "auto",
     view: Annotated[str | None, typer.Option(help="How things are described: a view's name or a .toml file.")] = None,
+    source: Annotated[
+        SourceKind, typer.Option(help="What the paths are, where their names do not say it.", rich_help_panel=SOURCES)
+    ] = SourceKind.AUTO,
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Only files like this; again for more.", rich_help_panel=SOURCES)
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="No files like this; again for more.", rich_help_panel=SOURCES)
+    ] = None,
     captions: Annotated[
-        Captions, typer.Option(help="What a .txt beside a picture of the same stem is.")
+        Captions, typer.Option(help="What a .txt beside a picture of the same stem is.", rich_help_panel=SOURCES)
     ] = Captions.ATTACH,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.AUTO,
-    quantise: Annotated[Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Most inputs in one forward pass.")] = None,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.", rich_help_panel=SOURCES)
+    ] = False,
+    id_column: Annotated[str | None, typer.Option(metavar="NAME", help="Ids.", rich_help_panel=COLUMNS)] = None,
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Texts, or captions.", rich_help_panel=COLUMNS)
+    ] = None,
+    image_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Paths, URLs or bytes of pictures.", rich_help_panel=COLUMNS)
+    ] = None,
+    metadata_columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Metadata; default: all other columns.", rich_help_panel=COLUMNS),
+    ] = None,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Add and update (which is always done); see --delete-missing.", rich_help_panel=HOW)
+    ] = False,
+    delete_missing: Annotated[
+        bool,
+        typer.Option("--delete-missing", help="Remove items of these paths whose input is gone.", rich_help_panel=HOW),
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: index again whenever something changes.", rich_help_panel=HOW)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read everything, write nothing, say what would be done.", rich_help_panel=HOW)
+    ] = False,
+    reread: Annotated[
+        bool,
+        typer.Option("--reread", help="Read also files of unchanged time and size, and URLs again.", rich_help_panel=HOW),
+    ] = False,
+    passages: Annotated[
+        str,
+        typer.Option(metavar="auto|off|N", help="Split texts into passages of so many tokens.", rich_help_panel=HOW),
+    ] = "auto",
+    decoders: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes that decode pictures.", rich_help_panel=HOW)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=HOW)] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.", rich_help_panel=HOW)] = Dtype.AUTO,
+    quantise: Annotated[
+        Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).", rich_help_panel=HOW)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Most inputs in one forward pass.", rich_help_panel=HOW)
+    ] = None,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write a JSON report there.", dir_okay=False)
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if any input was quarantined.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Index pictures and texts. Run it again: only what is new or changed is embedded."""
     from rich.console import Console
-    from rich.logging import RichHandler
 
     from engine.config import EngineConfig
-    from indexer.job import index_paths
+    from indexer.job import JobConfig, index_paths
+    from indexer.sources.choosing import SourceOptions
+    from indexer.stopping import stopping
+    from indexer.watching import watch as watching
 
+    if delete_missing and not (sync or watch):
+        raise typer.BadParameter("--delete-missing removes items: give --sync, too")
     console = Console(stderr=True)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(message)s",
-        handlers=[RichHandler(console=console, show_path=False, show_time=False, show_level=False)],
+    logging_to(console)
+    options = SourceOptions(
+        kind=source.value,
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        captions=captions,
+        id_column=id_column,
+        text_column=text_column,
+        image_column=image_column,
+        metadata_columns=None if metadata_columns is None else tuple(filter(None, metadata_columns.split(","))),
     )
-    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells which instructions it has been built for
-    config = EngineConfig(
+    config = JobConfig(
+        passages=_passages(passages),
+        delete_missing=delete_missing,
+        reread=reread,
+        dry_run=dry_run,
+        decoders=decoders,
+        allow_private=allow_private,
+    )
+    encoder = EngineConfig(
         model=model,
         device=device,
         dtype=dtype.value,
         quantise=quantise and quantise.value,
         batch_size=batch_size,
     )
-    with progress_bar(console) as bar:
+
+    with stopping() as stop, progress_bar(console) as bar:
         task = bar.add_task("indexing", total=None)
-        report = index_paths(
-            paths,
-            db=db,
-            collection=collection,
-            model=config,
-            view=view,
-            captions=captions,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    if as_json:
-        print(json.dumps(report.as_dict(), ensure_ascii=False))
-    else:
-        _show(report, db)
+
+        def once() -> "Report":
+            return index_paths(
+                paths,
+                db=db,
+                collection=collection,
+                model=encoder,
+                view=view,
+                options=options,
+                config=config,
+                progress=bar.following(task),
+                stop=stop,
+                command=shlex.join(["oneword", *sys.argv[1:]]),
+            )
+
+        for report in watching(paths, once, stop) if watch else iter([once()]):
+            if report_file:
+                report_file.write_text(json.dumps(report.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            if as_json:
+                print(json.dumps(report.as_dict(), ensure_ascii=False), flush=True)
+            else:
+                show(report, db)
+    if stop.is_set() and report.interrupted:
+        raise typer.Exit(stop.exit_code)
     if report.quarantined and not report.indexed + report.unchanged:
         raise typer.Exit(1)
+    if report.quarantined and strict:
+        raise typer.Exit(3)
 
 
-def progress_bar(console: "Console") -> "Progress":
-    """Bar, count, rate and time left, on stderr; gone when done."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    class Rate(TextColumn):
-        def __init__(self) -> None:
-            super().__init__("")
-
-        def render(self, task: "Task") -> "Text":
-            from rich.text import Text
-
-            return Text(f"{task.speed:.1f}/s" if task.speed else "")
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-
-
-def _show(report: "Report", db: str) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    rate = report.inputs / report.seconds if report.seconds else 0
-    console.print(
-        f"{report.inputs} inputs: [bold]{report.indexed} indexed[/bold] "
-        f"({report.added} new, {report.updated} changed), {report.unchanged} unchanged, "
-        f"{report.quarantined} quarantined  [dim]{report.seconds:.1f} s, {rate:.1f}/s[/dim]"
-    )
-    if not report.inputs:
-        console.print("No pictures and no .txt or .md files were found.")
-    if report.ignored:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in report.ignored.most_common(5))
-        console.print(f"[dim]{report.ignored.total()} files of other kinds were passed over ({kinds})[/dim]")
-    for one in report.refused[:SHOWN]:
-        console.print(f"[yellow]quarantined[/yellow] {one.kind}: ", end="")
-        console.print(one.reason, markup=False)
-    if report.quarantined > SHOWN:
-        console.print(f"... and {report.quarantined - SHOWN} more: oneword info --json")
-    if report.quarantined:
-        console.print("[dim]Mend or remove them and run the same command again.[/dim]")
-    console.print(f"Collection [bold]{report.collection}[/bold] in {db}, model {report.model}.")
+def _passages(given: str) -> int | None:
+    """As `JobConfig` takes it."""
+    if given == "auto":
+        return None
+    if given == "off":
+        return 0
+    if given.isdecimal() and 8 <= int(given) <= 8192:
+        return int(given)
+    raise typer.BadParameter(f"--passages {given!r}: expected auto, off, or a number of tokens from 8 to 8192")

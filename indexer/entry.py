@@ -1,8 +1,11 @@
 """One input of a job, as a source tells of it: where its content is, what it is called, what is known of it."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from storage import Metadata
 
@@ -12,6 +15,11 @@ class Elsewhere:
     """Content that a worker is to read: at a `file://`, `http(s)://` or fsspec URI."""
 
     uri: str
+
+    @property
+    def path(self) -> Path | None:
+        """The local file, or None if it is none."""
+        return path_of(self.uri)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +53,23 @@ class Entry:
     text: str | Elsewhere | None = None
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     problem: Problem | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """Equal for entries that say the same."""
+        image = self.image if isinstance(self.image, Elsewhere | None) else hashlib.blake2b(self.image).hexdigest()
+        told = repr((self.id, self.uri, image, self.text, sorted(self.metadata.items()), self.problem))
+        return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def path_of(uri: str) -> Path | None:
+    """The local path that a `file://` URI stands for, whatever bytes its name has; None for other URIs."""
+    if not uri.startswith("file:"):
+        return None
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        return None
+    return Path(os.fsdecode(unquote_to_bytes(parts.path)))
 
 
 def id_of(uri: str) -> str:

@@ -1,44 +1,93 @@
-"""An indexing job: list, load, compare, embed, write; every input ends as indexed, unchanged or quarantined."""
+"""An indexing job: every input of some sources ends as indexed, unchanged or quarantined."""
 
+import json
 import logging
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
+from typing import Any
 
 from engine.config import EngineConfig
-from engine.encoder import Encoder, Side, Vectors
-from engine.encoding import encode
-from engine.errors import DeviceOutOfMemory, EncodingError
+from engine.encoder import Encoder
 from engine.models import choose
 from engine.models import load as load_model
+from engine.passages import Splitter
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
-from indexer.captions import Captions
-from indexer.folder import Entry, Listing, find
-from indexer.loading import Loaded, load, refuse
+from indexer.entry import Entry
+from indexer.journaling import journaled
+from indexer.local import run_local
 from indexer.report import Report
-from storage import Collection, CollectionNotFound, Item, Refused, StorageError, Store
+from indexer.seen import Seen
+from indexer.sources.choosing import SourceOptions, open_sources
+from indexer.sources.source import Source
+from indexer.stages import Stages
+from indexer.sync import delete_missing
+from storage import Collection, CollectionNotFound, Item, StorageError, Store
 
 log = logging.getLogger(__name__)
 
-CHUNK = 256
-"""Most items in one commit: what a killed job repeats at the worst."""
+Progress = Callable[[int, int | None], None]
+"""Called with (inputs done, inputs in all, if that is known)."""
 
-CHUNK_PIXELS = 100_000_000
-"""Most decoded pixels in one chunk (300 MB of RGB), so that large photos do not fill the memory."""
 
-READERS = 4
-"""Threads that read and decode; Pillow decodes outside the interpreter lock."""
+@dataclass(frozen=True, kw_only=True)
+class JobConfig:
+    """How a job goes about it.
 
-EntryKind = TypeVar("EntryKind", bound=Entry)
+    Args:
+        passages: most tokens of a passage of a text; None: the model's own measure; 0: texts are not split.
+        delete_missing: remove items of these sources whose input is gone.
+        reread: read everything again, also what seems unchanged by its file's time and size, or lies at a URL.
+        dry_run: read and compare, but embed and write nothing.
+        decoders: processes that decode pictures; None: one fewer than there are cores.
+        allow_private: let URLs lead to private addresses, too.
+        only: nothing but inputs of these origins.
+    """
 
-Progress = Callable[[int, int], None]
-"""Called with (inputs done, inputs in all)."""
+    passages: int | None = None
+    delete_missing: bool = False
+    reread: bool = False
+    dry_run: bool = False
+    decoders: int | None = None
+    allow_private: bool = False
+    only: frozenset[str] | None = None
+
+
+@dataclass(kw_only=True)
+class Job:
+    """A job that runs: what its engine, local or distributed, needs to know and to fill in.
+
+    Args:
+        target: None in a dry run that would make it.
+        entries: of all sources, one after the other.
+        lookup: what the collection held when the job began.
+        version: the collection's version then; None: it was empty.
+        stop: set by who wants the job to end after what is in its hands.
+    """
+
+    target: Collection | None
+    store: Store
+    encoder: Encoder
+    view: View
+    splitter: Splitter | None
+    config: JobConfig
+    report: Report
+    stages: Stages
+    seen: Seen
+    entries: Iterator[Entry]
+    version: int | None
+    source: str
+    stop: threading.Event
+    tell: Callable[[], None]
+
+    def lookup(self, ids: list[str]) -> dict[str, Item]:
+        """What the collection held of these ids when the job began."""
+        if self.version is None or self.target is None:
+            return {}
+        return self.target.get(ids, thumbnails=False, version=self.version)
 
 
 def index_paths(
@@ -48,35 +97,66 @@ def index_paths(
     collection: str = "default",
     model: str | EngineConfig = "auto",
     view: str | View | None = None,
-    captions: Captions | str = Captions.ATTACH,
+    options: SourceOptions | None = None,
+    config: JobConfig = JobConfig(),  # noqa: B008 - it is frozen
     progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    command: str = "",
 ) -> Report:
-    """Indexes files and folders into a collection, which is made if it does not exist.
+    """Indexes files, folders, tables, shards, data sets and URLs into a collection, made if it does not exist.
 
     Run it again and only what is new or changed is embedded; kill it, run it again, and nothing is lost.
 
     Args:
-        paths: files and folders (recursive).
+        paths: see `open_sources`.
         db: a folder, or an object-store URI.
         model: a name or a whole configuration; "auto" takes the collection's own model, or for a new one the
             best that can run here.
         view: a built-in view's name, a .toml file's path, or a `View`; None: the collection's own, or "default".
-        captions: what a `.txt` beside a picture of the same stem is.
+        options: how the paths are to be read.
+        progress: called after every group of inputs.
+        stop: set it from elsewhere, and the job commits what it has and ends.
+        command: what past jobs are listed by.
 
     Raises:
-        SourceNotFound: a path does not exist.
+        SourceNotFound, BadSource: a path does not exist, or cannot be read as it was asked to be.
         ModelError, ViewError: the model cannot be used.
         SpaceMismatch: the collection holds vectors of another model or view.
         Locked: another process writes to this collection.
     """
-    listing = find(paths, Captions(captions))
+    options = options or SourceOptions()
+    sources = open_sources(paths, options)
+    source = json.dumps({"paths": [str(path) for path in paths], **options.as_dict()}, ensure_ascii=False)
     store = Store(db)
-    target, encoder, bound = _open(store, collection, EngineConfig.of(model), view)
-    report = Report(model=encoder.name, collection=collection, ignored=listing.ignored)
-    with target.writing():
-        _run(listing, store, target, encoder, bound, report, progress or (lambda *_: None))
-        if report.indexed:
-            target.maintain()
+    target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, make=not config.dry_run)
+    report = Report(model=encoder.name, collection=collection, dry_run=config.dry_run)
+    with Seen() as seen:
+        job = Job(
+            target=target,
+            store=store,
+            encoder=encoder,
+            view=bound,
+            splitter=None if config.passages == 0 else Splitter.of(encoder, config.passages),
+            config=config,
+            report=report,
+            stages=Stages(),
+            seen=seen,
+            entries=_entries(sources, config.only),
+            version=target.version if target and target.count() else None,
+            source=source,
+            stop=stop or threading.Event(),
+            tell=lambda: None,
+        )
+        if target is None or config.dry_run:
+            _run(job, sources, progress, lambda: None)
+            return report
+        with target.writing(), journaled(job, command or "index") as beat:
+            if job.version is not None:
+                target.index_metadata()  # so that looking things up does not depend on how much there is
+                job.version = target.version
+            _run(job, sources, progress, beat)
+            if report.rows or report.deleted:
+                target.maintain()
     try:
         target.keep_index(aside=False)  # also where an earlier job was killed before it did
     except (OSError, RuntimeError, StorageError) as error:
@@ -84,12 +164,47 @@ def index_paths(
     return report
 
 
-def _open(store: Store, name: str, config: EngineConfig, view: str | View | None) -> tuple[Collection, Encoder, View]:
-    """The collection with the encoder and view that it is bound to; makes it if it is new."""
+def _run(job: Job, sources: Sequence[Source], progress: Progress | None, beat: Callable[[], None]) -> None:
+    report, started = job.report, time.monotonic()
+    totals = [source.total for source in sources]
+    total = None if job.config.only is not None or None in totals else sum(filter(None, totals))
+
+    def tell() -> None:
+        report.seconds = time.monotonic() - started
+        report.stages = job.stages.as_dict()
+        beat()
+        if progress:
+            progress(report.inputs, total)
+
+    job.tell = tell
+    tell()
+    run_local(job)
+    for source in sources:
+        report.ignored += source.ignored
+    if job.stop.is_set():
+        report.interrupted = True
+    elif job.config.delete_missing:
+        delete_missing(job, sources)
+    report.measure()
+    tell()
+
+
+def _entries(sources: Sequence[Source], only: frozenset[str] | None) -> Iterator[Entry]:
+    for source in sources:
+        for entry in source.entries():
+            if only is None or entry.origin in only:
+                yield entry
+
+
+def _open(
+    store: Store, name: str, config: EngineConfig, view: str | View | None, *, make: bool
+) -> tuple[Collection | None, Encoder, View]:
+    """The collection with the encoder and view that it is bound to."""
     try:
-        space = store.open(name).space
+        found = store.open(name)
     except CollectionNotFound:
-        space = None
+        found = None
+    space: dict[str, Any] | None = found.space if found else None
     if view is None:
         view = View.from_dict(space["prompts"]) if space else DEFAULT
     elif isinstance(view, str):
@@ -101,129 +216,6 @@ def _open(store: Store, name: str, config: EngineConfig, view: str | View | None
         log.info("model %s, because %s", model, reason)
         config = config.for_space(model)
     encoder = load_model(config)
+    if not make and found is None:
+        return None, encoder, view
     return store.open_or_create(name, encoder.space(view).as_dict()), encoder, view
-
-
-def _run(
-    listing: Listing,
-    store: Store,
-    target: Collection,
-    encoder: Encoder,
-    view: View,
-    report: Report,
-    progress: Progress,
-) -> None:
-    """The pipeline's loop: load ahead in threads, a chunk at a time through the encoder into the table."""
-    started = time.monotonic()
-    quarantine = store.quarantine(target.name)
-    progress(0, len(listing.entries))
-    with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="read") as readers:
-        for chunk in chunks(load_ahead(listing.entries, readers, load)):
-            fresh, refused = _sort_out(chunk, target, report)
-            vectors, failed = embed(fresh, target, encoder, view)
-            refused += failed
-            items = [_item(one, vectors[one.content_hash]) for one in fresh if one.content_hash in vectors]
-            if items:
-                count = target.upsert(items)
-                report.added += count.added
-                report.updated += count.updated
-            if refused:
-                quarantine.record(refused)
-                report.refused += refused
-            bad = {one.uri for one in refused}
-            if quarantine.count():
-                quarantine.release(
-                    [one.entry.uri for one in chunk if isinstance(one, Loaded) and one.entry.uri not in bad]
-                )
-            report.seconds = time.monotonic() - started
-            progress(report.inputs, len(listing.entries))
-
-
-def load_ahead(
-    entries: Sequence[EntryKind], readers: ThreadPoolExecutor, load: Callable[[EntryKind], Loaded | Refused]
-) -> Iterator[Loaded | Refused]:
-    """Loaded entries in their order; a few are read ahead while the encoder works."""
-    ahead: deque[Future[Loaded | Refused]] = deque()
-    for entry in entries:
-        ahead.append(readers.submit(load, entry))
-        if len(ahead) >= 4 * READERS:
-            yield ahead.popleft().result()
-    while ahead:
-        yield ahead.popleft().result()
-
-
-def chunks(loaded: Iterator[Loaded | Refused]) -> Iterator[list[Loaded | Refused]]:
-    """Groups bounded in number and in decoded pixels."""
-    chunk: list[Loaded | Refused] = []
-    pixels = 0
-    for one in loaded:
-        chunk.append(one)
-        pixels += one.pixels if isinstance(one, Loaded) else 0
-        if len(chunk) >= CHUNK or pixels >= CHUNK_PIXELS:
-            yield chunk
-            chunk, pixels = [], 0
-    if chunk:
-        yield chunk
-
-
-def _sort_out(
-    chunk: Sequence[Loaded | Refused], target: Collection, report: Report
-) -> tuple[list[Loaded], list[Refused]]:
-    """Those to embed and those refused; what the table already holds, with the same content, is unchanged."""
-    loaded = [one for one in chunk if isinstance(one, Loaded)]
-    stored = target.content_hashes([one.entry.id for one in loaded])
-    fresh = [one for one in loaded if stored.get(one.entry.id) != one.content_hash]
-    report.unchanged += len(loaded) - len(fresh)
-    return fresh, [one for one in chunk if isinstance(one, Refused)]
-
-
-def embed(
-    fresh: Sequence[Loaded], target: Collection, encoder: Encoder, view: View
-) -> tuple[dict[str, Vectors], list[Refused]]:
-    """Vectors by content hash; equal content is embedded once, and not at all if the table has its vector."""
-    vectors: dict[str, Vectors] = dict(target.vectors_by_hash({one.content_hash for one in fresh}))
-    todo = list({one.content_hash: one for one in fresh if one.content_hash not in vectors}.values())
-    refused: list[Refused] = []
-    while todo:
-        try:
-            found = encode(encoder, [one.content for one in todo], view, Side.GALLERY)
-        except EncodingError as error:
-            culprit, reason = todo.pop(error.index), str(error)
-        except DeviceOutOfMemory as error:
-            if len(todo) > 1:  # not said which one is too large
-                halves = (todo[: len(todo) // 2], todo[len(todo) // 2 :])
-                for half in halves:
-                    more, failed = embed(half, target, encoder, view)
-                    vectors |= more
-                    refused += failed
-                return vectors, refused
-            culprit, reason = todo.pop(), str(error)
-        else:
-            vectors |= {one.content_hash: vector for one, vector in zip(todo, found, strict=True)}
-            return vectors, refused
-        same = [one for one in fresh if one.content_hash == culprit.content_hash]
-        refused += [refuse(one.entry, "EncodingError", f"{one.entry.path}: {reason}") for one in same]
-    return vectors, refused
-
-
-def _item(one: Loaded, vector: Vectors) -> Item:
-    size = one.image.size if one.image else (None, None)
-    return Item(
-        id=one.entry.id,
-        modality="image" if one.image else "text",
-        uri=one.entry.uri,
-        text=one.text,
-        content_hash=one.content_hash,
-        image_hash=one.image.content_hash if one.image else None,
-        width=size[0],
-        height=size[1],
-        thumbnail=one.thumbnail(),
-        metadata=_facts(one.entry.path),
-        vector=np.asarray(vector, dtype=np.float32),
-    )
-
-
-def _facts(path: Path) -> dict[str, str]:
-    """What the file's place says: filterable metadata, e.g. `folder = holidays` or `format = png`."""
-    names = {"name": path.name, "folder": path.parent.name, "format": path.suffix.lower().lstrip(".")}
-    return {key: value.encode("utf-8", "backslashreplace").decode() for key, value in names.items() if value}

@@ -1,89 +1,201 @@
-"""Reads one entry from disk and decodes it, or says why not. Runs in worker threads."""
+"""Makes of an entry what its rows need: reads, decodes, hashes, cuts into passages; or says why not."""
 
+import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 import PIL.Image
 
-from engine.errors import BlankText, EmptyFile, InputError
-from engine.images import decode_file
+from engine.errors import BlankText, EmptyFile, ImageTooLarge, InputError
+from engine.images import MAX_PIXELS, decode
 from engine.inputs import Document, Image, Input, Text
-from engine.texts import read_text_file
-from indexer.folder import Entry
-from storage import Refused
+from engine.passages import Splitter
+from engine.texts import decode_text
+from indexer.entry import Elsewhere, Entry, path_of
+from indexer.etag import ETAG, etag
+from storage import Item, Metadata, Refused
 
 THUMBNAIL = 256
 """Longest side of a thumbnail, in pixels."""
 
+Read = Callable[[Elsewhere], bytes]
+"""Reads content from where it is; raises InputError."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """A decoded entry, ready to be embedded."""
+class Piece:
+    """What becomes one row: the item, but for its vector, and what the vector is made of."""
 
-    entry: Entry
+    item: Item
     content: Input
-    content_hash: str
-
-    @property
-    def image(self) -> Image | None:
-        """The picture, if there is one."""
-        match self.content:
-            case Image():
-                return self.content
-            case Document():
-                return self.content.image
-            case _:
-                return None
-
-    @property
-    def text(self) -> str | None:
-        """The text or caption, if there is one."""
-        return self.content.text if isinstance(self.content, Text | Document) else None
 
     @property
     def pixels(self) -> int:
         """How many pixels it holds in memory."""
-        return self.image.size[0] * self.image.size[1] if self.image else 0
-
-    def thumbnail(self) -> bytes | None:
-        """A small WebP of the picture."""
-        if self.image is None:
-            return None
-        small = self.image.pixels.copy()
-        small.thumbnail((THUMBNAIL, THUMBNAIL), PIL.Image.Resampling.BICUBIC)
-        file = io.BytesIO()
-        small.save(file, "WEBP", quality=80)
-        return file.getvalue()
+        return (self.item.width or 0) * (self.item.height or 0)
 
 
-def load(entry: Entry) -> Loaded | Refused:
-    """Reads, decodes and hashes an entry. Never raises for a bad input: that comes back as `Refused`."""
-    if entry.problem:
-        return refuse(entry, "UnreadableFile", f"{entry.path}: {entry.problem}")
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """An entry, read: one piece, or a long text's passages in their order."""
+
+    id: str
+    origin: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels it holds in memory."""
+        return sum(piece.pixels for piece in self.pieces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A decoded picture with its thumbnail, a small WebP."""
+
+    image: Image
+    thumbnail: bytes
+
+
+class Decoder(Protocol):
+    """Decodes pictures, somewhere."""
+
+    def __call__(self, data: bytes, name: str) -> Picture:
+        """Decodes an encoded picture, which errors call `name`; raises InputError."""
+        ...
+
+
+def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decodes, hashes and makes the thumbnail: all that a picture costs besides its vector. Raises InputError."""
     try:
-        content = _read(entry)
-        return Loaded(entry=entry, content=content, content_hash=content.content_hash)
-    except InputError as error:
-        return refuse(entry, type(error).__name__, str(error))
+        image = Image(pixels=decode(data, name=name, max_pixels=max_pixels))
+        _ = image.content_hash  # here, where there may be other cores
+        return Picture(image=image, thumbnail=thumbnail(image))
     except MemoryError:
-        return refuse(entry, "ImageTooLarge", f"{entry.path}: does not fit into memory; scale it down first")
+        raise ImageTooLarge(f"{name}: does not fit into memory; scale it down first") from None
 
 
-def refuse(entry: Entry, kind: str, reason: str) -> Refused:
-    """The quarantine record of an entry. File names that are no UTF-8 are shown with escapes."""
-    printable = reason.encode("utf-8", "backslashreplace").decode()
-    return Refused(uri=entry.uri, reason=printable, kind=kind, at=datetime.now(UTC))
+def thumbnail(image: Image) -> bytes:
+    """A small WebP of a picture."""
+    small = image.pixels.copy() if max(image.size) <= THUMBNAIL else image.pixels
+    size = _fitted(image.size)
+    if size != image.size:
+        small = image.pixels.resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=2.0)
+    file = io.BytesIO()
+    small.save(file, "WEBP", quality=80, method=0)  # method 4, the default, takes three times as long
+    return file.getvalue()
 
 
-def _read(entry: Entry) -> Input:
-    if entry.kind == "text":
-        return Text(text=read_text_file(entry.path))
-    image = Image(pixels=decode_file(entry.path))
-    if entry.caption is None:
-        return image
+def _fitted(size: tuple[int, int]) -> tuple[int, int]:
+    scale = THUMBNAIL / max(*size, THUMBNAIL)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -> Loaded | Refused:
+    """Reads an entry. Never raises for a bad input: that comes back as `Refused`.
+
+    splitter: for texts without a picture; None leaves them whole.
+    """
+    if entry.problem:
+        return refuse(entry.origin, entry.problem.kind, entry.problem.reason)
     try:
-        caption = read_text_file(entry.caption)
-    except (EmptyFile, BlankText):
-        return image
-    return Document(image=image, text=caption)
+        mark = etag(entry, splitter)  # before reading: of two changes in a row, none may be missed
+        picture = None
+        if entry.image is not None:
+            data = entry.image if isinstance(entry.image, bytes) else read(entry.image)
+            picture = decode(data, name_of(entry.image, entry.origin))
+        text = _text(entry, read)
+        return Loaded(id=entry.id, origin=entry.origin, pieces=_pieces(entry, picture, text, mark, splitter))
+    except InputError as error:
+        return refuse(entry.origin, type(error).__name__, str(error))
+
+
+def refuse(origin: str, kind: str, reason: str) -> Refused:
+    """A quarantine record. File names that are no UTF-8 are shown with escapes."""
+    printable = reason.encode("utf-8", "backslashreplace").decode()
+    return Refused(uri=origin, reason=printable, kind=kind, at=datetime.now(UTC))
+
+
+def name_of(content: bytes | str | Elsewhere, origin: str) -> str:
+    """What errors call some content: a file's path, or the URI as it is."""
+    uri = content.uri if isinstance(content, Elsewhere) else origin
+    path = path_of(uri)
+    return uri if path is None else str(path)
+
+
+def _text(entry: Entry, read: Read) -> str | None:
+    """The text; None if there is none, or only an empty file beside a picture."""
+    match entry.text:
+        case Elsewhere() as place:
+            name = name_of(place, entry.origin)
+            try:
+                return decode_text(read(place), name=name)
+            except (EmptyFile, BlankText):
+                if entry.image is None:
+                    raise
+                return None
+        case str(text):
+            return text if text.strip() or entry.image is None else None
+        case _:
+            return None
+
+
+def _pieces(
+    entry: Entry, picture: Picture | None, text: str | None, mark: str | None, splitter: Splitter | None
+) -> tuple[Piece, ...]:
+    metadata: dict[str, Metadata] = {**entry.metadata}
+    if mark is not None:
+        metadata[ETAG] = mark
+    if picture is not None:
+        content: Input = picture.image if text is None else Document(image=picture.image, text=text)
+        return (_piece(entry, entry.id, content, text, metadata, picture),)
+    text = text or ""
+    passages = splitter.split(text) if splitter else [text]
+    if len(passages) == 1:
+        return (_piece(entry, entry.id, Text(text=text), text, metadata, None),)
+    metadata.setdefault(ETAG, hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+    return tuple(
+        _piece(
+            entry,
+            passage_id(entry.id, number),
+            Text(text=passage),
+            passage,
+            {**metadata, "document": entry.id, "passage": number + 1, "passages": len(passages)},
+            None,
+        )
+        for number, passage in enumerate(passages)
+    )
+
+
+def passage_id(document: str, number: int) -> str:
+    """The id of a document's passage, counted from 0; the first has the document's own."""
+    return document if number == 0 else f"{document}#{number + 1}"
+
+
+def _piece(
+    entry: Entry,
+    item_id: str,
+    content: Input,
+    text: str | None,
+    metadata: dict[str, Metadata],
+    picture: Picture | None,
+) -> Piece:
+    size = picture.image.size if picture else (None, None)
+    return Piece(
+        content=content,
+        item=Item(
+            id=item_id,
+            modality="image" if picture else "text",
+            uri=entry.uri,
+            text=text,
+            content_hash=content.content_hash,
+            image_hash=picture.image.content_hash if picture else None,
+            width=size[0],
+            height=size[1],
+            thumbnail=picture.thumbnail if picture else None,
+            metadata=metadata,
+        ),
+    )

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,10 +16,22 @@ from engine.models import load as load_model
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
 from indexer.errors import NothingEmbedded
-from indexer.job import CHUNK, READERS, Progress, chunks, embed, load_ahead
-from indexer.loading import Loaded
-from indexer.stored import entry_of, load_stored
+from indexer.embedding import embed
+from indexer.loading import Piece, refuse
+from indexer.stored import load_stored
 from storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
+
+CHUNK = 256
+"""Most items in one commit: what a killed run repeats at the worst."""
+
+CHUNK_PIXELS = 100_000_000
+"""Most pixels that are decoded for it (300 MB of RGB)."""
+
+READERS = 4
+"""Threads that read and decode; Pillow decodes outside the interpreter lock."""
+
+Progress = Callable[[int, int], None]
+"""Called with (items done, items in all)."""
 
 CATCH_UPS = 5
 """Rounds that follow a collection in use before its writer is shut out for the last one."""
@@ -159,6 +171,20 @@ def _beside(collection: str, fingerprint: str) -> str:
     return f"{collection[:50]}-new-{hashlib.sha256(f'{collection} {fingerprint}'.encode()).hexdigest()[:8]}"
 
 
+def _chunks(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Items whose pictures fit into memory together."""
+    chunk: list[Item] = []
+    pixels = 0
+    for item in items:
+        chunk.append(item)
+        pixels += (item.width or 0) * (item.height or 0)
+        if pixels >= CHUNK_PIXELS:
+            yield chunk
+            chunk, pixels = [], 0
+    if chunk:
+        yield chunk
+
+
 class _Job:
     """One collection being embedded into another one, whose lock is held."""
 
@@ -236,26 +262,21 @@ class _Job:
 
     def _embed(self, ids: Sequence[str], readers: ThreadPoolExecutor) -> None:
         """One round of reading, embedding and writing; of content that the target has, only the facts are new."""
-        items = self.old.get(ids)
-        known = self.target.vectors_by_hash({item.content_hash for item in items.values()})
-        self._write([item for item in items.values() if item.content_hash in known], known)
-        entries = [entry_of(item) for item in items.values() if item.content_hash not in known]
-        of = iter(entries)
-        for chunk in chunks(load_ahead(entries, readers, load_stored)):
-            pairs = list(zip(chunk, of, strict=False))
-            vectors, refused = embed(
-                [one for one in chunk if isinstance(one, Loaded)], self.target, self.encoder, self.view
-            )
-            reasons = {one.uri: one for one in refused}
-            good, bad = list[Item](), list[tuple[Item, Refused]]()
-            for one, entry in pairs:
-                if isinstance(one, Refused):
-                    bad.append((entry.item, one))
-                elif one.content_hash in vectors:
-                    good.append(entry.item)
-                else:
-                    bad.append((entry.item, reasons[entry.uri]))
-            self._write(good, vectors)
+        items = list(self.old.get(ids).values())
+        known = self.target.vectors_by_hash({item.content_hash for item in items})
+        self._write([item for item in items if item.content_hash in known], known)
+        todo = [item for item in items if item.content_hash not in known]
+        for chunk in _chunks(todo):
+            loaded = list(zip(chunk, readers.map(load_stored, chunk), strict=True))
+            contents = {item.content_hash: one.content for item, one in loaded if isinstance(one, Piece)}
+            vectors, failed = embed(contents, self.encoder, self.view)
+            bad = [(item, one) for item, one in loaded if isinstance(one, Refused)]
+            bad += [
+                (item, refuse(item.uri, "EncodingError", f"{item.uri}: {failed[item.content_hash]}"))
+                for item, one in loaded
+                if isinstance(one, Piece) and item.content_hash in failed
+            ]
+            self._write([item for item, one in loaded if isinstance(one, Piece) and item.content_hash in vectors], vectors)
             self._refuse(bad)
 
     def _write(self, items: Sequence[Item], vectors: Mapping[str, Vectors]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from indexer.cli import SHOWN, Dtype, Quantise, progress_bar
+from indexer.terminal import SHOWN, Dtype, Quantise, progress_bar
 
 
 def reembed(

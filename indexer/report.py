@@ -1,10 +1,18 @@
 """What a job did, in counts that add up."""
 
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage import Refused
+
+if TYPE_CHECKING:
+    from indexer.writing import Embedded
+
+SHOWN = 1000
+"""Refusals that a report holds in full; the quarantine has them all."""
 
 
 @dataclass(kw_only=True)
@@ -13,6 +21,18 @@ class Report:
 
     `inputs` = `indexed` + `unchanged` + `quarantined`, always; files of other kinds are `ignored` by suffix
     and are no inputs.
+
+    Args:
+        added, updated: inputs whose items are new, or replace others. unchanged: stored as they are.
+        quarantined: inputs that could not be indexed. kinds: how many for which kind of reason.
+        refused: the first of them, with reasons.
+        rows: items written: a long text is one input and many items.
+        embedded: vectors that were computed. reused: that were taken from equal content.
+        deleted: items removed because their input is gone.
+        kept: why nothing was removed though that was asked for.
+        interrupted: ended early by a signal. dry_run: nothing was embedded or written.
+        stages: seconds by stage, see `Stages.as_dict`.
+        peak_mib: most memory of this process so far; largest_worker_mib: of one that decoded pictures.
     """
 
     model: str
@@ -20,37 +40,70 @@ class Report:
     added: int = 0
     updated: int = 0
     unchanged: int = 0
+    quarantined: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
     refused: list[Refused] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    embedded: int = 0
+    reused: int = 0
+    deleted: int = 0
+    kept: str | None = None
+    interrupted: bool = False
+    dry_run: bool = False
     seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    peak_mib: float | None = None
+    largest_worker_mib: float | None = None
 
     @property
     def indexed(self) -> int:
-        """Items written: new and changed ones."""
+        """Inputs written: new and changed ones."""
         return self.added + self.updated
-
-    @property
-    def quarantined(self) -> int:
-        """Inputs that could not be indexed; each has its reason in `refused` and in the collection."""
-        return len(self.refused)
 
     @property
     def inputs(self) -> int:
         """All that was looked at and is no stranger to us."""
         return self.indexed + self.unchanged + self.quarantined
 
+    def count(self, good: "Sequence[Embedded]", refused: Sequence[Refused], unchanged: int) -> None:
+        """Adds what was committed."""
+        before = Counter(one.before for one in good)
+        self.added += before["absent"]
+        self.updated += before["differing"]
+        self.unchanged += unchanged + before["touched"]
+        self.rows += sum(len(one.items) for one in good)
+        self.quarantined += len(refused)
+        self.kinds.update(one.kind for one in refused)
+        self.refused += refused[: max(0, SHOWN - len(self.refused))]
+
+    def measure(self) -> None:
+        """Notes the memory that was used, where the system tells."""
+        try:
+            import resource
+        except ImportError:  # Windows
+            return
+        unit = 2**20 if sys.platform == "darwin" else 1024
+        self.peak_mib = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+        self.largest_worker_mib = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit, 1)
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
+        counts = ("inputs", "indexed", "added", "updated", "unchanged", "quarantined", "rows", "embedded", "reused")
         return {
             "collection": self.collection,
             "model": self.model,
-            "inputs": self.inputs,
-            "indexed": self.indexed,
-            "added": self.added,
-            "updated": self.updated,
-            "unchanged": self.unchanged,
-            "quarantined": self.quarantined,
+            **{name: getattr(self, name) for name in counts},
+            "deleted": self.deleted,
+            "kept": self.kept,
             "ignored": dict(sorted(self.ignored.items())),
+            "interrupted": self.interrupted,
+            "dry_run": self.dry_run,
             "seconds": round(self.seconds, 3),
+            "inputs_per_second": round(self.inputs / self.seconds, 1) if self.seconds else None,
+            "stages": self.stages,
+            "peak_mib": self.peak_mib,
+            "largest_worker_mib": self.largest_worker_mib,
+            "kinds": dict(self.kinds.most_common()),
             "refused": [{"uri": one.uri, "kind": one.kind, "reason": one.reason} for one in self.refused],
         }

@@ -46,6 +46,9 @@ lighter, and it is forgotten."""
 LOW_CONFIDENCE = 0.5
 """Over 500 pictures with captions, a best hit of >= 0.7 was right 4 times of 5, one of < 0.5 once of 10."""
 
+PASSAGE_TOKENS = 128
+"""What MiniLM's texts were cut to in training (huggingface.co/sentence-transformers/all-MiniLM-L6-v2)."""
+
 RECIPE = 2  # counts changes of how vectors are made that no constant shows
 PICTURES = 8  # in a batch; they run one by one all the same
 
@@ -77,6 +80,7 @@ class BasicEncoder:
     name = "basic"
     dimension = sentences.DIMENSION
     low_confidence: float | None = LOW_CONFIDENCE
+    passage_tokens = PASSAGE_TOKENS
 
     def __init__(self, weights: Path, language: Path, *, device: torch.device | None = None) -> None:
         """Loads the two models and the classes.
@@ -175,6 +179,11 @@ class BasicEncoder:
         """To the CPU."""
         vectors: Vectors = raw.cpu().numpy()
         return vectors
+
+    @cached_property
+    def tokeniser(self) -> str:
+        """See `Encoder.tokeniser`."""
+        return self._sentences.tokeniser()
 
     @cached_property
     def vocabulary(self) -> list[str]:

@@ -73,6 +73,13 @@ class Sentences:
         self._weights = {name: weight.to(device) for name, weight in self._weights.items()}
         return self
 
+    def tokeniser(self) -> str:
+        """JSON of the tokeniser, cutting nothing."""
+        whole = Tokenizer.from_str(self._tokenizer.to_str())
+        whole.no_truncation()
+        text: str = whole.to_str()
+        return text
+
     def tokenise(self, texts: Sequence[str]) -> Tokens:
         """Lower-cased wordpieces with [CLS] and [SEP], cut at `WORDPIECES`, padded to the longest."""
         # One by one: `encode_batch` would start threads of its own beside torch's.

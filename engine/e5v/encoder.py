@@ -29,6 +29,10 @@ PREPROCESSING_VERSION = 1
 """Raised whenever our own part of the way from input to ids and tiles changes a vector."""
 
 
+PASSAGE_TOKENS = 32
+"""What sentences were cut to in E5-V's training (arXiv 2407.12580); longer ones are out of its experience."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """A batch on the CPU, ready for the device.
@@ -52,6 +56,7 @@ class E5VEncoder:
     """A LLaVA-NeXT model behind the `Encoder` protocol. Made by `load_e5v`."""
 
     low_confidence: float | None = None
+    passage_tokens = PASSAGE_TOKENS
 
     def __init__(
         self,
@@ -165,6 +170,11 @@ class E5VEncoder:
         """float32 (n, d) on the CPU."""
         vectors: Vectors = raw.to("cpu", torch.float32).numpy().astype(np.float32, copy=False)
         return vectors
+
+    @cached_property
+    def tokeniser(self) -> str:
+        """See `Encoder.tokeniser`."""
+        return self.tokens.plain()
 
     @cached_property
     def _speech(self) -> Speech:

@@ -108,6 +108,11 @@ class PromptTokens:
             # The first token too many starts here; a character of several tokens starts with its first one.
             text = text[: offsets[self.max_text_tokens][0]]
 
+    def plain(self) -> str:
+        """JSON of the tokeniser that a user's text is cut by: without added tokens, cutting nothing."""
+        text: str = self._inside.to_str()
+        return text
+
     def _text_ids(self, prompt: str, text: str | None) -> "array[int]":
         """Ids with one image token for a picture."""
         text = "" if text is None else self.cut(text)

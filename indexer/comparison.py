@@ -1,0 +1,75 @@
+"""Compares inputs with what is stored of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from engine.passages import Splitter
+from indexer.entry import Elsewhere, Entry
+from indexer.etag import ETAG, etag
+from indexer.loading import Loaded, passage_id
+from storage import Item, Metadata
+
+OURS = frozenset({ETAG, "document", "passage", "passages"})
+"""Metadata that indexing adds."""
+
+
+def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | None) -> bool:
+    """Whether the item is what the input would become, as far as can be told without reading it.
+
+    What lies at a URL is taken to stay: whether it has changed is known once it is fetched again.
+    """
+    if stored is None or entry.problem or stored.uri != entry.uri or not _same_facts(entry.metadata, stored.metadata):
+        return False
+    if isinstance(entry.text, str) and (entry.image is None or stored.text != (entry.text or None)):
+        return False
+    mark = etag(entry, splitter)
+    if mark is None:
+        return isinstance(entry.image, Elsewhere) and entry.image.uri.startswith(("http://", "https://"))
+    return stored.metadata.get(ETAG) == mark
+
+
+def unchanged(loaded: Loaded, stored: Mapping[str, Item]) -> bool:
+    """Whether the items are what the input has become. Of a split text the first passage tells for all."""
+    first = loaded.pieces[0].item
+    return first.id in stored and _alike(first, stored[first.id], without=())
+
+
+def same_content(loaded: Loaded, stored: Mapping[str, Item]) -> bool:
+    """Whether nothing but the file's time has changed."""
+    first = loaded.pieces[0].item
+    return first.id in stored and _alike(first, stored[first.id], without=(ETAG,))
+
+
+def stale_passages(loaded: Loaded, stored: Mapping[str, Item]) -> list[str]:
+    """Ids of passages that the text had when it was longer."""
+    before = stored.get(loaded.id)
+    count = before.metadata.get("passages", 1) if before else 1
+    return [passage_id(loaded.id, number) for number in range(len(loaded.pieces), int(count))]  # type: ignore[arg-type]
+
+
+def all_ids(items: Iterable[Item]) -> list[str]:
+    """The ids of documents and of all their passages."""
+    return [
+        passage_id(item.id, number) for item in items for number in range(int(item.metadata.get("passages", 1)))  # type: ignore[arg-type]
+    ]
+
+
+def _same_facts(told: Mapping[str, Metadata], stored: Mapping[str, Metadata]) -> bool:
+    return _zoned(told) == {key: value for key, value in stored.items() if key not in OURS or key in told}
+
+
+def _alike(item: Item, stored: Item, without: tuple[str, ...]) -> bool:
+    def plain(one: Item) -> Item:
+        facts = _zoned({key: value for key, value in one.metadata.items() if key not in without})
+        return replace(one, metadata=facts, thumbnail=None, indexed_at=None)
+
+    return plain(item) == plain(stored)
+
+
+def _zoned(metadata: Mapping[str, Metadata]) -> dict[str, Metadata]:
+    """As it comes back from the store: a time without a zone is in UTC."""
+    return {
+        key: value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+        for key, value in metadata.items()
+    }

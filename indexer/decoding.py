@@ -1,0 +1,110 @@
+"""Decodes pictures in other processes: on other cores, and where a decoder that crashes or hangs takes nothing along."""
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from engine.errors import CorruptImage, InputError
+from engine.images import MAX_PIXELS
+from indexer.loading import Picture, decode_picture
+
+PATIENCE = 120.0
+"""Seconds that a picture may take to be decoded: what 89 million pixels take, many times over."""
+
+IDLE = 60
+"""Seconds after which a process without work ends."""
+
+
+def processes() -> int:
+    """How many decode by default: one fewer than cores, for the encoder's sake."""
+    return max(1, min(16, (os.cpu_count() or 2) - 1))
+
+
+class Decoders:
+    """A pool of processes that decode pictures; started at the first one. Safe from any number of threads.
+
+    A picture at which a process dies is tried once more, alone; so one that kills its decoder ends in quarantine, and
+    its neighbours do not.
+    """
+
+    def __init__(self, count: int | None = None, *, max_pixels: int = MAX_PIXELS, patience: float = PATIENCE) -> None:
+        """count: of processes; None: `processes()`. patience: seconds for one picture."""
+        self.count = count or processes()
+        self._max_pixels, self._patience = max_pixels, patience
+        self._mutex, self._alone = threading.Lock(), threading.Lock()
+        self._pool: Any = None
+
+    def __call__(self, data: bytes, name: str) -> Picture:
+        """See `indexer.loading.Decoder`."""
+        try:
+            return self._ask(self._shared(), data, name)
+        except BrokenProcessPool:
+            with self._alone:
+                return self._again(data, name)
+
+    def close(self) -> None:
+        """Ends the processes, whatever they do."""
+        with self._mutex:
+            if self._pool is not None:
+                self._pool.shutdown(wait=True, kill_workers=True)
+                self._pool = None
+
+    def _shared(self) -> Any:
+        with self._mutex:
+            if self._pool is None or self._pool._flags.broken is not None:
+                self._pool = self._started(self.count)
+            return self._pool
+
+    def _again(self, data: bytes, name: str) -> Picture:
+        pool = self._started(1)
+        try:
+            return self._ask(pool, data, name)
+        except BrokenProcessPool as error:
+            raise CorruptImage(f"{name}: decoding it crashes ({error}); convert it with another program") from error
+        finally:
+            pool.shutdown(wait=True, kill_workers=True)
+
+    def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
+        future: Future[Picture | InputError] = pool.submit(_decode, data, name, self._max_pixels)
+        try:
+            found = future.result(self._patience)
+        except TimeoutError:
+            pool.shutdown(wait=False, kill_workers=True)
+            with self._mutex:
+                if self._pool is pool:
+                    self._pool = None
+            raise CorruptImage(
+                f"{name}: not decoded within {self._patience:.0f} s; convert it with another program"
+            ) from None
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    @staticmethod
+    def _started(count: int) -> Any:
+        from loky import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(count, timeout=IDLE, initializer=_begin, initargs=(os.getpid(),))
+
+
+def _begin(parent: int) -> None:
+    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _decode(data: bytes, name: str, max_pixels: int) -> Picture | InputError:
+    try:
+        return decode_picture(data, name, max_pixels)
+    except InputError as error:  # as a value: a traceback that travels is text, and costs time
+        return error.with_traceback(None)

@@ -1,0 +1,88 @@
+"""Runs a job on this machine: threads read and processes decode ahead, the encoder encodes, a thread writes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from engine.fetching import FetchConfig, Fetcher
+from indexer.decoding import Decoders
+from indexer.entry import Entry
+from indexer.loading import Loaded, load
+from indexer.reading_ahead import ReadingAhead, Unchanged
+from indexer.report import Report
+from indexer.sources.reading import read
+from indexer.vectors import Embedding
+from indexer.writing import Done, Embedded, Writer
+from storage import Refused
+
+if TYPE_CHECKING:
+    from indexer.job import Job
+
+GROUP = 512
+"""Most texts or pictures that the encoder is given at once: it makes its own batches of them."""
+
+GROUP_PIXELS = 100_000_000
+"""Most decoded pixels among them (300 MB of RGB), so that large photos do not fill the memory."""
+
+THREADS = 8
+"""Least that read content and wait for its decoding; most of their time they wait."""
+
+
+def run_local(job: "Job") -> None:
+    """Every entry of the job, until the end or until it is told to stop."""
+    decoders = Decoders(job.config.decoders)
+    fetcher = Fetcher(FetchConfig(allow_private=job.config.allow_private))
+
+    def load_entry(entry: Entry) -> Loaded | Refused:
+        return load(entry, lambda place: read(place, fetch=lambda url: fetcher.fetch(url).data), decoders, job.splitter)
+
+    ahead = ReadingAhead(
+        job.entries,
+        job.lookup,
+        load_entry,
+        job.splitter,
+        job.seen,
+        job.stages,
+        threads=max(THREADS, 2 * decoders.count),
+        reread=job.config.reread,
+    )
+    sink, embedding = _sink(job), Embedding(job)
+    try:
+        for group in ahead.groups(GROUP, GROUP_PIXELS):
+            sink.put(embedding.done(group))
+            job.tell()
+            if job.stop.is_set():
+                break
+    finally:
+        ahead.stop()
+        try:
+            sink.close()
+        finally:
+            decoders.close()
+            fetcher.close()
+
+
+class _Sink(Protocol):
+    def put(self, done: Sequence[Done]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Counting:
+    """A dry run's end: what would be written is counted."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def put(self, done: Sequence[Done]) -> None:
+        good = [one for one in done if isinstance(one, Embedded)]
+        refused = [one for one in done if isinstance(one, Refused)]
+        self._report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
+
+    def close(self) -> None:
+        pass
+
+
+def _sink(job: "Job") -> _Sink:
+    if job.target is None or job.config.dry_run:
+        return _Counting(job.report)
+    return Writer(job.target, job.store.quarantine(job.target.name), job.report, job.stages, source=job.source)

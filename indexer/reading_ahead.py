@@ -1,0 +1,190 @@
+"""The front of a job: reads entries, leaves out what is unchanged, and has the rest loaded ahead of the encoder."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from queue import Empty, Full, Queue
+
+from engine.passages import Splitter
+from indexer.comparison import unchanged_unread
+from indexer.entry import Elsewhere, Entry
+from indexer.loading import Loaded, refuse
+from indexer.seen import Seen
+from indexer.stages import Stages
+from storage import Item, Refused
+
+AT_ONCE = 256
+"""Entries that are looked up in the collection together."""
+
+AHEAD = 32
+"""Inputs that are loaded ahead of the encoder, with all of their pixels; texts at hand count by the 256."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchanged:
+    """An input that is stored as it is."""
+
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """An input that was loaded, and what is stored of it, by id."""
+
+    loaded: Loaded
+    stored: dict[str, Item]
+
+
+Outcome = Unchanged | Ready | Refused
+Lookup = Callable[[list[str]], dict[str, Item]]
+
+
+class ReadingAhead:
+    """Iterates over the outcomes of all entries, in their order, while threads work ahead.
+
+    Args:
+        entries: the inputs.
+        lookup: what the collection held when the job began, by id.
+        load: reads and decodes an entry; called in threads.
+        threads: that load at once.
+        reread: read also what seems unchanged by its file's time and size.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        lookup: Lookup,
+        load: Callable[[Entry], Loaded | Refused],
+        splitter: Splitter | None,
+        seen: Seen,
+        stages: Stages,
+        *,
+        threads: int,
+        reread: bool = False,
+    ) -> None:
+        self._entries, self._lookup, self._load = entries, lookup, load
+        self._splitter, self._seen, self._stages, self._reread = splitter, seen, stages, reread
+        self._queue: Queue[list[Outcome | Future[Outcome]] | BaseException | None] = Queue(AHEAD)
+        self._stopped = threading.Event()
+        self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
+        self._reader = threading.Thread(target=self._read, name="read", daemon=True)
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Read no further; what was read ahead is dropped."""
+        self._stopped.set()
+        self._loaders.shutdown(wait=False, cancel_futures=True)
+
+    def groups(self, most: int, most_pixels: int, patience: float = 0.5) -> Iterator[list[Outcome]]:
+        """Outcomes in groups for the encoder: full ones, or what is there once nothing has come for `patience` seconds.
+
+        Raises:
+            What reading the source raised, after everything before it.
+        """
+        group: list[Outcome] = []
+        weight = pixels = 0
+        for one in self._outcomes(patience):
+            if one is not None:
+                group.append(one)
+                weight += len(one.loaded.pieces) if isinstance(one, Ready) else 0
+                pixels += one.loaded.pixels if isinstance(one, Ready) else 0
+            if group and (one is None or weight >= most or pixels >= most_pixels or len(group) >= 4 * most):
+                yield group
+                group, weight, pixels = [], 0, 0
+        if group:
+            yield group
+
+    def _outcomes(self, patience: float) -> Iterator[Outcome | None]:
+        """Outcomes in order; None where the next one lets wait for itself."""
+        while True:
+            with self._stages.time("wait"):
+                try:
+                    some = self._queue.get(timeout=patience)
+                except Empty:
+                    some = []
+            if some is None:
+                return
+            if isinstance(some, BaseException):
+                raise some
+            if not some:
+                yield None
+            for one in some:
+                if isinstance(one, Future):
+                    with self._stages.time("wait"):
+                        done, _ = wait([one], patience)
+                    if not done:
+                        yield None
+                    with self._stages.time("wait"):
+                        outcome = one.result()
+                    yield outcome
+                else:
+                    yield one
+
+    def _read(self) -> None:
+        """The reading thread."""
+        ended: BaseException | None = None
+        try:
+            entries = iter(self._entries)
+            while not self._stopped.is_set():
+                with self._stages.time("read"):
+                    some = list(islice(entries, AT_ONCE))
+                    outcomes = self._begun(some)
+                if not some:
+                    break
+                for slot in outcomes:
+                    self._put(slot)
+        except BaseException as error:
+            ended = error
+        self._put(ended)
+
+    def _begun(self, entries: list[Entry]) -> list[list[Outcome | Future[Outcome]]]:
+        """Outcomes that are known, together; and each that has to be waited for by itself."""
+        slots: list[list[Outcome | Future[Outcome]]] = [[]]
+        fresh = self._first_of_each(entries, slots[0])
+        stored = self._lookup([entry.id for entry in fresh]) if fresh else {}
+        for entry in fresh:
+            known = {entry.id: stored[entry.id]} if entry.id in stored else {}
+            if not self._reread and unchanged_unread(entry, known.get(entry.id), self._splitter):
+                slots[-1].append(Unchanged(origin=entry.origin))
+            elif entry.problem or (entry.image is None and not isinstance(entry.text, Elsewhere)):
+                slots[-1].append(self._ready(entry, known))
+            else:
+                slots.append([self._loaders.submit(self._ready, entry, known)])
+                slots.append([])
+        return [slot for slot in slots if slot]
+
+    def _first_of_each(self, entries: list[Entry], outcomes: list[Outcome | Future[Outcome]]) -> list[Entry]:
+        """Entries whose id was not met before; the others' outcomes are known."""
+        met = self._seen.digests([entry.id for entry in entries])
+        fresh: list[Entry] = []
+        for entry in entries:
+            digest = entry.digest
+            before = met.setdefault(entry.id, digest) if entry.id in met else None
+            if before is None:
+                met[entry.id] = digest
+                fresh.append(entry)
+            elif before == digest:
+                outcomes.append(Unchanged(origin=entry.origin))
+            else:
+                reason = (
+                    f"{entry.origin}: the id {entry.id!r} was given before, to another input of this job, which stays; "
+                    "give each input an id of its own"
+                )
+                outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
+        self._seen.meet((entry.id, met[entry.id]) for entry in fresh)
+        return fresh
+
+    def _ready(self, entry: Entry, stored: dict[str, Item]) -> Outcome:
+        with self._stages.time("load"):
+            loaded = self._load(entry)
+        return loaded if isinstance(loaded, Refused) else Ready(loaded=loaded, stored=stored)
+
+    def _put(self, slot: list[Outcome | Future[Outcome]] | BaseException | None) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(slot, timeout=0.2)
+                return
+            except Full:
+                continue

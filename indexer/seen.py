@@ -1,0 +1,61 @@
+"""What a running job has met: ids of inputs and hashes of content. On disk, so that memory does not grow."""
+
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+CACHE = 32_000  # KiB of memory for pages
+
+
+class Seen:
+    """A temporary SQLite database. It is no ledger: what is done is known from the collection alone.
+
+    Safe from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="oneword-seen-")
+        self._mutex = threading.Lock()
+        self._database = sqlite3.connect(Path(self._folder.name, "seen.db"), check_same_thread=False)
+        for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE}", "locking_mode=EXCLUSIVE"):
+            self._database.execute(f"PRAGMA {setting}")
+        self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE hashes (hash TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def __enter__(self) -> "Seen":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._database.close()
+        self._folder.cleanup()
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """The digests of those ids that were met before."""
+        with self._mutex:
+            return dict(self._among("SELECT id, digest FROM ids WHERE id IN", ids))
+
+    def meet(self, inputs: Iterable[tuple[str, bytes]]) -> None:
+        """Remember ids, each with the digest of its entry; the first of an id stays."""
+        with self._mutex:
+            self._database.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", inputs)
+
+    def missing(self, ids: Sequence[str]) -> list[str]:
+        """Those ids that were not met."""
+        met = self.digests(ids)
+        return [one for one in ids if one not in met]
+
+    def met_hashes(self, hashes: Iterable[str]) -> set[str]:
+        """Those hashes that were met before; all are from now on."""
+        wanted = list(dict.fromkeys(hashes))
+        with self._mutex:
+            met = {one for (one,) in self._among("SELECT hash FROM hashes WHERE hash IN", wanted)}
+            self._database.executemany("INSERT INTO hashes VALUES (?)", [(one,) for one in wanted if one not in met])
+            return met
+
+    def _among(self, select: str, values: Sequence[str], at_once: int = 500) -> Iterable[tuple[str, ...]]:
+        for start in range(0, len(values), at_once):
+            some = values[start : start + at_once]
+            yield from self._database.execute(f"{select} ({','.join('?' * len(some))})", some)

@@ -1,0 +1,141 @@
+"""What jobs show on a terminal, and in a log."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+    from indexer.report import Report
+
+log = logging.getLogger(__name__)
+
+SHOWN = 10
+"""Refusals listed on the terminal; `oneword quarantine list` has them all."""
+
+LINES = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+class Dtype(StrEnum):
+    """Number formats of a model's weights."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Quantise(StrEnum):
+    """Weight quantisations (bitsandbytes)."""
+
+    INT8 = "int8"
+    NF4 = "nf4"
+
+
+def logging_to(console: "Console") -> None:
+    """Log lines on stderr; with their time where nobody sits before it."""
+    from rich.logging import RichHandler
+
+    if sys.stderr.isatty():
+        handler: logging.Handler = RichHandler(console=console, show_path=False, show_time=False, show_level=False)
+        logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells which instructions it has been built for
+    for name in ("httpx", "fsspec"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class ProgressBar:
+    """Bar, count, rate and time left on a terminal's stderr, gone when done; elsewhere a log line now and then."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Rate(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._told, self._started = time.monotonic(), time.monotonic()
+
+    def __enter__(self) -> "ProgressBar":
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.__exit__(kind, error, trace)
+
+    def add_task(self, description: str, total: int | None) -> "TaskID":
+        """A line."""
+        return self._bar.add_task(description, total=total)
+
+    def following(self, task: "TaskID") -> Callable[[int, int | None], None]:
+        """What a job calls with (done, in all)."""
+
+        def follow(done: int, total: int | None) -> None:
+            self._bar.update(task, completed=done, total=total)
+            now = time.monotonic()
+            if not sys.stderr.isatty() and now - self._told >= LINES:
+                self._told = now
+                rate = done / (now - self._started)
+                log.info("%s%s inputs, %.1f/s", f"{done:,}", "" if total is None else f" of {total:,}", rate)
+
+        return follow
+
+
+def progress_bar(console: "Console") -> ProgressBar:
+    """See `ProgressBar`."""
+    return ProgressBar(console)
+
+
+def show(report: "Report", db: str) -> None:
+    """A report for people."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    rate = report.inputs / report.seconds if report.seconds else 0
+    would = "would be " if report.dry_run else ""
+    console.print(
+        f"{report.inputs} inputs: [bold]{report.indexed} {would}indexed[/bold] "
+        f"({report.added} new, {report.updated} changed), {report.unchanged} unchanged, "
+        f"{report.quarantined} {would}quarantined  [dim]{report.seconds:.1f} s, {rate:.1f}/s[/dim]"
+    )
+    if report.deleted:
+        console.print(f"{report.deleted} items {would}deleted: their inputs are gone.")
+    if report.kept:
+        console.print(f"[yellow]{report.kept}[/yellow]", highlight=False)
+    if report.rows > report.indexed:
+        console.print(f"[dim]{report.rows} rows: long texts are split into passages (search with --group-by document)[/dim]")
+    if not report.inputs:
+        console.print("No inputs were found.")
+    if report.ignored:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in report.ignored.most_common(5))
+        console.print(f"[dim]{report.ignored.total()} files of other kinds were passed over ({kinds})[/dim]", markup=True)
+    for one in report.refused[:SHOWN]:
+        console.print(f"[yellow]quarantined[/yellow] {one.kind}: ", end="")
+        console.print(one.reason, markup=False)
+    if report.quarantined > SHOWN:
+        console.print(f"... and {report.quarantined - SHOWN} more: oneword quarantine list")
+    if report.quarantined and not report.dry_run:
+        console.print("[dim]Mend or remove them and run the same command again, or: oneword quarantine retry[/dim]")
+    if report.interrupted:
+        console.print("[yellow]Interrupted.[/yellow] What was done is committed; the same command goes on from there.")
+    console.print(f"Collection [bold]{report.collection}[/bold] in {db}, model {report.model}.")
