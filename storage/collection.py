@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,15 @@ from numpy.typing import ArrayLike
 from storage import keywords, scalars, versions
 from storage.compaction import Compaction
 from storage.database import Database, IndexKind, Table
-from storage.errors import BadSearch, CollectionNotFound, Locked, MissingFaiss, MissingKeywords, StoreUnavailable
+from storage.errors import (
+    BadItem,
+    BadSearch,
+    CollectionNotFound,
+    Locked,
+    MissingFaiss,
+    MissingKeywords,
+    StoreUnavailable,
+)
 from storage.filters import Filter
 from storage.hits import Hits
 from storage.info import CollectionInfo
@@ -24,11 +33,14 @@ from storage.lock import WriterLock
 from storage.quarantine import Quarantine
 from storage.ranking import Ranked
 from storage.reader import CollectionReader
-from storage.schema import metadata_kinds, new_columns, to_arrow
+from storage.rules import Rules
+from storage.schema import metadata_kinds, to_arrow
 from storage.sql import one_of
 from storage.versions import Version
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from storage.parquet.export import Exported, Precision
     from storage.serving.about import About
     from storage.serving.check import Check
@@ -73,20 +85,43 @@ class Collection(CollectionReader):
             BadItem: an item that cannot be stored; then none is.
             Locked: another writer has the collection.
         """
-        latest = list({item.id: item for item in items}.values())
+        latest = _latest(items)
         if not latest:
             return UpsertCount(added=0, updated=0)
         with self.writing(), self._commit:
             table = self._table()
-            schema = table.schema()
-            added = new_columns(latest, schema)
-            for field in added:
-                schema = schema.append(field)
-            rows = to_arrow(latest, schema, datetime.now(UTC))  # every check is passed before anything is written
-            if added:
-                table.add_columns(added)
-            inserted, replaced = table.merge(rows, "id")
+            inserted, replaced = table.merge(self._rows(table, latest), "id")
         return UpsertCount(added=inserted, updated=replaced)
+
+    def insert(self, items: Iterable[Item]) -> int:
+        """Store items whose ids are known not to be there, at a cost that does not grow with the collection; how many.
+
+        All in one commit, or nothing, as `upsert`; but nothing is looked up, so an id that is there already would be
+        there twice. Only who has looked since it became the one writer can know, so this is for a `writing()` block.
+
+        Raises:
+            BadItem: an item that cannot be stored, or an id that is given twice; then none is.
+            RuntimeError: outside a `writing()` block.
+        """
+        if not self._lock.held:
+            raise RuntimeError(f"insert into {self.name!r} outside its writing() block: expected to be the one writer")
+        given = list(items)
+        repeated = next((name for name, times in Counter(item.id for item in given).items() if times > 1), None)
+        if repeated is not None:
+            raise BadItem(f"item {repeated!r} is given twice in one insert, expected once; leave one out, or upsert")
+        if given:
+            with self._commit:
+                table = self._table()
+                table.append(self._rows(table, given))
+        return len(given)
+
+    def check(self, items: Iterable[Item]) -> dict[str, str]:
+        """The ids of items that `upsert` or `insert` would refuse, each with why; the rest can be stored together.
+
+        Of one id given twice the last counts, as in `upsert`. Of two items with one new metadata key and two kinds the
+        first decides.
+        """
+        return Rules(self._table().schema()).refused(_latest(items))
 
     def delete(self, ids: Iterable[str]) -> int:
         """Delete by id; how many there were."""
@@ -279,6 +314,23 @@ class Collection(CollectionReader):
             raise MissingFaiss(self.name)
         return serving
 
+    def _rows(self, table: Table, items: Sequence[Item]) -> pa.Table:
+        """The items as rows, for whose metadata there are columns now."""
+        rules = Rules(schema := table.schema())
+        for item in items:
+            rules.admit(item)
+        added = rules.new_columns()
+        for field in added:
+            schema = schema.append(field)
+        rows = to_arrow(items, schema, datetime.now(UTC))  # every check is passed before anything is written
+        if added:
+            table.add_columns(added)
+        return rows
+
     def _delete(self, where: str) -> int:
         with self.writing(), self._commit:
             return self._table().delete(where)
+
+
+def _latest(items: Iterable[Item]) -> list[Item]:
+    return list({item.id: item for item in items}.values())

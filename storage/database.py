@@ -317,6 +317,11 @@ class Table:
             done = merge.execute(rows)
             return int(done.num_inserted_rows), int(done.num_updated_rows)
 
+    def append(self, rows: pa.Table) -> None:
+        """Add rows in one commit; nothing is looked up."""
+        with self._doing("write"):
+            self._lance.add(rows)
+
     def delete(self, where: str) -> int:
         """Delete in one commit; how many rows went."""
         with self._doing("delete"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.errors import BadItem
 from storage.item import Item
-from storage.metadata import KEY, Kind, comparable, dumps, kind_of, loads
+from storage.metadata import Kind, comparable, dumps, loads
 
 # Kept in the schema's own metadata, which LanceDB writes in the commit that creates the table and
 # carries through every later one: a collection can not be without its space, nor lose it.
@@ -24,7 +23,6 @@ STAMP = "stamp"
 """int64, drawn at random whenever a row is written: it tells the row, as it was written then, from any other, also once
 compaction has moved it. Collections made before there was this column are without."""
 META = "meta_"
-UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
 
 TIME = pa.timestamp("us", tz="UTC")
 TYPES: dict[Kind, pa.DataType] = {
@@ -82,39 +80,15 @@ def metadata_kinds(schema: pa.Schema) -> dict[str, Kind]:
     return {field.name[len(META) :]: kinds[str(field.type)] for field in schema if field.name.startswith(META)}
 
 
-def new_columns(items: Iterable[Item], schema: pa.Schema) -> list[pa.Field]:
-    """The columns to add before `items` can be stored.
-
-    Raises:
-        BadItem: a key or a value that metadata cannot have, or one of another kind than the key's.
-    """
-    known = metadata_kinds(schema)
-    added: dict[str, Kind] = {}
-    for item in items:
-        for key, value in item.metadata.items():
-            kind = _checked_kind(item, key, value)
-            kept = known.get(key) or added.setdefault(key, kind)
-            if kind != kept:
-                raise BadItem(
-                    f"item {item.id!r} has metadata {key!r} as a {kind} ({value!r}), but in this collection "
-                    f"it is a {kept}; give every item the same kind, or use another key"
-                )
-    return [pa.field(META + key, TYPES[kind]) for key, kind in added.items()]
-
-
 def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Table:
     """Rows with every column of `schema`, so that an update also clears what the new item lacks.
 
-    now: for the items whose `indexed_at` is None.
-
-    Raises:
-        BadItem: a text that is not Unicode, or a vector of a wrong dimension, not finite or not unit.
+    items: that storage.rules admits. now: for the items whose `indexed_at` is None.
     """
     dimension = schema.field("vector").type.list_size
     vectors = np.empty((len(items), dimension), np.float16)
     for row, item in enumerate(items):
-        _check_fields(item)
-        vectors[row] = _checked_vector(item, dimension)
+        vectors[row] = item.vector
     columns: dict[str, Any] = {name: [getattr(item, name) for item in items] for name in STRINGS}
     columns |= {name: [getattr(item, name) for item in items] for name in ("width", "height", "thumbnail")}
     columns["indexed_at"] = [item.indexed_at or now for item in items]
@@ -152,53 +126,3 @@ def vectors_of(batch: pa.RecordBatch | pa.Table) -> NDArray[np.float16]:
         column = column.combine_chunks()
     vectors: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=False)
     return vectors.reshape(len(column), column.type.list_size)
-
-
-def _checked_kind(item: Item, key: str, value: object) -> Kind:
-    if not isinstance(key, str) or not KEY.fullmatch(key):
-        raise BadItem(
-            f"item {item.id!r} has the metadata key {key!r}, expected a letter or '_' followed by at most 62 "
-            "letters, digits or '_'; rename it"
-        )
-    kind = kind_of(value)
-    if kind is None:
-        raise BadItem(
-            f"item {item.id!r} has metadata {key!r} as {value!r}, expected a string, number, bool, datetime "
-            "or list of strings; convert it, or leave the key out if there is no value"
-        )
-    try:
-        comparable(value)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise BadItem(
-            f"item {item.id!r} has metadata {key!r} as {value!r}: {error}; correct it or leave it out"
-        ) from error
-    return kind
-
-
-def _check_fields(item: Item) -> None:
-    if item.modality not in ("image", "text"):
-        raise BadItem(f"item {item.id!r} has modality {item.modality!r}, expected 'image' or 'text'")
-    if not item.id:
-        raise BadItem(f"the item of {item.uri!r} has an empty id, expected a unique one")
-    for name in STRINGS:
-        value = getattr(item, name)
-        if value is None and name in ("text", "image_hash"):
-            continue
-        try:
-            value.encode()
-        except (AttributeError, UnicodeEncodeError) as error:
-            raise BadItem(f"item {item.id!r} has {name} {value!r}, expected Unicode text: {error}") from error
-
-
-def _checked_vector(item: Item, dimension: int) -> NDArray[np.float32]:
-    if item.vector is None:
-        raise BadItem(f"item {item.id!r} has no vector, expected {dimension} numbers; embed it first")
-    vector: NDArray[np.float32] = np.asarray(item.vector, np.float32)
-    if vector.shape != (dimension,):
-        raise BadItem(f"item {item.id!r} has a vector of shape {vector.shape}, expected ({dimension},)")
-    norm = float(np.linalg.norm(vector.astype(np.float64)))
-    if not np.isfinite(norm):
-        raise BadItem(f"item {item.id!r} has a vector with NaN or infinity, expected finite numbers; embed it again")
-    if abs(norm - 1.0) > UNIT_TOLERANCE:
-        raise BadItem(f"item {item.id!r} has a vector of length {norm:.6f}, expected 1; divide it by its length")
-    return vector

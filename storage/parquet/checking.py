@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from storage.errors import BadFile
 from storage.metadata import loads
 from storage.parquet.columns import Layout
-from storage.schema import UNIT_TOLERANCE
+from storage.rules import UNIT_TOLERANCE
 
 SHOWN = 10  # row numbers in a message
 REQUIRED = ("modality", "uri", "content_hash", "indexed_at", "metadata")

@@ -20,7 +20,8 @@ from storage.item import Item
 from storage.metadata import loads
 from storage.parquet.checking import check, matrix
 from storage.parquet.columns import NUMBERS, TEXTS, Layout, layout, values
-from storage.schema import UNIT_TOLERANCE, metadata_kinds
+from storage.rules import UNIT_TOLERANCE
+from storage.schema import metadata_kinds
 from storage.space import check_same
 
 if TYPE_CHECKING:

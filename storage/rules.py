@@ -1,0 +1,138 @@
+"""What may be stored: the one set of rules that every item passes before anything of it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from numbers import Integral
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from storage.errors import BadItem
+from storage.item import Item
+from storage.metadata import KEY, Kind, comparable, kind_of
+from storage.schema import META, STRINGS, TYPES, metadata_kinds
+
+UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
+
+
+class Rules:
+    """The rules of one collection, for items offered together: of a new metadata key the first decides the kind."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        """schema: of the collection's table."""
+        self._dimension: int = schema.field("vector").type.list_size
+        self._known = metadata_kinds(schema)
+        self._new: dict[str, Kind] = {}
+
+    def admit(self, item: Item) -> None:
+        """Pass an item, which then counts for those after it; one that is refused does not.
+
+        Raises:
+            BadItem: a metadata key or value that cannot be, or one of another kind than the key's; a text that is not
+                Unicode; a vector of a wrong dimension, not finite or not unit; a field of a wrong type.
+        """
+        kinds = {key: self._checked_kind(item, key, value) for key, value in item.metadata.items()}
+        _check_fields(item)
+        _check_vector(item, self._dimension)
+        self._new |= {key: kind for key, kind in kinds.items() if key not in self._known}
+
+    def refused(self, items: Iterable[Item]) -> dict[str, str]:
+        """Of each item that cannot be admitted its id, and why; the others are."""
+        refused: dict[str, str] = {}
+        for item in items:
+            try:
+                self.admit(item)
+            except BadItem as error:
+                refused[item.id] = str(error)
+        return refused
+
+    def new_columns(self) -> list[pa.Field]:
+        """The columns to add before what was admitted can be stored."""
+        return [pa.field(META + key, TYPES[kind]) for key, kind in self._new.items()]
+
+    def _checked_kind(self, item: Item, key: str, value: object) -> Kind:
+        kind = _kind(item, key, value)
+        kept = self._known.get(key) or self._new.get(key, kind)
+        if kind != kept:
+            raise BadItem(
+                f"item {item.id!r} has metadata {key!r} as a {kind} ({value!r}), but in this collection "
+                f"it is a {kept}; give every item the same kind, or use another key"
+            )
+        return kind
+
+
+def _check_vector(item: Item, dimension: int) -> None:
+    if item.vector is None:
+        raise BadItem(f"item {item.id!r} has no vector, expected {dimension} numbers; embed it first")
+    try:
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused below
+            vector: NDArray[np.float32] = np.asarray(item.vector, np.float32)
+    except (TypeError, ValueError) as error:
+        raise BadItem(f"item {item.id!r} has a vector that is no list of {dimension} numbers: {error}") from error
+    if vector.shape != (dimension,):
+        raise BadItem(f"item {item.id!r} has a vector of shape {vector.shape}, expected ({dimension},)")
+    norm = float(np.linalg.norm(vector.astype(np.float64)))
+    if not np.isfinite(norm):
+        raise BadItem(f"item {item.id!r} has a vector with NaN or infinity, expected finite numbers; embed it again")
+    if abs(norm - 1.0) > UNIT_TOLERANCE:
+        raise BadItem(f"item {item.id!r} has a vector of length {norm:.6f}, expected 1; divide it by its length")
+
+
+def _kind(item: Item, key: str, value: object) -> Kind:
+    if not isinstance(key, str) or not KEY.fullmatch(key):
+        raise BadItem(
+            f"item {item.id!r} has the metadata key {key!r}, expected a letter or '_' followed by at most 62 "
+            "letters, digits or '_'; rename it"
+        )
+    kind = kind_of(value)
+    if kind is None:
+        raise BadItem(
+            f"item {item.id!r} has metadata {key!r} as {value!r}, expected a string, number, bool, datetime "
+            "or list of strings; convert it, or leave the key out if there is no value"
+        )
+    try:
+        comparable(value)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise BadItem(
+            f"item {item.id!r} has metadata {key!r} as {value!r}: {error}; correct it or leave it out"
+        ) from error
+    return kind
+
+
+def _check_fields(item: Item) -> None:
+    if item.modality not in ("image", "text"):
+        raise BadItem(f"item {item.id!r} has modality {item.modality!r}, expected 'image' or 'text'")
+    if not item.id:
+        raise BadItem(f"the item of {item.uri!r} has an empty id, expected a unique one")
+    for name in STRINGS:
+        value = getattr(item, name)
+        if value is None and name in ("text", "image_hash"):
+            continue
+        try:
+            value.encode()
+        except (AttributeError, UnicodeEncodeError) as error:
+            raise BadItem(f"item {item.id!r} has {name} {value!r}, expected Unicode text: {error}") from error
+    for name in ("width", "height"):
+        value = getattr(item, name)
+        if value is not None and not _is_size(value):
+            raise BadItem(f"item {item.id!r} has {name} {value!r}, expected a whole number of pixels, or None")
+    if not isinstance(item.thumbnail, bytes | None):
+        raise BadItem(f"item {item.id!r} has a thumbnail of type {type(item.thumbnail).__name__}, expected bytes")
+    _check_time(item)
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is not bool and isinstance(value, Integral) and 0 <= int(value) < 2**63
+
+
+def _check_time(item: Item) -> None:
+    if not isinstance(item.indexed_at, datetime | None):
+        raise BadItem(f"item {item.id!r} has indexed_at {item.indexed_at!r}, expected a datetime, or None for now")
+    try:
+        if item.indexed_at is not None:
+            comparable(item.indexed_at)
+    except ValueError as error:
+        raise BadItem(f"item {item.id!r} has indexed_at {item.indexed_at!r}: {error}") from error
