@@ -1,0 +1,55 @@
+"""`oneword quarantine retry`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from indexer.terminal import logging_to, progress_bar
+
+
+def retry(
+    uris: Annotated[list[str] | None, typer.Argument(metavar="URI...", help="Only these inputs; default: all.")] = None,
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Of which collection.")] = "default",
+    kind: Annotated[list[str] | None, typer.Option(help="Only reasons of this kind; again for more.")] = None,
+    db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Read quarantined inputs again from their sources, and index those that can be."""
+    from rich.console import Console
+
+    from engine.config import EngineConfig
+    from indexer.job import JobConfig
+    from indexer.retrying import retry as run
+    from indexer.stopping import stopping
+
+    console = Console(stderr=True)
+    logging_to(console)
+    with stopping() as stop, progress_bar(console) as bar:
+        outcome = run(
+            collection,
+            db=db,
+            uris=uris or (),
+            kinds=kind or (),
+            model=EngineConfig(device=device),
+            config=JobConfig(allow_private=allow_private),
+            progress=bar.following(bar.add_task("trying again", total=None)),
+            stop=stop,
+        )
+    if as_json:
+        print(json.dumps(outcome.as_dict(), ensure_ascii=False))
+    else:
+        print(
+            f"{outcome.tried:,} tried again: {outcome.indexed:,} indexed, {outcome.quarantined:,} stay in quarantine, "
+            f"{outcome.gone:,} are gone and were forgotten"
+        )
+        for reason in outcome.unreachable.values():
+            print(f"a source cannot be opened: {reason}")
+    if stop.is_set():
+        raise typer.Exit(stop.exit_code)
+    if outcome.unreachable or outcome.quarantined:
+        raise typer.Exit(1)
