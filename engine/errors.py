@@ -6,12 +6,16 @@
     │   ├── EmptyFile            zero bytes
     │   ├── BadText              not text at all, or too long
     │   │   └── BlankText        text without a visible character
-    │   └── ImageError
-    │       ├── NotAnImage       the bytes are no known image format, whatever the name says
-    │       ├── TruncatedImage   the picture data ends early
-    │       ├── CorruptImage     a known format whose data cannot be decoded
-    │       ├── ZeroAreaImage    a width or height of zero
-    │       └── ImageTooLarge    more pixels than the cap
+    │   ├── ImageError
+    │   │   ├── NotAnImage       the bytes are no known image format, whatever the name says
+    │   │   ├── TruncatedImage   the picture data ends early
+    │   │   ├── CorruptImage     a known format whose data cannot be decoded
+    │   │   ├── ZeroAreaImage    a width or height of zero
+    │   │   └── ImageTooLarge    more pixels than the cap
+    │   └── FetchError           nothing could be had from a URL
+    │       ├── UrlRefused       malformed, or it leads where nothing is fetched from (a private address, ...)
+    │       ├── FetchFailed      the network, the server or the clock: status, tries
+    │       └── FetchTooLarge    more bytes than the cap
     ├── ViewError                an unknown or malformed view, or one the model cannot follow
     ├── EncodingError            the model gave no usable vector for an input
     ├── NoWords                  the model cannot say what its vectors stand for
@@ -72,6 +76,39 @@ class ZeroAreaImage(ImageError):
 
 class ImageTooLarge(ImageError):
     """A picture with more pixels than the cap."""
+
+
+class FetchError(InputError):
+    """Nothing could be had from a URL.
+
+    Attributes:
+        retryable: whether the same URL may well answer later.
+    """
+
+    retryable = False
+
+
+class UrlRefused(FetchError):
+    """A URL that is malformed, or leads where nothing is fetched from. No request reached that place."""
+
+
+class FetchFailed(FetchError):
+    """The network, the server or the clock.
+
+    Attributes:
+        status: the HTTP status of the last answer; None if there was none.
+        tries: how often it was tried.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, status: int | None = None, tries: int = 1) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.status = status
+        self.tries = tries
+
+
+class FetchTooLarge(FetchError):
+    """More bytes than the cap."""
 
 
 class ViewError(EngineError):

@@ -1,0 +1,37 @@
+"""When a failed fetch is tried again."""
+
+import random
+import time
+from email.utils import parsedate_to_datetime
+
+from engine.fetching.config import FetchConfig
+
+
+def is_passing(status: int) -> bool:
+    """Whether a status says that the same request may succeed later: 429 and 5xx (RFC 6585, RFC 9110)."""
+    return status == 429 or 500 <= status <= 599
+
+
+def wait(config: FetchConfig, tries: int, asked: float | None) -> float | None:
+    """Seconds until the next try, after so many; None if there should be none.
+
+    Args:
+        asked: how long the server asked to be left alone, if it did.
+    """
+    if tries >= config.tries or (asked is not None and asked > config.longest_wait):
+        return None
+    most = min(config.longest_wait, config.backoff * 2.0 ** (tries - 1))
+    return max(asked or 0.0, most * random.uniform(0.5, 1.0))
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds that a `Retry-After` header asks for: a number or a date (RFC 9110, section 10.2.3); None if neither."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

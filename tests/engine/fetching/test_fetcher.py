@@ -1,0 +1,454 @@
+"""The fetcher against real servers: what it gives, what it refuses, and when it stops."""
+
+import gzip
+import itertools
+import pickle
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from email.utils import formatdate
+
+import httpcore
+import pytest
+
+from engine.errors import FetchError, FetchFailed, FetchTooLarge, InputError, UrlRefused
+from engine.fetching import FetchConfig, Fetcher
+from engine.fetching.retrying import retry_after
+
+from .conftest import send
+
+HERE = FetchConfig(allow_private=True, backoff=0.0, deadline=20.0)
+
+TRUSTED = httpcore.default_ssl_context()  # reading the certificates takes longer than most tests
+
+
+def fetch(url, config=HERE, **options):
+    with Fetcher(config, **{"ssl_context": TRUSTED, **options}) as fetcher:
+        return fetcher.fetch(url)
+
+
+def test_fetches(serve):
+    server = serve(lambda handler: send(handler, body=b"a picture", Content_Type="image/png"))
+    got = fetch(f"{server.url}/a%20b?c=d#e")
+    assert (got.data, got.url, got.content_type) == (b"a picture", f"{server.url}/a%20b?c=d", "image/png")
+    (path, headers), *_ = server.asked
+    assert path == "/a%20b?c=d"
+    assert headers["Host"] == f"127.0.0.1:{server.port}"
+    assert headers["Accept-Encoding"] == "identity"
+    assert headers["User-Agent"].startswith("oneword/")
+    assert not {"Authorization", "Cookie", "Referer"} & set(headers)
+
+
+def test_a_body_of_unknown_length(serve):
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(b"x" * 1000)
+
+    got = fetch(serve(answer).url)
+    assert (len(got.data), got.content_type) == (1000, None)
+
+
+def test_connections_are_kept_and_proxies_ignored(serve, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    clients = []
+    server = serve(lambda handler: (clients.append(handler.client_address), send(handler, body=b"x")))
+    with Fetcher(HERE) as fetcher:
+        for _ in range(3):
+            fetcher.fetch(server.url)
+    assert len(clients) == 3
+    assert len(set(clients)) == 1
+
+
+class TestAddresses:
+    FORMS = (
+        *("127.0.0.1", "127.1", "127.0.1", "127.127.127.127", "2130706433", "0x7f000001", "0x7f.1", "017700000001"),
+        *("0177.0.0.1", "0x7f.0.0.0x1", "127.0.0.1.", "0", "0.0.0.0", "１２７.0.0.1", "127。0。0。1", "①②⑦.0.0.1"),
+        *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[0:0:0:0:0:0:0:1]"),
+        *("[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::]", "[fe80::1]", "[fd00:ec2::254]", "[fc00::1]"),
+        *("10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "2852039166", "100.64.0.1", "198.18.0.1"),
+        *("224.0.0.1", "255.255.255.255", "localhost", "LocalHost.", "a.localhost"),
+    )
+
+    @pytest.mark.parametrize("host", FORMS)
+    def test_forms_that_lead_inside(self, serve, world, host):
+        server = serve(lambda handler: send(handler, body=b"secret"))
+        with pytest.raises((UrlRefused, FetchFailed)) as caught:
+            fetch(f"http://{host}:{server.port}/", FetchConfig(tries=1), getaddrinfo=world.getaddrinfo)
+        if not host.startswith("127.0.0.1."):  # some resolvers take this for a name, and it has no address
+            assert isinstance(caught.value, UrlRefused)
+        assert not server.asked
+        assert not world.connected
+
+    @pytest.mark.parametrize(
+        "addresses",
+        [["127.0.0.1"], ["93.184.216.34", "10.0.0.1"], ["::ffff:192.168.0.1"], ["2606:4700::1111", "fe80::1%eth0"]],
+    )
+    def test_public_names_that_lead_inside(self, world, addresses):
+        world.add("rebind.example", addresses)
+        with pytest.raises(UrlRefused, match=r"rebind\.example/: rebind\.example is .*expected public .*allow_private"):
+            fetch("https://rebind.example/", FetchConfig(), getaddrinfo=world.getaddrinfo)
+        assert not world.connected
+
+    def test_a_name_that_answers_otherwise_the_next_time(self, serve, world):
+        server = serve(lambda handler: send(handler, body=b"fine", Connection="close"))
+        world.add("rebind.example", ["93.184.216.34"], ["127.0.0.1"])
+        url = f"http://rebind.example:{server.port}/"
+        with Fetcher(FetchConfig(), getaddrinfo=world.getaddrinfo) as fetcher:
+            assert fetcher.fetch(url).data == b"fine"
+            assert world.resolved == ["rebind.example"]  # once: what was checked is what was connected to
+            assert world.connected == ["93.184.216.34"]
+            with pytest.raises(UrlRefused):
+                fetcher.fetch(url)
+        assert world.connected == ["93.184.216.34"]
+        assert server.paths == ["/"]
+
+    def test_metadata_stays_closed_where_private_is_open(self, world):
+        with pytest.raises(UrlRefused, match="metadata"):
+            fetch("http://169.254.169.254/latest/meta-data/", HERE, getaddrinfo=world.getaddrinfo)
+        assert not world.connected
+
+    def test_the_next_address_is_tried(self, serve, world, monkeypatch):
+        server = serve(lambda handler: send(handler, body=b"x"))
+        monkeypatch.undo()  # the world's names, but real connections: nobody listens on ::1
+        world.add("two.test", ["::1", "127.0.0.1"])
+        assert fetch(f"http://two.test:{server.port}/", getaddrinfo=world.getaddrinfo).data == b"x"
+
+
+class TestRedirects:
+    def test_followed_at_most_so_often(self, serve):
+        def answer(handler):
+            left = int(handler.path[1:])
+            send(handler, 302, Location=f"/{left - 1}") if left else send(handler, body=b"end")
+
+        server = serve(answer)
+        assert fetch(f"{server.url}/5").url == f"{server.url}/0"
+        server.asked.clear()
+        with pytest.raises(FetchFailed, match="more than 5 times") as caught:
+            fetch(f"{server.url}/6")
+        assert len(server.asked) == 6
+        assert not caught.value.retryable
+
+    @pytest.mark.parametrize(
+        "location",
+        [
+            *("http://127.0.0.1:{port}/secret", "http://[::1]:{port}/secret", "http://2130706433:{port}/secret"),
+            *("//localhost:{port}/secret", "http://inside.example:{port}/secret", "file:///etc/passwd"),
+            *("http://user:pw@open.example:{port}/secret", "gopher://open.example/", "http://169.254.169.254/"),
+        ],
+    )
+    def test_inside(self, serve, world, location):
+        server = serve(lambda handler: send(handler, 301, Location=location.format(port=server.port)))
+        world.add("open.example", ["93.184.216.34"])
+        world.add("inside.example", ["10.1.2.3"])
+        url = f"http://open.example:{server.port}/start"
+        with pytest.raises(UrlRefused, match=f"redirected to from {url}"):
+            fetch(url, FetchConfig(), getaddrinfo=world.getaddrinfo)
+        assert server.paths == ["/start"]
+
+    def test_to_another_public_host(self, serve, world):
+        def answer(handler):
+            if handler.path == "/start":
+                return send(handler, 307, Location=f"http://other.example:{server.port}/end")
+            return send(handler, body=b"end")
+
+        server = serve(answer)
+        world.add("open.example", ["93.184.216.34"])
+        world.add("other.example", ["93.184.216.35"])
+        got = fetch(f"http://open.example:{server.port}/start", FetchConfig(), getaddrinfo=world.getaddrinfo)
+        assert (got.data, got.url) == (b"end", f"http://other.example:{server.port}/end")
+        assert world.connected == ["93.184.216.34", "93.184.216.35"]
+
+
+class TestSize:
+    def test_told_beforehand(self, serve):
+        sent = []
+
+        def answer(handler):
+            send(handler, Content_Length=str(10**9))
+            sent.append(handler)
+
+        with pytest.raises(FetchTooLarge, match=r"1,000,000,000 bytes, expected at most 1,000"):
+            fetch(serve(answer).url, replace(HERE, max_bytes=1000))
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_endless(self, serve, chunked):
+        def answer(handler):
+            handler.send_response(200)
+            handler.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Connection", "close")))
+            handler.end_headers()
+            while True:
+                handler.wfile.write(b"400\r\n%b\r\n" % bytes(1024) if chunked else bytes(1024))
+
+        with pytest.raises(FetchTooLarge, match="more than 100,000 bytes") as caught:
+            fetch(serve(answer).url, replace(HERE, max_bytes=100_000))
+        assert not caught.value.retryable
+
+    def test_a_length_that_lies(self, serve):
+        def answer(handler):
+            send(handler, Content_Length="10")
+            while True:
+                handler.wfile.write(bytes(1024))
+
+        server = serve(answer)
+        assert fetch(server.url, replace(HERE, max_bytes=1000)).data == bytes(10)
+
+    def test_at_the_cap(self, serve):
+        server = serve(lambda handler: send(handler, body=bytes(1000)))
+        assert len(fetch(server.url, replace(HERE, max_bytes=1000)).data) == 1000
+        with pytest.raises(FetchTooLarge):
+            fetch(server.url, replace(HERE, max_bytes=999))
+
+    def test_compressed(self, serve):
+        bomb = gzip.compress(bytes(10_000_000))
+        server = serve(lambda handler: send(handler, body=bomb, Content_Encoding="gzip"))
+        with pytest.raises(FetchFailed, match=r"compressed .'gzip'.*identity") as caught:
+            fetch(server.url)
+        assert len(server.asked) == 1
+        assert not caught.value.retryable
+
+
+class TestTime:
+    def test_a_body_that_drips(self, serve):
+        drip(serve, b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x")
+
+    def test_a_header_that_drips(self, serve):
+        drip(serve, b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n")
+
+    def test_silence_is_tried_again(self, serve):
+        silent = threading.Event()
+        server = serve(lambda handler: silent.wait(20) if len(server.asked) == 1 else send(handler, body=b"x"))
+        try:
+            assert fetch(server.url, replace(HERE, read_timeout=0.2)).data == b"x"
+        finally:
+            silent.set()
+        assert len(server.asked) == 2
+
+    def test_silence_past_the_deadline(self, serve):
+        over = threading.Event()
+        server = serve(lambda handler: (over.wait(5), send(handler, body=b"x")))
+        try:
+            with pytest.raises(FetchFailed, match="too slow"):
+                fetch(server.url, replace(HERE, read_timeout=10.0, deadline=0.2))
+        finally:
+            over.set()
+        assert len(server.asked) == 1
+
+    def test_a_resolver_that_hangs(self):
+        hang = threading.Event()
+        try:
+            with pytest.raises(FetchFailed, match=r"slow\.test was not resolved in time") as caught:
+                fetch(
+                    "http://slow.test/",
+                    replace(HERE, connect_timeout=0.05, tries=2),
+                    getaddrinfo=lambda *_, **__: hang.wait(20) and [],
+                )
+        finally:
+            hang.set()
+        assert (caught.value.tries, caught.value.retryable) == (2, True)
+
+
+def drip(serve, start, piece):
+    """A server whose every byte comes in time, and whose answer never ends within the deadline."""
+    gone = threading.Event()
+
+    def answer(handler):
+        handler.wfile.write(start)
+        try:
+            for _ in range(1000):
+                handler.wfile.write(piece)
+                time.sleep(0.02)
+        except OSError:
+            gone.set()
+        handler.close_connection = True
+
+    server = serve(answer)
+    with pytest.raises(FetchFailed, match=r"too slow .*may take 0.5 s") as caught:
+        fetch(server.url, replace(HERE, deadline=0.5))
+    assert caught.value.retryable
+    assert gone.wait(10)  # the connection was closed, not left to drip on
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class TestRetries:
+    @pytest.mark.parametrize(
+        ("status", "tries"), [(429, 3), (500, 3), (503, 3), (400, 1), (401, 1), (403, 1), (404, 1), (204, 1), (304, 1)]
+    )
+    def test_by_status(self, serve, status, tries):
+        server = serve(lambda handler: send(handler, status))
+        with pytest.raises(FetchFailed, match=f"answered {status}, expected 200") as caught:
+            fetch(f"{server.url}/a?token=secret")
+        error = caught.value
+        assert (len(server.asked), error.tries, error.status, error.retryable) == (tries, tries, status, tries > 1)
+        assert "secret" not in str(error)
+
+    @pytest.mark.parametrize("tries", [1, 2, 5])
+    def test_as_often_as_configured(self, serve, tries):
+        server = serve(lambda handler: send(handler, 503))
+        with pytest.raises(FetchFailed):
+            fetch(server.url, replace(HERE, tries=tries))
+        assert len(server.asked) == tries
+
+    def test_until_it_succeeds(self, serve):
+        statuses = iter([503, 429, 200])
+        server = serve(lambda handler: send(handler, next(statuses), body=b"x", Retry_After="0"))
+        assert fetch(server.url).data == b"x"
+        assert len(server.asked) == 3
+
+    def test_a_server_that_asks_for_too_long_a_wait(self, serve):
+        server = serve(lambda handler: send(handler, 429, Retry_After="3600"))
+        with pytest.raises(FetchFailed, match="left alone for 3,600 s") as caught:
+            fetch(server.url)
+        assert (len(server.asked), caught.value.retryable) == (1, True)
+
+    def test_no_wait_past_the_deadline(self, serve):
+        server = serve(lambda handler: send(handler, 503, Retry_After="9"))
+        with pytest.raises(FetchFailed, match="503"):
+            fetch(server.url, replace(HERE, deadline=5.0))
+        assert len(server.asked) == 1
+
+    def test_a_connection_that_breaks(self, serve):
+        def answer(handler):
+            send(handler, body=b"half", Content_Length="8" if len(server.asked) == 1 else "4")
+            handler.close_connection = True
+
+        server = serve(answer)
+        assert fetch(server.url).data == b"half"
+        assert len(server.asked) == 2
+
+    def test_no_server(self):
+        with pytest.raises(FetchFailed, match=r"no connection .* after 2 tries; try again later") as caught:
+            fetch(f"http://127.0.0.1:{free_port()}/", replace(HERE, tries=2))
+        assert (caught.value.status, caught.value.tries, caught.value.retryable) == (None, 2, True)
+
+    @pytest.mark.parametrize(("code", "tries"), [(socket.EAI_NONAME, 1), (socket.EAI_AGAIN, 3)])
+    def test_names_without_an_address(self, code, tries):
+        asked = []
+
+        def getaddrinfo(host, port, **_):
+            asked.append(host)
+            raise socket.gaierror(code, "no")
+
+        with pytest.raises(FetchFailed, match="cannot be resolved") as caught:
+            fetch("http://absent.example/", getaddrinfo=getaddrinfo)
+        assert (len(asked), caught.value.tries, caught.value.retryable) == (tries, tries, tries > 1)
+
+    @pytest.mark.parametrize(
+        ("value", "least", "most"),
+        [
+            (None, None, None),
+            ("7", 7, 7),
+            (" 0 ", 0, 0),
+            ("soon", None, None),
+            ("-1", None, None),
+            ("9" * 30, 1e6, 1e9),
+        ],
+    )
+    def test_retry_after(self, value, least, most):
+        seconds = retry_after(value)
+        assert seconds is least is None or least <= seconds <= most
+
+    def test_retry_after_a_date(self):
+        assert 50 < retry_after(formatdate(time.time() + 60, usegmt=True)) <= 60
+        assert retry_after(formatdate(time.time() - 60, usegmt=True)) == 0
+
+
+class TestPoliteness:
+    def test_so_many_at_once(self, serve):
+        lock, together, active, seen = threading.Lock(), threading.Barrier(2), itertools.count(), []
+        running = set()
+
+        def answer(handler):
+            mine = next(active)
+            with lock:
+                running.add(mine)
+                seen.append(len(running))
+            together.wait(20)  # ends only if two are let in
+            time.sleep(0.02)
+            with lock:
+                running.discard(mine)
+            send(handler, body=b"x")
+
+        server = serve(answer)
+        with Fetcher(replace(HERE, per_host=2)) as fetcher, ThreadPoolExecutor(12) as threads:
+            got = list(threads.map(lambda i: fetcher.fetch(f"{server.url}/{i}").data, range(24)))
+        assert got == [b"x"] * 24
+        assert max(seen) == 2
+
+    def test_waiting_for_a_turn_takes_no_time_off(self, serve):
+        server = serve(lambda handler: (time.sleep(0.08), send(handler, body=b"x")))
+        with Fetcher(replace(HERE, per_host=1, deadline=2.0)) as fetcher, ThreadPoolExecutor(30) as threads:
+            assert list(threads.map(lambda _: fetcher.fetch(server.url).data, range(30))) == [b"x"] * 30
+
+    def test_not_too_fast(self, serve):
+        server = serve(lambda handler: send(handler, body=b"x"))
+        began = time.monotonic()
+        with Fetcher(replace(HERE, interval=0.1)) as fetcher, ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda _: fetcher.fetch(server.url), range(5)))
+        assert time.monotonic() - began >= 0.4  # a bound from below: it holds on any machine
+
+    def test_hosts_are_forgotten(self, serve):
+        server = serve(lambda handler: send(handler, body=b"x"))
+        with Fetcher(HERE) as fetcher:
+            fetcher.fetch(server.url)
+            assert not fetcher._turns._hosts
+
+
+class TestTls:
+    def test_signed_by_itself(self, serve, world):
+        server = serve(lambda handler: send(handler, body=b"x"), tls=True)
+        world.add("pictures.test", ["127.0.0.1"])
+        with pytest.raises(FetchFailed, match=r"certificate is not trusted .self") as caught:
+            fetch(f"https://pictures.test:{server.port}/", getaddrinfo=world.getaddrinfo, ssl_context=None)
+        assert not server.asked
+        assert (caught.value.tries, caught.value.retryable) == (1, False)
+
+    def test_trusted_for_the_name_asked_for(self, serve, world, trusting):
+        server = serve(lambda handler: send(handler, body=b"x"), tls=True)
+        world.add("pictures.test", ["127.0.0.1"])
+        world.add("other.test", ["127.0.0.1"])
+        options = {"getaddrinfo": world.getaddrinfo, "ssl_context": trusting}
+        assert fetch(f"https://pictures.test:{server.port}/", **options).data == b"x"
+        with pytest.raises(FetchFailed, match=r"certificate is not trusted .*other.test"):
+            fetch(f"https://other.test:{server.port}/", **options)
+
+    def test_no_way_down(self, serve, world, trusting):
+        plain = serve(lambda handler: send(handler, body=b"x"))
+        server = serve(lambda handler: send(handler, 302, Location=plain.url), tls=True)
+        world.add("pictures.test", ["127.0.0.1"])
+        with pytest.raises(UrlRefused, match="expected https; redirected to from https"):
+            fetch(f"https://pictures.test:{server.port}/", getaddrinfo=world.getaddrinfo, ssl_context=trusting)
+        assert not plain.asked
+
+
+def test_close_ends_waits(serve):
+    fetcher = Fetcher(replace(HERE, longest_wait=60.0))
+    server = serve(lambda handler: (send(handler, 503, Retry_After="15"), fetcher.close()))
+    with pytest.raises(FetchFailed):
+        fetcher.fetch(server.url)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("error", [UrlRefused("a"), FetchTooLarge("b"), FetchFailed("c", retryable=True, tries=3)])
+def test_errors_are_of_one_input_and_travel(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+    assert isinstance(error, FetchError)
+    assert issubclass(FetchError, InputError)
+
+
+@pytest.mark.parametrize(
+    "options", [{"tries": 0}, {"deadline": -1.0}, {"max_bytes": 0}, {"interval": float("nan")}, {"user_agent": "a\nb"}]
+)
+def test_limits_that_make_no_sense(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        FetchConfig(**options)
