@@ -4,6 +4,7 @@
     ├── InputError               one input cannot be embedded; the others can
     │   ├── UnreadableFile       missing, a folder, or not permitted
     │   ├── EmptyFile            zero bytes
+    │   ├── FileTooLarge         more bytes than the cap
     │   ├── BadText              not text at all, or too long
     │   │   └── BlankText        text without a visible character
     │   ├── ImageError
@@ -44,6 +45,10 @@ class UnreadableFile(InputError):
 
 class EmptyFile(InputError):
     """A file has no bytes."""
+
+
+class FileTooLarge(InputError):
+    """A file has more bytes than are read."""
 
 
 class BadText(InputError):

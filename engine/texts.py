@@ -27,19 +27,31 @@ def read_text_file(path: Path | str) -> str:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableFile(f"{path}: cannot be read ({error.strerror or error})") from error
+    return decode_text(data, name=str(path))
+
+
+def decode_text(data: bytes, *, name: str = "the text") -> str:
+    """The text in the bytes of a text file, by the same rules.
+
+    Args:
+        name: how errors call the text.
+
+    Raises:
+        EmptyFile, BlankText, BadText
+    """
     if not data:
-        raise EmptyFile(f"{path}: the file is empty (0 bytes): expected a text")
+        raise EmptyFile(f"{name}: the file is empty (0 bytes): expected a text")
     if len(data) > MAX_BYTES:
-        raise BadText(f"{path}: longer than {MAX_BYTES:,} bytes: split it into several files")
-    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+        raise BadText(f"{name}: longer than {MAX_BYTES:,} bytes: split it into several files")
+    encoding = next((code for mark, code in _MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise BadText(
-            f"{path}: not {encoding.upper()} at byte {error.start:,} ({error.reason}): expected text; save it as UTF-8"
+            f"{name}: not {encoding.upper()} at byte {error.start:,} ({error.reason}): expected text; save it as UTF-8"
         ) from error
     if "\0" in text:
-        raise BadText(f"{path}: holds a zero byte at character {text.index(chr(0)):,}: expected text")
+        raise BadText(f"{name}: holds a zero byte at character {text.index(chr(0)):,}: expected text")
     if not text.strip():
-        raise BlankText(f"{path}: blank: expected at least one visible character")
+        raise BlankText(f"{name}: blank: expected at least one visible character")
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()

@@ -2,6 +2,7 @@
 
 IndexerError
 ├── SourceNotFound    a path that was asked for does not exist, or nothing in it can be indexed
+├── BadSource         what was asked for is there, but is no such source: no table at all, no such column
 └── NothingEmbedded   not one item of a collection could be embedded again
 """
 
@@ -12,6 +13,10 @@ class IndexerError(Exception):
 
 class SourceNotFound(IndexerError):
     """A path does not exist."""
+
+
+class BadSource(IndexerError):
+    """A source is not what it was said to be, or cannot be read here."""
 
 
 class NothingEmbedded(IndexerError):

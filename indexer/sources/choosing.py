@@ -1,0 +1,167 @@
+"""Which source each path is."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from indexer.errors import BadSource, SourceNotFound
+from indexer.sources.folder import FolderSource
+from indexer.sources.options import SourceKind, SourceOptions
+from indexer.sources.patterns import Patterns
+from indexer.sources.place import Place, has_magic, is_uri, matching, place_of, reason_of
+from indexer.sources.source import Source
+from indexer.sources.table import Part, TableSource, is_table, table_at
+
+TARS = (".tar", ".tar.gz", ".tgz")
+"""Names of shards end so, in lower case."""
+
+DATASET_MARKS = ("dataset_dict.json", "state.json")
+"""What `datasets` writes into a folder, of several splits and of one (datasets:src/datasets/config.py)."""
+
+
+def open_sources(paths: Sequence[str | Path], options: SourceOptions | None = None) -> list[Source]:
+    """The sources that some paths are.
+
+    A path may be a local path or an fsspec URI, a glob of them (`data/**/*.parquet`) or, with braces, several
+    (`shards-{000..010}.tar`): what exists as it is written is taken as it is written. With `kind` "auto", an
+    http(s) URL is a picture's; a folder with a mark of `datasets` in it is a data set, any other a folder of files;
+    a file is a table or a shard by its name, else an input itself. All paths of one kind are one source (data sets
+    one each), so that captions find their pictures and a metadata key has one kind in all tables.
+
+    Returns:
+        Sources in the order of the first path of each.
+
+    Raises:
+        SourceNotFound: a path does not exist, a glob matches nothing, or no path was given.
+        BadSource: a path is not what it is said to be, or a column is not there.
+    """
+    options = options or SourceOptions()
+    if not paths:
+        raise SourceNotFound("no path given: expected at least one file or folder")
+    groups: dict[object, tuple[SourceKind, list[str | Place]]] = {}
+    for given in paths:
+        for found in [str(given)] if _is_url(given, options.kind) else _expanded(given):
+            kind = _kind(found) if options.kind is SourceKind.AUTO else options.kind
+            key = (kind, str(found)) if kind is SourceKind.DATASET else kind
+            groups.setdefault(key, (kind, []))[1].append(found)
+    return [_source(kind, found, options) for kind, found in groups.values()]
+
+
+def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptions) -> Source:
+    patterns = Patterns(include=options.include, exclude=options.exclude)
+    places = list({one.uri: one for one in found if isinstance(one, Place)}.values())
+    match kind:
+        case SourceKind.URLS:
+            from indexer.sources.urls import UrlSource
+
+            return UrlSource(found)
+        case SourceKind.TABLE:
+            files = _files(places, patterns, is_table, "a table")
+            return TableSource([Part(table=table_at(one)) for one in files], options)
+        case SourceKind.WEBDATASET:
+            from indexer.sources.webdataset import WebDatasetSource
+
+            return WebDatasetSource(_files(places, patterns, _is_tar, "a tar file"), options)
+        case SourceKind.DATASET:
+            from indexer.sources.dataset import dataset_source
+
+            return dataset_source(places[0], options)
+    return FolderSource(places, captions=options.captions, patterns=patterns)
+
+
+def _is_url(given: str | Path, kind: SourceKind) -> bool:
+    """Whether a path is a picture's URL, which is taken as it is written."""
+    return kind in (SourceKind.AUTO, SourceKind.URLS) and str(given).lower().startswith(("http://", "https://"))
+
+
+def _kind(found: str | Place) -> SourceKind:
+    if isinstance(found, str):
+        return SourceKind.URLS
+    try:
+        if found.is_folder():
+            marked = any(found.child(name).exists() for name in DATASET_MARKS)
+            return SourceKind.DATASET if marked else SourceKind.FOLDER
+    except OSError as error:
+        raise BadSource(
+            f"{found.shown}: cannot be reached ({reason_of(error)}); check the address and its keys"
+        ) from error
+    if is_table(found.name):
+        return SourceKind.TABLE
+    return SourceKind.WEBDATASET if _is_tar(found.name) else SourceKind.FOLDER
+
+
+def _expanded(given: str | Path) -> list[Place]:
+    """The places that a path names: one, or more where it is a glob or has braces."""
+    text = str(given)
+    try:
+        place = place_of(given)
+        if place.exists():
+            return [place]
+        found: list[Place] = []
+        for one in _braces(text):
+            if has_magic(one):
+                found += (matched := matching(one))
+                if not matched:
+                    raise SourceNotFound(f"{one!r} matches nothing: expected a glob of files or folders")
+            elif one == text or not (place := place_of(one)).exists():
+                what = "expected a URI of a file or a folder" if is_uri(one) else "expected a file or a folder"
+                raise SourceNotFound(f"path {one!r} does not exist: {what}")
+            else:
+                found.append(place)
+    except OSError as error:
+        raise BadSource(f"{text!r} cannot be reached ({reason_of(error)}); check the address and its keys") from error
+    return found
+
+
+def _braces(text: str) -> list[str]:
+    if "{" not in text:
+        return [text]
+    try:
+        from braceexpand import UnbalancedBracesError, braceexpand
+    except ImportError as error:
+        raise BadSource(f"{text!r} has braces, which braceexpand reads; install oneword[sources]") from error
+    try:
+        return list(braceexpand(text))
+    except UnbalancedBracesError as error:
+        raise SourceNotFound(f"path {text!r} does not exist, and its braces do not match ({error})") from error
+
+
+def _files(places: Sequence[Place], patterns: Patterns, fits: Callable[[str], bool], what: str) -> list[Place]:
+    """Files as they are named, and of folders those that fit, in sorted order."""
+    found: list[Place] = []
+    for place in places:
+        try:
+            if not place.is_folder():
+                found.append(place)
+                continue
+            inside = list(_inside(place, "", patterns, fits, set()))
+        except OSError as error:
+            raise BadSource(f"{place.shown}: cannot be listed ({reason_of(error)}); check who may read it") from error
+        if not inside:
+            raise SourceNotFound(f"{place.shown}: holds no file that is called as {what} is; name the files")
+        found += inside
+    return list({one.uri: one for one in found}.values())
+
+
+def _inside(
+    folder: Place, path: str, patterns: Patterns, fits: Callable[[str], bool], entered: set[object]
+) -> list[Place]:
+    if (identity := folder.identity) in entered:
+        return []
+    entered.add(identity)
+    files, folders = folder.listing()
+    found = [
+        folder.child(name)
+        for name in files
+        if not name.startswith(".")
+        and fits(name)
+        and patterns.included(path + name)
+        and not patterns.excluded(path + name)
+    ]
+    for name in folders:
+        if not name.startswith(".") and not patterns.excluded(path + name):
+            found += _inside(folder.child(name), f"{path}{name}/", patterns, fits, entered)
+    return found
+
+
+def _is_tar(name: str) -> bool:
+    return name.lower().endswith(TARS)

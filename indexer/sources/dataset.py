@@ -1,0 +1,83 @@
+"""Folders written by Hugging Face `datasets` with `save_to_disk`, read as the Arrow streams that they are.
+
+The library itself is not needed, and no picture is decoded: an `Image` column holds `{bytes, path}`. What the files
+are is told by datasets:src/datasets/arrow_dataset.py (`save_to_disk`) and dataset_dict.py.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from indexer.errors import BadSource
+from indexer.sources.arrow import ArrowTable
+from indexer.sources.options import SourceOptions
+from indexer.sources.place import Place, reason_of
+from indexer.sources.table import Part, TableSource
+
+_MAX_BYTES = 64 * 2**20  # of a JSON file with the names of columns and files
+
+
+def dataset_source(place: Place, options: SourceOptions) -> TableSource:
+    """All splits of a `DatasetDict` in its order, or a `Dataset`; a row's split becomes its metadata `split`.
+
+    Raises:
+        BadSource: no such folder, or no column that was asked for.
+    """
+    splits: Mapping[str | None, Place] = {None: place}
+    if _exists(place.child("dataset_dict.json")):
+        names = _read(place.child("dataset_dict.json")).get("splits")
+        if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
+            raise BadSource(f"{place.shown}: dataset_dict.json names no splits; write the data set again")
+        splits = {name: place.child(name) for name in names}
+    return TableSource([_part(folder, name) for name, folder in splits.items()], options)
+
+
+def _part(folder: Place, split: str | None) -> Part:
+    state = _read(folder.child("state.json"))
+    if state.get("_indices_files") or state.get("_indices_data_files"):
+        raise BadSource(
+            f"{folder.shown}: is a selection of rows of another order, which older versions of `datasets` wrote; load "
+            "it, call flatten_indices() and save_to_disk() again"
+        )
+    try:
+        names = [str(one["filename"]) for one in state["_data_files"]]
+    except (KeyError, TypeError) as error:
+        raise BadSource(f"{folder.shown}: state.json names no data files; write the data set again") from error
+    split = split or (state["_split"] if isinstance(state.get("_split"), str) else None)
+    parts = [folder.child(name) for name in names]
+    info = folder.child("dataset_info.json")
+    features = _read(info).get("features") if _exists(info) else None
+    table = ArrowTable(uri=folder.uri, place=folder.child("state.json"), parts=parts, labels=_labels(features))
+    return Part(table=table, extra={"split": split} if split else {})
+
+
+def _labels(features: Any) -> dict[str, list[str]]:
+    """The names behind the numbers of `ClassLabel` columns."""
+    if not isinstance(features, dict):
+        return {}
+    return {
+        name: [str(one) for one in about["names"]]
+        for name, about in features.items()
+        if isinstance(about, dict) and about.get("_type") == "ClassLabel" and isinstance(about.get("names"), list)
+    }
+
+
+def _exists(place: Place) -> bool:
+    try:
+        return place.exists()
+    except OSError as error:
+        raise BadSource(f"{place.shown}: cannot be reached ({reason_of(error)})") from error
+
+
+def _read(place: Place) -> dict[str, Any]:
+    try:
+        with place.open() as file:
+            found = json.loads(file.read(_MAX_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadSource(
+            f"{place.shown}: cannot be read ({reason_of(error)}), expected what `datasets` writes; "
+            "save the data set again"
+        ) from error
+    if not isinstance(found, dict):
+        raise BadSource(f"{place.shown}: is a JSON {type(found).__name__}, expected an object; save the data set again")
+    return found

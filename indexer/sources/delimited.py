@@ -1,0 +1,188 @@
+"""CSV and TSV, a row at a time, by the standard library's parser in its strict mode.
+
+A quote that is never closed spoils its own row only: what the parser took while it looked for the end is given to it
+again, line by line.
+"""
+
+import csv
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from indexer.entry import Problem
+from indexer.sources.lines import DAMAGE, is_wide, lines
+from indexer.sources.place import Place, reason_of
+from indexer.sources.tabular import NotATable, Row, Survey
+from indexer.sources.values import distinct, kind_of_text
+from storage.metadata import Kind
+
+MAX_LINE = 16 * 2**20
+"""Longest line in bytes: as long as the longest text file that is read (engine.texts.MAX_BYTES)."""
+
+MAX_MORE = 2**20
+"""Most bytes in the further lines of one row: what a quote that is never closed makes the parser read in vain."""
+
+_SUFFIXES = {".tsv": "\t", ".tab": "\t"}
+
+
+class _TooLong(Exception):
+    """A row goes on for longer than any may."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    line: int
+    cells: list[str]
+    fault: str | None = None
+
+
+class _Feed:
+    """Lines for the parser, which can be given back."""
+
+    def __init__(self, numbered: Iterator[tuple[int, bytes | None]]) -> None:
+        self._numbered = numbered
+        self._again: deque[tuple[int, bytes | None]] = deque()
+        self.start()
+
+    def start(self) -> None:
+        """A new row begins."""
+        self.taken: list[tuple[int, bytes | None]] = []
+        self.undecodable: str | None = None
+        self._more = 0
+
+    def give_back(self) -> None:
+        """All lines of the row but its first come again."""
+        self._again.extendleft(reversed(self.taken[1:]))
+
+    def __iter__(self) -> "_Feed":
+        return self
+
+    def __next__(self) -> str:
+        number, line = self._again.popleft() if self._again else next(self._numbered)
+        self.taken.append((number, line))
+        if line is None:
+            raise _TooLong(f"a line of more than {MAX_LINE:,} bytes; put such a text into a file of its own")
+        self._more += len(line) if len(self.taken) > 1 else 0
+        if self._more > MAX_MORE:
+            raise _TooLong(f"the row does not end within {MAX_MORE:,} bytes; is a closing quote missing?")
+        try:
+            return line.decode()
+        except UnicodeDecodeError as error:
+            self.undecodable = (
+                f"byte 0x{line[error.start]:02x} in line {number:,} is not UTF-8; save the table as UTF-8"
+            )
+            return line.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class DelimitedTable:
+    """A .csv, .tsv or .tab file, also compressed with gzip. The first row names the columns."""
+
+    place: Place
+
+    count: int | None = None
+
+    @property
+    def uri(self) -> str:
+        """The file's."""
+        return self.place.uri
+
+    def columns(self) -> list[str]:
+        """As the first row says; numbered where one comes twice."""
+        return self._header[0]
+
+    @cached_property
+    def _header(self) -> tuple[list[str], str]:
+        try:
+            number, first = next(lines(self.place, MAX_LINE), (0, b""))
+        except DAMAGE as error:
+            raise NotATable(f"{self.place.shown}: cannot be read ({reason_of(error)})") from error
+        if is_wide(first):
+            raise NotATable(f"{self.place.shown}: is UTF-16, expected UTF-8; save it as UTF-8")
+        if first is None or b"\0" in first or not first.strip():
+            what = "is empty" if first == b"" else f"has no names of columns in line {number:,}"
+            raise NotATable(f"{self.place.shown}: {what}, expected a first row that names the columns")
+        delimiter = self._delimiter(first)
+        record = next(self._records(delimiter))
+        if record.fault:
+            raise NotATable(f"{self.place.shown}: the first row, which names the columns, is spoilt: {record.fault}")
+        return distinct(record.cells), delimiter
+
+    def _delimiter(self, first: bytes) -> str:
+        """By the suffix; a .csv file without a comma in its first row may have what spreadsheets use instead."""
+        for suffix in self.place.name.lower().removesuffix(".gz").rpartition(".")[1:]:
+            if f".{suffix}" in _SUFFIXES:
+                return _SUFFIXES[f".{suffix}"]
+        others = [one for one in ";\t|" if one.encode() in first]
+        return "," if b"," in first or not others else others[0]
+
+    def survey(self) -> Survey:
+        """Reads the whole file: a column is of a kind if all of its cells are."""
+        names, delimiter = self._header
+        kinds: list[set[Kind]] = [set() for _ in names]
+        rows = 0
+        try:
+            for record in self._body(delimiter):
+                rows += 1
+                if record.fault is None and len(record.cells) == len(names):
+                    for cell, found in zip(record.cells, kinds, strict=True):
+                        if cell and "string" not in found:
+                            found.add(kind_of_text(cell) or "string")
+        except DAMAGE:  # of which `rows` tells
+            rows += 1
+        return Survey(kinds=dict(zip(names, kinds, strict=True)), rows=rows)
+
+    def rows(self, wanted: Collection[str]) -> Iterator[Row]:  # noqa: ARG002 (each line is parsed whole)
+        """Cells as they are written."""
+        names, delimiter = self._header
+        number = 0
+        try:
+            for number, record in enumerate(self._body(delimiter), 1):
+                fault = record.fault
+                if fault is None and len(record.cells) != len(names):
+                    fault = (
+                        f"has {len(record.cells)} cells, expected {len(names)} as in the first row; "
+                        "put cells that hold the separator between double quotes"
+                    )
+                if fault is None:
+                    yield Row(number=number, cells=dict(zip(names, record.cells, strict=True)))
+                else:
+                    where = f"{self.place.shown}, row {number:,} (line {record.line:,})"
+                    yield Row(number=number, problem=Problem(kind="BadRow", reason=f"{where}: {fault}"))
+        except DAMAGE as error:
+            reason = f"{self.place.shown}: damaged after row {number:,} ({reason_of(error)}); write it again"
+            yield Row(number=None, problem=Problem(kind="DamagedFile", reason=reason))
+
+    def _body(self, delimiter: str) -> Iterator[_Record]:
+        """All records but the first. Raises `DAMAGE`."""
+        records = self._records(delimiter)
+        next(records, None)
+        yield from records
+
+    def _records(self, delimiter: str) -> Iterator[_Record]:
+        if csv.field_size_limit() < MAX_LINE:
+            csv.field_size_limit(MAX_LINE)
+        feed = _Feed(lines(self.place, MAX_LINE))
+        reader = csv.reader(feed, delimiter=delimiter, strict=True)
+        while True:
+            feed.start()
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except (csv.Error, _TooLong) as error:
+                feed.give_back()
+                yield _Record(line=feed.taken[0][0], cells=[], fault=_said(error))
+                continue
+            if cells:
+                yield _Record(line=feed.taken[0][0], cells=cells, fault=feed.undecodable)
+
+
+def _said(error: Exception) -> str:
+    said = reason_of(error)
+    if said == "unexpected end of data":
+        return "a quote is opened and never closed; close it, or double quotes inside a cell"
+    if "expected after" in said:
+        return f"{said}: a quote inside a quoted cell; double it"
+    return said

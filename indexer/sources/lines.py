@@ -1,0 +1,44 @@
+"""Lines of a file, also a compressed one, of bounded length."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from typing import BinaryIO
+
+from indexer.sources.place import Place
+
+DAMAGE = (OSError, EOFError, zlib.error)
+"""What reading a compressed file that is cut or spoilt raises, besides what reading any file does."""
+
+BOM = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+
+
+def lines(place: Place, limit: int) -> Iterator[tuple[int, bytes | None]]:
+    """(number from 1 on, bytes with their line end); None for a line of more than `limit` bytes. Raises `DAMAGE`."""
+    with place.open() as raw, closing(unpacked(raw)) as file:
+        number = 0
+        while line := file.readline(limit + 1):
+            number += 1
+            if number == 1:
+                line = line.removeprefix(BOM)
+            if len(line) > limit and not line.endswith(b"\n"):
+                while (more := file.readline(2**16)) and not more.endswith(b"\n"):
+                    pass
+                yield number, None
+            else:
+                yield number, line
+
+
+def unpacked(file: BinaryIO) -> BinaryIO:
+    """The file, or what is in it if it begins as gzip does, whatever its name."""
+    start = file.read(2)
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if start == _GZIP else file  # type: ignore[return-value]
+
+
+def is_wide(line: bytes | None) -> bool:
+    """Whether a first line is UTF-16's."""
+    return line is not None and line.startswith(_WIDE)

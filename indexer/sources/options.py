@@ -1,0 +1,64 @@
+"""What a user says of sources, in a form that can be kept, so that a job can be repeated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from indexer.captions import Captions
+from indexer.errors import BadSource
+
+
+class SourceKind(StrEnum):
+    """What the paths given are."""
+
+    AUTO = "auto"  # told by each path
+    FOLDER = "folder"
+    TABLE = "table"
+    WEBDATASET = "webdataset"
+    URLS = "urls"
+    DATASET = "dataset"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """How sources are read.
+
+    Args:
+        kind: what the paths are.
+        id_column, text_column, image_column: of tables and data sets (of webdataset: `id_column` is a key of the
+            sample's JSON). None: by its name; "": there is none.
+        metadata_columns: those that become metadata; None: all others.
+        include, exclude: globs of files in folders, as `indexer.sources.patterns` reads them.
+        captions: what a `.txt` beside a picture of the same stem is.
+    """
+
+    kind: SourceKind = SourceKind.AUTO
+    id_column: str | None = None
+    text_column: str | None = None
+    image_column: str | None = None
+    metadata_columns: tuple[str, ...] | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    captions: Captions = Captions.ATTACH
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON's types only."""
+        return {
+            one.name: list(value) if isinstance(value := getattr(self, one.name), tuple) else value
+            for one in fields(self)
+        }
+
+    @classmethod
+    def from_dict(cls, read: Mapping[str, Any]) -> "SourceOptions":
+        """What `as_dict` gave. Raises BadSource for keys or values that it cannot have given."""
+        known = {one.name for one in fields(cls)}
+        if unknown := sorted(set(read) - known):
+            raise BadSource(f"source options hold {unknown[0]!r}, expected only {', '.join(sorted(known))}; remove it")
+        given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in read.items()}
+        try:
+            given |= {"kind": SourceKind(given["kind"])} if "kind" in given else {}
+            given |= {"captions": Captions(given["captions"])} if "captions" in given else {}
+        except ValueError as error:
+            raise BadSource(f"source options cannot be read: {error}; choose another value") from error
+        return cls(**given)

@@ -1,0 +1,46 @@
+"""Which files to take and which to leave out: globs of the path below the folder given.
+
+`*.png` matches at any depth, `2024/*.png` from the top, `**` any number of folders, and what matches a folder matches
+all in it. Each part of a path is matched by the standard library's `fnmatch`, letters as they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patterns:
+    """Empty `include` takes all; `exclude` counts for more."""
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+    def included(self, path: str) -> bool:
+        """Whether a file is taken, by `include` alone; `path` is relative, with `/`."""
+        return not self.include or any(_below(path, one) for one in self.include)
+
+    def excluded(self, path: str) -> bool:
+        """Whether a file or a folder is left out."""
+        return any(_below(path, one) for one in self.exclude)
+
+
+def _below(path: str, pattern: str) -> bool:
+    """Whether a pattern matches a path or a folder above it."""
+    wanted = pattern.strip("/").split("/")
+    if "/" not in pattern.rstrip("/"):
+        wanted = ["**", *wanted]
+    parts = path.split("/")
+    return any(_matches(parts[:end], wanted) for end in range(1, len(parts) + 1))
+
+
+def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    reached = {0}  # how many of `parts` the pattern so far can stand for
+    for one in wanted:
+        if one == "**":
+            reached = set(range(min(reached), len(parts) + 1))
+        else:
+            reached = {at + 1 for at in reached if at < len(parts) and fnmatchcase(parts[at], one)}
+        if not reached:
+            return False
+    return len(parts) in reached

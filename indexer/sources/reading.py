@@ -1,0 +1,56 @@
+"""Reads content that an entry only names."""
+
+from collections.abc import Callable
+
+from engine.errors import EmptyFile, EngineError, FileTooLarge, UnreadableFile
+from indexer.entry import Elsewhere
+from indexer.errors import IndexerError
+from indexer.sources.place import place_of, printable, reason_of
+
+MAX_BYTES = 2**28
+"""Most bytes of one file: 256 MiB, what the largest picture that is decoded takes raw (engine.images.MAX_PIXELS)."""
+
+
+def read(elsewhere: Elsewhere, *, fetch: Callable[[str], bytes] | None = None, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes at a `file://`, `http(s)://` or fsspec URI.
+
+    Args:
+        fetch: gets an http(s) URL; with it, nothing else here opens a connection to one.
+        max_bytes: cap; of no file is more read.
+
+    Raises:
+        UnreadableFile: it is not there, may not be read, or is no regular file.
+        FileTooLarge: it is longer.
+        EmptyFile: zero bytes.
+        InputError: what `fetch` raises.
+    """
+    uri = elsewhere.uri
+    name = printable(uri)
+    if uri.lower().startswith(("http://", "https://")):
+        data = _fetched(uri, fetch)
+    else:
+        try:
+            place = place_of(uri)
+            name = place.shown
+            if fault := place.fault():
+                raise UnreadableFile(f"{name}: {fault}")
+            with place.open() as file:
+                data = file.read(max_bytes + 1)
+        except (OSError, ValueError, IndexerError) as error:
+            raise UnreadableFile(f"{name}: cannot be read ({reason_of(error)})") from error
+    if len(data) > max_bytes:
+        raise FileTooLarge(f"{name}: longer than {max_bytes:,} bytes; scale it down or split it first")
+    if not data:
+        raise EmptyFile(f"{name}: the file is empty (0 bytes): expected a picture or a text")
+    return data
+
+
+def _fetched(url: str, fetch: Callable[[str], bytes] | None) -> bytes:
+    if fetch is None:
+        raise UnreadableFile(f"{printable(url)}: is not fetched here; download it first")
+    try:
+        return fetch(url)
+    except EngineError:
+        raise
+    except Exception as error:  # of whichever client it is
+        raise UnreadableFile(f"{printable(url)}: cannot be fetched ({reason_of(error)})") from error

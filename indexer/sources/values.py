@@ -1,0 +1,150 @@
+"""What cells of tables become as metadata: which kind a column is, and its values as that kind.
+
+One key has one kind: columns are surveyed before the first row is taken, and where kinds are mixed, all is text.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from indexer.sources.place import printable
+from storage import Metadata
+from storage.metadata import KEY, Kind, utc
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,300})")  # no leading zeros: 01234 is a code, which a number would spoil
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,300})?(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?(?<=[0-9])")
+_NOT_FINITE = frozenset({"nan", "inf", "-inf", "+inf", "infinity", "-infinity"})
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9].*)?", re.DOTALL)
+
+
+def kind_of_text(cell: str) -> Kind | None:
+    """What a CSV cell can be read as, the strictest first; None: it is empty."""
+    if not cell:
+        return None
+    lower = cell.lower() if len(cell) <= 9 else ""
+    if lower in ("true", "false"):
+        return "bool"
+    if lower in _NOT_FINITE or _number(cell) is not None:
+        return "number"
+    return "string" if _time(cell) is None else "time"
+
+
+def kind_of_json(value: Any) -> tuple[Kind | None, bool]:
+    """The kind of a JSON value, None if it is no value; and whether it is one that metadata cannot be."""
+    match value:
+        case None | "":
+            return None, False
+        case bool():
+            return "bool", False
+        case int():
+            return ("string" if _too_large(value) else "number"), False
+        case float():
+            return "number", False
+        case str():
+            return ("string" if _time(value) is None else "time"), False
+        case list() if all(isinstance(one, str | None) for one in value):
+            return "list of strings", False
+    return None, True
+
+
+def as_kind(value: object, kind: Kind) -> Metadata | None:
+    """`value` as a kind, or None where it is missing, not finite, or cannot be that."""
+    if value is None or value == "":
+        return None
+    match kind:
+        case "string":
+            return _as_text(value)
+        case "bool":
+            if isinstance(value, str):
+                return {"true": True, "false": False}.get(value.lower())
+            return value if isinstance(value, bool) else None
+        case "number":
+            if isinstance(value, str):
+                return _number(value)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return None
+            return None if _too_large(value) or not math.isfinite(value) else value
+        case "time":
+            return _time(value) if isinstance(value, str) else _in_utc(value) if isinstance(value, datetime) else None
+        case "list of strings":
+            return [printable(one) for one in value if isinstance(one, str)] if isinstance(value, list) else None
+
+
+def keys(columns: Iterable[str]) -> dict[str, str]:
+    """Metadata keys of columns: each its name where that can be a key, else one like it that no other has."""
+    columns = list(dict.fromkeys(columns))
+    found = {name: name for name in columns if KEY.fullmatch(name)}
+    taken = set(found)
+    for name in columns:
+        if name not in found:
+            plain = re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"
+            plain = (f"_{plain}" if plain[0].isdigit() else plain)[:58]
+            key, number = plain, 2
+            while key in taken:
+                key, number = f"{plain}_{number}", number + 1
+            found[name] = key
+            taken.add(key)
+    return found
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Column names, each with a number where it is the second of its name, or a name where it has none."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for position, name in enumerate(names, 1):
+        plain = printable(name).strip() or f"column_{position}"
+        unique, number = plain, 2
+        while unique in taken:
+            unique, number = f"{plain}_{number}", number + 1
+        found.append(unique)
+        taken.add(unique)
+    return found
+
+
+def _as_text(value: object) -> str:
+    match value:
+        case str():
+            return printable(value)
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return value.isoformat()
+        case list():
+            return json.dumps(value, ensure_ascii=True)
+    return str(value)
+
+
+def _number(cell: str) -> int | float | None:
+    if _WHOLE.fullmatch(cell):
+        return int(cell)
+    if not _DECIMAL.fullmatch(cell):
+        return None
+    number = float(cell)
+    return number if math.isfinite(number) else None
+
+
+def _too_large(value: int | float) -> bool:
+    try:
+        float(value)
+    except OverflowError:
+        return True
+    return False
+
+
+def _time(cell: str) -> datetime | None:
+    if not _TIME.fullmatch(cell):
+        return None
+    try:
+        return _in_utc(datetime.fromisoformat(cell))
+    except ValueError:
+        return None
+
+
+def _in_utc(time: datetime) -> datetime | None:
+    try:
+        return utc(time)
+    except OverflowError:
+        return None
