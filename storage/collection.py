@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +50,12 @@ Found = TypeVar("Found")
 
 # Readers of other processes may be in the middle of an older version; no read takes an hour.
 SAFE_AGE = timedelta(hours=1)
+
+# Ids in one SQL condition and one commit. 100,000 of 200,000 rows with an index on id, two cores: 1.0 s by 10,000;
+# by 2,000, in 50 commits, 1.3 s; in one, 1.7 s and 110 MB more.
+DELETED_AT_ONCE = 10_000
+
+MARGIN = timedelta(minutes=1)  # a pinned version is that much younger than what is removed
 
 
 class Collection(CollectionReader):
@@ -124,9 +130,11 @@ class Collection(CollectionReader):
         return Rules(self._table().schema()).refused(_latest(items))
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Delete by id; how many there were."""
+        """Delete by id; how many there were. Of many, so many in a commit; cut short, doing it again does the rest."""
         wanted = list(dict.fromkeys(ids))
-        return self._delete(one_of("id", wanted)) if wanted else 0
+        with self.writing() if wanted else nullcontext():
+            parts = (wanted[start : start + DELETED_AT_ONCE] for start in range(0, len(wanted), DELETED_AT_ONCE))
+            return sum(self._delete(one_of("id", part)) for part in parts)
 
     def delete_where(self, filter: Filter | str) -> int:  # noqa: A002 - the product's word
         """Delete what the filter finds; how many."""
@@ -136,10 +144,27 @@ class Collection(CollectionReader):
     def optimize(self, older_than: timedelta = SAFE_AGE) -> None:
         """Compact the files of many small commits, and remove versions older than `older_than`.
 
-        A reader still in the middle of a removed version fails; the default leaves it an hour.
+        A reader still in the middle of a removed version fails; the default leaves it an hour. What is `pinned` here
+        stays, whatever its age.
         """
         with self.writing(), self._commit, versions.kept(table := self._table()):
-            table.optimize(older_than)
+            pinned = self._snapshots.oldest_pinned
+            table.optimize(older_than if pinned is None else max(older_than, versions.age(table, pinned) + MARGIN))
+
+    @contextmanager
+    def pinned(self) -> Iterator[int]:
+        """The newest version's number, to be read at for a `with` block, whatever is written and cleaned up in it.
+
+        What is read at that version (`get`, `content_hashes`, `vectors_by_hash` and `ids` take it) is what there was
+        when the block began, at a cost that does not grow with what is written in it: what a job needs to tell what is
+        new. The block is the one writer's, as `writing()`: nobody else can clean up meanwhile. On a large collection
+        call `index_metadata` first.
+
+        Raises:
+            Locked: another writer has the collection.
+        """
+        with self.writing(), self._snapshots.pinned() as snapshot:
+            yield snapshot.version
 
     def compact(self, older_than: timedelta = SAFE_AGE) -> Compaction:
         """As `optimize`, and tell what it did."""

@@ -77,24 +77,31 @@ class CollectionReader:
         """
         wanted = list(dict.fromkeys(ids))
         found: dict[str, Item] = {}
-        table = None if version is None else self.snapshot(version).table
-        for batch in self._rows_of("id", wanted, self._columns(vectors, thumbnails), table):
+        for batch in self._rows_of("id", wanted, self._columns(vectors, thumbnails), self._at(version)):
             found |= {item.id: item for item in to_items(batch)}
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
 
-    def content_hashes(self, ids: Iterable[str]) -> dict[str, str]:
+    def content_hashes(self, ids: Iterable[str], *, version: int | None = None) -> dict[str, str]:
         """The content hashes of those ids that exist: to tell what is unchanged without reading it."""
         found: dict[str, str] = {}
-        for batch in self._rows_of("id", list(dict.fromkeys(ids)), ["id", "content_hash"]):
+        wanted = list(dict.fromkeys(ids))
+        for batch in self._rows_of("id", wanted, ["id", "content_hash"], self._at(version)):
             found.update(zip(batch["id"].to_pylist(), batch["content_hash"].to_pylist(), strict=True))
         return found
 
-    def vectors_by_hash(self, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    def vectors_by_hash(self, hashes: Iterable[str], *, version: int | None = None) -> dict[str, NDArray[np.float32]]:
         """The vector, float32 (d,), of each hash that some item has: equal content is embedded once."""
         found: dict[str, NDArray[np.float32]] = {}
-        for batch in self._rows_of("content_hash", list(dict.fromkeys(hashes)), ["content_hash", "vector"]):
+        wanted = list(dict.fromkeys(hashes))
+        for batch in self._rows_of("content_hash", wanted, ["content_hash", "vector"], self._at(version)):
             found.update(zip(batch["content_hash"].to_pylist(), vectors_of(batch).astype(np.float32), strict=True))
         return found
+
+    def ids(self, *, batch_size: int = 4096, version: int | None = None) -> Iterator[list[str]]:
+        """The id of every item of one version, in batches and in no promised order."""
+        for batch in (self._at(version) or self._table()).rows(["id"], batch_size=batch_size):
+            if batch.num_rows:
+                yield batch["id"].to_pylist()
 
     def count(self, filter: Filter | str | None = None) -> int:  # noqa: A002
         """How many items there are, or the filter finds."""
@@ -251,6 +258,9 @@ class CollectionReader:
         """The table, known to be still of this space: it may have been dropped and made again meanwhile."""
         check_same(self.name, space_of(self._kept.schema()), self.space)
         return self._kept
+
+    def _at(self, version: int | None) -> Table | None:
+        return None if version is None else self.snapshot(version).table
 
     def _where(self, condition: Filter | str | None) -> str | None:
         if condition is None:

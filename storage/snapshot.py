@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +58,7 @@ class Snapshots:
         self._live: Table | None = None  # follows the newest version
         self._newest: Snapshot | None = None
         self._older: OrderedDict[int, Snapshot] = OrderedDict()
+        self._pins: list[Snapshot] = []
 
     @property
     def current(self) -> bool:
@@ -81,6 +84,10 @@ class Snapshots:
         Raises:
             VersionNotFound: there is none, or not any more.
         """
+        with self._mutex:
+            for one in self._pins:  # not asking what is newest, which costs more the more is written
+                if one.version == version:
+                    return one
         newest = self.newest()
         if version == newest.version:
             return newest
@@ -92,6 +99,24 @@ class Snapshots:
             while len(self._older) > KEPT:
                 self._older.popitem(last=False)
             return kept
+
+    @contextmanager
+    def pinned(self) -> Iterator[Snapshot]:
+        """The newest version, open for a `with` block. Only under the writer's lock: see `oldest_pinned`."""
+        snapshot = self.newest()
+        with self._mutex:
+            self._pins.append(snapshot)
+        try:
+            yield snapshot
+        finally:
+            with self._mutex:
+                self._pins.remove(snapshot)
+
+    @property
+    def oldest_pinned(self) -> int | None:
+        """The version that a cleanup has to leave, and all that came after it."""
+        with self._mutex:
+            return min((one.version for one in self._pins), default=None)
 
     def _current(self) -> bool:
         if self._newest is None:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from storage.database import Table
 from storage.errors import BadTag, VersionNotFound
@@ -43,6 +43,12 @@ def versions(table: Table) -> list[Version]:
         )
         for one in table.versions()
     ]
+
+
+def age(table: Table, version: int) -> timedelta:
+    """How long ago a version that is there was made."""
+    made: datetime = next(one["timestamp"] for one in table.versions() if one["version"] == version)
+    return datetime.now(UTC) - made.astimezone(UTC)
 
 
 def tags(table: Table) -> dict[str, int]:
