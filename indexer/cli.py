@@ -4,30 +4,19 @@ import json
 import logging
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from indexer.captions import Captions
+from indexer.sources.options import SourceKind
 from indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
 
 if TYPE_CHECKING:
     from indexer.report import Report
 
 COLUMNS, SOURCES, HOW = "Columns of tables, shards and data sets", "Which inputs", "How"
-
-
-class SourceKind(StrEnum):
-    """What a path is."""
-
-    AUTO = "auto"
-    FOLDER = "folder"
-    TABLE = "table"
-    WEBDATASET = "webdataset"
-    URLS = "urls"
-    DATASET = "dataset"
 
 
 def index(
@@ -110,7 +99,7 @@ def index(
 
     from engine.config import EngineConfig
     from indexer.job import JobConfig, index_paths
-    from indexer.sources.choosing import SourceOptions
+    from indexer.sources.options import SourceOptions
     from indexer.stopping import stopping
     from indexer.watching import watch as watching
 
@@ -119,7 +108,7 @@ def index(
     console = Console(stderr=True)
     logging_to(console)
     options = SourceOptions(
-        kind=source.value,
+        kind=source,
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
         captions=captions,

@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from engine.models import load as load_model
 from engine.passages import Splitter
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
-from indexer.entry import Entry
+from indexer.inputs import Inputs
 from indexer.journaling import journaled
 from indexer.local import run_local
 from indexer.report import Report
 from indexer.seen import Seen
-from indexer.sources.choosing import SourceOptions, open_sources
-from indexer.sources.source import Source
+from indexer.sources.options import SourceOptions
 from indexer.stages import Stages
 from indexer.sync import delete_missing
 from storage import Collection, CollectionNotFound, Item, StorageError, Store
@@ -62,7 +61,7 @@ class Job:
 
     Args:
         target: None in a dry run that would make it.
-        entries: of all sources, one after the other.
+        inputs: what there is to index.
         lookup: what the collection held when the job began.
         version: the collection's version then; None: it was empty.
         stop: set by who wants the job to end after what is in its hands.
@@ -77,7 +76,7 @@ class Job:
     report: Report
     stages: Stages
     seen: Seen
-    entries: Iterator[Entry]
+    inputs: Inputs
     version: int | None
     source: str
     stop: threading.Event
@@ -125,7 +124,7 @@ def index_paths(
         Locked: another process writes to this collection.
     """
     options = options or SourceOptions()
-    sources = open_sources(paths, options)
+    inputs = Inputs(paths, options, config.only)
     source = json.dumps({"paths": [str(path) for path in paths], **options.as_dict()}, ensure_ascii=False)
     store = Store(db)
     target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, make=not config.dry_run)
@@ -141,20 +140,23 @@ def index_paths(
             report=report,
             stages=Stages(),
             seen=seen,
-            entries=_entries(sources, config.only),
-            version=target.version if target and target.count() else None,
+            inputs=inputs,
+            version=None,
             source=source,
             stop=stop or threading.Event(),
             tell=lambda: None,
         )
         if target is None or config.dry_run:
-            _run(job, sources, progress, lambda: None)
+            job.version = target.version if target else None
+            _run(job, progress, lambda: None)
             return report
         with target.writing(), journaled(job, command or "index") as beat:
-            if job.version is not None:
-                target.index_metadata()  # so that looking things up does not depend on how much there is
-                job.version = target.version
-            _run(job, sources, progress, beat)
+            if target.count():
+                target.index_metadata()  # so that looking things up costs the same however much there is
+                with target.pinned() as job.version:
+                    _run(job, progress, beat)
+            else:
+                _run(job, progress, beat)
             if report.rows or report.deleted:
                 target.maintain()
     try:
@@ -164,10 +166,9 @@ def index_paths(
     return report
 
 
-def _run(job: Job, sources: Sequence[Source], progress: Progress | None, beat: Callable[[], None]) -> None:
+def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
     report, started = job.report, time.monotonic()
-    totals = [source.total for source in sources]
-    total = None if job.config.only is not None or None in totals else sum(filter(None, totals))
+    total = job.inputs.total
 
     def tell() -> None:
         report.seconds = time.monotonic() - started
@@ -179,21 +180,13 @@ def _run(job: Job, sources: Sequence[Source], progress: Progress | None, beat: C
     job.tell = tell
     tell()
     run_local(job)
-    for source in sources:
-        report.ignored += source.ignored
+    report.ignored = job.inputs.ignored
     if job.stop.is_set():
         report.interrupted = True
     elif job.config.delete_missing:
-        delete_missing(job, sources)
+        delete_missing(job)
     report.measure()
     tell()
-
-
-def _entries(sources: Sequence[Source], only: frozenset[str] | None) -> Iterator[Entry]:
-    for source in sources:
-        for entry in source.entries():
-            if only is None or entry.origin in only:
-                yield entry
 
 
 def _open(

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from engine.fetching import FetchConfig, Fetcher
+from indexer.contents import Contents
 from indexer.decoding import Decoders
 from indexer.entry import Entry
 from indexer.loading import Loaded, load
 from indexer.reading_ahead import ReadingAhead, Unchanged
 from indexer.report import Report
-from indexer.sources.reading import read
 from indexer.vectors import Embedding
 from indexer.writing import Done, Embedded, Writer
 from storage import Refused
@@ -23,20 +22,19 @@ GROUP = 512
 GROUP_PIXELS = 100_000_000
 """Most decoded pixels among them (300 MB of RGB), so that large photos do not fill the memory."""
 
-THREADS = 8
+THREADS = 16
 """Least that read content and wait for its decoding; most of their time they wait."""
 
 
 def run_local(job: "Job") -> None:
     """Every entry of the job, until the end or until it is told to stop."""
-    decoders = Decoders(job.config.decoders)
-    fetcher = Fetcher(FetchConfig(allow_private=job.config.allow_private))
+    decoders, contents = Decoders(job.config.decoders), Contents(allow_private=job.config.allow_private)
 
     def load_entry(entry: Entry) -> Loaded | Refused:
-        return load(entry, lambda place: read(place, fetch=lambda url: fetcher.fetch(url).data), decoders, job.splitter)
+        return load(entry, contents, decoders, job.splitter)
 
     ahead = ReadingAhead(
-        job.entries,
+        job.inputs.entries(),
         job.lookup,
         load_entry,
         job.splitter,
@@ -58,7 +56,7 @@ def run_local(job: "Job") -> None:
             sink.close()
         finally:
             decoders.close()
-            fetcher.close()
+            contents.close()
 
 
 class _Sink(Protocol):

@@ -12,7 +12,7 @@ from indexer.entry import path_of
 from indexer.errors import SourceNotFound
 from indexer.job import JobConfig, Progress, index_paths
 from indexer.report import Report
-from indexer.sources.choosing import SourceOptions
+from indexer.sources.options import SourceOptions
 from storage import Quarantined, Store
 
 

@@ -1,17 +1,13 @@
 """Removes items whose input is gone."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from indexer.sources.source import Source
-from storage import Item
 
 if TYPE_CHECKING:
     from indexer.job import Job
 
 
-def delete_missing(job: "Job", sources: Sequence[Source]) -> None:
-    """Deletes the sources' items that no input of this run stands for; in a dry run, counts them.
+def delete_missing(job: "Job") -> None:
+    """Deletes the paths' items that no input of this run stands for; in a dry run, counts them.
 
     Nothing is deleted where it cannot be told what is gone: a folder, table or shard could not be read to its end, or
     there was no input at all.
@@ -19,7 +15,7 @@ def delete_missing(job: "Job", sources: Sequence[Source]) -> None:
     report, target = job.report, job.target
     if target is None:
         return
-    if any(source.incomplete for source in sources):
+    if job.inputs.incomplete:
         report.kept = "nothing was deleted, because a folder, table or shard could not be read to its end"
         return
     if not report.inputs:
@@ -27,17 +23,13 @@ def delete_missing(job: "Job", sources: Sequence[Source]) -> None:
         return
     gone: list[str] = []
     for items in target.scan(thumbnails=False):
-        mine = {item.id: str(item.metadata.get("document", item.id)) for item in items if _of(item, sources)}
+        mine = {item.id: str(item.metadata.get("document", item.id)) for item in items if job.inputs.own(item)}
         missing = set(job.seen.missing(list(set(mine.values()))))
         gone += [item_id for item_id, document in mine.items() if document in missing]
     report.deleted = len(gone) if job.config.dry_run else target.delete(gone)
     quarantine = job.store.quarantine(target.name)
     if not job.config.dry_run and quarantine.count():
         quarantine.release(_gone_from_quarantine(job))
-
-
-def _of(item: Item, sources: Sequence[Source]) -> bool:
-    return any(source.owns(item) for source in sources)
 
 
 def _gone_from_quarantine(job: "Job") -> list[str]:

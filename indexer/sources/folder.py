@@ -10,6 +10,9 @@ from indexer.sources.patterns import Patterns
 from indexer.sources.place import Place, printable, reason_of
 from storage import Metadata
 
+UNREADABLE_FOLDER = "UnreadableFolder"
+"""Kind of the problem of a folder whose files nobody knows."""
+
 
 class FolderSource:
     """Files named outright and, recursively, folders. Hidden files and folders inside folders are passed over.
@@ -60,7 +63,7 @@ class FolderSource:
                     continue
                 files, folders = folder.listing()
             except OSError as error:
-                yield _failed(folder, f"the folder cannot be listed ({reason_of(error)})")
+                yield _failed(folder, f"the folder cannot be listed ({reason_of(error)})", UNREADABLE_FOLDER)
                 continue
             entered.add(identity)
             yield from self._paired(folder, self._kinds(folder, path, files, outright.pop(folder.uri, {})))
@@ -119,9 +122,9 @@ def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
     return Entry(id=id_of(uri), uri=uri, origin=uri, image=Elsewhere(uri=uri), text=text, metadata=facts(place))
 
 
-def _failed(place: Place, reason: str) -> Entry:
+def _failed(place: Place, reason: str, kind: str = "UnreadableFile") -> Entry:
     uri = place.uri
-    problem = Problem(kind="UnreadableFile", reason=f"{place.shown}: {reason}")
+    problem = Problem(kind=kind, reason=f"{place.shown}: {reason}")
     return Entry(id=id_of(uri), uri=uri, origin=uri, problem=problem)
 
 

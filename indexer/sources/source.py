@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from indexer.entry import Entry
-from storage import Item
 
 
 class Source(Protocol):
@@ -17,10 +16,6 @@ class Source(Protocol):
     ignored: Counter[str]
     """Files that are no inputs, by suffix; complete once `entries` is exhausted."""
 
-    incomplete: bool
-    """Whether something could not be read to its end, so that inputs may be missing; true to fact once `entries` is
-    exhausted."""
-
     @property
     def total(self) -> int | None:
         """How many inputs there are, where that is cheap to know."""
@@ -28,8 +23,4 @@ class Source(Protocol):
 
     def entries(self) -> Iterator[Entry]:
         """All inputs, from the start."""
-        ...
-
-    def owns(self, item: Item) -> bool:
-        """Whether an item came from here, so that it may go once its input has gone."""
         ...

@@ -1,0 +1,37 @@
+"""Reads content from wherever an entry says that it is."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from indexer.entry import Elsewhere
+from indexer.sources.reading import read
+
+if TYPE_CHECKING:
+    from engine.fetching import Fetcher
+
+
+class Contents:
+    """See `indexer.loading.Read`. Safe from many threads; URLs go through one safe fetcher, made at the first."""
+
+    def __init__(self, *, allow_private: bool = False) -> None:
+        """allow_private: let URLs lead to private addresses, too."""
+        self._allow_private = allow_private
+        self._mutex = threading.Lock()
+        self._fetcher: Fetcher | None = None
+
+    def __call__(self, place: Elsewhere) -> bytes:
+        """The bytes; raises InputError."""
+        return read(place, fetch=self._fetch)
+
+    def close(self) -> None:
+        """Closes connections."""
+        if self._fetcher is not None:
+            self._fetcher.close()
+
+    def _fetch(self, url: str) -> bytes:
+        with self._mutex:
+            if self._fetcher is None:
+                from engine.fetching import FetchConfig, Fetcher
+
+                self._fetcher = Fetcher(FetchConfig(allow_private=self._allow_private))
+        return self._fetcher.fetch(url).data

@@ -1,0 +1,79 @@
+"""All inputs of a job's sources, and which items they answer for."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.entry import Entry
+from indexer.errors import IndexerError
+from indexer.sources.choosing import open_sources
+from indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
+from indexer.sources.options import SourceOptions
+from indexer.sources.place import has_magic, place_of
+from indexer.sources.urls import UrlSource
+from storage import Item
+
+SOURCE = "_source"
+"""Metadata of every item from a table, shard or data set: the URI of that."""
+
+
+class Inputs:
+    """The sources that some paths are, one after the other. See `open_sources` for what it takes and raises.
+
+    Attributes:
+        incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to its
+            end, or a row could not be told.
+    """
+
+    def __init__(self, paths: Sequence[str | Path], options: SourceOptions, only: frozenset[str] | None = None) -> None:
+        """only: nothing but inputs of these origins."""
+        self._sources = open_sources(paths, options)
+        self._roots = [uri for path in paths if (uri := _root(path))]
+        self._only = only
+        self.incomplete = False
+
+    @property
+    def total(self) -> int | None:
+        """How many, if that is cheap to know."""
+        totals = [source.total for source in self._sources]
+        return None if self._only is not None or None in totals else sum(one for one in totals if one is not None)
+
+    @property
+    def ignored(self) -> Counter[str]:
+        """Files that are no inputs, by suffix."""
+        return sum((source.ignored for source in self._sources), Counter())
+
+    def entries(self) -> Iterator[Entry]:
+        """All inputs, each with the table, shard or data set that it came from."""
+        for source in self._sources:
+            in_files = isinstance(source, FolderSource | UrlSource)
+            for entry in source.entries():
+                if entry.problem and (not in_files or entry.problem.kind == UNREADABLE_FOLDER):
+                    self.incomplete = True
+                if self._only is not None and entry.origin not in self._only:
+                    continue
+                yield entry if in_files else _marked(entry)
+
+    def own(self, item: Item) -> bool:
+        """Whether an item came from here: from a table, shard or data set among the paths, or a file in a folder."""
+        place = str(item.metadata.get(SOURCE, item.uri))
+        return any(place == root or place.startswith(root.rstrip("/") + "/") for root in self._roots)
+
+
+def _marked(entry: Entry) -> Entry:
+    return replace(entry, metadata={**entry.metadata, SOURCE: entry.origin.partition("#")[0]})
+
+
+def _root(path: str | Path) -> str | None:
+    """The URI of a path; of a glob, what is before it. None for what is none."""
+    text = str(path)
+    if text.lower().startswith(("http://", "https://")):
+        return text
+    if has_magic(text) or "{" in text:
+        text = text[: min(text.find(sign) for sign in "*?[{" if sign in text)].rpartition("/")[0] or "."
+    try:
+        return place_of(text).uri
+    except IndexerError:
+        return None
+
