@@ -42,8 +42,11 @@ class Encoder(Protocol):
     passage_tokens: int
     """Longer texts are cut into passages of at most so many tokens when they are indexed in bulk."""
 
-    tokeniser: str | None
-    """JSON of the `tokenizers.Tokenizer` that says what a token is, nothing cut or padded; None: words and marks."""
+    @property
+    def tokeniser(self) -> str | None:
+        """JSON of the `tokenizers.Tokenizer` that says what a token is, cutting and padding nothing; None: words and
+        marks."""
+        ...
 
     def space(self, view: View) -> Space:
         """The space that vectors of this view lie in.

@@ -1,7 +1,7 @@
 """Gets pictures and texts into a collection, in bulk and without losing any.
 
->>> from indexer import index_paths
->>> report = index_paths(["photos/"], db=".oneword")
+>>> from indexer import SourceOptions, index_paths
+>>> report = index_paths(["photos/", "captions.csv"], db=".oneword", options=SourceOptions(text_column="caption"))
 >>> report.indexed, report.unchanged, report.quarantined
 (1200, 0, 3)
 """
@@ -10,22 +10,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexer.errors import IndexerError, NothingEmbedded, SourceNotFound
-    from indexer.job import index_paths
+    from indexer.captions import Captions
+    from indexer.errors import BadSource, IndexerError, NothingEmbedded, SourceNotFound
+    from indexer.job import JobConfig, index_paths
     from indexer.reembedding import Reembedded, reembed
     from indexer.report import Report
+    from indexer.retrying import Retried, retry
+    from indexer.sources.options import SourceKind, SourceOptions
 
 _HOME = {
+    "BadSource": "indexer.errors",
+    "Captions": "indexer.captions",
     "IndexerError": "indexer.errors",
+    "JobConfig": "indexer.job",
     "NothingEmbedded": "indexer.errors",
     "Reembedded": "indexer.reembedding",
     "Report": "indexer.report",
+    "Retried": "indexer.retrying",
+    "SourceKind": "indexer.sources.options",
     "SourceNotFound": "indexer.errors",
+    "SourceOptions": "indexer.sources.options",
     "index_paths": "indexer.job",
     "reembed": "indexer.reembedding",
+    "retry": "indexer.retrying",
 }
 
-__all__ = ["IndexerError", "NothingEmbedded", "Reembedded", "Report", "SourceNotFound", "index_paths", "reembed"]
+__all__ = [
+    "BadSource",
+    "Captions",
+    "IndexerError",
+    "JobConfig",
+    "NothingEmbedded",
+    "Reembedded",
+    "Report",
+    "Retried",
+    "SourceKind",
+    "SourceNotFound",
+    "SourceOptions",
+    "index_paths",
+    "reembed",
+    "retry",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from indexer.seen import Seen
 from indexer.stages import Stages
 from storage import Item, Refused
 
-AT_ONCE = 256
+AT_ONCE = 512
 """Entries that are looked up in the collection together."""
 
 AHEAD = 32

@@ -47,7 +47,7 @@ def reembed(
             into=into,
             keep=keep,
             drop_old=drop_old,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=bar.following(task),
         )
     if as_json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))

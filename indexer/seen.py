@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 CACHE = 32_000  # KiB of memory for pages
 
@@ -55,7 +56,7 @@ class Seen:
             self._database.executemany("INSERT INTO hashes VALUES (?)", [(one,) for one in wanted if one not in met])
             return met
 
-    def _among(self, select: str, values: Sequence[str], at_once: int = 500) -> Iterable[tuple[str, ...]]:
+    def _among(self, select: str, values: Sequence[str], at_once: int = 500) -> Iterable[Any]:
         for start in range(0, len(values), at_once):
             some = values[start : start + at_once]
             yield from self._database.execute(f"{select} ({','.join('?' * len(some))})", some)

@@ -90,7 +90,7 @@ class ProgressBar:
     def following(self, task: "TaskID") -> Callable[[int, int | None], None]:
         """What a job calls with (done, in all)."""
 
-        def follow(done: int, total: int | None) -> None:
+        def follow(done: int, total: int | None = None) -> None:
             self._bar.update(task, completed=done, total=total)
             now = time.monotonic()
             if not sys.stderr.isatty() and now - self._told >= LINES:

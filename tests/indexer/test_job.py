@@ -13,7 +13,7 @@ from engine.errors import ViewError
 from engine.hashing import HashEncoder
 from engine.inputs import Document, Image, Input, Text
 from engine.views import DEFAULT, View
-from indexer import index_paths, job
+from indexer import embedding, index_paths, job, local, writing
 from indexer.report import Report
 from storage import Collection, SpaceMismatch, Store
 
@@ -41,7 +41,8 @@ def test_a_folder_is_indexed_once(album: Path) -> None:
     assert found["red.png"].modality == "image"
     assert (found["red.png"].width, found["red.png"].height) == (40, 30)
     assert found["note.txt"].modality == "text"
-    assert found["green.PNG"].metadata == {"name": "green.PNG", "folder": "sub", "format": "png"}
+    facts = {key: value for key, value in found["green.PNG"].metadata.items() if not key.startswith("_")}
+    assert facts == {"name": "green.PNG", "folder": "sub", "format": "png"}
 
 
 def test_stored_vectors_are_the_engines(album: Path) -> None:
@@ -75,7 +76,7 @@ def test_equal_content_is_embedded_once_even_across_runs(album: Path, monkeypatc
         embedded.extend(inputs)
         return encode(encoder, inputs, *rest)
 
-    monkeypatch.setattr(job, "encode", counting)
+    monkeypatch.setattr(embedding, "encode", counting)
     for i in range(3):
         shutil.copyfile(album / "blue.jpg", album / f"copy{i}.jpg")
     assert counts(run(album))[0] == 9
@@ -149,9 +150,10 @@ def test_a_collection_is_bound_to_its_model_and_view(album: Path) -> None:
 
 def test_small_chunks_give_the_same_rows(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(album)
-    monkeypatch.setattr(job, "CHUNK", 2)
+    monkeypatch.setattr(local, "GROUP", 2)
     run(album, collection="small")
-    monkeypatch.setattr(job, "CHUNK_PIXELS", 1)
+    monkeypatch.setattr(local, "GROUP_PIXELS", 1)
+    monkeypatch.setattr(writing, "ROWS", 1)
     run(album, collection="single")
     for other in ("small", "single"):
         for name, item in rows().items():
@@ -161,17 +163,18 @@ def test_small_chunks_give_the_same_rows(album: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_job_that_dies_half_way_is_finished_by_the_next(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "CHUNK", 2)
-    upsert, calls = Collection.upsert, []
+    monkeypatch.setattr(local, "GROUP", 2)
+    monkeypatch.setattr(writing, "ROWS", 2)
+    insert, calls = Collection.insert, []
 
     def dying(self: Collection, items: Any) -> Any:
         calls.append(len(items))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return upsert(self, items)
+        return insert(self, items)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Collection, "upsert", dying)
+        patch.setattr(Collection, "insert", dying)
         with pytest.raises(KeyboardInterrupt):
             run(album)
     assert counts(run(album)) == (4, 0, 2, 0)

@@ -17,7 +17,7 @@ from engine.encoder import Vectors
 from engine.hashing import HashEncoder
 from engine.space import Space
 from engine.views import View
-from indexer import NothingEmbedded, Reembedded, index_paths, job, reembed, reembedding
+from indexer import NothingEmbedded, Reembedded, embedding, index_paths, reembed, reembedding
 from storage import (
     BadName,
     Collection,
@@ -267,7 +267,7 @@ def test_equal_content_is_embedded_once(album: Path, old: Collection, monkeypatc
         embedded.extend(inputs)
         return encode(encoder, inputs, *rest)
 
-    monkeypatch.setattr(job, "encode", counting)
+    monkeypatch.setattr(embedding, "encode", counting)
     assert counts(run()) == (9, 0, 0)
     assert len(embedded) == 6
 
@@ -276,7 +276,7 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from tests_reembedding import Turned
-from indexer import job, reembed, reembedding
+from indexer import reembed, reembedding
 from storage import Collection, Store, moves
 reembedding.CHUNK = 2
 reembedding.load_model = lambda config: Turned()

@@ -1,0 +1,112 @@
+"""Long texts: passages, linked to their documents."""
+
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.models import load
+from engine.passages import WORDS, Splitter
+from indexer import JobConfig, Report, index_paths
+from storage import Item, Store
+
+
+def text(sentences: int, seed: int = 0) -> str:
+    draw = random.Random(seed)
+    words = "the red house stands by a river and an old tree".split()
+    return " ".join(" ".join(draw.choices(words, k=9)).capitalize() + "." for _ in range(sentences))
+
+
+def run(*paths: str, **config: Any) -> Report:
+    return index_paths(paths, db="db", model="hash", config=JobConfig(**config))
+
+
+def rows() -> dict[str, Item]:
+    return {item.id: item for items in Store("db").open("default").scan(vectors=True) for item in items}
+
+
+@given(st.text(max_size=3000), st.integers(8, 200))
+def test_passages_fit_and_lose_nothing_but_white_space(whole: str, tokens: int) -> None:
+    passages = Splitter(tokens=tokens).split(whole)
+    assert all(len(WORDS.findall(one)) <= tokens for one in passages)
+    assert re.sub(r"\s", "", "".join(passages)) == re.sub(r"\s", "", whole)
+
+
+@pytest.mark.parametrize("model", ["basic", "mini"])
+def test_tokens_are_the_models_own(model: str) -> None:
+    from tokenizers import Tokenizer
+
+    encoder = load(model)
+    splitter = Splitter.of(encoder)
+    tokeniser = Tokenizer.from_str(str(encoder.tokeniser))
+    passages = splitter.split(text(300) + " [SEP] <image> " + "漢字" * 400)
+    assert splitter.tokens == encoder.passage_tokens
+    assert len(passages) > 5
+    lengths = [len(tokeniser.encode(one, add_special_tokens=False).ids) for one in passages]
+    assert max(lengths) <= encoder.passage_tokens
+    assert sum(one.endswith(".") for one in passages) > len(passages) / 2, "they end with sentences"
+
+
+def test_a_text_that_fits_is_as_it_is() -> None:
+    assert Splitter(tokens=8).split("  a  b \n") == ["  a  b \n"]
+
+
+def test_a_document_and_its_passages(tmp_path: Path) -> None:
+    Path("d.jsonl").write_text(json.dumps({"id": "d", "text": text(60), "year": 1990}) + "\n" + '{"id":"e","text":"short"}\n')
+    report = run("d.jsonl")
+    assert (report.added, report.rows) == (2, len(rows()))
+    count = len(rows()) - 1
+    assert count > 3
+    assert rows()["e"].metadata.get("document") is None
+    passages = [rows()["d"], *(rows()[f"d#{number}"] for number in range(2, count + 1))]
+    assert " ".join(str(one.text) for one in passages) == text(60)
+    for number, one in enumerate(passages, 1):
+        facts = one.metadata
+        assert (facts["document"], facts["passage"], facts["passages"], facts["year"]) == ("d", number, count, 1990)
+        assert one.uri == passages[0].uri
+    hits = Store("db").open("default").search(passages[2].vector, group_by="document")
+    assert [hit.item.id for hit in hits] == ["d#3", "e"]
+
+
+@pytest.mark.parametrize("outcome", ["longer", "shorter", "one", "gone", "last words"])
+def test_a_document_that_changes(outcome: str, tmp_path: Path) -> None:
+    file = Path("doc.txt")
+    file.write_text(text(60))
+    run("doc.txt")
+    before = len(rows())
+    assert run("doc.txt").unchanged == 1
+    now = {"longer": text(90), "shorter": text(30), "one": "short", "gone": None, "last words": text(60) + " End."}[outcome]
+    if now is None:
+        file.unlink()
+        Path("other").mkdir()
+        Path("other/note.txt").write_text("here")
+        index_paths([tmp_path], db="db", model="hash", config=JobConfig(delete_missing=True))
+        assert [item.text for item in rows().values()] == ["here"]
+        return
+    file.write_text(now)
+    assert run("doc.txt").updated == 1
+    after = sorted(rows().values(), key=lambda item: int(item.metadata.get("passage", 1)))  # type: ignore[arg-type]
+    assert " ".join(str(one.text) for one in after) == now
+    assert all(one.metadata.get("passages", 1) == len(after) for one in after)
+    assert {"longer": len(after) > before, "shorter": len(after) < before, "one": len(after) == 1}.get(outcome, True)
+    assert run("doc.txt").unchanged == 1
+
+
+def test_another_measure_splits_again(tmp_path: Path) -> None:
+    Path("doc.txt").write_text(text(60))
+    run("doc.txt")
+    before = len(rows())
+    assert run("doc.txt", passages=32).updated == 1
+    assert len(rows()) > 2 * before
+    assert run("doc.txt", passages=0).updated == 1
+    assert [item.text for item in rows().values()] == [text(60)]
+
+
+def test_captions_stay_whole(album: Path) -> None:
+    (album / "red.txt").write_text(text(60))
+    assert run(str(album)).rows == 6

@@ -1,0 +1,143 @@
+"""A collection follows its sources: updates, facts alone, removals, dry runs."""
+
+import csv
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+
+from indexer import JobConfig, Report, embedding, index_paths
+from indexer.watching import watch
+from storage import Item, Store
+
+SYNC = JobConfig(delete_missing=True)
+
+
+def run(*paths: Path | str, **config: Any) -> Report:
+    return index_paths(paths, db="db", model="hash", config=JobConfig(**config))
+
+
+def counts(report: Report) -> tuple[int, int, int, int, int]:
+    assert report.inputs == report.indexed + report.unchanged + report.quarantined
+    return report.added, report.updated, report.unchanged, report.quarantined, report.deleted
+
+
+def rows() -> dict[str, Item]:
+    return {item.id: item for items in Store("db").open("default").scan() for item in items}
+
+
+def table(name: str, *lines: tuple[Any, ...]) -> Path:
+    with Path(name).open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "text", "year"), *lines])
+    return Path(name)
+
+
+@pytest.fixture
+def nothing_embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many inputs each call of the encoder had."""
+    calls: list[int] = []
+    encode = embedding.encode
+    monkeypatch.setattr(
+        embedding, "encode", lambda encoder, inputs, *rest: (calls.append(len(inputs)), encode(encoder, inputs, *rest))[1]
+    )
+    return calls
+
+
+def test_what_is_gone_goes_and_only_from_where_it_was_looked_for(album: Path) -> None:
+    other = table("other.csv", ("x", "elsewhere", 1))
+    run(album, other)
+    (album / "blue.jpg").unlink()
+    (album / "note.txt").write_text("new words")
+    (album / "red.png").write_bytes(b"spoilt")
+    assert counts(run(album, delete_missing=True, dry_run=True)) == (0, 1, 3, 1, 1)
+    assert len(rows()) == 7, "a dry run writes nothing"
+    assert counts(run(album, delete_missing=True)) == (0, 1, 3, 1, 1)
+    assert "x" in rows()
+    assert any(item.uri.endswith("red.png") for item in rows().values()), "it is there, though it cannot be read now"
+    table("other.csv", ("y", "elsewhere", 1))
+    assert counts(run(other, delete_missing=True)) == (1, 0, 0, 0, 1)
+    assert len(rows()) == 6
+
+
+def test_nothing_is_deleted_where_something_could_not_be_read(album: Path) -> None:
+    file = table("t.csv", ("a", "one", 1), ("b", "two", 2), ("c", "three", 3))
+    run(file)
+    table("t.csv", ("a", "one", 1), ("b", "two", "2", "too many cells"))
+    report = run(file, delete_missing=True)
+    assert counts(report) == (0, 0, 1, 1, 0)
+    assert "nothing was deleted" in str(report.kept)
+    table("t.csv")
+    report = run(file, delete_missing=True)
+    assert counts(report) == (0, 0, 0, 0, 0)
+    assert "no input" in str(report.kept)
+
+
+def test_changed_metadata_is_written_and_nothing_is_embedded(nothing_embedded: list[int]) -> None:
+    file = table("t.csv", ("a", "one", 1), ("b", "two", 2))
+    run(file)
+    nothing_embedded.clear()
+    table("t.csv", ("a", "one", 1), ("b", "two", 5))
+    assert counts(run(file)) == (0, 1, 1, 0, 0)
+    assert sum(nothing_embedded) == 0
+    assert rows()["b"].metadata["year"] == 5
+
+
+def test_a_file_of_the_same_time_and_size_is_not_read_again(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(album)
+    with monkeypatch.context() as patch:
+        patch.setattr("indexer.local.load", lambda *rest: pytest.fail("a file was read"))
+        assert counts(run(album)) == (0, 0, 6, 0, 0)
+    status = (album / "note.txt").stat()
+    (album / "note.txt").write_text("the dog sleeps on the sofa")
+    os.utime(album / "note.txt", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert counts(run(album)) == (0, 0, 6, 0, 0)
+    assert counts(run(album, reread=True)) == (0, 1, 5, 0, 0), "told to read, it sees"
+    os.utime(album / "blue.jpg")
+    assert counts(run(album)) == (0, 0, 6, 0, 0), "a touched file has not changed"
+    with monkeypatch.context() as patch:
+        patch.setattr("indexer.local.load", lambda *rest: pytest.fail("a file was read"))
+        assert counts(run(album)) == (0, 0, 6, 0, 0), "and is known by its new time from then on"
+
+
+def test_of_one_id_the_first_counts(tmp_path: Path) -> None:
+    file = table("t.csv", ("a", "one", 1), ("a", "two", 2), ("b", "three", 3), ("a", "one", 1))
+    for _ in range(2):
+        report = run(file)
+        assert report.quarantined == 1
+        assert report.inputs == 4
+        assert report.kinds == {"DuplicateId": 1}
+        assert "'a' was given before" in report.refused[0].reason
+    assert rows()["a"].text == "one"
+    assert [one.tries for one in Store("db").quarantine("default").list()] == [2]
+
+
+def test_a_kind_that_does_not_fit_refuses_one_input_alone(tmp_path: Path) -> None:
+    run(table("t.csv", ("a", "one", 1)))
+    Path("u.jsonl").write_text('{"id": "b", "text": "two", "year": "soon"}\n{"id": "c", "text": "three"}\n')
+    report = run("u.jsonl")
+    assert counts(report) == (1, 0, 0, 1, 0)
+    assert report.kinds == {"BadItem": 1}
+    assert "'year' as a string ('soon'), but in this collection it is a number" in report.refused[0].reason
+
+
+def test_a_dry_run_makes_nothing(album: Path) -> None:
+    (album / "bad.png").write_bytes(b"x")
+    report = run(album, dry_run=True)
+    assert counts(report) == (6, 0, 0, 1, 0)
+    assert report.rows == 6
+    assert not list(Path("db").glob("*.lance"))
+
+
+def test_watching_follows_changes(album: Path) -> None:
+    stop = threading.Event()
+    reports = watch([album], lambda: run(album, delete_missing=True), stop)
+    assert counts(next(reports)) == (6, 0, 0, 0, 0)
+    threading.Timer(0.5, lambda: PIL.Image.new("RGB", (8, 8), "pink").save(album / "pink.png")).start()
+    assert counts(next(reports))[0] == 1
+    threading.Timer(0.5, (album / "pink.png").unlink).start()
+    assert counts(next(reports))[4] == 1
+    threading.Timer(0.2, stop.set).start()
+    assert list(reports) == []
