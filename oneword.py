@@ -25,6 +25,7 @@ from storage.cli import build, delete, info, verify
 from storage.collections_cli import app as collections
 from storage.errors import StorageError
 from storage.parquet_cli import export, import_
+from storage.quarantine_cli import app as quarantine
 from storage.versions_cli import compact, restore, tag, versions
 
 app = typer.Typer(
@@ -58,6 +59,7 @@ app.add_typer(evaluation, name="eval")
 app.command("import")(import_)
 collections.command()(create)
 app.add_typer(collections, name="collections")
+app.add_typer(quarantine, name="quarantine")
 
 
 def _print_version(wanted: bool) -> None:
