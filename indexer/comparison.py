@@ -1,16 +1,16 @@
 """Compares inputs with what is stored of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from engine.passages import Splitter
 from indexer.entry import Elsewhere, Entry
 from indexer.etag import ETAG, etag
-from indexer.loading import Loaded, passage_id
+from indexer.loading import DIGEST, Loaded, passage_id
 from storage import Item, Metadata
 
-OURS = frozenset({ETAG, "document", "passage", "passages"})
+OURS = frozenset({ETAG, DIGEST, "document", "passage", "passages"})
 """Metadata that indexing adds."""
 
 
@@ -46,13 +46,6 @@ def stale_passages(loaded: Loaded, stored: Mapping[str, Item]) -> list[str]:
     before = stored.get(loaded.id)
     count = before.metadata.get("passages", 1) if before else 1
     return [passage_id(loaded.id, number) for number in range(len(loaded.pieces), int(count))]  # type: ignore[arg-type]
-
-
-def all_ids(items: Iterable[Item]) -> list[str]:
-    """The ids of documents and of all their passages."""
-    return [
-        passage_id(item.id, number) for item in items for number in range(int(item.metadata.get("passages", 1)))  # type: ignore[arg-type]
-    ]
 
 
 def _same_facts(told: Mapping[str, Metadata], stored: Mapping[str, Metadata]) -> bool:

@@ -1,16 +1,16 @@
 """Decodes pictures in other processes: on other cores, and where a decoder that crashes or hangs takes nothing along."""
 
+import atexit
 import os
 import signal
 import threading
 import time
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 from engine.errors import CorruptImage, InputError
 from engine.images import MAX_PIXELS
-from indexer.loading import Picture, decode_picture
+from indexer.pictures import Picture, decode_picture
 
 PATIENCE = 120.0
 """Seconds that a picture may take to be decoded: what 89 million pixels take, many times over."""
@@ -25,45 +25,31 @@ def processes() -> int:
 
 
 class Decoders:
-    """A pool of processes that decode pictures; started at the first one. Safe from any number of threads.
+    """Decodes pictures in a pool of processes. Safe from any number of threads.
 
-    A picture at which a process dies is tried once more, alone; so one that kills its decoder ends in quarantine, and
-    its neighbours do not.
+    The pool is started at the first picture, serves all jobs of this process, and ends when it has been idle. A picture at
+    which a process dies is tried once more, alone; so one that kills its decoder ends in quarantine, and its neighbours
+    do not.
     """
 
     def __init__(self, count: int | None = None, *, max_pixels: int = MAX_PIXELS, patience: float = PATIENCE) -> None:
         """count: of processes; None: `processes()`. patience: seconds for one picture."""
         self.count = count or processes()
         self._max_pixels, self._patience = max_pixels, patience
-        self._mutex, self._alone = threading.Lock(), threading.Lock()
-        self._pool: Any = None
 
     def __call__(self, data: bytes, name: str) -> Picture:
         """See `indexer.loading.Decoder`."""
         try:
-            return self._ask(self._shared(), data, name)
-        except BrokenProcessPool:
-            with self._alone:
+            return self._ask(_pool(self.count), data, name)
+        except BrokenExecutor:
+            with _alone:
                 return self._again(data, name)
 
-    def close(self) -> None:
-        """Ends the processes, whatever they do."""
-        with self._mutex:
-            if self._pool is not None:
-                self._pool.shutdown(wait=True, kill_workers=True)
-                self._pool = None
-
-    def _shared(self) -> Any:
-        with self._mutex:
-            if self._pool is None or self._pool._flags.broken is not None:
-                self._pool = self._started(self.count)
-            return self._pool
-
     def _again(self, data: bytes, name: str) -> Picture:
-        pool = self._started(1)
+        pool = _started(1)
         try:
             return self._ask(pool, data, name)
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             raise CorruptImage(f"{name}: decoding it crashes ({error}); convert it with another program") from error
         finally:
             pool.shutdown(wait=True, kill_workers=True)
@@ -74,9 +60,6 @@ class Decoders:
             found = future.result(self._patience)
         except TimeoutError:
             pool.shutdown(wait=False, kill_workers=True)
-            with self._mutex:
-                if self._pool is pool:
-                    self._pool = None
             raise CorruptImage(
                 f"{name}: not decoded within {self._patience:.0f} s; convert it with another program"
             ) from None
@@ -84,11 +67,32 @@ class Decoders:
             raise found
         return found
 
-    @staticmethod
-    def _started(count: int) -> Any:
-        from loky import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(count, timeout=IDLE, initializer=_begin, initargs=(os.getpid(),))
+_pools: dict[int, Any] = {}
+_mutex, _alone = threading.Lock(), threading.Lock()
+
+
+def _pool(count: int) -> Any:
+    """This process's pool of so many."""
+    with _mutex:
+        if not _pools:
+            atexit.register(_end)
+        pool = _pools.get(count)
+        if pool is None or pool._flags.broken is not None or pool._flags.shutdown:
+            pool = _pools[count] = _started(count)
+        return pool
+
+
+def _end() -> None:
+    """Before the interpreter takes apart what loky needs to end well."""
+    for pool in _pools.values():
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _started(count: int) -> Any:
+    from loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(count, timeout=IDLE, initializer=_begin, initargs=(os.getpid(),))
 
 
 def _begin(parent: int) -> None:

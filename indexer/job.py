@@ -168,14 +168,13 @@ def index_paths(
 
 def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
     report, started = job.report, time.monotonic()
-    total = job.inputs.total
 
     def tell() -> None:
         report.seconds = time.monotonic() - started
         report.stages = job.stages.as_dict()
         beat()
         if progress:
-            progress(report.inputs, total)
+            progress(report.inputs, job.inputs.total)
 
     job.tell = tell
     tell()

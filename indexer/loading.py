@@ -1,25 +1,22 @@
 """Makes of an entry what its rows need: reads, decodes, hashes, cuts into passages; or says why not."""
 
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-import PIL.Image
-
-from engine.errors import BlankText, EmptyFile, ImageTooLarge, InputError
-from engine.images import MAX_PIXELS, decode
-from engine.inputs import Document, Image, Input, Text
+from engine.errors import BlankText, EmptyFile, InputError
+from engine.inputs import Document, Input, Text
 from engine.passages import Splitter
 from engine.texts import decode_text
 from indexer.entry import Elsewhere, Entry, path_of
 from indexer.etag import ETAG, etag
+from indexer.pictures import Picture
 from storage import Item, Metadata, Refused
 
-THUMBNAIL = 256
-"""Longest side of a thumbnail, in pixels."""
+DIGEST = "_digest"
+"""Metadata of every passage: a digest of the text that it is of."""
 
 Read = Callable[[Elsewhere], bytes]
 """Reads content from where it is; raises InputError."""
@@ -52,46 +49,12 @@ class Loaded:
         return sum(piece.pixels for piece in self.pieces)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A decoded picture with its thumbnail, a small WebP."""
-
-    image: Image
-    thumbnail: bytes
-
-
 class Decoder(Protocol):
     """Decodes pictures, somewhere."""
 
     def __call__(self, data: bytes, name: str) -> Picture:
         """Decodes an encoded picture, which errors call `name`; raises InputError."""
         ...
-
-
-def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decodes, hashes and makes the thumbnail: all that a picture costs besides its vector. Raises InputError."""
-    try:
-        image = Image(pixels=decode(data, name=name, max_pixels=max_pixels))
-        _ = image.content_hash  # here, where there may be other cores
-        return Picture(image=image, thumbnail=thumbnail(image))
-    except MemoryError:
-        raise ImageTooLarge(f"{name}: does not fit into memory; scale it down first") from None
-
-
-def thumbnail(image: Image) -> bytes:
-    """A small WebP of a picture."""
-    small = image.pixels.copy() if max(image.size) <= THUMBNAIL else image.pixels
-    size = _fitted(image.size)
-    if size != image.size:
-        small = image.pixels.resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=2.0)
-    file = io.BytesIO()
-    small.save(file, "WEBP", quality=80, method=0)  # method 4, the default, takes three times as long
-    return file.getvalue()
-
-
-def _fitted(size: tuple[int, int]) -> tuple[int, int]:
-    scale = THUMBNAIL / max(*size, THUMBNAIL)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -> Loaded | Refused:
@@ -156,7 +119,7 @@ def _pieces(
     passages = splitter.split(text) if splitter else [text]
     if len(passages) == 1:
         return (_piece(entry, entry.id, Text(text=text), text, metadata, None),)
-    metadata.setdefault(ETAG, hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+    metadata[DIGEST] = _digest(text, splitter)
     return tuple(
         _piece(
             entry,
@@ -168,6 +131,11 @@ def _pieces(
         )
         for number, passage in enumerate(passages)
     )
+
+
+def _digest(text: str, splitter: Splitter | None) -> str:
+    """Tells a whole text, cut as it is, from any other: its first passage answers for all."""
+    return hashlib.blake2b(f"{splitter and splitter.tokens} {text}".encode(), digest_size=16).hexdigest()
 
 
 def passage_id(document: str, number: int) -> str:

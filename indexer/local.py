@@ -55,7 +55,6 @@ def run_local(job: "Job") -> None:
         try:
             sink.close()
         finally:
-            decoders.close()
             contents.close()
 
 

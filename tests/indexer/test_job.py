@@ -181,10 +181,13 @@ def test_a_job_that_dies_half_way_is_finished_by_the_next(album: Path, monkeypat
 
 
 def test_progress_reaches_its_end(album: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, int | None]] = []
     run(album, progress=lambda done, total: seen.append((done, total)))
-    assert seen[0] == (0, 6)
-    assert seen[-1] == (6, 6)
+    assert seen[0] == (0, None), "a folder is not walked before it is read"
+    assert seen[-1] == (6, None)
+    Path("t.csv").write_text("id,text\na,one\nb,two\n")
+    run(Path("t.csv"), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (2, 2)
 
 
 def test_an_empty_folder_is_no_error(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_equal_content_is_embedded_once(album: Path, old: Collection, monkeypatc
     same = next(one for one, _ in before.values() if one.modality == "text")
     old.upsert([replace(same, id=f"copy {n}") for n in range(3)])
     embedded: list[Any] = []
-    encode = job.encode
+    encode = embedding.encode
 
     def counting(encoder: Any, inputs: Any, *rest: Any) -> Any:
         embedded.extend(inputs)
