@@ -24,6 +24,7 @@ from query.explain import explain
 from storage.cli import build, delete, info, verify
 from storage.collections_cli import app as collections
 from storage.errors import StorageError
+from storage.journal_cli import jobs
 from storage.parquet_cli import export, import_
 from storage.quarantine_cli import app as quarantine
 from storage.versions_cli import compact, restore, tag, versions
@@ -44,6 +45,7 @@ for command in (
     build,
     verify,
     delete,
+    jobs,
     versions,
     tag,
     restore,

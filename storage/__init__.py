@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         CollectionNotFound,
         FilterError,
         ItemNotFound,
+        JobNotFound,
         Locked,
         MissingFaiss,
         MissingGpu,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from storage.hits import Hits
     from storage.info import CollectionInfo
     from storage.item import Hit, Item, Metadata, Modality, UpsertCount
+    from storage.journal import JobRecord, Journal
     from storage.parquet.export import Exported
     from storage.parquet.load import Imported
     from storage.quarantine import Quarantine, Quarantined, Refused
@@ -68,6 +70,7 @@ _HOMES = {
         "CollectionNotFound",
         "FilterError",
         "ItemNotFound",
+        "JobNotFound",
         "Locked",
         "MissingFaiss",
         "MissingGpu",
@@ -83,6 +86,7 @@ _HOMES = {
     "hits": ["Hits"],
     "info": ["CollectionInfo"],
     "item": ["Hit", "Item", "Metadata", "Modality", "UpsertCount"],
+    "journal": ["JobRecord", "Journal"],
     "parquet.export": ["Exported"],
     "parquet.load": ["Imported"],
     "quarantine": ["Quarantine", "Quarantined", "Refused"],
@@ -118,6 +122,9 @@ __all__ = [
     "Imported",
     "Item",
     "ItemNotFound",
+    "JobNotFound",
+    "JobRecord",
+    "Journal",
     "Locked",
     "Match",
     "Metadata",

@@ -11,6 +11,7 @@
     ├── NeedsDirectory      what only a store in a directory can do is asked of an object store
     ├── SpaceMismatch       vectors of one space offered to a collection of another
     ├── ItemNotFound        no item with that id
+    ├── JobNotFound         the journal has no job of that id
     ├── BadItem             a vector or metadata that cannot be stored, or a question of the wrong dimension
     ├── BadSearch           a search whose limit, offset, diversity or grouping cannot be
     ├── FilterError         a filter that cannot be read, or does not fit the collection's fields
@@ -110,6 +111,14 @@ class ItemNotFound(StorageError):
     def __init__(self, item_id: str, collection: str) -> None:
         self.item_id = item_id
         super().__init__(f"no item {item_id!r} in collection {collection!r}; check the id, or index it first")
+
+
+class JobNotFound(StorageError):
+    """No job of that id in the journal: it never was, or is long past."""
+
+    def __init__(self, job_id: str, uri: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"no job {job_id!r} in the journal of {uri}; check the id, or start the job anew")
 
 
 class BadItem(StorageError):

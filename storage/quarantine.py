@@ -14,7 +14,7 @@ from storage.database import Database, Table
 from storage.lock import WriterLock
 from storage.metadata import utc
 from storage.scalars import LEAST_ROWS
-from storage.sql import one_of
+from storage.sql import escaped, one_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,7 @@ LOCK_TIMEOUT = 10.0  # seconds; a record takes milliseconds, so waiting is right
 URIS_AT_ONCE = 2_000  # in one SQL condition
 
 # A commit adds a file, and every look-up reads them all: so every so many commits files become one, and uris get an
-# index once they are many. 100,000 new inputs, 1,000 a record, two cores, medians of 20 records: 68, 78, 78, 72 and 85 ms;
+# index once they are many. 100,000 new inputs, 1,000 a record, two cores, medians of 20 records: 68, 78, 78, 72, 85 ms;
 # left alone, 37, 80, 119, 141 and 169 ms.
 COMMITS = 32
 SAFE_AGE = timedelta(minutes=10)  # the longest that an older version may be read: a million entries take seconds
@@ -91,16 +91,16 @@ class Quarantine:
             before = self.get(entry.uri for entry in entries)
             kept = dict(before)
             for entry in entries:
-                uri = _text(entry.uri)
+                uri = escaped(entry.uri)
                 earlier = kept.get(uri)
                 kept[uri] = Quarantined(
                     uri=uri,
-                    reason=_text(entry.reason),
-                    kind=_text(entry.kind),
+                    reason=escaped(entry.reason),
+                    kind=escaped(entry.kind),
                     tries=earlier.tries + 1 if earlier else 1,
                     first_seen=earlier.first_seen if earlier else utc(entry.at),
                     last_tried=utc(entry.at),
-                    source=_text(entry.source),
+                    source=escaped(entry.source),
                 )
             rows = pa.Table.from_pylist([vars(entry) for entry in kept.values()], schema=schema)
             if before:
@@ -126,7 +126,7 @@ class Quarantine:
         """Every entry, or those of a kind, in batches and in no promised order; of one moment, whatever is written."""
         table = self._database.open(self.name)
         if table is not None:
-            yield from self._read(table, None if kind is None else one_of("kind", [_text(kind)]), batch_size)
+            yield from self._read(table, None if kind is None else one_of("kind", [escaped(kind)]), batch_size)
 
     def release(self, uris: Iterable[str]) -> int:
         """Forget inputs that have since been indexed or are gone; how many were here."""
@@ -146,7 +146,7 @@ class Quarantine:
         if table is None:
             return 0
         with self._lock.hold(LOCK_TIMEOUT):
-            gone = table.delete("true" if kind is None else one_of("kind", [_text(kind)]))
+            gone = table.delete("true" if kind is None else one_of("kind", [escaped(kind)]))
             self._tidy(table)
             return gone
 
@@ -192,13 +192,9 @@ def _entry(row: dict[str, Any]) -> Quarantined:
     return Quarantined(**{**row, **times, SOURCE: row.get(SOURCE) or ""})
 
 
-def _text(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()
-
-
 def _parts(uris: Iterable[str]) -> Iterator[str]:
     """Conditions that together hold for those uris."""
-    wanted = list(dict.fromkeys(map(_text, uris)))
+    wanted = list(dict.fromkeys(map(escaped, uris)))
     for start in range(0, len(wanted), URIS_AT_ONCE):
         yield one_of("uri", wanted[start : start + URIS_AT_ONCE])
 

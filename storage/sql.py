@@ -34,3 +34,8 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def escaped(text: str) -> str:
+    """`text` with what cannot be UTF-8 as backslash escapes."""
+    return text.encode(errors="backslashreplace").decode()

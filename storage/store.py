@@ -14,6 +14,7 @@ from storage.collection import Collection
 from storage.config import StorageConfig
 from storage.database import Database
 from storage.errors import BadName, CollectionExists, CollectionNotFound, Locked, NeedsDirectory
+from storage.journal import Journal
 from storage.location import Location
 from storage.lock import WriterLock
 from storage.moves import Move, Moves, Plan
@@ -234,6 +235,10 @@ class Store:
         """The inputs that could not be indexed into the collection."""
         self._moves.finish(_checked_name(name))
         return Quarantine(self._database, name)
+
+    def journal(self) -> Journal:
+        """The past jobs of this store, of all its collections."""
+        return Journal(self._database)
 
     def _check_free(self, name: str) -> None:
         if self._database.open(name) is not None:

@@ -1,0 +1,210 @@
+"""What jobs there were in a store: one row a job, written when it starts, now and then, and when it ends."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from heapq import nlargest
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from storage.database import Database, Table
+from storage.errors import JobNotFound, StorageError, StoreUnavailable
+from storage.lock import WriterLock
+from storage.process import Process
+from storage.sql import all_of, escaped, one_of, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Done = TypeVar("Done")
+
+State: TypeAlias = Literal["running", "done", "interrupted", "failed", "killed"]
+End: TypeAlias = Literal["done", "interrupted", "failed"]
+
+TABLE = "oneword.jobs"  # the dot keeps it out of the names that a collection may have
+LOCK_TIMEOUT = 10.0  # seconds; a row takes milliseconds
+TRIES = 6  # of a commit that meets one of another host, 0.05 to 1.6 seconds apart
+
+COMMITS = 50  # after so many, small files are merged, and old versions and jobs go
+SAFE_AGE = timedelta(minutes=5)  # the longest that an older version may be read: a list takes milliseconds
+MOST_JOBS = 10_000
+FORGOTTEN = timedelta(days=30)  # a job that says "running", and has said nothing for so long
+
+MOST_TEXT = 2_000  # characters of a command or a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """One job.
+
+    id: sorts by when it started. command: as typed.
+    state: "killed" is one that ended without a word, which only its own host can tell; elsewhere it stays "running".
+    updated: when it was last heard of; ended: None as long as it did not say so. All UTC.
+    counts: what it counted (inputs, indexed, ...). message: what there is to say, mostly why it failed.
+    """
+
+    id: str
+    collection: str
+    command: str
+    state: State
+    started: datetime
+    updated: datetime
+    ended: datetime | None
+    host: str
+    pid: int
+    counts: Mapping[str, Any]
+    message: str
+
+
+class Journal:
+    """The jobs of one store; the table is made at the first one. Any number of processes may write it at once.
+
+    (But if the first jobs of a store in an object store start on two hosts in the same instant, LanceDB may lose one.)
+    A job stays under the name that its collection had. Every method raises StorageError where the place fails; whether
+    a job goes on without its journal is for the job to decide.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = WriterLock(database.location.lock_file(TABLE), TABLE)
+
+    def start(self, *, collection: str, command: str) -> str:
+        """Write that this process starts a job; the job's id."""
+        now, process = datetime.now(UTC), Process.this()
+        row = {
+            "id": f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
+            "collection": escaped(collection),
+            "command": _cut(command),
+            "state": "running",
+            "started": now,
+            "updated": now,
+            "ended": None,
+            "host": process.host,
+            "pid": process.pid,
+            "born": process.born,
+            "counts": "{}",
+            "message": "",
+        }
+        self._write(lambda table: table.append(_rows([row])))
+        return str(row["id"])
+
+    def beat(self, job: str, counts: Mapping[str, Any]) -> None:
+        """Write how far a job is. One commit: every few seconds is often enough.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        self._change(job, counts)
+
+    def finish(self, job: str, state: End, counts: Mapping[str, Any], message: str = "") -> None:
+        """Write how a job ended.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        self._change(job, counts, state=state, ended=datetime.now(UTC), message=_cut(message))
+
+    def list(self, limit: int = 20, collection: str | None = None) -> builtins.list[JobRecord]:
+        """The newest jobs, of all collections or of one; the newest first."""
+        table = self._database.open(TABLE)
+        if table is None:
+            return []
+        where = None if collection is None else one_of("collection", [escaped(collection)])
+        rows = (row for batch in table.rows(_schema().names, where=where) for row in batch.to_pylist())
+        return [_record(row) for row in nlargest(limit, rows, key=lambda row: row["id"])]
+
+    def _change(self, job: str, counts: Mapping[str, Any], **fields: Any) -> None:
+        heard = {"updated": fields.get("ended") or datetime.now(UTC), "counts": json.dumps(dict(counts))}
+
+        def change(table: Table) -> None:
+            rows = [
+                row for batch in table.rows(_schema().names, where=one_of("id", [job])) for row in batch.to_pylist()
+            ]
+            if not rows:
+                raise JobNotFound(job, self._database.location.uri)
+            table.merge(_rows([{**rows[0], **heard, **fields}]), "id")
+
+        self._write(change)
+
+    def _write(self, write: Callable[[Table], None]) -> None:
+        """One commit. Processes of one host take turns; one that meets another host's commit is tried again."""
+        with self._lock.hold(LOCK_TIMEOUT):
+            table = _persistently(self._table)
+            _persistently(lambda: write(table))
+            if table.version() % COMMITS == 0:
+                with suppress(StorageError):  # it is written; another time will do for the rest
+                    self._tidy(table)
+
+    def _table(self) -> Table:
+        table = self._database.open(TABLE) or self._database.create(TABLE, _schema()) or self._database.open(TABLE)
+        if table is None:
+            raise StoreUnavailable(self._database.location.uri, "make the journal", "conflict with another process")
+        return table
+
+    def _tidy(self, table: Table) -> None:
+        ids = sorted(name for batch in table.rows(["id"]) for name in batch["id"].to_pylist())
+        if len(ids) > MOST_JOBS:
+            past = f"id < {quoted(ids[-MOST_JOBS])}"
+            silent = f"updated < TIMESTAMP {quoted(f'{datetime.now(UTC) - FORGOTTEN:%Y-%m-%dT%H:%M:%SZ}')}"
+            table.delete(all_of([past, f"state != 'running' OR {silent}"]) or "false")
+        table.optimize(SAFE_AGE)
+
+
+def _persistently(write: Callable[[], Done]) -> Done:
+    for tried in range(TRIES):
+        try:
+            return write()
+        except StoreUnavailable as error:
+            if tried == TRIES - 1 or not any(word in str(error).lower() for word in ("conflict", "concurrent")):
+                raise
+            time.sleep(random.uniform(0.5, 1.0) * 0.1 * 2**tried)
+    raise AssertionError("unreachable")
+
+
+def _record(row: Mapping[str, Any]) -> JobRecord:
+    fields = {name: value for name, value in row.items() if name != "born"}
+    for name in ("started", "updated", "ended"):
+        fields[name] = None if row[name] is None else row[name].astimezone(UTC)
+    if row["state"] == "running" and Process(host=row["host"], pid=row["pid"], born=row["born"]).dead:
+        fields["state"] = "killed"
+    return JobRecord(**{**fields, "counts": json.loads(row["counts"])})
+
+
+def _cut(text: str) -> str:
+    text = escaped(text)
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 4] + " ..."
+
+
+def _rows(rows: builtins.list[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(rows, schema=_schema())
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    time = pa.timestamp("us", tz="UTC")
+    texts = [pa.field(name, pa.string(), nullable=False) for name in ("id", "collection", "command", "state")]
+    times = [pa.field(name, time, nullable=name == "ended") for name in ("started", "updated", "ended")]
+    process = [
+        pa.field("host", pa.string(), nullable=False),
+        pa.field("pid", pa.int64(), nullable=False),
+        pa.field("born", pa.string(), nullable=False),
+    ]
+    return pa.schema(
+        [
+            *texts,
+            *times,
+            *process,
+            pa.field("counts", pa.string(), nullable=False),
+            pa.field("message", pa.string(), nullable=False),
+        ]
+    )

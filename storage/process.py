@@ -1,0 +1,97 @@
+"""A process by more than its number, which the system gives to another one day."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """One process.
+
+    host: its name. Two machines, or a container and its host, may share one: see `dead`.
+    born: on Linux the boot, the PID namespace and the start time since boot; elsewhere the start time; "" if unknown.
+    """
+
+    host: str
+    pid: int
+    born: str
+
+    @classmethod
+    def this(cls) -> Process:
+        """The one that asks."""
+        pid = os.getpid()
+        return cls(host=socket.gethostname(), pid=pid, born=_born(pid) or "")
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has certainly ended, as far as this host can tell; False for one of another host.
+
+        On Linux a process of another PID namespace (a container's) counts as living; one of another boot has ended.
+        """
+        if self.host != socket.gethostname():
+            return False
+        now = _born(self.pid)
+        if not self.born or now == "":
+            return now is None
+        if _has_proc():
+            boot, namespace = self.born.split()[:2]
+            if boot != _boot():
+                return True
+            if namespace != _namespace():
+                return False
+        return now != self.born
+
+
+def _has_proc() -> bool:
+    return sys.platform == "linux"
+
+
+def _born(pid: int) -> str | None:
+    """When a process of this number started, None if there is none, "" if the system does not say."""
+    if _has_proc():
+        return _born_on_linux(pid)
+    if os.name != "posix":
+        return ""  # os.kill, which asks elsewhere, ends a process on Windows
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    try:
+        asked = ["ps", "-o", "lstart=", "-p", str(pid)]
+        return subprocess.run(asked, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}).stdout.strip()
+    except OSError:
+        return ""
+
+
+def _born_on_linux(pid: int) -> str | None:
+    try:
+        # proc(5): the name, in brackets, may hold spaces; after it come the state (3rd) to the start time (22nd).
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except OSError:
+        return ""
+    ended = fields[0] in "ZX"
+    return None if ended else f"{_boot()} {_namespace()} {fields[19]}"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "?"
+
+
+def _namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return "?"

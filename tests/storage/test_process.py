@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from storage import process as module
+from storage.process import Process
+
+
+@pytest.fixture
+def other(process: Callable[..., Any]) -> tuple[Any, Process]:
+    child = process("print('up', flush=True); input()")
+    assert child.stdout.readline() == "up\n"
+    return child, replace(Process.this(), pid=child.pid, born=module._born(child.pid) or "")
+
+
+def test_this_process_lives() -> None:
+    this = Process.this()
+    assert this.pid == os.getpid()
+    assert not this.dead
+    assert not replace(this, born="").dead
+
+
+def test_one_that_was_killed_is_dead_before_and_after_it_is_waited_for(other: tuple[Any, Process]) -> None:
+    child, itself = other
+    assert not itself.dead
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, and still in the table of processes
+    assert itself.dead
+    child.wait()
+    assert itself.dead
+    assert replace(itself, born="").dead
+    assert not replace(itself, host="another").dead
+
+
+def test_another_process_of_the_number_is_no_mistake(other: tuple[Any, Process]) -> None:
+    _, itself = other
+    boot, namespace, start = itself.born.split()
+    assert replace(itself, born=f"{boot} {namespace} {int(start) - 1}").dead
+    assert replace(itself, born=f"another-boot {namespace} {start}").dead
+    assert not replace(itself, born=f"{boot} pid:[1] {int(start) - 1}").dead, "a container's, which is not seen here"
+
+
+def test_a_name_with_brackets_and_spaces(process: Callable[..., Any]) -> None:
+    child = process("open('/proc/self/comm', 'w').write('a) Z 1 (b'); print('up', flush=True); input()")
+    assert child.stdout.readline() == "up\n"
+    assert len((module._born(child.pid) or "").split()) == 3
+
+
+def test_where_there_is_no_proc(other: tuple[Any, Process], monkeypatch: pytest.MonkeyPatch) -> None:
+    child, itself = other
+    monkeypatch.setattr(sys, "platform", "darwin")
+    itself = replace(itself, born=module._born(child.pid) or "")
+    assert not itself.dead
+    child.kill()
+    child.wait()
+    assert itself.dead
+    monkeypatch.setattr(os, "name", "nt")
+    assert not itself.dead
