@@ -23,7 +23,7 @@ MAX_LINE = 16 * 2**20
 MAX_MORE = 2**20
 """Most bytes in the further lines of one row: what a quote that is never closed makes the parser read in vain."""
 
-_SUFFIXES = {".tsv": "\t", ".tab": "\t"}
+_TABBED = ("tsv", "tab")
 
 
 class _TooLong(Exception):
@@ -111,9 +111,9 @@ class DelimitedTable:
 
     def _delimiter(self, first: bytes) -> str:
         """By the suffix; a .csv file without a comma in its first row may have what spreadsheets use instead."""
-        for suffix in self.place.name.lower().removesuffix(".gz").rpartition(".")[1:]:
-            if f".{suffix}" in _SUFFIXES:
-                return _SUFFIXES[f".{suffix}"]
+        suffix = self.place.name.lower().removesuffix(".gz").rpartition(".")[2]
+        if suffix in _TABBED:
+            return "\t"
         others = [one for one in ";\t|" if one.encode() in first]
         return "," if b"," in first or not others else others[0]
 
