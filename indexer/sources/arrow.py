@@ -127,7 +127,8 @@ def _converted(column: pa.Array) -> pa.Array:
         column = column.dictionary_decode()
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return column.cast(pa.timestamp("us"), safe=False).cast(pa.timestamp("us", "UTC"))
+        exact = getattr(kind, "unit", "day") != "ns"  # an inexact cast of the others would wrap around what is far away
+        return column.cast(pa.timestamp("us"), safe=exact).cast(pa.timestamp("us", "UTC"))
     if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
         return column.cast(pa.float64())
     return column

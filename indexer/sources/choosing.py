@@ -7,7 +7,7 @@ from indexer.errors import BadSource, SourceNotFound
 from indexer.sources.folder import FolderSource
 from indexer.sources.options import SourceKind, SourceOptions
 from indexer.sources.patterns import Patterns
-from indexer.sources.place import Place, has_magic, is_uri, matching, place_of, reason_of
+from indexer.sources.place import Local, Place, has_magic, is_uri, matching, place_of, reason_of
 from indexer.sources.source import Source
 from indexer.sources.table import Part, TableSource, is_table, table_at
 
@@ -22,10 +22,13 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions | None = No
     """The sources that some paths are.
 
     A path may be a local path or an fsspec URI, a glob of them (`data/**/*.parquet`) or, with braces, several
-    (`shards-{000..010}.tar`): what exists as it is written is taken as it is written. With `kind` "auto", an
-    http(s) URL is a picture's; a folder with a mark of `datasets` in it is a data set, any other a folder of files;
-    a file is a table or a shard by its name, else an input itself. All paths of one kind are one source (data sets
-    one each), so that captions find their pictures and a metadata key has one kind in all tables.
+    (`shards-{000..010}.tar`): what exists as it is written is taken as it is written. What a glob matches is kept in
+    the memory, what is in a folder is not: for millions of files, `include` is the better way.
+
+    With `kind` "auto", an http(s) URL is a picture's; a folder with a mark of `datasets` in it is a data set, any
+    other a folder of files; a file is a table or a shard by its name, else an input itself. All paths of one kind are
+    one source (data sets one each), so that captions find their pictures and a metadata key has one kind in all
+    tables.
 
     Returns:
         Sources in the order of the first path of each.
@@ -92,6 +95,7 @@ def _kind(found: str | Place) -> SourceKind:
 def _expanded(given: str | Path) -> list[Place]:
     """The places that a path names: one, or more where it is a glob or has braces."""
     text = str(given)
+    listed: dict[str, set[str]] = {}  # by the folder: a store is asked once, not once a shard
     try:
         place = place_of(given)
         if place.exists():
@@ -102,7 +106,7 @@ def _expanded(given: str | Path) -> list[Place]:
                 found += (matched := matching(one))
                 if not matched:
                     raise SourceNotFound(f"{one!r} matches nothing: expected a glob of files or folders")
-            elif one == text or not (place := place_of(one)).exists():
+            elif one == text or not _is_there(place := place_of(one), listed):
                 what = "expected a URI of a file or a folder" if is_uri(one) else "expected a file or a folder"
                 raise SourceNotFound(f"path {one!r} does not exist: {what}")
             else:
@@ -110,6 +114,16 @@ def _expanded(given: str | Path) -> list[Place]:
     except OSError as error:
         raise BadSource(f"{text!r} cannot be reached ({reason_of(error)}); check the address and its keys") from error
     return found
+
+
+def _is_there(place: Place, listed: dict[str, set[str]]) -> bool:
+    if isinstance(place, Local):
+        return place.exists()
+    folder = place.parent
+    if folder.uri not in listed:
+        files, folders = folder.listing() if folder.exists() else ([], [])
+        listed[folder.uri] = {*files, *folders}
+    return place.name in listed[folder.uri]
 
 
 def _braces(text: str) -> list[str]:

@@ -23,7 +23,7 @@ MAX_LINE = 16 * 2**20
 MAX_MORE = 2**20
 """Most bytes in the further lines of one row: what a quote that is never closed makes the parser read in vain."""
 
-_SUFFIXES = {".tsv": "\t", ".tab": "\t"}
+_TABBED = ("tsv", "tab")
 
 
 class _TooLong(Exception):
@@ -111,9 +111,9 @@ class DelimitedTable:
 
     def _delimiter(self, first: bytes) -> str:
         """By the suffix; a .csv file without a comma in its first row may have what spreadsheets use instead."""
-        for suffix in self.place.name.lower().removesuffix(".gz").rpartition(".")[1:]:
-            if f".{suffix}" in _SUFFIXES:
-                return _SUFFIXES[f".{suffix}"]
+        suffix = self.place.name.lower().removesuffix(".gz").rpartition(".")[2]
+        if suffix in _TABBED:
+            return "\t"
         others = [one for one in ";\t|" if one.encode() in first]
         return "," if b"," in first or not others else others[0]
 
@@ -173,16 +173,17 @@ class DelimitedTable:
                 return
             except (csv.Error, _TooLong) as error:
                 feed.give_back()
-                yield _Record(line=feed.taken[0][0], cells=[], fault=_said(error))
+                yield _Record(line=feed.taken[0][0], cells=[], fault=_said(error, len(feed.taken)))
                 continue
             if cells:
                 yield _Record(line=feed.taken[0][0], cells=cells, fault=feed.undecodable)
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, taken: int) -> str:
+    """What the parser says, of a row for which it took some lines, for people who have never seen it."""
     said = reason_of(error)
-    if said == "unexpected end of data":
-        return "a quote is opened and never closed; close it, or double quotes inside a cell"
+    if said == "unexpected end of data" or ("expected after" in said and taken > 1):
+        return "a quote is opened and not closed in this row; close it, or double quotes inside a cell"
     if "expected after" in said:
-        return f"{said}: a quote inside a quoted cell; double it"
+        return f"{said}: a quote stands inside a quoted cell; double it"
     return said

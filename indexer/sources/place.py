@@ -8,11 +8,9 @@ import os
 import re
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from indexer.errors import BadSource
@@ -142,69 +140,6 @@ class Local(Place):
         return self.path.open("rb")
 
 
-@dataclass(frozen=True)
-class Remote(Place):
-    """At an fsspec URI: an object store, or whatever else has a file system there."""
-
-    fs: Any
-    key: str
-
-    @property
-    def uri(self) -> str:  # type: ignore[override]
-        """With its scheme, as fsspec writes it."""
-        return str(self.fs.unstrip_protocol(self.key))
-
-    @property
-    def name(self) -> str:
-        return self.key.rstrip("/").rpartition("/")[2]
-
-    @property
-    def shown(self) -> str:
-        return printable(self.uri)
-
-    @property
-    def parent(self) -> "Remote":
-        return Remote(self.fs, self.key.rstrip("/").rpartition("/")[0])
-
-    @property
-    def identity(self) -> object:
-        return self.uri
-
-    def child(self, name: str) -> "Remote":
-        key = f"{self.key.rstrip('/')}/{name}"
-        if any(part in (".", "..") for part in name.split("/")):
-            key = os.path.normpath(key)
-        return Remote(self.fs, key)
-
-    def exists(self) -> bool:
-        with _named(self.uri):
-            return bool(self.fs.exists(self.key))
-
-    def is_folder(self) -> bool:
-        with _named(self.uri):
-            return bool(self.fs.isdir(self.key))
-
-    def listing(self) -> tuple[list[str], list[str]]:
-        with _named(self.uri):
-            found = self.fs.ls(self.key, detail=True)
-            self.fs.invalidate_cache(self.key)  # else the listings of all folders stay in memory
-        files: set[str] = set()
-        folders: set[str] = set()
-        for one in found:
-            name = str(one["name"]).rstrip("/")
-            if name.strip("/") != self.key.strip("/"):  # stores list a folder's own marker in it
-                (folders if one["type"] == "directory" else files).add(name.rpartition("/")[2])
-        return sorted(files), sorted(folders)
-
-    def fault(self) -> str | None:
-        return None
-
-    def open(self) -> BinaryIO:
-        with _named(self.uri):
-            file: BinaryIO = self.fs.open(self.key, "rb")
-            return file
-
-
 def place_of(given: str | Path) -> Place:
     """The place that a path or URI names; relative paths are taken from the working folder.
 
@@ -219,17 +154,9 @@ def place_of(given: str | Path) -> Place:
         if parts.netloc not in ("", "localhost"):
             raise BadSource(f"{text!r} is on another machine, expected file:///...; mount it and name the path")
         return Local(Path(os.fsdecode(unquote_to_bytes(text.split("://", 1)[1].removeprefix(parts.netloc)))))
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise BadSource(f"{text!r} is read through fsspec, which is not installed; install oneword[sources]") from error
-    try:
-        fs, key = url_to_fs(text)
-    except Exception as error:  # ImportError, ValueError, or what the store's client raises where it has no key
-        raise BadSource(
-            f"{text!r} cannot be reached ({reason_of(error)}); expected a path or a URI that fsspec can open"
-        ) from error
-    return Remote(fs, key)
+    from indexer.sources.remote import remote
+
+    return remote(text)
 
 
 def is_uri(text: str) -> bool:
@@ -247,10 +174,9 @@ def matching(pattern: str) -> list[Place]:
     if not is_uri(pattern) or pattern.lower().startswith("file://"):
         local = pattern.split("://", 1)[1] if is_uri(pattern) else str(Path(pattern).expanduser())
         return [place_of(Path(one)) for one in sorted(glob.glob(local, recursive=True))]  # noqa: PTH207
-    place = place_of(pattern)
-    assert isinstance(place, Remote)
-    with _named(pattern):
-        return [Remote(place.fs, str(key)) for key in sorted(place.fs.glob(place.key))]
+    from indexer.sources.remote import remote
+
+    return list(remote(pattern).matching())
 
 
 def printable(text: str) -> str:
@@ -262,14 +188,3 @@ def reason_of(error: BaseException) -> str:
     """What an error says, in one line."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return printable(" ".join(str(said).split()))
-
-
-@contextmanager
-def _named(uri: str) -> Iterator[None]:
-    """Turns what a store's client raises into an OSError."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:  # botocore, google.auth, aiohttp: each has a tree of its own
-        raise OSError(f"{uri}: {reason_of(error)}") from error

@@ -77,7 +77,7 @@ class TableSource:
         self._parts = parts
         self._options = options
         self._rows: int | None = None
-        self._logged: Roles | None = None
+        self._logged: set[str] = set()
         fault: BadSource | None = None
         for part in parts:
             try:
@@ -151,9 +151,9 @@ class TableSource:
         if not columns and _may_be_empty(table):
             return Roles(id=None, text=None, image=None, metadata=())
         found = roles(columns, self._options, table.place.shown)
-        if found != self._logged:
-            log.info("%s: %s", table.place.shown, found.shown())
-            self._logged = found
+        if (said := found.shown()) not in self._logged:
+            log.info("%s: %s", table.place.shown, said)
+            self._logged.add(said)
         return found
 
     def _tell(self, columns: Mapping[str, None], facts: Mapping[str, tuple[str, object]], whole: Survey) -> None:

@@ -60,7 +60,7 @@ def _listed(place: Place) -> Iterator[Entry]:
                 continue
             if not is_uri(url) or "\0" in url or any(one.isspace() for one in url) or not _has_place(url):
                 said = (
-                    printable(ascii((line or b"")[:100]))[2:-1] if line is not None else f"more than {MAX_LINE:,} bytes"
+                    printable(ascii(line.strip()[:100]))[2:-1] if line is not None else f"more than {MAX_LINE:,} bytes"
                 )
                 reason = (
                     f"{place.shown}, line {number:,}: is {said!r}, expected a URL such as https://example.org/a.jpg"

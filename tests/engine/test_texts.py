@@ -1,7 +1,7 @@
 import pytest
 
 from engine.errors import BadText, BlankText, EmptyFile, UnreadableFile
-from engine.texts import MAX_BYTES, read_text_file
+from engine.texts import MAX_BYTES, decode_text, read_text_file
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,8 @@ def test_what_is_no_text(tmp_path, data: bytes, error: type[Exception], complain
     (tmp_path / "a.txt").write_bytes(data)
     with pytest.raises(error, match=complaint):
         read_text_file(tmp_path / "a.txt")
+    with pytest.raises(error, match=f"^the caption: .*{complaint}"):
+        decode_text(data, name="the caption")
 
 
 def test_unreadable(tmp_path) -> None:

@@ -1,0 +1,66 @@
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.captions import Captions
+from indexer.errors import BadSource
+from indexer.sources.choosing import open_sources
+from indexer.sources.folder import FolderSource
+from indexer.sources.options import SourceKind, SourceOptions
+from indexer.sources.table import TableSource
+from indexer.sources.urls import UrlSource
+from indexer.sources.webdataset import WebDatasetSource
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+OPTIONS = st.builds(
+    SourceOptions,
+    kind=st.sampled_from(SourceKind),
+    id_column=st.none() | NAMES,
+    text_column=st.none() | NAMES,
+    image_column=st.none() | NAMES,
+    metadata_columns=st.none() | st.lists(NAMES).map(tuple),
+    include=st.lists(NAMES).map(tuple),
+    exclude=st.lists(NAMES).map(tuple),
+    captions=st.sampled_from(Captions),
+)
+
+
+@given(options=OPTIONS)
+def test_options_are_kept_as_json(options: SourceOptions) -> None:
+    again = SourceOptions.from_dict(json.loads(json.dumps(options.as_dict())))
+    assert again == options
+    assert isinstance(again.kind, SourceKind)
+    assert isinstance(again.captions, Captions)
+
+
+def test_options_of_another_kind_are_refused() -> None:
+    assert SourceOptions.from_dict({}) == SourceOptions()
+    with pytest.raises(BadSource, match="'colour', expected only captions, exclude"):
+        SourceOptions.from_dict({"colour": 1})
+    with pytest.raises(BadSource, match="'tabel'"):
+        SourceOptions.from_dict({"kind": "tabel"})
+
+
+def test_each_path_is_told_by_what_it_is(album: Path) -> None:
+    (album / "t.csv").write_text("text\nx\n")
+    with tarfile.open(album / "s.tar", "w") as archive:
+        archive.add(album / "red.txt", "red.txt")
+    given = ["https://example.org/x.png", album / "t.csv", album, album / "s.tar", album / "red.png"]
+    sources = open_sources(given)
+    assert list(map(type, sources)) == [UrlSource, TableSource, FolderSource, WebDatasetSource]
+    assert [len(list(one.entries())) for one in sources] == [1, 1, 6, 1]
+    (source,) = open_sources([album / "t.csv"], SourceOptions(kind=SourceKind.FOLDER))
+    assert isinstance(source, FolderSource)
+
+
+def test_a_folder_with_a_mark_is_a_data_set(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "state.json").write_text('{"_data_files": []}')
+    (source,) = open_sources([tmp_path / "d"])
+    assert isinstance(source, TableSource)
+    assert list(source.entries()) == []
+    assert source.total == 0
