@@ -17,6 +17,7 @@ from indexer.cli import index
 from indexer.creation import create
 from indexer.errors import IndexerError
 from indexer.reembedding_cli import reembed
+from indexer.retrying_cli import retry
 from query.cli import search
 from query.errors import QueryError
 from query.evaluate import live
@@ -61,6 +62,7 @@ app.add_typer(evaluation, name="eval")
 app.command("import")(import_)
 collections.command()(create)
 app.add_typer(collections, name="collections")
+quarantine.command()(retry)
 app.add_typer(quarantine, name="quarantine")
 
 

@@ -1,7 +1,6 @@
 """`oneword index`."""
 
 import json
-import logging
 import shlex
 import sys
 from pathlib import Path
@@ -23,21 +22,26 @@ def index(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Folders, files, tables (.csv .jsonl .parquet .arrow), .tar shards, data sets, URLs."
+            metavar="PATH...",
+            help="Folders, files, tables (.csv .jsonl .parquet .arrow), .tar shards, data sets, URLs.",
         ),
     ],
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option("--collection", "-c", help="Made if it does not exist.")] = "default",
-    model: Annotated[str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, a folder, or a server's URL.")] = "auto",
+    model: Annotated[
+        str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, a folder, or a server's URL.")
+    ] = "auto",
     view: Annotated[str | None, typer.Option(help="How things are described: a view's name or a .toml file.")] = None,
     source: Annotated[
         SourceKind, typer.Option(help="What the paths are, where their names do not say it.", rich_help_panel=SOURCES)
     ] = SourceKind.AUTO,
     include: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Only files like this; again for more.", rich_help_panel=SOURCES)
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only files like this; again for more.", rich_help_panel=SOURCES),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="No files like this; again for more.", rich_help_panel=SOURCES)
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="No files like this; again for more.", rich_help_panel=SOURCES),
     ] = None,
     captions: Annotated[
         Captions, typer.Option(help="What a .txt beside a picture of the same stem is.", rich_help_panel=SOURCES)
@@ -57,7 +61,10 @@ def index(
         typer.Option(metavar="NAME,...", help="Metadata; default: all other columns.", rich_help_panel=COLUMNS),
     ] = None,
     sync: Annotated[
-        bool, typer.Option("--sync", help="Add and update (which is always done); see --delete-missing.", rich_help_panel=HOW)
+        bool,
+        typer.Option(
+            "--sync", help="Add and update (which is always done); see --delete-missing.", rich_help_panel=HOW
+        ),
     ] = False,
     delete_missing: Annotated[
         bool,
@@ -67,11 +74,14 @@ def index(
         bool, typer.Option("--watch", help="Go on: index again whenever something changes.", rich_help_panel=HOW)
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read everything, write nothing, say what would be done.", rich_help_panel=HOW)
+        bool,
+        typer.Option("--dry-run", help="Read everything, write nothing, say what would be done.", rich_help_panel=HOW),
     ] = False,
     reread: Annotated[
         bool,
-        typer.Option("--reread", help="Read also files of unchanged time and size, and URLs again.", rich_help_panel=HOW),
+        typer.Option(
+            "--reread", help="Read also files of unchanged time and size, and URLs again.", rich_help_panel=HOW
+        ),
     ] = False,
     passages: Annotated[
         str,
@@ -152,7 +162,9 @@ def index(
 
         for report in watching(paths, once, stop) if watch else iter([once()]):
             if report_file:
-                report_file.write_text(json.dumps(report.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+                report_file.write_text(
+                    json.dumps(report.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+                )
             if as_json:
                 print(json.dumps(report.as_dict(), ensure_ascii=False), flush=True)
             else:

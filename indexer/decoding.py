@@ -1,4 +1,4 @@
-"""Decodes pictures in other processes: on other cores, and where a decoder that crashes or hangs takes nothing along."""
+"""Decodes pictures in other processes: on other cores, and where a decoder that crashes takes nothing along."""
 
 import atexit
 import os
@@ -27,9 +27,9 @@ def processes() -> int:
 class Decoders:
     """Decodes pictures in a pool of processes. Safe from any number of threads.
 
-    The pool is started at the first picture, serves all jobs of this process, and ends when it has been idle. A picture at
-    which a process dies is tried once more, alone; so one that kills its decoder ends in quarantine, and its neighbours
-    do not.
+    The pool is started at the first picture, serves all jobs of this process, and ends when it has been idle. A picture
+    at which a process dies is tried once more, alone; so one that kills its decoder ends in quarantine, and its
+    neighbours do not.
     """
 
     def __init__(self, count: int | None = None, *, max_pixels: int = MAX_PIXELS, patience: float = PATIENCE) -> None:

@@ -12,8 +12,8 @@ from engine.views import View
 def embed(contents: Mapping[str, Input], encoder: Encoder, view: View) -> tuple[dict[str, Vectors], dict[str, str]]:
     """Vectors, and reasons why there is none, by the key of their input.
 
-    An input that the model has no vector for is left out and the rest embedded again; where the device's memory does not
-    hold what one of them needs, halves find out which.
+    An input that the model has no vector for is left out and the rest embedded again; where the device's memory does
+    not hold what one of them needs, halves find out which.
     """
     todo = dict(contents)
     vectors: dict[str, Vectors] = {}

@@ -12,8 +12,8 @@ ETAG = "_etag"
 def etag(entry: Entry, splitter: Splitter | None) -> str | None:
     """A mark that changes whenever the content may have: time and size of files, digests of bytes at hand.
 
-    Texts that are at hand have none (they are compared themselves), nor has what is elsewhere and cannot be told without
-    being read; a text file's mark changes with the length of passages, too.
+    Texts that are at hand have none (they are compared themselves), nor has what is elsewhere and cannot be told
+    without being read; a text file's mark changes with the length of passages, too.
     """
     marks = [_mark(part) for part in (entry.image, entry.text) if part is not None and not isinstance(part, str)]
     if not marks or None in marks:

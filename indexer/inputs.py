@@ -22,8 +22,8 @@ class Inputs:
     """The sources that some paths are, one after the other. See `open_sources` for what it takes and raises.
 
     Attributes:
-        incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to its
-            end, or a row could not be told.
+        incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to
+            its end, or a row could not be told.
     """
 
     def __init__(self, paths: Sequence[str | Path], options: SourceOptions, only: frozenset[str] | None = None) -> None:
@@ -76,4 +76,3 @@ def _root(path: str | Path) -> str | None:
         return place_of(text).uri
     except IndexerError:
         return None
-

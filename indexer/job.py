@@ -97,7 +97,7 @@ def index_paths(
     model: str | EngineConfig = "auto",
     view: str | View | None = None,
     options: SourceOptions | None = None,
-    config: JobConfig = JobConfig(),  # noqa: B008 - it is frozen
+    config: JobConfig = JobConfig(),
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     command: str = "",
@@ -159,6 +159,8 @@ def index_paths(
                 _run(job, progress, beat)
             if report.rows or report.deleted:
                 target.maintain()
+            if report.quarantined:
+                store.quarantine(collection).maintain()
     try:
         target.keep_index(aside=False)  # also where an earlier job was killed before it did
     except (OSError, RuntimeError, StorageError) as error:

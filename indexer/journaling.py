@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from indexer.report import Report
 from storage import StorageError
@@ -41,7 +41,7 @@ def journaled(job: "Job", command: str) -> Iterator[Callable[[], None]]:
             with suppress(StorageError):
                 journal.beat(entry, counts(report))
 
-    def finish(state: str, message: str) -> None:
+    def finish(state: Literal["done", "interrupted", "failed"], message: str) -> None:
         if entry is not None:
             with suppress(StorageError):
                 journal.finish(entry, state, counts(report), message)

@@ -15,8 +15,8 @@ from engine.encoder import Encoder, Vectors
 from engine.models import load as load_model
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
-from indexer.errors import NothingEmbedded
 from indexer.embedding import embed
+from indexer.errors import NothingEmbedded
 from indexer.loading import Piece, refuse
 from indexer.stored import load_stored
 from storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
@@ -276,7 +276,9 @@ class _Job:
                 for item, one in loaded
                 if isinstance(one, Piece) and item.content_hash in failed
             ]
-            self._write([item for item, one in loaded if isinstance(one, Piece) and item.content_hash in vectors], vectors)
+            self._write(
+                [item for item, one in loaded if isinstance(one, Piece) and item.content_hash in vectors], vectors
+            )
             self._refuse(bad)
 
     def _write(self, items: Sequence[Item], vectors: Mapping[str, Vectors]) -> None:

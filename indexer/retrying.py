@@ -71,9 +71,7 @@ def retry(
     store = Store(db)
     store.open(collection)
     quarantine = store.quarantine(collection)
-    wanted = [
-        one for one in quarantine.list() if (not uris or one.uri in uris) and (not kinds or one.kind in kinds)
-    ]
+    wanted = [one for one in quarantine.list() if (not uris or one.uri in uris) and (not kinds or one.kind in kinds)]
     outcome = Retried(tried=len(wanted), gone=0, unreachable={}, reports=[])
     for source, origins in _by_source(wanted).items():
         told = json.loads(source)
@@ -97,7 +95,7 @@ def retry(
         if not report.interrupted:
             failed = {one.uri for one in report.refused}
             if report.quarantined == len(failed):
-                still = {one.uri for one in quarantine.get(origins)}
+                still = set(quarantine.get(origins))
                 outcome.gone += quarantine.release(still - failed)
     return outcome
 

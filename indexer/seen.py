@@ -29,7 +29,9 @@ class Seen:
     def __enter__(self) -> "Seen":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._database.close()
         self._folder.cleanup()
 

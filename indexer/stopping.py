@@ -24,7 +24,7 @@ def stopping() -> Iterator[Stop]:
         yield stop
         return
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.exit_code = 128 + number

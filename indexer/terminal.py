@@ -57,7 +57,15 @@ class ProgressBar:
     """Bar, count, rate and time left on a terminal's stderr, gone when done; elsewhere a log line now and then."""
 
     def __init__(self, console: "Console") -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            Task,
+            TextColumn,
+            TimeRemainingColumn,
+        )
         from rich.text import Text
 
         class Rate(ProgressColumn):
@@ -80,7 +88,9 @@ class ProgressBar:
         self._bar.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.__exit__(kind, error, trace)
 
     def add_task(self, description: str, total: int | None) -> "TaskID":
@@ -123,12 +133,16 @@ def show(report: "Report", db: str) -> None:
     if report.kept:
         console.print(f"[yellow]{report.kept}[/yellow]", highlight=False)
     if report.rows > report.indexed:
-        console.print(f"[dim]{report.rows} rows: long texts are split into passages (search with --group-by document)[/dim]")
+        console.print(
+            f"[dim]{report.rows} rows: long texts are split into passages (search with --group-by document)[/dim]"
+        )
     if not report.inputs:
         console.print("No inputs were found.")
     if report.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in report.ignored.most_common(5))
-        console.print(f"[dim]{report.ignored.total()} files of other kinds were passed over ({kinds})[/dim]", markup=True)
+        console.print(
+            f"[dim]{report.ignored.total()} files of other kinds were passed over ({kinds})[/dim]", markup=True
+        )
     for one in report.refused[:SHOWN]:
         console.print(f"[yellow]quarantined[/yellow] {one.kind}: ", end="")
         console.print(one.reason, markup=False)

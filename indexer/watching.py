@@ -16,7 +16,7 @@ POLL = 60.0
 def watch(paths: Sequence[str | Path], index: Callable[[], Report], stop: threading.Event) -> Iterator[Report]:
     """A report at once and after every change, until `stop` is set.
 
-    Local paths tell of changes (package `watchfiles`); without it, and for other places, every `POLL` seconds is a look.
+    Local paths tell of changes (package `watchfiles`); without it, and elsewhere, there is a look every `POLL` seconds.
     """
     changes = _changes([str(path) for path in paths], stop)
     while not stop.is_set():

@@ -57,7 +57,9 @@ def test_a_text_that_fits_is_as_it_is() -> None:
 
 
 def test_a_document_and_its_passages(tmp_path: Path) -> None:
-    Path("d.jsonl").write_text(json.dumps({"id": "d", "text": text(60), "year": 1990}) + "\n" + '{"id":"e","text":"short"}\n')
+    Path("d.jsonl").write_text(
+        json.dumps({"id": "d", "text": text(60), "year": 1990}) + "\n" + '{"id":"e","text":"short"}\n'
+    )
     report = run("d.jsonl")
     assert (report.added, report.rows) == (2, len(rows()))
     count = len(rows()) - 1
@@ -80,7 +82,9 @@ def test_a_document_that_changes(outcome: str, tmp_path: Path) -> None:
     run("doc.txt")
     before = len(rows())
     assert run("doc.txt").unchanged == 1
-    now = {"longer": text(90), "shorter": text(30), "one": "short", "gone": None, "last words": text(60) + " End."}[outcome]
+    now = {"longer": text(90), "shorter": text(30), "one": "short", "gone": None, "last words": text(60) + " End."}[
+        outcome
+    ]
     if now is None:
         file.unlink()
         Path("other").mkdir()

@@ -41,7 +41,9 @@ def nothing_embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     encode = embedding.encode
     monkeypatch.setattr(
-        embedding, "encode", lambda encoder, inputs, *rest: (calls.append(len(inputs)), encode(encoder, inputs, *rest))[1]
+        embedding,
+        "encode",
+        lambda encoder, inputs, *rest: (calls.append(len(inputs)), encode(encoder, inputs, *rest))[1],
     )
     return calls
 
