@@ -8,11 +8,13 @@ from itertools import islice
 from queue import Empty, Full, Queue
 
 from engine.passages import Splitter
-from indexer.comparison import unchanged_unread
 from indexer.entry import Elsewhere, Entry
-from indexer.loading import Loaded, refuse
+from indexer.loading import Loaded
 from indexer.seen import Seen
 from indexer.stages import Stages
+from indexer.triage import Lookup as Lookup
+from indexer.triage import Triage, Unread
+from indexer.triage import Unchanged as Unchanged
 from storage import Item, Refused
 
 AT_ONCE = 512
@@ -20,13 +22,6 @@ AT_ONCE = 512
 
 AHEAD = 32
 """Inputs that are loaded ahead of the encoder, with all of their pixels; texts at hand count by the 256."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unchanged:
-    """An input that is stored as it is."""
-
-    origin: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +33,6 @@ class Ready:
 
 
 Outcome = Unchanged | Ready | Refused
-Lookup = Callable[[list[str]], dict[str, Item]]
 
 
 class ReadingAhead:
@@ -64,8 +58,8 @@ class ReadingAhead:
         threads: int,
         reread: bool = False,
     ) -> None:
-        self._entries, self._lookup, self._load = entries, lookup, load
-        self._splitter, self._seen, self._stages, self._reread = splitter, seen, stages, reread
+        self._entries, self._load, self._stages = entries, load, stages
+        self._triage = Triage(lookup, splitter, seen, reread=reread)
         self._queue: Queue[list[Outcome | Future[Outcome]] | BaseException | None] = Queue(AHEAD)
         self._stopped = threading.Event()
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
@@ -142,39 +136,15 @@ class ReadingAhead:
     def _begun(self, entries: list[Entry]) -> list[list[Outcome | Future[Outcome]]]:
         """Outcomes that are known, together; and each that has to be waited for by itself."""
         slots: list[list[Outcome | Future[Outcome]]] = [[]]
-        fresh = self._first_of_each(entries, slots[0])
-        stored = self._lookup([entry.id for entry in fresh]) if fresh else {}
-        for entry in fresh:
-            known = {entry.id: stored[entry.id]} if entry.id in stored else {}
-            if not self._reread and unchanged_unread(entry, known.get(entry.id), self._splitter):
-                slots[-1].append(Unchanged(origin=entry.origin))
-            elif entry.problem or (entry.image is None and not isinstance(entry.text, Elsewhere)):
-                slots[-1].append(self._ready(entry, known))
+        for one in self._triage.sort(entries):
+            if not isinstance(one, Unread):
+                slots[-1].append(one)
+            elif one.entry.problem or (one.entry.image is None and not isinstance(one.entry.text, Elsewhere)):
+                slots[-1].append(self._ready(one.entry, one.stored))
             else:
-                slots.append([self._loaders.submit(self._ready, entry, known)])
+                slots.append([self._loaders.submit(self._ready, one.entry, one.stored)])
                 slots.append([])
         return [slot for slot in slots if slot]
-
-    def _first_of_each(self, entries: list[Entry], outcomes: list[Outcome | Future[Outcome]]) -> list[Entry]:
-        """Entries whose id was not met before; the others' outcomes are known."""
-        met = self._seen.digests([entry.id for entry in entries])
-        fresh: list[Entry] = []
-        for entry in entries:
-            digest = entry.digest
-            before = met.setdefault(entry.id, digest) if entry.id in met else None
-            if before is None:
-                met[entry.id] = digest
-                fresh.append(entry)
-            elif before == digest:
-                outcomes.append(Unchanged(origin=entry.origin))
-            else:
-                reason = (
-                    f"{entry.origin}: the id {entry.id!r} was given before, to another input of this job, which stays; "
-                    "give each input an id of its own"
-                )
-                outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
-        self._seen.meet((entry.id, met[entry.id]) for entry in fresh)
-        return fresh
 
     def _ready(self, entry: Entry, stored: dict[str, Item]) -> Outcome:
         with self._stages.time("load"):

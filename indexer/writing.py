@@ -39,6 +39,11 @@ class Embedded:
     stale: tuple[str, ...] = ()
 
     @property
+    def rows(self) -> int:
+        """How many items it becomes."""
+        return len(self.items)
+
+    @property
     def bytes(self) -> int:
         """About how large it is."""
         return sum(len(one.thumbnail or b"") + 4 * len(one.vector) for one in self.items if one.vector is not None)
