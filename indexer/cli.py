@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from indexer.report import Report
 
 COLUMNS, SOURCES, HOW = "Columns of tables, shards and data sets", "Which inputs", "How"
+MACHINES = "Many machines"
+
+
+class EngineKind(StrEnum):
+    """What runs a job."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 def index(
@@ -98,6 +107,24 @@ def index(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Most inputs in one forward pass.", rich_help_panel=HOW)
     ] = None,
+    engine: Annotated[
+        EngineKind, typer.Option(help="This machine, or a Ray cluster.", rich_help_panel=MACHINES)
+    ] = EngineKind.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|local|HOST:PORT",
+            help="Of the cluster; auto: that this machine is in; local: one made for the job.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that hold the model; default: one a GPU.", rich_help_panel=MACHINES),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(min=0, help="0, a fraction, or some.", rich_help_panel=MACHINES)
+    ] = None,
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a JSON report there.", dir_okay=False)
     ] = None,
@@ -115,6 +142,15 @@ def index(
 
     if delete_missing and not (sync or watch):
         raise typer.BadParameter("--delete-missing removes items: give --sync, too")
+    if engine is EngineKind.LOCAL and (address, workers, gpus_per_worker) != (None, None, None):
+        raise typer.BadParameter(
+            "--address, --workers and --gpus-per-worker say how a cluster is used: give --engine ray"
+        )
+    ray = None
+    if engine is EngineKind.RAY:
+        from indexer.distributed.config import RayConfig
+
+        ray = RayConfig(address=address or "auto", workers=workers, gpus_per_worker=gpus_per_worker)
     console = Console(stderr=True)
     logging_to(console)
     options = SourceOptions(
@@ -158,6 +194,7 @@ def index(
                 progress=bar.following(task),
                 stop=stop,
                 command=shlex.join(["oneword", *sys.argv[1:]]),
+                ray=ray,
             )
 
         for report in watching(paths, once, stop) if watch else iter([once()]):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.config import EngineConfig
 from engine.encoder import Encoder
@@ -25,6 +25,10 @@ from indexer.sources.options import SourceOptions
 from indexer.stages import Stages
 from indexer.sync import delete_missing
 from storage import Collection, CollectionNotFound, Item, StorageError, Store
+
+if TYPE_CHECKING:
+    from indexer.distributed.cluster import Cluster
+    from indexer.distributed.config import RayConfig
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ class Job:
         lookup: what the collection held when the job began.
         version: the collection's version then; None: it was empty.
         stop: set by who wants the job to end after what is in its hands.
+        cluster: that does it; None: this machine.
     """
 
     target: Collection | None
@@ -81,6 +86,7 @@ class Job:
     source: str
     stop: threading.Event
     tell: Callable[[], None]
+    cluster: "Cluster | None" = None
 
     def lookup(self, ids: list[str]) -> dict[str, Item]:
         """What the collection held of these ids when the job began."""
@@ -101,6 +107,7 @@ def index_paths(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     command: str = "",
+    ray: "RayConfig | None" = None,
 ) -> Report:
     """Indexes files, folders, tables, shards, data sets and URLs into a collection, made if it does not exist.
 
@@ -116,8 +123,10 @@ def index_paths(
         progress: called after every group of inputs.
         stop: set it from elsewhere, and the job commits what it has and ends.
         command: what past jobs are listed by.
+        ray: the cluster to do it on, whose every node must reach `db` and the inputs; None: this machine alone.
 
     Raises:
+        BadCluster, WorkersFailed: with `ray`.
         SourceNotFound, BadSource: a path does not exist, or cannot be read as it was asked to be.
         ModelError, ViewError: the model cannot be used.
         SpaceMismatch: the collection holds vectors of another model or view.
@@ -127,7 +136,8 @@ def index_paths(
     inputs = Inputs(paths, options, config.only)
     source = json.dumps({"paths": [str(path) for path in paths], **options.as_dict()}, ensure_ascii=False)
     store = Store(db)
-    target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, make=not config.dry_run)
+    cluster = None if ray is None else _joined(ray)
+    target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, cluster, make=not config.dry_run)
     report = Report(model=encoder.name, collection=collection, dry_run=config.dry_run)
     with Seen() as seen:
         job = Job(
@@ -145,6 +155,7 @@ def index_paths(
             source=source,
             stop=stop or threading.Event(),
             tell=lambda: None,
+            cluster=cluster,
         )
         if target is None or config.dry_run:
             job.version = target.version if target else None
@@ -180,7 +191,10 @@ def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
 
     job.tell = tell
     tell()
-    run_local(job)
+    if job.cluster is None:
+        run_local(job)
+    else:
+        job.cluster.run(job)
     report.ignored = job.inputs.ignored
     if job.stop.is_set():
         report.interrupted = True
@@ -190,8 +204,20 @@ def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
     tell()
 
 
+def _joined(ray: "RayConfig") -> "Cluster":
+    from indexer.distributed.cluster import Cluster
+
+    return Cluster(ray)
+
+
 def _open(
-    store: Store, name: str, config: EngineConfig, view: str | View | None, *, make: bool
+    store: Store,
+    name: str,
+    config: EngineConfig,
+    view: str | View | None,
+    cluster: "Cluster | None",
+    *,
+    make: bool,
 ) -> tuple[Collection | None, Encoder, View]:
     """The collection with the encoder and view that it is bound to."""
     try:
@@ -205,11 +231,11 @@ def _open(
         view = get_view(view)
     if space:
         config = config.for_space(space["model"])
-    elif config.model == "auto":
+    elif config.model == "auto" and cluster is None:
         model, reason = choose()
         log.info("model %s, because %s", model, reason)
         config = config.for_space(model)
-    encoder = load_model(config)
+    encoder = load_model(config) if cluster is None else cluster.describe(config, view)
     if not make and found is None:
         return None, encoder, view
     return store.open_or_create(name, encoder.space(view).as_dict()), encoder, view
