@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""Ray's own settings, unless they are set: it tells nobody of its use, and no warnings from its core on the terminal."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Pools:
     """Processes of each stage. gpus: of each embedder."""
@@ -89,8 +85,7 @@ def connect(config: RayConfig) -> Any:
     Raises:
         BadCluster: Ray is not installed, or there is no cluster.
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with _signals():
         try:
             import ray

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexer.distributed.rows import Share
 from indexer.entry import Elsewhere, Entry
+from indexer.loading import refuse
 from indexer.triage import Triage, Unchanged, Unread
 from storage import Refused
 
@@ -66,17 +67,21 @@ class Feeder:
         self._ended(error)
 
     def _take(self, outcomes: Sequence[Unchanged | Refused | Unread]) -> None:
-        known = [one for one in outcomes if not isinstance(one, Unread)]
-        if known:
-            self._known(known)
+        known: list[Unchanged | Refused] = []
         for one in outcomes:
-            if isinstance(one, Unread):
+            if not isinstance(one, Unread):
+                known.append(one)
+            elif problem := one.entry.problem:
+                known.append(refuse(one.entry.origin, problem.kind, problem.reason))
+            else:
                 self._unread.append(one)
                 self._weight += _weight(one.entry)
                 self._bytes += _bytes(one.entry)
                 self._since = self._since or time.monotonic()
                 if self._weight >= WEIGHT or self._bytes >= BYTES:
                     self._flush()
+        if known:
+            self._known(known)
         if self._unread and time.monotonic() - self._since >= SECONDS:
             self._flush()
 
