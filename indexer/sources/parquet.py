@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indexer.entry import Problem
-from indexer.sources.arrow import BATCH, DAMAGE, rows_of, survey_of
+from indexer.sources.arrow import BATCH, DAMAGE, named, rows_of, survey_of
 from indexer.sources.place import Place, reason_of
 from indexer.sources.tabular import NotATable, Row, Survey
 from indexer.sources.values import distinct
@@ -40,7 +40,7 @@ class ParquetTable:
         try:
             with self._opened() as file:
                 groups = file.metadata.num_row_groups
-                return file.schema_arrow, [file.metadata.row_group(at).num_rows for at in range(groups)]
+                return named(file.schema_arrow), [file.metadata.row_group(at).num_rows for at in range(groups)]
         except DAMAGE as error:
             raise NotATable(f"{self.place.shown}: is no whole Parquet file ({reason_of(error)})") from error
 

@@ -546,6 +546,15 @@ def test_a_text_in_arrow_that_is_no_utf8_spoils_its_row_alone(tmp_path: Path) ->
         assert found[1].problem.kind == "BadText"
 
 
+@pytest.mark.parametrize("name", ["t.arrow", "s.feather", "t.parquet"])
+def test_a_column_whose_name_is_no_utf8(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / name, [{"text": "x", "strange": 1}])
+    data = (tmp_path / name).read_bytes().replace(b"strange", b"\xfftrange")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(BadSource, match="utf-8"):
+        entries(tmp_path / name)
+
+
 def test_arrow_that_points_outside_its_memory_is_damage(tmp_path: Path) -> None:
     write_file(tmp_path / "t.arrow", [{"text": one} for one in ("aa", "b", "cc")])
     data = bytearray((tmp_path / "t.arrow").read_bytes())
