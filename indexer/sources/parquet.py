@@ -1,4 +1,9 @@
-"""Parquet, a few rows at a time: in the memory are the pages that are being read, not row groups."""
+"""Parquet, a few rows at a time: in the memory are the pages that are being read, not row groups.
+
+A page is as large as its writer made it: pyarrow's holds at least 1,024 values unless `write_batch_size` says less or
+its row group ends, so that pictures in one large row group are best written anew with smaller ones. Measured on 3,000
+pictures of 200 kB: 831 MB with pages of 1,024 in one row group, 89 MB with pages of 8, 103 MB with row groups of 100.
+"""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
