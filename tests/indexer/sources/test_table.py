@@ -546,6 +546,26 @@ def test_a_text_in_arrow_that_is_no_utf8_spoils_its_row_alone(tmp_path: Path) ->
         assert found[1].problem.kind == "BadText"
 
 
+@pytest.mark.parametrize("name", ["t.arrow", "s.feather", "t.parquet"])
+def test_a_column_whose_name_is_no_utf8(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / name, [{"text": "x", "strange": 1}])
+    data = (tmp_path / name).read_bytes().replace(b"strange", b"\xfftrange")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(BadSource, match="utf-8"):
+        entries(tmp_path / name)
+
+
+def test_arrow_that_points_outside_its_memory_is_damage(tmp_path: Path) -> None:
+    write_file(tmp_path / "t.arrow", [{"text": one} for one in ("aa", "b", "cc")])
+    data = bytearray((tmp_path / "t.arrow").read_bytes())
+    offsets = data.index(b"".join(at.to_bytes(4, "little") for at in (0, 2, 3, 5)))
+    data[offsets + 12 : offsets + 16] = (2**30).to_bytes(4, "little")
+    (tmp_path / "t.arrow").write_bytes(data)
+    (only,) = entries(tmp_path / "t.arrow")
+    assert only.problem
+    assert only.problem.kind == "DamagedFile"
+
+
 def test_many_files_are_one_source(tmp_path: Path) -> None:
     (tmp_path / "data" / "sub").mkdir(parents=True)
     for at, name in enumerate(("b.parquet", "a.parquet", "sub/c.parquet", "notes.md", ".hidden.parquet")):
