@@ -1,5 +1,6 @@
 """HTTP with an embedding server: asks, waits, tries again, and says who is at fault."""
 
+import ssl
 import time
 from typing import Any
 
@@ -36,7 +37,10 @@ class Client:
             headers={"Authorization": f"Bearer {config.key}"} if config.key else {},
             timeout=httpx.Timeout(config.timeout, connect=config.connect_timeout, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=config.at_once),
-            verify=httpcore.default_ssl_context(),
+            # Reading the trusted certificates takes a while; where there is no TLS, none are trusted.
+            verify=httpcore.default_ssl_context()
+            if base.startswith("https")
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             trust_env=False,  # a proxy or a netrc in the environment is not meant for a model's server
         )
 
