@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.config import EngineConfig
 from engine.encoder import Encoder
 from engine.errors import DeviceUnavailable, ModelError, ModelNotFound
+from engine.remote.name import is_remote
 
 E5V = "royokong/e5-v"
 E5V_GPU_BYTES = 20 * 2**30
@@ -98,7 +99,7 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         raise ModelError(f"batch size {config.batch_size}: expected at least 1")
     if name in ("basic", "hash") and config.quantise:
         raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
-    if name.lower().startswith(("http://", "https://")):
+    if is_remote(name):
         return _remote(name, config)
     if name == "hash":
         from engine.hashing import HashEncoder

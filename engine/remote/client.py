@@ -22,6 +22,10 @@ class Rejected(Exception):
     """The server says that something is wrong with the request's inputs. Its words are the message."""
 
 
+class Stumbled(RemoteUnavailable):
+    """The server fails with 500 however often it is asked: over these inputs, or over everything."""
+
+
 class Client:
     """One server, for any number of threads. Redirects are not followed, so that the key goes nowhere else.
 
@@ -56,6 +60,7 @@ class Client:
 
         Raises:
             Rejected: by its inputs.
+            Stumbled: with 500, to the last try.
             RemoteUnavailable: for any other reason.
         """
         return self._asked("POST", path, body)
@@ -69,7 +74,7 @@ class Client:
         tries = 0
         while True:
             tries += 1
-            asked = None
+            status, asked = None, None
             try:
                 response = self._http.request(method, url, json=body)
             except httpx.HTTPError as error:
@@ -77,15 +82,16 @@ class Client:
             except httpx.InvalidURL as error:
                 raise RemoteUnavailable(f"{url}: not a URL ({error})") from error
             else:
-                if response.status_code == 200:
+                status = response.status_code
+                if status == 200:
                     return _json(url, response)
-                if not retrying.is_passing(response.status_code):
+                if not retrying.is_passing(status):
                     raise self._refusal(url, response)
                 asked = retrying.retry_after(response.headers.get("retry-after"))
-                reason = f"answers {response.status_code} ({_said(response)})"
+                reason = f"answers {status} ({_said(response)})"
             pause = retrying.wait(self.config, tries, asked)
             if pause is None:
-                raise RemoteUnavailable(
+                raise (Stumbled if status == 500 else RemoteUnavailable)(
                     f"{url}: {reason}, after {tries} {'try' if tries == 1 else 'tries'}: expected a server with an "
                     "OpenAI-style API; is it up, and is this its address?"
                 )

@@ -9,9 +9,9 @@ import numpy as np
 
 from engine.encoder import Side, Vectors
 from engine.errors import EncodingError, InputError
-from engine.inputs import Input
+from engine.inputs import Input, Text
 from engine.remote import answers
-from engine.remote.client import Client, Rejected
+from engine.remote.client import Client, Rejected, Stumbled
 from engine.remote.dialect import Dialect, grouped
 from engine.space import Space
 from engine.views import View
@@ -19,6 +19,10 @@ from engine.views import View
 WAVE = 4
 """Requests for each that may be in flight, between two pauses of `forward`: the last ones of a wave run with less
 company, and a wave's vectors are lost if one of its inputs turns out bad."""
+
+
+PLAIN = Text(text="a cat")
+"""What no server stumbles over that works at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +96,17 @@ class RemoteEncoder:
         self._end()
 
     def _asked(self, wave: Wave, group: list[int]) -> Vectors:
-        """Vectors of one request. If it is refused, its halves are asked for, until it is known which input is bad."""
+        """Vectors of one request. If it is refused, its halves are asked for, until it is known which input is bad.
+
+        A server that stumbles over a request, and not over a plain text, is taken to refuse it.
+        """
         inputs = [wave.inputs[i] for i in group]
         try:
             body = self._dialect.body(inputs, wave.view, wave.side)
             answer = self._client.post("/embeddings", body)
-        except (Rejected, InputError) as error:
+        except (Rejected, InputError, Stumbled) as error:
+            if isinstance(error, Stumbled):
+                self._client.post("/embeddings", self._dialect.body([PLAIN], wave.view, wave.side))
             if len(group) == 1:
                 kind = type(inputs[0]).__name__
                 raise EncodingError(f"{self.name}: {kind} refused: {error}", index=group[0]) from error

@@ -39,6 +39,17 @@ def test_a_bad_input_is_found(serve, hashing, status):
     assert [len(inputs) for inputs in tried] == [16, 8, 4, 2, 1]
 
 
+def test_a_server_that_stumbles_over_an_input(serve, hashing):
+    """The others can be embedded: 500 is not held against all."""
+    spoil(hashing, "text number 37", status=500)
+    remote = load_remote(serve(hashing), QUICK)
+    with pytest.raises(EncodingError, match=r"answers 500 .this input is bad") as caught:
+        encode(remote, TEXTS, views.DEFAULT)
+    assert caught.value.index == 37
+    tried = [len(body["input"]) for body in hashing.bodies if "text number 37" in body["input"]]
+    assert tried == [16, 16, 16, 8, 8, 8, 4, 4, 4, 2, 2, 2, 1, 1, 1]
+
+
 def test_bad_inputs_never_fail_the_others(serve, hashing):
     spoil(hashing, "text number 3", "text number 37", "text number 99")
     remote = load_remote(serve(hashing), QUICK)
@@ -80,7 +91,8 @@ def test_passing_trouble(serve, hashing, statuses):
 @pytest.mark.parametrize(
     ("status", "tries", "said"),
     [
-        (500, 3, "answers 500 .busy.*after 3 tries"),
+        (500, 6, "answers 500 .busy.*after 3 tries"),  # three for the inputs, three for a plain text
+        (503, 3, "answers 503 .busy.*after 3 tries"),
         (404, 1, "answers 404 .busy.*address of its API"),
         (401, 1, "wants a key in ONEWORD_REMOTE_KEY, and there is none"),
         (307, 1, "answers 307"),
