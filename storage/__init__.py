@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from storage.config import StorageConfig
     from storage.errors import (
         BadFile,
+        BadFragment,
         BadItem,
         BadName,
         BadSearch,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         MissingFaiss,
         MissingGpu,
         MissingKeywords,
+        MissingLance,
         NeedsDirectory,
         SpaceMismatch,
         StorageError,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from storage.filters import from_json as filter_from_json
     from storage.filters import read as parse_filter
     from storage.filters import to_json as filter_to_json
+    from storage.fragments import FragmentTarget, write_fragments
     from storage.fusion import reciprocal_rank, weighted
     from storage.hits import Hits
     from storage.info import CollectionInfo
@@ -61,6 +64,7 @@ _HOMES = {
     "config": ["StorageConfig"],
     "errors": [
         "BadFile",
+        "BadFragment",
         "BadItem",
         "BadName",
         "BadSearch",
@@ -75,6 +79,7 @@ _HOMES = {
         "MissingFaiss",
         "MissingGpu",
         "MissingKeywords",
+        "MissingLance",
         "NeedsDirectory",
         "SpaceMismatch",
         "StorageError",
@@ -82,6 +87,7 @@ _HOMES = {
         "VersionNotFound",
     ],
     "filters": ["And", "AnyOf", "Contains", "Exists", "Filter", "Match", "Not", "Or", "Range"],
+    "fragments": ["FragmentTarget", "write_fragments"],
     "fusion": ["reciprocal_rank", "weighted"],
     "hits": ["Hits"],
     "info": ["CollectionInfo"],
@@ -102,6 +108,7 @@ __all__ = [
     "And",
     "AnyOf",
     "BadFile",
+    "BadFragment",
     "BadItem",
     "BadName",
     "BadSearch",
@@ -117,6 +124,7 @@ __all__ = [
     "Exported",
     "Filter",
     "FilterError",
+    "FragmentTarget",
     "Hit",
     "Hits",
     "Imported",
@@ -131,6 +139,7 @@ __all__ = [
     "MissingFaiss",
     "MissingGpu",
     "MissingKeywords",
+    "MissingLance",
     "Modality",
     "NeedsDirectory",
     "Not",
@@ -152,6 +161,7 @@ __all__ = [
     "parse_filter",
     "reciprocal_rank",
     "weighted",
+    "write_fragments",
 ]
 
 

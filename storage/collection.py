@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,7 @@ from storage.hits import Hits
 from storage.info import CollectionInfo
 from storage.item import Item, UpsertCount
 from storage.lock import WriterLock
+from storage.metadata import Kind
 from storage.quarantine import Quarantine
 from storage.ranking import Ranked
 from storage.reader import CollectionReader
@@ -41,6 +42,7 @@ from storage.versions import Version
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from storage.fragments import FragmentTarget
     from storage.parquet.export import Exported, Precision
     from storage.serving.about import About
     from storage.serving.check import Check
@@ -109,8 +111,7 @@ class Collection(CollectionReader):
             BadItem: an item that cannot be stored, or an id that is given twice; then none is.
             RuntimeError: outside a `writing()` block.
         """
-        if not self._lock.held:
-            raise RuntimeError(f"insert into {self.name!r} outside its writing() block: expected to be the one writer")
+        self._check_writing("insert")
         given = list(items)
         repeated = next((name for name, times in Counter(item.id for item in given).items() if times > 1), None)
         if repeated is not None:
@@ -120,6 +121,53 @@ class Collection(CollectionReader):
                 table = self._table()
                 table.append(self._rows(table, given))
         return len(given)
+
+    def declare(self, kinds: Mapping[str, Kind]) -> None:
+        """Make columns for metadata keys before any item has them.
+
+        Raises:
+            BadItem: a key or a kind that cannot be, or another kind than the key has; then none is made.
+        """
+        with self.writing(), self._commit:
+            table = self._table()
+            rules = Rules(table.schema())
+            for key, kind in kinds.items():
+                rules.declare(key, kind)
+            if added := rules.new_columns():
+                table.add_columns(added)
+
+    def fragment_target(self) -> FragmentTarget:
+        """What processes need to write fragments of this collection with `write_fragments`, as it is now.
+
+        Raises:
+            MissingLance: pylance is not installed.
+        """
+        from storage.fragments import target
+
+        location = self._database.location
+        return target(location.table_uri(self.name), self.schema(), self._database.storage_options)
+
+    def commit_fragments(self, fragments: Iterable[str]) -> int:
+        """Make what `write_fragments` wrote part of the collection, in one commit; how many items. As for `insert`, the
+        caller knows that their ids are not there, so this is for a `writing()` block. Those committed already are left
+        out, so doing it again is no error.
+
+        Raises:
+            BadFragment: one that cannot be; then none is.
+            RuntimeError: outside a `writing()` block.
+        """
+        from storage.fragments import commit
+
+        self._check_writing("commit_fragments")
+        with self._commit:
+            return commit(self.fragment_target(), list(fragments))
+
+    def sweep(self) -> None:
+        """`optimize`, and remove the files of fragments that were never committed, half-written ones too.
+
+        For a committer before its workers begin, and after they have ended: also what they are writing would go.
+        """
+        self._optimize(SAFE_AGE, orphans=True)
 
     def check(self, items: Iterable[Item]) -> dict[str, str]:
         """The ids of items that `upsert` or `insert` would refuse, each with why; the rest can be stored together.
@@ -147,9 +195,7 @@ class Collection(CollectionReader):
         A reader still in the middle of a removed version fails; the default leaves it an hour. What is `pinned` here
         stays, whatever its age.
         """
-        with self.writing(), self._commit, versions.kept(table := self._table()):
-            pinned = self._snapshots.oldest_pinned
-            table.optimize(older_than if pinned is None else max(older_than, versions.age(table, pinned) + MARGIN))
+        self._optimize(older_than)
 
     @contextmanager
     def pinned(self) -> Iterator[int]:
@@ -338,6 +384,18 @@ class Collection(CollectionReader):
         if serving is None:
             raise MissingFaiss(self.name)
         return serving
+
+    def _optimize(self, older_than: timedelta, *, orphans: bool = False) -> None:
+        with self.writing(), self._commit, versions.kept(table := self._table()):
+            if (pinned := self._snapshots.oldest_pinned) is not None:
+                older_than = max(older_than, versions.age(table, pinned) + MARGIN)
+            table.optimize(older_than, orphans=orphans)
+            if orphans:
+                self._database.sweep_halves(self.name)
+
+    def _check_writing(self, doing: str) -> None:
+        if not self._lock.held:
+            raise RuntimeError(f"{doing} of {self.name!r} outside its writing() block: expected to be the one writer")
 
     def _rows(self, table: Table, items: Sequence[Item]) -> pa.Table:
         """The items as rows, for whose metadata there are columns now."""

@@ -149,6 +149,16 @@ class Database:
         if path is not None and not (path / f"{name}.lance" / "_versions").is_dir():
             shutil.rmtree(path / f"{name}.lance", ignore_errors=True)
 
+    def sweep_halves(self, name: str) -> None:
+        """Remove the files of a table that a process was killed in the middle of, which no cleanup of LanceDB's does.
+
+        In a directory Lance names a file `.tmp` and more until it is whole. Only for who knows that nobody writes.
+        """
+        if self.location.path is not None:
+            with in_our_words(self.location, f"remove half-written files of {name!r}"):
+                for file in (self.location.path / f"{name}.lance" / "data").glob(".tmp*"):
+                    file.unlink(missing_ok=True)
+
     def snapshot(self, name: str) -> Table | None:
         """The table for reading, held at the version that is the newest now, or None when there is none."""
         table = self.open(name)
@@ -168,6 +178,11 @@ class Database:
         with self._connecting(f"drop {name!r}"):
             self._connect().drop_table(name)
         return True
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """LanceDB's options for the place, credentials included."""
+        return dict(self._options)
 
     def _absent(self) -> bool:
         """Whether the place is a directory not made yet: LanceDB would make it, and a reader must not."""
@@ -332,10 +347,13 @@ class Table:
         with self._doing("add columns"):
             self._lance.add_columns(list(fields))
 
-    def optimize(self, older_than: timedelta) -> None:
-        """Compact small files, bring indexes up to date, remove versions older than `older_than`."""
+    def optimize(self, older_than: timedelta, *, orphans: bool = False) -> None:
+        """Compact small files, bring indexes up to date, remove versions older than `older_than`.
+
+        orphans: remove files that no version has ever named, too, whatever their age; otherwise after 7 days.
+        """
         with self._doing("optimize"):
-            self._lance.optimize(cleanup_older_than=older_than)
+            self._lance.optimize(cleanup_older_than=older_than, delete_unverified=orphans)
 
     def tags(self) -> dict[str, int]:
         """The version of each tag."""

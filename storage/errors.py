@@ -7,6 +7,7 @@
     ├── CollectionExists    create(), rename() or copy() to a name that is taken
     ├── VersionNotFound     no such version or tag (the message lists those that exist)
     ├── BadTag              a tag's name breaks the rule, or is taken
+    ├── BadFragment         a fragment that another process wrote cannot be part of the collection
     ├── BadFile             a parquet file that cannot be imported
     ├── NeedsDirectory      what only a store in a directory can do is asked of an object store
     ├── SpaceMismatch       vectors of one space offered to a collection of another
@@ -18,6 +19,7 @@
     ├── Locked              another writer has the collection
     ├── MissingKeywords     words are searched for where there is no index of them yet
     ├── MissingFaiss        a serving index is asked for where FAISS is not installed
+    ├── MissingLance        fragments are written or committed where pylance is not installed
     ├── MissingGpu          a serving index is wanted on a GPU that is not there, or that FAISS cannot use
     └── StoreUnavailable    the place itself: a file in the way, no permission, an object store out of reach
 
@@ -85,6 +87,10 @@ class BadTag(StorageError):
 
 class BadFile(StorageError):
     """A file that cannot be imported as it is; nothing of it was."""
+
+
+class BadFragment(StorageError):
+    """A fragment that cannot be committed as it is; none of its call was."""
 
 
 class NeedsDirectory(StorageError):
@@ -160,6 +166,13 @@ class MissingFaiss(StorageError):
             f'a serving index for {name!r} needs FAISS, not installed here: pip install "oneword[faiss]" '
             "(or faiss-gpu, instead of it)"
         )
+
+
+class MissingLance(StorageError):
+    """Fragments are written or committed where pylance is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__('writing from many processes needs pylance, not installed here: pip install "oneword[ray]"')
 
 
 class MissingGpu(StorageError):

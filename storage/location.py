@@ -41,6 +41,10 @@ class Location:
         address = hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]
         return Path(tempfile.gettempdir()) / f"oneword-{address}.lock"
 
+    def table_uri(self, table: str) -> str:
+        """Where LanceDB has `table`."""
+        return f"{self.uri}/{table}.lance"
+
     def versions_folder(self, table: str) -> Path | None:
         """Where LanceDB writes one file a version of `table`; None in an object store."""
         return None if self.path is None else self.path / f"{table}.lance" / "_versions"

@@ -21,8 +21,9 @@ UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded 
 class Rules:
     """The rules of one collection, for items offered together: of a new metadata key the first decides the kind."""
 
-    def __init__(self, schema: pa.Schema) -> None:
-        """schema: of the collection's table."""
+    def __init__(self, schema: pa.Schema, *, closed: bool = False) -> None:
+        """schema: of the collection's table. closed: no column can be added, so new metadata keys are refused."""
+        self._closed = closed
         self._dimension: int = schema.field("vector").type.list_size
         self._known = metadata_kinds(schema)
         self._new: dict[str, Kind] = {}
@@ -49,12 +50,32 @@ class Rules:
                 refused[item.id] = str(error)
         return refused
 
+    def declare(self, key: str, kind: Kind) -> None:
+        """Admit a metadata key before any item has it.
+
+        Raises:
+            BadItem: a key or a kind that cannot be, or another kind than the key has.
+        """
+        if not KEY.fullmatch(key) or kind not in TYPES:
+            raise BadItem(
+                f"metadata {key!r} as a {kind}: expected a letter or '_' followed by at most 62 letters, digits or "
+                f"'_', and one of {', '.join(TYPES)}"
+            )
+        kept = self._known.get(key) or self._new.setdefault(key, kind)
+        if kind != kept:
+            raise BadItem(f"metadata {key!r} as a {kind}: in this collection it is a {kept}; use another key")
+
     def new_columns(self) -> list[pa.Field]:
         """The columns to add before what was admitted can be stored."""
         return [pa.field(META + key, TYPES[kind]) for key, kind in self._new.items()]
 
     def _checked_kind(self, item: Item, key: str, value: object) -> Kind:
         kind = _kind(item, key, value)
+        if self._closed and key not in self._known:
+            raise BadItem(
+                f"item {item.id!r} has the metadata key {key!r}, which the collection did not have when the job began; "
+                "declare it before"
+            )
         kept = self._known.get(key) or self._new.get(key, kind)
         if kind != kept:
             raise BadItem(

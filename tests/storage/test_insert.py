@@ -37,7 +37,7 @@ def test_new_metadata_gets_its_columns(collection: Collection, item: Callable[..
 
 
 def test_outside_a_writing_block_it_is_refused(collection: Collection, item: Callable[..., Item]) -> None:
-    with pytest.raises(RuntimeError, match=r"'things' outside its writing\(\) block"):
+    with pytest.raises(RuntimeError, match=r"insert of 'things' outside its writing\(\) block"):
         collection.insert([item("a")])
     with Store(collection.uri).open("things").writing(), pytest.raises(RuntimeError):  # another object's block
         collection.insert([item("a")])

@@ -127,8 +127,8 @@ from storage import Store
 from storage.database import Table
 warnings.simplefilter("ignore")
 optimize = Table.optimize
-def dying(self, older_than):
-    optimize(self, older_than)
+def dying(self, older_than, **options):
+    optimize(self, older_than, **options)
     os.kill(os.getpid(), signal.SIGKILL)
 Table.optimize = dying
 Store(sys.argv[1]).open("things").optimize(timedelta(0))

@@ -1,0 +1,171 @@
+"""Writing from many processes: each writes files of rows, and the one writer makes them part of the collection at once.
+
+The one file that talks to pylance, Lance's own package, which LanceDB is built on: LanceDB cannot write a file without
+committing it. LanceDB 0.40 has Lance 13.0 in it. pylance 13.0.0 and 14.0.2 write files that it reads, and read its own
+(`tests/storage/test_fragments.py`), as long as they are of the version of the format that the table has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from storage.database import in_our_words
+from storage.errors import BadFragment, BadItem, MissingLance
+from storage.item import Item
+from storage.location import Location
+from storage.rules import Rules
+from storage.schema import to_arrow
+
+
+@dataclass(frozen=True, kw_only=True)
+class FragmentTarget:
+    """A collection's table as workers need to know it; can be pickled. It holds the store's credentials, if any.
+
+    uri: of the table. arrow: its schema, as Arrow IPC has it. format: the version of Lance's file format that it has.
+    """
+
+    uri: str
+    arrow: bytes
+    format: str
+    storage_options: Mapping[str, str] = field(repr=False)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The table's schema when the target was made."""
+        return pa.ipc.read_schema(pa.py_buffer(self.arrow))
+
+    def check(self, items: Iterable[Item]) -> dict[str, str]:
+        """The ids of items that `write_fragments` would refuse, each with why: as `Collection.check`, and those with
+        metadata keys that the collection did not have (see `Collection.declare`)."""
+        return Rules(self.schema, closed=True).refused({item.id: item for item in items}.values())
+
+
+def target(uri: str, schema: pa.Schema, storage_options: Mapping[str, str]) -> FragmentTarget:
+    """Of the table at `uri`.
+
+    Raises:
+        MissingLance: pylance is not installed.
+        StoreUnavailable: the table cannot be read.
+    """
+    with _doing(uri, "read the table"):
+        dataset = _lance().dataset(uri, storage_options=dict(storage_options) or None)
+        arrow = schema.serialize().to_pybytes()
+        return FragmentTarget(
+            uri=uri, arrow=arrow, format=dataset.data_storage_version, storage_options=dict(storage_options)
+        )
+
+
+def write_fragments(target: FragmentTarget, items: Sequence[Item]) -> list[str]:
+    """Write items as files that nobody sees before `Collection.commit_fragments` is given what this returns.
+
+    Needs no lock and sees no other rows, so any number of processes may. What is never committed is removed by
+    `Collection.sweep`, or by any cleanup after 7 days.
+
+    Raises:
+        BadItem: an item that cannot be stored, a new metadata key or an id that is given twice; nothing is written.
+        MissingLance: pylance is not installed.
+        StoreUnavailable: the place cannot be written.
+    """
+    lance, schema = _lance(), target.schema
+    rules, ids = Rules(schema, closed=True), set[str]()
+    for item in items:
+        rules.admit(item)
+        if item.id in ids:
+            raise BadItem(f"item {item.id!r} is given twice, expected once; leave one out")
+        ids.add(item.id)
+    if not items:
+        return []
+    with _doing(target.uri, "write"):
+        written = lance.fragment.write_fragments(
+            to_arrow(items, schema, datetime.now(UTC)),
+            target.uri,
+            schema=schema.remove_metadata(),
+            mode="append",
+            data_storage_version=target.format,
+            storage_options=dict(target.storage_options) or None,
+            enable_stable_row_ids=False,  # see storage/database.py
+        )
+        return [json.dumps(one.to_json()) for one in written]
+
+
+def commit(target: FragmentTarget, fragments: Sequence[str]) -> int:
+    """Append fragments in one commit, but for those that are there already; how many rows. Only for the one writer.
+
+    Raises:
+        BadFragment: one that is none, of another version of the format, or whose file is not there; then none is.
+    """
+    lance, options = _lance(), dict(target.storage_options) or None
+    given = {_files(text): text for text in fragments}
+    with _doing(target.uri, "commit"):
+        dataset = lance.dataset(target.uri, storage_options=options)
+        there = {file.path for one in dataset.get_fragments() for file in one.metadata.files}
+        new = [
+            lance.fragment.FragmentMetadata.from_json(text) for files, text in given.items() if not there & set(files)
+        ]
+        if not new:
+            return 0
+        lists = target.format == "2.0"
+        numbers = {field.name(): _numbers(field, lists) for field in dataset.lance_schema.fields()}
+        for one in new:
+            _check(one, target, numbers)
+        append = lance.LanceOperation.Append(new)
+        lance.LanceDataset.commit(target.uri, append, read_version=dataset.version, storage_options=options)
+        return sum(one.physical_rows for one in new)
+
+
+def _files(fragment: str) -> tuple[str, ...]:
+    try:
+        files = tuple(file["path"] for file in json.loads(fragment)["files"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadFragment(f"{fragment[:80]!r} is no fragment: expected what write_fragments returned") from error
+    return files
+
+
+def _numbers(field: Any, lists: bool) -> list[int]:
+    """By which files know a column, in their order: of a list, its items' and, before version 2.1, its own too.
+
+    After a restore Lance gives a number anew, to another column; a file of before would then be read as what it is not.
+    """
+    inner = [number for child in field.children() for number in _numbers(child, lists)]
+    return [field.id(), *inner] if lists or not inner else inner
+
+
+def _check(fragment: Any, target: FragmentTarget, numbers: Mapping[str, list[int]]) -> None:
+    """LanceDB would commit anything, and fail at reading it."""
+    from lance.file import LanceFileReader
+
+    for file in fragment.files:
+        version = f"{file.file_major_version}.{file.file_minor_version}"
+        options = dict(target.storage_options) or None
+        try:
+            found = LanceFileReader(f"{target.uri}/data/{file.path}", storage_options=options).metadata()
+        except (OSError, ValueError) as error:
+            raise BadFragment(
+                f"fragment {file.path} cannot be read: {error}; if a cleanup has removed it, write it again"
+            ) from error
+        columns = [number for name in found.schema.names for number in numbers.get(name, [-1])]
+        same = (version, found.num_rows, columns) == (target.format, fragment.physical_rows, file.fields)
+        if not same or any(column != target.schema.field(column.name) for column in found.schema):
+            raise BadFragment(
+                f"fragment {file.path} ({found.num_rows} rows, format {version}) does not fit the table (format "
+                f"{target.format}) as it is now; write it again, for the target that the collection gives now"
+            )
+
+
+def _lance() -> Any:
+    try:
+        import lance
+        import lance.fragment
+    except ModuleNotFoundError as error:
+        raise MissingLance() from error
+    return lance
+
+
+def _doing(uri: str, doing: str) -> Any:
+    return in_our_words(Location.of(uri), doing)
