@@ -17,6 +17,14 @@ class Dialect(Protocol):
     dimension: int
     """Length of a vector."""
 
+    passage_tokens: int
+    """See `Encoder`."""
+
+    @property
+    def tokeniser(self) -> str | None:
+        """See `Encoder`."""
+        ...
+
     def space(self, view: View) -> Space:
         """The space of the served model and a view. Raises `ViewError`."""
         ...

@@ -49,11 +49,17 @@ class RemoteEncoder:
     def __init__(self, *, name: str, client: Client, dialect: Dialect) -> None:
         self.name = name
         self.dimension = dialect.dimension
+        self.passage_tokens = dialect.passage_tokens
         self._client = client
         self._dialect = dialect
         self._threads = ThreadPoolExecutor(max_workers=client.config.at_once, thread_name_prefix="remote")
         # Nobody closes an encoder; connections are closed when it is forgotten.
         self._end = weakref.finalize(self, _end, self._threads, client)
+
+    @property
+    def tokeniser(self) -> str | None:
+        """See `Encoder.tokeniser`."""
+        return self._dialect.tokeniser
 
     def space(self, view: View) -> Space:
         """The served model's space; see its dialect for how that is known."""

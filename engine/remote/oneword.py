@@ -37,6 +37,7 @@ class OnewordDialect:
                 normalisation=str(space["normalisation"]),
             )
             fingerprint, self._any_view = told["fingerprint"], bool(told["any_view"])
+            self.passage_tokens = int(told.get("passage_tokens", 128))
         except (KeyError, TypeError, ValueError, ViewError) as error:
             raise RemoteUnavailable(
                 f"{name}: the server's card of {self.id!r} is malformed ({error!r}): expected docs/remote.md's; "
@@ -58,6 +59,10 @@ class OnewordDialect:
                 f"got {view.name!r}"
             )
         return replace(self._told, view=view)
+
+    @property
+    def tokeniser(self) -> None:
+        """Not told: texts are cut by words and marks."""
 
     def alone(self, item: Input) -> bool:  # noqa: ARG002
         """None does."""

@@ -43,7 +43,7 @@ class VllmDialect:
         from transformers import AutoConfig
 
         from engine.e5v.dependencies import quiet
-        from engine.e5v.encoder import preprocessing
+        from engine.e5v.encoder import PASSAGE_TOKENS, preprocessing
         from engine.e5v.loading import MAX_TEXT_TOKENS, tiling
         from engine.e5v.loading import prompt_tokens as tokens_of
 
@@ -56,6 +56,7 @@ class VllmDialect:
             self._pictures = tiling(checkpoint, self._tokens, config)
         self.dimension = int(config.text_config.hidden_size)
         self._preprocessing = preprocessing(self._tokens, self._pictures)
+        self.passage_tokens = PASSAGE_TOKENS
 
     def space(self, view: View) -> Space:
         """That of the same checkpoint run locally, taking the server's word for its weights."""
@@ -66,6 +67,11 @@ class VllmDialect:
             preprocessing=self._preprocessing,
             dimension=self.dimension,
         )
+
+    @property
+    def tokeniser(self) -> str:
+        """As that of the model run locally."""
+        return self._tokens.plain()
 
     def alone(self, item: Input) -> bool:
         """Pictures do: a list of messages is one prompt."""
