@@ -48,6 +48,16 @@ class Model(RuleBasedStateMachine):
         assert (count.updated, count.added) == (len(ids & set(self.model)), len(ids - set(self.model)))
         self.model |= {name: made(name, seed) for name, seed in given}
 
+    @rule(given=st.dictionaries(names, seeds, max_size=6))
+    def insert(self, given: dict[str, int]) -> None:
+        with self.collection.pinned() as version:
+            there = self.collection.content_hashes(given, version=version)
+            assert set(there) == set(given) & set(self.model)
+            new = {name: made(name, seed) for name, seed in given.items() if name not in there}
+            assert self.collection.insert(new.values()) == len(new)
+            assert {name for batch in self.collection.ids(version=version) for name in batch} == set(self.model)
+        self.model |= new
+
     @rule(ids=st.lists(names, max_size=4))
     def delete(self, ids: list[str]) -> None:
         assert self.collection.delete(ids) == len(set(ids) & set(self.model))
