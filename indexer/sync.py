@@ -31,15 +31,10 @@ def delete_missing(job: "Job") -> None:
 
 
 def settle_quarantine(job: "Job", started: datetime) -> None:
-    """After a pass over all inputs: what was refused when the same paths were indexed before, and was not refused again,
-    is mended or gone."""
+    """After a pass over all inputs: what was refused when the same paths were indexed before, and was not this time, is
+    mended or gone."""
     if job.target is None or job.inputs.incomplete:
         return
     quarantine = job.store.quarantine(job.target.name)
-    settled = [
-        one.uri
-        for some in quarantine.batches()
-        for one in some
-        if one.source == job.source and one.last_tried < started
-    ]
-    quarantine.release(settled)
+    for some in quarantine.batches():
+        quarantine.release([one.uri for one in some if one.source == job.source and one.last_tried < started])

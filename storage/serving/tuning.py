@@ -158,8 +158,8 @@ def _least(
 ) -> tuple[int, int] | None:
     """Probes and candidates that find enough at the least cost; None if nothing is enough.
 
-    More effort finds more, so what is left is halved at each step, fewer candidates need no fewer probes, and what costs
-    more than the best so far is not tried.
+    More effort finds more, so what is left is halved at each step, fewer candidates need no fewer probes, and what
+    costs more than the best so far is not tried.
     """
     best: tuple[int, int] | None = None
     start = 0
