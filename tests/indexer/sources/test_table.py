@@ -174,9 +174,9 @@ def test_columns_are_guessed_by_their_names_and_that_is_told(tmp_path: Path, cap
     (one,) = entries(tmp_path / "laion.csv")
     assert one.image == Elsewhere(uri="https://e.org/a.jpg")
     assert one.text == "a cat"
-    assert one.metadata == {"WIDTH": 3, "__1": "x"}
+    assert one.metadata == {"WIDTH": 3, "column_1": "x"}
     assert "no id, text: 'TEXT', image: 'URL'" in caplog.text
-    assert "'é 1' as '__1'" in caplog.text
+    assert "'é 1' as 'column_1'" in caplog.text
 
 
 def test_columns_are_taken_as_asked(tmp_path: Path) -> None:
@@ -428,7 +428,7 @@ def test_a_spoilt_line_of_json_spoils_no_other(tmp_path: Path) -> None:
     assert len([one for one in found if one.problem]) == 5
     by_id = {one.id: one.metadata for one in found}
     assert by_id["4"] == {"big": "1" + "0" * 400}
-    assert by_id["6"] == {"text_": "?", "_": 5}
+    assert by_id["6"] == {"text_": "?", "column": 5}
 
 
 def test_json_that_is_no_lines(tmp_path: Path) -> None:
