@@ -321,6 +321,7 @@ class FaissOnOurs(_Base):
     def open(self) -> str:
         """Lists into memory, vectors mapped, as Oneword does."""
         import faiss
+        import lancedb
 
         (ours,) = (self.folder.parent / "oneword").glob("a.serving/*")
         about = json.loads((ours / "about.json").read_text())
@@ -335,11 +336,15 @@ class FaissOnOurs(_Base):
             keep = about["effort"]["keep"]
             self.parameters = faiss.IndexRefineSearchParameters(k_factor=keep, base_index_params=inner)
         self.sizes = {"index": sum(file.stat().st_size for file in ours.glob("*.faiss")), "table": 0}
+        table = lancedb.connect(self.folder.parent / "oneword").open_table("a")
+        rows = table.search().select(["id"]).with_row_id(True).to_arrow()
+        numbers = dict(zip(rows["_rowid"].to_pylist(), map(int, rows["id"].to_pylist()), strict=True))
+        self.numbers = np.array([numbers[address] for address in np.load(ours / "addresses.npy").tolist()])
         return str(about["kind"])
 
     def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:  # noqa: ARG002
         """Row numbers."""
-        return self.index.search(question[None], NEAREST, params=self.parameters)[1][0].tolist()
+        return self.numbers[self.index.search(question[None], NEAREST, params=self.parameters)[1][0]].tolist()
 
     def threads(self, count: int) -> None:
         """OpenMP's."""

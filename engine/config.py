@@ -8,7 +8,8 @@ class EngineConfig:
     """Which model, and where and how it runs.
 
     Args:
-        model: "auto", "basic", "mini", "hash", "e5-v", a Hugging Face id of a LLaVA-NeXT model, or a checkpoint folder.
+        model: "auto", "basic", "mini", "hash", "e5-v", a Hugging Face id of a LLaVA-NeXT model, a checkpoint folder,
+            or the URL of a server, see `engine.remote`.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantise: None, "int8" or "nf4" (E5-V on CUDA only).

@@ -69,6 +69,7 @@ class Encoder(Protocol):
 
         Raises:
             DeviceOutOfMemory: the batch does not fit; the driver halves it.
+            EncodingError: an input cannot be embedded; `index` is its position in the batch.
         """
         ...
 

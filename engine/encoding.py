@@ -29,7 +29,7 @@ def encode(
         float32 (len(inputs), d), each row finite and, unless told otherwise, of unit length, in the inputs' order.
 
     Raises:
-        EncodingError: the model gave a vector that is not finite or is zero; `index` says for which input.
+        EncodingError: the model gave no vector, or one that is not finite or is zero; `index` says for which input.
         DeviceOutOfMemory: not even one input alone fits the device.
         ViewError: the model cannot follow this view.
     """
@@ -50,6 +50,8 @@ def encode(
                 batch, prepared = ready.popleft()
                 try:
                     vectors[batch] = encoder.finish(encoder.forward(prepared.result()))
+                except EncodingError as error:
+                    raise EncodingError(str(error), index=batch[error.index]) from error
                 except DeviceOutOfMemory:
                     if len(batch) == 1:
                         raise

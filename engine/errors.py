@@ -25,7 +25,8 @@
         ├── ModelNotFound        no such name, folder or cached checkpoint
         ├── WrongCheckpoint      a checkpoint of another architecture, or an incomplete one
         ├── MissingDependency    an extra is not installed
-        └── DeviceUnavailable    the asked device or dtype is not to be had here
+        ├── DeviceUnavailable    the asked device or dtype is not to be had here
+        └── RemoteUnavailable    another machine's model cannot be reached, refuses us, or answers what it should not
 
 Every message says the thing, its value, what was expected and what to do next.
 """
@@ -158,3 +159,7 @@ class MissingDependency(ModelError):
 
 class DeviceUnavailable(ModelError):
     """The device or dtype asked for is not available on this machine."""
+
+
+class RemoteUnavailable(ModelError):
+    """A model on another machine cannot be reached, refuses us, or answers what it should not."""

@@ -138,7 +138,8 @@ def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
 
 def _failure(data: bytes, error: Exception, name: str) -> ImageError:
     """Names what is wrong with bytes that Pillow could not open or load."""
-    reason = str(error) or type(error).__name__
+    unread = isinstance(error, PIL.UnidentifiedImageError)
+    reason = "no picture can be made out" if unread else str(error) or type(error).__name__
     if 0 in (_header_size(data) or (1, 1)):
         width, height = _header_size(data) or (0, 0)
         return ZeroAreaImage(f"{name}: {width}x{height} pixels: expected at least 1x1")
@@ -150,7 +151,7 @@ def _failure(data: bytes, error: Exception, name: str) -> ImageError:
         )
     if _ends_early(data) or any(sign in reason.lower() for sign in ("truncated", "not enough", "end of")):
         return TruncatedImage(f"{name}: the picture ends early, after {len(data):,} bytes ({reason})")
-    if isinstance(error, PIL.UnidentifiedImageError):
+    if unread:
         reason = "its header is broken, or it is a variant of the format that Pillow does not read"
     return CorruptImage(f"{name}: the picture cannot be decoded ({reason})")
 

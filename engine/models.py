@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.config import EngineConfig
 from engine.encoder import Encoder
 from engine.errors import DeviceUnavailable, ModelError, ModelNotFound
+from engine.remote.name import is_remote
 
 E5V = "royokong/e5-v"
 E5V_GPU_BYTES = 20 * 2**30
@@ -90,6 +91,7 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         WrongCheckpoint: not LLaVA-NeXT, or incomplete.
         MissingDependency: an extra is not installed.
         DeviceUnavailable: no such device or dtype here.
+        RemoteUnavailable: the model is a server's, which cannot be reached or is of another kind.
     """
     config = EngineConfig.of(config)
     name = choose()[0] if config.model == "auto" else config.model
@@ -97,6 +99,8 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         raise ModelError(f"batch size {config.batch_size}: expected at least 1")
     if name in ("basic", "hash") and config.quantise:
         raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
+    if is_remote(name):
+        return _remote(name, config)
     if name == "hash":
         from engine.hashing import HashEncoder
 
@@ -118,6 +122,18 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
     )
 
 
+def _remote(url: str, config: EngineConfig) -> Encoder:
+    """A model on another machine, which has its own device."""
+    from engine.remote import RemoteConfig, load_remote
+
+    if config.quantise or config.dtype != "auto" or config.device != "auto":
+        raise DeviceUnavailable(
+            f"device {config.device!r}, dtype {config.dtype!r}, quantise {config.quantise!r}: a model on another "
+            "machine runs as its server was started: drop --device, --dtype and --quantise"
+        )
+    return load_remote(url, RemoteConfig.of_environment(config.batch_size))
+
+
 def _checkpoint(name: str) -> str:
     """A Hugging Face id as it is, or the absolute path of a folder."""
     if name == "e5-v":
@@ -129,7 +145,7 @@ def _checkpoint(name: str) -> str:
         known = ", ".join(card.name for card in cards())
         raise ModelNotFound(
             f"no model is called {name!r}: expected auto, {known}, a Hugging Face id such as {E5V}, "
-            "or an existing folder with a LLaVA-NeXT checkpoint"
+            "an existing folder with a LLaVA-NeXT checkpoint, or the URL of a server (http://HOST:8000/v1)"
         )
     return name
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from indexer.report import Report
 from indexer.seen import Seen
 from indexer.sources.options import SourceOptions
 from indexer.stages import Stages
-from indexer.sync import delete_missing
+from indexer.sync import delete_missing, settle_quarantine
 from storage import Collection, CollectionNotFound, Item, StorageError, Store
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def index_paths(
 
 
 def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
-    report, started = job.report, time.monotonic()
+    report, started, began = job.report, time.monotonic(), datetime.now(UTC)
 
     def tell() -> None:
         report.seconds = time.monotonic() - started
@@ -198,8 +199,11 @@ def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
     report.ignored = job.inputs.ignored
     if job.stop.is_set():
         report.interrupted = True
-    elif job.config.delete_missing:
-        delete_missing(job)
+    else:
+        if job.config.delete_missing:
+            delete_missing(job)
+        if not job.config.dry_run and job.config.only is None:
+            settle_quarantine(job, began)
     report.measure()
     tell()
 

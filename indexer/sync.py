@@ -1,5 +1,6 @@
-"""Removes items whose input is gone."""
+"""What is done once all inputs have been met: items and refusals of those that are gone go."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,16 +28,13 @@ def delete_missing(job: "Job") -> None:
         missing = set(job.seen.missing(list(set(mine.values()))))
         gone += [item_id for item_id, document in mine.items() if document in missing]
     report.deleted = len(gone) if job.config.dry_run else target.delete(gone)
-    quarantine = job.store.quarantine(target.name)
-    if not job.config.dry_run and quarantine.count():
-        quarantine.release(_gone_from_quarantine(job))
 
 
-def _gone_from_quarantine(job: "Job") -> list[str]:
-    """Inputs of the same sources that were refused once and are not there any more."""
-    assert job.target is not None
-    entries = job.store.quarantine(job.target.name).list()
-    refused_now = {one.uri for one in job.report.refused}
-    if job.report.quarantined > len(refused_now):  # more than the report holds
-        return []
-    return [one.uri for one in entries if one.source == job.source and one.uri not in refused_now]
+def settle_quarantine(job: "Job", started: datetime) -> None:
+    """After a pass over all inputs: what was refused when the same paths were indexed before, and was not this time, is
+    mended or gone."""
+    if job.target is None or job.inputs.incomplete:
+        return
+    quarantine = job.store.quarantine(job.target.name)
+    for some in quarantine.batches():
+        quarantine.release([one.uri for one in some if one.source == job.source and one.last_tried < started])

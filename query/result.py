@@ -41,7 +41,7 @@ class Hit:
             modality=item.modality,
             uri=item.uri,
             text=item.text,
-            metadata=dict(item.metadata),
+            metadata={key: value for key, value in item.metadata.items() if not key.startswith("_")},
         )
 
     def as_dict(self) -> dict[str, Any]:

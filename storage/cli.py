@@ -70,7 +70,10 @@ def info(
             ("view", known.space["view"]),
             ("dimension", str(known.dimension)),
             ("fingerprint", known.space["fingerprint"]),
-            ("metadata", ", ".join(f"{key} ({kind})" for key, kind in known.metadata_keys.items()) or "none"),
+            (
+                "metadata",
+                ", ".join(f"{key} ({kind})" for key, kind in known.metadata_keys.items() if key[0] != "_") or "none",
+            ),
             ("size", _size(known)),
             ("version", str(known.version)),
             ("serving index", _serving(known)),

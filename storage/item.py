@@ -23,7 +23,7 @@ class Item:
     uri: where the original is.
     text: the words themselves (a text item) or words that came with a picture.
     metadata: the caller's own facts. A key has one type in the whole collection. A datetime without
-        a zone is taken as UTC, and comes back with it.
+        a zone is taken as UTC, and comes back with it. Keys that begin with `_` are the indexer's; none is indexed.
     content_hash: equal for equal content, whatever its name; decides what is embedded again.
     image_hash: equal for equal pixels; lets a search leave out copies of the question.
     width, height: pixels.

@@ -56,8 +56,11 @@ def ensure(table: Table, *, least_rows: int = LEAST_ROWS) -> dict[str, IndexKind
 
 
 def _wanted(table: Table) -> dict[str, IndexKind | None]:
-    """The columns to index; None: bitmap or tree, as its values are few or many when it is first indexed."""
-    keys = {META + key: KINDS.get(kind) for key, kind in metadata_kinds(table.schema()).items()}
+    """The columns to index, without keys that begin with `_`, by which nobody filters.
+
+    None: bitmap or tree, as its values are few or many when it is first indexed."""
+    kinds = metadata_kinds(table.schema()).items()
+    keys = {META + key: KINDS.get(kind) for key, kind in kinds if not key.startswith("_")}
     return {**BUILTINS, **keys}
 
 

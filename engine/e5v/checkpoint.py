@@ -18,7 +18,8 @@ BLOCKS, BLOCK = 64, 64 * 1024
 """The digest reads so many evenly spaced blocks of so many bytes of each weights file: 16 GB in a moment."""
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
-_WANTED = ["*.json", "*.safetensors", "*.jinja", "*.model"]
+_DESCRIBED = ["*.json", "*.jinja", "*.model"]
+_WANTED = [*_DESCRIBED, "*.safetensors"]
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _DESCRIPTIONS = (
@@ -62,8 +63,11 @@ class Checkpoint:
         return template
 
 
-def find(model: str, revision: str | None = None) -> Checkpoint:
+def find(model: str, revision: str | None = None, *, weights: bool = True) -> Checkpoint:
     """A folder, or a hub model from the local cache or else from the hub.
+
+    Args:
+        weights: they are wanted, too; else a checkpoint without them will do, for its prompts and settings.
 
     Raises:
         ModelNotFound: neither there nor to be had.
@@ -71,7 +75,7 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
     """
     path = Path(model).expanduser()
     if path.is_dir():
-        return check(model, path, None)
+        return check(model, path, None, weights=weights)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelNotFound(
             f"no folder {model!r}: expected one with a LLaVA-NeXT checkpoint, or a hub id, as royokong/e5-v"
@@ -79,9 +83,11 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
+    wanted = _WANTED if weights else _DESCRIBED
+
     def cached() -> Checkpoint:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=_WANTED, local_files_only=True))
-        return check(model, folder, folder.name)
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, local_files_only=True))
+        return check(model, folder, folder.name, weights=weights)
 
     wrong: WrongCheckpoint | None = None
     try:
@@ -92,7 +98,7 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
         pass
     how = f"hf download {model}" + (f" --revision {revision}" if revision else "")
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=_WANTED))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except Exception as error:  # the hub's client raises some twenty kinds, its transport more
         if wrong is not None:
             raise wrong from error
@@ -101,11 +107,15 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
             f"model {model!r} is not in the local cache and the hub did not give it "
             f"({type(error).__name__}: {reason}); download it where there is a network: {how}"
         ) from error
-    return check(model, folder, folder.name)
+    return check(model, folder, folder.name, weights=weights)
 
 
-def check(model: str, folder: Path, commit: str | None) -> Checkpoint:
-    """Looks at every file's name, every JSON, and every weights file's header and length."""
+def check(model: str, folder: Path, commit: str | None, *, weights: bool = True) -> Checkpoint:
+    """Looks at every file's name, every JSON, and every weights file's header and length.
+
+    Args:
+        weights: they must be there; else they may be.
+    """
     if not (folder / "config.json").is_file():
         raise WrongCheckpoint(f"{folder}: no config.json: expected a LLaVA-NeXT checkpoint in transformers' format")
     kind = read_json(folder / "config.json", model).get("model_type")
@@ -114,10 +124,15 @@ def check(model: str, folder: Path, commit: str | None) -> Checkpoint:
     for what, names in (("tokeniser", _TOKENIZERS), ("image processor", _PROCESSORS)):
         if not any((folder / name).is_file() for name in names):
             raise WrongCheckpoint(f"{model}: no {what} in {folder}: expected {' or '.join(names)}")
-    weights = tuple(_weights(model, folder))
-    for path in weights:
+    try:
+        files = tuple(_weights(model, folder))
+    except WrongCheckpoint:
+        if weights:
+            raise
+        files = ()
+    for path in files:
         _check_length(path)
-    return Checkpoint(model=model, folder=folder, commit=commit, weights=weights)
+    return Checkpoint(model=model, folder=folder, commit=commit, weights=files)
 
 
 def read_json(path: Path, model: str) -> dict[str, Any]:

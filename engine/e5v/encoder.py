@@ -17,11 +17,12 @@ from torch import Tensor
 
 from engine.e5v.batches import Budget, Cost, plan
 from engine.e5v.pictures import Pictures
+from engine.e5v.prompts import prompted
 from engine.e5v.speech import Speech
 from engine.e5v.tokens import PromptTokens
 from engine.encoder import Side, Vectors
 from engine.errors import DeviceOutOfMemory
-from engine.inputs import Composed, Document, Image, Input, Text
+from engine.inputs import Input
 from engine.space import Space
 from engine.views import View
 
@@ -93,13 +94,7 @@ class E5VEncoder:
             model=self.name,
             revision=self.revision,
             view=view,
-            preprocessing={
-                "version": PREPROCESSING_VERSION,
-                "template": self.tokens.template,
-                "max_text_tokens": self.tokens.max_text_tokens,
-                "image_token_id": self.tokens.image_token_id,
-                **self.pictures.settings(),
-            },
+            preprocessing=preprocessing(self.tokens, self.pictures),
             dimension=self.dimension,
         )
 
@@ -108,7 +103,7 @@ class E5VEncoder:
         return plan([self._cost(item, view, side) for item in inputs], self.budget)
 
     def _cost(self, item: Input, view: View, side: Side) -> Cost:
-        prompt, text, image = _prompted(item, view, side)
+        prompt, text, image = prompted(item, view, side)
         if image is None:
             return Cost(length=self.tokens.length(prompt, text, 0))
         length = self.tokens.length(prompt, text, self.pictures.tokens(image.size))
@@ -120,7 +115,7 @@ class E5VEncoder:
         tiles: list[Tensor] = []
         sizes: list[tuple[int, int]] = []
         for item in inputs:
-            prompt, text, image = _prompted(item, view, side)
+            prompt, text, image = prompted(item, view, side)
             if image is not None:
                 width, height = image.size
                 sizes.append((height, width))
@@ -193,15 +188,12 @@ class E5VEncoder:
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
 
-def _prompted(item: Input, view: View, side: Side) -> tuple[str, str | None, Image | None]:
-    """The prompt, text and picture of an input."""
-    prompts = view.query if side is Side.QUERY else view.gallery
-    match item:
-        case Text():
-            return prompts.text, item.text, None
-        case Image():
-            return prompts.image, None, item
-        case Document():
-            return prompts.document, item.text, item.image
-        case Composed():
-            return prompts.composed, item.edit, item.image
+def preprocessing(tokens: PromptTokens, pictures: Pictures) -> dict[str, Any]:
+    """What decides over ids and tiles, JSON-ready: the part of a space that is not weights."""
+    return {
+        "version": PREPROCESSING_VERSION,
+        "template": tokens.template,
+        "max_text_tokens": tokens.max_text_tokens,
+        "image_token_id": tokens.image_token_id,
+        **pictures.settings(),
+    }

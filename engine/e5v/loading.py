@@ -59,11 +59,7 @@ def load_e5v(
         network = _network(checkpoint, place, number, bits)
         config = network.config
         prompts = prompt_tokens(checkpoint, max_text_tokens, config)
-        processor = _processor(checkpoint, prompts.tokenizer)
-    processor.patch_size = config.vision_config.patch_size
-    processor.vision_feature_select_strategy = config.vision_feature_select_strategy
-    # CLIP's class token; towers such as SigLIP have none.
-    processor.num_additional_image_tokens = int(config.vision_config.model_type.startswith("clip"))
+        pictures = tiling(checkpoint, prompts, config)
     _trim_tower(network)
     return E5VEncoder(
         name=name or model,
@@ -72,7 +68,7 @@ def load_e5v(
         device=place,
         dtype=number,
         tokens=prompts,
-        pictures=Pictures(processor),
+        pictures=pictures,
         budget=budget(
             place,
             number,
@@ -99,6 +95,20 @@ def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = No
     _agree(checkpoint, tokenizer, config)
     template = checkpoint.template() or _template(tokenizer, config)
     return tokens.PromptTokens(tokenizer, template, config.image_token_id, max_text_tokens)
+
+
+def tiling(checkpoint: Checkpoint, prompts: tokens.PromptTokens, config: Any) -> Pictures:
+    """The checkpoint's way from a picture to tiles and to a number of tokens.
+
+    Raises:
+        WrongCheckpoint: the image processor cannot be used.
+    """
+    processor = _processor(checkpoint, prompts.tokenizer)
+    processor.patch_size = config.vision_config.patch_size
+    processor.vision_feature_select_strategy = config.vision_feature_select_strategy
+    # CLIP's class token; towers such as SigLIP have none.
+    processor.num_additional_image_tokens = int(config.vision_config.model_type.startswith("clip"))
+    return Pictures(processor)
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:

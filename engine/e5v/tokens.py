@@ -20,6 +20,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from engine.errors import BadText
 from engine.views import SENTENCE
 
 LLAMA_3 = "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
@@ -96,6 +97,26 @@ class PromptTokens:
         """How many ids `ids` gives."""
         ids = self.text_ids(prompt, text)
         return len(ids) + (image_tokens - 1) * ids.count(self.image_token_id)
+
+    def written(self, prompt: str, text: str | None) -> str:
+        """The whole prompt as a string with one `<image>` for a picture, for whoever tokenises it themselves.
+
+        Raises:
+            BadText: the text spells an added token. As a string that cannot be told from the prompt's own.
+        """
+        empty = fill(self.template, prompt)
+        if text is None:
+            return empty
+        before, _, after = empty.partition(SENTENCE)
+        whole = before + self.cut(text) + after
+        found = self._border.findall(whole)
+        if found != self._border.findall(empty):
+            extra = next((token for token in found if token in text), found[0])
+            raise BadText(
+                f"the text spells the model's special token {extra!r}: expected plain words, as the prompt is sent as "
+                "a string; embed it where the model is, or with a server of Oneword"
+            )
+        return whole
 
     def cut(self, text: str) -> str:
         """The text's longest beginning, on a character border, of at most `max_text_tokens` tokens."""

@@ -3,8 +3,26 @@
 import random
 import time
 from email.utils import parsedate_to_datetime
+from typing import Protocol
 
-from engine.fetching.config import FetchConfig
+
+class Patience(Protocol):
+    """How often and how long; see `FetchConfig`."""
+
+    @property
+    def tries(self) -> int:
+        """Most tries."""
+        ...
+
+    @property
+    def backoff(self) -> float:
+        """Seconds before the second try."""
+        ...
+
+    @property
+    def longest_wait(self) -> float:
+        """Most seconds between two tries."""
+        ...
 
 
 def is_passing(status: int) -> bool:
@@ -12,7 +30,7 @@ def is_passing(status: int) -> bool:
     return status == 429 or 500 <= status <= 599
 
 
-def wait(config: FetchConfig, tries: int, asked: float | None) -> float | None:
+def wait(config: Patience, tries: int, asked: float | None) -> float | None:
     """Seconds until the next try, after so many; None if there should be none.
 
     Args:

@@ -1,4 +1,9 @@
-"""Parquet, a few rows at a time: in the memory are the pages that are being read, not row groups."""
+"""Parquet, a few rows at a time: in the memory are the pages that are being read, not row groups.
+
+A page is as large as its writer made it: pyarrow's holds at least 1,024 values unless `write_batch_size` says less or
+its row group ends, so that pictures in one large row group are best written anew with smaller ones. Measured on 3,000
+pictures of 200 kB: 831 MB with pages of 1,024 in one row group, 89 MB with pages of 8, 103 MB with row groups of 100.
+"""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -9,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indexer.entry import Problem
-from indexer.sources.arrow import BATCH, DAMAGE, rows_of, survey_of
+from indexer.sources.arrow import BATCH, DAMAGE, named, rows_of, survey_of
 from indexer.sources.place import Place, reason_of
 from indexer.sources.tabular import NotATable, Row, Survey
 from indexer.sources.values import distinct
@@ -40,7 +45,7 @@ class ParquetTable:
         try:
             with self._opened() as file:
                 groups = file.metadata.num_row_groups
-                return file.schema_arrow, [file.metadata.row_group(at).num_rows for at in range(groups)]
+                return named(file.schema_arrow), [file.metadata.row_group(at).num_rows for at in range(groups)]
         except DAMAGE as error:
             raise NotATable(f"{self.place.shown}: is no whole Parquet file ({reason_of(error)})") from error
 

@@ -74,14 +74,16 @@ def as_kind(value: object, kind: Kind) -> Metadata | None:
 
 
 def keys(columns: Iterable[str]) -> dict[str, str]:
-    """Metadata keys of columns: each its name where that can be a key, else one like it that no other has."""
+    """Metadata keys of columns: each its name where that can be a key, else one like it that no other has.
+
+    Keys that begin with `_` are the indexer's own."""
     columns = list(dict.fromkeys(columns))
-    found = {name: name for name in columns if KEY.fullmatch(name)}
+    found = {name: name for name in columns if KEY.fullmatch(name) and name[0] != "_"}
     taken = set(found)
     for name in columns:
         if name not in found:
-            plain = re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"
-            plain = (f"_{plain}" if plain[0].isdigit() else plain)[:58]
+            plain = re.sub(r"[^A-Za-z0-9_]", "_", name).lstrip("_") or "column"
+            plain = (f"column_{plain}" if plain[0].isdigit() else plain)[:58]
             key, number = plain, 2
             while key in taken:
                 key, number = f"{plain}_{number}", number + 1

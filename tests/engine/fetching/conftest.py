@@ -29,6 +29,7 @@ class Server(ThreadingHTTPServer):
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else the body waits for the client to acknowledge the headers
 
             def do_GET(self) -> None:
                 asked.append((self.path, dict(self.headers)))

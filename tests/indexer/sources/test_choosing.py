@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -64,3 +66,16 @@ def test_a_folder_with_a_mark_is_a_data_set(tmp_path: Path) -> None:
     assert isinstance(source, TableSource)
     assert list(source.entries()) == []
     assert source.total == 0
+
+
+@pytest.mark.parametrize(("package", "path"), [("fsspec.core", "s3://bucket/x"), ("braceexpand", "s-{1..2}.tar")])
+def test_a_missing_package_is_named(package: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(BadSource, match=r"install oneword\[sources\]"):
+        open_sources([path])
+
+
+def test_choosing_is_light() -> None:
+    heavy = {"pyarrow", "fsspec", "braceexpand", "datasets", "torch", "lancedb"}
+    code = f"import sys, indexer.sources.choosing; assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

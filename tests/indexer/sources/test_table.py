@@ -174,9 +174,9 @@ def test_columns_are_guessed_by_their_names_and_that_is_told(tmp_path: Path, cap
     (one,) = entries(tmp_path / "laion.csv")
     assert one.image == Elsewhere(uri="https://e.org/a.jpg")
     assert one.text == "a cat"
-    assert one.metadata == {"WIDTH": 3, "__1": "x"}
+    assert one.metadata == {"WIDTH": 3, "column_1": "x"}
     assert "no id, text: 'TEXT', image: 'URL'" in caplog.text
-    assert "'é 1' as '__1'" in caplog.text
+    assert "'é 1' as 'column_1'" in caplog.text
 
 
 def test_columns_are_taken_as_asked(tmp_path: Path) -> None:
@@ -428,7 +428,7 @@ def test_a_spoilt_line_of_json_spoils_no_other(tmp_path: Path) -> None:
     assert len([one for one in found if one.problem]) == 5
     by_id = {one.id: one.metadata for one in found}
     assert by_id["4"] == {"big": "1" + "0" * 400}
-    assert by_id["6"] == {"text_": "?", "_": 5}
+    assert by_id["6"] == {"text_": "?", "column": 5}
 
 
 def test_json_that_is_no_lines(tmp_path: Path) -> None:
@@ -544,6 +544,26 @@ def test_a_text_in_arrow_that_is_no_utf8_spoils_its_row_alone(tmp_path: Path) ->
         assert [one.text for one in found] == ["a", None, "c"]
         assert found[1].problem
         assert found[1].problem.kind == "BadText"
+
+
+@pytest.mark.parametrize("name", ["t.arrow", "s.feather", "t.parquet"])
+def test_a_column_whose_name_is_no_utf8(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / name, [{"text": "x", "strange": 1}])
+    data = (tmp_path / name).read_bytes().replace(b"strange", b"\xfftrange")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(BadSource, match="utf-8"):
+        entries(tmp_path / name)
+
+
+def test_arrow_that_points_outside_its_memory_is_damage(tmp_path: Path) -> None:
+    write_file(tmp_path / "t.arrow", [{"text": one} for one in ("aa", "b", "cc")])
+    data = bytearray((tmp_path / "t.arrow").read_bytes())
+    offsets = data.index(b"".join(at.to_bytes(4, "little") for at in (0, 2, 3, 5)))
+    data[offsets + 12 : offsets + 16] = (2**30).to_bytes(4, "little")
+    (tmp_path / "t.arrow").write_bytes(data)
+    (only,) = entries(tmp_path / "t.arrow")
+    assert only.problem
+    assert only.problem.kind == "DamagedFile"
 
 
 def test_many_files_are_one_source(tmp_path: Path) -> None:

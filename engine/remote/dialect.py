@@ -1,0 +1,80 @@
+"""What differs between servers: how inputs are written, and what is known of the space."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from engine.encoder import Side
+from engine.inputs import Image, Input, Text
+from engine.space import Space
+from engine.views import View
+
+
+class Dialect(Protocol):
+    """One server's way of being asked."""
+
+    dimension: int
+    """Length of a vector."""
+
+    passage_tokens: int
+    """See `Encoder`."""
+
+    @property
+    def tokeniser(self) -> str | None:
+        """See `Encoder`."""
+        ...
+
+    def space(self, view: View) -> Space:
+        """The space of the served model and a view. Raises `ViewError`."""
+        ...
+
+    def alone(self, item: Input) -> bool:
+        """Whether an input takes a request of its own."""
+        ...
+
+    def body(self, inputs: Sequence[Input], view: View, side: Side) -> dict[str, Any]:
+        """The JSON body that asks for their vectors.
+
+        Raises:
+            InputError: this way cannot carry an input; only raised for one input at a time.
+        """
+        ...
+
+    def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
+        """Looks at what else an answer tells. Raises `RemoteUnavailable`."""
+        ...
+
+
+def grouped(inputs: Sequence[Input], dialect: Dialect, most: int, pixels: int) -> list[list[int]]:
+    """Positions of `inputs` in requests, in order: at most so many inputs and, where there are several, pixels."""
+    groups: list[list[int]] = []
+    held, open_ = 0, False
+    for i, item in enumerate(inputs):
+        size = _pixels(item)
+        alone = dialect.alone(item)
+        if not open_ or alone or len(groups[-1]) >= most or held + size > pixels:
+            groups.append([i])
+            held = size
+        else:
+            groups[-1].append(i)
+            held += size
+        open_ = not alone
+    return groups
+
+
+def data_uri(image: Image) -> str:
+    """The decoded picture as a lossless PNG, `data:image/png;base64,...`: the server sees our very pixels."""
+    file = io.BytesIO()
+    # Without what a file may have told of itself: the pixels are upright already. Little effort: networks are fast.
+    bare = image.pixels.copy()
+    bare.info = {}
+    bare.save(file, "PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _pixels(item: Input) -> int:
+    if isinstance(item, Text):
+        return 0
+    width, height = item.size if isinstance(item, Image) else item.image.size
+    return width * height

@@ -1,0 +1,98 @@
+"""From a remote model's name to an encoder: asks the server what it is."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+
+from engine.encoder import Side
+from engine.encoding import encode
+from engine.errors import EncodingError, ModelNotFound, RemoteUnavailable
+from engine.inputs import Image, Input, Text
+from engine.remote.client import Client
+from engine.remote.config import RemoteConfig
+from engine.remote.dialect import Dialect
+from engine.remote.encoder import RemoteEncoder
+from engine.remote.name import RemoteName, read
+from engine.remote.oneword import OnewordDialect
+from engine.views import DEFAULT
+
+
+def load_remote(name: str, config: RemoteConfig | None = None) -> RemoteEncoder:
+    """Connects to a model on another machine.
+
+    Args:
+        name: URL[#MODEL[@REVISION]].
+
+    Raises:
+        ModelNotFound: not such a name, or the server has no such model.
+        RemoteUnavailable: the server cannot be reached, refuses us, or is of neither kind.
+        WrongCheckpoint, MissingDependency: a vLLM server's model is not one whose prompts we know.
+    """
+    wanted = read(name)
+    client = Client(wanted.base, config or RemoteConfig.of_environment())
+    try:
+        card = _card(wanted, client.get("/models"))
+        known = str(replace(wanted, model=str(card["id"])))
+        if isinstance(card.get("oneword"), Mapping):
+            return RemoteEncoder(name=known, client=client, dialect=_oneword(wanted, card, known))
+        encoder = RemoteEncoder(name=known, client=client, dialect=_vllm(wanted, card, known))
+        _try(encoder)
+    except BaseException:
+        client.close()
+        raise
+    return encoder
+
+
+def _card(wanted: RemoteName, answer: Any) -> Mapping[str, Any]:
+    """The model's entry in {"data": [{"id", ...}]}."""
+    data = answer.get("data") if isinstance(answer, Mapping) else None
+    cards = [card for card in data if isinstance(card, Mapping) and card.get("id")] if isinstance(data, list) else []
+    if not cards:
+        raise RemoteUnavailable(f"{wanted.base}/models: lists no model: expected an OpenAI-style API")
+    found = [card for card in cards if wanted.model in (None, card["id"])]
+    if len(found) != 1:
+        listed = ", ".join(str(card["id"]) for card in cards[:20])
+        raise ModelNotFound(
+            f"model {str(wanted)!r}: the server has {len(cards)} models: expected {wanted.base}#MODEL, "
+            f"MODEL one of {listed}"
+        )
+    return found[0]
+
+
+def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str) -> Dialect:
+    dialect = OnewordDialect(card, known)
+    if wanted.revision not in (None, dialect.revision):
+        raise ModelNotFound(
+            f"model {known!r}: the server has revision {dialect.revision!r}, expected {wanted.revision!r}"
+        )
+    return dialect
+
+
+def _vllm(wanted: RemoteName, card: Mapping[str, Any], known: str) -> Dialect:
+    """vLLM tells an id, and as `root` the hub id or folder that it loaded."""
+    from engine.e5v.checkpoint import find
+    from engine.e5v.dependencies import require
+
+    require("torch", "transformers", "tokenizers", what="a model served by vLLM (its prompts are applied here)")
+    from engine.remote.vllm import VllmDialect
+
+    source = str(card.get("root") or card["id"])
+    # Of a hub model a revision names a commit; of a folder it is whatever the user calls it by.
+    of_hub = not Path(source).expanduser().is_dir()
+    checkpoint = find(source, wanted.revision if of_hub else None, weights=False)
+    revision = None if of_hub else wanted.revision
+    return VllmDialect(id=str(card["id"]), name=known, checkpoint=checkpoint, revision=revision)
+
+
+def _try(encoder: RemoteEncoder) -> None:
+    """One text and one picture, so that a server set up otherwise is found out now and not input by input."""
+    probes: list[Input] = [Text(text="a cat"), Image(pixels=PIL.Image.new("RGB", (64, 48), "grey"))]
+    try:
+        encode(encoder, probes, DEFAULT, Side.GALLERY)
+    except EncodingError as error:
+        raise RemoteUnavailable(
+            f"{error}; expected a server for texts and pictures, started as docs/remote.md says"
+        ) from error

@@ -1,0 +1,94 @@
+"""Oneword's own server: it applies view and prompts, and tells its space."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from engine.encoder import Side
+from engine.errors import RemoteUnavailable, ViewError
+from engine.inputs import Composed, Document, Image, Input, Text
+from engine.remote.dialect import data_uri
+from engine.space import Space
+from engine.views import DEFAULT, View
+
+
+class OnewordDialect:
+    """As `docs/remote.md` writes it down.
+
+    Args:
+        card: the model's entry in `GET /models`.
+        name: what the model is called here.
+
+    Raises:
+        RemoteUnavailable: the card lacks something, or tells a fingerprint that is not its space's.
+    """
+
+    def __init__(self, card: Mapping[str, Any], name: str) -> None:
+        self.id = str(card["id"])
+        told = card["oneword"]
+        try:
+            space = told["space"]
+            self._told = Space(
+                model=name,
+                revision=str(space["revision"]),
+                view=View.from_dict(space["prompts"]),
+                preprocessing=dict(space["preprocessing"]),
+                dimension=int(space["dimension"]),
+                normalisation=str(space["normalisation"]),
+            )
+            fingerprint, self._any_view = told["fingerprint"], bool(told["any_view"])
+            self.passage_tokens = int(told.get("passage_tokens", 128))
+        except (KeyError, TypeError, ValueError, ViewError) as error:
+            raise RemoteUnavailable(
+                f"{name}: the server's card of {self.id!r} is malformed ({error!r}): expected docs/remote.md's; "
+                "is the server of another version?"
+            ) from error
+        if fingerprint != self._told.fingerprint:
+            raise RemoteUnavailable(
+                f"{name}: the server says that its space is {fingerprint}, and what it tells of it gives "
+                f"{self._told.fingerprint}: expected the same; is the server of another version?"
+            )
+        self.dimension = self._told.dimension
+        self.revision = self._told.revision
+
+    def space(self, view: View) -> Space:
+        """The same space as where the model runs: same revision, same preprocessing, same fingerprint."""
+        if not self._any_view and view != self._told.view:
+            raise ViewError(
+                f"model {self._told.model!r} reads no prompts: expected view {self._told.view.name!r}, "
+                f"got {view.name!r}"
+            )
+        return replace(self._told, view=view)
+
+    @property
+    def tokeniser(self) -> None:
+        """Not told: texts are cut by words and marks."""
+
+    def alone(self, item: Input) -> bool:  # noqa: ARG002
+        """None does."""
+        return False
+
+    def body(self, inputs: Sequence[Input], view: View, side: Side) -> dict[str, Any]:
+        """Inputs as they are; a view that the server may not know goes along in full."""
+        return {
+            "model": self.id,
+            "encoding_format": "base64",
+            "input": [_written(item) for item in inputs],
+            "view": view.name if view == DEFAULT else view.as_dict(),
+            "side": side.value,
+        }
+
+    def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
+        """Nothing else is told."""
+
+
+def _written(item: Input) -> str | dict[str, str]:
+    match item:
+        case Text():
+            return item.text
+        case Image():
+            return {"image": data_uri(item)}
+        case Document():
+            return {"image": data_uri(item.image), "text": item.text}
+        case Composed():
+            return {"image": data_uri(item.image), "edit": item.edit}

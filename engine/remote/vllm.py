@@ -1,0 +1,118 @@
+"""vLLM with a LLaVA-NeXT model: prompts are applied here, as `engine.e5v` does, and the server runs the weights.
+
+Texts go as token ids, so a text that spells a special token stays plain, as it does locally. Pictures can only go as
+chat messages; `CHAT_TEMPLATE`, which the server must be started with, joins their parts and adds nothing. The server
+then tokenises a string, so texts that spell special tokens are refused beside pictures (`PromptTokens.written`).
+
+The weights are the server's word: neither vLLM nor we can prove which it runs. What can be seen is checked: the length
+of vectors, and the number of tokens in the prompt, which another chat template or a silent cut would change.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.e5v.checkpoint import Checkpoint
+from engine.e5v.prompts import prompted
+from engine.encoder import Side
+from engine.errors import RemoteUnavailable
+from engine.inputs import Input, Text
+from engine.remote.answers import prompt_tokens
+from engine.remote.dialect import data_uri
+from engine.space import Space
+from engine.views import IMAGE, View
+
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}{%- for part in message['content'] -%}"
+    "{%- if part['type'] == 'text' -%}{{ part['text'] }}{%- else -%}<image>{%- endif -%}"
+    "{%- endfor -%}{%- endfor -%}"
+)
+"""For `vllm serve --chat-template` with `--chat-template-content-format openai`: parts in order, nothing else."""
+
+
+class VllmDialect:
+    """vLLM's `/embeddings` (vllm-project/vllm:vllm/entrypoints/pooling/embed/protocol.py).
+
+    Args:
+        id: what the server calls the model.
+        name: what the model is called here.
+        checkpoint: its description; weights need not be there.
+        revision: of the weights, as the user says; by default the checkpoint's.
+    """
+
+    def __init__(self, *, id: str, name: str, checkpoint: Checkpoint, revision: str | None = None) -> None:  # noqa: A002
+        from transformers import AutoConfig
+
+        from engine.e5v.dependencies import quiet
+        from engine.e5v.encoder import PASSAGE_TOKENS, preprocessing
+        from engine.e5v.loading import MAX_TEXT_TOKENS, tiling
+        from engine.e5v.loading import prompt_tokens as tokens_of
+
+        self.id = id
+        self._name = name
+        self._revision = revision or checkpoint.revision()
+        with quiet():
+            config: Any = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+            self._tokens = tokens_of(checkpoint, MAX_TEXT_TOKENS, config)
+            self._pictures = tiling(checkpoint, self._tokens, config)
+        self.dimension = int(config.text_config.hidden_size)
+        self._preprocessing = preprocessing(self._tokens, self._pictures)
+        self.passage_tokens = PASSAGE_TOKENS
+
+    def space(self, view: View) -> Space:
+        """That of the same checkpoint run locally, taking the server's word for its weights."""
+        return Space(
+            model=self._name,
+            revision=self._revision,
+            view=view,
+            preprocessing=self._preprocessing,
+            dimension=self.dimension,
+        )
+
+    @property
+    def tokeniser(self) -> str:
+        """As that of the model run locally."""
+        return self._tokens.plain()
+
+    def alone(self, item: Input) -> bool:
+        """Pictures do: a list of messages is one prompt."""
+        return not isinstance(item, Text)
+
+    def body(self, inputs: Sequence[Input], view: View, side: Side) -> dict[str, Any]:
+        """Token ids of texts, or the messages of one picture.
+
+        Raises:
+            BadText: beside a picture, a text that spells a special token.
+        """
+        body: dict[str, Any] = {"model": self.id, "encoding_format": "base64"}
+        prompt, text, image = prompted(inputs[0], view, side)
+        if image is None:
+            return body | {"input": [self._ids(item, view, side) for item in inputs]}
+        before, _, after = self._tokens.written(prompt, text).partition(IMAGE)
+        content = [
+            *([{"type": "text", "text": before}] if before else []),
+            {"type": "image_url", "image_url": {"url": data_uri(image)}},
+            *([{"type": "text", "text": after}] if after else []),
+        ]
+        # With messages vLLM adds no beginning-of-text unless told to, as chat templates mostly write it themselves.
+        return body | {"messages": [{"role": "user", "content": content}], "add_special_tokens": True}
+
+    def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
+        """The server's prompts must have as many tokens as ours, picture tokens spread out or not."""
+        counted = prompt_tokens(answer)
+        if counted is None:
+            return
+        spread = sum(self._length(item, view, side, spread=True) for item in inputs)
+        if counted not in (spread, sum(self._length(item, view, side, spread=False) for item in inputs)):
+            raise RemoteUnavailable(
+                f"the server counts {counted} tokens in the prompt, expected {spread}: it reads prompts otherwise than "
+                "we do; start it with the chat template of docs/remote.md and a --max-model-len that suffices"
+            )
+
+    def _ids(self, item: Input, view: View, side: Side) -> list[int]:
+        prompt, text, _ = prompted(item, view, side)
+        return self._tokens.ids(prompt, text, 0)
+
+    def _length(self, item: Input, view: View, side: Side, *, spread: bool) -> int:
+        prompt, text, image = prompted(item, view, side)
+        tokens = 0 if image is None else self._pictures.tokens(image.size) if spread else 1
+        return self._tokens.length(prompt, text, tokens)
