@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,27 +31,30 @@ class Pools:
     writers: int
 
     @classmethod
-    def of(cls, config: RayConfig, resources: dict[str, float]) -> "Pools":
-        """What fits the cluster.
+    def of(cls, config: RayConfig, resources: Mapping[str, float], *, shrink: bool = False) -> "Pools":
+        """What fits the cluster. shrink: be content with fewer workers than were asked for.
 
         Raises:
             BadCluster: it has not what was asked for.
         """
         cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
         each = config.gpus_per_worker if config.gpus_per_worker is not None else float(gpus > 0)
-        fitting = int(gpus / each) if each else max(1, int(cpus / 3))
-        embedders = config.workers or fitting
-        if each and embedders > fitting:
+        fitting = int(gpus / each) if each else max(1, int(cpus) - 1)
+        usual = fitting if each else max(1, int(cpus / 3))
+        embedders = config.workers or max(1, usual)
+        if shrink:
+            embedders = max(1, min(embedders, fitting, int(cpus) - 1))
+        elif each and embedders > fitting:
             raise BadCluster(
                 f"{embedders} workers with {each:g} GPUs each: the cluster has {gpus:g}; give fewer --workers, or "
                 "start more nodes"
             )
-        if cpus < embedders + 1:
+        elif cpus < embedders + 1:
             raise BadCluster(
                 f"{embedders} workers and a loader need {embedders + 1} CPUs: the cluster has {cpus:g}; give fewer "
                 "--workers, or start more nodes"
             )
-        loaders = min(config.loaders or int(cpus), int(cpus) - embedders)
+        loaders = max(1, min(config.loaders or int(cpus), int(cpus) - embedders))
         return cls(embedders=embedders, gpus=each, loaders=loaders, writers=max(1, embedders // 8))
 
 
@@ -62,9 +65,9 @@ class Cluster:
         """Raises BadCluster: Ray is not installed, or there is no cluster."""
         self.config, self.ray = config, connect(config)
 
-    def pools(self) -> Pools:
-        """What of the cluster, as it is now, a job takes. Raises BadCluster."""
-        return Pools.of(self.config, self.ray.cluster_resources())
+    def pools(self, *, shrink: bool = False) -> Pools:
+        """What of the cluster, as it is now, a job takes; see `Pools.of`."""
+        return Pools.of(self.config, self.ray.cluster_resources(), shrink=shrink)
 
     def describe(self, config: EngineConfig, view: View) -> Encoder:
         """The model, as a worker tells of it; raises what loading it raises."""

@@ -1,9 +1,12 @@
 """The one writer of a job on many machines: commits fragments that workers wrote, and writes what only it may write."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from indexer.distributed.rows import InFragment
 from indexer.writing import BYTES, Done, Embedded, Writer
+from storage import Refused
 
 INPUTS = 65_536
 """A commit is due at so many inputs: 32 fragments, if they are full."""
@@ -21,7 +24,9 @@ class Committer(Writer):
         if self._quarantined_before:
             self._quarantine.release([one.origin for one in inside])
         self._report.count(inside, [], 0)
-        super().commit([one for one in done if not isinstance(one, InFragment)])
+        now = datetime.now(UTC)  # by this clock: what was refused before this job began is told by the time
+        rest = [one for one in done if not isinstance(one, InFragment)]
+        super().commit([replace(one, at=now) if isinstance(one, Refused) else one for one in rest])
 
     @staticmethod
     def _full(buffer: Sequence[Done]) -> bool:

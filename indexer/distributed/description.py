@@ -14,7 +14,7 @@ from indexer.distributed.faults import in_our_words
 
 
 @dataclass(kw_only=True)
-class RemoteEncoder:
+class DescribedEncoder:
     """An encoder (`engine.encoder.Encoder`) whose model is on the workers: it is known here, and cannot encode."""
 
     config: EngineConfig
@@ -28,7 +28,7 @@ class RemoteEncoder:
     known: Space
 
     @classmethod
-    def of(cls, encoder: Encoder, view: View, config: EngineConfig) -> "RemoteEncoder":
+    def of(cls, encoder: Encoder, view: View, config: EngineConfig) -> "DescribedEncoder":
         """Of a loaded one; raises ViewError."""
         return cls(
             config=config.for_space(encoder.name),
@@ -63,7 +63,7 @@ class RemoteEncoder:
         raise NotImplementedError(f"model {self.name!r} is on the workers")
 
 
-def describe(ray: Any, config: EngineConfig, view: View, pools: Pools) -> RemoteEncoder:
+def describe(ray: Any, config: EngineConfig, view: View, pools: Pools) -> DescribedEncoder:
     """Has a worker load the model and tell of it; "auto" is settled there, where the GPUs are.
 
     Raises:
@@ -71,11 +71,11 @@ def describe(ray: Any, config: EngineConfig, view: View, pools: Pools) -> Remote
     """
     task = ray.remote(num_cpus=1, num_gpus=pools.gpus, max_retries=3)(_describe)
     with in_our_words(ray):
-        found: RemoteEncoder = ray.get(task.remote(config, view))
+        found: DescribedEncoder = ray.get(task.remote(config, view))
     return found
 
 
-def _describe(config: EngineConfig, view: View) -> RemoteEncoder:
+def _describe(config: EngineConfig, view: View) -> DescribedEncoder:
     from engine.models import load
 
-    return RemoteEncoder.of(load(config), view, config)
+    return DescribedEncoder.of(load(config), view, config)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.distributed.cluster import Cluster
 from indexer.distributed.committer import Committer
-from indexer.distributed.description import RemoteEncoder
+from indexer.distributed.description import DescribedEncoder
 from indexer.distributed.faults import failed, is_lost
 from indexer.distributed.feeder import Feeder
 from indexer.distributed.ledger import Ledger
@@ -47,7 +47,7 @@ def run_ray(job: "Job", cluster: Cluster) -> None:
 
 class _Driver:
     def __init__(self, job: "Job", cluster: Cluster) -> None:
-        assert isinstance(job.encoder, RemoteEncoder)
+        assert isinstance(job.encoder, DescribedEncoder)
         self._job, self._cluster, self._ray = job, cluster, cluster.ray
         self._settings = WorkerSettings(
             db=job.store.uri,
@@ -177,7 +177,7 @@ class _Driver:
                 self._let_go(old)
             if self._feeder.stopped.is_set():
                 return
-            self._pipeline = self._begun()
+            self._pipeline = self._begun(shrink=True)
             for number, (block, left) in self._ledger.left().items():
                 (share,) = from_block(self._ray.get(block))
                 some = replace(share, inputs=tuple(one for one in share.inputs if one[0] in left))
@@ -199,8 +199,8 @@ class _Driver:
             elif sender is None:
                 self._sink.put(event)
 
-    def _begun(self) -> Pipeline:
-        return Pipeline(self._ray, self._settings, self._cluster.pools(), self._events)
+    def _begun(self, *, shrink: bool = False) -> Pipeline:
+        return Pipeline(self._ray, self._settings, self._cluster.pools(shrink=shrink), self._events)
 
 
 def _sink(job: "Job") -> Sink:
