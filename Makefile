@@ -24,6 +24,7 @@ test-gpu: .venv/dev
 
 test-kill: .venv/dev
 	ONEWORD_KILLS=50 $(BIN)/python -m pytest tests/storage/serving/test_kill.py
+	ONEWORD_KILLS=100 $(BIN)/python -m pytest tests/indexer/test_kill.py
 
 test-mteb: .venv/dev .venv/mteb
 	$(BIN)/python -m pytest tests/engine/evaluation/test_mteb.py

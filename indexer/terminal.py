@@ -152,4 +152,7 @@ def show(report: "Report", db: str) -> None:
         console.print("[dim]Mend or remove them and run the same command again, or: oneword quarantine retry[/dim]")
     if report.interrupted:
         console.print("[yellow]Interrupted.[/yellow] What was done is committed; the same command goes on from there.")
+    busy = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.stages.items() if seconds >= 0.05)
+    if busy:
+        console.print(f"[dim]seconds by stage: {busy}[/dim]")
     console.print(f"Collection [bold]{report.collection}[/bold] in {db}, model {report.model}.")

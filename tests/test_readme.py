@@ -29,6 +29,7 @@ def test_the_python_example_runs(album: Path, capsys: pytest.CaptureFixture[str]
 def test_the_commands_run(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = album.rename(album.parent / "photos")
     shutil.copyfile(str(files("skimage.data") / "chelsea.png"), photos / "cat.jpg")
+    Path("captions.csv").write_text("file,caption,year\nphotos/red.png,a red rectangle,1999\n", encoding="utf-8")
     Path("triples.csv").write_text("sent0,sent1,hard_neg\n" + "a cat,one cat,a dog\n" * 8, encoding="utf-8")
     Path("queries.jsonl").write_text('{"text": "a cat", "relevant": ["nothing"]}', encoding="utf-8")
     commands = [shlex.split(line, comments=True) for line in "".join(blocks("sh")).splitlines()]
@@ -46,6 +47,8 @@ def test_the_commands_run(album: Path, capsys: pytest.CaptureFixture[str]) -> No
         "search",
         "explain",
         "info",
+        "quarantine",
+        "jobs",
         "build",
         "verify",
         "collections",
