@@ -3,6 +3,8 @@
 import json
 import shlex
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -147,9 +149,12 @@ def index(
             "--address, --workers and --gpus-per-worker say how a cluster is used: give --engine ray"
         )
     ray = None
+    apart: Callable[[], AbstractContextManager[None]] = nullcontext
     if engine is EngineKind.RAY:
+        from indexer.distributed.cluster import apart_from_stdout
         from indexer.distributed.config import RayConfig
 
+        apart = apart_from_stdout
         ray = RayConfig(address=address or "auto", workers=workers, gpus_per_worker=gpus_per_worker)
     console = Console(stderr=True)
     logging_to(console)
@@ -183,19 +188,20 @@ def index(
         task = bar.add_task("indexing", total=None)
 
         def once() -> "Report":
-            return index_paths(
-                paths,
-                db=db,
-                collection=collection,
-                model=encoder,
-                view=view,
-                options=options,
-                config=config,
-                progress=bar.following(task),
-                stop=stop,
-                command=shlex.join(["oneword", *sys.argv[1:]]),
-                ray=ray,
-            )
+            with apart():
+                return index_paths(
+                    paths,
+                    db=db,
+                    collection=collection,
+                    model=encoder,
+                    view=view,
+                    options=options,
+                    config=config,
+                    progress=bar.following(task),
+                    stop=stop,
+                    command=shlex.join(["oneword", *sys.argv[1:]]),
+                    ray=ray,
+                )
 
         for report in watching(paths, once, stop) if watch else iter([once()]):
             if report_file:

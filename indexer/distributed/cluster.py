@@ -3,9 +3,10 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,17 @@ def _join(ray: Any, config: RayConfig) -> None:
 
 def _shown(resources: dict[str, float]) -> str:
     return ", ".join(f"{resources[name]:g} {name}s" for name in ("CPU", "GPU") if name in resources)
+
+
+@contextmanager
+def apart_from_stdout() -> Iterator[None]:
+    """Within the block what Ray prints goes to stderr; at its end this process leaves the cluster, with its last words."""
+    with redirect_stdout(sys.stderr):
+        try:
+            yield
+        finally:
+            if "ray" in sys.modules:
+                sys.modules["ray"].shutdown()
 
 
 @contextmanager
