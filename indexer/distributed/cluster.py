@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from indexer.job import Job
 
 log = logging.getLogger(__name__)
+
+
+PATIENCE = 10.0
+"""Seconds until the cluster's head must have answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +109,9 @@ def connect(config: RayConfig) -> Any:
 def _join(ray: Any, config: RayConfig) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
+        host, _, port = config.address.rpartition(":")
+        if host and port.isdecimal():  # Ray would try for minutes, and then end the process
+            socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
         if config.address == "local":
             ray.init(address="local", include_dashboard=False, **quiet)
         else:
@@ -123,7 +131,7 @@ def _shown(resources: dict[str, float]) -> str:
 
 @contextmanager
 def apart_from_stdout() -> Iterator[None]:
-    """Within the block what Ray prints goes to stderr; at its end this process leaves the cluster, with its last words."""
+    """Within the block what Ray prints goes to stderr; at its end this process leaves the cluster."""
     with redirect_stdout(sys.stderr):
         try:
             yield

@@ -26,7 +26,7 @@ class RayConfig:
     workers: int | None = None
     gpus_per_worker: float | None = None
     loaders: int | None = None
-    patience: float = 60.0
+    patience: float = 120.0
 
     def __post_init__(self) -> None:
         if self.address.startswith("ray://"):

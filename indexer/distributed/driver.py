@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.distributed.cluster import Cluster
 from indexer.distributed.committer import Committer
 from indexer.distributed.description import DescribedEncoder
-from indexer.distributed.faults import failed, is_lost
+from indexer.distributed.faults import failed, in_our_words, is_lost
 from indexer.distributed.feeder import Feeder
 from indexer.distributed.ledger import Ledger
 from indexer.distributed.pipeline import Pipeline, alive
@@ -37,10 +37,11 @@ def run_ray(job: "Job", cluster: Cluster) -> None:
     if job.target is not None and not job.config.dry_run:
         job.target.sweep()  # files of an earlier job that was killed
     driver = _Driver(job, cluster)
-    try:
-        driver.run()
-    finally:
-        driver.close()
+    with in_our_words(cluster.ray):
+        try:
+            driver.run()
+        finally:
+            driver.close()
     if job.target is not None and not job.config.dry_run:
         job.target.sweep()
 
@@ -73,8 +74,9 @@ class _Driver:
         heard, restarts = time.monotonic(), 0
         while self._pipeline is not None or not (self._read or self._feeder.stopped.is_set()):
             self._job.tell()
-            if self._job.stop.is_set() and not self._feeder.stopped.is_set():
+            if self._job.stop.is_set():
                 self._stop()
+                return
             try:
                 sender, event = self._events.get(timeout=0.5)
             except Empty:
@@ -90,7 +92,7 @@ class _Driver:
                 continue  # given up before
             elif isinstance(event, Written) and self._take(event):
                 heard, restarts = time.monotonic(), 0
-            elif event is None and (not len(self._ledger) or self._feeder.stopped.is_set()):
+            elif event is None and not len(self._ledger):
                 self._pipeline = None
             elif isinstance(event, BaseException) and not is_lost(self._ray, event):
                 self._pipeline = None
@@ -105,9 +107,13 @@ class _Driver:
     def close(self) -> None:
         """Ends the workers if they are not at their end, and commits the rest."""
         self._feeder.stopped.set()
-        if self._pipeline is not None:
-            self._let_go(self._pipeline)
-        self._sink.close()
+        try:
+            with self._swap:
+                old, self._pipeline = self._pipeline, None
+                if old is not None:
+                    self._let_go(old)
+        finally:
+            self._sink.close()
 
     def _tell(self, sender: Any, event: Any) -> None:
         """Called by the feeder."""
@@ -132,8 +138,8 @@ class _Driver:
                 return
             if self._pipeline is None:
                 self._pipeline = self._begun()
-            place = self._pipeline.put(block)
-            self._ledger.send(share.number, block, len(share.inputs), place)
+            self._ledger.send(share.number, block, len(share.inputs), self._pipeline.place)
+            self._pipeline.put(block)
 
     def _take(self, written: Written) -> bool:
         """Has it committed; False if it is not what was on its way."""
@@ -154,14 +160,20 @@ class _Driver:
         if error is not None:
             raise error
         if self._pipeline is not None:  # and nobody makes another one now
-            self._pipeline.close(drop=self._feeder.stopped.is_set())
+            self._pipeline.close()
 
     def _stop(self) -> None:
-        """Sends nothing more; what the workers have begun comes back."""
+        """Takes what has come back; what the workers are at is for the next run, which `close` sees to."""
         self._feeder.stopped.set()
-        with self._swap:
-            if self._pipeline is not None:
-                self._pipeline.close(drop=True)
+        while True:
+            try:
+                sender, event = self._events.get_nowait()
+            except Empty:
+                return
+            if sender is self._pipeline and isinstance(event, Written):
+                self._take(event)
+            elif sender is None:
+                self._sink.put(event)
 
     def _stalled(self, heard: float) -> bool:
         """Whether processes wait for a node that is gone."""
@@ -181,7 +193,8 @@ class _Driver:
             for number, (block, left) in self._ledger.left().items():
                 (share,) = from_block(self._ray.get(block))
                 some = replace(share, inputs=tuple(one for one in share.inputs if one[0] in left))
-                self._ledger.moved(number, self._pipeline.put(self._ray.put(to_block([some]))))
+                self._ledger.moved(number, self._pipeline.place)
+                self._pipeline.put(self._ray.put(to_block([some])))
             if self._read:
                 self._pipeline.close()
 

@@ -16,25 +16,22 @@ class Feed:
         self._count, self._closed = 0, False
         self._change = asyncio.Condition()
 
-    async def put(self, share: list[Any]) -> int:
-        """share: a list with one reference to its block; its place in the queue."""
+    async def put(self, share: list[Any]) -> None:
+        """share: a list with one reference to its block; it gets the next place in the queue, from 0."""
         async with self._change:
             self._shares[self._count] = share
             self._count += 1
             self._change.notify_all()
-            return self._count - 1
 
     async def forget(self, places: list[int]) -> None:
         """Those are done."""
         for place in places:
             self._shares.pop(place, None)
 
-    async def close(self, *, drop: bool) -> None:
-        """No more will come; drop: nor is to be taken what has come."""
+    async def close(self) -> None:
+        """No more will come."""
         async with self._change:
             self._closed = True
-            if drop:
-                self._count = 0
             self._change.notify_all()
 
     async def take(self, place: int) -> list[Any] | None:

@@ -31,6 +31,7 @@ class Pipeline:
         """results: gets (this pipeline, a Written or None or an exception)."""
         self._ray, self._results = ray, results
         self._data: Any = None
+        self.place = 0
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # what only waits is not to be lost
         make = ray.remote(num_cpus=0, max_concurrency=1000)(feeding.Feed)
         self.feed = make.options(label_selector=here).remote()
@@ -38,18 +39,18 @@ class Pipeline:
         self._thread.start()
         self.nodes = alive(ray)
 
-    def put(self, block: Any) -> int:
-        """Takes a reference to a share's block; its place in the feed."""
-        place: int = self._ray.get(self.feed.put.remote([block]))
-        return place
+    def put(self, block: Any) -> None:
+        """Takes a reference to a share's block, which gets the place in the feed that `place` says."""
+        self.place += 1
+        self._ray.get(self.feed.put.remote([block]))
 
     def forget(self, places: list[int]) -> None:
         """Those shares are done."""
         self.feed.forget.remote(places)
 
-    def close(self, *, drop: bool = False) -> None:
-        """No more shares. drop: those not begun are not begun any more."""
-        self._ray.get(self.feed.close.remote(drop=drop))
+    def close(self) -> None:
+        """No more shares."""
+        self._ray.get(self.feed.close.remote())
 
     def abandon(self) -> None:
         """Ends it, whatever it is at."""
