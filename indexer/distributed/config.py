@@ -38,5 +38,5 @@ class RayConfig:
             if (count := getattr(self, name)) is not None and count < 1:
                 raise BadCluster(f"{name} {count}: expected at least 1")
         gpus = self.gpus_per_worker
-        if gpus is not None and not (0 <= gpus <= 1 or gpus == int(gpus)):
+        if gpus is not None and (gpus < 0 or (gpus > 1 and gpus != int(gpus))):
             raise BadCluster(f"{gpus} GPUs per worker: expected 0, a fraction of one, or a whole number")
