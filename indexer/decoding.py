@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import signal
 import threading
 import time
@@ -27,9 +28,9 @@ def processes() -> int:
 class Decoders:
     """Decodes pictures in a pool of processes. Safe from any number of threads.
 
-    The pool is started at the first picture, serves all jobs of this process, and ends when it has been idle. A picture
-    at which a process dies is tried once more, alone; so one that kills its decoder ends in quarantine, and its
-    neighbours do not.
+    The pool is started at the first picture, serves all jobs of this process, and ends when it has been idle. When a
+    process dies or takes too long, what was in its pool is tried once more, each alone; so a picture that kills its
+    decoder or never lets go of it ends in quarantine, and its neighbours do not.
     """
 
     def __init__(self, count: int | None = None, *, max_pixels: int = MAX_PIXELS, patience: float = PATIENCE) -> None:
@@ -39,9 +40,11 @@ class Decoders:
 
     def __call__(self, data: bytes, name: str) -> Picture:
         """See `indexer.loading.Decoder`."""
+        from loky.process_executor import ShutdownExecutorError
+
         try:
             return self._ask(_pool(self.count), data, name)
-        except BrokenExecutor:
+        except (BrokenExecutor, ShutdownExecutorError, TimeoutError):  # shut down: because of another's time-out
             with _alone:
                 return self._again(data, name)
 
@@ -50,7 +53,11 @@ class Decoders:
         try:
             return self._ask(pool, data, name)
         except BrokenExecutor as error:
-            raise CorruptImage(f"{name}: decoding it crashes ({error}); convert it with another program") from error
+            reason = f"decoding it ends its process{_signal(error)}; convert it with another program"
+            raise CorruptImage(f"{name}: {reason}") from error
+        except TimeoutError as error:
+            reason = f"not decoded within {self._patience:g} s; convert it with another program"
+            raise CorruptImage(f"{name}: {reason}") from error
         finally:
             pool.shutdown(wait=True, kill_workers=True)
 
@@ -60,12 +67,16 @@ class Decoders:
             found = future.result(self._patience)
         except TimeoutError:
             pool.shutdown(wait=False, kill_workers=True)
-            raise CorruptImage(
-                f"{name}: not decoded within {self._patience:.0f} s; convert it with another program"
-            ) from None
+            raise
         if isinstance(found, InputError):
             raise found
         return found
+
+
+def _signal(error: BrokenExecutor) -> str:
+    """Which signal ended a process, where loky tells it at the end of its explanation."""
+    told = re.search(r"\{(SIG[A-Z]+)", str(error))
+    return f" with {told[1]}" if told else ""
 
 
 _pools: dict[int, Any] = {}
@@ -96,8 +107,12 @@ def _started(count: int) -> Any:
 
 
 def _begin(parent: int) -> None:
-    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died."""
+    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died.
+
+    What C libraries write about broken pictures names no file, and is nothing to read between lines of progress.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,6 +1,7 @@
 """Tries what is in quarantine again, from where it came."""
 
 import json
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -14,6 +15,10 @@ from indexer.job import JobConfig, Progress, index_paths
 from indexer.report import Report
 from indexer.sources.options import SourceOptions
 from storage import Quarantined, Store
+
+
+SECOND = re.compile(r"~[0-9a-f]{8}$")
+"""What `indexer.reading_ahead` adds."""
 
 
 @dataclass(kw_only=True)
@@ -75,7 +80,7 @@ def retry(
     outcome = Retried(tried=len(wanted), gone=0, unreachable={}, reports=[])
     for source, origins in _by_source(wanted).items():
         told = json.loads(source)
-        only = replace(config, only=frozenset(_plain(one) for one in origins), reread=True)
+        only = replace(config, only=frozenset(name for one in origins for name in _names(one)), reread=True)
         try:
             report = index_paths(
                 told.pop("paths"),
@@ -112,6 +117,6 @@ def _by_source(entries: Iterable[Quarantined]) -> dict[str, list[str]]:
     return found
 
 
-def _plain(origin: str) -> str:
-    """The input's own name: a second one of the same id has a digest after it."""
-    return origin.rpartition("~")[0] if len(origin) > 9 and origin[-9] == "~" else origin
+def _names(origin: str) -> set[str]:
+    """What the input may be called by its source: a second one of the same id is kept with a digest after its name."""
+    return {origin, SECOND.sub("", origin)}
