@@ -90,7 +90,7 @@ def one_line(text: str) -> str:
 
 
 def name_of(content: bytes | str | Elsewhere | None, origin: str) -> str:
-    """What errors call some content: a file's path, with the row or sample if it is from inside; or the URI as it is."""
+    """What errors call some content: a file's path, with the row or sample that it is in; or the URI as it is."""
     uri = content.uri if isinstance(content, Elsewhere) else origin
     path = path_of(uri)
     if path is None:
