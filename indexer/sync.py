@@ -31,8 +31,8 @@ def delete_missing(job: "Job") -> None:
 
 
 def settle_quarantine(job: "Job", started: datetime) -> None:
-    """After a pass over all inputs: what was refused when the same paths were indexed before, and was not refused again,
-    is mended or gone."""
+    """After a pass over all inputs: what was refused when the same paths were indexed before, and is not again, is
+    mended or gone."""
     if job.target is None or job.inputs.incomplete:
         return
     quarantine = job.store.quarantine(job.target.name)
