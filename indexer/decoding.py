@@ -49,17 +49,14 @@ class Decoders:
                 return self._again(data, name)
 
     def _again(self, data: bytes, name: str) -> Picture:
-        pool = _started(1)
         try:
-            return self._ask(pool, data, name)
+            return self._ask(_pool(LONE), data, name)
         except BrokenExecutor as error:
             reason = f"decoding it ends its process{_signal(error)}; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
         except TimeoutError as error:
             reason = f"not decoded within {self._patience:g} s; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
-        finally:
-            pool.shutdown(wait=True, kill_workers=True)
 
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
         future: Future[Picture | InputError] = pool.submit(_decode, data, name, self._max_pixels)
@@ -79,18 +76,19 @@ def _signal(error: BrokenExecutor) -> str:
     return f" with {told[1]}" if told else ""
 
 
+LONE = 0
 _pools: dict[int, Any] = {}
 _mutex, _alone = threading.Lock(), threading.Lock()
 
 
 def _pool(count: int) -> Any:
-    """This process's pool of so many."""
+    """This process's pool of so many; `LONE`: the one for what is decoded alone."""
     with _mutex:
         if not _pools:
             atexit.register(_end)
         pool = _pools.get(count)
         if pool is None or pool._flags.broken is not None or pool._flags.shutdown:
-            pool = _pools[count] = _started(count)
+            pool = _pools[count] = _started(count or 1)
         return pool
 
 
@@ -127,3 +125,6 @@ def _decode(data: bytes, name: str, max_pixels: int) -> Picture | InputError:
         return decode_picture(data, name, max_pixels)
     except InputError as error:  # as a value: a traceback that travels is text, and costs time
         return error.with_traceback(None)
+    except Exception as error:  # no decoder should; but one picture is no reason to end a job
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return CorruptImage(f"{name}: the picture cannot be decoded ({said}); save it anew, or convert it")
