@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 BEAT = 10.0
 """Seconds between two notes of progress."""
 
-COUNTS = ("inputs", "added", "updated", "unchanged", "quarantined", "rows", "embedded", "deleted")
+COUNTS = ("inputs", "indexed", "added", "updated", "unchanged", "quarantined", "rows", "embedded", "deleted")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from engine.texts import decode_text, is_blank
 from indexer.entry import Elsewhere, Entry, path_of
 from indexer.etag import ETAG, etag
 from indexer.pictures import Picture
+from indexer.sources.place import one_line
 from storage import Item, Metadata, Refused
 
 DIGEST = "_digest"
@@ -82,11 +83,6 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
 def refuse(origin: str, kind: str, reason: str) -> Refused:
     """A quarantine record: one line that a terminal shows as it is, whatever a file's name holds."""
     return Refused(uri=origin, reason=one_line(reason), kind=kind, at=datetime.now(UTC))
-
-
-def one_line(text: str) -> str:
-    """With escapes for what is no UTF-8, ends a line, or steers a terminal (also what turns the writing around)."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def name_of(content: bytes | str | Elsewhere | None, origin: str) -> str:

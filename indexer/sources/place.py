@@ -36,7 +36,7 @@ class Place(ABC):
     @property
     @abstractmethod
     def shown(self) -> str:
-        """As people write it; printable."""
+        """As people write it, in one line."""
 
     @property
     @abstractmethod
@@ -95,7 +95,7 @@ class Local(Place):
 
     @property
     def shown(self) -> str:
-        return printable(str(self.path))
+        return one_line(str(self.path))
 
     @property
     def parent(self) -> "Local":
@@ -182,6 +182,11 @@ def matching(pattern: str) -> list[Place]:
 def printable(text: str) -> str:
     """`text`, with escapes for what no Unicode text can hold: bytes of file names that are no UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(text: str) -> str:
+    """With escapes for what is no UTF-8, ends a line, or steers a terminal (also what turns the writing around)."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def reason_of(error: BaseException) -> str:
