@@ -16,6 +16,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from indexer.errors import BadSource
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+CITED = frozenset("s3 s3a gs gcs az abfs abfss adl hf oss memory".split())
+"""Schemes of object stores in tables and lists."""
+
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -162,6 +165,16 @@ def place_of(given: str | Path) -> Place:
 def is_uri(text: str) -> bool:
     """Whether it begins as `scheme://`."""
     return _SCHEME.match(text) is not None
+
+
+def may_be_cited(uri: str) -> bool:
+    """Whether a URI that a table or a list names, which others may have written, is opened.
+
+    Only http(s), which goes through the fetcher and its rules, files and object stores: any other protocol of fsspec
+    (ftp, sftp, smb, or several in a chain with `::`) would connect to whatever private host the URI says.
+    """
+    scheme = uri.partition("://")[0].lower()
+    return scheme in ("http", "https", "file") or (scheme in CITED and "::" not in uri)
 
 
 def has_magic(text: str) -> bool:

@@ -82,10 +82,11 @@ CASES: dict[str, tuple[bytes, int, int, dict[str, int]]] = {
     "control.csv": (b'id,text\n"a\nb\x1b[2J",x\n"a\nb\x1b[2J",y\n', 1, 0, {"DuplicateId": 1}),
     "pictures.csv": (
         b'id,image,text\na,absent.png,x\nb,/etc,x\nc,http://127.0.0.1/x.png,x\nd,"data:image/png;base64,!!!",x\n'
-        b'e,"new\nline.png",x\nf,file://other/x.png,x\ng,http://[::1,x\nh,/dev/zero,x\ni,,fine\nj,nowhere://a/b,x\n',
+        b'e,"new\nline.png",x\nf,file://other/x.png,x\ng,http://[::1,x\nh,/dev/zero,x\ni,,fine\nj,nowhere://a/b,x\n'
+        b"k,ftp://127.0.0.1/x.png,x\nl,zip://x.png::http://127.0.0.1/x.zip,x\n",
         1,
         0,
-        {"UnreadableFile": 6, "UrlRefused": 2, "BadPicture": 1},
+        {"UnreadableFile": 5, "UrlRefused": 2, "BadPicture": 4},
     ),
     "deep.jsonl": (
         lines(b'{"id":"a","text":"x","k":' + b"[" * 100_000 + b"]" * 100_000 + b"}", GOOD),
