@@ -45,6 +45,10 @@ class UrlSource:
         for one in self._given:
             if isinstance(one, Place):
                 yield from _listed(one)
+            elif (url := printable(one)) != one:
+                yield _failed(
+                    url, "BadUrl", f"{url}: holds bytes that are not UTF-8, expected a URL; write them as %XX"
+                )
             else:
                 yield _entry(one)
 

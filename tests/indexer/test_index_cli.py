@@ -180,6 +180,12 @@ def test_what_cannot_be_done_is_exit_code_1(album: Path, index: Callable[..., Do
     done = index("absent", "--json", code=1)
     assert "path 'absent' does not exist" in done.json["error"]["message"]
     assert "Try --help" in index(code=2).err
+    assert "a path is empty" in index("", code=1).err
+    url = os.fsdecode(b"http://example.org/\xe9.png")
+    assert "not UTF-8" in index(url, "--json", code=1).json["refused"][0]["reason"]
+    os.mkfifo("pipe.png")
+    for path in ("pipe.png", "/dev/zero"):
+        assert index(path, "--json", code=1).json["kinds"] == {"UnreadableFile": 1}
     index(album)
     with Store(".oneword").open("default").writing():
         told = index(album, "--json", code=1).json["error"]
