@@ -10,7 +10,7 @@ from queue import Empty, Full, Queue
 from engine.passages import Splitter
 from indexer.comparison import unchanged_unread
 from indexer.entry import Elsewhere, Entry
-from indexer.loading import Loaded, refuse
+from indexer.loading import Loaded, name_of, refuse
 from indexer.seen import Seen
 from indexer.stages import Stages
 from storage import Item, Refused
@@ -169,8 +169,8 @@ class ReadingAhead:
                 outcomes.append(Unchanged(origin=entry.origin))
             else:
                 reason = (
-                    f"{entry.origin}: the id {entry.id!r} was given before, to another input of this job, which stays; "
-                    "give each input an id of its own"
+                    f"{name_of(None, entry.origin)}: the id {entry.id!r} was given before, to another input of this "
+                    "job, which stays; give each input an id of its own"
                 )
                 outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
         self._seen.meet((entry.id, met[entry.id]) for entry in fresh)

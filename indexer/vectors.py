@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.inputs import Input
 from indexer.comparison import same_content, stale_passages, unchanged
 from indexer.embedding import embed
-from indexer.loading import Loaded, refuse
+from indexer.loading import Loaded, name_of, refuse
 from indexer.reading_ahead import Outcome, Ready, Unchanged
 from indexer.writing import ROWS, Done, Embedded
 from storage import Item, Refused
@@ -73,7 +73,7 @@ def _embedded(
 ) -> Embedded | Refused:
     for piece in loaded.pieces:
         if reason := failed.get(piece.item.content_hash):
-            return refuse(loaded.origin, "EncodingError", f"{loaded.origin}: {reason}")
+            return refuse(loaded.origin, "EncodingError", f"{name_of(None, loaded.origin)}: {reason}")
     before = "absent" if loaded.id not in stored else "touched" if same_content(loaded, stored) else "differing"
     items = tuple(
         replace(piece.item, vector=None if vector is None else np.asarray(vector, np.float32))

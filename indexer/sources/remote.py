@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from indexer.errors import BadSource
-from indexer.sources.place import Place, printable, reason_of
+from indexer.sources.place import Place, one_line, reason_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Remote(Place):
 
     @property
     def shown(self) -> str:
-        return printable(self.uri)
+        return one_line(self.uri)
 
     @property
     def parent(self) -> "Remote":
