@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.errors import CorruptImage, InputError
 from engine.images import MAX_PIXELS
+from indexer.handover import Handover, Laid, laid
 from indexer.pictures import Picture, decode_picture
 
 PATIENCE = 120.0
@@ -55,17 +56,20 @@ class Decoders:
             pool.shutdown(wait=True, kill_workers=True)
 
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
-        future: Future[Picture | InputError] = pool.submit(_decode, data, name, self._max_pixels)
-        try:
-            found = future.result(self._patience)
-        except TimeoutError:
-            pool.shutdown(wait=False, kill_workers=True)
-            raise CorruptImage(
-                f"{name}: not decoded within {self._patience:.0f} s; convert it with another program"
-            ) from None
-        if isinstance(found, InputError):
-            raise found
-        return found
+        with Handover() as handover:
+            future: Future[Picture | Laid | InputError] = pool.submit(
+                laid, handover.place, _decode, data, name, self._max_pixels
+            )
+            try:
+                found = future.result(self._patience)
+            except TimeoutError:
+                pool.shutdown(wait=False, kill_workers=True)
+                raise CorruptImage(
+                    f"{name}: not decoded within {self._patience:.0f} s; convert it with another program"
+                ) from None
+            if isinstance(found, InputError):
+                raise found
+            return handover.taken(found) if isinstance(found, Laid) else found
 
 
 _pools: dict[int, Any] = {}
