@@ -2,30 +2,32 @@
 
     python benchmarks/index.py [--quick] [--out FILE] [--clip-retrieval FOLDER] [--parts speed,sleeping,memory,growth]
 
-**Speed.** Inputs a second of `index_paths`, and of what contenders.py has: `bare` is `engine.encode` on the same inputs,
-decoded in memory beforehand, so the most that there could be (goal: 0.9 of it); `script` is decode, encode, `table.add`
-one by one; `batches` is that in LanceDB's documented batch form; `clip_retrieval` is that package's reader, runner and
-writer around our encoder, for pictures, if FOLDER has it:
+**Speed.** Inputs a second of `index_paths`, and of what contenders.py has: `bare` is `engine.encode` on the same
+inputs, decoded in memory beforehand, so the most that there could be (goal: 0.9 of it); `script` is decode, encode,
+`table.add` one by one; `batches` is that in LanceDB's documented batch form; `clip_retrieval` is that package's reader,
+runner and writer around our encoder, for pictures, if FOLDER has it:
 
-    pip install --no-deps --target FOLDER clip-retrieval    # what it pins (numpy < 2, pyarrow < 16) is not what is here
+    pip install --no-deps --target FOLDER clip-retrieval    # what it pins (numpy < 2, pyarrow < 16) is not here
 
-All but `oneword` write vectors and names only: no thumbnails, texts, hashes or index of words, no quarantine, and killed
-they begin anew. The encoder is `basic`, loaded before any clock starts; it uses all cores, so that whatever else is done
-is taken from it. The serving index's build is timed apart. Workloads: photographs of scikit-image, cropped, with noise,
-as JPEG of 640x480; distinct sentences, in one table; both. `cpu_fraction` is the bare encoder's CPU time over that of
-`oneword`, all processes together: what the fraction is where cores are never idle, and less spoilt by other work on the
-machine (`load_before`) than times are.
+All but `oneword` write vectors and names only: no thumbnails, texts, hashes or index of words, no quarantine, and
+killed they begin anew. The encoder is `basic`, loaded before any clock starts; it uses all cores, so that whatever else
+is done is taken from it. The serving index's build is timed apart. Workloads: photographs of scikit-image, cropped,
+with noise, as JPEG of 640x480; distinct sentences, in one table; both. `cpu_fraction` is the bare encoder's CPU time
+over that of `oneword`, all processes together.
+
+Other work on the machine (`load_before`) spoils all of this, and not evenly: PyTorch's threads wait for each other, so
+that one busy process on two cores has been seen to make `basic` four times as slow.
 
 **Sleeping.** The same with an encoder that sleeps a fixed time for each input and leaves the CPU alone, as a model on a
 GPU would. It is no model: its figures are never the headline.
 
-**Memory** at n and at 10 n inputs (goal: equal within 20 %), and **growth**: the rate in the last tenth of a job over that
-in the first (goal: 0.9), with the encoder `hash`, on texts and on small pictures.
+**Memory** at n and at 10 n inputs (goal: equal within 20 %), and **growth**: the rate in the last tenth of a job over
+that in the first (goal: 0.9), with the encoder `hash`, on texts and on small pictures.
 
-Each contender runs in a process of its own, in turn; figures are medians, and the headline is the workload that comes off
-worst. `--quick`: 96 pictures, 1,000 texts, one repeat, memory and growth at 10,000 and 100,000 texts before the serving
-index's build, two minutes on a quiet machine. The whole: 600 pictures, 6,000 texts, 3 repeats, growth to 1,000,000, half an
-hour. `--out` keeps every run as it ends. The last line is one JSON object.
+Each contender runs in a process of its own, in turn; figures are medians, and the headline is the workload that comes
+off worst. `--quick`: 96 pictures, 1,000 texts, one repeat, memory and growth at 10,000 and 100,000 texts before the
+serving index's build: two minutes on a quiet machine. The whole: 600 pictures, 6,000 texts, 3 repeats, growth to
+1,000,000: half an hour. `--out` keeps every run as it ends. The last line is one JSON object.
 """
 
 import argparse

@@ -20,6 +20,10 @@ IDLE = 60
 """Seconds after which a process without work ends."""
 
 
+NICE = 10
+"""How much the system is to prefer the encoder where both want a core."""
+
+
 def processes() -> int:
     """How many decode by default: one fewer than cores, for the encoder's sake."""
     return max(1, min(16, (os.cpu_count() or 2) - 1))
@@ -100,8 +104,13 @@ def _started(count: int) -> Any:
 
 
 def _begin(parent: int) -> None:
-    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died."""
+    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died.
+
+    An encoder on the CPU goes first: its threads wait for each other, so that one core taken from it stops them all.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(NICE)
 
     def watch() -> None:
         while os.getppid() == parent:

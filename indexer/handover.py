@@ -6,6 +6,7 @@ Linux only; elsewhere, and where the system does not let a process into another'
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -79,7 +80,7 @@ def _write(place: Place, pixels: bytes) -> None:
     file = os.open(place.path, os.O_RDWR)
     try:
         # Who waited in vain has closed it, and its number may be another file's by now.
-        if place.name not in os.readlink(f"/proc/self/fd/{file}"):
+        if place.name not in Path(f"/proc/self/fd/{file}").readlink().name:
             raise OSError(f"{place.path} is not {place.name}")
         rest = memoryview(pixels)
         while rest:
