@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.errors import CorruptImage, InputError
 from engine.images import MAX_PIXELS
+from indexer.handover import Handover, Laid, laid
 from indexer.pictures import Picture, decode_picture
 
 PATIENCE = 120.0
@@ -18,6 +19,10 @@ PATIENCE = 120.0
 
 IDLE = 60
 """Seconds after which a process without work ends."""
+
+
+NICE = 10
+"""How much the system is to prefer the encoder where both want a core."""
 
 
 def processes() -> int:
@@ -59,15 +64,18 @@ class Decoders:
             raise CorruptImage(f"{name}: {reason}") from error
 
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
-        future: Future[Picture | InputError] = pool.submit(_decode, data, name, self._max_pixels)
-        try:
-            found = future.result(self._patience)
-        except TimeoutError:
-            pool.shutdown(wait=False, kill_workers=True)
-            raise
-        if isinstance(found, InputError):
-            raise found
-        return found
+        with Handover() as handover:
+            future: Future[Picture | Laid | InputError] = pool.submit(
+                laid, handover.place, _decode, data, name, self._max_pixels
+            )
+            try:
+                found = future.result(self._patience)
+            except TimeoutError:
+                pool.shutdown(wait=False, kill_workers=True)
+                raise
+            if isinstance(found, InputError):
+                raise found
+            return handover.taken(found) if isinstance(found, Laid) else found
 
 
 def _signal(error: BrokenExecutor) -> str:
@@ -107,10 +115,13 @@ def _started(count: int) -> Any:
 def _begin(parent: int) -> None:
     """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died.
 
-    What C libraries write about broken pictures names no file, and is nothing to read between lines of progress.
+    What C libraries write about broken pictures names no file, and is nothing to read between lines of progress. An
+    encoder on the CPU goes first: its threads wait for each other, so that one core taken from it stops them all.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    if hasattr(os, "nice"):
+        os.nice(NICE)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -32,18 +32,20 @@ class Embedding:
 
     def done(self, group: Sequence[Outcome]) -> list[Done]:
         """The outcomes of a group, with vectors; in a dry run, with none."""
-        fresh = [one for one in group if isinstance(one, Ready) and not unchanged(one.loaded, one.stored)]
+        done: list[Done] = []
+        fresh: list[Ready] = []
+        for one in group:
+            if not isinstance(one, Ready):
+                done.append(one)
+            elif unchanged(one.loaded, one.stored):
+                done.append(Unchanged(origin=one.loaded.origin))
+            else:
+                fresh.append(one)
         contents = {piece.item.content_hash: piece.content for one in fresh for piece in one.loaded.pieces}
         if self._job.config.dry_run:
             vectors, failed = dict.fromkeys(contents, None), dict[str, str]()
         else:
             vectors, failed = self._vectors(contents)
-        done: list[Done] = [one for one in group if not isinstance(one, Ready)]
-        done += [
-            Unchanged(origin=one.loaded.origin)
-            for one in group
-            if isinstance(one, Ready) and unchanged(one.loaded, one.stored)
-        ]
         return done + [_embedded(one.loaded, one.stored, vectors, failed) for one in fresh]
 
     def _vectors(self, contents: Mapping[str, Input]) -> tuple[dict[str, Any], dict[str, str]]:
