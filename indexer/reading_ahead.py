@@ -87,7 +87,7 @@ class ReadingAhead:
         """Outcomes in groups for the encoder. While it has one, a thread gathers the next.
 
         A group is full, or, where the encoder waits for it, an eighth full, or what is there once nothing has come for
-        `patience` seconds.
+        `patience` seconds; an empty one says that nothing is.
 
         Raises:
             What reading the source raised, after everything before it.
@@ -96,7 +96,10 @@ class ReadingAhead:
         while True:
             self._hungry.set()
             with self._stages.time("wait"):
-                group = self._gathered.get()
+                try:
+                    group = self._gathered.get(timeout=patience)
+                except Empty:
+                    group = []
             if group is None:
                 return
             if isinstance(group, BaseException):
