@@ -35,6 +35,11 @@ EXTENSIONS = frozenset(
 # What Pillow survives (odd EXIF, odd TIFF tags) is no news to anyone; what it does not is an error of ours.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+# What Pillow may take bytes for: the formats of EXTENSIONS. Of its others some hand the bytes to another program
+# (EPS to Ghostscript), and none is a picture that people keep.
+_FORMATS = "JPEG PNG GIF WEBP BMP DIB TIFF PPM JPEG2000 ICO TGA AVIF".split()
+_HEIF = ("HEIF",)
+
 _SIGNATURES = (
     *(b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\x00"),
     *(f"P{digit}\n".encode() for digit in range(1, 7)),
@@ -72,25 +77,22 @@ def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         _register_heif(name)
     try:
-        image = PIL.Image.open(io.BytesIO(data))
-    except PIL.Image.DecompressionBombError as error:
-        raise ImageTooLarge(f"{name}: {error} Expected at most {max_pixels:,} pixels.") from error
+        image = PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())])
     except Exception as error:  # a plugin that chokes on a broken header may raise anything
-        raise _failure(data, error, name) from error
+        raise _failure(data, error, name, max_pixels) from error
     with image:
         width, height = image.size
         if width == 0 or height == 0:
             raise ZeroAreaImage(f"{name}: {width}x{height} pixels: expected at least 1x1")
         if width * height > max_pixels:
-            raise ImageTooLarge(
-                f"{name}: {width}x{height} is {width * height:,} pixels: expected at most {max_pixels:,}; "
-                "scale it down first"
-            )
+            raise ImageTooLarge(_too_large(name, f"{width}x{height} is {width * height:,} pixels", max_pixels))
         try:
             image.load()
+            return to_rgb(_upright(image))
+        except MemoryError:
+            raise
         except Exception as error:  # as above: OSError, SyntaxError, struct.error, zlib.error, ...
-            raise _failure(data, error, name) from error
-        return to_rgb(_upright(image))
+            raise _failure(data, error, name, max_pixels, known=True) from error
 
 
 def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -136,24 +138,39 @@ def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
         return image
 
 
-def _failure(data: bytes, error: Exception, name: str) -> ImageError:
-    """Names what is wrong with bytes that Pillow could not open or load."""
+def _too_large(name: str, what: str, max_pixels: int) -> str:
+    return f"{name}: {what}: expected at most {max_pixels:,}; scale it down first"
+
+
+def _failure(data: bytes, error: Exception, name: str, max_pixels: int, *, known: bool = False) -> ImageError:
+    """Names what is wrong with bytes that Pillow could not open or, if it had `known` them, load."""
     unread = isinstance(error, PIL.UnidentifiedImageError)
-    reason = "no picture can be made out" if unread else str(error) or type(error).__name__
+    reason = "no picture can be made out" if unread else _said(error)
+    if isinstance(error, PIL.Image.DecompressionBombError):
+        claimed = re.search(r"\d+", reason)
+        what = f"claims {int(claimed[0]):,} pixels" if claimed else "claims more pixels than are decoded"
+        return ImageTooLarge(_too_large(name, what, max_pixels))
     if 0 in (_header_size(data) or (1, 1)):
         width, height = _header_size(data) or (0, 0)
         return ZeroAreaImage(f"{name}: {width}x{height} pixels: expected at least 1x1")
-    if not data.startswith(_SIGNATURES) and data[4:8] not in (b"ftyp", b"jP  "):
+    if not known and not data.startswith(_SIGNATURES) and data[4:8] not in (b"ftyp", b"jP  "):
         shown = ascii(data[:16])[2:-1]
         return NotAnImage(
             f"{name}: the bytes are no known image format (they start with '{shown}'): "
             "expected JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or, with the 'heif' extra, HEIC"
         )
     if _ends_early(data) or any(sign in reason.lower() for sign in ("truncated", "not enough", "end of")):
-        return TruncatedImage(f"{name}: the picture ends early, after {len(data):,} bytes ({reason})")
+        return TruncatedImage(f"{name}: the picture ends early, after {len(data):,} bytes ({reason}); get it again")
     if unread:
         reason = "its header is broken, or it is a variant of the format that Pillow does not read"
-    return CorruptImage(f"{name}: the picture cannot be decoded ({reason})")
+    return CorruptImage(f"{name}: the picture cannot be decoded ({reason}); save it anew, or convert it")
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line; some of Pillow's say it in bytes."""
+    said = error.args[0] if error.args else ""
+    text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _ends_early(data: bytes) -> bool:

@@ -12,6 +12,7 @@ import PIL.Image
 
 from engine.errors import BadText, BlankText, ZeroAreaImage
 from engine.images import to_rgb
+from engine.texts import is_blank
 
 
 def _digest(kind: str, *parts: bytes) -> str:
@@ -24,7 +25,7 @@ def _digest(kind: str, *parts: bytes) -> str:
 
 
 def _checked(text: str, what: str) -> bytes:
-    if not text.strip():
+    if is_blank(text):
         raise BlankText(f"the {what} is blank ({text!r}): expected at least one visible character")
     try:
         return text.encode()

@@ -1,5 +1,6 @@
 """The one reader of text files: bytes to a string, or one named error."""
 
+import unicodedata
 from pathlib import Path
 
 from engine.errors import BadText, BlankText, EmptyFile, UnreadableFile
@@ -10,6 +11,7 @@ EXTENSIONS = frozenset({".txt", ".md"})
 MAX_BYTES = 16 * 2**20
 """Longest text file that is read. A model reads its first few hundred tokens; a store keeps it all."""
 
+_UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -52,6 +54,11 @@ def decode_text(data: bytes, *, name: str = "the text") -> str:
         ) from error
     if "\0" in text:
         raise BadText(f"{name}: holds a zero byte at character {text.index(chr(0)):,}: expected text")
-    if not text.strip():
+    if is_blank(text):
         raise BlankText(f"{name}: blank: expected at least one visible character")
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text shows: white space, control and format characters alone (Unicode's Z*, Cc and Cf)."""
+    return not any(unicodedata.category(sign) not in _UNSEEN for sign in text)

@@ -144,6 +144,10 @@ def index(
 
     if delete_missing and not (sync or watch):
         raise typer.BadParameter("--delete-missing removes items: give --sync, too")
+    if report_file and not report_file.parent.is_dir():
+        raise typer.BadParameter(
+            f"--report {report_file}: the folder {str(report_file.parent)!r} does not exist; make it"
+        )
     if engine is EngineKind.LOCAL and (address, workers, gpus_per_worker) != (None, None, None):
         raise typer.BadParameter(
             "--address, --workers and --gpus-per-worker say how a cluster is used: give --engine ray"
@@ -186,6 +190,7 @@ def index(
 
     with stopping() as stop, progress_bar(console) as bar:
         task = bar.add_task("indexing", total=None)
+        report: Report | None = None
 
         def once() -> "Report":
             with apart():
@@ -203,7 +208,7 @@ def index(
                     ray=ray,
                 )
 
-        for report in watching(paths, once, stop) if watch else iter([once()]):
+        for report in watching(paths, once, stop, db=db) if watch else iter([once()]):
             if report_file:
                 report_file.write_text(
                     json.dumps(report.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
@@ -212,8 +217,9 @@ def index(
                 print(json.dumps(report.as_dict(), ensure_ascii=False), flush=True)
             else:
                 show(report, db)
-    if stop.is_set() and report.interrupted:
+    if stop.is_set() and (report is None or report.interrupted):
         raise typer.Exit(stop.exit_code)
+    assert report is not None
     if report.quarantined and not report.indexed + report.unchanged:
         raise typer.Exit(1)
     if report.quarantined and strict:

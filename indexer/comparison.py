@@ -1,8 +1,9 @@
 """Compares inputs with what is stored of them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from engine.passages import Splitter
 from indexer.entry import Elsewhere, Entry
@@ -12,6 +13,10 @@ from storage import Item, Metadata
 
 OURS = frozenset({ETAG, DIGEST, "document", "passage", "passages"})
 """Metadata that indexing adds."""
+
+_fields = attrgetter(
+    *(one.name for one in fields(Item) if one.compare and one.name not in ("metadata", "thumbnail", "indexed_at"))
+)
 
 
 def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | None) -> bool:
@@ -53,11 +58,10 @@ def _same_facts(told: Mapping[str, Metadata], stored: Mapping[str, Metadata]) ->
 
 
 def _alike(item: Item, stored: Item, without: tuple[str, ...]) -> bool:
-    def plain(one: Item) -> Item:
-        facts = _zoned({key: value for key, value in one.metadata.items() if key not in without})
-        return replace(one, metadata=facts, thumbnail=None, indexed_at=None)
+    def facts(one: Item) -> dict[str, Metadata]:
+        return _zoned({key: value for key, value in one.metadata.items() if key not in without})
 
-    return plain(item) == plain(stored)
+    return _fields(item) == _fields(stored) and facts(item) == facts(stored)
 
 
 def _zoned(metadata: Mapping[str, Metadata]) -> dict[str, Metadata]:

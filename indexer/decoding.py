@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Any
 
 from engine.errors import CorruptImage, InputError
 from engine.images import MAX_PIXELS
+from indexer.handover import Handover, Laid, laid
 from indexer.pictures import Picture, decode_picture
 
 PATIENCE = 120.0
@@ -17,6 +19,10 @@ PATIENCE = 120.0
 
 IDLE = 60
 """Seconds after which a process without work ends."""
+
+
+NICE = 10
+"""How much the system is to prefer the encoder where both want a core."""
 
 
 def processes() -> int:
@@ -27,9 +33,9 @@ def processes() -> int:
 class Decoders:
     """Decodes pictures in a pool of processes. Safe from any number of threads.
 
-    The pool is started at the first picture, serves all jobs of this process, and ends when it has been idle. A picture
-    at which a process dies is tried once more, alone; so one that kills its decoder ends in quarantine, and its
-    neighbours do not.
+    The pool is started at the first picture, serves all jobs of this process, and ends when it has been idle. When a
+    process dies or takes too long, what was in its pool is tried once more, each alone; so a picture that kills its
+    decoder or never lets go of it ends in quarantine, and its neighbours do not.
     """
 
     def __init__(self, count: int | None = None, *, max_pixels: int = MAX_PIXELS, patience: float = PATIENCE) -> None:
@@ -39,47 +45,58 @@ class Decoders:
 
     def __call__(self, data: bytes, name: str) -> Picture:
         """See `indexer.loading.Decoder`."""
+        from loky.process_executor import ShutdownExecutorError
+
         try:
             return self._ask(_pool(self.count), data, name)
-        except BrokenExecutor:
+        except (BrokenExecutor, ShutdownExecutorError, TimeoutError):  # shut down: because of another's time-out
             with _alone:
                 return self._again(data, name)
 
     def _again(self, data: bytes, name: str) -> Picture:
-        pool = _started(1)
         try:
-            return self._ask(pool, data, name)
+            return self._ask(_pool(LONE), data, name)
         except BrokenExecutor as error:
-            raise CorruptImage(f"{name}: decoding it crashes ({error}); convert it with another program") from error
-        finally:
-            pool.shutdown(wait=True, kill_workers=True)
+            reason = f"decoding it ends its process{_signal(error)}; convert it with another program"
+            raise CorruptImage(f"{name}: {reason}") from error
+        except TimeoutError as error:
+            reason = f"not decoded within {self._patience:g} s; convert it with another program"
+            raise CorruptImage(f"{name}: {reason}") from error
 
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
-        future: Future[Picture | InputError] = pool.submit(_decode, data, name, self._max_pixels)
-        try:
-            found = future.result(self._patience)
-        except TimeoutError:
-            pool.shutdown(wait=False, kill_workers=True)
-            raise CorruptImage(
-                f"{name}: not decoded within {self._patience:.0f} s; convert it with another program"
-            ) from None
-        if isinstance(found, InputError):
-            raise found
-        return found
+        with Handover() as handover:
+            future: Future[Picture | Laid | InputError] = pool.submit(
+                laid, handover.place, _decode, data, name, self._max_pixels
+            )
+            try:
+                found = future.result(self._patience)
+            except TimeoutError:
+                pool.shutdown(wait=False, kill_workers=True)
+                raise
+            if isinstance(found, InputError):
+                raise found
+            return handover.taken(found) if isinstance(found, Laid) else found
 
 
+def _signal(error: BrokenExecutor) -> str:
+    """Which signal ended a process, where loky tells it at the end of its explanation."""
+    told = re.search(r"\{(SIG[A-Z]+)", str(error))
+    return f" with {told[1]}" if told else ""
+
+
+LONE = 0
 _pools: dict[int, Any] = {}
 _mutex, _alone = threading.Lock(), threading.Lock()
 
 
 def _pool(count: int) -> Any:
-    """This process's pool of so many."""
+    """This process's pool of so many; `LONE`: the one for what is decoded alone."""
     with _mutex:
         if not _pools:
             atexit.register(_end)
         pool = _pools.get(count)
         if pool is None or pool._flags.broken is not None or pool._flags.shutdown:
-            pool = _pools[count] = _started(count)
+            pool = _pools[count] = _started(count or 1)
         return pool
 
 
@@ -96,8 +113,15 @@ def _started(count: int) -> Any:
 
 
 def _begin(parent: int) -> None:
-    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died."""
+    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died.
+
+    What C libraries write about broken pictures names no file, and is nothing to read between lines of progress. An
+    encoder on the CPU goes first: its threads wait for each other, so that one core taken from it stops them all.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    if hasattr(os, "nice"):
+        os.nice(NICE)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -112,3 +136,6 @@ def _decode(data: bytes, name: str, max_pixels: int) -> Picture | InputError:
         return decode_picture(data, name, max_pixels)
     except InputError as error:  # as a value: a traceback that travels is text, and costs time
         return error.with_traceback(None)
+    except Exception as error:  # no decoder should; but one picture is no reason to end a job
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return CorruptImage(f"{name}: the picture cannot be decoded ({said}); save it anew, or convert it")

@@ -27,7 +27,7 @@ class Inputs:
     """
 
     def __init__(self, paths: Sequence[str | Path], options: SourceOptions, only: frozenset[str] | None = None) -> None:
-        """only: nothing but inputs of these origins."""
+        """only: nothing but inputs of these origins, or from these tables, shards and folders."""
         self._sources = open_sources(paths, options)
         self._roots = [uri for path in paths if (uri := _root(path))]
         self._only = only
@@ -51,7 +51,7 @@ class Inputs:
             for entry in source.entries():
                 if entry.problem and (not in_files or entry.problem.kind == UNREADABLE_FOLDER):
                     self.incomplete = True
-                if self._only is not None and entry.origin not in self._only:
+                if self._only is not None and self._only.isdisjoint(_inside(entry.origin)):
                     continue
                 yield entry if in_files else _marked(entry)
 
@@ -59,6 +59,15 @@ class Inputs:
         """Whether an item came from here: from a table, shard or data set among the paths, or a file in a folder."""
         place = str(item.metadata.get(SOURCE, item.uri))
         return any(place == root or place.startswith(root.rstrip("/") + "/") for root in self._roots)
+
+
+def _inside(origin: str) -> Iterator[str]:
+    """What an input is in: itself, its table or shard, the folders around that."""
+    yield origin
+    place = origin.partition("#")[0]
+    while place.strip("/"):
+        yield place
+        place = place.rpartition("/")[0]
 
 
 def _marked(entry: Entry) -> Entry:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from indexer.local import run_local
 from indexer.report import Report
 from indexer.seen import Seen
 from indexer.sources.options import SourceOptions
+from indexer.sources.place import is_uri
 from indexer.stages import Stages
 from indexer.sync import delete_missing, settle_quarantine
 from storage import Collection, CollectionNotFound, Item, StorageError, Store
@@ -48,7 +50,7 @@ class JobConfig:
         dry_run: read and compare, but embed and write nothing.
         decoders: processes that decode pictures; None: one fewer than there are cores.
         allow_private: let URLs lead to private addresses, too.
-        only: nothing but inputs of these origins.
+        only: nothing but inputs of these origins, or from these tables, shards and folders.
     """
 
     passages: int | None = None
@@ -135,7 +137,7 @@ def index_paths(
     """
     options = options or SourceOptions()
     inputs = Inputs(paths, options, config.only)
-    source = json.dumps({"paths": [str(path) for path in paths], **options.as_dict()}, ensure_ascii=False)
+    told = {"paths": [_from_anywhere(path) for path in paths], "passages": config.passages, **options.as_dict()}
     store = Store(db)
     cluster = None if ray is None else _joined(ray)
     target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, cluster, make=not config.dry_run)
@@ -153,7 +155,7 @@ def index_paths(
             seen=seen,
             inputs=inputs,
             version=None,
-            source=source,
+            source=json.dumps(told),
             stop=stop or threading.Event(),
             tell=lambda: None,
             cluster=cluster,
@@ -178,6 +180,12 @@ def index_paths(
     except (OSError, RuntimeError, StorageError) as error:
         log.warning("all is indexed, but the serving index could not be built: %s; try `oneword build`", error)
     return report
+
+
+def _from_anywhere(path: str | Path) -> str:
+    """A path or URI as it can be opened from another working folder, too."""
+    text = str(path)
+    return text if is_uri(text) else os.path.abspath(Path(text).expanduser())  # noqa: PTH100 (links are kept)
 
 
 def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:

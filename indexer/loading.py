@@ -5,14 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+from urllib.parse import unquote
 
 from engine.errors import BlankText, EmptyFile, InputError
 from engine.inputs import Document, Input, Text
 from engine.passages import Splitter
-from engine.texts import decode_text
+from engine.texts import decode_text, is_blank
 from indexer.entry import Elsewhere, Entry, path_of
 from indexer.etag import ETAG, etag
 from indexer.pictures import Picture
+from indexer.sources.place import one_line
 from storage import Item, Metadata, Refused
 
 DIGEST = "_digest"
@@ -73,20 +75,24 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
         text = _text(entry, read)
         return Loaded(id=entry.id, origin=entry.origin, pieces=_pieces(entry, picture, text, mark, splitter))
     except InputError as error:
-        return refuse(entry.origin, type(error).__name__, str(error))
+        name, reason = name_of(entry.image or entry.text, entry.origin), str(error)
+        named = isinstance(entry.text, Elsewhere) or reason.startswith(name)
+        return refuse(entry.origin, type(error).__name__, reason if named else f"{name}: {reason}")
 
 
 def refuse(origin: str, kind: str, reason: str) -> Refused:
-    """A quarantine record. File names that are no UTF-8 are shown with escapes."""
-    printable = reason.encode("utf-8", "backslashreplace").decode()
-    return Refused(uri=origin, reason=printable, kind=kind, at=datetime.now(UTC))
+    """A quarantine record: one line that a terminal shows as it is, whatever a file's name holds."""
+    return Refused(uri=origin, reason=one_line(reason), kind=kind, at=datetime.now(UTC))
 
 
-def name_of(content: bytes | str | Elsewhere, origin: str) -> str:
-    """What errors call some content: a file's path, or the URI as it is."""
+def name_of(content: bytes | str | Elsewhere | None, origin: str) -> str:
+    """What errors call some content: a file's path, with the row or sample that it is in; or the URI as it is."""
     uri = content.uri if isinstance(content, Elsewhere) else origin
     path = path_of(uri)
-    return uri if path is None else str(path)
+    if path is None:
+        return uri
+    inside = unquote(uri.partition("#")[2], errors="backslashreplace")
+    return f"{path}, {inside}" if inside else str(path)
 
 
 def _text(entry: Entry, read: Read) -> str | None:
@@ -101,7 +107,7 @@ def _text(entry: Entry, read: Read) -> str | None:
                     raise
                 return None
         case str(text):
-            return text if text.strip() or entry.image is None else None
+            return None if is_blank(text) and entry.image is not None else text
         case _:
             return None
 
@@ -116,9 +122,10 @@ def _pieces(
         content: Input = picture.image if text is None else Document(image=picture.image, text=text)
         return (_piece(entry, entry.id, content, text, metadata, picture),)
     text = text or ""
+    whole = Text(text=text)  # checked before it is cut
     passages = splitter.split(text) if splitter else [text]
     if len(passages) == 1:
-        return (_piece(entry, entry.id, Text(text=text), text, metadata, None),)
+        return (_piece(entry, entry.id, whole, text, metadata, None),)
     metadata[DIGEST] = _digest(text, splitter)
     return tuple(
         _piece(

@@ -46,7 +46,8 @@ def run_local(job: "Job") -> None:
     sink, embedding = _sink(job), Embedding(job)
     try:
         for group in ahead.groups(GROUP, GROUP_PIXELS):
-            sink.put(embedding.done(group))
+            if group:
+                sink.put(embedding.done(group))
             job.tell()
             if job.stop.is_set():
                 break

@@ -36,7 +36,7 @@ def thumbnail(image: Image) -> bytes:
     small = image.pixels.copy() if max(image.size) <= THUMBNAIL else image.pixels
     size = _fitted(image.size)
     if size != image.size:
-        small = image.pixels.resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=2.0)
+        small = image.pixels.resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=1.0)
     file = io.BytesIO()
     small.save(file, "WEBP", quality=80, method=0)  # method 4, the default, takes three times as long
     return file.getvalue()

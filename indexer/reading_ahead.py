@@ -1,7 +1,7 @@
 """The front of a job: reads entries, leaves out what is unchanged, and has the rest loaded ahead of the encoder."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +21,11 @@ AT_ONCE = 512
 """Entries that are looked up in the collection together."""
 
 AHEAD = 32
-"""Inputs that are loaded ahead of the encoder, with all of their pixels; texts at hand count by the 256."""
+"""Pictures and files that are loaded before they are gathered, with all of their pixels; what is known without loading
+counts by the run of neighbours."""
+
+ENOUGH = 1 / 8
+"""Of a full group: so much is given to an encoder that waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +64,10 @@ class ReadingAhead:
     ) -> None:
         self._entries, self._load, self._stages = entries, load, stages
         self._triage = Triage(lookup, splitter, seen, reread=reread)
-        self._queue: Queue[list[Outcome | Future[Outcome]] | BaseException | None] = Queue(AHEAD)
+        self._queue: Queue[Sequence[Outcome | Future[Outcome]] | BaseException | None] = Queue(AHEAD)
         self._stopped = threading.Event()
+        self._hungry = threading.Event()
+        self._gathered: Queue[list[Outcome] | BaseException | None] = Queue(1)
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._reader = threading.Thread(target=self._read, name="read", daemon=True)
         self._reader.start()
@@ -72,32 +78,65 @@ class ReadingAhead:
         self._loaders.shutdown(wait=False, cancel_futures=True)
 
     def groups(self, most: int, most_pixels: int, patience: float = 0.5) -> Iterator[list[Outcome]]:
-        """Outcomes in groups for the encoder: full ones, or what is there once nothing has come for `patience` seconds.
+        """Outcomes in groups for the encoder. While it has one, a thread gathers the next.
+
+        A group is full, or, where the encoder waits for it, an eighth full, or what is there once nothing has come for
+        `patience` seconds; an empty one says that nothing is.
 
         Raises:
             What reading the source raised, after everything before it.
         """
-        group: list[Outcome] = []
-        weight = pixels = 0
-        for one in self._outcomes(patience):
-            if one is not None:
-                group.append(one)
-                weight += len(one.loaded.pieces) if isinstance(one, Ready) else 0
-                pixels += one.loaded.pixels if isinstance(one, Ready) else 0
-            if group and (one is None or weight >= most or pixels >= most_pixels or len(group) >= 4 * most):
-                yield group
-                group, weight, pixels = [], 0, 0
-        if group:
-            yield group
-
-    def _outcomes(self, patience: float) -> Iterator[Outcome | None]:
-        """Outcomes in order; None where the next one lets wait for itself."""
+        threading.Thread(target=self._gather, args=(most, most_pixels, patience), name="gather", daemon=True).start()
         while True:
+            self._hungry.set()
             with self._stages.time("wait"):
                 try:
-                    some = self._queue.get(timeout=patience)
+                    group = self._gathered.get(timeout=patience)
                 except Empty:
-                    some = []
+                    group = []
+            if group is None:
+                return
+            if isinstance(group, BaseException):
+                raise group
+            yield group
+
+    def _gather(self, most: int, most_pixels: int, patience: float) -> None:
+        """The gathering thread."""
+        group: list[Outcome] = []
+        weight = pixels = 0
+        ended: BaseException | None = None
+        try:
+            for one in self._outcomes(patience):
+                if one is not None:
+                    group.append(one)
+                    weight += len(one.loaded.pieces) if isinstance(one, Ready) else 0
+                    pixels += one.loaded.pixels if isinstance(one, Ready) else 0
+                share = max(weight / most, pixels / most_pixels, len(group) / (4 * most))
+                enough = share >= ENOUGH or (one is None and group)
+                if share >= 1 or (enough and self._hungry.is_set()):
+                    self._hand(group)
+                    group, weight, pixels = [], 0, 0
+            if group:
+                self._hand(group)
+        except BaseException as error:
+            ended = error
+        self._hand(ended)
+
+    def _hand(self, group: list[Outcome] | BaseException | None) -> None:
+        """Waits until the encoder wants it."""
+        while not self._stopped.is_set():
+            if self._hungry.wait(0.2):
+                self._hungry.clear()
+                self._gathered.put(group)
+                return
+
+    def _outcomes(self, patience: float) -> Iterator[Outcome | None]:
+        """Outcomes in order; None whenever the next one lets wait for itself."""
+        while not self._stopped.is_set():
+            try:
+                some = self._queue.get(timeout=patience)
+            except Empty:
+                some = []
             if some is None:
                 return
             if isinstance(some, BaseException):
@@ -106,13 +145,9 @@ class ReadingAhead:
                 yield None
             for one in some:
                 if isinstance(one, Future):
-                    with self._stages.time("wait"):
-                        done, _ = wait([one], patience)
-                    if not done:
+                    while not wait([one], patience).done:
                         yield None
-                    with self._stages.time("wait"):
-                        outcome = one.result()
-                    yield outcome
+                    yield one.result()
                 else:
                     yield one
 
@@ -128,22 +163,24 @@ class ReadingAhead:
                 if not some:
                     break
                 for slot in outcomes:
-                    self._put(slot)
+                    # Begun here, so that no more is in memory than there is room for in the queue.
+                    self._put(slot if isinstance(slot, list) else [self._loaders.submit(self._ready, *slot)])
         except BaseException as error:
             ended = error
         self._put(ended)
 
-    def _begun(self, entries: list[Entry]) -> list[list[Outcome | Future[Outcome]]]:
-        """Outcomes that are known, together; and each that has to be waited for by itself."""
-        slots: list[list[Outcome | Future[Outcome]]] = [[]]
+    def _begun(self, entries: list[Entry]) -> list[list[Outcome] | tuple[Entry, dict[str, Item]]]:
+        """Outcomes that are known, together; and by itself each entry to be loaded, with what is stored of it."""
+        known_ones: list[Outcome] = []
+        slots: list[list[Outcome] | tuple[Entry, dict[str, Item]]] = [known_ones]
         for one in self._triage.sort(entries):
             if not isinstance(one, Unread):
-                slots[-1].append(one)
+                known_ones.append(one)
             elif one.entry.problem or (one.entry.image is None and not isinstance(one.entry.text, Elsewhere)):
-                slots[-1].append(self._ready(one.entry, one.stored))
+                known_ones.append(self._ready(one.entry, one.stored))
             else:
-                slots.append([self._loaders.submit(self._ready, one.entry, one.stored)])
-                slots.append([])
+                known_ones = []
+                slots += [(one.entry, one.stored), known_ones]
         return [slot for slot in slots if slot]
 
     def _ready(self, entry: Entry, stored: dict[str, Item]) -> Outcome:
@@ -151,7 +188,7 @@ class ReadingAhead:
             loaded = self._load(entry)
         return loaded if isinstance(loaded, Refused) else Ready(loaded=loaded, stored=stored)
 
-    def _put(self, slot: list[Outcome | Future[Outcome]] | BaseException | None) -> None:
+    def _put(self, slot: Sequence[Outcome | Future[Outcome]] | BaseException | None) -> None:
         while not self._stopped.is_set():
             try:
                 self._queue.put(slot, timeout=0.2)

@@ -1,40 +1,44 @@
 """Tries what is in quarantine again, from where it came."""
 
 import json
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from engine.config import EngineConfig
 from indexer.entry import path_of
-from indexer.errors import SourceNotFound
+from indexer.errors import BadSource, SourceNotFound
 from indexer.job import JobConfig, Progress, index_paths
 from indexer.report import Report
 from indexer.sources.options import SourceOptions
 from storage import Quarantined, Store
 
+SECOND = re.compile(r"~[0-9a-f]{8}$")
+"""What `indexer.reading_ahead` adds."""
+
 
 @dataclass(kw_only=True)
 class Retried:
-    """How a retry went. tried: inputs in quarantine that were looked for; gone: that are not there any more, and were
-    forgotten; unreachable: whose source cannot be opened, with the reason; reports: of each source's job."""
+    """How a retry went.
+
+    Args:
+        tried: inputs in quarantine that were looked for.
+        indexed: that are in the collection now. quarantined: that failed again.
+        gone: that are not there any more, and were forgotten.
+        unreachable: sources that cannot be opened, with the reason.
+        reports: of each source's job.
+    """
 
     tried: int
-    gone: int
-    unreachable: dict[str, str]
-    reports: list[Report]
-
-    @property
-    def indexed(self) -> int:
-        """Inputs that are in the collection now."""
-        return sum(report.indexed + report.unchanged for report in self.reports)
-
-    @property
-    def quarantined(self) -> int:
-        """Inputs that failed again."""
-        return sum(report.quarantined for report in self.reports)
+    indexed: int = 0
+    quarantined: int = 0
+    gone: int = 0
+    unreachable: dict[str, str] = field(default_factory=dict)
+    reports: list[Report] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -72,31 +76,42 @@ def retry(
     store.open(collection)
     quarantine = store.quarantine(collection)
     wanted = [one for one in quarantine.list() if (not uris or one.uri in uris) and (not kinds or one.kind in kinds)]
-    outcome = Retried(tried=len(wanted), gone=0, unreachable={}, reports=[])
+    outcome = Retried(tried=len(wanted))
     for source, origins in _by_source(wanted).items():
         told = json.loads(source)
-        only = replace(config, only=frozenset(_plain(one) for one in origins), reread=True)
+        names = frozenset(name for one in origins for name in _names(one))
+        began = datetime.now(UTC)
         try:
             report = index_paths(
                 told.pop("paths"),
                 db=db,
                 collection=collection,
                 model=model,
+                config=replace(
+                    config,
+                    only=names,
+                    reread=names <= set(origins),  # not all rows of a table for the sake of one
+                    passages=told.pop("passages", config.passages),
+                ),
                 options=SourceOptions.from_dict(told),
-                config=only,
                 progress=progress,
                 stop=stop,
                 command=f"quarantine retry ({len(origins)} inputs)",
             )
-        except SourceNotFound as error:
+        except (SourceNotFound, BadSource) as error:
             outcome.unreachable[source] = str(error)
             continue
         outcome.reports.append(report)
+        left = quarantine.get(origins)
+        again = {uri for uri, one in left.items() if one.last_tried >= began}
+        released = len(origins) - len(left)
+        outcome.quarantined += len(again)
         if not report.interrupted:
-            failed = {one.uri for one in report.refused}
-            if report.quarantined == len(failed):
-                still = set(quarantine.get(origins))
-                outcome.gone += quarantine.release(still - failed)
+            away = quarantine.release(left.keys() - again)
+            renamed = min(away, max(0, report.indexed - released))  # mended rows, which are called by their ids now
+            outcome.gone += away - renamed
+            released += renamed
+        outcome.indexed += released
     return outcome
 
 
@@ -112,6 +127,11 @@ def _by_source(entries: Iterable[Quarantined]) -> dict[str, list[str]]:
     return found
 
 
-def _plain(origin: str) -> str:
-    """The input's own name: a second one of the same id has a digest after it."""
-    return origin.rpartition("~")[0] if len(origin) > 9 and origin[-9] == "~" else origin
+def _names(origin: str) -> set[str]:
+    """What the input may be called by its source when it is mended.
+
+    A second one of the same id is kept with a digest after its name; and a row whose id could not be read has one
+    now, so that its table is looked through.
+    """
+    table, _, inside = origin.partition("#")
+    return {origin, SECOND.sub("", origin)} | ({table} if inside.startswith("row=") else set())

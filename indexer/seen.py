@@ -24,7 +24,7 @@ class Seen:
         for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE}", "locking_mode=EXCLUSIVE"):
             self._database.execute(f"PRAGMA {setting}")
         self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID")
-        self._database.execute("CREATE TABLE hashes (hash TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE hashes (hash INTEGER PRIMARY KEY)")
 
     def __enter__(self) -> "Seen":
         return self
@@ -51,14 +51,19 @@ class Seen:
         return [one for one in ids if one not in met]
 
     def met_hashes(self, hashes: Iterable[str]) -> set[str]:
-        """Those hashes that were met before; all are from now on."""
-        wanted = list(dict.fromkeys(hashes))
-        with self._mutex:
-            met = {one for (one,) in self._among("SELECT hash FROM hashes WHERE hash IN", wanted)}
-            self._database.executemany("INSERT INTO hashes VALUES (?)", [(one,) for one in wanted if one not in met])
-            return met
+        """Those SHA-256 hashes (hex) that were met before; all are from now on.
 
-    def _among(self, select: str, values: Sequence[str], at_once: int = 500) -> Iterable[Any]:
+        64 bits are kept of each, so that all of a large job's fit into memory: one of very many may be said to be met
+        that was not.
+        """
+        wanted = {one: int(one[:16], 16) - 2**63 for one in hashes}
+        with self._mutex:
+            met = {one for (one,) in self._among("SELECT hash FROM hashes WHERE hash IN", list(wanted.values()))}
+            fresh = [(one,) for one in wanted.values() if one not in met]
+            self._database.executemany("INSERT OR IGNORE INTO hashes VALUES (?)", fresh)
+            return {one for one, number in wanted.items() if number in met}
+
+    def _among(self, select: str, values: Sequence[Any], at_once: int = 500) -> Iterable[Any]:
         for start in range(0, len(values), at_once):
             some = values[start : start + at_once]
             yield from self._database.execute(f"{select} ({','.join('?' * len(some))})", some)

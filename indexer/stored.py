@@ -6,6 +6,7 @@ from pathlib import Path
 from engine.errors import ImageTooLarge, InputError
 from engine.images import decode_file
 from engine.inputs import Document, Image, Input, Text
+from engine.texts import is_blank
 from indexer.entry import path_of
 from indexer.loading import Piece, refuse
 from storage import Item, Refused
@@ -37,7 +38,7 @@ def _picture(item: Item) -> Input | str:
     if problem := _problem(path):
         return f"{path}: {problem}"
     image = Image(pixels=decode_file(path))
-    return Document(image=image, text=item.text) if item.text and item.text.strip() else image
+    return Document(image=image, text=item.text) if item.text and not is_blank(item.text) else image
 
 
 def _problem(path: Path) -> str | None:

@@ -31,7 +31,7 @@ def delete_missing(job: "Job") -> None:
 
 
 def settle_quarantine(job: "Job", started: datetime) -> None:
-    """After a pass over all inputs: what was refused when the same paths were indexed before, and was not this time, is
+    """After a pass over all inputs: what was refused when the same paths were indexed before, and is not again, is
     mended or gone."""
     if job.target is None or job.inputs.incomplete:
         return

@@ -119,6 +119,9 @@ def progress_bar(console: "Console") -> ProgressBar:
 def show(report: "Report", db: str) -> None:
     """A report for people."""
     from rich.console import Console
+    from rich.markup import escape
+
+    from indexer.sources.place import one_line
 
     console = Console(highlight=False, soft_wrap=True)
     rate = report.inputs / report.seconds if report.seconds else 0
@@ -139,10 +142,8 @@ def show(report: "Report", db: str) -> None:
     if not report.inputs:
         console.print("No inputs were found.")
     if report.ignored:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in report.ignored.most_common(5))
-        console.print(
-            f"[dim]{report.ignored.total()} files of other kinds were passed over ({kinds})[/dim]", markup=True
-        )
+        kinds = ", ".join(f"{count} {one_line(suffix)}" for suffix, count in report.ignored.most_common(5))
+        console.print(f"[dim]{report.ignored.total()} files of other kinds were passed over ({escape(kinds)})[/dim]")
     for one in report.refused[:SHOWN]:
         console.print(f"[yellow]quarantined[/yellow] {one.kind}: ", end="")
         console.print(one.reason, markup=False)
@@ -155,4 +156,4 @@ def show(report: "Report", db: str) -> None:
     busy = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.stages.items() if seconds >= 0.05)
     if busy:
         console.print(f"[dim]seconds by stage: {busy}[/dim]")
-    console.print(f"Collection [bold]{report.collection}[/bold] in {db}, model {report.model}.")
+    console.print(f"Collection [bold]{report.collection}[/bold] in {escape(db)}, model {escape(report.model)}.")

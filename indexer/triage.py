@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine.passages import Splitter
 from indexer.comparison import unchanged_unread
 from indexer.entry import Entry
-from indexer.loading import refuse
+from indexer.loading import name_of, refuse
 from indexer.seen import Seen
 from storage import Item, Refused
 
@@ -66,8 +66,8 @@ class Triage:
                 outcomes.append(Unchanged(origin=entry.origin))
             else:
                 reason = (
-                    f"{entry.origin}: the id {entry.id!r} was given before, to another input of this job, which stays; "
-                    "give each input an id of its own"
+                    f"{name_of(None, entry.origin)}: the id {entry.id!r} was given before, to another input of this "
+                    "job, which stays; give each input an id of its own"
                 )
                 outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
         self._seen.meet((entry.id, met[entry.id]) for entry in fresh)

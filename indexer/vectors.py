@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.inputs import Input
 from indexer.comparison import same_content, stale_passages, unchanged
 from indexer.embedding import embed
-from indexer.loading import Loaded, refuse
+from indexer.loading import Loaded, name_of, refuse
 from indexer.reading_ahead import Outcome, Ready, Unchanged
 from indexer.writing import ROWS, Done, Embedded
 from storage import Item, Refused
@@ -33,18 +33,20 @@ class Embedding:
 
     def done(self, group: Sequence[Outcome]) -> list[Done]:
         """The outcomes of a group, with vectors; in a dry run, with none."""
-        fresh = [one for one in group if isinstance(one, Ready) and not unchanged(one.loaded, one.stored)]
+        done: list[Done] = []
+        fresh: list[Ready] = []
+        for one in group:
+            if not isinstance(one, Ready):
+                done.append(one)
+            elif unchanged(one.loaded, one.stored):
+                done.append(Unchanged(origin=one.loaded.origin))
+            else:
+                fresh.append(one)
         contents = {piece.item.content_hash: piece.content for one in fresh for piece in one.loaded.pieces}
         if self._job.config.dry_run:
             vectors, failed = dict.fromkeys(contents, None), dict[str, str]()
         else:
             vectors, failed = self._vectors(contents)
-        done: list[Done] = [one for one in group if not isinstance(one, Ready)]
-        done += [
-            Unchanged(origin=one.loaded.origin)
-            for one in group
-            if isinstance(one, Ready) and unchanged(one.loaded, one.stored)
-        ]
         return done + [_embedded(one.loaded, one.stored, vectors, failed) for one in fresh]
 
     def _vectors(self, contents: Mapping[str, Input]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -74,7 +76,7 @@ def _embedded(
 ) -> Embedded | Refused:
     for piece in loaded.pieces:
         if reason := failed.get(piece.item.content_hash):
-            return refuse(loaded.origin, "EncodingError", f"{loaded.origin}: {reason}")
+            return refuse(loaded.origin, "EncodingError", f"{name_of(None, loaded.origin)}: {reason}")
     before = "absent" if loaded.id not in stored else "touched" if same_content(loaded, stored) else "differing"
     items = tuple(
         replace(piece.item, vector=None if vector is None else np.asarray(vector, np.float32))

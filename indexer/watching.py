@@ -13,12 +13,22 @@ POLL = 60.0
 """Seconds between two looks at what cannot tell of its changes."""
 
 
-def watch(paths: Sequence[str | Path], index: Callable[[], Report], stop: threading.Event) -> Iterator[Report]:
+TIMEOUT = 500
+"""Milliseconds after which the wait for a change looks up and goes on."""
+
+
+def watch(
+    paths: Sequence[str | Path], index: Callable[[], Report], stop: threading.Event, *, db: str = ""
+) -> Iterator[Report]:
     """A report at once and after every change, until `stop` is set.
 
     Local paths tell of changes (package `watchfiles`); without it, and elsewhere, there is a look every `POLL` seconds.
+
+    Args:
+        db: what jobs themselves write, which is no change.
     """
-    changes = _changes([str(path) for path in paths], stop)
+    changes = _changes([str(path) for path in paths], db, stop)
+    next(changes, None)  # the watch begins before the first job does
     while not stop.is_set():
         report = index()
         yield report
@@ -26,16 +36,41 @@ def watch(paths: Sequence[str | Path], index: Callable[[], Report], stop: thread
             return
 
 
-def _changes(paths: Sequence[str], stop: threading.Event) -> Iterator[bool]:
-    """True for every time that something may have changed."""
+def _changes(paths: Sequence[str], db: str, stop: threading.Event) -> Iterator[bool]:
+    """True for every time that something may have changed, and once at the beginning."""
     if all(Path(path).exists() for path in paths):
         try:
             from watchfiles import watch as watch_files
         except ImportError:
             log.info('watching by looking every %.0f s; pip install "oneword[watch]" to be told of changes', POLL)
         else:
-            for _ in watch_files(*paths, stop_event=stop, raise_interrupt=False, ignore_permission_denied=True):
-                yield True
+            roots = [Path(path).resolve() for path in paths]
+            folders = [root for root in roots if root.is_dir()]
+            told = watch_files(
+                # Of files alone their folders: an editor that saves puts a new file in the old one's place.
+                *(roots if folders else {root.parent for root in roots}),
+                recursive=bool(folders),
+                watch_filter=lambda _, path: _counts(Path(path), roots, Path(db).resolve() if db else None),
+                stop_event=stop,
+                raise_interrupt=False,
+                ignore_permission_denied=True,
+                yield_on_timeout=True,
+                rust_timeout=TIMEOUT,
+            )
+            begun = False
+            for some in told:
+                if some or not begun:
+                    begun = True
+                    yield True
             return
+    yield True
     while not stop.wait(POLL):
         yield True
+
+
+def _counts(path: Path, roots: Sequence[Path], db: Path | None) -> bool:
+    """Whether a change there may be one of the inputs: below a root, not hidden there, and not in the store."""
+    if db is not None and path.is_relative_to(db):
+        return False
+    below = [path.relative_to(root) for root in roots if path.is_relative_to(root)]
+    return any(not any(part.startswith(".") for part in one.parts) for one in below)

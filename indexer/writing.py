@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from queue import Empty, Queue
 from threading import Thread
 
-from indexer.loading import refuse
+from indexer.loading import name_of, refuse
 from indexer.reading_ahead import Unchanged
 from indexer.report import Report
 from indexer.stages import Stages
@@ -141,7 +141,7 @@ class Writer:
             if reason is None:
                 good.append(one)
             else:
-                refused.append(refuse(one.origin, "BadItem", f"{one.origin}: {reason}"))
+                refused.append(refuse(one.origin, "BadItem", f"{name_of(None, one.origin)}: {reason}"))
         return good, refused
 
 

@@ -13,6 +13,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
+WIDE = 4096
+"""Columns where there is no terminal: a program that reads a table has no use for broken lines."""
+
+
 def confirm(question: str, yes: bool, because: str = "this cannot be undone") -> None:
     """Ask, unless `yes` was said; without a terminal to ask at, it must have been."""
     if yes:
@@ -36,7 +40,7 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
-    """Rows under heads, or without any."""
+    """Rows under heads, or without any; as wide as the terminal, and elsewhere as wide as it takes."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -44,7 +48,7 @@ def print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(*heads, show_header=bool(heads), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*map(Text, row))  # Text: a uri may hold what rich would take for markup
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def size(bytes_: int | None) -> str:

@@ -42,6 +42,8 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions | None = No
         raise SourceNotFound("no path given: expected at least one file or folder")
     groups: dict[object, tuple[SourceKind, list[str | Place]]] = {}
     for given in paths:
+        if not str(given):  # which would be the working folder
+            raise SourceNotFound("a path is empty (''): expected a file or a folder; is a variable not set?")
         for found in [str(given)] if _is_url(given, options.kind) else _expanded(given):
             kind = _kind(found) if options.kind is SourceKind.AUTO else options.kind
             key = (kind, str(found)) if kind is SourceKind.DATASET else kind

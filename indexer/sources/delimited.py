@@ -184,6 +184,8 @@ def _said(error: Exception, taken: int) -> str:
     said = reason_of(error)
     if said == "unexpected end of data" or ("expected after" in said and taken > 1):
         return "a quote is opened and not closed in this row; close it, or double quotes inside a cell"
+    if said.startswith("new-line character seen"):
+        return "holds a bare carriage return outside quotes; save the table with the line ends of one system"
     if "expected after" in said:
         return f"{said}: a quote stands inside a quoted cell; double it"
     return said

@@ -103,5 +103,14 @@ def _parsed(line: bytes) -> dict[str, object] | str:
     except UnicodeDecodeError as error:
         return f"byte 0x{line[error.start]:02x} is not UTF-8; save the file as UTF-8"
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-        return f"is no JSON ({reason_of(error)}), expected one whole object"
+        return f"is no JSON ({said_of_json(error)}), expected one whole object"
     return found if isinstance(found, dict) else f"is a JSON {type(found).__name__}, expected an object"
+
+
+def said_of_json(error: Exception) -> str:
+    """What the parser says, for people who have never seen Python."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return reason_of(error)
+    return "a number of thousands of digits"

@@ -1,11 +1,12 @@
 """How the rows of one table become entries."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from urllib.parse import quote
 
-from engine.texts import MAX_BYTES
+from engine.texts import MAX_BYTES, is_blank
 from indexer.entry import Elsewhere, Entry, Problem, id_of
 from indexer.sources.columns import Roles
 from indexer.sources.picture import BadPicture, picture
@@ -103,6 +104,8 @@ class Layout:
                     raise _BadCell("BadText", f"the bytes in {self.roles.text!r} are not UTF-8: {error}") from error
             case list() if all(isinstance(one, str | None) for one in value):
                 value = "\n".join(one for one in value if one)  # several captions of one picture
+            case float() if not math.isfinite(value):
+                value = None  # how tables say that there is nothing
             case bool() | int() | float():
                 value = as_kind(value, "string")
             case None | str():
@@ -112,7 +115,7 @@ class Layout:
             case _:
                 raise _BadCell("BadText", f"{self.roles.text!r} is {_shown(value)}, expected a text")
         assert value is None or isinstance(value, str)
-        if value is None or not value.strip():
+        if value is None or is_blank(value):
             return None
         if len(value) > MAX_BYTES:
             raise _BadCell("BadText", f"{self.roles.text!r} is longer than {MAX_BYTES:,} characters; split it")

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote_to_bytes
 
 from indexer.entry import Elsewhere
-from indexer.sources.place import Local, Place, is_uri, printable
+from indexer.sources.place import Local, Place, is_uri, may_be_cited, printable
 from indexer.sources.tabular import Unreadable
 
 _DATA = re.compile(r"data:([^,]{0,200}),", re.IGNORECASE)
@@ -54,6 +54,8 @@ def _named(cell: str, folder: Place) -> bytes | Elsewhere:
     if "\0" in cell or printable(cell) != cell:
         raise BadPicture(f"is {_short(repr(cell))}, which no path or URL can be")
     if is_uri(cell):
+        if not may_be_cited(cell):
+            raise BadPicture(f"is {_short(repr(cell))}, expected a URL (http, https), a path, or an object store's URI")
         return Elsewhere(uri=cell)
     if PurePosixPath(cell).is_absolute() and not isinstance(folder, Local):
         raise BadPicture(f"is the absolute path {_short(cell)!r} in a table at {folder.shown}; write a whole URI")

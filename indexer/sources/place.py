@@ -16,6 +16,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from indexer.errors import BadSource
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+CITED = frozenset("s3 s3a gs gcs az abfs abfss adl hf oss memory".split())
+"""Schemes of object stores in tables and lists."""
+
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -36,7 +39,7 @@ class Place(ABC):
     @property
     @abstractmethod
     def shown(self) -> str:
-        """As people write it; printable."""
+        """As people write it, in one line."""
 
     @property
     @abstractmethod
@@ -95,7 +98,7 @@ class Local(Place):
 
     @property
     def shown(self) -> str:
-        return printable(str(self.path))
+        return one_line(str(self.path))
 
     @property
     def parent(self) -> "Local":
@@ -164,6 +167,16 @@ def is_uri(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
+def may_be_cited(uri: str) -> bool:
+    """Whether a URI that a table or a list names, which others may have written, is opened.
+
+    Only http(s), which goes through the fetcher and its rules, files and object stores: any other protocol of fsspec
+    (ftp, sftp, smb, or several in a chain with `::`) would connect to whatever private host the URI says.
+    """
+    scheme = uri.partition("://")[0].lower()
+    return scheme in ("http", "https", "file") or (scheme in CITED and "::" not in uri)
+
+
 def has_magic(text: str) -> bool:
     """Whether it holds a glob's signs."""
     return _MAGIC.search(text) is not None
@@ -182,6 +195,11 @@ def matching(pattern: str) -> list[Place]:
 def printable(text: str) -> str:
     """`text`, with escapes for what no Unicode text can hold: bytes of file names that are no UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(text: str) -> str:
+    """With escapes for what is no UTF-8, ends a line, or steers a terminal (also what turns the writing around)."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """Places that fsspec reaches: object stores, and whatever else has a file system there."""
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from indexer.errors import BadSource
-from indexer.sources.place import Place, printable, reason_of
+from indexer.sources.place import Place, one_line, reason_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Remote(Place):
 
     @property
     def shown(self) -> str:
-        return printable(self.uri)
+        return one_line(self.uri)
 
     @property
     def parent(self) -> "Remote":
@@ -69,8 +70,7 @@ class Remote(Place):
 
     def open(self) -> BinaryIO:
         with _named(self.uri):
-            file: BinaryIO = self.fs.open(self.key, "rb")
-            return file
+            return io.BufferedReader(self.fs.open(self.key, "rb"))  # whose readline takes a limit, as fsspec's does not
 
     def matching(self) -> list["Remote"]:
         """The places that the key, taken as a glob, matches, sorted. Raises OSError."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from indexer.entry import Elsewhere, Entry, Problem, id_of
 from indexer.errors import BadSource
 from indexer.sources.lines import DAMAGE, is_wide, lines
-from indexer.sources.place import Place, is_uri, printable, reason_of
+from indexer.sources.place import Place, may_be_cited, printable, reason_of
 
 MAX_LINE = 2**16
 """Longest URL in bytes; browsers and servers stop well before."""
@@ -45,6 +45,10 @@ class UrlSource:
         for one in self._given:
             if isinstance(one, Place):
                 yield from _listed(one)
+            elif (url := printable(one)) != one:
+                yield _failed(
+                    url, "BadUrl", f"{url}: holds bytes that are not UTF-8, expected a URL; write them as %XX"
+                )
             else:
                 yield _entry(one)
 
@@ -58,7 +62,7 @@ def _listed(place: Place) -> Iterator[Entry]:
                 url = "\0"
             if not url or url.startswith("#"):
                 continue
-            if not is_uri(url) or "\0" in url or any(one.isspace() for one in url) or not _has_place(url):
+            if not may_be_cited(url) or "\0" in url or any(one.isspace() for one in url) or not _has_place(url):
                 said = (
                     printable(ascii(line.strip()[:100]))[2:-1] if line is not None else f"more than {MAX_LINE:,} bytes"
                 )

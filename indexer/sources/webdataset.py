@@ -11,7 +11,7 @@ from engine.errors import InputError
 from engine.texts import decode_text
 from indexer.entry import Entry, Problem, id_of
 from indexer.errors import BadSource
-from indexer.sources.json_lines import MOST_COLUMNS
+from indexer.sources.json_lines import MOST_COLUMNS, said_of_json
 from indexer.sources.layout import MAX_ID, failed
 from indexer.sources.options import SourceOptions
 from indexer.sources.place import Place, printable, reason_of
@@ -138,7 +138,7 @@ def _facts(data: bytes | None) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _Bad("BadRow", f"its JSON cannot be read ({reason_of(error)}), expected an object") from error
+        raise _Bad("BadRow", f"its JSON cannot be read ({said_of_json(error)}), expected an object") from error
     if not isinstance(found, dict):
         raise _Bad("BadRow", f"its JSON is a {type(found).__name__}, expected an object")
     return found

@@ -178,7 +178,7 @@ def random_items(unit: Any, metadata: list[Any]) -> list[Item]:
             vector=unit,
             metadata=given,
             text=given.get("name") if index % 2 else None,
-            width=index - 2 if index % 3 else None,
+            width=index if index % 3 else None,
         )
         for index, given in enumerate([filled, *metadata])  # the first so that every key is known
     ]

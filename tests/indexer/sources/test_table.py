@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.texts import is_blank
 from indexer.entry import Elsewhere, Entry, id_of
 from indexer.errors import BadSource, SourceNotFound
 from indexer.sources.choosing import open_sources
@@ -125,10 +126,10 @@ def test_the_same_rows_give_the_same_entries_in_every_format(rows: Rows) -> None
     expected = found["t.parquet"]
     assert len(expected) == len(rows)
     for row, (text, image, metadata, problem) in zip(rows, expected, strict=True):
-        empty = not (row["text"] or "").strip() and row["image"] is None
+        empty = is_blank(row["text"] or "") and row["image"] is None
         assert (problem == "EmptyRow") == empty
         if not empty:
-            assert text == (row["text"] if (row["text"] or "").strip() else None)
+            assert text == (row["text"] if not is_blank(row["text"] or "") else None)
             assert (image is None) == (row["image"] is None)
             assert metadata.get("bad_key") == row["bad key"]
             assert metadata.get("when") == row["when"]

@@ -19,6 +19,8 @@ https://
 http://[::1/x.png
 caf\xe9
 s3://bucket/x.png
+ftp://127.0.0.1/x.png
+zip://x.png::http://127.0.0.1/x.zip
 https://example.org/\xc3\xa9.png"""
 
 
@@ -53,7 +55,7 @@ def test_a_list_of_urls(tmp_path: Path) -> None:
         ]
         bad = [one.problem for one in found if one.problem]
         assert {one.kind for one in bad} == {"BadUrl"}
-        assert len(bad) == 5
+        assert len(bad) == 7
         assert "line 6: is 'nonsense', expected a URL such as" in bad[1].reason
         assert len({one.origin for one in found}) == len(found)
 

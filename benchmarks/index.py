@@ -1,0 +1,249 @@
+"""How fast the indexer is, against its encoder alone and against scripts; and whether memory and rate stay as it grows.
+
+    python benchmarks/index.py [--quick] [--out FILE] [--clip-retrieval FOLDER] [--parts speed,sleeping,memory,growth]
+
+**Speed.** Inputs a second of `index_paths`, and of what contenders.py has: `bare` is `engine.encode` on the same
+inputs, decoded in memory beforehand, so the most that there could be (goal: 0.9 of it); `script` is decode, encode,
+`table.add` one by one; `batches` is that in LanceDB's documented batch form; `clip_retrieval` is that package's reader,
+runner and writer around our encoder, for pictures, if FOLDER has it:
+
+    pip install --no-deps --target FOLDER clip-retrieval    # what it pins (numpy < 2, pyarrow < 16) is not here
+
+All but `oneword` write vectors and names only: no thumbnails, texts, hashes or index of words, no quarantine, and
+killed they begin anew. The encoder is `basic`, loaded before any clock starts; it uses all cores, so that whatever else
+is done is taken from it. The serving index's build is timed apart. Workloads: photographs of scikit-image, cropped,
+with noise, as JPEG of 640x480; distinct sentences, in one table; both. `cpu_fraction` is the bare encoder's CPU time
+over that of `oneword`, all processes together.
+
+Other work on the machine (`load_before`) spoils all of this, and not evenly: PyTorch's threads wait for each other, so
+that one busy process on two cores has been seen to make `basic` four times as slow.
+
+**Sleeping.** The same with an encoder that sleeps a fixed time for each input and leaves the CPU alone, as a model on a
+GPU would. It is no model: its figures are never the headline.
+
+**Memory** at n and at 10 n inputs (goal: equal within 20 %), and **growth**: the rate in the last tenth of a job over
+that in the first (goal: 0.9), with the encoder `hash`, on texts and on small pictures.
+
+Each contender runs in a process of its own, in turn; figures are medians, and the headline is the workload that comes
+off worst. `--quick`: 96 pictures, 1,000 texts, one repeat, memory and growth at 10,000 and 100,000 texts before the
+serving index's build: two minutes on a quiet machine. The whole: 600 pictures, 6,000 texts, 3 repeats, growth to
+1,000,000: half an hour. `--out` keeps every run as it ends. The last line is one JSON object.
+"""
+
+import argparse
+import io
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+ROOT = Path(__file__).resolve().parent
+sys.path[:0] = [str(ROOT.parent), str(ROOT)]
+
+from contenders import CONTENDERS, ROWS_OF_TEXTS, encoder_of, grow, use_clip_retrieval  # noqa: E402
+
+SOURCES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "hubble_deep_field.jpg")
+WORDS = (
+    "a the two old young small large red blue green white quiet busy man woman child dog cat horse bird car boat house "
+    "tree river mountain street table window door lamp book walks runs sits stands waits looks sleeps under over near "
+    "behind with without before after and while morning evening winter summer light shadow"
+).split()
+SIZES = {  # pictures, texts, repeats, rows of small and large jobs, of the longest, small pictures
+    True: {"pictures": 96, "texts": 1_000, "repeats": 1, "rows": 10_000, "growth": 100_000, "small": 0},
+    False: {"pictures": 600, "texts": 6_000, "repeats": 3, "rows": 10_000, "growth": 1_000_000, "small": 2_000},
+}
+
+
+def pictures(folder: Path, count: int, size: tuple[int, int] = (640, 480)) -> None:
+    """Distinct crops of real photographs, with a photograph's noise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = np.random.default_rng(3)
+    whole = [PIL.Image.open(str(files("skimage.data") / name)).convert("RGB") for name in SOURCES]
+    for number in range(count):
+        source = whole[number % len(whole)]
+        unit = min(source.width / 4, source.height / 3) * draw.uniform(0.5, 1)
+        left, top = draw.uniform(0, source.width - 4 * unit), draw.uniform(0, source.height - 3 * unit)
+        crop = np.asarray(source.resize(size, box=(left, top, left + 4 * unit, top + 3 * unit)), np.float32)
+        noisy = crop + draw.normal(0, 4, (*crop.shape[:2], 1))
+        file = io.BytesIO()
+        PIL.Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
+        (folder / f"{number:06}.jpg").write_bytes(file.getvalue())
+
+
+def sentences(folder: Path, count: int) -> Path:
+    """Distinct sentences of 6 to 30 words, as JSON lines."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(4)
+    path = folder / ROWS_OF_TEXTS
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            text = " ".join(draw.choices(WORDS, k=draw.randint(6, 30)))
+            file.write(json.dumps({"id": f"t{number}", "text": f"{text} {number}"}) + "\n")
+    return path
+
+
+class Benchmark:
+    """The parent's side: gives each run a process, and keeps what it found."""
+
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        self.given, self.folder = given, folder
+        self.sizes = SIZES[given.quick] | {
+            name: size for name in ("pictures", "texts", "repeats") if (size := getattr(given, name)) is not None
+        }
+        self.runs: list[dict[str, Any]] = []
+        self.found: dict[str, Any] = {
+            "benchmark": "index",
+            "quick": given.quick,
+            "sizes": self.sizes,
+            "cores": os.cpu_count(),
+            "load_before": round(os.getloadavg()[0], 2),
+        }
+
+    def run(self, **what: Any) -> dict[str, Any]:
+        """One run in a process of its own."""
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="run-") as scratch:
+            told = json.dumps({**what, "scratch": scratch, "clip_retrieval": self.given.clip_retrieval})
+            done = subprocess.run(
+                [sys.executable, __file__, "--child", told], stdout=subprocess.PIPE, text=True, check=True
+            )
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        self.runs.append({**{key: str(value) for key, value in what.items()}, **found})
+        self.keep()
+        return found
+
+    def keep(self) -> None:
+        """What was found so far, in the file of --out."""
+        if self.given.out:
+            Path(self.given.out).write_text(json.dumps({**self.found, "runs": self.runs}, indent=1), encoding="utf-8")
+
+    def speed(self, encoder: str, names: list[str], workloads: dict[str, int]) -> dict[str, Any]:
+        """Medians of inputs a second, by workload and contender."""
+        table: dict[str, Any] = {}
+        for workload, count in workloads.items():
+            able = [one for one in names if one != "clip_retrieval" or (workload == "pictures" and encoder == "basic")]
+            times: dict[str, list[dict[str, float]]] = {one: [] for one in able}
+            for _ in range(self.sizes["repeats"]):
+                for one in able:
+                    times[one].append(self.run(contender=one, encoder=encoder, data=str(self.folder / workload)))
+            row: dict[str, Any] = {
+                one: round(count / statistics.median(run["seconds"] for run in runs), 2) for one, runs in times.items()
+            }
+            cpu = {one: statistics.median(run["cpu"] for run in runs) for one, runs in times.items()}
+            row["cpu_fraction"] = round(cpu["bare"] / cpu["oneword"], 3)
+            row["fraction_of_bare_encoder"] = round(row["oneword"] / row["bare"], 3)
+            whole = statistics.median(run["seconds"] + run["build"] for run in times["oneword"])
+            row["fraction_with_serving_index"] = round(count / whole / row["bare"], 3)
+            for other in able[2:]:
+                row[f"ratio_vs_{other}"] = round(row["oneword"] / row[other], 3)
+            table[workload] = row
+            print(f"{encoder:9}{workload:9}", "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        return table
+
+    def all_speed(self) -> None:
+        """The headline."""
+        names = ["bare", "oneword", "script", "batches", *(["clip_retrieval"] if self.given.clip_retrieval else [])]
+        speed = self.speed("basic", names, self.workloads())
+        self.found["basic"] = speed
+        for key in (
+            "fraction_of_bare_encoder",
+            "cpu_fraction",
+            "fraction_with_serving_index",
+            "ratio_vs_script",
+            "ratio_vs_batches",
+        ):
+            name = {"ratio_vs_script": "ratio_vs_plain_script", "ratio_vs_batches": "ratio_vs_batched_script"}.get(
+                key, key
+            )
+            self.found[name] = min(row[key] for row in speed.values())  # of the workload where it is worst
+
+    def workloads(self) -> dict[str, int]:
+        """Names and counts of inputs; made at the first call."""
+        photos, texts = self.sizes["pictures"], self.sizes["texts"]
+        if not (self.folder / "texts").exists():
+            pictures(self.folder / "pictures", photos)
+            sentences(self.folder / "texts", texts)
+            if not self.given.quick:
+                pictures(self.folder / "mixed", photos // 2)
+                sentences(self.folder / "mixed", texts // 2)
+        return {"pictures": photos, "texts": texts, **({} if self.given.quick else {"mixed": photos // 2 + texts // 2})}
+
+    def all_sleeping(self) -> None:
+        """What a GPU would see."""
+        self.found["sleeping"] = self.speed("sleeping", ["bare", "oneword"], self.workloads())
+
+    def all_memory(self) -> None:
+        """Peaks of memory at n and at 10 n."""
+        rows, small = self.sizes["rows"], self.sizes["small"]
+        build = not self.given.quick
+        made = [sentences(self.folder / f"rows-{count}", count) for count in (rows, 10 * rows)]
+        few, many = (self.run(grow=str(path), build=build, again=path == made[-1]) for path in made)
+        self.found["texts"] = {str(rows): few, str(10 * rows): many}
+        self.found["rss_ratio_100k_over_10k"] = round(many["peak_mib"] / few["peak_mib"], 3)
+        self.found["rss_ratio_with_serving_index"] = round(many["peak_with_build_mib"] / few["peak_with_build_mib"], 3)
+        self._rate(many)
+        if small:
+            for count in (small, 10 * small):
+                pictures(self.folder / f"small-{count}", count, (160, 120))
+            few, many = (
+                self.run(grow=str(self.folder / f"small-{n}"), build=build, again=False) for n in (small, 10 * small)
+            )
+            self.found["small_pictures"] = {str(small): few, str(10 * small): many}
+            self.found["rss_ratio_small_pictures"] = round(many["peak_mib"] / few["peak_mib"], 3)
+
+    def all_growth(self) -> None:
+        """Rates in a long job, whose serving index is not built."""
+        if (rows := self.sizes["growth"]) > 10 * self.sizes["rows"]:
+            path = sentences(self.folder / "growth", rows)
+            self.found["growth"] = self.run(grow=str(path), build=False, again=True)
+            self._rate(self.found["growth"])
+
+    def _rate(self, found: dict[str, Any]) -> None:
+        self.found["rate_end_over_start"] = round(found["rates"][-1] / found["rates"][0], 3)
+        self.found["again_over_first"] = round(found["again_seconds"] / found["seconds"], 3)
+        print({key: value for key, value in found.items() if key != "stages"}, flush=True)
+
+
+def child(told: dict[str, Any]) -> dict[str, Any]:
+    """One run."""
+    scratch = Path(told["scratch"])
+    if "grow" in told:
+        return grow(Path(told["grow"]), scratch, build=told["build"], again=told["again"])
+    if told["clip_retrieval"]:
+        use_clip_retrieval(Path(told["clip_retrieval"]))
+    return CONTENDERS[told["contender"]](encoder_of(told["encoder"]), Path(told["data"]), scratch)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller, within two minutes")
+    parser.add_argument("--out", help="a file that keeps what was found so far")
+    parser.add_argument("--clip-retrieval", help="a folder that it was installed into")
+    parser.add_argument("--pictures", type=int, help="how many")
+    parser.add_argument("--texts", type=int, help="how many")
+    parser.add_argument("--repeats", type=int, help="of each contender")
+    parser.add_argument("--parts", default="speed,sleeping,memory,growth", help="which, with commas between")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        print(json.dumps(child(json.loads(given.child))))
+        return
+    with tempfile.TemporaryDirectory(prefix="oneword-benchmark-") as folder:
+        benchmark = Benchmark(given, Path(folder))
+        for part in given.parts.split(","):
+            getattr(benchmark, f"all_{part}")()
+            benchmark.keep()
+        print(json.dumps(benchmark.found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Pictures that come from another process are the same, however they come."""
+
+import io
+import os
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from indexer import handover
+from indexer.decoding import Decoders
+from indexer.handover import Handover, Laid, Place, laid
+from indexer.pictures import Picture, decode_picture
+
+
+def photo(width: int = 33, height: int = 21) -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    PIL.Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def same(one: Picture, other: Picture) -> bool:
+    return (
+        one.image.pixels.tobytes() == other.image.pixels.tobytes()
+        and one.image.size == other.image.size
+        and one.image.content_hash == other.image.content_hash
+        and one.thumbnail == other.thumbnail
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux only")
+def test_a_picture_is_laid_and_taken() -> None:
+    whole = decode_picture(photo(), "x")
+    with Handover() as over:
+        found = laid(over.place, decode_picture, photo(), "x")
+        assert isinstance(found, Laid)
+        taken = over.taken(found)
+    assert same(taken, whole)
+    del vars(taken.image)["content_hash"]
+    assert taken.image.content_hash == whole.image.content_hash, "it is that of the pixels"
+
+
+def test_another_file_of_that_number_is_left_alone() -> None:
+    with Handover() as over, Handover() as other:
+        if over.place is None or other.place is None:
+            pytest.skip("Linux only")
+        found = laid(Place(path=other.place.path, name=over.place.name), decode_picture, photo(), "x")
+        assert isinstance(found, Picture), "it comes through the pipe"
+        assert os.stat(other.place.path).st_size == 0  # noqa: PTH116 - a path of /proc
+    found = laid(over.place, decode_picture, photo(), "x")
+    assert isinstance(found, Picture), "the memory is gone"
+
+
+def test_decoders_do_with_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoders, whole = Decoders(1), decode_picture(photo(900, 700), "x")
+    assert same(decoders(photo(900, 700), "x"), whole)
+    monkeypatch.delattr(handover.os, "memfd_create", raising=False)
+    assert same(decoders(photo(900, 700), "x"), whole)
