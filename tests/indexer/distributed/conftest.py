@@ -38,10 +38,20 @@ def cluster() -> Iterator[Any]:
         from ray.cluster_utils import Cluster
 
         made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-        made.add_node(**NODE)
-        made.wait_for_nodes()
-        yield made
+    add_node(made)
+    yield made
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         made.shutdown()
+
+
+def add_node(cluster: Any) -> Any:
+    """One more node. Starting it forks, which Lance warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = cluster.add_node(**NODE)
+        cluster.wait_for_nodes()
+    return made
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from indexer import index_paths
 from indexer.report import Report
-from tests.indexer.distributed.conftest import NODE, picture, quarantined, rows, start, wait_until
+from tests.indexer.distributed.conftest import add_node, picture, quarantined, rows, start, wait_until
 
 pytestmark = pytest.mark.ray
 
@@ -114,7 +114,7 @@ def titled(cluster: Any, stage: str) -> list[int]:
 
 def test_processes_and_a_node_are_lost(cluster: Any, corpus: list[str], tmp_path: Path) -> None:
     local(corpus, tmp_path / "one")
-    gone = cluster.add_node(**NODE)
+    gone = add_node(cluster)
     log = tmp_path / "log"
     child = start(SLOW, cluster.address, tmp_path / "many", log, 0.7, *corpus)
     assert child.stdout is not None
