@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu test-kill test-mteb format lint bench clean
+.PHONY: demo test test-gpu test-kill test-mteb test-ray format lint bench clean
 
 demo: .venv/demo
 	$(BIN)/python demo/pictures.py .demo/pictures
@@ -29,6 +29,9 @@ test-kill: .venv/dev
 test-mteb: .venv/dev .venv/mteb
 	$(BIN)/python -m pytest tests/engine/evaluation/test_mteb.py
 
+test-ray: .venv/dev .venv/ray
+	$(BIN)/python -m pytest -m ray tests/indexer/distributed
+
 lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -49,6 +52,6 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 
-.venv/demo .venv/dev .venv/mteb: .venv/bin/python pyproject.toml
+.venv/demo .venv/dev .venv/mteb .venv/ray: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(@F)]"
 	touch $@

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from indexer.captions import Captions
-    from indexer.errors import BadSource, IndexerError, NothingEmbedded, SourceNotFound
+    from indexer.distributed.config import RayConfig
+    from indexer.errors import BadCluster, BadSource, IndexerError, NothingEmbedded, SourceNotFound, WorkersFailed
     from indexer.job import JobConfig, index_paths
     from indexer.reembedding import Reembedded, reembed
     from indexer.report import Report
@@ -19,34 +20,40 @@ if TYPE_CHECKING:
     from indexer.sources.options import SourceKind, SourceOptions
 
 _HOME = {
+    "BadCluster": "indexer.errors",
     "BadSource": "indexer.errors",
     "Captions": "indexer.captions",
     "IndexerError": "indexer.errors",
     "JobConfig": "indexer.job",
     "NothingEmbedded": "indexer.errors",
     "Reembedded": "indexer.reembedding",
+    "RayConfig": "indexer.distributed.config",
     "Report": "indexer.report",
     "Retried": "indexer.retrying",
     "SourceKind": "indexer.sources.options",
     "SourceNotFound": "indexer.errors",
     "SourceOptions": "indexer.sources.options",
+    "WorkersFailed": "indexer.errors",
     "index_paths": "indexer.job",
     "reembed": "indexer.reembedding",
     "retry": "indexer.retrying",
 }
 
 __all__ = [
+    "BadCluster",
     "BadSource",
     "Captions",
     "IndexerError",
     "JobConfig",
     "NothingEmbedded",
+    "RayConfig",
     "Reembedded",
     "Report",
     "Retried",
     "SourceKind",
     "SourceNotFound",
     "SourceOptions",
+    "WorkersFailed",
     "index_paths",
     "reembed",
     "retry",

@@ -3,6 +3,9 @@
 import json
 import shlex
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +19,14 @@ if TYPE_CHECKING:
     from indexer.report import Report
 
 COLUMNS, SOURCES, HOW = "Columns of tables, shards and data sets", "Which inputs", "How"
+MACHINES = "Many machines"
+
+
+class EngineKind(StrEnum):
+    """What runs a job."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 def index(
@@ -98,6 +109,24 @@ def index(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Most inputs in one forward pass.", rich_help_panel=HOW)
     ] = None,
+    engine: Annotated[
+        EngineKind, typer.Option(help="This machine, or a Ray cluster.", rich_help_panel=MACHINES)
+    ] = EngineKind.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|local|HOST:PORT",
+            help="Of the cluster; auto: that this machine is in; local: one made for the job.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that hold the model; default: one a GPU.", rich_help_panel=MACHINES),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(min=0, help="0, a fraction, or some.", rich_help_panel=MACHINES)
+    ] = None,
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a JSON report there.", dir_okay=False)
     ] = None,
@@ -119,6 +148,18 @@ def index(
         raise typer.BadParameter(
             f"--report {report_file}: the folder {str(report_file.parent)!r} does not exist; make it"
         )
+    if engine is EngineKind.LOCAL and (address, workers, gpus_per_worker) != (None, None, None):
+        raise typer.BadParameter(
+            "--address, --workers and --gpus-per-worker say how a cluster is used: give --engine ray"
+        )
+    ray = None
+    apart: Callable[[], AbstractContextManager[None]] = nullcontext
+    if engine is EngineKind.RAY:
+        from indexer.distributed.cluster import apart_from_stdout
+        from indexer.distributed.config import RayConfig
+
+        apart = apart_from_stdout
+        ray = RayConfig(address=address or "auto", workers=workers, gpus_per_worker=gpus_per_worker)
     console = Console(stderr=True)
     logging_to(console)
     options = SourceOptions(
@@ -152,18 +193,20 @@ def index(
         report: Report | None = None
 
         def once() -> "Report":
-            return index_paths(
-                paths,
-                db=db,
-                collection=collection,
-                model=encoder,
-                view=view,
-                options=options,
-                config=config,
-                progress=bar.following(task),
-                stop=stop,
-                command=shlex.join(["oneword", *sys.argv[1:]]),
-            )
+            with apart():
+                return index_paths(
+                    paths,
+                    db=db,
+                    collection=collection,
+                    model=encoder,
+                    view=view,
+                    options=options,
+                    config=config,
+                    progress=bar.following(task),
+                    stop=stop,
+                    command=shlex.join(["oneword", *sys.argv[1:]]),
+                    ray=ray,
+                )
 
         for report in watching(paths, once, stop, db=db) if watch else iter([once()]):
             if report_file:

@@ -3,7 +3,9 @@
 IndexerError
 ├── SourceNotFound    a path that was asked for does not exist, or nothing in it can be indexed
 ├── BadSource         what was asked for is there, but is no such source: no table at all, no such column
-└── NothingEmbedded   not one item of a collection could be embedded again
+├── NothingEmbedded   not one item of a collection could be embedded again
+├── BadCluster        a Ray cluster is asked for that is not there, or has not what the job was told to take
+└── WorkersFailed     processes on other machines failed, again and again
 """
 
 
@@ -21,3 +23,11 @@ class BadSource(IndexerError):
 
 class NothingEmbedded(IndexerError):
     """Not one item of a collection could be embedded again, so the new one does not take its place."""
+
+
+class BadCluster(IndexerError):
+    """There is no such Ray cluster, or it has not what the job was told to take."""
+
+
+class WorkersFailed(IndexerError):
+    """Processes of a Ray cluster failed in a way that doing it again did not mend."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.config import EngineConfig
 from engine.encoder import Encoder
@@ -28,6 +28,10 @@ from indexer.sources.place import is_uri
 from indexer.stages import Stages
 from indexer.sync import delete_missing, settle_quarantine
 from storage import Collection, CollectionNotFound, Item, StorageError, Store
+
+if TYPE_CHECKING:
+    from indexer.distributed.cluster import Cluster
+    from indexer.distributed.config import RayConfig
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +72,7 @@ class Job:
         lookup: what the collection held when the job began.
         version: the collection's version then; None: it was empty.
         stop: set by who wants the job to end after what is in its hands.
+        cluster: that does it; None: this machine.
     """
 
     target: Collection | None
@@ -84,6 +89,7 @@ class Job:
     source: str
     stop: threading.Event
     tell: Callable[[], None]
+    cluster: "Cluster | None" = None
 
     def lookup(self, ids: list[str]) -> dict[str, Item]:
         """What the collection held of these ids when the job began."""
@@ -104,6 +110,7 @@ def index_paths(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     command: str = "",
+    ray: "RayConfig | None" = None,
 ) -> Report:
     """Indexes files, folders, tables, shards, data sets and URLs into a collection, made if it does not exist.
 
@@ -119,8 +126,10 @@ def index_paths(
         progress: called after every group of inputs.
         stop: set it from elsewhere, and the job commits what it has and ends.
         command: what past jobs are listed by.
+        ray: the cluster to do it on, whose every node must reach `db` and the inputs; None: this machine alone.
 
     Raises:
+        BadCluster, WorkersFailed: with `ray`.
         SourceNotFound, BadSource: a path does not exist, or cannot be read as it was asked to be.
         ModelError, ViewError: the model cannot be used.
         SpaceMismatch: the collection holds vectors of another model or view.
@@ -130,7 +139,8 @@ def index_paths(
     inputs = Inputs(paths, options, config.only)
     told = {"paths": [_from_anywhere(path) for path in paths], "passages": config.passages, **options.as_dict()}
     store = Store(db)
-    target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, make=not config.dry_run)
+    cluster = None if ray is None else _joined(ray)
+    target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, cluster, make=not config.dry_run)
     report = Report(model=encoder.name, collection=collection, dry_run=config.dry_run)
     with Seen() as seen:
         job = Job(
@@ -148,6 +158,7 @@ def index_paths(
             source=json.dumps(told),
             stop=stop or threading.Event(),
             tell=lambda: None,
+            cluster=cluster,
         )
         if target is None or config.dry_run:
             job.version = target.version if target else None
@@ -189,7 +200,10 @@ def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
 
     job.tell = tell
     tell()
-    run_local(job)
+    if job.cluster is None:
+        run_local(job)
+    else:
+        job.cluster.run(job)
     report.ignored = job.inputs.ignored
     if job.stop.is_set():
         report.interrupted = True
@@ -202,8 +216,20 @@ def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
     tell()
 
 
+def _joined(ray: "RayConfig") -> "Cluster":
+    from indexer.distributed.cluster import Cluster
+
+    return Cluster(ray)
+
+
 def _open(
-    store: Store, name: str, config: EngineConfig, view: str | View | None, *, make: bool
+    store: Store,
+    name: str,
+    config: EngineConfig,
+    view: str | View | None,
+    cluster: "Cluster | None",
+    *,
+    make: bool,
 ) -> tuple[Collection | None, Encoder, View]:
     """The collection with the encoder and view that it is bound to."""
     try:
@@ -217,11 +243,11 @@ def _open(
         view = get_view(view)
     if space:
         config = config.for_space(space["model"])
-    elif config.model == "auto":
+    elif config.model == "auto" and cluster is None:
         model, reason = choose()
         log.info("model %s, because %s", model, reason)
         config = config.for_space(model)
-    encoder = load_model(config)
+    encoder = load_model(config) if cluster is None else cluster.describe(config, view)
     if not make and found is None:
         return None, encoder, view
     return store.open_or_create(name, encoder.space(view).as_dict()), encoder, view

@@ -59,28 +59,35 @@ def run_local(job: "Job") -> None:
             contents.close()
 
 
-class _Sink(Protocol):
-    def put(self, done: Sequence[Done]) -> None: ...
+class Sink(Protocol):
+    """Where outcomes go."""
 
-    def close(self) -> None: ...
+    def put(self, done: Sequence[Done]) -> None:
+        """Takes outcomes over."""
+        ...
+
+    def close(self) -> None:
+        """Deals with the rest, and waits for it."""
+        ...
 
 
-class _Counting:
+class Counting:
     """A dry run's end: what would be written is counted."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
     def put(self, done: Sequence[Done]) -> None:
+        """Counts."""
         good = [one for one in done if isinstance(one, Embedded)]
         refused = [one for one in done if isinstance(one, Refused)]
         self._report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
 
     def close(self) -> None:
-        pass
+        """Nothing is left."""
 
 
-def _sink(job: "Job") -> _Sink:
+def _sink(job: "Job") -> Sink:
     if job.target is None or job.config.dry_run:
-        return _Counting(job.report)
+        return Counting(job.report)
     return Writer(job.target, job.store.quarantine(job.target.name), job.report, job.stages, source=job.source)

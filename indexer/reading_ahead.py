@@ -8,11 +8,13 @@ from itertools import islice
 from queue import Empty, Full, Queue
 
 from engine.passages import Splitter
-from indexer.comparison import unchanged_unread
 from indexer.entry import Elsewhere, Entry
-from indexer.loading import Loaded, name_of, refuse
+from indexer.loading import Loaded
 from indexer.seen import Seen
 from indexer.stages import Stages
+from indexer.triage import Lookup as Lookup
+from indexer.triage import Triage, Unread
+from indexer.triage import Unchanged as Unchanged
 from storage import Item, Refused
 
 AT_ONCE = 512
@@ -27,13 +29,6 @@ ENOUGH = 1 / 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unchanged:
-    """An input that is stored as it is."""
-
-    origin: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Ready:
     """An input that was loaded, and what is stored of it, by id."""
 
@@ -42,7 +37,6 @@ class Ready:
 
 
 Outcome = Unchanged | Ready | Refused
-Lookup = Callable[[list[str]], dict[str, Item]]
 
 
 class ReadingAhead:
@@ -68,8 +62,8 @@ class ReadingAhead:
         threads: int,
         reread: bool = False,
     ) -> None:
-        self._entries, self._lookup, self._load = entries, lookup, load
-        self._splitter, self._seen, self._stages, self._reread = splitter, seen, stages, reread
+        self._entries, self._load, self._stages = entries, load, stages
+        self._triage = Triage(lookup, splitter, seen, reread=reread)
         self._queue: Queue[Sequence[Outcome | Future[Outcome]] | BaseException | None] = Queue(AHEAD)
         self._stopped = threading.Event()
         self._hungry = threading.Event()
@@ -170,53 +164,29 @@ class ReadingAhead:
                     break
                 for slot in outcomes:
                     # Begun here, so that no more is in memory than there is room for in the queue.
-                    self._put(slot if isinstance(slot, list) else [self._loaders.submit(self._ready, *slot)])
+                    self._put(slot if isinstance(slot, list) else [self._loaders.submit(self._ready, slot)])
         except BaseException as error:
             ended = error
         self._put(ended)
 
-    def _begun(self, entries: list[Entry]) -> list[list[Outcome] | tuple[Entry, dict[str, Item]]]:
-        """Outcomes that are known, together; and by itself each entry to be loaded, with what is stored of it."""
-        known_ones: list[Outcome] = []
-        slots: list[list[Outcome] | tuple[Entry, dict[str, Item]]] = [known_ones]
-        fresh = self._first_of_each(entries, known_ones)
-        stored = self._lookup([entry.id for entry in fresh]) if fresh else {}
-        for entry in fresh:
-            known = {entry.id: stored[entry.id]} if entry.id in stored else {}
-            if not self._reread and unchanged_unread(entry, known.get(entry.id), self._splitter):
-                known_ones.append(Unchanged(origin=entry.origin))
-            elif entry.problem or (entry.image is None and not isinstance(entry.text, Elsewhere)):
-                known_ones.append(self._ready(entry, known))
+    def _begun(self, entries: list[Entry]) -> list[list[Outcome] | Unread]:
+        """Outcomes that are known, together; and by itself each input to be loaded."""
+        known: list[Outcome] = []
+        slots: list[list[Outcome] | Unread] = [known]
+        for one in self._triage.sort(entries):
+            if not isinstance(one, Unread):
+                known.append(one)
+            elif one.entry.problem or (one.entry.image is None and not isinstance(one.entry.text, Elsewhere)):
+                known.append(self._ready(one))
             else:
-                known_ones = []
-                slots += [(entry, known), known_ones]
+                known = []
+                slots += [one, known]
         return [slot for slot in slots if slot]
 
-    def _first_of_each(self, entries: list[Entry], outcomes: list[Outcome]) -> list[Entry]:
-        """Entries whose id was not met before; the others' outcomes are known."""
-        met = self._seen.digests([entry.id for entry in entries])
-        fresh: list[Entry] = []
-        for entry in entries:
-            digest = entry.digest
-            before = met.setdefault(entry.id, digest) if entry.id in met else None
-            if before is None:
-                met[entry.id] = digest
-                fresh.append(entry)
-            elif before == digest:
-                outcomes.append(Unchanged(origin=entry.origin))
-            else:
-                reason = (
-                    f"{name_of(None, entry.origin)}: the id {entry.id!r} was given before, to another input of this "
-                    "job, which stays; give each input an id of its own"
-                )
-                outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
-        self._seen.meet((entry.id, met[entry.id]) for entry in fresh)
-        return fresh
-
-    def _ready(self, entry: Entry, stored: dict[str, Item]) -> Outcome:
+    def _ready(self, unread: Unread) -> Outcome:
         with self._stages.time("load"):
-            loaded = self._load(entry)
-        return loaded if isinstance(loaded, Refused) else Ready(loaded=loaded, stored=stored)
+            loaded = self._load(unread.entry)
+        return loaded if isinstance(loaded, Refused) else Ready(loaded=loaded, stored=unread.stored)
 
     def _put(self, slot: Sequence[Outcome | Future[Outcome]] | BaseException | None) -> None:
         while not self._stopped.is_set():

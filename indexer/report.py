@@ -72,7 +72,7 @@ class Report:
         self.added += before["absent"]
         self.updated += before["differing"]
         self.unchanged += unchanged + before["touched"]
-        self.rows += sum(len(one.items) for one in good)
+        self.rows += sum(one.rows for one in good)
         self.quarantined += len(refused)
         self.kinds.update(one.kind for one in refused)
         self.refused += refused[: max(0, SHOWN - len(self.refused))]

@@ -17,6 +17,7 @@ from indexer.writing import ROWS, Done, Embedded
 from storage import Item, Refused
 
 if TYPE_CHECKING:
+    from indexer.distributed.settings import WorkerJob
     from indexer.job import Job
 
 REMEMBERED = 3 * ROWS
@@ -26,7 +27,7 @@ REMEMBERED = 3 * ROWS
 class Embedding:
     """Turns what was read into what is to be written."""
 
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, job: "Job | WorkerJob") -> None:
         self._job = job
         self._recent: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
 

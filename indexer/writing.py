@@ -39,6 +39,11 @@ class Embedded:
     stale: tuple[str, ...] = ()
 
     @property
+    def rows(self) -> int:
+        """How many items it becomes."""
+        return len(self.items)
+
+    @property
     def bytes(self) -> int:
         """About how large it is."""
         return sum(len(one.thumbnail or b"") + 4 * len(one.vector) for one in self.items if one.vector is not None)
@@ -114,10 +119,10 @@ class Writer:
         refused += bad
         if stale := [item_id for one in good for item_id in one.stale]:
             self._collection.delete(stale)
-        apart = [one for one in good if _may_be_there(one)]
+        apart = [one for one in good if may_be_there(one)]
         if apart:
             self._collection.upsert(item for one in apart for item in one.items)
-        if new := [item for one in good if not _may_be_there(one) for item in one.items]:
+        if new := [item for one in good if not may_be_there(one) for item in one.items]:
             self._collection.insert(new)
         if self._quarantined_before:
             bad_ones = {one.uri for one in refused}
@@ -140,5 +145,6 @@ class Writer:
         return good, refused
 
 
-def _may_be_there(one: Embedded) -> bool:
+def may_be_there(one: Embedded) -> bool:
+    """Whether the table may hold one of its ids."""
     return one.before != "absent" or len(one.items) > 1 or PASSAGE.search(one.items[0].id) is not None

@@ -1,0 +1,154 @@
+"""The Ray cluster: connects to it, and says what of it a job takes."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.config import EngineConfig
+from engine.encoder import Encoder
+from engine.views import View
+from indexer.distributed.config import RayConfig
+from indexer.errors import BadCluster
+
+if TYPE_CHECKING:
+    from indexer.job import Job
+
+log = logging.getLogger(__name__)
+
+
+PATIENCE = 10.0
+"""Seconds until the cluster's head must have answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pools:
+    """Processes of each stage. gpus: of each embedder."""
+
+    embedders: int
+    gpus: float
+    loaders: int
+    writers: int
+
+    @classmethod
+    def of(cls, config: RayConfig, resources: Mapping[str, float], *, shrink: bool = False) -> "Pools":
+        """What fits the cluster. shrink: be content with fewer workers than were asked for.
+
+        Raises:
+            BadCluster: it has not what was asked for.
+        """
+        cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+        each = config.gpus_per_worker if config.gpus_per_worker is not None else float(gpus > 0)
+        fitting = int(gpus / each) if each else max(1, int(cpus) - 1)
+        usual = fitting if each else max(1, int(cpus / 3))
+        embedders = config.workers or max(1, usual)
+        if shrink:
+            embedders = max(1, min(embedders, fitting, int(cpus) - 1))
+        elif each and embedders > fitting:
+            raise BadCluster(
+                f"{embedders} workers with {each:g} GPUs each: the cluster has {gpus:g}; give fewer --workers, or "
+                "start more nodes"
+            )
+        elif cpus < embedders + 1:
+            raise BadCluster(
+                f"{embedders} workers and a loader need {embedders + 1} CPUs: the cluster has {cpus:g}; give fewer "
+                "--workers, or start more nodes"
+            )
+        loaders = max(1, min(config.loaders or int(cpus), int(cpus) - embedders))
+        return cls(embedders=embedders, gpus=each, loaders=loaders, writers=max(1, embedders // 8))
+
+
+class Cluster:
+    """A cluster that this process has joined."""
+
+    def __init__(self, config: RayConfig) -> None:
+        """Raises BadCluster: Ray is not installed, or there is no cluster."""
+        self.config, self.ray = config, connect(config)
+
+    def pools(self, *, shrink: bool = False) -> Pools:
+        """What of the cluster, as it is now, a job takes; see `Pools.of`."""
+        return Pools.of(self.config, self.ray.cluster_resources(), shrink=shrink)
+
+    def describe(self, config: EngineConfig, view: View) -> Encoder:
+        """The model, as a worker tells of it; raises what loading it raises."""
+        from indexer.distributed.description import describe
+
+        return describe(self.ray, config, view, self.pools())
+
+    def run(self, job: "Job") -> None:
+        """Every entry of the job, until the end or until it is told to stop."""
+        from indexer.distributed.driver import run_ray
+
+        run_ray(job, self)
+
+
+def connect(config: RayConfig) -> Any:
+    """Joins the cluster, unless this process has already; the module `ray`. The connection stays for later jobs.
+
+    Raises:
+        BadCluster: Ray is not installed, or there is no cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with _signals():
+        try:
+            import ray
+            import ray.data
+        except ImportError as error:
+            raise BadCluster(f'--engine ray needs Ray: pip install "oneword[ray]" ({error})') from error
+        if not ray.is_initialized():
+            _join(ray, config)
+    return ray
+
+
+def _join(ray: Any, config: RayConfig) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        host, _, port = config.address.rpartition(":")
+        if host and port.isdecimal():  # Ray would try for minutes, and then end the process
+            socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+        if config.address == "local":
+            ray.init(address="local", include_dashboard=False, **quiet)
+        else:
+            ray.init(address=config.address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
+        raise BadCluster(
+            f"no Ray cluster at address {config.address!r}: {str(error).splitlines()[0]}; start one with `ray start "
+            "--head`, or give --address host:port or --address local"
+        ) from error
+    nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+    log.info("Ray cluster of %d nodes: %s", nodes, _shown(ray.cluster_resources()))
+
+
+def _shown(resources: dict[str, float]) -> str:
+    return ", ".join(f"{resources[name]:g} {name}s" for name in ("CPU", "GPU") if name in resources)
+
+
+@contextmanager
+def apart_from_stdout() -> Iterator[None]:
+    """Within the block what Ray prints goes to stderr; at its end this process leaves the cluster."""
+    with redirect_stdout(sys.stderr):
+        try:
+            yield
+        finally:
+            if "ray" in sys.modules:
+                sys.modules["ray"].shutdown()
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; but who started the job has said what is to happen then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

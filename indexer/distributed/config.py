@@ -1,0 +1,42 @@
+"""How a job is spread over a Ray cluster."""
+
+from dataclasses import dataclass
+
+from indexer.errors import BadCluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayConfig:
+    """Which cluster, and how much of it.
+
+    Args:
+        address: of the cluster: "auto" (the one that this machine is a node of), "local" (one that is started here for
+            this process), or host:port.
+        workers: processes that hold the model; None: as many as the cluster's GPUs, or a third of its CPUs if it has
+            no GPU.
+        gpus_per_worker: 0, a fraction, or whole ones; None: 1 if the cluster has GPUs, else 0.
+        loaders: most processes that read and decode, a CPU each; None: as many as CPUs are left.
+        patience: seconds without any result, after a node was lost, until the job goes on with what nodes are left.
+
+    Raises:
+        BadCluster: a value that cannot be.
+    """
+
+    address: str = "auto"
+    workers: int | None = None
+    gpus_per_worker: float | None = None
+    loaders: int | None = None
+    patience: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.address.startswith("ray://"):
+            raise BadCluster(
+                f"address {self.address!r}: a Ray Client cannot hold the collection's lock; run the command on a node "
+                "of the cluster with --address auto, or with `ray job submit`"
+            )
+        for name in ("workers", "loaders"):
+            if (count := getattr(self, name)) is not None and count < 1:
+                raise BadCluster(f"{name} {count}: expected at least 1")
+        gpus = self.gpus_per_worker
+        if gpus is not None and (gpus < 0 or (gpus > 1 and gpus != int(gpus))):
+            raise BadCluster(f"{gpus} GPUs per worker: expected 0, a fraction of one, or a whole number")

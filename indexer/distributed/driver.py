@@ -1,0 +1,222 @@
+"""Runs a job on many machines: feeds the workers, takes what comes back, commits it."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from queue import Empty, Full, Queue
+from typing import TYPE_CHECKING, Any
+
+from indexer.distributed.cluster import Cluster
+from indexer.distributed.committer import Committer
+from indexer.distributed.description import DescribedEncoder
+from indexer.distributed.faults import failed, in_our_words, is_lost
+from indexer.distributed.feeder import Feeder
+from indexer.distributed.ledger import Ledger
+from indexer.distributed.pipeline import Pipeline, alive
+from indexer.distributed.rows import Share, Written, from_block, to_block
+from indexer.distributed.settings import WorkerSettings
+from indexer.local import Counting, Sink
+from indexer.triage import Unchanged
+from storage import Refused
+
+if TYPE_CHECKING:
+    from indexer.job import Job
+
+log = logging.getLogger(__name__)
+
+RESTARTS = 3
+"""Times that the pipeline is begun again with nothing done in between, before the job fails."""
+
+MISSING = "inputs went to the workers that did not come back, or came back twice"
+
+
+def run_ray(job: "Job", cluster: Cluster) -> None:
+    """Every entry of the job, until the end or until it is told to stop."""
+    if job.target is not None and not job.config.dry_run:
+        job.target.sweep()  # files of an earlier job that was killed
+    driver = _Driver(job, cluster)
+    with in_our_words(cluster.ray):
+        try:
+            driver.run()
+        finally:
+            driver.close()
+    if job.target is not None and not job.config.dry_run:
+        job.target.sweep()
+
+
+class _Driver:
+    def __init__(self, job: "Job", cluster: Cluster) -> None:
+        assert isinstance(job.encoder, DescribedEncoder)
+        self._job, self._cluster, self._ray = job, cluster, cluster.ray
+        self._settings = WorkerSettings(
+            db=job.store.uri,
+            collection=job.target.name if job.target else None,
+            version=job.version,
+            encoder=job.encoder.config,
+            view=job.view,
+            splitter=job.splitter,
+            config=job.config,
+        )
+        pools = cluster.pools()
+        self._ledger = Ledger(most=16 + 4 * (pools.loaders + pools.embedders) + 16 * pools.writers)
+        self._events: Queue[tuple[Any, Any]] = Queue(64)
+        self._pipeline: Pipeline | None = None
+        self._swap = threading.Lock()  # shares go into one pipeline's feed, not into two
+        self._read = False
+        self._sink: Sink = _sink(job)
+        self._feeder = Feeder(job, self._known, self._send, lambda error: self._tell(self._feeder, error))
+
+    def run(self) -> None:
+        """Until every input is accounted for."""
+        self._feeder.start()
+        heard, restarts = time.monotonic(), 0
+        while self._pipeline is not None or not (self._read or self._feeder.stopped.is_set()):
+            self._job.tell()
+            if self._job.stop.is_set():
+                self._stop()
+                return
+            try:
+                sender, event = self._events.get(timeout=0.5)
+            except Empty:
+                if self._stalled(heard):
+                    self._begin_again("a node was lost, and nothing has come back since")
+                    heard = time.monotonic()
+                continue
+            if sender is self._feeder:
+                self._ended_reading(event)
+            elif sender is None:
+                self._sink.put(event)
+            elif sender is not self._pipeline:
+                continue  # given up before
+            elif isinstance(event, Written) and self._take(event):
+                heard, restarts = time.monotonic(), 0
+            elif event is None and not len(self._ledger):
+                self._pipeline = None
+            elif isinstance(event, BaseException) and not is_lost(self._ray, event):
+                self._pipeline = None
+                raise failed(event) from event
+            elif restarts == RESTARTS:
+                raise failed(event if isinstance(event, BaseException) else RuntimeError(MISSING))
+            else:
+                restarts += 1
+                self._begin_again(str(event).splitlines()[0] if isinstance(event, BaseException) else MISSING)
+                heard = time.monotonic()
+
+    def close(self) -> None:
+        """Ends the workers if they are not at their end, and commits the rest."""
+        self._feeder.stopped.set()
+        try:
+            with self._swap:
+                old, self._pipeline = self._pipeline, None
+                if old is not None:
+                    self._let_go(old)
+        finally:
+            self._sink.close()
+
+    def _tell(self, sender: Any, event: Any) -> None:
+        """Called by the feeder."""
+        while not self._feeder.stopped.is_set():
+            try:
+                self._events.put((sender, event), timeout=0.5)
+                return
+            except Full:
+                continue
+
+    def _known(self, outcomes: Sequence[Unchanged | Refused]) -> None:
+        self._tell(None, outcomes)
+
+    def _send(self, share: Share) -> None:
+        """Called by the feeder."""
+        while not self._ledger.wait_for_room(0.5):
+            if self._feeder.stopped.is_set():
+                return
+        block = self._ray.put(to_block([share]))
+        with self._swap:
+            if self._feeder.stopped.is_set():
+                return
+            if self._pipeline is None:
+                self._pipeline = self._begun()
+            self._ledger.send(share.number, block, len(share.inputs), self._pipeline.place)
+            self._pipeline.put(block)
+
+    def _take(self, written: Written) -> bool:
+        """Has it committed; False if it is not what was on its way."""
+        done = self._ledger.account(written.about)
+        if done is None:
+            return False
+        if done and self._pipeline is not None:
+            self._pipeline.forget(done)
+        for stage, seconds in written.seconds.items():
+            self._job.stages.add(stage, seconds)
+        self._job.report.embedded += written.embedded
+        self._job.report.reused += written.reused
+        self._sink.put(written.done)
+        return True
+
+    def _ended_reading(self, error: BaseException | None) -> None:
+        self._read = True
+        if error is not None:
+            raise error
+        if self._pipeline is not None:  # and nobody makes another one now
+            self._pipeline.close()
+
+    def _stop(self) -> None:
+        """Takes what has come back; what the workers are at is for the next run, which `close` sees to."""
+        self._feeder.stopped.set()
+        while True:
+            try:
+                sender, event = self._events.get_nowait()
+            except Empty:
+                return
+            if sender is self._pipeline and isinstance(event, Written):
+                self._take(event)
+            elif sender is None:
+                self._sink.put(event)
+
+    def _stalled(self, heard: float) -> bool:
+        """Whether processes wait for a node that is gone."""
+        waiting = self._pipeline is not None and time.monotonic() - heard > self._cluster.config.patience
+        return waiting and self._pipeline is not None and not self._pipeline.nodes <= alive(self._ray)
+
+    def _begin_again(self, reason: str) -> None:
+        """With what has not come back, on the nodes that there are."""
+        log.warning("the workers begin again with %d shares of inputs: %s", len(self._ledger), reason)
+        with self._swap:
+            if self._pipeline is not None:
+                old, self._pipeline = self._pipeline, None
+                self._let_go(old)
+            if self._feeder.stopped.is_set():
+                return
+            self._pipeline = self._begun(shrink=True)
+            for number, (block, left) in self._ledger.left().items():
+                (share,) = from_block(self._ray.get(block))
+                some = replace(share, inputs=tuple(one for one in share.inputs if one[0] in left))
+                self._ledger.moved(number, self._pipeline.place)
+                self._pipeline.put(self._ray.put(to_block([some])))
+            if self._read:
+                self._pipeline.close()
+
+    def _let_go(self, pipeline: Pipeline) -> None:
+        """Ends a pipeline; what it still tells is dropped, and what others tell is kept."""
+        ending = threading.Thread(target=pipeline.abandon, daemon=True)
+        ending.start()
+        while ending.is_alive():
+            try:
+                sender, event = self._events.get(timeout=0.1)
+            except Empty:
+                continue
+            if sender is self._feeder:
+                self._ended_reading(event)
+            elif sender is None:
+                self._sink.put(event)
+
+    def _begun(self, *, shrink: bool = False) -> Pipeline:
+        return Pipeline(self._ray, self._settings, self._cluster.pools(shrink=shrink), self._events)
+
+
+def _sink(job: "Job") -> Sink:
+    if job.target is None or job.config.dry_run:
+        return Counting(job.report)
+    return Committer(job.target, job.store.quarantine(job.target.name), job.report, job.stages, source=job.source)
