@@ -253,7 +253,7 @@ def test_jobs_are_listed_with_how_they_ended(
     assert [one["state"] for one in found] == ["failed", "killed", "interrupted", "interrupted", "done"]
     assert found[0]["message"] == "the disk is full"
     assert found[-1]["counts"]["indexed"] == 1
-    assert found[-1]["command"].startswith("oneword ")
+    assert found[-1]["command"].startswith("oneword")
     index(album)
     assert jobs(capfd)[0]["state"] == "done"
     assert len(items()) == 46
