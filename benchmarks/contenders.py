@@ -270,10 +270,12 @@ def grow(path: Path, scratch: Path, *, build: bool, again: bool) -> dict[str, An
     from indexer import index_paths
 
     times: list[tuple[int, float]] = []
+    cpu: list[tuple[int, float]] = []
     own = [0.0]
 
     def progress(done: int, total: int | None) -> None:  # noqa: ARG001
         times.append((done, time.perf_counter()))
+        cpu.append((done, time.process_time()))
         own[0] = max(own[0], memory("RssAnon"))
 
     with timed_build(skip=not build) as built:
@@ -288,6 +290,7 @@ def grow(path: Path, scratch: Path, *, build: bool, again: bool) -> dict[str, An
             "peak_with_build_mib": memory("VmHWM"),
             "own_mib": own[0],  # not shared with files
             "rates": rates(times[1:], report.inputs),  # the first call comes before the table is surveyed
+            "cpu_rates": rates(cpu[1:], report.inputs),  # a CPU second: other work on the machine matters less
             "stages": report.stages,
         }
         if again:

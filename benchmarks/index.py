@@ -208,6 +208,7 @@ class Benchmark:
 
     def _rate(self, found: dict[str, Any]) -> None:
         self.found["rate_end_over_start"] = round(found["rates"][-1] / found["rates"][0], 3)
+        self.found["cpu_rate_end_over_start"] = round(found["cpu_rates"][-1] / found["cpu_rates"][0], 3)
         self.found["again_over_first"] = round(found["again_seconds"] / found["seconds"], 3)
         print({key: value for key, value in found.items() if key != "stages"}, flush=True)
 

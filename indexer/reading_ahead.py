@@ -164,29 +164,29 @@ class ReadingAhead:
                     break
                 for slot in outcomes:
                     # Begun here, so that no more is in memory than there is room for in the queue.
-                    self._put(slot if isinstance(slot, list) else [self._loaders.submit(self._ready, *slot)])
+                    self._put(slot if isinstance(slot, list) else [self._loaders.submit(self._ready, slot)])
         except BaseException as error:
             ended = error
         self._put(ended)
 
-    def _begun(self, entries: list[Entry]) -> list[list[Outcome] | tuple[Entry, dict[str, Item]]]:
-        """Outcomes that are known, together; and by itself each entry to be loaded, with what is stored of it."""
-        known_ones: list[Outcome] = []
-        slots: list[list[Outcome] | tuple[Entry, dict[str, Item]]] = [known_ones]
+    def _begun(self, entries: list[Entry]) -> list[list[Outcome] | Unread]:
+        """Outcomes that are known, together; and by itself each input to be loaded."""
+        known: list[Outcome] = []
+        slots: list[list[Outcome] | Unread] = [known]
         for one in self._triage.sort(entries):
             if not isinstance(one, Unread):
-                known_ones.append(one)
+                known.append(one)
             elif one.entry.problem or (one.entry.image is None and not isinstance(one.entry.text, Elsewhere)):
-                known_ones.append(self._ready(one.entry, one.stored))
+                known.append(self._ready(one))
             else:
-                known_ones = []
-                slots += [(one.entry, one.stored), known_ones]
+                known = []
+                slots += [one, known]
         return [slot for slot in slots if slot]
 
-    def _ready(self, entry: Entry, stored: dict[str, Item]) -> Outcome:
+    def _ready(self, unread: Unread) -> Outcome:
         with self._stages.time("load"):
-            loaded = self._load(entry)
-        return loaded if isinstance(loaded, Refused) else Ready(loaded=loaded, stored=stored)
+            loaded = self._load(unread.entry)
+        return loaded if isinstance(loaded, Refused) else Ready(loaded=loaded, stored=unread.stored)
 
     def _put(self, slot: Sequence[Outcome | Future[Outcome]] | BaseException | None) -> None:
         while not self._stopped.is_set():

@@ -1,6 +1,6 @@
 """A folder of everything that can be wrong with pictures, texts and file names: one corpus, whose outcome is known.
 
-ONEWORD_NASTY=1 makes its heavy parts full size (`make test-nasty`): 100,000 texts and a real 12,000x12,000 picture.
+ONEWORD_NASTY=1 makes its heavy parts full size: 100,000 texts (in test_nasty_tables.py), a real 12,000x12,000 picture.
 """
 
 from __future__ import annotations
