@@ -132,17 +132,35 @@ class Writer:
         self._report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
 
     def _checked(self, embedded: Sequence[Embedded]) -> tuple[list[Embedded], list[Refused]]:
-        """Without those that the collection cannot hold."""
+        """Without those that the collection cannot hold, or whose id is that of another text's passage."""
         bad = self._collection.check([item for one in embedded for item in one.items])
+        owners = self._owners(embedded)
         good: list[Embedded] = []
         refused: list[Refused] = []
         for one in embedded:
+            name = name_of(None, one.origin)
             reason = next((bad[item.id] for item in one.items if item.id in bad), None) if bad else None
-            if reason is None:
-                good.append(one)
+            taken = [item.id for item in one.items if owners.setdefault(item.id, _owner(item)) != _owner(item)]
+            if reason is not None:
+                refused.append(refuse(one.origin, "BadItem", f"{name}: {reason}"))
+            elif taken:
+                told = (
+                    f"the id {taken[0]!r} is that of a passage, or of another input, already; give the input another id"
+                )
+                refused.append(refuse(one.origin, "DuplicateId", f"{name}: {told}"))
             else:
-                refused.append(refuse(one.origin, "BadItem", f"{name_of(None, one.origin)}: {reason}"))
+                good.append(one)
         return good, refused
+
+    def _owners(self, embedded: Sequence[Embedded]) -> dict[str, str]:
+        """Of ids such as passages have: whose they are in the table."""
+        ids = [item.id for one in embedded for item in one.items if PASSAGE.search(item.id)]
+        return {item.id: _owner(item) for item in self._collection.get(ids, thumbnails=False).values()} if ids else {}
+
+
+def _owner(item: Item) -> str:
+    """Of a passage its text, of any other item itself."""
+    return str(item.metadata["document"]) if "passages" in item.metadata else item.id
 
 
 def may_be_there(one: Embedded) -> bool:

@@ -114,3 +114,18 @@ def test_another_measure_splits_again(tmp_path: Path) -> None:
 def test_captions_stay_whole(album: Path) -> None:
     (album / "red.txt").write_text(text(60))
     assert run(str(album)).rows == 6
+
+
+def test_an_id_that_a_passage_has_is_nobody_elses() -> None:
+    Path("d.jsonl").write_text(json.dumps({"id": "d", "text": text(60)}) + "\n")
+    Path("e.jsonl").write_text('{"id": "d#2", "text": "mine"}\n{"id": "issue#12", "text": "a bug"}\n')
+    run("d.jsonl")
+    for _ in range(2):
+        report = run("e.jsonl")
+        assert (report.inputs, report.quarantined) == (2, 1)
+        assert report.kinds == {"DuplicateId": 1}
+    assert rows()["d#2"].metadata["document"] == "d"
+    assert rows()["issue#12"].text == "a bug"
+    Path("other.jsonl").write_text(json.dumps({"id": "issue", "text": text(200)}) + "\n")
+    assert run("other.jsonl").kinds == {"DuplicateId": 1}, "nor may a passage take it"
+    assert rows()["issue#12"].text == "a bug"
