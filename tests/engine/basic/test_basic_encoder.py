@@ -152,7 +152,7 @@ def test_sides_are_one(encoder, photo):
         Text(text="a"),
         Text(text="."),
         Text(text="🐈🐈"),
-        Text(text="\u200b"),
+        Text(text="\u0301"),
         Text(text="x" * 1_000_000),
         Text(text="many words " * 100_000),
         Text(text="[CLS][SEP][PAD]"),
