@@ -26,7 +26,7 @@ GPU would. It is no model: its figures are never the headline.
 that in the first (goal: 0.9), with the encoder `hash`, on texts and on small pictures.
 
 Each contender runs in a process of its own, in turn; figures are medians, and the headline is the workload that comes
-off off worst. `--quick`: 120 pictures, 300 texts, one repeat, memory and growth at 10,000 and 100,000 texts before the
+off worst. `--quick`: 120 pictures, 300 texts, one repeat, memory and growth at 10,000 and 100,000 texts before the
 serving index's build, no sleeping: two to three minutes. The whole: 600 pictures, 6,000 texts, 3 repeats, growth to
 1,000,000. `--out` keeps every run as it ends. The last line is one JSON object.
 """
