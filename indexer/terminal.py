@@ -155,5 +155,5 @@ def show(report: "Report", db: str) -> None:
         console.print("[yellow]Interrupted.[/yellow] What was done is committed; the same command goes on from there.")
     busy = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.stages.items() if seconds >= 0.05)
     if busy:
-        console.print(f"[dim]seconds by stage: {busy}[/dim]")
+        console.print(f"[dim]seconds by stage, threads added up: {busy}[/dim]")
     console.print(f"Collection [bold]{report.collection}[/bold] in {escape(db)}, model {escape(report.model)}.")
