@@ -18,9 +18,6 @@ from indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
 if TYPE_CHECKING:
     from indexer.report import Report
 
-COLUMNS, SOURCES, HOW = "Columns of tables, shards and data sets", "Which inputs", "How"
-MACHINES = "Many machines"
-
 
 class EngineKind(StrEnum):
     """What runs a job."""
@@ -44,89 +41,68 @@ def index(
     ] = "auto",
     view: Annotated[str | None, typer.Option(help="How things are described: a view's name or a .toml file.")] = None,
     source: Annotated[
-        SourceKind, typer.Option(help="What the paths are, where their names do not say it.", rich_help_panel=SOURCES)
+        SourceKind, typer.Option(help="What the paths are, where their names do not say it.")
     ] = SourceKind.AUTO,
     include: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Only files like this; again for more.", rich_help_panel=SOURCES),
+        typer.Option(metavar="GLOB", help="Only files like this; again for more."),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="No files like this; again for more.", rich_help_panel=SOURCES),
+        typer.Option(metavar="GLOB", help="No files like this; again for more."),
     ] = None,
     captions: Annotated[
-        Captions, typer.Option(help="What a .txt beside a picture of the same stem is.", rich_help_panel=SOURCES)
+        Captions, typer.Option(help="What a .txt beside a picture of the same stem is.")
     ] = Captions.ATTACH,
     allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.", rich_help_panel=SOURCES)
+        bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.")
     ] = False,
-    id_column: Annotated[str | None, typer.Option(metavar="NAME", help="Ids.", rich_help_panel=COLUMNS)] = None,
-    text_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Texts, or captions.", rich_help_panel=COLUMNS)
-    ] = None,
-    image_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Paths, URLs or bytes of pictures.", rich_help_panel=COLUMNS)
-    ] = None,
+    id_column: Annotated[str | None, typer.Option(metavar="NAME", help="Ids.")] = None,
+    text_column: Annotated[str | None, typer.Option(metavar="NAME", help="Texts, or captions.")] = None,
+    image_column: Annotated[str | None, typer.Option(metavar="NAME", help="Paths, URLs or bytes of pictures.")] = None,
     metadata_columns: Annotated[
         str | None,
-        typer.Option(metavar="NAME,...", help="Metadata; default: all other columns.", rich_help_panel=COLUMNS),
+        typer.Option(metavar="NAME,...", help="Metadata; default: all other columns."),
     ] = None,
     sync: Annotated[
         bool,
-        typer.Option(
-            "--sync", help="Add and update (which is always done); see --delete-missing.", rich_help_panel=HOW
-        ),
+        typer.Option("--sync", help="Add and update (which is always done); see --delete-missing."),
     ] = False,
     delete_missing: Annotated[
         bool,
-        typer.Option("--delete-missing", help="Remove items of these paths whose input is gone.", rich_help_panel=HOW),
+        typer.Option("--delete-missing", help="Remove items of these paths whose input is gone."),
     ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Go on: index again whenever something changes.", rich_help_panel=HOW)
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever something changes.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Read everything, write nothing, say what would be done.", rich_help_panel=HOW),
+        typer.Option("--dry-run", help="Read everything, write nothing, say what would be done."),
     ] = False,
     reread: Annotated[
         bool,
-        typer.Option(
-            "--reread", help="Read also files of unchanged time and size, and URLs again.", rich_help_panel=HOW
-        ),
+        typer.Option("--reread", help="Read also files of unchanged time and size, and URLs again."),
     ] = False,
     passages: Annotated[
         str,
-        typer.Option(metavar="auto|off|N", help="Split texts into passages of so many tokens.", rich_help_panel=HOW),
+        typer.Option(metavar="auto|off|N", help="Split texts into passages of so many tokens."),
     ] = "auto",
-    decoders: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Processes that decode pictures.", rich_help_panel=HOW)
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=HOW)] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.", rich_help_panel=HOW)] = Dtype.AUTO,
-    quantise: Annotated[
-        Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).", rich_help_panel=HOW)
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Most inputs in one forward pass.", rich_help_panel=HOW)
-    ] = None,
-    engine: Annotated[
-        EngineKind, typer.Option(help="This machine, or a Ray cluster.", rich_help_panel=MACHINES)
-    ] = EngineKind.LOCAL,
+    decoders: Annotated[int | None, typer.Option(min=1, max=256, help="Processes that decode pictures.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.AUTO,
+    quantise: Annotated[Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Most inputs in one forward pass.")] = None,
+    engine: Annotated[EngineKind, typer.Option(help="This machine, or a Ray cluster.")] = EngineKind.LOCAL,
     address: Annotated[
         str | None,
         typer.Option(
             metavar="auto|local|HOST:PORT",
             help="Of the cluster; auto: that this machine is in; local: one made for the job.",
-            rich_help_panel=MACHINES,
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that hold the model; default: one a GPU.", rich_help_panel=MACHINES),
+        typer.Option(min=1, help="Processes that hold the model; default: one a GPU."),
     ] = None,
-    gpus_per_worker: Annotated[
-        float | None, typer.Option(min=0, help="0, a fraction, or some.", rich_help_panel=MACHINES)
-    ] = None,
+    gpus_per_worker: Annotated[float | None, typer.Option(min=0, help="0, a fraction, or some.")] = None,
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a JSON report there.", dir_okay=False)
     ] = None,
