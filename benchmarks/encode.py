@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine import Image, Input, Text, encode, views
+from engine.dependencies import quiet
 from engine.e5v import load_e5v
-from engine.e5v.dependencies import quiet
 from engine.e5v.tiny import make_checkpoint, sentences
 from engine.e5v.tokens import fill
 

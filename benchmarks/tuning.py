@@ -23,9 +23,9 @@ from transformers import get_scheduler
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine import Image, Side, Text
+from engine.dependencies import quiet
 from engine.e5v import load_e5v
 from engine.e5v.checkpoint import find
-from engine.e5v.dependencies import quiet
 from engine.miniature import base_folder, edits, view, view_file
 from engine.miniature.captions import caption
 from engine.miniature.render import render

@@ -95,7 +95,7 @@ def live(
 ) -> None:
     """Labelled queries against a collection that is in use: how good are its answers, and how fast?"""
     from engine.config import EngineConfig
-    from engine.e5v.dependencies import require
+    from engine.dependencies import require
     from query.labels import read_labelled
     from query.service import SearchService
 

@@ -15,7 +15,7 @@ __all__ = ["E5VEncoder", "load_e5v"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'engine.e5v' has no attribute {name!r}")
-    from engine.e5v.dependencies import require
+    from engine.dependencies import require
 
     require("torch", "transformers", "tokenizers")
     if name == "load_e5v":

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
+from engine.dependencies import require
 from engine.e5v.batches import Budget
-from engine.e5v.dependencies import require
 from engine.errors import DeviceUnavailable
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}

@@ -11,9 +11,9 @@ from transformers import (
     LlavaNextProcessor,
 )
 
+from engine.dependencies import quiet
 from engine.e5v import tokens
 from engine.e5v.checkpoint import Checkpoint, find
-from engine.e5v.dependencies import quiet
 from engine.e5v.devices import budget, pick_attention, pick_device, pick_dtype, quantisation
 from engine.e5v.encoder import E5VEncoder
 from engine.e5v.pictures import Pictures

@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.e5v.dependencies import quiet, require
+from engine.dependencies import quiet, require
 
 if TYPE_CHECKING:
     import transformers

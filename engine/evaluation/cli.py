@@ -138,7 +138,7 @@ def fashioniq(common: Common, data: Data, split: Split = "val") -> None:
 @_task("sts")
 def sts(common: Common, data: Data) -> None:
     """Sentence similarity: STS12 to 16, STS-B and SICK-R in SentEval's layout, whichever are there."""
-    from engine.e5v.dependencies import require
+    from engine.dependencies import require
     from engine.evaluation.sts import read_sts
     from engine.evaluation.sts import sts as run
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.e5v.dependencies import require
+from engine.dependencies import require
 from engine.errors import InputError
 from engine.evaluation.errors import BadData
 from engine.inputs import Image

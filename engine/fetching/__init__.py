@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
         from engine.fetching.config import FetchConfig
 
         return FetchConfig
-    from engine.e5v.dependencies import require
+    from engine.dependencies import require
 
     require("httpcore", "idna", what="fetching by URL", extra="remote")
     from engine.fetching import fetcher

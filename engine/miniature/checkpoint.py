@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.e5v.dependencies import quiet
+from engine.dependencies import quiet
 from engine.e5v.tiny import SPECIAL
 from engine.miniature import captions, edits, prompts, questions, scenes
 from engine.miniature.render import SIDE

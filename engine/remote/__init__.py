@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
         from engine.remote.config import RemoteConfig
 
         return RemoteConfig
-    from engine.e5v.dependencies import require
+    from engine.dependencies import require
 
     require("httpx", "httpcore", what="a model on another machine", extra="remote")
     if name == "load_remote":

@@ -73,8 +73,8 @@ def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str) -> Dialect
 
 def _vllm(wanted: RemoteName, card: Mapping[str, Any], known: str) -> Dialect:
     """vLLM tells an id, and as `root` the hub id or folder that it loaded."""
+    from engine.dependencies import require
     from engine.e5v.checkpoint import find
-    from engine.e5v.dependencies import require
 
     require("torch", "transformers", "tokenizers", what="a model served by vLLM (its prompts are applied here)")
     from engine.remote.vllm import VllmDialect

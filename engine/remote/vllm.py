@@ -42,7 +42,7 @@ class VllmDialect:
     def __init__(self, *, id: str, name: str, checkpoint: Checkpoint, revision: str | None = None) -> None:  # noqa: A002
         from transformers import AutoConfig
 
-        from engine.e5v.dependencies import quiet
+        from engine.dependencies import quiet
         from engine.e5v.encoder import PASSAGE_TOKENS, preprocessing
         from engine.e5v.loading import MAX_TEXT_TOKENS, tiling
         from engine.e5v.loading import prompt_tokens as tokens_of

@@ -21,7 +21,7 @@ __all__ = ["Recipe", "export", "train"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'engine.training' has no attribute {name!r}")
-    from engine.e5v.dependencies import require
+    from engine.dependencies import require
 
     require("torch", "transformers", "accelerate", "peft", "tensorboard", what="training", extra="train")
     if name == "Recipe":

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.dependencies import quiet
 from engine.e5v.checkpoint import Checkpoint
-from engine.e5v.dependencies import quiet
 from engine.e5v.loading import prompt_tokens
 from engine.errors import WrongCheckpoint
 from engine.training.recipe import Recipe

@@ -8,8 +8,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from engine.dependencies import quiet
 from engine.e5v.checkpoint import Checkpoint
-from engine.e5v.dependencies import quiet
 from engine.errors import WrongCheckpoint
 from engine.training.language import OURS, load_decoder
 from engine.training.weights import TRAINED

@@ -16,8 +16,8 @@ import torch
 from accelerate import DistributedType
 from safetensors import SafetensorError
 
+from engine.dependencies import quiet
 from engine.e5v.checkpoint import find
-from engine.e5v.dependencies import quiet
 from engine.errors import DeviceUnavailable, EngineError
 from engine.miniature import base_folder
 from engine.training.chunks import backward

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from engine import Composed, Document, Image, Input, Side, Text, View
+from engine.dependencies import quiet
 from engine.e5v import E5VEncoder, load_e5v
-from engine.e5v.dependencies import quiet
 from engine.e5v.tiny import make_checkpoint
 
 TEMPLATE = (

@@ -303,7 +303,7 @@ def test_an_unknown_dtype_or_quantisation(folder):
 
 def test_transformers_not_installed(monkeypatch):
     import engine.e5v
-    from engine.e5v import dependencies
+    from engine import dependencies
 
     monkeypatch.setattr(dependencies, "find_spec", lambda name: None if name == "transformers" else name)
     with pytest.raises(MissingDependency, match=r'needs transformers, .*pip install "oneword\[e5v\]"'):

@@ -230,7 +230,7 @@ def test_several_requests_in_flight(serve, hashing):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    from engine.e5v import dependencies
+    from engine import dependencies
     from engine.errors import MissingDependency
 
     monkeypatch.setattr(dependencies, "find_spec", lambda name: None)

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from transformers import modeling_utils
 
 from engine import Image, Text, encode
+from engine.dependencies import quiet
 from engine.e5v import load_e5v
 from engine.e5v.checkpoint import find
-from engine.e5v.dependencies import quiet
 from engine.errors import WrongCheckpoint
 from engine.training import Recipe, export, train
 from engine.training.language import load_decoder, load_embedder

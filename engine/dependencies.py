@@ -1,4 +1,4 @@
-"""The packages that E5-V needs, asked for by name and kept quiet."""
+"""The packages that parts of the engine need, asked for by name and kept quiet."""
 
 import contextlib
 import warnings
