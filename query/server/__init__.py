@@ -1,0 +1,1 @@
+"""Serves searches, items, collections, jobs and embeddings over HTTP."""
