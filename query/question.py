@@ -21,6 +21,8 @@ MAX_LIMIT = 10_000
 MAX_WORDS = 50
 """Most words in an explanation."""
 
+INCLUDABLE = ("payload", "vector", "thumbnail")
+
 Picture = str | Path | bytes | PIL.Image.Image
 """A picture in a question: a file's path, its encoded bytes, or a decoded image."""
 
@@ -93,6 +95,7 @@ class Query:
         group_by: a field, such as `folder` or `metadata.document`, of which every value comes once, by its best hit.
         version: of the collection, as an earlier answer told it: so that pages join while others write.
         explain: how many words to say why with, for the question and for each hit; 0 for none.
+        include: what hits have besides id, score and modality: "payload" (uri, text, metadata), "vector", "thumbnail".
 
     Raises:
         BadQuery: out of range, or no parts.
@@ -112,6 +115,7 @@ class Query:
     diversity: float = 0.0
     group_by: str | None = None
     version: int | None = None
+    include: frozenset[str] = frozenset({"payload"})
 
     def __post_init__(self) -> None:
         if not self.parts and self.keywords is None:
@@ -136,6 +140,8 @@ class Query:
             raise BadQuery(f"min_score {self.min_score}: expected -1 to 1, a cosine similarity")
         if not 0 <= self.explain <= MAX_WORDS:
             raise BadQuery(f"explain {self.explain}: expected 0 to {MAX_WORDS} words")
+        if unknown := set(self.include) - set(INCLUDABLE):
+            raise BadQuery(f"include {', '.join(sorted(unknown))!r}: expected some of {', '.join(INCLUDABLE)}")
 
     @classmethod
     def of(
@@ -159,6 +165,7 @@ class Query:
         diversity: float = 0.0,
         group_by: str | None = None,
         version: int | None = None,
+        include: Iterable[str] = ("payload",),
     ) -> "Query":
         """A query from what people type. `image` with `edit` is a composed query.
 
@@ -199,6 +206,7 @@ class Query:
             diversity=diversity,
             group_by=group_by,
             version=version,
+            include=frozenset(include),
         )
 
 

@@ -1,9 +1,13 @@
 """Answers."""
 
+import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import storage
 from engine.words import Word
@@ -20,6 +24,8 @@ class Hit:
         uri: where the original is.
         words: what the item stands for; empty where no explanation was asked for.
         shared: what the item and the question both stand for.
+        vector: float32 (d,), if it was asked for.
+        thumbnail: an encoded small picture, if it was asked for and there is one.
     """
 
     id: str
@@ -30,6 +36,8 @@ class Hit:
     metadata: Mapping[str, Any]
     words: tuple[Word, ...] = ()
     shared: tuple[Word, ...] = ()
+    vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    thumbnail: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, hit: storage.Hit) -> "Hit":
@@ -42,27 +50,44 @@ class Hit:
             uri=item.uri,
             text=item.text,
             metadata={key: value for key, value in item.metadata.items() if not key.startswith("_")},
+            thumbnail=item.thumbnail,
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        metadata = {
-            key: value.isoformat() if isinstance(value, datetime) else value for key, value in self.metadata.items()
-        }
+        """JSON-ready; the thumbnail as a data URI."""
         document: dict[str, Any] = {
             "id": self.id,
             "score": round(self.score, 6),
             "modality": self.modality,
             "uri": self.uri,
             "text": self.text,
-            "metadata": metadata,
+            "metadata": plain(self.metadata),
         }
+        if self.vector is not None:
+            document["vector"] = self.vector.tolist()
+        if self.thumbnail is not None:
+            document["thumbnail"] = data_uri(self.thumbnail)
         if self.words:
             document["explain"] = {
                 "words": [word.as_dict() for word in self.words],
                 "shared": [word.as_dict() for word in self.shared],
             }
         return document
+
+
+def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata as JSON takes it: times in ISO 8601."""
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in metadata.items()}
+
+
+def data_uri(thumbnail: bytes) -> str:
+    """A thumbnail as a data URI."""
+    return f"data:{media_type(thumbnail)};base64,{base64.b64encode(thumbnail).decode()}"
+
+
+def media_type(thumbnail: bytes) -> str:
+    """image/webp or image/jpeg: what thumbnails are."""
+    return "image/webp" if thumbnail.startswith(b"RIFF") else "image/jpeg"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,31 +1,24 @@
 """The search service: a query object in, hits out. Knows nothing of terminals or HTTP."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-import engine
 from engine.config import EngineConfig
 from engine.encoder import Encoder, Side
 from engine.encoding import encode
-from engine.images import decode, decode_file
 from engine.models import load
 from engine.views import View
 from engine.views import get as get_view
 from engine.words import Word
 from query.errors import BadQuery
 from query.explanation import Explanation, ItemWords, explain
-from query.question import MAX_WORDS, Composed, Image, Like, Picture, Query, Text, Vector
+from query.mixing import Question, Vectors
+from query.question import MAX_WORDS, Like, Query, Vector
 from query.result import Hit, SearchResult
-from storage import And, Collection, Filter, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
-
-Vectors = NDArray[np.float32]
+from storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
 
 
 class SearchService:
@@ -51,10 +44,25 @@ class SearchService:
         *,
         storage: StorageConfig = StorageConfig(),  # noqa: B008 - it is frozen
     ) -> None:
-        self._collection: Collection = Store(db, config=storage).open(collection)
-        self._space: dict[str, Any] = self._collection.space
-        self._config = EngineConfig.of(model)
-        self._view = View.from_dict(self._space["prompts"])
+        self._open(Store(db, config=storage).open(collection), EngineConfig.of(model), None)
+
+    @classmethod
+    def of(
+        cls, collection: Collection, model: EngineConfig, loader: Callable[[EngineConfig], Encoder]
+    ) -> "SearchService":
+        """Over a collection that is open already, with models from a loader of one's own."""
+        service = cls.__new__(cls)
+        service._open(collection, model, loader)
+        return service
+
+    def _open(
+        self, collection: Collection, model: EngineConfig, loader: Callable[[EngineConfig], Encoder] | None
+    ) -> None:
+        self.collection = collection
+        self._space: dict[str, Any] = collection.space
+        self._config = model
+        self._loader = loader
+        self.view = View.from_dict(self._space["prompts"])
 
     def search(self, query: str | Query | None = None, **parts: Any) -> SearchResult:
         """Nearest neighbours of a query, best first.
@@ -84,40 +92,55 @@ class SearchService:
         """
         checked = [self._checked(query, {}) for query in queries]
         if any(query.explain or any(not isinstance(part, Like | Vector) for part in query.parts) for query in checked):
-            _ = self._encoder  # loading it is no part of encoding a query
+            _ = self.encoder  # loading it is no part of encoding a query
         started = time.perf_counter()
-        asked = self._questions(checked)
+        questions = [Question.of(query) for query in checked]
+        embedded = self._embedded(questions)
         encode_ms = 1000 * (time.perf_counter() - started)
-        return [self._answered(query, *one, encode_ms) for query, one in zip(checked, asked, strict=True)]
+        return [self.answer(*one, encode_ms=encode_ms) for one in zip(questions, embedded, strict=True)]
 
-    def _answered(
-        self, query: Query, vector: Vectors | None, excluded_images: Sequence[str], encode_ms: float
-    ) -> SearchResult:
+    def answer(self, question: Question, embedded: Mapping[int, Vectors], *, encode_ms: float = 0.0) -> SearchResult:
+        """Answers a question whose inputs are embedded.
+
+        Args:
+            embedded: unit vectors, float32 (d,), of the collection's space, by the place of their part.
+            encode_ms: what that took, for the result.
+
+        Raises:
+            As `search`.
+        """
         started = time.perf_counter()
-        found = self._collection.search(
+        query = question.query
+        self.check_view(query.view)
+        vector = self._vector(question, embedded)
+        found = self.collection.search(
             vector,
             limit=query.limit,
             offset=query.offset,
             filter=_filter(query),
             min_score=query.min_score,
-            exclude_ids=[part.id for part in query.parts if isinstance(part, Like)],
-            exclude_image_hashes=excluded_images,
+            exclude_ids=question.liked,
+            exclude_image_hashes=question.edited,
             keywords=query.keywords,
             fusion=query.fusion,
             keyword_weight=query.keyword_weight,
             diversity=query.diversity,
             group_by=query.group_by,
             version=query.version,
+            thumbnails="thumbnail" in query.include,
         )
-        search_ms = 1000 * (time.perf_counter() - started)
         hits = tuple(Hit.of(hit) for hit in found)
+        if "vector" in query.include:
+            stored = self._stored([hit.id for hit in hits], found.version)
+            hits = tuple(replace(hit, vector=stored[hit.id].vector) for hit in hits)
+        search_ms = 1000 * (time.perf_counter() - started)
         words: tuple[Word, ...] = ()
         if query.explain:
             words, explained = self._explained(vector, [hit.id for hit in hits], query.explain, found.version)
             hits = tuple(
                 replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
             )
-        cosines = query.keywords is None and "_encoder" in self.__dict__
+        cosines = query.keywords is None and "encoder" in self.__dict__
         return SearchResult(
             hits=hits,
             total=found.total if query.min_score is None and query.group_by is None else None,
@@ -125,8 +148,8 @@ class SearchService:
             encode_ms=encode_ms,
             search_ms=search_ms,
             model=self._space["model"],
-            collection=self._collection.name,
-            low_confidence=self._encoder.low_confidence if cosines else None,
+            collection=self.collection.name,
+            low_confidence=self.encoder.low_confidence if cosines else None,
             words=words,
         )
 
@@ -150,96 +173,78 @@ class SearchService:
                 raise BadQuery("nothing to explain: expected a text, an image or ids of items")
             vector = None
         else:
-            vector = self._questions([self._checked(query, parts)])[0][0]
+            question = Question.of(self._checked(query, parts))
+            vector = self._vector(question, self._embedded([question])[0])
         said, explained = self._explained(vector, items, words)
         return Explanation(
-            words=said, items=tuple(explained), model=self._space["model"], collection=self._collection.name
+            words=said, items=tuple(explained), model=self._space["model"], collection=self.collection.name
         )
 
     def unknown(self, names: Iterable[str]) -> set[str]:
         """Those names that are neither an item's id nor an item's URI."""
         left = set(names)
-        left -= set(self._collection.get(left, thumbnails=False)) if left else set()
-        return {name for name in left if not self._collection.count(Match(field="uri", value=name))}
+        left -= set(self.collection.get(left, thumbnails=False)) if left else set()
+        return {name for name in left if not self.collection.count(Match(field="uri", value=name))}
 
     def _explained(
         self, vector: Vectors | None, ids: Sequence[str], words: int, version: int | None = None
     ) -> tuple[tuple[Word, ...], list[ItemWords]]:
-        stored = self._collection.get(ids, vectors=True, thumbnails=False, version=version) if ids else {}
+        stored = self._stored(ids, version) if ids else {}
         for id_ in ids:
             if id_ not in stored:
-                raise ItemNotFound(id_, self._collection.name)
-        return explain(self._encoder, vector, [stored[id_] for id_ in ids], words)
+                raise ItemNotFound(id_, self.collection.name)
+        return explain(self.encoder, vector, [stored[id_] for id_ in ids], words)
 
     def _checked(self, query: str | Query | None, parts: dict[str, Any]) -> Query:
         if not isinstance(query, Query):
             query = Query.of(**parts) if query is None else Query.of(query, **parts)
         elif parts:
             raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
-        self._check_view(query.view)
+        self.check_view(query.view)
         return query
 
     @cached_property
-    def _encoder(self) -> Encoder:
-        """The collection's model, and no other."""
-        encoder = load(self._config.for_space(self._space["model"]))
-        space = encoder.space(self._view).as_dict()
+    def encoder(self) -> Encoder:
+        """The collection's model, and no other; loaded when first asked for.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            SpaceMismatch: what was loaded is another.
+        """
+        encoder = (self._loader or load)(self._config.for_space(self._space["model"]))
+        space = encoder.space(self.view).as_dict()
         if space["fingerprint"] != self._space["fingerprint"]:
-            raise SpaceMismatch(self._collection.name, self._space, space)
+            raise SpaceMismatch(self.collection.name, self._space, space)
         return encoder
 
-    def _check_view(self, name: str | None) -> None:
-        if name is None or name == self._view.name:
+    def check_view(self, name: str | None) -> None:
+        """Raises SpaceMismatch, or ViewError, for a view that is not the collection's."""
+        if name is None or name == self.view.name:
             return
-        if get_view(name) != self._view:
+        if get_view(name) != self.view:
             raise SpaceMismatch(
-                self._collection.name,
+                self.collection.name,
                 self._space,
                 {**self._space, "view": get_view(name).name, "fingerprint": "?"},
             )
 
-    def _questions(self, queries: Sequence[Query]) -> list[tuple[Vectors | None, list[str]]]:
-        """Of each query its unit vector, float32 (d,), if it has parts, and the hashes of the pictures it edits."""
-        inputs = {
-            (which, place): _input(part)
-            for which, query in enumerate(queries)
-            for place, part in enumerate(query.parts)
-            if not isinstance(part, Like | Vector)
-        }
-        embedded: dict[tuple[int, int], Vectors] = {}
+    def _embedded(self, questions: Sequence[Question]) -> list[dict[int, Vectors]]:
+        """Of each question the vectors of its inputs; all are embedded together."""
+        inputs = {(which, place): one for which, asked in enumerate(questions) for place, one in asked.inputs.items()}
+        found: list[dict[int, Vectors]] = [{} for _ in questions]
         if inputs:
-            found = encode(self._encoder, list(inputs.values()), self._view, Side.QUERY)
-            embedded = dict(zip(inputs, found, strict=True))
-        questions: list[tuple[Vectors | None, list[str]]] = []
-        for which, query in enumerate(queries):
-            vectors = {place: vector for (of, place), vector in embedded.items() if of == which}
-            edited = [
-                one.image.content_hash
-                for (of, _), one in inputs.items()
-                if of == which and isinstance(one, engine.Composed)
-            ]
-            liked = [part.id for part in query.parts if isinstance(part, Like)]
-            # As they were at the version asked of: the next page has the same question.
-            stored = self._collection.get(liked, vectors=True, thumbnails=False, version=query.version) if liked else {}
-            questions.append((self._mixed(query, vectors, stored) if query.parts else None, edited))
-        return questions
+            vectors = encode(self.encoder, list(inputs.values()), self.view, Side.QUERY)
+            for (which, place), vector in zip(inputs, vectors, strict=True):
+                found[which][place] = vector
+        return found
 
-    def _mixed(self, query: Query, embedded: dict[int, Vectors], stored: dict[str, Any]) -> Vectors:
-        """The normalised sum of the weighted parts; `embedded` by their place in the query."""
-        total = np.zeros(self._collection.dimension, dtype=np.float64)
-        for place, part in enumerate(query.parts):
-            match part:
-                case Like():
-                    vector = _stored_vector(stored, part.id, self._collection.name)
-                case Vector():
-                    vector = _raw_vector(part, self._collection.dimension)
-                case _:
-                    vector = embedded[place]
-            total += part.weight * vector
-        length = np.linalg.norm(total)
-        if length < 1e-6:
-            raise BadQuery("the parts of the query cancel each other out: change a weight, or drop a part")
-        return (total / length).astype(np.float32)
+    def _vector(self, question: Question, embedded: Mapping[int, Vectors]) -> Vectors | None:
+        # As they were at the version asked of: the next page has the same question.
+        stored = self._stored(question.liked, question.query.version) if question.liked else {}
+        return question.vector(embedded, stored, self.collection.dimension, self.collection.name)
+
+    def _stored(self, ids: Sequence[str], version: int | None) -> dict[str, Item]:
+        return self.collection.get(ids, vectors=True, thumbnails=False, version=version)
 
 
 def _filter(query: Query) -> Filter | None:
@@ -247,43 +252,3 @@ def _filter(query: Query) -> Filter | None:
         return query.filter
     modality = Match(field="modality", value=query.modality)
     return modality if query.filter is None else And(filters=(modality, query.filter))
-
-
-def _input(part: Text | Image | Composed) -> engine.Input:
-    match part:
-        case Text():
-            return engine.Text(text=part.text)
-        case Image():
-            return _picture(part.image)
-        case Composed():
-            return engine.Composed(image=_picture(part.image), edit=part.edit)
-
-
-def _picture(picture: Picture) -> engine.Image:
-    match picture:
-        case str() | Path():
-            return engine.Image(pixels=decode_file(Path(picture).expanduser()))
-        case bytes():
-            return engine.Image(pixels=decode(picture))
-        case _:
-            return engine.Image(pixels=picture)
-
-
-def _stored_vector(stored: dict[str, Any], item_id: str, collection: str) -> Vectors:
-    if item_id not in stored:
-        raise ItemNotFound(item_id, collection)
-    vector: Vectors = stored[item_id].vector
-    return vector / np.linalg.norm(vector)
-
-
-def _raw_vector(part: Vector, dimension: int) -> Vectors:
-    try:
-        vector = np.asarray(part.values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise BadQuery(f"the vector is no list of numbers: {error}") from error
-    if vector.shape != (dimension,):
-        raise BadQuery(f"the vector has shape {vector.shape}: expected ({dimension},), as the collection has")
-    length = np.linalg.norm(vector)
-    if not np.isfinite(length) or length == 0:
-        raise BadQuery(f"the vector has length {length}: expected finite numbers, not all zero")
-    return vector / length

@@ -266,6 +266,16 @@ class Table:
                 stretch = list(range(start, min(start + rows, total)))
                 yield from self._lance.take_offsets(stretch).select(list(columns)).to_arrow().to_batches()
 
+    def stretch(
+        self, columns: Sequence[str], *, where: str | None, offset: int, limit: int
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one version that the SQL condition is true for, from `offset` on, in that version's order."""
+        with self._doing("read"):
+            query = self._lance.search().select(list(columns)).offset(offset).limit(limit)
+            if where is not None:
+                query = query.where(where)
+            yield from query.to_batches()
+
     def hold(self) -> None:
         """Stay at the version that is the newest now, whatever is written later."""
         with self._doing("read"):

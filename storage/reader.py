@@ -121,6 +121,29 @@ class CollectionReader:
             if batch.num_rows:
                 yield to_items(batch)
 
+    def page(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        filter: Filter | str | None = None,  # noqa: A002
+        vectors: bool = False,
+        thumbnails: bool = False,
+        version: int | None = None,
+    ) -> tuple[list[Item], int]:
+        """Some of the items of one version, or of those the filter finds, and which version it was.
+
+        Pages of one version and filter, asked for one after the other, have every item once.
+
+        Raises:
+            VersionNotFound: `version` is not there, or not any more.
+        """
+        snapshot = self.snapshot(version)
+        batches = snapshot.table.stretch(
+            self._columns(vectors, thumbnails), where=snapshot.where(filter), offset=offset, limit=limit
+        )
+        return [item for batch in batches for item in to_items(batch)], snapshot.version
+
     def scan_vectors(self, *, batch_size: int = 4096) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """The ids (n) and vectors float32 (n, d) of one version, in batches: to derive an index from."""
         for batch in self._table().rows(["id", "vector"], batch_size=batch_size):

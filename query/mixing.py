@@ -1,0 +1,128 @@
+"""From a query's parts to one vector."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import engine
+from engine.images import decode, decode_file
+from query.errors import BadQuery
+from query.question import Composed, Image, Like, Picture, Query, Text, Vector
+from storage import Item, ItemNotFound
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A query, and what of it a model has to embed.
+
+    Args:
+        inputs: by the place of their part in the query.
+    """
+
+    query: Query
+    inputs: Mapping[int, engine.Input]
+
+    @classmethod
+    def of(cls, query: Query) -> "Question":
+        """Reads and decodes the query's pictures.
+
+        Raises:
+            InputError: a picture or a text cannot be read.
+        """
+        parts = enumerate(query.parts)
+        return cls(
+            query=query, inputs={place: _input(part) for place, part in parts if not isinstance(part, Like | Vector)}
+        )
+
+    @property
+    def liked(self) -> list[str]:
+        """Ids of the stored items in the query."""
+        return [part.id for part in self.query.parts if isinstance(part, Like)]
+
+    @property
+    def edited(self) -> list[str]:
+        """Hashes of the pictures that the query edits: they are no hits."""
+        return [one.image.content_hash for one in self.inputs.values() if isinstance(one, engine.Composed)]
+
+    def vector(
+        self, embedded: Mapping[int, Vectors], stored: Mapping[str, Item], dimension: int, collection: str
+    ) -> Vectors | None:
+        """The normalised sum of the weighted parts, float32 (d,); None where there are only keywords.
+
+        Args:
+            embedded: unit vectors, float32 (d,), of `inputs`.
+            stored: the items of `liked`, with vectors.
+            dimension: d.
+            collection: its name, for errors.
+
+        Raises:
+            ItemNotFound: one of `liked` is not stored.
+            BadQuery: a raw vector of another dimension, or parts that cancel out.
+        """
+        if not self.query.parts:
+            return None
+        total = np.zeros(dimension, dtype=np.float64)
+        vector: NDArray[Any]
+        for place, part in enumerate(self.query.parts):
+            match part:
+                case Like():
+                    vector = _stored_vector(stored, part.id, collection)
+                case Vector():
+                    vector = _raw_vector(part, dimension)
+                case _:
+                    vector = embedded[place]
+            total += part.weight * vector
+        length = np.linalg.norm(total)
+        if not np.isfinite(length):
+            raise BadQuery("the weights of the query are too large to be added up: expected some like 1")
+        if length < 1e-6:
+            raise BadQuery("the parts of the query cancel each other out: change a weight, or drop a part")
+        return (total / length).astype(np.float32)
+
+
+def _input(part: Text | Image | Composed) -> engine.Input:
+    match part:
+        case Text():
+            return engine.Text(text=part.text)
+        case Image():
+            return _picture(part.image)
+        case Composed():
+            return engine.Composed(image=_picture(part.image), edit=part.edit)
+
+
+def _picture(picture: Picture) -> engine.Image:
+    match picture:
+        case str() | Path():
+            return engine.Image(pixels=decode_file(Path(picture).expanduser()))
+        case bytes():
+            return engine.Image(pixels=decode(picture))
+        case _:
+            return engine.Image(pixels=picture)
+
+
+def _stored_vector(stored: Mapping[str, Item], item_id: str, collection: str) -> Vectors:
+    if item_id not in stored:
+        raise ItemNotFound(item_id, collection)
+    vector: Any = stored[item_id].vector
+    unit: Vectors = vector / np.linalg.norm(vector)
+    return unit
+
+
+def _raw_vector(part: Vector, dimension: int) -> NDArray[np.float64]:
+    try:
+        vector = np.asarray(part.values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadQuery(f"the vector is no list of numbers: {error}") from error
+    if vector.shape != (dimension,):
+        raise BadQuery(f"the vector has shape {vector.shape}: expected ({dimension},), as the collection has")
+    length = np.linalg.norm(vector)
+    if not np.isfinite(length) or length == 0:
+        raise BadQuery(f"the vector has length {length}: expected finite numbers, not all zero")
+    unit: NDArray[np.float64] = vector / length
+    return unit
