@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from engine.config import EngineConfig
+from engine.embedding import embed
 from engine.encoder import Encoder, Vectors
 from engine.models import load as load_model
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
-from indexer.embedding import embed
 from indexer.errors import NothingEmbedded
 from indexer.loading import Piece, refuse
 from indexer.stored import load_stored

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.embedding import embed
+from engine.errors import EngineError
 from engine.inputs import Input
 from indexer.comparison import same_content, stale_passages, unchanged
-from indexer.embedding import embed
 from indexer.loading import Loaded, name_of, refuse
 from indexer.reading_ahead import Outcome, Ready, Unchanged
 from indexer.writing import ROWS, Done, Embedded
@@ -44,12 +45,12 @@ class Embedding:
                 fresh.append(one)
         contents = {piece.item.content_hash: piece.content for one in fresh for piece in one.loaded.pieces}
         if self._job.config.dry_run:
-            vectors, failed = dict.fromkeys(contents, None), dict[str, str]()
+            vectors, failed = dict.fromkeys(contents, None), dict[str, EngineError]()
         else:
             vectors, failed = self._vectors(contents)
         return done + [_embedded(one.loaded, one.stored, vectors, failed) for one in fresh]
 
-    def _vectors(self, contents: Mapping[str, Input]) -> tuple[dict[str, Any], dict[str, str]]:
+    def _vectors(self, contents: Mapping[str, Input]) -> tuple[dict[str, Any], dict[str, EngineError]]:
         """By hash: from memory, from the table, from the model."""
         job = self._job
         known: dict[str, Any] = {one: self._recent[one] for one in contents if one in self._recent}
@@ -72,7 +73,7 @@ class Embedding:
 
 
 def _embedded(
-    loaded: Loaded, stored: Mapping[str, Item], vectors: Mapping[str, Any], failed: Mapping[str, str]
+    loaded: Loaded, stored: Mapping[str, Item], vectors: Mapping[str, Any], failed: Mapping[str, EngineError]
 ) -> Embedded | Refused:
     for piece in loaded.pieces:
         if reason := failed.get(piece.item.content_hash):

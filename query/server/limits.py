@@ -1,0 +1,25 @@
+"""How much one request may hold. The numbers are our own choice; they stand in /openapi.json."""
+
+MAX_TEXT = 100_000
+"""Characters of a text, an edit, a filter in words: more than any model reads."""
+
+MAX_NAME = 1_000
+"""Characters of an id, a URI, a name."""
+
+MAX_PARTS = 32
+"""Parts of a query."""
+
+MAX_QUERIES = 64
+"""Queries of a batch."""
+
+MAX_ITEMS = 1_000
+"""Items in one upsert, get, or page; ids in one delete."""
+
+MAX_INPUTS = 256
+"""Inputs of one request for embeddings."""
+
+MAX_DIMENSION = 65_536
+"""Numbers in a vector."""
+
+MAX_UPLOADS = MAX_ITEMS
+"""Files in one multipart request."""

@@ -1,0 +1,32 @@
+"""Threads for what would hold up the event loop: decoding, searching, writing, and what takes long."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+Done = TypeVar("Done")
+
+
+class Workers:
+    """Pools of threads, by kind, so that one kind of work never waits for another.
+
+    search: FAISS and LanceDB let go of Python's lock, so a few more threads than cores. decode: as many as cores.
+    write: commits of one collection go one after the other; of several, side by side. slow: checks, builds, loading.
+    """
+
+    def __init__(self) -> None:
+        cores = os.cpu_count() or 1
+        sizes = {"search": cores + 4, "decode": cores, "write": 4, "slow": 2}
+        self._pools = {kind: ThreadPoolExecutor(size, thread_name_prefix=kind) for kind, size in sizes.items()}
+
+    async def run(self, kind: str, work: Callable[P, Done], *args: P.args, **kwargs: P.kwargs) -> Done:
+        """Does work in a thread of that kind. Cancelled before a thread has it, it is never done."""
+        return await asyncio.get_running_loop().run_in_executor(self._pools[kind], lambda: work(*args, **kwargs))
+
+    def close(self) -> None:
+        """Waits for what is being done; what waits is dropped."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
