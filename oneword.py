@@ -22,6 +22,7 @@ from query.cli import search
 from query.errors import QueryError
 from query.evaluate import live
 from query.explain import explain
+from query.server.cli import serve
 from storage.cli import build, delete, info, verify
 from storage.collections_cli import app as collections
 from storage.errors import StorageError
@@ -42,6 +43,7 @@ for command in (
     index,
     search,
     explain,
+    serve,
     info,
     build,
     verify,

@@ -95,6 +95,15 @@ def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS
             raise _failure(data, error, name, max_pixels, known=True) from error
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """(width, height) in pixels that an encoded picture claims, told without decoding it; (0, 0) if it tells none."""
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())]) as image:
+            return image.size
+    except Exception:  # `decode` names what is wrong
+        return 0, 0
+
+
 def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     """Any mode to RGB: alpha on white, 16 bits scaled to 8, palettes and CMYK converted."""
     if image.mode == "RGB" and "transparency" not in image.info:

@@ -10,7 +10,9 @@ from storage import StorageConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
-    """Where the service listens, what it serves, and how far a request may go. Numbers are our own choice.
+    """Where the service listens, what it serves, and how far a request may go; `limits` has more.
+
+    Numbers are our own choice.
 
     Args:
         db: a folder, or an object-store URI.
@@ -27,11 +29,6 @@ class ServerConfig:
         max_body: bytes of a request.
         body_seconds: in which a request's body must have come.
         max_pixels: of a picture.
-        max_text: characters of a text, an edit, a filter in words, an id or a name.
-        max_parts: of one query.
-        max_queries: of one batch.
-        max_items: in one upsert, get, delete or page.
-        max_inputs: of one request for embeddings.
         rate: requests a second for each key (or address, without keys), in bursts of twice as many; None: no limit.
         batch_window: seconds that an idle encoder waits for company.
         max_batch: most inputs that are encoded together; 1 switches batching off.
@@ -41,6 +38,7 @@ class ServerConfig:
         cache_bytes: of query vectors kept.
         lock_timeout: seconds that a write waits for another process's.
         drain: seconds between the signal to end and the moment when no more connections are taken.
+        tls_cert, tls_key: PEM files.
         log_format: "json" or "text".
         otlp: an OpenTelemetry collector's URL.
     """
@@ -60,11 +58,6 @@ class ServerConfig:
     max_body: int = 32 * 2**20
     body_seconds: float = 30.0
     max_pixels: int = MAX_PIXELS
-    max_text: int = 100_000
-    max_parts: int = 32
-    max_queries: int = 64
-    max_items: int = 1000
-    max_inputs: int = 256
     rate: float | None = None
     batch_window: float = 0.002
     max_batch: int = 64
@@ -74,5 +67,7 @@ class ServerConfig:
     cache_bytes: int = 64 * 2**20
     lock_timeout: float = 5.0
     drain: float = 1.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     log_format: str = "json"
     otlp: str | None = None

@@ -14,12 +14,13 @@ class Workers:
     """Pools of threads, by kind, so that one kind of work never waits for another.
 
     search: FAISS and LanceDB let go of Python's lock, so a few more threads than cores. decode: as many as cores.
-    write: commits of one collection go one after the other; of several, side by side. slow: checks, builds, loading.
+    fetch: they wait for others. write: commits of one collection go one after the other; of several, side by side.
+    slow: checks, builds, loading.
     """
 
     def __init__(self) -> None:
         cores = os.cpu_count() or 1
-        sizes = {"search": cores + 4, "decode": cores, "write": 4, "slow": 2}
+        sizes = {"search": cores + 4, "decode": cores, "fetch": 16, "write": 4, "slow": 2}
         self._pools = {kind: ThreadPoolExecutor(size, thread_name_prefix=kind) for kind, size in sizes.items()}
 
     async def run(self, kind: str, work: Callable[P, Done], *args: P.args, **kwargs: P.kwargs) -> Done:

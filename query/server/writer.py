@@ -117,8 +117,8 @@ class Writer:
 
     def _taken(self) -> list[_Write]:
         """One delete, or upserts up to the next delete; without those that were given up before their turn."""
-        group: list[Any] = []
-        while self._queue and (not group or (isinstance(group[0], _Upsert) and isinstance(self._queue[0], _Upsert))):
+        group: list[_Write] = []
+        while self._queue and not (group and (group[0].delete or self._queue[0].delete)):
             write = self._queue.popleft()
             if not write.done.done():
                 group.append(write)

@@ -78,6 +78,11 @@ class Serving:
         found = self._current(snapshot)
         return found[1].about if found else None
 
+    def built(self, snapshot: Snapshot) -> float | None:
+        """When the index that serves was built, in seconds since 1970; None if there is none."""
+        found = self._current(snapshot)
+        return int(found[0].rpartition("-")[2]) / 1e9 if found else None
+
     def rankings(
         self, snapshot: Snapshot, questions: Sequence[Vectors], where: str | None
     ) -> list[ServedRanking] | None:

@@ -1,0 +1,97 @@
+"""The application: routes, errors, and the layers around them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from engine.errors import EngineError
+from query.errors import QueryError
+from query.server import collections, health, items, media, searching
+from query.server.config import ServerConfig
+from query.server.documents import completed
+from query.server.gate import Gate
+from query.server.payload import problem_of
+from query.server.problem import Problem
+from query.server.state import State, state_of
+from query.server.telemetry import Telemetry
+from query.server.tracing import OpenTelemetry, Tracer
+from storage import StorageError
+
+log = logging.getLogger(__name__)
+
+OPENAI = ("/v1/models", "/v1/embeddings")
+"""Paths whose errors have OpenAI's form."""
+
+
+def application(config: ServerConfig) -> tuple[ASGIApp, State]:
+    """The service as an ASGI application, with all of its layers, and its state.
+
+    From the outside in: telemetry, guard (who may call), bodies (how much they may send), gate (how many, how long),
+    routes.
+    """
+    state, tracer = State.of(config), OpenTelemetry(config.otlp) if config.otlp else Tracer()
+    state.metrics.watch(health.ServiceGauges(state))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(health.warm_up(state))
+        try:
+            yield
+        finally:
+            warming.cancel()
+            with suppress(asyncio.CancelledError):
+                await warming
+            await state.close()
+            await asyncio.to_thread(tracer.close)
+
+    app = FastAPI(
+        title="Oneword",
+        summary="Multimodal vector search: by words, by a picture, or by a picture and an edit.",
+        version=version("oneword"),
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts from other hosts
+        redoc_url=None,
+    )
+    app.state.oneword = state
+    for one in (searching, media, items, collections, health):  # media first: an id may hold a slash
+        app.include_router(one.router)
+    for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _told)
+    described = app.openapi
+    app.openapi = lambda: app.openapi_schema or completed(described())  # type: ignore[method-assign]
+    layers: ASGIApp = Gate(app, config, state.metrics)
+    return Telemetry(layers, state.metrics, tracer), state
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    match error:
+        case RequestValidationError():
+            problem = problem_of([{**one, "loc": one["loc"][1:]} for one in error.errors()])
+        case HTTPException():
+            problem = _of_http(error)
+        case _:
+            problem = Problem.of(error)
+    if problem.status >= 500:
+        log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)})
+    state_of(request).metrics.problem(problem.code)
+    return problem.response(_id(request), openai=request.url.path in OPENAI)
+
+
+def _of_http(error: HTTPException) -> Problem:
+    codes = {404: "no_such_path", 405: "method_not_allowed", 400: "malformed_body"}
+    remedy = "Paths and methods are in /openapi.json." if error.status_code in (404, 405) else None
+    code = codes.get(error.status_code, "http_error")
+    return Problem(error.status_code, code, str(error.detail), remedy=remedy, headers=error.headers)
+
+
+def _id(request: Request) -> Any:
+    return request.scope.get("state", {}).get("request_id")

@@ -1,0 +1,181 @@
+"""Items as JSON: what is sent to be stored, and how it becomes items with vectors."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+import engine
+from engine.encoder import Side
+from engine.errors import EngineError, InputError
+from engine.thumbnails import thumbnail
+from query.result import data_uri, plain
+from query.server.catalogue import Served
+from query.server.limits import MAX_ITEMS
+from query.server.parts import Numbers, Picture
+from query.server.payload import Body, Name, Number, Text
+from query.server.problem import Problem
+from query.server.state import State
+from storage import Item
+
+Value = Annotated[
+    bool | Number | Text | Annotated[list[Name], Field(max_length=1000)],
+    Field(description="Text, number, truth value, or list of texts. A text that is a time in ISO 8601 stays a text."),
+]
+
+
+class ItemIn(Body):
+    """A text, a picture, both as one document, or a vector with what it stands for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"id": "cat-1", "image": "https://example.org/cat.jpg", "metadata": {"year": 2024}},
+                {"text": "the cat sleeps on the sofa"},
+            ]
+        }
+    )
+
+    id: Annotated[
+        Annotated[Name, Field(min_length=1)] | None, Field(description="Absent: by the URI, else by the content.")
+    ] = None
+    text: Text | None = None
+    image: Picture | None = None
+    vector: Annotated[Numbers | None, Field(description="Of the collection's space; is put to unit length.")] = None
+    modality: Annotated[Literal["image", "text"] | None, Field(description="Of an item with a vector.")] = None
+    uri: Annotated[Name | None, Field(description="Where people find the original; no file:// URI.")] = None
+    metadata: Annotated[dict[str, Value], Field(max_length=200)] = Field(default_factory=dict)
+
+
+class ItemsIn(Body):
+    """Items to store; of one id given twice the last counts."""
+
+    items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS)]
+    fingerprint: Annotated[Name | None, Field(description="Of the space that vectors are of, to be sure.")] = None
+
+
+AT_ONCE = 64
+"""Items of one request that are read and embedded at the same time."""
+
+
+async def read(
+    state: State, served: Served, given: Sequence[ItemIn], uploads: Mapping[str, bytes]
+) -> list[Item | Problem]:
+    """Items with vectors; one that cannot be read or embedded does not fail the others."""
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(place: int, item: ItemIn) -> Item | Problem:
+        field = f"items[{place}]"
+        async with turns:
+            try:
+                _check(item, field)
+                if item.image is None:
+                    return await _embedded(state, served, item, None, field)
+                async with state.pictures.read([(item.image, f"{field}.image")], uploads) as (image,):
+                    return await _embedded(state, served, item, image, field)
+            except Problem as problem:
+                return problem
+            except InputError as error:
+                return Problem.of(error, field=f"{field}.text")
+
+    return await asyncio.gather(*(one(place, item) for place, item in enumerate(given)))
+
+
+async def _embedded(state: State, served: Served, given: ItemIn, image: engine.Image | None, field: str) -> Item:
+    content = _content(given, image)
+    small = await state.workers.run("decode", thumbnail, image.pixels) if image is not None else None
+    if given.vector is not None or content is None:
+        return _item(given, content, image, small, _unit(given.vector or [], served.collection.dimension, field))
+    batcher = await state.catalogue.batcher(served)
+    (vector,) = await batcher.embed([content], served.service.view, Side.GALLERY)
+    if isinstance(vector, EngineError):
+        raise Problem.of(vector, field=field)
+    return _item(given, content, image, small, vector)
+
+
+def _check(given: ItemIn, field: str) -> None:
+    def refused(detail: str, remedy: str, name: str = "") -> Problem:
+        return Problem(422, "bad_item", f"{field}{name}: {detail}", remedy=remedy, field=f"{field}{name}")
+
+    if given.text is None and given.image is None and given.vector is None:
+        raise refused("has no text, no image and no vector", "Give at least one of them.")
+    if given.vector is None and given.modality is not None:
+        raise refused("is told by what the item is", "Leave it out, or give a vector.", ".modality")
+    if given.vector is not None and given.image is None and given.text is None and given.id is None:
+        raise refused("has a vector alone and no id", "Give an id, a text or an image.")
+    if given.uri is not None and not given.uri.lower().startswith(("http://", "https://", "s3://", "gs://", "urn:")):
+        raise refused(
+            f"{given.uri[:100]!r} is no http, https, s3, gs or urn URI", "Leave it out, or give such a URI.", ".uri"
+        )
+    for key in given.metadata:
+        if key.startswith("_"):
+            raise refused("begins with '_', which is the indexer's", "Use another key.", f".metadata.{key[:70]}")
+
+
+def _item(
+    given: ItemIn, content: engine.Input | None, image: engine.Image | None, small: bytes | None, vector: Any
+) -> Item:
+    hashed = content.content_hash if content is not None else _hash_of(given)
+    made = hashed[:32] if given.uri is None else hashlib.sha256(given.uri.encode()).hexdigest()[:16]
+    item_id = given.id or made
+    return Item(
+        id=item_id,
+        modality="image" if image is not None or given.modality == "image" else "text",
+        uri=given.uri or f"urn:oneword:item:{item_id}",
+        content_hash=hashed,
+        text=given.text,
+        metadata=given.metadata,
+        image_hash=image.content_hash if image is not None else None,
+        width=image.size[0] if image is not None else None,
+        height=image.size[1] if image is not None else None,
+        thumbnail=small,
+        vector=vector,
+    )
+
+
+def _content(given: ItemIn, image: engine.Image | None) -> engine.Input | None:
+    if image is None:
+        return engine.Text(text=given.text) if given.text is not None else None
+    return image if given.text is None else engine.Document(image=image, text=given.text)
+
+
+def _hash_of(given: ItemIn) -> str:
+    return hashlib.sha256(b"vector" + np.asarray(given.vector, np.float32).tobytes()).hexdigest()
+
+
+def _unit(values: Sequence[float], dimension: int, field: str) -> Any:
+    vector = np.asarray(values, np.float64)
+    length = float(np.linalg.norm(vector))
+    if len(vector) != dimension or not np.isfinite(length) or length == 0:
+        raise Problem(
+            422,
+            "bad_vector",
+            f"{field}.vector has {len(vector)} numbers and length {length:g}: expected {dimension} and a finite length "
+            "above 0",
+            remedy="Embed the item in the collection's space.",
+            field=f"{field}.vector",
+        )
+    return (vector / length).astype(np.float32)
+
+
+def shown(item: Item, include: frozenset[str]) -> dict[str, Any]:
+    """A stored item as JSON."""
+    document: dict[str, Any] = {"id": item.id, "modality": item.modality}
+    if "payload" in include:
+        document |= {
+            "uri": item.uri,
+            "text": item.text,
+            "metadata": plain({key: value for key, value in item.metadata.items() if not key.startswith("_")}),
+            "width": item.width,
+            "height": item.height,
+            "indexed_at": item.indexed_at.isoformat() if isinstance(item.indexed_at, datetime) else None,
+        }
+    if "vector" in include and item.vector is not None:
+        document["vector"] = item.vector.tolist()
+    if "thumbnail" in include:
+        document["thumbnail"] = None if item.thumbnail is None else data_uri(item.thumbnail)
+    return document

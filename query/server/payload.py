@@ -1,0 +1,147 @@
+"""Bodies of requests: JSON, or JSON with files, to a checked model; or one named problem."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+
+from query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
+from query.server.problem import Problem
+
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Body(BaseModel):
+    """A JSON object: kinds are taken as they are, unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+_ALTERNATIVE = re.compile(r"\(\w+\)|(constrained-\w+|bool|str|int|float|dict|list|datetime)(\[.*\])?|[A-Z]\w+")
+"""What Pydantic puts into a path for the alternative that it tried; our fields are in small letters."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payload(Generic[Model]):
+    """A body, and the files that came with it by their field's name."""
+
+    body: Model
+    uploads: Mapping[str, bytes]
+
+
+async def read(request: Request, model: type[Model], field: str) -> Payload[Model]:
+    """The body of a request: `application/json`, or `multipart/form-data` with the JSON in `field`, and files.
+
+    Raises:
+        Problem: 400 malformed, 415 another media type, 422 not what was expected, with the field.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _multipart(request, model, field)
+    if kind != "application/json":
+        raise Problem(
+            415,
+            "media_type",
+            f"the content type is {kind[:100]!r}: expected application/json or multipart/form-data",
+            remedy="Set the header Content-Type.",
+        )
+    return Payload(body=checked(model, await request.body()), uploads={})
+
+
+def checked(model: type[Model], document: bytes | str) -> Model:
+    """JSON as a model. Raises Problem."""
+    try:
+        return model.model_validate_json(document)
+    except ValidationError as error:
+        raise problem_of(error.errors(include_url=False), model) from None
+
+
+def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> Problem:
+    """The most particular of Pydantic's errors, as we say it: of alternatives it lists those not meant, too."""
+    first = max(errors, key=lambda error: len(error["loc"]))
+    kind, context = first["type"], first.get("ctx", {})
+    if kind in ("json_invalid", "value_error.jsondecode"):
+        return Problem(
+            400, "malformed_json", f"the body is no JSON: {context.get('error', 'unreadable')}", remedy="Send JSON."
+        )
+    field = path(first["loc"])
+    remedy = "Change it as said; all fields are in /openapi.json."
+    if kind == "extra_forbidden":
+        name = str(first["loc"][-1])
+        known = list(model.model_fields) if model is not None and len(first["loc"]) == 1 else []
+        like = difflib.get_close_matches(name, [_alias(model, one) for one in known], 1) if model else []
+        hint = f"; did you mean {like[0]!r}?" if like else ""
+        return Problem(422, "unknown_field", f"there is no field {_shown(field)}{hint}", remedy=remedy, field=field)
+    said = str(first["msg"]).removeprefix("Value error, ")
+    shown = f" ({_short(first['input'])})" if isinstance(first.get("input"), str | int | float | bool | None) else ""
+    if kind == "missing":
+        said, shown = "is missing", ""
+    return Problem(
+        422, "invalid_field", f"{_shown(field)}{shown}: {said[:1].lower() + said[1:]}", remedy=remedy, field=field
+    )
+
+
+def path(places: Sequence[str | int]) -> str:
+    """`("parts", 1, "image")` as `parts[1].image`; names of alternatives, which are ours, left out."""
+    said = ""
+    for place in places:
+        if isinstance(place, int):
+            said += f"[{place}]"
+        elif not _ALTERNATIVE.fullmatch(place):
+            said += f".{place}" if said else place
+    return said[:300]
+
+
+async def _multipart(request: Request, model: type[Model], field: str) -> Payload[Model]:
+    uploads: dict[str, bytes] = {}
+    document: bytes | None = None
+    try:
+        async with request.form(max_files=MAX_UPLOADS, max_fields=8, max_part_size=16 * 2**20) as form:
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    if name in uploads:
+                        raise _malformed(f"two files are called {_shown(name)}: expected another name for each")
+                    uploads[name] = await value.read()
+                elif name == field and document is None:
+                    document = value.encode("utf-8", "surrogatepass")
+                else:
+                    raise Problem(
+                        422,
+                        "unknown_field",
+                        f"there is no field {_shown(name)}: expected {field!r} once, with JSON, and files",
+                        remedy=f"Put it into the JSON of {field!r}.",
+                        field=name[:100],
+                    )
+    except (MultiPartException, ValueError, KeyError) as error:
+        raise _malformed(f"the multipart body cannot be read: {error}") from None
+    if field in uploads:  # sent as a file: curl -F 'query=@query.json'
+        document = uploads.pop(field)
+    return Payload(body=checked(model, document if document is not None else b"{}"), uploads=uploads)
+
+
+def _malformed(detail: str) -> Problem:
+    return Problem(400, "malformed_body", detail, remedy="Send it as RFC 7578 says; most clients do by themselves.")
+
+
+def _alias(model: type[BaseModel] | None, name: str) -> str:
+    alias = model.model_fields[name].alias if model is not None else None
+    return alias or name
+
+
+def _shown(name: str) -> str:
+    return repr(name[:100]) if name else "the body"
+
+
+def _short(value: object) -> str:
+    said = repr(value)
+    return said if len(said) <= 60 else f"{said[:60]}..."

@@ -1,0 +1,148 @@
+"""Pictures in requests: where they come from, and how many of them are in memory at once."""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import engine
+from engine.errors import InputError
+from engine.images import decode, size_of
+from query.server.config import ServerConfig
+from query.server.problem import Problem
+from query.server.workers import Workers
+
+if TYPE_CHECKING:
+    from engine.fetching import Fetcher
+
+UPLOAD = "upload:"
+"""A picture in JSON that is a file of the same multipart request: `upload:NAME`."""
+
+PIXELS_AT_ONCE = 512_000_000
+"""Decoded pixels in memory, 3 bytes each, over all requests: about 1.5 GB. More wait."""
+
+_DATA = re.compile(r"data:(?P<type>[^,;]{0,100})(?:;[^,]{0,100}?)?(?P<base64>;base64)?,", re.IGNORECASE)
+
+Named = tuple[str, str]
+"""A picture as JSON has it, and the field that it stands in."""
+
+
+class Pictures:
+    """Reads pictures given as data URI, base64, URL, or upload. Use it from one event loop."""
+
+    def __init__(self, config: ServerConfig, workers: Workers) -> None:
+        self._config, self._workers = config, workers
+        self._fetcher: Fetcher | None = None
+        self._used = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @asynccontextmanager
+    async def read(self, named: Sequence[Named], uploads: Mapping[str, bytes]) -> AsyncIterator[list[engine.Image]]:
+        """The pictures, decoded; they count as being in memory until the block ends.
+
+        Raises:
+            Problem: with the field, if one cannot be had.
+        """
+        data = await asyncio.gather(*(self._bytes(one, field, uploads) for one, field in named))
+        sizes = await self._workers.run("decode", lambda: [size_of(one) for one in data]) if data else []
+        wanted = min(sum(width * height for width, height in sizes), PIXELS_AT_ONCE)
+        async with self._room(wanted):
+            fields = [field for _, field in named]
+            yield list(await asyncio.gather(*map(self._decoded, data, fields)))
+
+    def close(self) -> None:
+        """Ends what is being fetched."""
+        if self._fetcher is not None:
+            self._fetcher.close()
+
+    async def _bytes(self, text: str, field: str, uploads: Mapping[str, bytes]) -> bytes:
+        if text.startswith(UPLOAD):
+            name = text.removeprefix(UPLOAD)
+            if name not in uploads:
+                sent = ", ".join(sorted(uploads)[:10]) or "none"
+                raise Problem(
+                    422,
+                    "no_upload",
+                    f"the picture is the uploaded file {name[:100]!r}, of which there is none: sent were {sent}",
+                    remedy="Send the file as a field of that name, as multipart/form-data.",
+                    field=field,
+                )
+            return uploads[name]
+        try:
+            if text[:8].lower().startswith(("http://", "https://")):
+                return await self._fetched(text)
+            return await self._workers.run("decode", _inline, text)
+        except InputError as error:
+            raise Problem.of(error, field=field) from error
+        except ValueError as error:
+            raise Problem(422, "bad_image", str(error), remedy=_REMEDY, field=field) from None
+
+    async def _fetched(self, url: str) -> bytes:
+        if not self._config.fetch:
+            raise Problem(422, "fetching_off", "this service fetches no pictures by URL", remedy="Send its bytes.")
+        if self._fetcher is None:
+            from engine.fetching import FetchConfig, Fetcher
+
+            self._fetcher = Fetcher(
+                FetchConfig(
+                    allow_private=self._config.allow_private,
+                    deadline=self._config.deadline / 2,
+                    max_bytes=self._config.max_body,
+                    tries=2,
+                )
+            )
+        fetcher = self._fetcher
+        return (await self._workers.run("fetch", lambda: fetcher.fetch(url))).data
+
+    async def _decoded(self, data: bytes, field: str) -> engine.Image:
+        try:
+            return await self._workers.run("decode", self._image, data)
+        except InputError as error:
+            raise Problem.of(error, field=field) from error
+
+    def _image(self, data: bytes) -> engine.Image:
+        image = engine.Image(pixels=decode(data, name="the picture", max_pixels=self._config.max_pixels))
+        _ = image.content_hash  # hashed here, not in the event loop
+        return image
+
+    @asynccontextmanager
+    async def _room(self, pixels: int) -> AsyncIterator[None]:
+        while self._used and self._used + pixels > PIXELS_AT_ONCE:
+            freed = asyncio.get_running_loop().create_future()
+            self._waiting.add(freed)
+            try:
+                await freed
+            finally:
+                self._waiting.discard(freed)
+        self._used += pixels
+        try:
+            yield
+        finally:
+            self._used -= pixels
+            for freed in self._waiting:
+                if not freed.done():
+                    freed.set_result(None)
+
+
+_REMEDY = "Send a data URI (data:image/png;base64,...), base64, an http(s) URL, or upload:NAME with a file."
+
+
+def _inline(text: str) -> bytes:
+    """The bytes of a data URI (RFC 2397) or of plain base64. Raises ValueError."""
+    body = text
+    if text[:5].lower() == "data:":
+        head = _DATA.match(text)
+        if head is None or not head["base64"]:
+            raise ValueError(f"{text[:40]!r} is no data URI in base64: expected data:image/png;base64,...")
+        body = text[head.end() :]
+    try:
+        data = base64.b64decode(re.sub(r"\s+", "", body), validate=True)
+    except (binascii.Error, ValueError):
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        raise ValueError(f"{shown!r} is no picture: expected a data URI, base64, or a URL") from None
+    if not data:
+        raise ValueError("the picture is empty (0 bytes): expected a picture")
+    return data

@@ -1,0 +1,165 @@
+"""The query object as JSON: its schema, and how it becomes a `Query`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import PIL.Image
+from pydantic import ConfigDict, Field
+
+import engine
+from query.errors import BadQuery
+from query.question import INCLUDABLE, MAX_LIMIT, MAX_WORDS, NEGATIVE, Composed, Image, Like, Part, Query, Vector
+from query.question import Text as TextPart
+from query.server.limits import MAX_PARTS, MAX_QUERIES
+from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, part_of
+from query.server.payload import Body, Name, Number, Text
+from query.server.pictures import UPLOAD, Named
+from query.server.problem import Problem
+from storage import FilterError, parse_filter
+
+Filter = Annotated[
+    Text | dict[str, Any],
+    Field(
+        description="In words, or as must / should / must_not.",
+        examples=["width >= 640", {"must": {"field": "format", "match": "png"}}],
+    ),
+]
+Include = Annotated[
+    tuple[Literal["payload", "vector", "thumbnail"], ...],
+    Field(max_length=len(INCLUDABLE), description="What comes besides id, score and modality."),
+]
+
+
+class Hybrid(Body):
+    """Nearness and keywords, made one ranking."""
+
+    keywords: Annotated[Text | None, Field(description="Absent: those of `text`.")] = None
+    fusion: Literal["rrf", "weighted"] = "rrf"
+    keyword_weight: Annotated[Number, Field(ge=0, le=1)] = 0.5
+
+
+class QueryIn(Body):
+    """What to search by, and which hits are wanted. At least one part, or keywords."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"text": "a cat"},
+                {"parts": [{"text": "red dress", "weight": 0.6}, {"text": "blurry", "weight": -0.3}], "limit": 20},
+                {"image": "https://example.org/dress.jpg", "edit": "but red and longer", "filter": "width >= 64"},
+            ]
+        }
+    )
+
+    text: Annotated[Text | None, Field(description="Words; short for a part.")] = None
+    image: Annotated[Picture | None, Field(description="A picture; with `edit`, a composed query.")] = None
+    edit: Annotated[Text | None, Field(description="How hits should differ from `image`.")] = None
+    like: Annotated[Name | Annotated[list[Name], Field(max_length=MAX_PARTS)] | None, Field(description="Ids.")] = None
+    not_: Annotated[
+        Text | Annotated[list[Text], Field(max_length=MAX_PARTS)] | None,
+        Field(alias="not", description=f"Words that hits should be unlike: parts of weight {NEGATIVE}."),
+    ] = None
+    vector: Numbers | None = None
+    parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS)
+    filter: Filter | None = None
+    view: Annotated[Name | None, Field(description="Insist on the view of the collection.")] = None
+    modality: Literal["image", "text"] | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 10
+    offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    min_score: Number | None = None
+    diversity: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    group_by: Name | None = None
+    keywords: Annotated[Text | None, Field(description="Words that texts and captions must have, any of them.")] = None
+    hybrid: Annotated[bool | Hybrid, Field(description="true: the words of `text` are keywords as well.")] = False
+    version: Annotated[int | None, Field(ge=1, lt=2**63, description="As an earlier answer told it.")] = None
+    explain: Annotated[int, Field(ge=0, le=MAX_WORDS, description="Words to say why with.")] = 0
+    with_: Include = Field(alias="with", default=("payload",))
+
+    def pictures(self) -> list[Named]:
+        """The query's pictures as they are given, each with its field, in the order in which `query` takes them."""
+        named: list[Named] = [] if self.image is None else [(self.image, "image")]
+        for place, part in enumerate(self.parts):
+            if isinstance(part, ImageIn):
+                named.append((part.image, f"parts[{place}].image"))
+            elif isinstance(part, ComposedIn):
+                named.append((part.composed.image, f"parts[{place}].composed.image"))
+        return named
+
+    def query(self, pictures: Sequence[engine.Image]) -> Query:
+        """The query, with its pictures decoded.
+
+        Raises:
+            Problem: it contradicts itself, or its filter cannot be read.
+        """
+        try:
+            parts = self._parts(iter(one.pixels for one in pictures))
+            hybrid = self.hybrid if isinstance(self.hybrid, Hybrid) else Hybrid()
+            return Query(
+                parts=tuple(parts),
+                filter=filter_of(self.filter),
+                modality=self.modality,
+                limit=self.limit,
+                offset=self.offset,
+                min_score=self.min_score,
+                view=self.view,
+                explain=self.explain,
+                keywords=self._keywords(hybrid),
+                fusion=hybrid.fusion,
+                keyword_weight=hybrid.keyword_weight,
+                diversity=self.diversity,
+                group_by=self.group_by,
+                version=self.version,
+                include=frozenset(self.with_),
+            )
+        except BadQuery as error:
+            raise Problem.of(error) from error
+
+    def _parts(self, images: Iterator[PIL.Image.Image]) -> list[Part]:
+        parts: list[Part] = [] if self.text is None else [TextPart(text=self.text)]
+        if self.image is not None:
+            pixels = next(images)
+            parts.append(Image(image=pixels) if self.edit is None else Composed(image=pixels, edit=self.edit))
+        elif self.edit is not None:
+            raise BadQuery("`edit` has no picture to change: give `image` too, or put the words into `text`")
+        parts += [Like(id=one) for one in _several(self.like)]
+        parts += [] if self.vector is None else [Vector(values=self.vector)]
+        parts += [part_of(part, images) for part in self.parts]
+        parts += [TextPart(text=one, weight=NEGATIVE) for one in _several(self.not_)]
+        if len(parts) > MAX_PARTS:
+            raise BadQuery(f"the query has {len(parts)} parts: expected at most {MAX_PARTS}")
+        return parts
+
+    def _keywords(self, hybrid: Hybrid) -> str | None:
+        keywords = self.keywords or hybrid.keywords
+        if not self.hybrid or keywords is not None:
+            return keywords
+        if self.text is None:
+            raise BadQuery("`hybrid` takes the words of `text`, of which there are none: give `text`, or `keywords`")
+        return self.text
+
+
+class QueriesIn(Body):
+    """Several queries; each is answered by itself, all of one version."""
+
+    queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]
+
+
+def filter_of(given: str | dict[str, Any] | None) -> Any:
+    """A filter as requests have it. Raises Problem."""
+    if given is None:
+        return None
+    try:
+        return parse_filter(given)
+    except FilterError as error:
+        raise Problem.of(error, field="filter") from error
+
+
+def adopted(query: QueryIn, uploads: Mapping[str, bytes]) -> QueryIn:
+    """A query that takes an uploaded `image` to which nothing refers for its own."""
+    if "image" not in uploads or any(text == f"{UPLOAD}image" for text, _ in query.pictures()) or query.image:
+        return query
+    return query.model_copy(update={"image": f"{UPLOAD}image"})
+
+
+def _several(given: str | Sequence[str] | None) -> Sequence[str]:
+    return () if given is None else (given,) if isinstance(given, str) else given

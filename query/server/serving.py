@@ -1,0 +1,86 @@
+"""Runs the service in this process until a signal ends it."""
+
+import asyncio
+import logging
+import signal
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from query.server.app import application
+from query.server.config import ServerConfig
+from query.server.state import State
+from query.server.telemetry import log_to_stderr
+
+log = logging.getLogger(__name__)
+
+
+class Farewell:
+    """ASGI: while the service drains, every answer asks the client to take another connection next time."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self._app, self._state = app, state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI says."""
+
+        async def told(message: Message) -> None:
+            if self._state.draining and message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, told if scope["type"] == "http" else send)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which on SIGTERM first says that it is not ready, and closes connections one by one as they answer.
+
+    So a load balancer and clients with open connections go elsewhere before any of them is refused. SIGHUP reads keys
+    and opens collections anew.
+    """
+
+    def __init__(self, config: uvicorn.Config, state: State, drain: float) -> None:
+        super().__init__(config)
+        self._state, self._drain = state, drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts, and says where."""
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._state.reload)
+        await super().startup(sockets)
+        for server in self.servers:
+            for one in server.sockets:
+                host, port = one.getsockname()[:2]
+                shown = f"[{host}]" if ":" in host else host
+                log.info("listening on %s://%s:%d", "https" if self.config.is_ssl else "http", shown, port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drains, finishes what was begun, ends."""
+        self._state.draining = True
+        if not self.force_exit:
+            await asyncio.sleep(self._drain)
+        await super().shutdown(sockets)
+
+
+def serve(config: ServerConfig) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        QueryError: the configuration cannot be served.
+    """
+    log_to_stderr(config.log_format)
+    app, state = application(config)
+    settings = uvicorn.Config(
+        Farewell(app, state),
+        host=config.host,
+        port=config.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=round(config.deadline) + 1,
+        ssl_certfile=config.tls_cert,
+        ssl_keyfile=config.tls_key,
+    )
+    Server(settings, state, config.drain).run()

@@ -1,0 +1,90 @@
+"""What one running service holds, and where its routes find it."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+
+from query.server.catalogue import Catalogue
+from query.server.config import ServerConfig
+from query.server.metrics import Metrics
+from query.server.models import Models
+from query.server.pictures import Pictures
+from query.server.workers import Workers
+
+if TYPE_CHECKING:
+    from query.server.supervisor import Supervisor
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True, eq=False)
+class State:
+    """Everything that lives as long as the service does."""
+
+    config: ServerConfig
+    workers: Workers
+    metrics: Metrics
+    models: Models
+    catalogue: Catalogue
+    pictures: Pictures
+    supervisor: "Supervisor | None" = None
+    warm: bool = False
+    reason: str = "starting"
+    draining: bool = False
+
+    @classmethod
+    def of(cls, config: ServerConfig) -> "State":
+        """Opens nothing yet."""
+        workers, metrics = Workers(), Metrics()
+        models = Models(config, workers, metrics)
+        catalogue = Catalogue(config, workers, models)
+        return cls(
+            config=config,
+            workers=workers,
+            metrics=metrics,
+            models=models,
+            catalogue=catalogue,
+            pictures=Pictures(config, workers),
+        )
+
+    def reload(self) -> None:
+        """Opens collections anew at their next request."""
+        log.info("reloading")
+        self.catalogue.forget_all()
+
+    async def close(self) -> None:
+        """Finishes what was begun: writes are done, jobs are told to end, threads end."""
+        self.pictures.close()
+        if self.supervisor is not None:
+            await asyncio.to_thread(self.supervisor.close)
+        await self.catalogue.close()
+        await self.models.close()
+        await asyncio.to_thread(self.workers.close)
+
+
+def state_of(request: Request) -> State:
+    """The running service's."""
+    state: State = request.app.state.oneword
+    return state
+
+
+class Clock:
+    """Milliseconds since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    @property
+    def ms(self) -> float:
+        """So many."""
+        return 1000 * (time.perf_counter() - self._began)
+
+
+def rounded(timings: dict[str, float]) -> dict[str, Any]:
+    """To microseconds."""
+    return {name: round(value, 3) for name, value in timings.items()}
