@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from engine.errors import EngineError
 from query.errors import QueryError
-from query.server import collections, health, items, media, searching
+from query.server import collections, embeddings, health, items, media, searching
 from query.server.config import ServerConfig
 from query.server.documents import completed
 from query.server.gate import Gate
@@ -62,7 +62,7 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         redoc_url=None,
     )
     app.state.oneword = state
-    for one in (searching, media, items, collections, health):  # media first: an id may hold a slash
+    for one in (searching, media, items, collections, embeddings, health):  # media first: an id may hold a slash
         app.include_router(one.router)
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _told)

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from query.server.answers import ProblemOut
+from query.server.answers import OpenAIErrorOut, ProblemOut
 from query.server.problem import MEDIA_TYPE
 
 SCHEMAS = "#/components/schemas/"
@@ -33,6 +33,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 """Of every route under /v1."""
+
+OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": about["description"], "model": OpenAIErrorOut} for status, about in PROBLEMS.items()
+}
+"""Of the routes that speak as OpenAI does."""
 
 _USED: list[type[BaseModel]] = [ProblemOut]
 

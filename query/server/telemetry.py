@@ -97,7 +97,7 @@ class Lines(logging.Formatter):
         request = getattr(record, "request", None)
         if request is not None:
             record.msg = "%(method)s %(path)r %(status)s %(ms).1f ms [%(request_id)s]"
-            record.args = (request,)
+            record.args = request
         return f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {super().format(record)}"
 
 
@@ -108,5 +108,5 @@ def log_to_stderr(form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for noisy in ("uvicorn.access", "httpx", "httpcore"):
+    for noisy in ("faiss.loader", "httpx", "httpcore", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
