@@ -1,0 +1,98 @@
+"""A real service in a process of its own, and a client for it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import query
+
+ROOT = Path(query.__file__).parents[1]
+
+
+@dataclass
+class Service:
+    """A running `oneword serve`."""
+
+    process: subprocess.Popen[str]
+    log: list[str] = field(default_factory=list)
+    url: str = ""
+    http: httpx.Client = field(default_factory=httpx.Client)
+
+    def post(self, path: str, document: Any = None, **more: Any) -> httpx.Response:
+        """POST of JSON under /v1."""
+        return self.http.post(f"{self.url}/v1{path}", json={} if document is None else document, **more)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        """GET under /v1."""
+        return self.http.get(f"{self.url}/v1{path}", **more)
+
+    def search(self, document: Any, collection: str = "default") -> Any:
+        """A search that succeeds."""
+        answer = self.post(f"/collections/{collection}/search", document)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def wait_ready(self, seconds: float = 60) -> None:
+        """Until /readyz says so."""
+        end = time.monotonic() + seconds
+        while self.http.get(f"{self.url}/readyz").status_code != 200:
+            assert time.monotonic() < end, "\n".join(self.log[-20:])
+            time.sleep(0.05)
+
+    def stop(self, how: int = signal.SIGTERM, seconds: float = 30) -> int:
+        """Ends it; its exit code."""
+        self.process.send_signal(how)
+        return self.process.wait(seconds)
+
+    def follow(self) -> None:
+        """Reads its log, in a thread, so that it never blocks on a full pipe."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line.rstrip("\n"))
+            if not self.url and "listening on " in line:
+                self.url = json.loads(line)["message"].removeprefix("listening on ")
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Start]:
+    """Starts services: `start("--db", db)`; they end with the module's tests. `env` is added to the environment."""
+    started: list[Service] = []
+
+    def starting(*arguments: object, ready: bool = True, env: dict[str, str] | None = None) -> Service:
+        command = [sys.executable, "-m", "oneword", "serve", "--port", "0", "--drain", "0", *map(str, arguments)]
+        process = subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+        )
+        service = Service(process)
+        started.append(service)
+        threading.Thread(target=service.follow, daemon=True).start()
+        end = time.monotonic() + 60
+        while not service.url:
+            assert process.poll() is None and time.monotonic() < end, "\n".join(service.log)
+            time.sleep(0.02)
+        if ready:
+            service.wait_ready()
+        return service
+
+    yield starting
+    for service in started:
+        service.http.close()
+        if service.process.poll() is None:
+            service.process.kill()
+        service.process.wait()
+        if service.process.stderr:
+            service.process.stderr.close()
