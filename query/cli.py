@@ -60,7 +60,7 @@ def search(
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     server: Annotated[
         str | None,
-        typer.Option(envvar="ONEWORD_SERVER", help="Ask the service at this URL; ONEWORD_API_KEY is its key."),
+        typer.Option(envvar="ONEWORD_SERVER", help="Ask the service at this URL (key: ONEWORD_API_KEY)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -214,5 +214,5 @@ class AsyncClient:
                 continue
             try:
                 outcome = await self._http.send(step)
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 outcome = error

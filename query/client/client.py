@@ -234,5 +234,5 @@ class Client:
                 continue
             try:
                 outcome = self._http.send(step)
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 outcome = error

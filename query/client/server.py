@@ -18,8 +18,8 @@ T = TypeVar("T")
 Step = httpx.Request | float
 """A request to send, or seconds to wait."""
 
-Outcome = httpx.Response | httpx.HTTPError | None
-"""What came of a step."""
+Outcome = httpx.Response | httpx.HTTPError | httpx.InvalidURL | None
+"""What came of a step. (httpx reads a redirect's URL even where it is not to follow it.)"""
 
 Conversation = Generator[Step, Outcome, T]
 """Steps to take, each answered with its outcome; it returns what the call is for."""
@@ -134,9 +134,11 @@ def _read(call: Call[T], response: httpx.Response) -> T:
         raise unreadable(response, error) from error
 
 
-def _unreachable(request: httpx.Request, error: httpx.HTTPError | None, tries: int) -> ServerUnreachable:
+def _unreachable(request: httpx.Request, error: Exception | None, tries: int) -> ClientError:
     where = f"{request.url.scheme}://{request.url.netloc.decode()}"
     after = f", after {tries} tries" if tries > 1 else ""
+    if isinstance(error, httpx.InvalidURL):
+        return BadAnswer(f"{where}: redirects to what is no URL ({error})")
     if isinstance(error, _UNSENT):
         reason = str(error) or type(error).__name__
         remedy = "Is the server up (`oneword serve`), and is this its address?"
