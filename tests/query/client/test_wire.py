@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from engine import decode
 from engine.errors import UnreadableFile
 from engine.words import Word
 from query import BadQuery, Composed, Hit, Image, Like, Query, SearchResult, Text, Vector
+from query.server.questions import QueryIn
 from query.wire import picture_uri, result_of, to_json
 from storage import And, AnyOf, Contains, Exists, Match, Not, Or, Range, filter_from_json, filter_to_json
 
@@ -63,7 +65,7 @@ queries = st.builds(
     keyword_weight=st.floats(0, 1),
     diversity=st.floats(0, 1),
     group_by=st.none() | st.text(min_size=1),
-    version=st.none() | st.integers(1),
+    version=st.none() | st.integers(1, 2**63 - 1),
     include=st.frozensets(st.sampled_from(["payload", "vector", "thumbnail"])),
 )
 
@@ -108,6 +110,21 @@ def test_a_query_becomes_json_of_the_contract_and_nothing_is_lost(query: Query) 
     if query.keywords is not None:
         assert how.get("fusion", "rrf") == query.fusion
         assert how.get("keyword_weight", 0.5) == query.keyword_weight
+
+
+@given(queries)
+def test_the_service_reads_the_query_that_was_written(query: Query) -> None:
+    asked = QueryIn.model_validate_json(json.dumps(to_json(query)))
+    given_ = [part.image for part in query.parts if isinstance(part, Image | Composed)]
+    assert [uri for uri, _ in asked.pictures()] == [picture_uri(one) for one in given_]
+    read = asked.query([EngineImage(pixels=PIL.Image.new("RGB", (1, 1)))] * len(given_))
+    for part, told in zip(query.parts, read.parts, strict=True):
+        assert (type(told), told.weight) == (type(part), part.weight)
+        for name in ("text", "edit", "id", "values"):
+            assert getattr(told, name, None) == getattr(part, name, None)
+    assert read.filter == (None if query.filter is None else filter_from_json(filter_to_json(query.filter)))
+    usual = {} if query.keywords is not None else {"fusion": Query.fusion, "keyword_weight": Query.keyword_weight}
+    assert replace(read, parts=query.parts, filter=query.filter) == replace(query, **usual)
 
 
 def assert_same_picture(uri: str, picture: Any) -> None:
