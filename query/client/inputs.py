@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import PIL.Image
 
 from query.errors import BadQuery
 from query.question import Picture
+from query.result import plain
 from query.wire import numbers, picture_uri
 
 Input = str | Path | bytes | PIL.Image.Image | Mapping[str, Any]
@@ -67,9 +67,7 @@ class NewItem:
         if self.vector is not None:
             document["vector"] = numbers(self.vector)
         if self.metadata:
-            document["metadata"] = {
-                key: value.isoformat() if isinstance(value, datetime) else value for key, value in self.metadata.items()
-            }
+            document["metadata"] = plain(self.metadata)
         return document
 
 

@@ -1,10 +1,12 @@
 """Every method of both clients, and `oneword search --server`, against the real service in its own process."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import PIL.Image
 import pytest
@@ -16,7 +18,7 @@ from engine.encoder import Side
 from engine.hashing import HashEncoder
 from indexer import index_paths
 from query import Like, Query, SearchService, Text, Vector
-from query.client import NotThere, Rejected
+from query.client import ClientError, NotThere, Rejected
 from storage import Store
 
 TEXTS = ["the cat sleeps on the sofa", "we saw an owl at night", "a red car in the street", "snow on the roof"]
@@ -25,12 +27,14 @@ TEXTS = ["the cat sleeps on the sofa", "we saw an owl at night", "a red car in t
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a collection of 8 pictures and 4 texts, and a serving index."""
-    folder = tmp_path_factory.mktemp("photos")
+    place = tmp_path_factory.mktemp("store")
+    folder = place / "photos"
+    folder.mkdir()
     for shade in range(8):
         PIL.Image.new("RGB", (12, 12), (30 * shade, 255 - 30 * shade, 128)).save(folder / f"mix{shade}.png")
-    for place, text in enumerate(TEXTS):
-        (folder / f"text{place}.txt").write_text(text, encoding="utf-8")
-    db = tmp_path_factory.mktemp("store") / "db"
+    for number, text in enumerate(TEXTS):
+        (folder / f"text{number}.txt").write_text(text, encoding="utf-8")
+    db = place / "db"
     index_paths([folder], db=str(db), model="hash")
     Store(str(db)).open("default").build_index()
     return db
@@ -39,7 +43,7 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(db: Path, start: Callable[..., Any]) -> str:
     """Of a service over that store."""
-    found: str = start("--db", db, "--model", "hash").url
+    found: str = start("--db", db, "--model", "hash", "--job-root", db.parent / "photos").url
     return found
 
 
@@ -199,3 +203,22 @@ def test_the_command_prints_what_it_prints_of_a_search_here(
     assert here == there
     tables = [printed(*words, *where).splitlines() for where in (["--db", str(db)], ["--server", url])]
     assert tables[0][:-1] == tables[1][:-1], "all but the last line, which has times"
+
+
+def test_jobs_are_started_watched_and_cancelled(real: Any, url: str, db: Path) -> None:
+    if "/v1/jobs" not in httpx.get(f"{url}/openapi.json").json()["paths"]:
+        pytest.skip("the service has no jobs yet")
+    photos = db.parent / "photos"
+    job = real.start_job([photos], "more", options={"exclude": ["*.txt"]})
+    while not (now := real.job(job.id)).is_over:
+        time.sleep(0.1)
+    assert (now.state, now.collection, now.counts["indexed"]) == ("done", "more", 8)
+    assert now.ended is not None
+    assert real.count(collection="more") == 8
+    assert real.cancel_job(job.id).state == "done", "what has ended is left as it is"
+    assert real.jobs(1, "more")[0].id == job.id
+    with pytest.raises(ClientError):
+        real.start_job(["/"], "more")
+    with pytest.raises(NotThere):
+        real.job("20260101T000000000000-00000000")
+    real.drop_collection("more")
