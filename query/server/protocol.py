@@ -115,7 +115,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._timer = None
         if self._answering:  # the head of the next request is slow: this one is answered first
             self._watch()
-        elif self._phase is Phase.HEAD and self._kept:
+        elif self._phase is Phase.HEAD and (self._kept or self.cycle is not None):
             self._refuse(Problem(408, "head_too_slow", f"no whole head has come within {self.seconds:g} s"))
         else:
             self.transport.abort()
