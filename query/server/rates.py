@@ -32,6 +32,7 @@ class Rates:
         # Rounding must not refuse the last of a burst, for which these two are equal.
         wait = full - now - filling
         if wait > 1e-9:
+            self._full.move_to_end(who)  # who is told to wait is not forgotten for asking again
             return wait
         self._full[who] = full
         self._full.move_to_end(who)

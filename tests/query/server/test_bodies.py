@@ -236,7 +236,11 @@ def run(app: Any, *, gone_after: float | None = None, cancel_after: float | None
         sent.append(message["type"])
 
     async def main() -> None:
-        task = asyncio.create_task(Bodies(app, max_body=MAX, seconds=1)(scope(), receive, send))  # type: ignore[arg-type]
+        async def one() -> None:
+            await Bodies(app, max_body=MAX, seconds=1)(scope(), receive, send)  # type: ignore[arg-type]
+            assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+        task = asyncio.create_task(one())
         if cancel_after is not None:
             await asyncio.sleep(cancel_after)
             task.cancel()

@@ -398,6 +398,17 @@ def test_an_answer_that_breaks_off_looks_like_it(listening: Callable[..., int], 
     assert httpx.get(f"{url}/v1/x", headers=BEARER).status_code == 200
 
 
+def test_and_nothing_is_added_to_it(guard: Callable[..., Guard]) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"api-key", TEXT.encode())]
+    asyncio.run(guard()({"type": "http", "method": "GET", "path": "/v1/half", "headers": headers}, None, send))  # type: ignore[arg-type]
+    assert [message.get("status", message.get("body")) for message in sent] == [200, b"half"]
+
+
 def test_bodies_are_limited_only_for_those_let_in(listening: Callable[..., int], guard: Callable[..., Guard]) -> None:
     url = f"http://127.0.0.1:{listening(guard(max_body=100), http=HttpProtocol)}/v1/x"
     assert told(httpx.post(url, content=b"x" * 101)) == (401, "key_missing")

@@ -58,6 +58,13 @@ def test_no_other_key_will_do(key: str) -> None:
     assert KEYS.check(None, key) == expected
 
 
+def test_each_character_of_a_key_counts() -> None:
+    for place in range(len(TEXT)):
+        before, one, after = TEXT[:place], TEXT[place], TEXT[place + 1 :]
+        for key in (before + after, before + "~" + after, before + one.swapcase() + after, before + "a" + one + after):
+            assert key == TEXT or KEYS.check(None, key) is None
+
+
 def test_no_one_has_a_key_where_there_are_none() -> None:
     assert Keys([]).check(f"Bearer {TEXT}") is None
 

@@ -137,6 +137,18 @@ def test_the_second_head_has_its_time_too(client: Client) -> None:
     assert client.refused() == (408, "head_too_slow")
 
 
+def test_each_head_has_its_own_time(app: App, listening: Callable[..., int]) -> None:
+    class Patient(HttpProtocol):
+        seconds = 1.0
+
+    with Client(listening(app, http=Patient)) as client:
+        client.send(GET[:10])
+        for _ in range(2):  # in one packet, the end of a head and the start of the next
+            time.sleep(0.6)
+            client.send(GET[10:] + GET[:10])
+            assert client.ok()
+
+
 def test_slow_answers_slow_bodies_and_idle_connections_are_not_its_concern(client: Client) -> None:
     client.send(GET.replace(b"/ ", b"/slow "))
     assert client.ok()
