@@ -6,11 +6,11 @@ from collections.abc import Callable
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from query.server.answers import Net, SafeHeaders
 from query.server.bodies import Bodies
 from query.server.config import ServerConfig
-from query.server.gate import Gate
+from query.server.door import Door
 from query.server.keys import Keys
+from query.server.outermost import Net, SafeHeaders
 
 CORS_METHODS = ("GET", "HEAD", "POST", "DELETE")
 CORS_HEADERS = ("Authorization", "api-key", "Content-Type", "X-Request-Id", "traceparent", "tracestate")
@@ -30,8 +30,8 @@ class Guard:
     ) -> None:
         """keys: None: anyone may do anything. clock: seconds, for rates."""
         self._app = app
-        self._gate = Gate(Bodies(app, max_body=config.max_body, seconds=config.body_seconds), config, keys, clock=clock)
-        guarded: ASGIApp = Net(self._gate)
+        self._door = Door(Bodies(app, max_body=config.max_body, seconds=config.body_seconds), config, keys, clock=clock)
+        guarded: ASGIApp = Net(self._door)
         if config.cors:
             guarded = CORSMiddleware(
                 guarded,
@@ -45,14 +45,14 @@ class Guard:
     @property
     def keys(self) -> Keys | None:
         """Those let in; setting them changes it for the next request on."""
-        return self._gate.keys
+        return self._door.keys
 
     @keys.setter
     def keys(self, keys: Keys) -> None:
         # None would open the service to anyone: that is for its start to decide.
-        if self._gate.keys is None:
+        if self._door.keys is None:
             raise ValueError("a service that was started without keys cannot be given some while it runs")
-        self._gate.keys = keys
+        self._door.keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

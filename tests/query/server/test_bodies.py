@@ -11,8 +11,8 @@ import httpx
 import pytest
 from starlette.responses import StreamingResponse
 
-from query.server.answers import Net
 from query.server.bodies import Bodies
+from query.server.outermost import Net
 from query.server.protocol import HttpProtocol
 
 MAX = 1000

@@ -9,11 +9,11 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from query.errors import BadQuery
-from query.server.answers import SAFE
 from query.server.config import ServerConfig
-from query.server.gate import GUESSES, address
+from query.server.door import GUESSES, address
 from query.server.guard import Guard
 from query.server.keys import Keys, make
+from query.server.outermost import SAFE
 from query.server.problem import Problem
 from query.server.protocol import HttpProtocol
 

@@ -24,7 +24,7 @@ GUESSES = 20  # wrong keys a minute from one address; each further is told 429
 _HEADERS = {b"host", b"origin", b"authorization", b"api-key"}
 
 
-class Gate:
+class Door:
     """ASGI middleware: lets in whoever may come, with the Principal in `scope["state"]["principal"]`.
 
     Raises Problem: 421 `wrong_host`, 403 `wrong_origin`, 401 `key_missing` and `key_unknown`, 429 `too_many_requests`
