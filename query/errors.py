@@ -1,7 +1,9 @@
-"""What can go wrong with a question.
+"""What can go wrong with a question, and with serving.
 
 QueryError
-└── BadQuery    it asks for nothing, contradicts itself, or a part of it is out of range
+├── BadQuery        it asks for nothing, contradicts itself, or a part of it is out of range
+├── KeyFileError    the file of API keys cannot be used as it is
+└── Exposed         the service would be open to anyone on the network
 """
 
 
@@ -11,3 +13,11 @@ class QueryError(Exception):
 
 class BadQuery(QueryError):
     """A question that cannot be answered as it is."""
+
+
+class KeyFileError(QueryError):
+    """A file of API keys that is missing, malformed, or has not the key that is asked for."""
+
+
+class Exposed(QueryError):
+    """A service without keys that would listen beyond this machine."""

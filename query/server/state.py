@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -36,6 +37,7 @@ class State:
     warm: bool = False
     reason: str = "starting"
     draining: bool = False
+    reloads: list[Callable[[], None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, config: ServerConfig) -> "State":
@@ -53,9 +55,11 @@ class State:
         )
 
     def reload(self) -> None:
-        """Opens collections anew at their next request."""
+        """Opens collections anew at their next request, and does what else was asked for."""
         log.info("reloading")
         self.catalogue.forget_all()
+        for one in self.reloads:
+            one()
 
     async def close(self) -> None:
         """Finishes what was begun: writes are done, jobs are told to end, threads end."""
