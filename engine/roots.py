@@ -88,11 +88,13 @@ class Roots:
         What stands before a glob's first sign must be in a root, and nothing after it may lead up.
         """
         magic = _MAGIC.search(text)
-        if magic is None or local_path(text) is None or self._is_there(text):
+        if magic is None or text.lower().startswith(("http://", "https://")) or self._is_there(text):
             return self.allow(text)
         before, after = text[: magic.start()], text[magic.start() :]
         if ".." in re.split(r"[/{},]", after):
             return False
+        if local_path(text) is None:
+            return self.allow_uri(text)
         return self.allow(before.rpartition("/")[0] or ("/" if before.startswith("/") else "."))
 
     def open(self, path: Path, flags: int = 0) -> int:

@@ -57,9 +57,10 @@ class Process:
         """Sends it a signal, and to no other process; whether it got it. Raises PermissionError."""
         try:
             if not hasattr(os, "pidfd_open"):
-                if self.here:
-                    os.kill(self.pid, number)
-                return self.here
+                if not self.here:
+                    return False
+                os.kill(self.pid, number)
+                return True
             handle = os.pidfd_open(self.pid)  # of whoever has the number now, and of no later one
             try:
                 if self.here:
