@@ -157,7 +157,6 @@ class Local(Place):
         return None if regular else "not a regular file"
 
     def open(self) -> BinaryIO:
-        self._check()
         if self.fault() == "not a regular file":  # a pipe would wait for ever
             raise OSError(f"{self.shown} is not a regular file")
         if self.roots is None:

@@ -20,9 +20,10 @@ import oneword as front_door
 from engine.errors import BadRoot
 from engine.roots import Roots
 from indexer import BadCluster, BadSource, JobConfig, RayConfig, Report, SourceKind, SourceOptions, index_paths, retry
+from indexer.contents import Contents
 from indexer.entry import Elsewhere
 from indexer.sources import reading
-from indexer.sources.place import Local, matching
+from indexer.sources.place import Local, matching, place_of
 from storage import Store
 
 SECRET = "the secret that nobody may read"
@@ -352,6 +353,45 @@ def test_reading_itself_refuses(root: Path, outside: Path) -> None:
     assert Local(root / "link", roots).exists()
     with pytest.raises(PermissionError):
         Local(outside / "secret.txt", roots).exists()
+
+
+def test_a_link_that_is_set_anew_after_it_was_looked_at(
+    root: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = Roots.of([str(root)])
+    for name in ("secret.txt", "deep"):
+        (root / name).symlink_to(outside / name)
+    monkeypatch.setattr(Roots, "allow_path", lambda self, path: True)
+    with pytest.raises(PermissionError):
+        Local(root / "secret.txt", roots).open()
+    with pytest.raises(PermissionError):
+        Local(root / "deep", roots).listing()
+
+
+def test_what_a_job_reads_with_refuses(root: Path, outside: Path) -> None:
+    contents = Contents(roots=Roots.of([str(root)]))
+    with pytest.raises(Exception, match="outside the roots"):
+        contents(Elsewhere(uri=f"file://{outside}/secret.txt"))
+
+
+def test_arrow_files_are_not_opened_by_their_paths_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pa.OSFile(str(root / "t.arrow"), "wb") as file, pa.ipc.new_file(file, pa.schema({"text": "str"})) as ipc:
+        ipc.write_table(pa.table({"text": ["two"]}))
+    monkeypatch.setattr(pa, "memory_map", None)
+    assert run(root / "t.arrow", root=root).indexed == 1
+
+
+def test_children_of_remote_places() -> None:
+    with fsspec.open("memory://out/c.txt", "w") as file:
+        file.write("x")
+    folder = place_of("memory://in/deep", Roots.of(["memory://in"]))
+    assert folder.child("x").parent.parent.roots == folder.roots
+    for name in ("../../out/c.txt", "../../out"):
+        place = folder.child(name)
+        assert place.outside
+        for look in (place.open, place.listing, place.exists, place.is_folder):
+            with pytest.raises(PermissionError):
+                look()
 
 
 def test_retry_reads_no_more_than_the_job_was_let(root: Path, outside: Path) -> None:

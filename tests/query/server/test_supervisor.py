@@ -134,6 +134,14 @@ def test_cancelled_in_the_middle_it_keeps_what_was_committed(supervisor: Supervi
     assert supervisor.cancel(job.id).state == "interrupted"
 
 
+def test_it_is_asked_to_end_only_once(supervisor: Supervisor, root: Path) -> None:
+    job = supervisor.start(request(many(root)))
+    wait(supervisor, job.id, lambda one: one.state == "running" and Path("db/default.lance").is_dir())
+    supervisor.cancel(job.id)
+    supervisor.close(20)
+    assert supervisor._own[job.id].process.code == 128 + signal.SIGTERM, "and 130 if it had been told twice"
+
+
 def test_cancelled_before_it_has_begun(supervisor: Supervisor, root: Path) -> None:
     job = supervisor.start(request(root))
     supervisor.cancel(job.id)
