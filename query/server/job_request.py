@@ -18,6 +18,10 @@ MOST_CHARACTERS = 100_000
 SOURCES = ("auto", "folder", "table", "webdataset", "urls", "dataset")
 CAPTIONS = ("attach", "separate", "ignore")
 
+MODELS = frozenset({"basic", "e5-v", "hash", "mini"})
+"""Names of models that are never a folder's, whatever there is in the working folder (engine.models.load)."""
+
+_NAMED = ", ".join(sorted(MODELS))
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -115,8 +119,8 @@ class JobRequest:
         if models is not None:
             named = ", ".join(["auto", *sorted(one for one in models if _PLAIN.fullmatch(one))])
             raise BadQuery(f"model {self.model!r} is none of this service's: expected one of {named}")
-        if not _PLAIN.fullmatch(self.model):
-            raise BadQuery(f"model {self.model!r}: expected a name that is no path and no URL, or auto")
+        if self.model not in MODELS:  # a name of no other kind is a folder's where there is such a folder
+            raise BadQuery(f"model {self.model!r} is none that jobs may use: expected one of auto, {_NAMED}")
 
 
 def _one_of(name: str, value: str | None, known: Sequence[str]) -> None:

@@ -57,7 +57,7 @@ class Supervisor:
     Args:
         db: a folder, or an object-store URI.
         roots: folders and URI prefixes that jobs may read from, at least one; see `engine.roots`.
-        models: names that a request may give besides "auto"; None: any that is no path and no URL.
+        models: names that a request may give besides "auto"; None: those that come with the engine.
         most: jobs at a time.
         grace: seconds between asking a job to end and ending it.
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -181,7 +182,8 @@ def test_one_that_does_not_listen_is_ended(root: Path, monkeypatch: pytest.Monke
         jobs.start(request(root))
 
 
-def test_what_fails_says_why(supervisor: Supervisor, root: Path) -> None:
+def test_what_fails_says_why(root: Path) -> None:
+    supervisor = Supervisor("db", [str(root)], models=frozenset({"hash", "nonsense"}))
     job = supervisor.start(request(root, collection="a", model="nonsense"))
     failed = wait(supervisor, job.id, ended)
     assert failed.state == "failed"
@@ -192,6 +194,7 @@ def test_what_fails_says_why(supervisor: Supervisor, root: Path) -> None:
     assert [(one.collection, one.state) for one in supervisor.list()] == [("b", "failed"), ("a", "failed")]
     assert [one.collection for one in supervisor.list(collection="a")] == ["a"]
     assert [one.collection for one in supervisor.list(limit=1)] == ["b"]
+    supervisor.close()
 
 
 def test_a_dry_run_is_no_entry_of_the_journal(supervisor: Supervisor, root: Path) -> None:
@@ -248,8 +251,8 @@ def test_what_cannot_be_asked(supervisor: Supervisor, root: Path) -> None:
         (request(f"{root}/\udcff"), "character"),
         (request("x" * 200_000), "200,0"),
         (request(root, model="org/name"), "model 'org/name'"),
-        (request(root, model="https://host/v1"), "no URL"),
-        (request(root, model="../x"), "no path"),
+        (request(root, model="https://host/v1"), "expected one of auto, basic"),
+        (request(root, model="root"), "model"),
         (request(root, model="-x"), "model"),
         (request(root, source="exotic"), "source 'exotic'"),
         (request(root, captions="exotic"), "captions"),
@@ -331,6 +334,26 @@ def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root
     other.close()
 
 
+def test_a_job_outlives_its_service(root: Path) -> None:
+    code = f"""
+import os, signal
+from query.server.job_request import JobRequest
+from query.server.supervisor import Supervisor
+print(Supervisor("db", [{str(root)!r}]).start(JobRequest(collection="a", paths=({str(root)!r},), model="hash")).id)
+os.sys.stdout.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    command, there = [sys.executable, "-c", code], environment(os.environ)
+    service = subprocess.run(command, env=there, stdout=subprocess.PIPE, text=True, check=False)
+    assert service.returncode == -signal.SIGKILL
+    job, next_one = service.stdout.strip(), Supervisor("db", [str(root)])
+    for _ in range(1200):
+        if [one.state for one in next_one.list()] == ["done"]:
+            break
+        time.sleep(0.05)
+    assert next_one.get(job).counts["indexed"] == 3
+
+
 def test_what_others_started_is_not_ours_to_end(supervisor: Supervisor) -> None:
     journal = Store("db").journal()
     mine = journal.start(collection="a", command="oneword index photos")
@@ -354,8 +377,15 @@ def test_one_of_another_host(supervisor: Supervisor, monkeypatch: pytest.MonkeyP
 
 def test_what_it_writes_is_bounded(tmp_path: Path) -> None:
     process = JobProcess(new_id(), ["--", str(tmp_path / "none")])
+    os.kill(process.pid, signal.SIGSTOP)
     process._err.write(b"x" * (MOST_WRITTEN + 1))
     process._err.flush()
+    for _ in range(1200):
+        if not os.fstat(process._err.fileno()).st_size:
+            break
+        time.sleep(0.05)
+    assert not process.wait(0)
+    os.kill(process.pid, signal.SIGCONT)
     assert process.wait(60)
     assert process.code == 1
     assert "does not exist" in process.message
