@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from query.errors import NotCancellable, QueryError, TooManyJobs
 from query.server.access import needs
 from query.server.job_request import MOST_PATHS, JobOptions, JobRequest
+from query.server.job_status import JobStatus
 from query.server.problem import Problem
-from query.server.supervisor import JobStatus, Supervisor
+from query.server.supervisor import Supervisor
 from storage import StorageError
 
 Done = TypeVar("Done")

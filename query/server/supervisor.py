@@ -4,49 +4,21 @@ import builtins
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from engine.roots import Roots
 from query.errors import BadQuery, NotCancellable, TooManyJobs
 from query.server.job_process import JobProcess
 from query.server.job_request import JobRequest
-from storage import JobNotFound, JobRecord, Store
+from query.server.job_status import JobStatus, StartedJob, told, untold
+from storage import JobNotFound, Store
 from storage.journal import is_id, new_id
 from storage.process import Process
 
-State: TypeAlias = Literal["starting", "running", "done", "interrupted", "failed", "killed"]
-
 REMEMBERED = 200
 """Jobs of this process that have ended and are still known by more than the journal says."""
-
-COUNTS = ("inputs", "indexed", "added", "updated", "unchanged", "quarantined", "rows", "embedded", "deleted")
-"""What a report counts, as the journal has it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobStatus:
-    """How a job is. Times are UTC; ended: None while it runs, and where only silence tells of its end."""
-
-    id: str
-    collection: str
-    state: State
-    started: datetime
-    updated: datetime
-    ended: datetime | None = None
-    counts: Mapping[str, Any] = field(default_factory=dict)
-    message: str = ""
-
-
-@dataclass(kw_only=True)
-class _Own:
-    """A job that this process started."""
-
-    request: JobRequest
-    process: JobProcess
-    started: datetime
 
 
 class Supervisor:
@@ -81,7 +53,7 @@ class Supervisor:
         self._most, self._grace = most, grace
         self._journal = Store(db).journal()
         self._mutex = threading.Lock()
-        self._own: dict[str, _Own] = {}
+        self._own: dict[str, StartedJob] = {}
         self._told: set[str] = set()
         self._timers: list[threading.Timer] = []
         self._closed = False
@@ -110,11 +82,11 @@ class Supervisor:
                 raise TooManyJobs(f"{len(running)} jobs run, expected at most {self._most}; wait for one, or cancel it")
             job_id = new_id()
             process = JobProcess(job_id, self._arguments(request))
-            self._own[job_id] = own = _Own(request=request, process=process, started=datetime.now(UTC))
+            self._own[job_id] = own = StartedJob(request=request, process=process, started=datetime.now(UTC))
             ended = [name for name, one in self._own.items() if one.process.code is not None]
             for name in ended[: max(0, len(ended) - REMEMBERED)]:
                 del self._own[name]
-        return _untold(job_id, own, None)
+        return untold(job_id, own, None)
 
     def get(self, job_id: str) -> JobStatus:
         """How a job is. Raises JobNotFound, StoreUnavailable."""
@@ -124,24 +96,22 @@ class Supervisor:
         try:
             if not is_id(job_id):
                 raise JobNotFound(job_id, self._db)
-            return _told(self._journal.get(job_id), own, code)
+            return told(self._journal.get(job_id), own, code)
         except JobNotFound:
             if own is None:
                 raise
-            return _untold(job_id, own, code)
+            return untold(job_id, own, code)
 
     def list(self, limit: int = 20, collection: str | None = None) -> builtins.list[JobStatus]:
         """The newest jobs of the store, whoever started them; the newest first. Raises StoreUnavailable."""
         with self._mutex:
             own = dict(self._own)
         codes = {job_id: one.process.code for job_id, one in own.items()}
-        found = {
-            one.id: _told(one, own.get(one.id), codes.get(one.id)) for one in self._journal.list(limit, collection)
-        }
+        found = {one.id: told(one, own.get(one.id), codes.get(one.id)) for one in self._journal.list(limit, collection)}
         oldest = min(found) if len(found) == limit else ""
         for job_id, one in own.items():
             if job_id not in found and job_id > oldest and collection in (None, one.request.collection):
-                found[job_id] = _untold(job_id, one, codes[job_id])
+                found[job_id] = untold(job_id, one, codes[job_id])
         return [found[job_id] for job_id in sorted(found, reverse=True)[:limit]]
 
     def cancel(self, job_id: str) -> JobStatus:
@@ -231,36 +201,3 @@ class Supervisor:
         with self._mutex:
             self._timers = [one for one in self._timers if one.is_alive()] + [timer]
         timer.start()
-
-
-def _told(record: JobRecord, own: _Own | None, code: int | None) -> JobStatus:
-    """As the journal says, but for what its process alone tells."""
-    told = {one.name: getattr(record, one.name) for one in fields(JobStatus)}
-    status = JobStatus(**{**told, "message": " ".join(record.message.split())})
-    if own is None:
-        return status
-    if code is None:
-        # It may be at its index, or be ending: its place is free once its process has ended.
-        return replace(status, state="running", ended=None)
-    if status.state in ("running", "killed"):
-        last = _untold(status.id, own, code)
-        return replace(status, state=last.state, message=last.message, ended=last.ended)
-    return status
-
-
-def _untold(job_id: str, own: _Own, code: int | None) -> JobStatus:
-    """As the process says, where there is nothing, or no end, in the journal; a dry run is never in it."""
-    process, now = own.process, datetime.now(UTC)
-    status = JobStatus(id=job_id, collection=own.request.collection, state="starting", started=own.started, updated=now)
-    if code is None:
-        return replace(status, state="running") if own.request.options.dry_run else status
-    status = replace(status, updated=process.ended, ended=process.ended)
-    if process.report is not None:
-        counts = {name: process.report[name] for name in COUNTS if name in process.report}
-        return replace(status, state="interrupted" if process.report.get("interrupted") else "done", counts=counts)
-    if process.cancelled and code in (-signal.SIGTERM, 128 + signal.SIGTERM):
-        return replace(status, state="interrupted", message="cancelled before it had begun")
-    if code < 0:
-        why = " after it was asked to end" if process.cancelled else ""
-        return replace(status, state="killed", message=f"ended by {signal.Signals(-code).name}{why}")
-    return replace(status, state="failed", message=process.message or f"ended with exit code {code}")

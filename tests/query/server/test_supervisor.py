@@ -17,7 +17,8 @@ from engine.errors import BadRoot
 from query.errors import BadQuery, NotCancellable, TooManyJobs
 from query.server.job_process import MOST_WRITTEN, JobProcess, environment, said
 from query.server.job_request import JobOptions, JobRequest
-from query.server.supervisor import JobStatus, Supervisor
+from query.server.job_status import JobStatus
+from query.server.supervisor import Supervisor
 from storage import BadName, JobNotFound, Store
 from storage.journal import new_id
 
@@ -381,9 +382,10 @@ def test_what_it_writes_is_bounded(tmp_path: Path) -> None:
     process._err.write(b"x" * (MOST_WRITTEN + 1))
     process._err.flush()
     for _ in range(1200):
-        if not os.fstat(process._err.fileno()).st_size:
+        if not (size := os.fstat(process._err.fileno()).st_size):
             break
         time.sleep(0.05)
+    assert size == 0
     assert not process.wait(0)
     os.kill(process.pid, signal.SIGCONT)
     assert process.wait(60)
