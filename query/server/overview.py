@@ -124,7 +124,7 @@ def sampled(collection: Collection, count: int, *, vectors: bool) -> tuple[list[
 
 
 def projected(vectors: Vectors) -> tuple[NDArray[np.float64], list[float]]:
-    """Where vectors, float32 (n, d), lie in the two directions that they vary most in, (n, 2); each one's share of it."""
+    """Where vectors, float32 (n, d), lie in the two directions of most variance, (n, 2); and the share of each."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0)
     values, directions = np.linalg.eigh(centred @ centred.T)  # (n, n): n is less than d for large models
     values, directions = np.maximum(values[::-1][:2], 0), directions[:, ::-1][:, :2]
