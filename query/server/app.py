@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from engine.errors import EngineError
 from query.errors import QueryError
-from query.server import collections, embeddings, health, items, jobs, media, overview, searching
+from query.server import collections, embeddings, health, items, jobs, media, overview, pages, searching
 from query.server.config import ServerConfig
 from query.server.documents import PROBLEMS, completed
 from query.server.exposure import check_exposed
@@ -68,15 +68,8 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         redoc_url=None,
     )
     app.state.oneword, app.state.supervisor = state, state.supervisor
-    for one in (
-        searching,
-        media,
-        items,
-        collections,
-        overview,
-        embeddings,
-        health,
-    ):  # media first: an id may hold a slash
+    # Media first: an id may hold a slash.
+    for one in (searching, media, items, collections, overview, embeddings, health, pages):
         app.include_router(one.router)
     app.include_router(jobs.router, responses=PROBLEMS)
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):

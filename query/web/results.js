@@ -1,0 +1,156 @@
+/** The hits of a query, page by page of one version: none twice, and only ever those of the last question. */
+
+import { api } from "./api.js";
+import { PAGE, composed, inWords, rankedBy, request } from "./asking.js";
+import { card } from "./card.js";
+import { compared } from "./compare.js";
+import { byId, el, say } from "./element.js";
+import { remember } from "./pictures.js";
+import { Problem } from "./problem.js";
+import { failure, nothing } from "./states.js";
+
+/** @typedef {import("./app.js").App} App */
+
+export class Results {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    this.asking = new AbortController();
+    this.seen = new Set();
+    this.watch = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && this.more(), { rootMargin: "600px" });
+  }
+
+  /** Ends what is being asked; whatever still comes is not shown. */
+  abort() {
+    this.asking.abort();
+    this.watch.disconnect();
+    this.asking = new AbortController();
+    return this.asking.signal;
+  }
+
+  /** Asks anew. @param {import("./place.js").Place} place */
+  async run(place) {
+    const signal = this.abort();
+    this.frame(place);
+    this.body.setAttribute("aria-busy", "true");
+    if (this.grid.childElementCount === 0 || !this.grid.isConnected) {
+      this.grid = el("ul", { class: "grid", "aria-label": "Results" }, ...bones(PAGE / 2));
+      this.body.replaceChildren(this.grid);
+    }
+    try {
+      const asked = await request(place);
+      if (signal.aborted) return;
+      const result = await api.search(place.collection, asked.query, asked.files, signal);
+      if (signal.aborted) return;
+      this.first(place, asked, result);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.failed(error, place);
+    }
+  }
+
+  /** The place that hits go to; for a composed query beside its reference. @param {import("./place.js").Place} place */
+  frame(place) {
+    const main = byId("main");
+    const side = composed(place) && place.chain.length > 0 ? compared(this.app, place) : null;
+    if (!this.body?.isConnected) {
+      this.grid = el("ul", { class: "grid" });
+      this.body = el("section", { class: "hits", "aria-label": "Results" }, this.grid);
+      this.side = el("aside", { class: "side", "aria-label": "Reference and edits" });
+      main.replaceChildren(el("div", { class: "found" }, this.side, this.body));
+    }
+    const found = /** @type {HTMLElement} */ (this.body.parentElement);
+    found.classList.toggle("beside", side !== null);
+    this.side.hidden = side === null;
+    this.side.replaceChildren(...(side ? [side] : []));
+  }
+
+  /** @param {import("./place.js").Place} place @param {{query: any, files: Map<string, Blob>}} asked @param {import("./api.js").Result} result */
+  first(place, asked, result) {
+    this.asked = { place, ...asked, version: result.version, offset: 0 };
+    this.seen = new Set();
+    this.body.removeAttribute("aria-busy");
+    this.app.switches.tell(result, place);
+    document.title = `${inWords(place)} – Oneword`;
+    if (result.hits.length === 0) {
+      this.grid = el("ul", { class: "grid" });
+      this.body.replaceChildren(nothing(this.app, place));
+      return say("No results");
+    }
+    this.grid = el("ol", { class: "grid", "aria-label": "Results, best first" });
+    const floor = result.low_confidence;
+    const guesses = floor !== undefined && result.hits[0].score < floor;
+    this.end = el("div", { class: "end" });
+    this.body.replaceChildren(
+      el("h2", { class: "unseen", text: `Results for ${inWords(place)}` }),
+      ...(guesses ? [el("p", { class: "notice", text: "Nothing here is close to what you asked for. These are the nearest, as guesses." })] : []),
+      this.grid,
+      this.end,
+    );
+    this.take(result);
+    if (scrollY > this.body.getBoundingClientRect().top + scrollY) scrollTo({ top: 0 });
+    say(`${result.hits.length}${result.total ? ` of ${result.total}` : ""} results for ${inWords(place)}, the first is ${spoken(result.hits[0])}`);
+  }
+
+  /** @param {import("./api.js").Result} result */
+  take(result) {
+    const floor = rankedBy(this.asked.place) === "meaning" ? result.low_confidence : undefined;
+    for (const hit of result.hits) {
+      if (this.seen.has(hit.id)) continue;
+      this.seen.add(hit.id);
+      remember(this.asked.place.collection, hit);
+      this.grid.append(card(this.app, hit, floor !== undefined && hit.score < floor));
+    }
+    this.asked.offset += result.hits.length;
+    const all = result.hits.length < PAGE || this.asked.offset === result.total;
+    this.watch.disconnect();
+    if (all) return this.end.replaceChildren(el("p", { class: "muted", text: this.seen.size > PAGE ? `That is all: ${this.seen.size} results.` : "" }));
+    this.end.replaceChildren(el("button", { type: "button", class: "quiet", text: "Show more", on: { click: () => this.more() } }));
+    this.watch.observe(this.end);
+  }
+
+  /** The next page, of the version of the first. */
+  async more() {
+    this.watch.disconnect();
+    const { signal } = this.asking;
+    if (this.loading === signal) return;
+    this.loading = signal;
+    const { place, query, files, version, offset } = this.asked;
+    const waiting = bones(4);
+    this.grid.append(...waiting);
+    try {
+      const result = await api.search(place.collection, { ...query, offset, version }, files, signal);
+      if (signal.aborted) return;
+      for (const one of waiting) one.remove();
+      this.take(result);
+    } catch (error) {
+      if (signal.aborted) return;
+      for (const one of waiting) one.remove();
+      this.end.replaceChildren(this.unfinished(error, place));
+    } finally {
+      if (this.loading === signal) this.loading = null;
+    }
+  }
+
+  /** @param {unknown} error @param {import("./place.js").Place} place */
+  unfinished(error, place) {
+    const gone = error instanceof Problem && error.code === "version_gone";
+    const text = gone ? "The collection has changed since these were found." : `The next results could not be had: ${/** @type {Error} */ (error).message}`;
+    return el("p", { class: "notice", role: "alert" }, `${text} `, el("button", { type: "button", class: "quiet", text: gone ? "Search again" : "Try again", on: { click: () => (gone ? this.run(place) : this.more()) } }));
+  }
+
+  /** @param {unknown} error @param {import("./place.js").Place} place */
+  failed(error, place) {
+    if (error instanceof Problem && error.wantsKey) return this.app.failed(error);
+    this.body.removeAttribute("aria-busy");
+    this.app.switches.tell(null, place);
+    this.grid = el("ul", { class: "grid" });
+    this.body.replaceChildren(failure(error, () => this.run(this.app.place)));
+  }
+}
+
+/** What holds the place of hits that are on their way. @param {number} count */
+const bones = (count) => Array.from({ length: count }, () => el("li", { class: "card bones", "aria-hidden": "true" }, el("div", { class: "box" }), el("div", { class: "line" })));
+
+/** @param {import("./api.js").Hit} hit */
+const spoken = (hit) => (hit.modality === "text" ? `a text, ${(hit.text ?? "").slice(0, 80)}` : `a picture, ${(hit.uri ?? "").split("/").pop()}`);
