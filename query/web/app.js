@@ -9,6 +9,7 @@ import { Detail } from "./detail.js";
 import { byId, el, say } from "./element.js";
 import { Filters } from "./filters.js";
 import { Header } from "./header.js";
+import { limit } from "./pictures.js";
 import { asks, start } from "./place.js";
 import { Problem } from "./problem.js";
 import { Results } from "./results.js";
@@ -48,6 +49,7 @@ export class App {
     } catch (error) {
       return this.failed(error);
     }
+    limit(this.me.max_body);
     this.place = this.settled(read(location.hash));
     this.show();
   }

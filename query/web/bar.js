@@ -73,7 +73,7 @@ export class Bar {
     try {
       for (const file of files) {
         if (file.type && !file.type.startsWith("image/")) throw refused(file);
-        place = add(place, { kind: "picture", source: await adopted(file, this.app.me.max_body), edit: "", weight: 1 });
+        place = add(place, { kind: "picture", source: await adopted(file), edit: "", weight: 1 });
       }
       this.app.go(place);
     } catch (error) {

@@ -13,6 +13,14 @@ const thumbnails = new Map();
 /** @type {Map<string, any>} items by collection and id */
 const items = new Map();
 
+/** Bytes that the service takes in one request; larger originals are sent as thumbnails. */
+let most = 32 * 2 ** 20;
+
+/** @param {number} bytes */
+export function limit(bytes) {
+  most = bytes;
+}
+
 /** Remembers what an answer told of an item. @param {string} collection @param {any} one */
 export function remember(collection, one) {
   items.set(`${collection}/${one.id}`, one);
@@ -28,8 +36,8 @@ export async function itemOf(collection, id) {
   return asked;
 }
 
-/** Keeps a visitor's file. @param {Blob} file @param {number} most bytes that the service takes @returns {Promise<Source>} */
-export async function adopted(file, most) {
+/** Keeps a visitor's file. @param {Blob} file @returns {Promise<Source>} */
+export async function adopted(file) {
   if (file.size > most) {
     throw new Problem({
       code: "body_too_large",
@@ -79,7 +87,8 @@ async function originalOf(collection, one) {
   // The service sends whoever asks for one on the web there, which this page's policy forbids.
   if (!/^https?:/i.test(one.uri ?? "")) {
     try {
-      return await api.original(collection, one.id);
+      const blob = await api.original(collection, one.id);
+      if (blob.size < most - 64 * 2 ** 10) return blob; // the rest of a request needs some room
     } catch (error) {
       if (error instanceof Problem && (error.offline || error.wantsKey)) throw error;
     }

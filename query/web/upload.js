@@ -31,7 +31,7 @@ export class Upload {
     this.summary = el("p", { class: "muted", id: "uploadsummary", text: "Pictures, and texts as .txt or .md. They are found by the next search." });
     this.list = el("ul", { class: "outcomes", "aria-label": "What became of each file" });
     this.element = el("div", { class: "upload" },
-      el("button", { type: "button", class: "dropzone", on: { click: () => this.input.click() } }, icon("upload"), el("strong", { text: "Choose files, or drop them here" }), el("span", { class: "muted", text: `at most ${megabytes(app.me.max_body)} each` })),
+      el("button", { type: "button", class: "dropzone", on: { click: () => this.input.click() } }, icon("upload"), el("strong", { text: "Choose files, or drop them here" }), el("span", { class: "muted", text: `at most ${Math.floor(app.me.max_body / 1e6)} MB each` })),
       this.input, this.bar, this.summary, this.list);
     this.bar.hidden = true;
   }

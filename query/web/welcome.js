@@ -44,7 +44,7 @@ function made(app, pictures, texts) {
   const second = pictures[Math.min(1, pictures.length - 1)];
   const examples = [example("text", "Words", [el("span", { class: "quote", text: words })], () => app.go(only(app.place, { kind: "text", text: words, weight: 1 })))];
   if (first) {
-    examples.push(example("more", "A picture", [shown(first)], () => app.go(only(app.place, { kind: "picture", source: { from: "hit", id: first.id }, edit: "", weight: 1 }))));
+    examples.push(example("picture", "A picture", [shown(first)], () => app.go(only(app.place, { kind: "picture", source: { from: "hit", id: first.id }, edit: "", weight: 1 }))));
     examples.push(example("edit", "A picture, but different", [shown(second), el("span", { class: "but", text: `“${edit}”` })], () =>
       app.go(only(app.place, { kind: "picture", source: { from: "hit", id: second.id }, edit, weight: 1 }))));
   } else {
