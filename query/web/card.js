@@ -19,7 +19,7 @@ export function card(app, hit, guess) {
   const face = hit.thumbnail
     ? el("img", { src: hit.thumbnail, alt: "", width: 256, height: 192, draggable: "false" })
     : el("span", { class: "quote", text: hit.text ?? name });
-  const open = el("button", { type: "button", class: "face", "aria-label": `${spoken(hit)}: ${name}. Show more`, on: { click: () => app.detail.show(hit) } }, face);
+  const open = el("button", { type: "button", class: "face", data: { focus: `hit ${hit.id}` }, "aria-label": `${spoken(hit)}: ${name}. Show more`, on: { click: () => app.detail.show(hit) } }, face);
   const score = el("span", { class: "score", text: hit.score.toFixed(3), title: "Score" });
   return el(
     "li",

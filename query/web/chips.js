@@ -136,8 +136,8 @@ export class Chips {
     event.preventDefault();
     const grip = /** @type {HTMLElement} */ (event.currentTarget);
     grip.focus();
-    grip.setPointerCapture(event.pointerId);
     const from = [...this.list.children].indexOf(chip);
+    const listening = new AbortController();
     chip.classList.add("dragged");
     const moving = (/** @type {PointerEvent} */ now) => {
       const over = document.elementsFromPoint(now.clientX, now.clientY).map((one) => one.closest(".chip")).find((one) => one && one !== chip && this.list.contains(one));
@@ -146,15 +146,16 @@ export class Chips {
       over[after ? "after" : "before"](chip);
     };
     const ended = () => {
-      grip.removeEventListener("pointermove", moving);
+      listening.abort();
       chip.classList.remove("dragged");
       const to = [...this.list.querySelectorAll(".chip")].indexOf(chip);
       this.shown = "";
       if (to !== from) this.app.go(move(this.app.place, from, to));
       else this.update(this.app.place);
     };
-    grip.addEventListener("pointermove", moving);
-    grip.addEventListener("lostpointercapture", ended, { once: true });
+    // On the window: an element that is moved in the document loses its hold of the pointer.
+    addEventListener("pointermove", moving, { signal: listening.signal });
+    for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, ended, { signal: listening.signal });
   }
 }
 

@@ -4,7 +4,7 @@ import { api } from "./api.js";
 import { PAGE, composed, inWords, rankedBy, request } from "./asking.js";
 import { card } from "./card.js";
 import { compared } from "./compare.js";
-import { byId, el, say } from "./element.js";
+import { byId, el, focusOn, say } from "./element.js";
 import { remember } from "./pictures.js";
 import { Problem } from "./problem.js";
 import { failure, nothing } from "./states.js";
@@ -81,6 +81,8 @@ export class Results {
     const floor = result.low_confidence;
     const guesses = floor !== undefined && result.hits[0].score < floor;
     this.end = el("div", { class: "end" });
+    const active = document.activeElement;
+    const focus = active instanceof HTMLElement && this.body.contains(active) ? active.dataset.focus : undefined;
     this.body.replaceChildren(
       el("h2", { class: "unseen", text: `Results for ${inWords(place)}` }),
       ...(guesses ? [el("p", { class: "notice", text: "Nothing here is close to what you asked for. These are the nearest, as guesses." })] : []),
@@ -88,6 +90,7 @@ export class Results {
       this.end,
     );
     this.take(result);
+    if (focus) focusOn(this.body, focus);
     if (scrollY > this.body.getBoundingClientRect().top + scrollY) scrollTo({ top: 0 });
     say(`${result.hits.length}${result.total ? ` of ${result.total}` : ""} results for ${inWords(place)}, the first is ${spoken(result.hits[0])}`);
   }

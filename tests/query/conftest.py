@@ -70,6 +70,16 @@ Start = Callable[..., Service]
 @pytest.fixture(scope="module")
 def start() -> Iterator[Start]:
     """Starts services: `start("--db", db)`; they end with the module's tests. `env` is added to the environment."""
+    yield from _starting()
+
+
+@pytest.fixture(scope="session")
+def start_for_all() -> Iterator[Start]:
+    """As `start`; the services are there for every module."""
+    yield from _starting()
+
+
+def _starting() -> Iterator[Start]:
     started: list[Service] = []
 
     def starting(
