@@ -109,7 +109,7 @@ export class App {
     const idle = place.page === "search" && !asks(place);
     byId("query").hidden = place.page === "collection" || !known;
     byId("query").classList.toggle("hero", idle && place.parts.length === 0);
-    byId("intro").replaceChildren(...(idle && place.parts.length === 0 ? [el("h1", { text: "Find by meaning" }), el("p", { class: "muted", text: "Type words, drop a picture, or take a picture and say what should be different." })] : []));
+    byId("intro").replaceChildren(...(idle && place.parts.length === 0 ? [el("h2", { text: "Find by meaning" }), el("p", { class: "muted", text: "Type words, drop a picture, or take a picture and say what should be different." })] : []));
     this.controls();
     if (place.page === "collection" || idle || !known) {
       this.results.abort();

@@ -22,13 +22,13 @@ export class CollectionPage {
     this.signal = signal;
     document.title = `${name} – Oneword`;
     this.top = el("div", { class: "summary" }, ...bones("tile", 4));
-    this.index = el("div", {}, ...bones("text", 3));
+    this.index = el("div", { class: "index" }, ...bones("text", 3));
     this.map = el("div", {}, el("div", { class: "plane bones" }));
     this.held = el("div", {});
     this.upload = new Upload(this.app, () => { this.app.filters.forget(name); this.app.recount(); this.numbers(); this.plane(); });
     const may = this.app.me.scope !== "read";
     byId("main").replaceChildren(el("article", { class: "collection" },
-      el("h1", { text: name }),
+      el("h2", { class: "name", text: name }),
       this.top,
       el("div", { class: "columns" },
         panel("Map", this.map, "wide"),
@@ -109,7 +109,7 @@ export class CollectionPage {
 }
 
 /** @param {string} name @param {HTMLElement} body @param {string} [more] */
-const panel = (name, body, more = "") => el("section", { class: `panel ${more}` }, el("h2", { text: name }), body);
+const panel = (name, body, more = "") => el("section", { class: `panel ${more}` }, el("h3", { text: name }), body);
 
 /** @param {string} kind */
 const kind = (kind) => ({ flat: "All vectors compared, in memory", ivf: "Lists of 1-bit codes, the best compared in full" })[kind] ?? kind;

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -63,7 +64,6 @@ class Visitor:
     url: str
     expected: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
-    sent: int = 0
 
     def go(self, where: str = "") -> "Visitor":
         """To an address of the page: what stands after `#`."""
@@ -87,6 +87,13 @@ class Visitor:
         card = self.page.locator(".card", has=self.page.locator(f".title:text-is('{title}')"))
         card.hover()
         card.get_by_role("button", name=what).click()
+
+    def until(self, expression: str) -> None:
+        """Until this is true in the page. (Playwright's own way polls by `eval`, which the page's policy forbids.)"""
+        end = time.monotonic() + 5
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, expression
+            self.page.wait_for_timeout(20)
 
     def expect(self, *patterns: str) -> None:
         """The browser's console may tell of this: a request that is meant to fail."""

@@ -85,7 +85,7 @@ def test_weights_also_below_zero(visit: Any, service: Any) -> None:
     set_weight(visitor.page, "Weight of the words “a dog running”", 0)
     settled(visitor, "w=0&")
     visitor.page.get_by_role("button", name="Remove the words “a dog running”").click()
-    visitor.page.wait_for_function("document.querySelectorAll('.chip').length === 1")
+    visitor.until("document.querySelectorAll('.chip').length === 1")
     assert visitor.found()[0] == "cat.txt"
 
 
