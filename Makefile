@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu test-kill test-mteb test-ray format lint bench clean
+.PHONY: demo test test-gpu test-kill test-mteb test-ray format lint bench screenshots clean
 
 demo: .venv/demo
 	$(BIN)/python demo/pictures.py .demo/pictures
@@ -44,6 +44,9 @@ format: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/encode.py --quick
+
+screenshots: .venv/dev
+	$(BIN)/python demo/screenshots.py docs
 
 clean:
 	rm -rf .venv .demo

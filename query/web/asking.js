@@ -32,9 +32,14 @@ export async function request(place) {
   if (ranked === "words") query.keywords = keywords(place);
   if (ranked === "both") query.hybrid = { keywords: keywords(place) };
   if (place.modality) query.modality = place.modality;
-  if (place.filters.length) query.filter = { must: place.filters };
+  const filter = { ...(place.filters.length && { must: place.filters }), ...(references(place).length && { must_not: references(place) }) };
+  if (Object.keys(filter).length) query.filter = filter;
   return { query, files };
 }
+
+/** Hits that are being edited are no answer; the service sees that by the bytes, of which a thumbnail has others. @param {Place} place */
+const references = (place) =>
+  place.parts.flatMap((part) => (part.kind === "picture" && part.edit && part.source.from === "hit" ? [{ field: "id", match: part.source.id }] : []));
 
 /** @param {Place} place @param {Map<string, Blob>} files */
 async function parts(place, files) {

@@ -74,7 +74,7 @@ export class CollectionPage {
     const build = admin && button(index ? "Build anew" : "Build the index", async () => ((await api.build(this.name)).building ? "It is being built; searches go on meanwhile." : "It is being built already."));
     const said = index
       ? [el("p", { class: "recall" }, el("strong", { text: index.recall === null ? "–" : index.recall.toFixed(3) }), ` recall at 10, measured when it was built (goal ${index.goal})`),
-        el("p", { class: "muted", text: `${kind(index.kind)}, ${index.rows.toLocaleString("en")} vectors. ${index.version === about.version ? "It is up to date." : "What was written since is compared exactly, and merged."}` })]
+        el("p", { class: "muted", text: `${index.rows.toLocaleString("en")} vectors: ${kind(index.kind)}. ${index.version === about.version ? "It is up to date." : "What was written since is compared exactly, and merged."}` })]
       : [el("p", { class: "recall" }, el("strong", { text: "1.000" }), " recall: there is no index, every vector is compared")];
     this.index.replaceChildren(...said, ...(measure || build ? [el("p", { class: "row" }, ...[measure, build].filter((one) => one !== false && one !== null))] : []), measured);
   }
@@ -112,7 +112,7 @@ export class CollectionPage {
 const panel = (name, body, more = "") => el("section", { class: `panel ${more}` }, el("h3", { text: name }), body);
 
 /** @param {string} kind */
-const kind = (kind) => ({ flat: "All vectors compared, in memory", ivf: "Lists of 1-bit codes, the best compared in full" })[kind] ?? kind;
+const kind = (kind) => ({ flat: "all are compared, in memory", ivf: "lists of 1-bit codes, the best compared in full" })[kind] ?? kind;
 
 /** @param {string} name @param {number} count */
 const bones = (name, count) => Array.from({ length: count }, () => el("div", { class: `bones ${name}`, "aria-hidden": "true" }));
