@@ -33,7 +33,9 @@ def main(folder: Path, store: Path) -> None:
     with served(store) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         for name, steps, scheme, phone in SCENES:
-            options: dict[str, Any] = {"viewport": PHONE, "device_scale_factor": 2, "is_mobile": True, "has_touch": True} if phone else {}
+            options: dict[str, Any] = (
+                {"viewport": PHONE, "device_scale_factor": 2, "is_mobile": True, "has_touch": True} if phone else {}
+            )
             context = browser.new_context(**{"viewport": DESKTOP, "color_scheme": scheme, **options})
             page = context.new_page()
             steps(page, url)
@@ -66,7 +68,7 @@ def composed(page: Page, url: str) -> None:
 
 
 def edit(page: Page, title: str, words: str) -> None:
-    """"Edit this" on a hit."""
+    """ "Edit this" on a hit."""
     card = page.locator(".card", has=page.locator(f".title:text-is('{title}')"))
     card.hover()
     card.get_by_role("button", name="Edit this").click()
@@ -132,7 +134,9 @@ def saved(png: bytes, path: Path) -> int:
 
 def chromium() -> str:
     """Where the browser is."""
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
     if found is None:
         sys.exit("Chromium is needed: apt install chromium")
     return found

@@ -53,7 +53,8 @@ export function read(hash) {
     else if (name === "page" && value === "collection") place.page = "collection";
     else if (name === "p" && (last = partOf(value))) place.parts.push(last);
     else if (name === "s" && (last = stepOf(value))) place.chain.push(last);
-    else if (name === "w" && last && Number.isFinite(Number(value))) last.weight = Math.max(-1, Math.min(Number(value), 1));
+    else if (name === "w" && last && Number.isFinite(Number(value)))
+      last.weight = Math.max(-1, Math.min(Number(value), 1));
     else if (name === "e" && last && "edit" in last) last.edit = value;
     else if (name === "at") place.at = Number(value) || 0;
     else if (name === "m" && MODALITIES.includes(value)) place.modality = /** @type {any} */ (value);

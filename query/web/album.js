@@ -9,7 +9,8 @@ function opened() {
   return new Promise((resolve) => {
     try {
       const request = indexedDB.open("oneword", 1);
-      request.onupgradeneeded = () => request.result.createObjectStore("pictures", { keyPath: "key" }).createIndex("added", "added");
+      request.onupgradeneeded = () =>
+        request.result.createObjectStore("pictures", { keyPath: "key" }).createIndex("added", "added");
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => resolve(null);
       request.onblocked = () => resolve(null);

@@ -27,9 +27,13 @@ function authorization() {
 async function call(method, path, { json, form, signal } = {}) {
   const headers = authorization();
   if (json !== undefined) headers["Content-Type"] = "application/json";
-  let response;
   try {
-    response = await fetch(`/v1${path}`, { method, headers, body: form ?? (json === undefined ? undefined : JSON.stringify(json)), signal });
+    const response = await fetch(`/v1${path}`, {
+      method,
+      headers,
+      body: form ?? (json === undefined ? undefined : JSON.stringify(json)),
+      signal,
+    });
     if (response.ok) return response;
     const text = await response.text();
     throw Problem.of({ status: response.status, text, header: (name) => response.headers.get(name) });
@@ -51,7 +55,8 @@ async function asked(method, path, options) {
 }
 
 const of = (/** @type {string} */ collection) => `/collections/${encodeURIComponent(collection)}`;
-const item = (/** @type {string} */ collection, /** @type {string} */ id) => `${of(collection)}/items/${encodeURIComponent(id)}`;
+const item = (/** @type {string} */ collection, /** @type {string} */ id) =>
+  `${of(collection)}/items/${encodeURIComponent(id)}`;
 
 export const api = {
   /** @returns {Promise<Me>} */
@@ -59,16 +64,22 @@ export const api = {
   /** @returns {Promise<Short[]>} */
   collections: async () => (await asked("GET", "/collections")).collections,
   collection: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => asked("GET", of(name), { signal }),
-  facets: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => asked("GET", `${of(name)}/facets`, { signal }),
-  map: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => asked("GET", `${of(name)}/map?sample=1000`, { signal }),
-  quarantine: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => asked("GET", `${of(name)}/quarantine?limit=50`, { signal }),
+  facets: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
+    asked("GET", `${of(name)}/facets`, { signal }),
+  map: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
+    asked("GET", `${of(name)}/map?sample=1000`, { signal }),
+  quarantine: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
+    asked("GET", `${of(name)}/quarantine?limit=50`, { signal }),
   verify: (/** @type {string} */ name) => asked("POST", `${of(name)}/verify`),
   build: (/** @type {string} */ name) => asked("POST", `${of(name)}/build`),
   scroll: (/** @type {string} */ name, /** @type {any} */ json, /** @type {AbortSignal} */ signal) =>
     asked("POST", `${of(name)}/items:scroll`, { json, signal }),
-  item: (/** @type {string} */ name, /** @type {string} */ id) => asked("GET", `${item(name, id)}?with=payload&with=thumbnail`),
-  original: async (/** @type {string} */ name, /** @type {string} */ id) => (await call("GET", `${item(name, id)}/original`)).blob(),
-  thumbnail: async (/** @type {string} */ name, /** @type {string} */ id) => (await call("GET", `${item(name, id)}/thumbnail`)).blob(),
+  item: (/** @type {string} */ name, /** @type {string} */ id) =>
+    asked("GET", `${item(name, id)}?with=payload&with=thumbnail`),
+  original: async (/** @type {string} */ name, /** @type {string} */ id) =>
+    (await call("GET", `${item(name, id)}/original`)).blob(),
+  thumbnail: async (/** @type {string} */ name, /** @type {string} */ id) =>
+    (await call("GET", `${item(name, id)}/thumbnail`)).blob(),
 
   /**
    * @param {string} name
@@ -101,7 +112,11 @@ export const api = {
       request.upload.onprogress = (event) => progress(event.loaded);
       request.onerror = () => reject(Problem.offline());
       request.onload = () => {
-        const answer = { status: request.status, text: request.responseText, header: (/** @type {string} */ at) => request.getResponseHeader(at) };
+        const answer = {
+          status: request.status,
+          text: request.responseText,
+          header: (/** @type {string} */ at) => request.getResponseHeader(at),
+        };
         if (request.status >= 200 && request.status < 300) resolve(JSON.parse(request.responseText));
         else reject(Problem.of(answer));
       };

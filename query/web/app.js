@@ -36,7 +36,10 @@ export class App {
     this.results = new Results(this);
     this.page = new CollectionPage(this);
     this.showing = new AbortController();
-    addEventListener("popstate", () => { this.place = this.settled(read(location.hash)); this.show(); });
+    addEventListener("popstate", () => {
+      this.place = this.settled(read(location.hash));
+      this.show();
+    });
     addEventListener("online", () => this.lost && this.begin());
   }
 
@@ -57,7 +60,10 @@ export class App {
   /** A place without a collection is in the first that has something. @param {import("./place.js").Place} place */
   settled(place) {
     if (place.collection || this.collections.length === 0) return place;
-    const first = this.collections.find((one) => one.name === "default") ?? this.collections.find((one) => one.items > 0) ?? this.collections[0];
+    const first =
+      this.collections.find((one) => one.name === "default") ??
+      this.collections.find((one) => one.items > 0) ??
+      this.collections[0];
     return { ...place, collection: first.name };
   }
 
@@ -87,7 +93,9 @@ export class App {
   /** Another collection, with the words of the query. @param {string} name */
   visit(name) {
     const { page, parts, ranking, modality } = this.place;
-    const kept = parts.filter((part) => part.kind === "text" || (part.kind === "picture" && part.source.from !== "hit"));
+    const kept = parts.filter(
+      (part) => part.kind === "text" || (part.kind === "picture" && part.source.from !== "hit"),
+    );
     this.go({ ...start(name), page, ranking, modality, parts: kept });
   }
 
@@ -109,7 +117,17 @@ export class App {
     const idle = place.page === "search" && !asks(place);
     byId("query").hidden = place.page === "collection" || !known;
     byId("query").classList.toggle("hero", idle && place.parts.length === 0);
-    byId("intro").replaceChildren(...(idle && place.parts.length === 0 ? [el("h2", { text: "Find by meaning" }), el("p", { class: "muted", text: "Type words, drop a picture, or take a picture and say what should be different." })] : []));
+    byId("intro").replaceChildren(
+      ...(idle && place.parts.length === 0
+        ? [
+            el("h2", { text: "Find by meaning" }),
+            el("p", {
+              class: "muted",
+              text: "Type words, drop a picture, or take a picture and say what should be different.",
+            }),
+          ]
+        : []),
+    );
     this.controls();
     if (place.page === "collection" || idle || !known) {
       this.results.abort();

@@ -32,14 +32,22 @@ export async function request(place) {
   if (ranked === "words") query.keywords = keywords(place);
   if (ranked === "both") query.hybrid = { keywords: keywords(place) };
   if (place.modality) query.modality = place.modality;
-  const filter = { ...(place.filters.length && { must: place.filters }), ...(references(place).length && { must_not: references(place) }) };
+  const filter = {
+    ...(place.filters.length && { must: place.filters }),
+    ...(references(place).length && { must_not: references(place) }),
+  };
   if (Object.keys(filter).length) query.filter = filter;
   return { query, files };
 }
 
-/** Hits that are being edited are no answer; the service sees that by the bytes, of which a thumbnail has others. @param {Place} place */
+/**
+ * Hits that are being edited are no answer. The service sees that by the bytes, of which a thumbnail has others.
+ * @param {Place} place
+ */
 const references = (place) =>
-  place.parts.flatMap((part) => (part.kind === "picture" && part.edit && part.source.from === "hit" ? [{ field: "id", match: part.source.id }] : []));
+  place.parts.flatMap((part) =>
+    part.kind === "picture" && part.edit && part.source.from === "hit" ? [{ field: "id", match: part.source.id }] : [],
+  );
 
 /** @param {Place} place @param {Map<string, Blob>} files */
 async function parts(place, files) {
@@ -67,10 +75,19 @@ async function picture(place, source, files) {
 
 /** The query in words, for titles and for the ear. @param {Place} place */
 export function inWords(place) {
-  const said = place.parts.filter((part) => part.weight !== 0).map((part) => {
-    const what = part.kind === "text" ? `“${part.text}”` : part.kind === "like" ? "an item" : part.edit ? `a picture, but “${part.edit}”` : "a picture";
-    return part.weight < 0 ? `not ${what}` : what;
-  });
+  const said = place.parts
+    .filter((part) => part.weight !== 0)
+    .map((part) => {
+      const what =
+        part.kind === "text"
+          ? `“${part.text}”`
+          : part.kind === "like"
+            ? "an item"
+            : part.edit
+              ? `a picture, but “${part.edit}”`
+              : "a picture";
+      return part.weight < 0 ? `not ${what}` : what;
+    });
   return said.join(", ");
 }
 

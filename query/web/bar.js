@@ -14,19 +14,54 @@ export class Bar {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
+    this.shown = "";
     this.input = el("input", {
-      type: "search", id: "words", name: "words", autocomplete: "off", enterkeyhint: "search", maxlength: 2000,
-      "aria-label": "Words to search for", placeholder: "Type words, or drop a picture",
+      type: "search",
+      id: "words",
+      name: "words",
+      autocomplete: "off",
+      enterkeyhint: "search",
+      maxlength: 2000,
+      "aria-label": "Words to search for",
+      placeholder: "Type words, or drop a picture",
     });
     this.file = el("input", {
-      type: "file", id: "file", class: "unseen", accept: "image/*", multiple: true, tabindex: -1, "aria-label": "Pictures to search by",
+      type: "file",
+      id: "file",
+      class: "unseen",
+      accept: "image/*",
+      multiple: true,
+      tabindex: -1,
+      "aria-label": "Pictures to search by",
       on: { change: () => this.pictures([...this.file.files]).finally(() => (this.file.value = "")) },
     });
-    this.mix = el("button", { type: "button", class: "mix", on: { click: () => this.added() } }, icon("plus"), el("span", { text: "Add" }));
+    this.mix = el(
+      "button",
+      { type: "button", class: "mix", on: { click: () => this.added() } },
+      icon("plus"),
+      el("span", { text: "Add" }),
+    );
     this.mix.title = "Add these words to the query, beside what is there";
-    const choose = el("button", { type: "button", class: "choose", title: "Choose a picture", "aria-label": "Choose a picture", on: { click: () => this.file.click() } }, icon("picture"));
+    const choose = el(
+      "button",
+      {
+        type: "button",
+        class: "choose",
+        title: "Choose a picture",
+        "aria-label": "Choose a picture",
+        on: { click: () => this.file.click() },
+      },
+      icon("picture"),
+    );
     const search = el("button", { type: "submit", class: "go" }, icon("search"), el("span", { text: "Search" }));
-    const form = el("form", { class: "bar", on: { submit: (/** @type {Event} */ event) => this.submitted(event) } }, choose, this.input, this.mix, search);
+    const form = el(
+      "form",
+      { class: "bar", on: { submit: (/** @type {Event} */ event) => this.submitted(event) } },
+      choose,
+      this.input,
+      this.mix,
+      search,
+    );
     byId("bar").append(form, this.file);
     document.addEventListener("paste", (event) => this.pasted(event));
     document.addEventListener("keydown", (event) => this.pressed(event));
@@ -41,7 +76,8 @@ export class Bar {
     if (this.shown !== text || document.activeElement !== this.input) this.input.value = text;
     this.shown = text;
     this.mix.hidden = place.parts.length === 0;
-    this.input.placeholder = place.parts.length === 0 || at >= 0 ? "Type words, or drop a picture" : "Add words, or another picture";
+    this.input.placeholder =
+      place.parts.length === 0 || at >= 0 ? "Type words, or drop a picture" : "Add words, or another picture";
   }
 
   /** @param {Event} event */
@@ -101,18 +137,29 @@ export class Bar {
   droppable() {
     const target = byId("droptarget");
     let depth = 0;
-    const carries = (/** @type {DragEvent} */ event) => [...(event.dataTransfer?.types ?? [])].some((one) => one === "Files" || one === "text/uri-list");
-    const hide = () => { depth = 0; target.hidden = true; };
+    const carries = (/** @type {DragEvent} */ event) =>
+      [...(event.dataTransfer?.types ?? [])].some((one) => one === "Files" || one === "text/uri-list");
+    const hide = () => {
+      depth = 0;
+      target.hidden = true;
+    };
     document.addEventListener("dragenter", (event) => {
       if (!carries(event)) return;
       depth += 1;
       const upload = this.app.place.page === "collection";
-      /** @type {HTMLElement} */ (target.firstElementChild).textContent =
-        upload ? "Drop to store in this collection" : this.app.place.parts.length ? "Drop to add the picture to the query" : "Drop to search by this picture";
+      /** @type {HTMLElement} */ (target.firstElementChild).textContent = upload
+        ? "Drop to store in this collection"
+        : this.app.place.parts.length
+          ? "Drop to add the picture to the query"
+          : "Drop to search by this picture";
       target.hidden = false;
     });
-    document.addEventListener("dragleave", () => { if ((depth -= 1) <= 0) hide(); });
-    document.addEventListener("dragover", (event) => { if (carries(event)) event.preventDefault(); });
+    document.addEventListener("dragleave", () => {
+      if ((depth -= 1) <= 0) hide();
+    });
+    document.addEventListener("dragover", (event) => {
+      if (carries(event)) event.preventDefault();
+    });
     document.addEventListener("drop", (event) => {
       hide();
       if (!carries(event)) return;
@@ -130,7 +177,7 @@ export class Bar {
 function refused(file) {
   return new Problem({
     code: "no_picture",
-    detail: `${file.name ? `“${file.name}”` : "This"} is no picture (${file.type}): expected a JPEG, PNG, WebP, GIF or another image.`,
+    detail: `${file.name ? `“${file.name}”` : "This"} is no picture (${file.type}): expected a JPEG, PNG, WebP or the like.`,
     remedy: "To store texts, open the collection's page and drop them there.",
   });
 }

@@ -19,30 +19,67 @@ export function card(app, hit, guess) {
   const face = hit.thumbnail
     ? el("img", { src: hit.thumbnail, alt: "", width: 256, height: 192, draggable: "false" })
     : el("span", { class: "quote", text: hit.text ?? name });
-  const open = el("button", { type: "button", class: "face", data: { focus: `hit ${hit.id}` }, "aria-label": `${spoken(hit)}: ${name}. Show more`, on: { click: () => app.detail.show(hit) } }, face);
+  const open = el(
+    "button",
+    {
+      type: "button",
+      class: "face",
+      data: { focus: `hit ${hit.id}` },
+      "aria-label": `${spoken(hit)}: ${name}. Show more`,
+      on: { click: () => app.detail.show(hit) },
+    },
+    face,
+  );
   const score = el("span", { class: "score", text: hit.score.toFixed(3), title: "Score" });
   return el(
     "li",
     { class: `card ${hit.modality}${guess ? " guess" : ""}`, data: { id: hit.id } },
     el("div", { class: "box" }, open, actions(app, hit)),
-    el("div", { class: "line" }, icon(hit.modality === "text" ? "text" : "picture"), el("span", { class: "title", text: name, title: name }), guess && el("span", { class: "badge", text: "low confidence" }), el("span", { class: "unseen", text: "score" }), score),
+    el(
+      "div",
+      { class: "line" },
+      icon(hit.modality === "text" ? "text" : "picture"),
+      el("span", { class: "title", text: name, title: name }),
+      guess && el("span", { class: "badge", text: "low confidence" }),
+      el("span", { class: "unseen", text: "score" }),
+      score,
+    ),
   );
 }
 
 /** What can be done with a hit. @param {App} app @param {Hit} hit @param {() => void} [after] */
 export function actions(app, hit, after) {
-  const action = (/** @type {any} */ image, /** @type {string} */ text, /** @type {string} */ hint, /** @type {() => void} */ work) =>
-    el("button", { type: "button", title: hint, "aria-label": `${hint}: ${title(hit)}`, on: { click: () => { after?.(); work(); } } }, icon(image), el("span", { text }));
+  const action = (/** @type {any} */ image, /** @type {string} */ text, /** @type {() => void} */ work) =>
+    el(
+      "button",
+      {
+        type: "button",
+        title: text,
+        "aria-label": `${text}: ${title(hit)}`,
+        on: {
+          click: () => {
+            after?.();
+            work();
+          },
+        },
+      },
+      icon(image),
+      el("span", { text }),
+    );
   return el(
     "div",
     { class: "actions" },
-    action("more", "Similar", "More like this", () => app.go(only(app.place, { kind: "like", id: hit.id, weight: 1 }))),
-    hit.modality === "image" && action("edit", "Edit", "Edit this", () => app.edit(editing(app.place, { from: "hit", id: hit.id }))),
-    action("not", "Not this", "Not this", () => app.go(add(app.place, { kind: "like", id: hit.id, weight: UNWANTED }))),
+    action("more", "More like this", () => app.go(only(app.place, { kind: "like", id: hit.id, weight: 1 }))),
+    hit.modality === "image" &&
+      action("edit", "Edit this", () => app.edit(editing(app.place, { from: "hit", id: hit.id }))),
+    action("not", "Not this", () => app.go(add(app.place, { kind: "like", id: hit.id, weight: UNWANTED }))),
   );
 }
 
-/** What people call it. @param {{id: string, uri?: string, text?: string|null, modality: string, metadata?: Record<string, any>}} hit */
+/**
+ * What people call it.
+ * @param {{id: string, uri?: string, text?: string|null, modality: string, metadata?: Record<string, any>}} hit
+ */
 export function title(hit) {
   if (hit.text && hit.modality === "image") return hit.text;
   const path = (hit.uri ?? "").split(/[?#]/)[0];
@@ -60,4 +97,5 @@ function decoded(text) {
 }
 
 /** @param {Hit} hit */
-const spoken = (hit) => (hit.modality === "text" ? `Text, score ${hit.score.toFixed(2)}` : `Picture, score ${hit.score.toFixed(2)}`);
+const spoken = (hit) =>
+  hit.modality === "text" ? `Text, score ${hit.score.toFixed(2)}` : `Picture, score ${hit.score.toFixed(2)}`;

@@ -24,7 +24,13 @@ export class Chips {
     const shape = JSON.stringify([place.collection, place.parts.map((part) => [keyOf(part), part.kind === "picture"])]);
     if (shape === this.shown) return this.values(place);
     this.shown = shape;
-    const clear = place.parts.length > 1 && el("li", { class: "clear" }, el("button", { type: "button", text: "Clear all", on: { click: () => this.cleared() } }));
+    const clear =
+      place.parts.length > 1 &&
+      el(
+        "li",
+        { class: "clear" },
+        el("button", { type: "button", text: "Clear all", on: { click: () => this.cleared() } }),
+      );
     refill(this.list, ...place.parts.map((part, at) => this.chip(part, at)), clear || null);
     this.values(place);
   }
@@ -35,7 +41,10 @@ export class Chips {
     this.app.bar.input.focus();
   }
 
-  /** Sets what sliders and edit boxes show, without touching one that is in use. @param {import("./place.js").Place} place */
+  /**
+   * Sets what sliders and edit boxes show.
+   * @param {import("./place.js").Place} place
+   */
   values(place) {
     for (const [at, part] of place.parts.entries()) {
       const chip = /** @type {HTMLElement} */ (this.list.children[at]);
@@ -52,18 +61,47 @@ export class Chips {
     const name = label(part);
     const focus = keyOf(part);
     const chip = el("li", { class: `chip ${part.kind}` });
-    const grip = el("button", {
-      type: "button", class: "grip", title: "Drag, or use the arrow keys", "aria-label": `Move ${name}; position ${at + 1} of ${this.app.place.parts.length}`, data: { focus: `grip ${focus}` },
-      on: { keydown: (/** @type {KeyboardEvent} */ event) => this.nudged(event, at), pointerdown: (/** @type {PointerEvent} */ event) => this.dragged(event, chip) },
-    }, icon("grip"));
+    const grip = el(
+      "button",
+      {
+        type: "button",
+        class: "grip",
+        title: "Drag, or use the arrow keys",
+        "aria-label": `Move ${name}; position ${at + 1} of ${this.app.place.parts.length}`,
+        data: { focus: `grip ${focus}` },
+        on: {
+          keydown: (/** @type {KeyboardEvent} */ event) => this.nudged(event, at),
+          pointerdown: (/** @type {PointerEvent} */ event) => this.dragged(event, chip),
+        },
+      },
+      icon("grip"),
+    );
     const slider = el("input", {
-      type: "range", min: -1, max: 1, step: 0.05, value: String(part.weight), "aria-label": `Weight of ${name}`, data: { focus: `weight ${focus}` },
+      type: "range",
+      min: -1,
+      max: 1,
+      step: 0.05,
+      value: String(part.weight),
+      "aria-label": `Weight of ${name}`,
+      data: { focus: `weight ${focus}` },
       on: {
-        input: () => { weighed(chip, Number(slider.value)); this.app.go(change(this.app.place, at, { weight: Number(slider.value) }), { replace: true, soon: true }); },
+        input: () => {
+          weighed(chip, Number(slider.value));
+          this.app.go(change(this.app.place, at, { weight: Number(slider.value) }), { replace: true, soon: true });
+        },
       },
     });
-    const out = el("button", { type: "button", class: "out", "aria-label": `Remove ${name}`, on: { click: () => this.removed(at) } }, icon("close"));
-    chip.append(grip, this.face(part, at), el("span", { class: "weight" }, slider, el("output", { "aria-hidden": "true" })), out);
+    const out = el(
+      "button",
+      { type: "button", class: "out", "aria-label": `Remove ${name}`, on: { click: () => this.removed(at) } },
+      icon("close"),
+    );
+    chip.append(
+      grip,
+      this.face(part, at),
+      el("span", { class: "weight" }, slider, el("output", { "aria-hidden": "true" })),
+      out,
+    );
     return chip;
   }
 
@@ -76,7 +114,9 @@ export class Chips {
     const face = el("span", { class: "face" }, thumb);
     preview(collection, source).then(
       (address) => thumb.replaceChildren(el("img", { src: address, alt: "", width: 36, height: 36 })),
-      () => part.kind === "like" && this.quoted(face, part.id),
+      () => {
+        if (part.kind === "like") this.quoted(face, part.id); // a text has no picture
+      },
     );
     if (part.kind === "like") face.append(el("span", { class: "said", text: "like this" }));
     else if (source.from === "url") thumb.title = source.url;
@@ -87,7 +127,9 @@ export class Chips {
   /** @param {HTMLElement} face @param {string} id */
   async quoted(face, id) {
     const one = await itemOf(this.app.place.collection, id).catch(() => null);
-    face.replaceChildren(el("span", { class: "said", text: one?.text ? `like “${one.text.slice(0, 60)}”` : "like an item that is gone" }));
+    face.replaceChildren(
+      el("span", { class: "said", text: one?.text ? `like “${one.text.slice(0, 60)}”` : "like what is gone" }),
+    );
   }
 
   /** @param {Extract<Part, {kind: "picture"}>} part @param {number} at */
@@ -97,9 +139,23 @@ export class Chips {
     };
     const part_ = () => /** @type {any} */ (this.app.place.parts[at] ?? part);
     const input = el("input", {
-      type: "text", class: "edit", maxlength: 500, autocomplete: "off", placeholder: "same, but at night", "aria-label": "How results should differ from this picture",
-      value: part.edit, data: { focus: `edit ${keyOf(part)}` },
-      on: { change: apply, keydown: (/** @type {KeyboardEvent} */ event) => { if (event.key === "Enter") { event.preventDefault(); apply(); } } },
+      type: "text",
+      class: "edit",
+      maxlength: 500,
+      autocomplete: "off",
+      placeholder: "same, but at night",
+      "aria-label": "How results should differ from this picture",
+      value: part.edit,
+      data: { focus: `edit ${keyOf(part)}` },
+      on: {
+        change: apply,
+        keydown: (/** @type {KeyboardEvent} */ event) => {
+          if (event.key === "Enter") {
+            event.preventDefault();
+            apply();
+          }
+        },
+      },
     });
     return input;
   }
@@ -114,7 +170,9 @@ export class Chips {
     const name = label(this.app.place.parts[at]);
     this.app.go(remove(this.app.place, at));
     say(`Removed ${name}`);
-    const next = /** @type {HTMLElement|undefined} */ (this.list.querySelectorAll(".out")[Math.min(at, this.app.place.parts.length - 1)]);
+    const next = /** @type {HTMLElement|undefined} */ (
+      this.list.querySelectorAll(".out")[Math.min(at, this.app.place.parts.length - 1)]
+    );
     (next ?? this.app.bar.input).focus();
   }
 
@@ -130,7 +188,11 @@ export class Chips {
     say(`${label(part)} is now ${to + 1} of ${this.app.place.parts.length}`);
   }
 
-  /** Follows the pointer until it is let go; then the part stays where its chip is. @param {PointerEvent} event @param {HTMLElement} chip */
+  /**
+   * Follows the pointer until it is let go; then the part stays where its chip is.
+   * @param {PointerEvent} event
+   * @param {HTMLElement} chip
+   */
   dragged(event, chip) {
     if (event.button !== 0) return;
     event.preventDefault();
@@ -140,7 +202,10 @@ export class Chips {
     const listening = new AbortController();
     chip.classList.add("dragged");
     const moving = (/** @type {PointerEvent} */ now) => {
-      const over = document.elementsFromPoint(now.clientX, now.clientY).map((one) => one.closest(".chip")).find((one) => one && one !== chip && this.list.contains(one));
+      const over = document
+        .elementsFromPoint(now.clientX, now.clientY)
+        .map((one) => one.closest(".chip"))
+        .find((one) => one && one !== chip && this.list.contains(one));
       if (!over) return;
       const after = [...this.list.children].indexOf(chip) < [...this.list.children].indexOf(over);
       over[after ? "after" : "before"](chip);
@@ -155,7 +220,8 @@ export class Chips {
     };
     // On the window: an element that is moved in the document loses its hold of the pointer.
     addEventListener("pointermove", moving, { signal: listening.signal });
-    for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, ended, { signal: listening.signal });
+    for (const end of ["pointerup", "pointercancel", "blur"])
+      addEventListener(end, ended, { signal: listening.signal });
   }
 }
 
@@ -164,8 +230,12 @@ function weighed(chip, weight) {
   chip.classList.toggle("negative", weight < 0);
   chip.classList.toggle("ignored", weight === 0);
   const slider = /** @type {HTMLInputElement} */ (chip.querySelector("input[type=range]"));
-  slider.setAttribute("aria-valuetext", weight === 0 ? "left out" : weight < 0 ? `${weight}: less like this` : String(weight));
-  /** @type {HTMLOutputElement} */ (chip.querySelector("output")).textContent = (weight < 0 ? "−" : "") + Math.abs(weight).toFixed(2).replace(/0$/, "");
+  slider.setAttribute(
+    "aria-valuetext",
+    weight === 0 ? "left out" : weight < 0 ? `${weight}: less like this` : String(weight),
+  );
+  /** @type {HTMLOutputElement} */ (chip.querySelector("output")).textContent =
+    (weight < 0 ? "−" : "") + Math.abs(weight).toFixed(2).replace(/0$/, "");
 }
 
 /** @param {Part} part */

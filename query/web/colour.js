@@ -12,7 +12,9 @@ export async function mostColourful(items) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = SIDE;
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  const rated = await Promise.all(items.map(async (one) => ({ one, rate: await colourfulness(one.thumbnail ?? "", context) })));
+  const rated = await Promise.all(
+    items.map(async (one) => ({ one, rate: await colourfulness(one.thumbnail ?? "", context) })),
+  );
   return rated.sort((a, b) => b.rate - a.rate).map(({ one }) => one);
 }
 
@@ -29,6 +31,7 @@ async function colourfulness(address, context) {
   context.drawImage(image, 0, 0, SIDE, SIDE);
   const { data } = context.getImageData(0, 0, SIDE, SIDE);
   let sum = 0;
-  for (let at = 0; at < data.length; at += 4) sum += Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]);
+  for (let at = 0; at < data.length; at += 4)
+    sum += Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]);
   return sum / (SIDE * SIDE);
 }

@@ -19,11 +19,18 @@ export function compared(app, place) {
   const reference = el("div", { class: "reference" }, icon(part.source.from === "url" ? "link" : "picture"));
   full(place.collection, part.source).then(
     (address) => reference.replaceChildren(el("img", { src: address, alt: "The reference picture" })),
-    () => part.source.from === "url" && reference.append(el("span", { class: "muted", text: new URL(part.source.url).host })),
+    () =>
+      part.source.from === "url" &&
+      reference.append(el("span", { class: "muted", text: new URL(part.source.url).host })),
   );
   const edit = part.edit
     ? el("p", { class: "but" }, el("span", { class: "muted", text: "but" }), ` “${part.edit}”`)
-    : el("button", { type: "button", class: "but empty", text: "Say how results should differ", on: { click: () => app.chips.focusEdit() } });
+    : el("button", {
+        type: "button",
+        class: "but empty",
+        text: "Say how results should differ",
+        on: { click: () => app.chips.focusEdit() },
+      });
   return el(
     "div",
     { class: "compared" },
@@ -40,20 +47,34 @@ export function compared(app, place) {
 function chain(app, place) {
   const steps = place.chain.map((step, at) => {
     const thumb = el("span", { class: "thumb" }, icon("picture"));
-    preview(place.collection, step.source).then((address) => thumb.replaceChildren(el("img", { src: address, alt: "", width: 44, height: 44 })), () => null);
+    preview(place.collection, step.source).then(
+      (address) => thumb.replaceChildren(el("img", { src: address, alt: "", width: 44, height: 44 })),
+      () => null,
+    );
     const text = step.edit ? `“${step.edit}”` : "no edit yet";
     return el(
       "li",
       {},
       el(
         "button",
-        { type: "button", "aria-current": at === place.at ? "step" : null, "aria-label": `Step ${at + 1}: ${text}`, data: { focus: `step ${at}` }, on: { click: () => app.go(returnTo(app.place, at)) } },
+        {
+          type: "button",
+          "aria-current": at === place.at ? "step" : null,
+          "aria-label": `Step ${at + 1}: ${text}`,
+          data: { focus: `step ${at}` },
+          on: { click: () => app.go(returnTo(app.place, at)) },
+        },
         thumb,
         el("span", { class: "said", text }),
       ),
     );
   });
-  return el("nav", { class: "chain", "aria-label": "Chain of edits" }, el("h2", { text: "Steps" }), el("ol", {}, ...steps));
+  return el(
+    "nav",
+    { class: "chain", "aria-label": "Chain of edits" },
+    el("h2", { text: "Steps" }),
+    el("ol", {}, ...steps),
+  );
 }
 
 /** @param {string} collection @param {import("./place.js").Source} source */

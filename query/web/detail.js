@@ -11,10 +11,14 @@ export class Detail {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
-    this.dialog = el("dialog", { class: "detail", "aria-labelledby": "detailtitle", on: {
-      click: (/** @type {Event} */ event) => event.target === this.dialog && this.dialog.close(), // beside it
-      close: () => this.dialog.replaceChildren(),
-    } });
+    this.dialog = el("dialog", {
+      class: "detail",
+      "aria-labelledby": "detailtitle",
+      on: {
+        click: (/** @type {Event} */ event) => event.target === this.dialog && this.dialog.close(), // beside it
+        close: () => this.dialog.replaceChildren(),
+      },
+    });
     document.body.append(this.dialog);
   }
 
@@ -26,15 +30,23 @@ export class Detail {
     if (picture) this.plate(face, hit);
     else face.append(el("p", { text: hit.text ?? "", tabindex: 0 }));
     this.dialog.replaceChildren(
-      el("div", { class: "inside" },
+      el(
+        "div",
+        { class: "inside" },
         face,
-        el("div", { class: "more" },
+        el(
+          "div",
+          { class: "more" },
           el("h2", { id: "detailtitle", text: title(hit) }),
           hit.text && picture && title(hit) !== hit.text && el("p", { text: hit.text }),
           actions(this.app, hit, () => this.dialog.close()),
           body,
         ),
-        el("button", { type: "button", class: "shut", "aria-label": "Close", on: { click: () => this.dialog.close() } }, icon("close")),
+        el(
+          "button",
+          { type: "button", class: "shut", "aria-label": "Close", on: { click: () => this.dialog.close() } },
+          icon("close"),
+        ),
       ),
     );
     this.facts(body, hit);
@@ -58,12 +70,36 @@ export class Detail {
   /** @param {HTMLElement} body @param {any} hit */
   async facts(body, hit) {
     const show = (/** @type {any} */ one) => {
-      const rows = [["Score", hit.score === undefined ? null : hit.score.toFixed(4)], ["Size", one.width ? `${one.width} × ${one.height}` : null], ...Object.entries(one.metadata ?? {}), ["Id", one.id], ["From", one.uri], ["Indexed", one.indexed_at?.slice(0, 16).replace("T", " ")]];
-      body.replaceChildren(el("dl", {}, ...rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) =>
-        el("div", {}, el("dt", { text: name }), el("dd", { text: Array.isArray(value) ? value.join(", ") : String(value) })),
-      )));
+      const rows = [
+        ["Score", hit.score === undefined ? null : hit.score.toFixed(4)],
+        ["Size", one.width ? `${one.width} × ${one.height}` : null],
+        ...Object.entries(one.metadata ?? {}),
+        ["Id", one.id],
+        ["From", one.uri],
+        ["Indexed", one.indexed_at?.slice(0, 16).replace("T", " ")],
+      ];
+      body.replaceChildren(
+        el(
+          "dl",
+          {},
+          ...rows
+            .filter(([, value]) => value !== null && value !== undefined && value !== "")
+            .map(([name, value]) =>
+              el(
+                "div",
+                {},
+                el("dt", { text: name }),
+                el("dd", { text: Array.isArray(value) ? value.join(", ") : String(value) }),
+              ),
+            ),
+        ),
+      );
     };
     show(hit);
-    if (hit.width === undefined || hit.metadata === undefined) await itemOf(this.app.place.collection, hit.id).then((one) => show({ ...hit, ...one }), () => null);
+    if (hit.width === undefined || hit.metadata === undefined)
+      await itemOf(this.app.place.collection, hit.id).then(
+        (one) => show({ ...hit, ...one }),
+        () => null,
+      );
   }
 }

@@ -11,13 +11,14 @@
  * @returns {any}
  */
 export function el(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+  const made = /** @type {any} */ (document.createElement(tag));
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name === "class") made.className = value;
     else if (name === "text") made.textContent = value;
     else if (name === "on") for (const [type, listener] of Object.entries(value)) made.addEventListener(type, listener);
-    else if (name === "vars") for (const [key, one] of Object.entries(value)) made.style.setProperty(`--${key}`, String(one));
+    else if (name === "vars")
+      for (const [key, one] of Object.entries(value)) made.style.setProperty(`--${key}`, String(one));
     else if (name === "data") Object.assign(made.dataset, value);
     else if (name === "value") made.value = value;
     else if (name === "checked") made.checked = value;
@@ -45,7 +46,9 @@ export function refill(parent, ...children) {
  * @param {string} name
  */
 export function focusOn(parent, name) {
-  const found = [...parent.querySelectorAll("[data-focus]")].find((one) => one instanceof HTMLElement && one.dataset.focus === name);
+  const found = [...parent.querySelectorAll("[data-focus]")].find(
+    (one) => one instanceof HTMLElement && one.dataset.focus === name,
+  );
   if (found instanceof HTMLElement) found.focus();
 }
 

@@ -5,7 +5,8 @@ import { el } from "./element.js";
 
 /**
  * @typedef {{id: string, x: number, y: number, modality: "image"|"text", text?: string, uri: string}} Point
- * @typedef {{points: Point[], gap: {centroid_distance: number, cross_modal_neighbours: number}|null, explained: number[], sampled: number, total: number}} Mapped
+ * @typedef {{points: Point[], gap: {centroid_distance: number, cross_modal_neighbours: number}|null,
+ *   explained: number[], sampled: number, total: number}} Mapped
  */
 
 const EDGE = 18;
@@ -14,7 +15,11 @@ const ROWS = 50;
 
 /** @param {import("./app.js").App} app @param {Mapped} map */
 export function mapped(app, map) {
-  const canvas = el("canvas", { class: "plane", role: "img", "aria-label": `Map of ${map.sampled} items. ${gapInWords(map)}` });
+  const canvas = el("canvas", {
+    class: "plane",
+    role: "img",
+    "aria-label": `Map of ${map.sampled} items. ${gapInWords(map)}`,
+  });
   const tip = el("p", { class: "tip", "aria-hidden": "true", text: "Point at a dot" });
   const plane = new Plane(canvas, map.points);
   canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
@@ -27,25 +32,61 @@ export function mapped(app, map) {
     const point = plane.nearest(event);
     if (point) app.detail.show(point);
   });
-  const counts = { image: map.points.filter((one) => one.modality === "image").length, text: map.points.filter((one) => one.modality === "text").length };
-  return el("div", { class: "map" },
+  const counts = {
+    image: map.points.filter((one) => one.modality === "image").length,
+    text: map.points.filter((one) => one.modality === "text").length,
+  };
+  return el(
+    "div",
+    { class: "map" },
     canvas,
-    el("div", { class: "legend" },
-      counts.image > 0 && el("span", { class: "key image" }, `${counts.image.toLocaleString("en")} ${counts.image === 1 ? "picture" : "pictures"}`),
-      counts.text > 0 && el("span", { class: "key text" }, `${counts.text.toLocaleString("en")} ${counts.text === 1 ? "text" : "texts"}`),
-      tip),
+    el(
+      "div",
+      { class: "legend" },
+      counts.image > 0 &&
+        el(
+          "span",
+          { class: "key image" },
+          `${counts.image.toLocaleString("en")} ${counts.image === 1 ? "picture" : "pictures"}`,
+        ),
+      counts.text > 0 &&
+        el(
+          "span",
+          { class: "key text" },
+          `${counts.text.toLocaleString("en")} ${counts.text === 1 ? "text" : "texts"}`,
+        ),
+      tip,
+    ),
     el("p", { class: "gap", text: gapInWords(map) }),
-    el("p", { class: "muted fine", text: `${map.sampled < map.total ? `A sample of ${map.sampled.toLocaleString("en")} of ${map.total.toLocaleString("en")} items` : `All ${map.total.toLocaleString("en")} items`}, on the two axes along which their vectors differ most; these hold ${percent(map.explained[0] + map.explained[1])} of the differences.` }),
+    el("p", {
+      class: "muted fine",
+      text: axes(map),
+    }),
     el("details", {}, el("summary", { text: "The map as a table" }), table(map.points)),
   );
+}
+
+/** What the map shows, and how much of it. @param {Mapped} map */
+function axes({ sampled, total, explained }) {
+  const all = total.toLocaleString("en");
+  const which = sampled < total ? `A sample of ${sampled.toLocaleString("en")} of ${all} items` : `All ${all} items`;
+  const held = percent(explained[0] + explained[1]);
+  return `${which}, on the two axes along which their vectors differ most; these hold ${held} of the differences.`;
 }
 
 /** What the numbers of the gap mean. @param {Mapped} map */
 export function gapInWords(map) {
   if (!map.gap) return "There is only one kind of item, or too few, so there is no gap to measure.";
   const { centroid_distance: distance, cross_modal_neighbours: near } = map.gap;
-  const numbers = `The middle of the texts is ${distance.toFixed(2)} from the middle of the pictures (0 to 2), and neighbours are of the other kind ${percent(near)} as often as if the kind made no difference.`;
-  const verdict = near >= 0.7 ? "Texts and pictures share one space: there is hardly a modality gap." : near >= 0.3 ? "Texts and pictures overlap in part: there is some modality gap." : "Texts and pictures keep apart: there is a clear modality gap.";
+  const numbers =
+    `The middle of the texts is ${distance.toFixed(2)} from the middle of the pictures (0 to 2), and neighbours are ` +
+    `of the other kind ${percent(near)} as often as if the kind made no difference.`;
+  const verdict =
+    near >= 0.7
+      ? "Texts and pictures share one space: there is hardly a modality gap."
+      : near >= 0.3
+        ? "Texts and pictures overlap in part: there is some modality gap."
+        : "Texts and pictures keep apart: there is a clear modality gap.";
   return `${verdict} ${numbers}`;
 }
 
@@ -54,12 +95,36 @@ const percent = (share) => `${Math.round(share * 100)} %`;
 
 /** @param {Point[]} points */
 function table(points) {
-  const rows = points.slice(0, ROWS).map((one) => el("tr", {}, el("td", { text: one.modality === "image" ? "picture" : "text" }), el("td", { text: title(one) }), el("td", { text: one.x.toFixed(2) }), el("td", { text: one.y.toFixed(2) })));
-  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Points of the map" },
-    el("table", {},
-      el("caption", { class: points.length > ROWS ? "muted" : "unseen", text: points.length > ROWS ? `The first ${ROWS} of ${points.length} points` : "Points of the map" }),
-      el("thead", {}, el("tr", {}, ...["Kind", "Item", "Across", "Up"].map((text) => el("th", { scope: "col", text })))),
-      el("tbody", {}, ...rows)));
+  const rows = points
+    .slice(0, ROWS)
+    .map((one) =>
+      el(
+        "tr",
+        {},
+        el("td", { text: one.modality === "image" ? "picture" : "text" }),
+        el("td", { text: title(one) }),
+        el("td", { text: one.x.toFixed(2) }),
+        el("td", { text: one.y.toFixed(2) }),
+      ),
+    );
+  return el(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": "Points of the map" },
+    el(
+      "table",
+      {},
+      el("caption", {
+        class: points.length > ROWS ? "muted" : "unseen",
+        text: points.length > ROWS ? `The first ${ROWS} of ${points.length} points` : "Points of the map",
+      }),
+      el(
+        "thead",
+        {},
+        el("tr", {}, ...["Kind", "Item", "Across", "Up"].map((text) => el("th", { scope: "col", text }))),
+      ),
+      el("tbody", {}, ...rows),
+    ),
+  );
 }
 
 class Plane {
@@ -69,20 +134,27 @@ class Plane {
     this.points = points;
     /** @type {Point|null} */
     this.marked = null;
+    const xs = points.map((one) => one.x);
+    const ys = points.map((one) => one.y);
+    this.span = { left: Math.min(...xs), right: Math.max(...xs), bottom: Math.min(...ys), top: Math.max(...ys) };
     const draw = () => this.draw();
     new ResizeObserver(draw).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 
-  /** Where a point is, in CSS pixels; both axes have one scale, so that distances are comparable. @param {Point} point */
+  /**
+   * Where a point is, in CSS pixels; both axes have one scale, so that distances are comparable.
+   * @param {Point} point
+   */
   at(point) {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const xs = this.points.map((one) => one.x), ys = this.points.map((one) => one.y);
-    this.span ??= { left: Math.min(...xs), right: Math.max(...xs), bottom: Math.min(...ys), top: Math.max(...ys) };
     const { left, right, bottom, top } = this.span;
     const scale = Math.min((width - 2 * EDGE) / (right - left || 1), (height - 2 * EDGE) / (top - bottom || 1));
-    return { x: width / 2 + (point.x - (left + right) / 2) * scale, y: height / 2 - (point.y - (bottom + top) / 2) * scale };
+    return {
+      x: width / 2 + (point.x - (left + right) / 2) * scale,
+      y: height / 2 - (point.y - (bottom + top) / 2) * scale,
+    };
   }
 
   draw() {
@@ -124,7 +196,8 @@ class Plane {
   /** The point under the pointer. @param {MouseEvent} event @returns {Point|null} */
   nearest(event) {
     const box = this.canvas.getBoundingClientRect();
-    let found = null, least = REACH;
+    let found = null,
+      least = REACH;
     for (const point of this.points) {
       const { x, y } = this.at(point);
       const distance = Math.hypot(x - (event.clientX - box.left), y - (event.clientY - box.top));

@@ -59,7 +59,8 @@ export const megabytes = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1000)} k
  */
 export function preview(collection, source) {
   if (source.from === "hit") return thumbnailOf(collection, source.id);
-  if (source.from === "url") return Promise.reject(new Error("pictures of other sites are not shown, only searched by"));
+  if (source.from === "url")
+    return Promise.reject(new Error("pictures of other sites are not shown, only searched by"));
   const found = shown.get(source.key);
   if (found) return found;
   const made = blobOf(collection, source).then((blob) => URL.createObjectURL(blob));
@@ -99,7 +100,11 @@ async function originalOf(collection, one) {
 /** As `originalOf`, to be shown. @param {string} collection @param {any} one @returns {Promise<string>} */
 export function large(collection, one) {
   const name = `${collection}/${one.id}/large`;
-  const made = shown.get(name) ?? (one.uri?.startsWith("file:") ? originalOf(collection, one).then((blob) => URL.createObjectURL(blob)) : thumbnailOf(collection, one.id));
+  const made =
+    shown.get(name) ??
+    (one.uri?.startsWith("file:")
+      ? originalOf(collection, one).then((blob) => URL.createObjectURL(blob))
+      : thumbnailOf(collection, one.id));
   shown.set(name, made);
   made.catch(() => shown.delete(name));
   return made;

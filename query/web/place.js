@@ -1,11 +1,15 @@
-/** Where the visitor is: a collection, a query, and the edits that led to it. Places are never changed, only made anew. */
+/**
+ * Where the visitor is: a collection, a query, and the edits that led to it. Places are never changed, only made anew.
+ */
 
 /**
  * @typedef {{from: "upload", key: string} | {from: "url", url: string} | {from: "hit", id: string}} Source
- * @typedef {{kind: "text", text: string, weight: number} | {kind: "picture", source: Source, edit: string, weight: number}
+ * @typedef {{kind: "text", text: string, weight: number}
+ *   | {kind: "picture", source: Source, edit: string, weight: number}
  *   | {kind: "like", id: string, weight: number}} Part
  * @typedef {{source: Source, edit: string}} Step
- * @typedef {{field: string, any?: (string|boolean)[], range?: {gte?: number|string, lte?: number|string}, contains?: string}} Condition
+ * @typedef {{field: string, any?: (string|boolean)[], range?: {gte?: number|string, lte?: number|string},
+ *   contains?: string}} Condition
  * @typedef {{page: "search"|"collection", collection: string, parts: Part[], chain: Step[], at: number,
  *   modality: ""|"image"|"text", ranking: "meaning"|"both"|"words", filters: Condition[]}} Place
  */
@@ -34,7 +38,12 @@ export function add(place, part) {
 /** A query of that one part. @param {Place} place @param {Part} part @returns {Place} */
 export const only = (place, part) => add({ ...place, parts: [], chain: [], at: 0 }, part);
 
-/** The words in the bar: they take the place of the first wanted words. @param {Place} place @param {string} text @returns {Place} */
+/**
+ * The words in the bar: they take the place of the first wanted words.
+ * @param {Place} place
+ * @param {string} text
+ * @returns {Place}
+ */
 export function withWords(place, text) {
   const at = words(place);
   if (at < 0) return text ? add(place, { kind: "text", text, weight: 1 }) : place;
@@ -68,19 +77,36 @@ export function move(place, from, to) {
   return one && made.parts[lead(made)] !== one ? chained({ ...made, chain: [], at: 0 }) : made;
 }
 
-/** Begins the next edit, at a picture that was found: what came before stays in the chain. @param {Place} place @param {Source} source @returns {Place} */
+/**
+ * Begins the next edit, at a picture that was found: what came before stays in the chain.
+ * @param {Place} place
+ * @param {Source} source
+ * @returns {Place}
+ */
 export function editing(place, source) {
   const before = lead(place) < 0 ? [] : place.chain.slice(0, place.at + 1);
   const chain = [...before, { source, edit: "" }];
-  return { ...place, page: "search", parts: [{ kind: "picture", source, edit: "", weight: 1 }], chain, at: chain.length - 1 };
+  return {
+    ...place,
+    page: "search",
+    parts: [{ kind: "picture", source, edit: "", weight: 1 }],
+    chain,
+    at: chain.length - 1,
+  };
 }
 
 /** Goes back (or forth) to a step of the chain. @param {Place} place @param {number} at @returns {Place} */
 export function returnTo(place, at) {
   const { source, edit } = place.chain[at];
   const leading = lead(place);
-  const part = { kind: /** @type {const} */ ("picture"), source, edit, weight: leading < 0 ? 1 : place.parts[leading].weight };
-  const parts = leading < 0 ? [part, ...place.parts] : place.parts.map((one, index) => (index === leading ? part : one));
+  const part = {
+    kind: /** @type {const} */ ("picture"),
+    source,
+    edit,
+    weight: leading < 0 ? 1 : place.parts[leading].weight,
+  };
+  const parts =
+    leading < 0 ? [part, ...place.parts] : place.parts.map((one, index) => (index === leading ? part : one));
   return { ...place, parts, at };
 }
 

@@ -45,7 +45,8 @@ export class Problem extends Error {
     const after = Number(header("Retry-After")) || 0;
     try {
       const said = JSON.parse(text);
-      if (typeof said.detail === "string") return new Problem({ request_id: header("X-Request-Id") ?? undefined, ...said }, after);
+      if (typeof said.detail === "string")
+        return new Problem({ request_id: header("X-Request-Id") ?? undefined, ...said }, after);
     } catch {
       // a proxy's page, or nothing
     }

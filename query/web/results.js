@@ -4,12 +4,16 @@ import { api } from "./api.js";
 import { PAGE, composed, inWords, rankedBy, request } from "./asking.js";
 import { card } from "./card.js";
 import { compared } from "./compare.js";
-import { byId, el, focusOn, say } from "./element.js";
+import { byId, el, focusOn, refill, say } from "./element.js";
 import { remember } from "./pictures.js";
 import { Problem } from "./problem.js";
 import { failure, nothing } from "./states.js";
 
-/** @typedef {import("./app.js").App} App */
+/**
+ * @typedef {import("./app.js").App} App
+ * @typedef {import("./place.js").Place} Place
+ * @typedef {{place: Place, query: any, files: Map<string, Blob>, version: number, offset: number}} Asked
+ */
 
 export class Results {
   /** @param {App} app */
@@ -17,7 +21,13 @@ export class Results {
     this.app = app;
     this.asking = new AbortController();
     this.seen = new Set();
-    this.watch = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && this.more(), { rootMargin: "600px" });
+    /** @type {AbortSignal|null} */
+    this.loading = null;
+    /** @type {Asked} */
+    this.asked = { place: app.place, query: {}, files: new Map(), version: 0, offset: 0 };
+    this.watch = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && this.more(), {
+      rootMargin: "600px",
+    });
   }
 
   /** Ends what is being asked; whatever still comes is not shown. */
@@ -62,10 +72,15 @@ export class Results {
     const found = /** @type {HTMLElement} */ (this.body.parentElement);
     found.classList.toggle("beside", side !== null);
     this.side.hidden = side === null;
-    this.side.replaceChildren(...(side ? [side] : []));
+    refill(this.side, side);
   }
 
-  /** @param {import("./place.js").Place} place @param {{query: any, files: Map<string, Blob>}} asked @param {import("./api.js").Result} result */
+  /**
+   * The first page.
+   * @param {Place} place
+   * @param {{query: any, files: Map<string, Blob>}} asked
+   * @param {import("./api.js").Result} result
+   */
   first(place, asked, result) {
     this.asked = { place, ...asked, version: result.version, offset: 0 };
     this.seen = new Set();
@@ -85,14 +100,24 @@ export class Results {
     const focus = active instanceof HTMLElement && this.body.contains(active) ? active.dataset.focus : undefined;
     this.body.replaceChildren(
       el("h2", { class: "unseen", text: `Results for ${inWords(place)}` }),
-      ...(guesses ? [el("p", { class: "notice", text: "Nothing here is close to what you asked for. These are the nearest, as guesses." })] : []),
+      ...(guesses
+        ? [
+            el("p", {
+              class: "notice",
+              text: "Nothing here is close to what you asked for. These are the nearest, as guesses.",
+            }),
+          ]
+        : []),
       this.grid,
       this.end,
     );
     this.take(result);
     if (focus) focusOn(this.body, focus);
     if (scrollY > this.body.getBoundingClientRect().top + scrollY) scrollTo({ top: 0 });
-    say(`${result.hits.length}${result.total ? ` of ${result.total}` : ""} results for ${inWords(place)}, the first is ${spoken(result.hits[0])}`);
+    say(
+      `${result.hits.length}${result.total ? ` of ${result.total}` : ""} results for ${inWords(place)}, ` +
+        `the first is ${spoken(result.hits[0])}`,
+    );
   }
 
   /** @param {import("./api.js").Result} result */
@@ -107,8 +132,13 @@ export class Results {
     this.asked.offset += result.hits.length;
     const all = result.hits.length < PAGE || this.asked.offset === result.total;
     this.watch.disconnect();
-    if (all) return this.end.replaceChildren(el("p", { class: "muted", text: this.seen.size > PAGE ? `That is all: ${this.seen.size} results.` : "" }));
-    this.end.replaceChildren(el("button", { type: "button", class: "quiet", text: "Show more", on: { click: () => this.more() } }));
+    if (all)
+      return this.end.replaceChildren(
+        el("p", { class: "muted", text: this.seen.size > PAGE ? `That is all: ${this.seen.size} results.` : "" }),
+      );
+    this.end.replaceChildren(
+      el("button", { type: "button", class: "quiet", text: "Show more", on: { click: () => this.more() } }),
+    );
     this.watch.observe(this.end);
   }
 
@@ -138,13 +168,26 @@ export class Results {
   /** @param {unknown} error @param {import("./place.js").Place} place */
   unfinished(error, place) {
     const gone = error instanceof Problem && error.code === "version_gone";
-    const text = gone ? "The collection has changed since these were found." : `The next results could not be had: ${/** @type {Error} */ (error).message}`;
-    return el("p", { class: "notice", role: "alert" }, `${text} `, el("button", { type: "button", class: "quiet", text: gone ? "Search again" : "Try again", on: { click: () => (gone ? this.run(place) : this.more()) } }));
+    const text = gone
+      ? "The collection has changed since these were found."
+      : `The next results could not be had: ${/** @type {Error} */ (error).message}`;
+    return el(
+      "p",
+      { class: "notice", role: "alert" },
+      `${text} `,
+      el("button", {
+        type: "button",
+        class: "quiet",
+        text: gone ? "Search again" : "Try again",
+        on: { click: () => (gone ? this.run(place) : this.more()) },
+      }),
+    );
   }
 
   /** @param {unknown} error @param {import("./place.js").Place} place */
   failed(error, place) {
     if (error instanceof Problem && error.wantsKey) return this.app.failed(error);
+    this.app.lost = error instanceof Problem && error.offline;
     this.body.removeAttribute("aria-busy");
     this.app.switches.tell(null, place);
     this.grid = el("ul", { class: "grid" });
@@ -153,7 +196,13 @@ export class Results {
 }
 
 /** What holds the place of hits that are on their way. @param {number} count */
-const bones = (count) => Array.from({ length: count }, () => el("li", { class: "card bones", "aria-hidden": "true" }, el("div", { class: "box" }), el("div", { class: "line" })));
+const bones = (count) =>
+  Array.from({ length: count }, () =>
+    el("li", { class: "card bones", "aria-hidden": "true" }, el("div", { class: "box" }), el("div", { class: "line" })),
+  );
 
 /** @param {import("./api.js").Hit} hit */
-const spoken = (hit) => (hit.modality === "text" ? `a text, ${(hit.text ?? "").slice(0, 80)}` : `a picture, ${(hit.uri ?? "").split("/").pop()}`);
+const spoken = (hit) =>
+  hit.modality === "text"
+    ? `a text, ${(hit.text ?? "").slice(0, 80)}`
+    : `a picture, ${(hit.uri ?? "").split("/").pop()}`;

@@ -14,46 +14,113 @@ import { Problem } from "./problem.js";
  * @param {Record<string, any>} [properties]
  */
 function state(image, head, body, properties = {}) {
-  return el("section", { class: "state", ...properties }, el("span", { class: "emblem" }, icon(image)), el("h2", { text: head }), ...body);
+  return el(
+    "section",
+    { class: "state", ...properties },
+    el("span", { class: "emblem" }, icon(image)),
+    el("h2", { text: head }),
+    ...body,
+  );
 }
 
-/** An error, whole: what happened, what to do, and how the operator finds it in the log. @param {unknown} error @param {() => void} again */
+/**
+ * An error, whole: what happened, what to do, and how the operator finds it in the log.
+ * @param {unknown} error
+ * @param {() => void} again
+ */
 export function failure(error, again) {
   if (!(error instanceof Problem)) console.error(error); // a fault of this page
-  const problem = error instanceof Problem ? error : new Problem({ code: "page", detail: "This page has failed.", remedy: "Load it anew; if it fails again, tell the operator." });
-  const heads = /** @type {Record<number, string>} */ ({ 403: "This key may not do that", 404: "There is no such thing", 413: "That is too large", 429: "Too many requests", 503: "The service is busy", 504: "That took too long" });
-  const head = problem.offline ? "No connection" : problem.code === "picture_elsewhere" ? "The picture is not here" : (heads[problem.status] ?? "That did not work");
-  return state(problem.offline ? "offline" : "warn", head, [
-    el("p", { class: "detailtext", text: problem.detail }),
-    problem.remedy && el("p", { class: "muted", text: problem.remedy }),
-    problem.field && el("p", { class: "muted" }, "Field: ", el("code", { text: problem.field })),
-    el("p", {}, el("button", { type: "button", class: "primary", text: "Try again", on: { click: again } })),
-    problem.requestId && el("p", { class: "fine" }, "Request ", el("code", { text: problem.requestId })),
-  ], { role: "alert" });
+  const problem =
+    error instanceof Problem
+      ? error
+      : new Problem({
+          code: "page",
+          detail: "This page has failed.",
+          remedy: "Load it anew; if it fails again, tell the operator.",
+        });
+  const heads = /** @type {Record<number, string>} */ ({
+    403: "This key may not do that",
+    404: "There is no such thing",
+    413: "That is too large",
+    429: "Too many requests",
+    503: "The service is busy",
+    504: "That took too long",
+  });
+  const head = problem.offline
+    ? "No connection"
+    : problem.code === "picture_elsewhere"
+      ? "The picture is not here"
+      : (heads[problem.status] ?? "That did not work");
+  return state(
+    problem.offline ? "offline" : "warn",
+    head,
+    [
+      el("p", { class: "detailtext", text: problem.detail }),
+      problem.remedy && el("p", { class: "muted", text: problem.remedy }),
+      problem.field && el("p", { class: "muted" }, "Field: ", el("code", { text: problem.field })),
+      el("p", {}, el("button", { type: "button", class: "primary", text: "Try again", on: { click: again } })),
+      problem.requestId && el("p", { class: "fine" }, "Request ", el("code", { text: problem.requestId })),
+    ],
+    { role: "alert" },
+  );
 }
 
 /** Nothing passes. @param {App} app @param {import("./place.js").Place} place */
 export function nothing(app, place) {
   const narrowed = place.filters.length > 0 || place.modality !== "";
   return state("search", "Nothing found", [
-    el("p", { class: "muted", text: narrowed ? "No item passes the filters." : "Other words may find more; ranking by meaning finds something always." }),
-    narrowed && el("p", {}, el("button", { type: "button", class: "primary", text: "Clear filters", on: { click: () => app.go({ ...app.place, filters: [], modality: "" }) } })),
+    el("p", {
+      class: "muted",
+      text: narrowed
+        ? "No item passes the filters."
+        : "Other words may find more; ranking by meaning finds something always.",
+    }),
+    narrowed &&
+      el(
+        "p",
+        {},
+        el("button", {
+          type: "button",
+          class: "primary",
+          text: "Clear filters",
+          on: { click: () => app.go({ ...app.place, filters: [], modality: "" }) },
+        }),
+      ),
   ]);
 }
 
 /** The service wants a key. @param {App} app @param {Problem|null} problem */
 export function keyState(app, problem) {
   const wrong = problem !== null && problem.code !== "key_missing";
-  const input = el("input", { type: "password", id: "key", autocomplete: "off", required: true, "aria-describedby": wrong ? "keyproblem" : null, "aria-invalid": wrong ? "true" : null });
+  const input = el("input", {
+    type: "password",
+    id: "key",
+    autocomplete: "off",
+    required: true,
+    "aria-describedby": wrong ? "keyproblem" : null,
+    "aria-invalid": wrong ? "true" : null,
+  });
   const form = el(
     "form",
-    { class: "keyform", on: { submit: (/** @type {Event} */ event) => { event.preventDefault(); setKey(input.value.trim()); app.begin(); } } },
+    {
+      class: "keyform",
+      on: {
+        submit: (/** @type {Event} */ event) => {
+          event.preventDefault();
+          setKey(input.value.trim());
+          app.begin();
+        },
+      },
+    },
     el("label", { for: "key", text: "API key" }),
     el("div", { class: "row" }, input, el("button", { type: "submit", class: "primary", text: "Continue" })),
     wrong && el("p", { id: "keyproblem", class: "bad", role: "alert", text: `${problem.detail}. ${problem.remedy}` }),
   );
   return state("key", "This service asks for a key", [
-    el("p", { class: "muted", text: "The operator makes one with `oneword keys create`. It is kept until you close this tab." }),
+    el("p", {
+      class: "muted",
+      text: "The operator makes one with `oneword keys create`. It is kept until you close this tab.",
+    }),
     form,
   ]);
 }
@@ -63,16 +130,33 @@ export function noCollection(app) {
   return state("box", "No collection yet", [
     el("p", { class: "muted", text: "Index a folder of pictures and texts, and it is here:" }),
     el("pre", { class: "command", tabindex: 0 }, el("code", { text: "oneword index photos" })),
-    el("p", {}, el("button", { type: "button", class: "primary", text: "Look again", on: { click: () => app.begin() } })),
+    el(
+      "p",
+      {},
+      el("button", { type: "button", class: "primary", text: "Look again", on: { click: () => app.begin() } }),
+    ),
   ]);
 }
 
 /** The collection of an address is not there. @param {App} app @param {string} name */
 export function unknownCollection(app, name) {
-  return state("box", `There is no collection “${name}”`, [
-    el("p", { class: "muted", text: "It was renamed or dropped, or the link is of another service." }),
-    el("p", {}, ...app.collections.slice(0, 6).map((one) => el("button", { type: "button", class: "quiet", text: one.name, on: { click: () => app.visit(one.name) } }))),
-  ], { role: "alert" });
+  return state(
+    "box",
+    `There is no collection “${name}”`,
+    [
+      el("p", { class: "muted", text: "It was renamed or dropped, or the link is of another service." }),
+      el(
+        "p",
+        {},
+        ...app.collections
+          .slice(0, 6)
+          .map((one) =>
+            el("button", { type: "button", class: "quiet", text: one.name, on: { click: () => app.visit(one.name) } }),
+          ),
+      ),
+    ],
+    { role: "alert" },
+  );
 }
 
 /** Nothing is in it. @param {App} app */
@@ -80,8 +164,23 @@ export function emptyCollection(app) {
   const name = app.place.collection;
   const may = app.me.scope !== "read";
   return state("box", `“${name}” is empty`, [
-    el("p", { class: "muted", text: may ? "Store something in it: pictures and texts that you upload are found at once." : "Nothing has been stored in it yet." }),
-    may && el("p", {}, el("button", { type: "button", class: "primary", text: "Upload pictures and texts", on: { click: () => app.go({ ...app.place, page: "collection" }) } })),
+    el("p", {
+      class: "muted",
+      text: may
+        ? "Store something in it: pictures and texts that you upload are found at once."
+        : "Nothing has been stored in it yet.",
+    }),
+    may &&
+      el(
+        "p",
+        {},
+        el("button", {
+          type: "button",
+          class: "primary",
+          text: "Upload pictures and texts",
+          on: { click: () => app.go({ ...app.place, page: "collection" }) },
+        }),
+      ),
     el("p", { class: "muted", text: "Or index a folder:" }),
     el("pre", { class: "command", tabindex: 0 }, el("code", { text: `oneword index photos --collection ${name}` })),
   ]);

@@ -6,8 +6,16 @@ import { keywords, rankedBy } from "./asking.js";
 
 /** @typedef {import("./app.js").App} App */
 
-const MODALITIES = [["", "All"], ["image", "Pictures"], ["text", "Texts"]];
-const RANKINGS = [["meaning", "Meaning"], ["both", "Both"], ["words", "Keywords"]];
+const MODALITIES = [
+  ["", "All"],
+  ["image", "Pictures"],
+  ["text", "Texts"],
+];
+const RANKINGS = [
+  ["meaning", "Meaning"],
+  ["both", "Both"],
+  ["words", "Keywords"],
+];
 
 export class Switches {
   /** @param {App} app */
@@ -25,29 +33,50 @@ export class Switches {
     const filters = el(
       "button",
       {
-        type: "button", class: "quiet", id: "filtersbutton", "aria-expanded": String(this.app.filters.open), "aria-controls": "filters", data: { focus: "filters" },
+        type: "button",
+        class: "quiet",
+        id: "filtersbutton",
+        "aria-expanded": String(this.app.filters.open),
+        "aria-controls": "filters",
+        data: { focus: "filters" },
         on: { click: () => this.app.filters.toggle() },
       },
       icon("sliders"),
       el("span", { text: "Filters" }),
-      place.filters.length > 0 && el("span", { class: "count", text: String(place.filters.length), "aria-label": `${place.filters.length} set` }),
+      place.filters.length > 0 &&
+        el("span", { class: "count", text: String(place.filters.length), "aria-label": `${place.filters.length} set` }),
     );
     refill(
       this.kinds,
-      segments("modality", "Kind of results", MODALITIES, place.modality, (value) => this.app.go({ ...this.app.place, modality: /** @type {any} */ (value) })),
-      segments("ranking", "Ranked by", RANKINGS, rankedBy(place), (value) => this.app.go({ ...this.app.place, ranking: /** @type {any} */ (value) }), some ? "" : "Ranking by keywords needs words in the query"),
+      segments("modality", "Kind of results", MODALITIES, place.modality, (value) =>
+        this.app.go({ ...this.app.place, modality: /** @type {any} */ (value) }),
+      ),
+      segments(
+        "ranking",
+        "Ranked by",
+        RANKINGS,
+        rankedBy(place),
+        (value) => this.app.go({ ...this.app.place, ranking: /** @type {any} */ (value) }),
+        some ? "" : "Ranking by keywords needs words in the query",
+      ),
       filters,
     );
   }
 
-  /** What the answer cost, and who gave it. @param {import("./api.js").Result|null} result @param {import("./place.js").Place} place */
+  /**
+   * What the answer cost, and who gave it.
+   * @param {import("./api.js").Result|null} result
+   * @param {import("./place.js").Place} place
+   */
   tell(result, place) {
     if (!result) return void (this.about.textContent = " ");
     const { encode_ms: encode, search_ms: search } = result.timings;
     const of = result.total === undefined ? "" : `${result.total.toLocaleString("en")} ranked`;
     const model = rankedBy(place) === "words" ? "no model" : result.model;
     this.about.replaceChildren(
-      ...[of, `encoded in ${ms(encode)}`, `searched in ${ms(search)}`].filter(Boolean).map((text) => el("span", { text })),
+      ...[of, `encoded in ${ms(encode)}`, `searched in ${ms(search)}`]
+        .filter(Boolean)
+        .map((text) => el("span", { text })),
       el("span", { class: "model", text: model, title: "The model that answered" }),
     );
   }
@@ -67,7 +96,25 @@ const ms = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value).toLoc
  */
 function segments(name, legend, choices, chosen, choose, why = "") {
   const options = choices.map(([value, text]) =>
-    el("label", {}, el("input", { type: "radio", name, value, checked: value === chosen, disabled: Boolean(why) && value !== "meaning", data: { focus: `${name} ${value}` }, on: { change: () => choose(value) } }), el("span", { text })),
+    el(
+      "label",
+      {},
+      el("input", {
+        type: "radio",
+        name,
+        value,
+        checked: value === chosen,
+        disabled: Boolean(why) && value !== "meaning",
+        data: { focus: `${name} ${value}` },
+        on: { change: () => choose(value) },
+      }),
+      el("span", { text }),
+    ),
   );
-  return el("fieldset", { class: "segments", title: why || null }, el("legend", { class: "unseen", text: legend }), ...options);
+  return el(
+    "fieldset",
+    { class: "segments", title: why || null },
+    el("legend", { class: "unseen", text: legend }),
+    ...options,
+  );
 }

@@ -25,14 +25,43 @@ export class Upload {
     this.size = 0;
     /** @type {Map<File, number>} */
     this.sent = new Map();
-    this.input = el("input", { type: "file", id: "uploadfile", class: "unseen", multiple: true, accept: "image/*,.txt,.md,text/plain", tabindex: -1, "aria-label": "Files to store",
-      on: { change: () => { this.take([...this.input.files]); this.input.value = ""; } } });
+    this.input = el("input", {
+      type: "file",
+      id: "uploadfile",
+      class: "unseen",
+      multiple: true,
+      accept: "image/*,.txt,.md,text/plain",
+      tabindex: -1,
+      "aria-label": "Files to store",
+      on: {
+        change: () => {
+          this.take([...this.input.files]);
+          this.input.value = "";
+        },
+      },
+    });
     this.bar = el("progress", { max: 1, value: 0, "aria-label": "Upload" });
-    this.summary = el("p", { class: "muted", id: "uploadsummary", text: "Pictures, and texts as .txt or .md. They are found by the next search." });
+    this.summary = el("p", {
+      class: "muted",
+      id: "uploadsummary",
+      text: "Pictures, and texts as .txt or .md. They are found by the next search.",
+    });
     this.list = el("ul", { class: "outcomes", "aria-label": "What became of each file" });
-    this.element = el("div", { class: "upload" },
-      el("button", { type: "button", class: "dropzone", on: { click: () => this.input.click() } }, icon("upload"), el("strong", { text: "Choose files, or drop them here" }), el("span", { class: "muted", text: `at most ${Math.floor(app.me.max_body / 1e6)} MB each` })),
-      this.input, this.bar, this.summary, this.list);
+    this.element = el(
+      "div",
+      { class: "upload" },
+      el(
+        "button",
+        { type: "button", class: "dropzone", on: { click: () => this.input.click() } },
+        icon("upload"),
+        el("strong", { text: "Choose files, or drop them here" }),
+        el("span", { class: "muted", text: `at most ${Math.floor(app.me.max_body / 1e6)} MB each` }),
+      ),
+      this.input,
+      this.bar,
+      this.summary,
+      this.list,
+    );
     this.bar.hidden = true;
   }
 
@@ -49,7 +78,12 @@ export class Upload {
   async work() {
     this.running += 1;
     for (let file = this.waiting.shift(); file; file = this.waiting.shift()) {
-      const row = el("li", {}, el("span", { class: "name", text: file.name }), el("span", { class: "outcome muted", text: "…" }));
+      const row = el(
+        "li",
+        {},
+        el("span", { class: "name", text: file.name }),
+        el("span", { class: "outcome muted", text: "…" }),
+      );
       this.list.prepend(row);
       await this.one(file, row);
       this.sent.set(file, file.size);
@@ -64,9 +98,16 @@ export class Upload {
     try {
       const text = TEXT.test(file.name) || file.type === "text/plain";
       const metadata = { file: file.name };
-      if (file.size > this.app.me.max_body) throw new Problem({ code: "body_too_large", detail: `it has ${megabytes(file.size)}: expected at most ${megabytes(this.app.me.max_body)}`, remedy: "Scale it down first." });
+      if (file.size > this.app.me.max_body)
+        throw new Problem({
+          code: "body_too_large",
+          detail: `it has ${megabytes(file.size)}: expected at most ${megabytes(this.app.me.max_body)}`,
+          remedy: "Scale it down first.",
+        });
       const item = text ? { text: await file.text(), metadata } : { image: "upload:file", metadata };
-      const { items: [outcome] } = await this.patiently(item, text ? null : file, file);
+      const {
+        items: [outcome],
+      } = await this.patiently(item, text ? null : file, file);
       if (outcome.status === "refused") throw new Problem(outcome.error);
       this.outcome(row, outcome.status, outcome.status === "added" ? "stored" : "was there already");
     } catch (error) {
@@ -79,7 +120,10 @@ export class Upload {
   async patiently(item, file, whole) {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await api.store(this.collection, item, file, (bytes) => { this.sent.set(whole, Math.min(bytes, whole.size)); this.tell(); });
+        return await api.store(this.collection, item, file, (bytes) => {
+          this.sent.set(whole, Math.min(bytes, whole.size));
+          this.tell();
+        });
       } catch (error) {
         const busy = error instanceof Problem && (error.status === 503 || error.status === 429);
         if (!busy || tries === TRIES) throw error;
@@ -100,8 +144,16 @@ export class Upload {
     this.bar.value = this.size ? sent / this.size : 0;
     const { added, updated, refused } = this.counts;
     const left = this.waiting.length + this.running;
-    const done = [[added, "stored"], [updated, "there already"], [refused, "refused"]].filter(([count]) => count).map(([count, what]) => `${count} ${what}`);
-    this.summary.textContent = left ? `${left} to go${done.length ? `; ${done.join(", ")}` : ""}` : `Done: ${done.join(", ")}.`;
+    const done = [
+      [added, "stored"],
+      [updated, "there already"],
+      [refused, "refused"],
+    ]
+      .filter(([count]) => count)
+      .map(([count, what]) => `${count} ${what}`);
+    this.summary.textContent = left
+      ? `${left} to go${done.length ? `; ${done.join(", ")}` : ""}`
+      : `Done: ${done.join(", ")}.`;
   }
 
   finished() {

@@ -54,7 +54,14 @@ def test_kept_and_asked_for_again(url: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/web/", "/web/nothing.js", "/web/..%2fpy.typed", "/web/%2e%2e/server/app.py", "/web/../../query/py.typed", "/web//etc/passwd"],
+    [
+        "/web/",
+        "/web/nothing.js",
+        "/web/..%2fpy.typed",
+        "/web/%2e%2e/server/app.py",
+        "/web/../../query/py.typed",
+        "/web//etc/passwd",
+    ],
 )
 def test_nothing_else(url: str, path: str) -> None:
     assert httpx.get(url + path).status_code == 404

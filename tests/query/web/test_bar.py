@@ -1,4 +1,4 @@
-"""One bar for everything: words, and pictures that are dropped, pasted, chosen or named by a URL; chips with weights."""
+"""One bar for everything: words, and pictures dropped, pasted, chosen or named by a URL; chips with weights."""
 
 from typing import Any
 
@@ -135,7 +135,9 @@ def test_by_keyboard_alone(visit: Any, service: Any) -> None:
     def tab_to(label: str) -> None:
         for _ in range(60):
             page.keyboard.press("Tab")
-            name = page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent")
+            name = page.evaluate(
+                "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+            )
             if label in name:
                 return
         raise AssertionError(f"no way by Tab to {label}")

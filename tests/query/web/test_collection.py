@@ -11,7 +11,11 @@ def test_numbers_index_and_map(visit: Any, service: Any) -> None:
     page = visit(service, "c=default&page=collection").page
     tiles = page.locator(".tiles .tile")
     tiles.first.wait_for()
-    assert [tile.split() for tile in tiles.all_inner_texts()][:3] == [["Items", "11"], ["Pictures", "8"], ["Texts", "3"]]
+    assert [tile.split() for tile in tiles.all_inner_texts()][:3] == [
+        ["Items", "11"],
+        ["Pictures", "8"],
+        ["Texts", "3"],
+    ]
     assert "Model\nhash" in page.locator(".summary").inner_text()
     page.get_by_text("recall at 10, measured when it was built").wait_for()
     page.get_by_role("button", name="Measure recall now").click()

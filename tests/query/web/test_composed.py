@@ -1,4 +1,4 @@
-"""A picture and an edit, side by side with what is found; and the chain of edits, of which each step can be seen again."""
+"""A picture and an edit, side by side with what is found; and the chain of edits, each step of which can be seen."""
 
 from typing import Any
 

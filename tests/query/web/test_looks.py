@@ -1,5 +1,6 @@
-"""What every visitor gets: no barriers that axe-core knows of, both themes, phones, few bytes, and nothing that jumps."""
+"""What every visitor gets: no barriers that axe-core knows of, themes, phone width, few bytes, and nothing jumps."""
 
+import time
 from typing import Any
 
 import pytest
@@ -107,9 +108,14 @@ def test_few_bytes_of_this_host_alone(visit: Any, service: Any) -> None:
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_nothing_jumps_while_thumbnails_load(visit: Any, service: Any, rocket: str, size: tuple[int, int]) -> None:
     viewport = {"width": size[0], "height": size[1]}
+
+    def late(route: Any) -> None:
+        time.sleep(0.06)
+        route.continue_()
+
     for state in ("welcome", "results", "composed", "collection"):
         visitor = visit(service, None, viewport=viewport)
-        visitor.page.route("**/v1/**", lambda route: (visitor.page.wait_for_timeout(60), route.continue_()))
+        visitor.page.route("**/v1/**", late)
         visitor.go(STATES[state].replace("ID", rocket))
         settle(visitor)
         assert visitor.page.evaluate("window.__shift") < 0.02, state

@@ -41,7 +41,9 @@ def test_offline_and_back(visit: Any, service: Any) -> None:
 def test_a_later_page_that_fails_is_asked_for_again(visit: Any, service: Any) -> None:
     visitor = visit(service, "c=notes&p=text:note+about+tea")
     visitor.expect("ERR_FAILED")
-    visitor.page.route("**/search", lambda route: route.abort() if "offset" in route.request.post_data else route.continue_())
+    visitor.page.route(
+        "**/search", lambda route: route.abort() if "offset" in route.request.post_data else route.continue_()
+    )
     visitor.found()
     visitor.page.mouse.wheel(0, 9000)
     visitor.page.get_by_text("The next results could not be had").wait_for()
