@@ -92,7 +92,7 @@ class Visitor:
 
     def until(self, expression: str) -> None:
         """Until this is true in the page. (Playwright's own way polls by `eval`, which the page's policy forbids.)"""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 15
         while not self.page.evaluate(expression):
             assert time.monotonic() < end, expression
             self.page.wait_for_timeout(20)
@@ -115,7 +115,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Visitor]]:
 
     def visiting(service: Any, where: str | None = "", **options: Any) -> Visitor:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(15_000)
         context.add_init_script(WATCH)
         page = context.new_page()
         visitor = Visitor(page, service.url)

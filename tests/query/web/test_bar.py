@@ -59,6 +59,7 @@ def test_a_picture_is_chosen_and_one_named_by_url(visit: Any, service: Any, pict
 
 def test_what_is_no_picture_is_refused(visit: Any, service: Any, give: Any) -> None:
     visitor = visit(service)
+    visitor.page.wait_for_selector(".example")
     give(visitor, {"name": "notes.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"})
     visitor.page.get_by_role("alert").get_by_text("“notes.pdf” is no picture").wait_for()
     visitor.expect("422")

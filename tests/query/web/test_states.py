@@ -33,8 +33,10 @@ def test_offline_and_back(visit: Any, service: Any) -> None:
     visitor.page.get_by_role("heading", name="No connection").wait_for()
     assert "This device is offline" in visitor.page.get_by_role("alert").inner_text()
     assert visitor.page.locator(".chip").count() == 1, "the query is kept"
-    visitor.page.context.set_offline(False)
     visitor.page.get_by_role("button", name="Try again").click()
+    visitor.page.get_by_role("heading", name="No connection").wait_for()
+    visitor.page.context.set_offline(False)
+    visitor.page.wait_for_selector(".card:not(.bones)")  # by itself
     assert visitor.found()[0] == "cat.txt"
 
 
