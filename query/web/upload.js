@@ -108,7 +108,6 @@ export class Upload {
       const {
         items: [outcome],
       } = await this.patiently(item, text ? null : file, file);
-      if (outcome.status === "refused") throw new Problem(outcome.error);
       this.outcome(row, outcome.status, outcome.status === "added" ? "stored" : "was there already");
     } catch (error) {
       const problem = error instanceof Problem ? error : new Problem({ code: "page", detail: String(error) });

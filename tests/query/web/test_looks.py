@@ -110,15 +110,34 @@ def test_nothing_jumps_while_thumbnails_load(visit: Any, service: Any, rocket: s
     viewport = {"width": size[0], "height": size[1]}
 
     def late(route: Any) -> None:
-        time.sleep(0.06)
+        time.sleep(0.05)
         route.continue_()
 
     for state in ("welcome", "results", "composed", "collection"):
         visitor = visit(service, None, viewport=viewport)
         visitor.page.route("**/v1/**", late)
+        hits, searches = state in ("results", "composed"), []
+        visitor.page.route("**/search", searches.append)
         visitor.go(STATES[state].replace("ID", rocket))
+        if hits:
+            held = places(visitor, ".bones")
+            while not searches:
+                visitor.page.wait_for_timeout(20)
+            searches.pop().continue_()
         settle(visitor)
         assert visitor.page.evaluate("window.__shift") < 0.02, state
+        if hits:
+            assert places(visitor, ":not(.bones)") == held, "each hit is where its place was held"
+
+
+def places(visitor: Any, kind: str) -> list[dict[str, float]]:
+    """Where the first four hits are, or are going to be."""
+    visitor.page.wait_for_selector(f".card{kind} .box")
+    boxes = (
+        "boxes => boxes.slice(0, 4).map((box) => [box.offsetLeft, box.offsetTop, box.offsetWidth, box.offsetHeight])"
+    )
+    found: list[dict[str, float]] = visitor.page.locator(f".card{kind} .box").evaluate_all(boxes)
+    return found
 
 
 def test_the_policy_holds(visit: Any, service: Any) -> None:
