@@ -109,6 +109,8 @@ def test_few_bytes_of_this_host_alone(visit: Any, service: Any) -> None:
 def test_nothing_jumps_while_thumbnails_load(visit: Any, service: Any, rocket: str, size: tuple[int, int]) -> None:
     viewport = {"width": size[0], "height": size[1]}
 
+    searches: list[Any] = []
+
     def late(route: Any) -> None:
         time.sleep(0.05)
         route.continue_()
@@ -116,8 +118,8 @@ def test_nothing_jumps_while_thumbnails_load(visit: Any, service: Any, rocket: s
     for state in ("welcome", "results", "composed", "collection"):
         visitor = visit(service, None, viewport=viewport)
         visitor.page.route("**/v1/**", late)
-        hits, searches = state in ("results", "composed"), []
-        visitor.page.route("**/search", searches.append)
+        hits = state in ("results", "composed")
+        visitor.page.route("**/search", lambda route: searches.append(route))
         visitor.go(STATES[state].replace("ID", rocket))
         if hits:
             held = places(visitor, ".bones")
