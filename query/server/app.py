@@ -24,7 +24,7 @@ from query.server.problem import Problem
 from query.server.state import State, state_of
 from query.server.telemetry import Telemetry
 from query.server.tracing import OpenTelemetry, Tracer
-from storage import StorageError
+from storage import CollectionNotFound, SpaceMismatch, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
     app.state.oneword = state
     for one in (searching, media, items, collections, embeddings, health):  # media first: an id may hold a slash
         app.include_router(one.router)
-    for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException):
+    for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _told)
     described = app.openapi
     app.openapi = lambda: app.openapi_schema or completed(described())  # type: ignore[method-assign]
@@ -80,10 +80,21 @@ async def _told(request: Request, error: Exception) -> Response:
             problem = _of_http(error)
         case _:
             problem = Problem.of(error)
-    if problem.status >= 500:
+    if isinstance(error, SpaceMismatch | CollectionNotFound):
+        await _renew(request)
+    if problem.status >= 500 and isinstance(error, EngineError | StorageError | QueryError):
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)})
     state_of(request).metrics.problem(problem.code)
     return problem.response(_id(request), openai=request.url.path in OPENAI)
+
+
+async def _renew(request: Request) -> None:
+    """Another may have taken the collection's name since it was opened: then the next request finds it."""
+    catalogue = state_of(request).catalogue
+    served = catalogue.open.get(request.path_params.get("collection", ""))
+    if served is not None:
+        with suppress(StorageError):
+            await catalogue.renewed(served)
 
 
 def _of_http(error: HTTPException) -> Problem:
