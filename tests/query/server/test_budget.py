@@ -72,7 +72,8 @@ def test_never_overdrawn_and_never_stuck(users: list[tuple[int, int, int | None]
             nonlocal using
             async with budget.taken(amount):
                 using += min(amount, 10)
-                assert using <= 10 and budget.used <= 10
+                assert using <= 10
+                assert budget.used <= 10
                 try:
                     for _ in range(turns):
                         await asyncio.sleep(0)
@@ -127,6 +128,8 @@ def test_many_requests_of_many_pictures(pictures: Pictures) -> None:
     for pixels, whole, small, bad, large, none, nothing in zip(*[iter(told[:-7])] * 7, strict=True):
         assert (pixels, whole, small, nothing) == (400, 1300, 100, 0)  # more than the budget: alone
         for error, code, field in [(bad, "bad_image", "bad"), (large, "image_too_large", "large")]:
-            assert isinstance(error, Problem) and (error.code, error.field) == (code, field)
-        assert isinstance(none, Problem) and none.code == "no_upload"
+            assert isinstance(error, Problem)
+            assert (error.code, error.field) == (code, field)
+        assert isinstance(none, Problem)
+        assert none.code == "no_upload"
     assert (pictures._pixels.used, pictures._pixels.waiting) == (0, 0)

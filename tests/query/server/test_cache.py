@@ -31,7 +31,9 @@ def test_vectors_are_copies_that_nobody_changes() -> None:
     cache.put("row", batch[3])
     batch[3] = 7
     kept = cache.get("row")
-    assert kept is not None and kept.base is None and kept.tolist() == [1, 1, 1, 1]
+    assert kept is not None
+    assert kept.base is None
+    assert kept.tolist() == [1, 1, 1, 1]
     with pytest.raises(ValueError, match="read-only"):
         kept[0] = 2
 
@@ -40,7 +42,8 @@ def test_what_is_too_large_and_a_cache_of_nothing() -> None:
     cache = VectorCache(16)
     cache.put("small", vector(1))
     cache.put("large", vector(2, 5))
-    assert cache.get("large") is None and cache.get("small") is not None
+    assert cache.get("large") is None
+    assert cache.get("small") is not None
     none = VectorCache(0)
     none.put("small", vector(1))
     assert (none.get("small"), none.bytes, len(none)) == (None, 0, 0)
@@ -62,7 +65,8 @@ def test_as_a_model(size: int, steps: list[tuple[bool, int, int]]) -> None:
             found = cache.get(key)
             assert (found is not None) == (key in model)
             if found is not None:
-                assert found.nbytes == model[key] and (found == key).all()
+                assert found.nbytes == model[key]
+                assert (found == key).all()
                 model.move_to_end(key)
         assert cache.bytes == sum(model.values()) <= size
         assert len(cache) == len(model)

@@ -106,8 +106,10 @@ def test_refused_items_are_of_the_request_that_sent_them(collection: Collection)
             writer.upsert([item("z", year=3)]),
             writer.upsert([item("x", year=4)]),  # of the same id, but a good one
         )
-        assert set(one.refused) == {"x"} and "year" in one.refused["x"]
-        assert not other.refused and not third.refused
+        assert set(one.refused) == {"x"}
+        assert "year" in one.refused["x"]
+        assert not other.refused
+        assert not third.refused
         assert third.known == frozenset()
 
     run(collection, work)
@@ -155,7 +157,8 @@ with Store(sys.argv[1]).open("notes").writing():
         text=True,
         cwd=Path(module.__file__).parents[2],
     )
-    assert other.stdout is not None and other.stdout.readline() == "held\n"
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
 
     async def work(writer: Writer) -> None:
         told = await asyncio.gather(
