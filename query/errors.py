@@ -1,9 +1,11 @@
-"""What can go wrong with a question, and with serving.
+"""What can go wrong with a question, or with serving.
 
 QueryError
 ├── BadQuery        it asks for nothing, contradicts itself, or a part of it is out of range
 ├── KeyFileError    the file of API keys cannot be used as it is
-└── Exposed         the service would be open to anyone on the network
+├── Exposed         the service would be open to anyone on the network
+├── TooManyJobs     as many jobs run as may, or one of the same collection
+└── NotCancellable  a job that this service cannot end
 """
 
 
@@ -21,3 +23,19 @@ class KeyFileError(QueryError):
 
 class Exposed(QueryError):
     """A service without keys that would listen beyond this machine."""
+
+
+class TooManyJobs(QueryError):
+    """No job more can be started now.
+
+    Attributes:
+        collection: whose job is in the way; None: it is their number.
+    """
+
+    def __init__(self, message: str, collection: str | None = None) -> None:
+        super().__init__(message)
+        self.collection = collection
+
+
+class NotCancellable(QueryError):
+    """A job that runs on another host, or was not started by a service, or cannot be told from another process."""

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp
 
 from engine.errors import EngineError
 from query.errors import QueryError
-from query.server import collections, embeddings, health, items, media, searching
+from query.server import collections, embeddings, health, items, jobs, media, overview, searching
 from query.server.config import ServerConfig
-from query.server.documents import completed
+from query.server.documents import PROBLEMS, completed
 from query.server.exposure import check_exposed
 from query.server.gate import Gate
 from query.server.guard import Guard
@@ -67,9 +67,18 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
     )
-    app.state.oneword = state
-    for one in (searching, media, items, collections, embeddings, health):  # media first: an id may hold a slash
+    app.state.oneword, app.state.supervisor = state, state.supervisor
+    for one in (
+        searching,
+        media,
+        items,
+        collections,
+        overview,
+        embeddings,
+        health,
+    ):  # media first: an id may hold a slash
         app.include_router(one.router)
+    app.include_router(jobs.router, responses=PROBLEMS)
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _told)
     described = app.openapi

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 
@@ -14,12 +14,9 @@ from query.server.config import ServerConfig
 from query.server.metrics import Metrics
 from query.server.models import Models
 from query.server.pictures import Pictures
+from query.server.supervisor import Supervisor
 from query.server.tracing import Span
 from query.server.workers import Workers
-
-if TYPE_CHECKING:
-    from query.server.supervisor import Supervisor
-
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +31,7 @@ class State:
     models: Models
     catalogue: Catalogue
     pictures: Pictures
-    supervisor: "Supervisor | None" = None
+    supervisor: Supervisor | None = None
     warm: bool = False
     reason: str = "starting"
     draining: bool = False
@@ -45,6 +42,7 @@ class State:
         """Opens nothing yet."""
         workers, metrics = Workers(), Metrics()
         models = Models(config, workers, metrics)
+        named = None if config.model.model == "auto" else frozenset({config.model.model})
         catalogue = Catalogue(config, workers, models)
         return cls(
             config=config,
@@ -53,6 +51,7 @@ class State:
             models=models,
             catalogue=catalogue,
             pictures=Pictures(config, workers),
+            supervisor=Supervisor(config.db, config.job_roots, models=named) if config.job_roots else None,
         )
 
     def reload(self) -> None:
@@ -66,7 +65,7 @@ class State:
         """Finishes what was begun: writes are done, jobs are told to end. Threads end after what they are doing."""
         self.pictures.close()
         if self.supervisor is not None:
-            await asyncio.to_thread(self.supervisor.close)
+            await asyncio.to_thread(self.supervisor.close, self.config.deadline)
         await self.catalogue.close()
         await self.models.close()
         self.workers.close()
