@@ -66,6 +66,7 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         lifespan=lifespan,
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
+        redirect_slashes=False,  # to where the header Host says, which anyone may write
     )
     app.state.oneword, app.state.supervisor = state, state.supervisor
     for one in (

@@ -71,7 +71,7 @@ class MessageIn(Body):
     """A message, as vLLM takes it: its texts and its picture are one input."""
 
     role: Literal["user", "system"] = "user"
-    content: Text | Annotated[list[ContentIn], Field(min_length=1, max_length=32)]
+    content: Text | Annotated[list[ContentIn], Field(min_length=1, max_length=32, fail_fast=True)]
 
 
 class EmbeddingsIn(Body):
@@ -83,7 +83,7 @@ class EmbeddingsIn(Body):
 
     model: Name
     input: Annotated[
-        Text | Annotated[list[InputIn], Field(min_length=1, max_length=MAX_INPUTS)] | None,
+        Text | Annotated[list[InputIn], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)] | None,
         Field(description="A text, or a list of texts and pictures."),
     ] = None
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1)] | None = None

@@ -24,7 +24,7 @@ from query.server.together import together
 from storage import Item
 
 Value = Annotated[
-    bool | Number | Text | Annotated[list[Name], Field(max_length=1000)],
+    bool | Number | Text | Annotated[list[Name], Field(max_length=1000, fail_fast=True)],
     Field(description="Text, number, truth value, or list of texts. A text that is a time in ISO 8601 stays a text."),
 ]
 
@@ -55,7 +55,7 @@ class ItemIn(Body):
 class ItemsIn(Body):
     """Items to store; of one id given twice the last counts."""
 
-    items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS)]
+    items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
     fingerprint: Annotated[Name | None, Field(description="Of the space that vectors are of, to be sure.")] = None
 
 

@@ -20,7 +20,7 @@ from storage import Item, ItemNotFound, SpaceMismatch
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
 
-Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS)]
+Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
 
 
 class IdsIn(Body):

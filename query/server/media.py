@@ -83,7 +83,10 @@ def picture_of(item: Item) -> bytes:
     Raises:
         Problem: it is gone, was changed, or lies in an archive, a table, or another place that is not read here.
     """
-    parts = urlsplit(item.uri)
+    try:
+        parts = urlsplit(item.uri)
+    except ValueError:  # s3://[
+        parts = urlsplit("")
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.fragment or item.image_hash is None:
         detail = f"the original of item {item.id!r} is no file of its own"
         raise Problem(404, "no_original", detail, remedy="Ask for its thumbnail.")

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
 from query.server.problem import Problem
+from query.server.shape import bounded
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
@@ -61,7 +63,7 @@ async def read(request: Request, model: type[Model], field: str) -> Payload[Mode
 def checked(model: type[Model], document: bytes | str) -> Model:
     """JSON as a model. Raises Problem."""
     try:
-        return model.model_validate_json(document)
+        return model.model_validate_json(bounded(document.encode() if isinstance(document, str) else document))
     except ValidationError as error:
         raise problem_of(error.errors(include_url=False), model) from None
 
@@ -103,6 +105,9 @@ def path(places: Sequence[str | int]) -> str:
 
 
 async def _multipart(request: Request, model: type[Model], field: str) -> Payload[Model]:
+    charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8")
+    if charset.lower() not in (b"utf-8", b"utf8"):  # Starlette would use any codec; some take time in squares
+        raise _malformed(f"its charset is {charset.decode('latin-1')[:40]!r}: expected utf-8")
     uploads: dict[str, bytes] = {}
     document: bytes | None = None
     try:

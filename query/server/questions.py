@@ -54,13 +54,15 @@ class QueryIn(Body):
     text: Annotated[Text | None, Field(description="Words; short for a part.")] = None
     image: Annotated[Picture | None, Field(description="A picture; with `edit`, a composed query.")] = None
     edit: Annotated[Text | None, Field(description="How hits should differ from `image`.")] = None
-    like: Annotated[Name | Annotated[list[Name], Field(max_length=MAX_PARTS)] | None, Field(description="Ids.")] = None
+    like: Annotated[
+        Name | Annotated[list[Name], Field(max_length=MAX_PARTS, fail_fast=True)] | None, Field(description="Ids.")
+    ] = None
     not_: Annotated[
-        Text | Annotated[list[Text], Field(max_length=MAX_PARTS)] | None,
+        Text | Annotated[list[Text], Field(max_length=MAX_PARTS, fail_fast=True)] | None,
         Field(alias="not", description=f"Words that hits should be unlike: parts of weight {NEGATIVE}."),
     ] = None
     vector: Numbers | None = None
-    parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS)
+    parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS, fail_fast=True)
     filter: Filter | None = None
     view: Annotated[Name | None, Field(description="Insist on the view of the collection.")] = None
     modality: Literal["image", "text"] | None = None
@@ -141,7 +143,7 @@ class QueryIn(Body):
 class QueriesIn(Body):
     """Several queries; each is answered by itself, all of one version."""
 
-    queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]
+    queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 
 
 def filter_of(given: str | dict[str, Any] | None) -> Any:
