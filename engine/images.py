@@ -251,7 +251,7 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
         return int.from_bytes(data[18:22], "little"), int.from_bytes(data[22:26], "little")
     if data.startswith(b"\xff\xd8") and (frame := re.search(rb"\xff[\xc0-\xc2]..\x08(..)(..)", data, re.DOTALL)):
         return int.from_bytes(frame[2]), int.from_bytes(frame[1])
-    if head := re.match(rb"P[1-6]\s+(\d+)\s+(\d+)\s", data):
+    if head := re.match(rb"P[1-6]\s+(\d{1,10})\s+(\d{1,10})\s", data):
         return int(head[1]), int(head[2])
     return None
 
