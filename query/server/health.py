@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from engine.encoder import Side
 from engine.errors import EngineError
@@ -48,7 +48,7 @@ async def ready(request: Request) -> Response:
     return answer({"status": "ready"})
 
 
-@router.get("/metrics", dependencies=[needs("read")])
+@router.get("/metrics", dependencies=[needs("read")], response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Numbers, as Prometheus reads them."""
     state = state_of(request)

@@ -79,7 +79,7 @@ def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> P
     field = path(first["loc"])
     remedy = "Change it as said; all fields are in /openapi.json."
     if kind == "extra_forbidden":
-        name = str(first["loc"][-1])
+        name = str(first["loc"][-1])[:100]  # comparing takes time and memory
         known = list(model.model_fields) if model is not None and len(first["loc"]) == 1 else []
         like = difflib.get_close_matches(name, [_alias(model, one) for one in known], 1) if model else []
         hint = f"; did you mean {like[0]!r}?" if like else ""

@@ -21,7 +21,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, data: bytes | None = None, *, depth: int = 8, kind: int = 2, more: bytes = b"") -> bytes:
+def png(
+    width: int, height: int, data: bytes | None = None, *, depth: int = 8, kind: int = 2, more: bytes = b""
+) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
     body = zlib.compress(bytes(1000)) if data is None else data
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + more + chunk(b"IDAT", body) + chunk(b"IEND", b"")
@@ -64,7 +66,15 @@ def frames(form: str, count: int) -> bytes:
 
 
 def claimed_webp() -> bytes:
-    return b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\0" * 4 + b"\xff" * 6 + b"ALPH\0\0\0\0"
+    return (
+        b"RIFF"
+        + struct.pack("<I", 30)
+        + b"WEBPVP8X"
+        + struct.pack("<I", 10)
+        + b"\0" * 4
+        + b"\xff" * 6
+        + b"ALPH\0\0\0\0"
+    )
 
 
 WHOLE = saved(PIL.Image.fromarray(np.arange(3 * 64 * 64, dtype=np.uint8).reshape(64, 64, 3)))
@@ -75,13 +85,18 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "over the cap, small": lambda: png(9_500, 9_500, zlib.compress(bytes(10_000_000), 9)),
     "nothing wide": lambda: png(0, 10),
     "WebP of 16 million a side": claimed_webp,
-    "TIFF of 65,535 a side": lambda: tiff(1).replace(struct.pack("<HHII", 256, 4, 1, 1), struct.pack("<HHII", 256, 4, 1, 10**6))
-    .replace(struct.pack("<HHII", 257, 4, 1, 1), struct.pack("<HHII", 257, 4, 1, 10**6)),
+    "TIFF of 65,535 a side": lambda: (
+        tiff(1)
+        .replace(struct.pack("<HHII", 256, 4, 1, 1), struct.pack("<HHII", 256, 4, 1, 10**6))
+        .replace(struct.pack("<HHII", 257, 4, 1, 1), struct.pack("<HHII", 257, 4, 1, 10**6))
+    ),
     "icon that hides a large one": lambda: ico(png(13_000, 13_000, rows(13_000, 100, bytes_each=3))),
     "GIF of 65,535 a side": lambda: b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\x02D\x01\0;",
     "PPM of 10^9 a side": lambda: b"P6\n1000000000 1000000000\n255\n" + bytes(100),
     "PPM of many digits": lambda: b"P6\n" + b"9" * 5000 + b" 1\n255\n",
-    "BMP below zero": lambda: saved(PIL.Image.new("RGB", (4, 4)), "BMP")[:18] + struct.pack("<ii", -(2**31), -(2**31)) + bytes(50),
+    "BMP below zero": lambda: (
+        saved(PIL.Image.new("RGB", (4, 4)), "BMP")[:18] + struct.pack("<ii", -(2**31), -(2**31)) + bytes(50)
+    ),
     "cut off": lambda: WHOLE[: len(WHOLE) // 2],
     "cut off JPEG": lambda: saved(PIL.Image.open(io.BytesIO(WHOLE)), "JPEG")[:500],
     "text bomb": lambda: png(4, 4, more=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000), 9))),
@@ -96,7 +111,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "PSD": lambda: b"8BPS\0\x01" + bytes(30),
     "ImageMagick": lambda: b'push graphic-context\nfill url(https://127.0.0.1/"|id")\npop',
     "zeros": lambda: bytes(100_000),
-}  # fmt: skip
+}
 
 TAKEN: dict[str, Callable[[], bytes]] = {
     "1 x 1": lambda: saved(PIL.Image.new("RGB", (1, 1))),
@@ -109,9 +124,13 @@ TAKEN: dict[str, Callable[[], bytes]] = {
     "icon of 5,000 sizes": lambda: ico(saved(PIL.Image.new("RGBA", (16, 16))), 5_000),
     "10,000 directories": lambda: tiff(10_000),
     "directories in a ring": lambda: tiff(2, loop=True),
-    "EXIF of 60 kB": lambda: saved(PIL.Image.new("RGB", (9, 9)), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + b"\xff" * 60_000),
-    "a mirrored JPEG": lambda: saved(PIL.Image.new("RGB", (9, 9)), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\xff\xff\0\0"),
-}  # fmt: skip
+    "EXIF of 60 kB": lambda: saved(
+        PIL.Image.new("RGB", (9, 9)), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + b"\xff" * 60_000
+    ),
+    "a mirrored JPEG": lambda: saved(
+        PIL.Image.new("RGB", (9, 9)), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\xff\xff\0\0"
+    ),
+}
 
 
 @pytest.fixture(scope="module")

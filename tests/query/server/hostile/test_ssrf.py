@@ -57,7 +57,7 @@ http:///127.0.0.1:{port}/ http:127.0.0.1:{port} HTTP://127.0.0.1:{port}/ https:/
 http://[::1]:{port}@example.org/ http://127.0.0.1:0{port}/ http://127.0.0.1:{port}:80/ http://:{port}/ http://
 http://[127.0.0.1]:{port}/ http://127.0.0.1:65536/ http://127.0.0.1:-1/ http://127.0.0.1:22/ http://127.0.0.1:6000/
 http://metadata.google.internal/computeMetadata/v1/ http://%31%32%37.0.0.1:{port}/ http://127.0.0.1:{port}/%0d%0aHost:x
-""".split()  # fmt: skip
+""".split()
 CONTROLS = [
     "http://127.0.0.1:{port}/\r\nHost: example.org",
     "http://example.org\r\n@127.0.0.1:{port}/",
@@ -68,9 +68,18 @@ CONTROLS = [
     " http://127.0.0.1:{port}/",
     "http://127.0.0.1 :{port}/",
 ]
-OTHERS = ["file:///etc/passwd", "ftp://127.0.0.1:{port}/", "gopher://127.0.0.1:{port}/_GET", "dict://127.0.0.1:{port}/",
-          "jar:http://127.0.0.1:{port}!/", "ldap://127.0.0.1:{port}/", "//127.0.0.1:{port}/", "unix:///run/x.sock",
-          "data:text/html,<script>", "http+unix://%2Frun%2Fx.sock/"]  # fmt: skip
+OTHERS = [
+    "file:///etc/passwd",
+    "ftp://127.0.0.1:{port}/",
+    "gopher://127.0.0.1:{port}/_GET",
+    "dict://127.0.0.1:{port}/",
+    "jar:http://127.0.0.1:{port}!/",
+    "ldap://127.0.0.1:{port}/",
+    "//127.0.0.1:{port}/",
+    "unix:///run/x.sock",
+    "data:text/html,<script>",
+    "http+unix://%2Frun%2Fx.sock/",
+]
 CODES = ("url_refused", "fetch_failed", "bad_image")
 
 
@@ -154,9 +163,17 @@ def private(attack: Callable[..., Any]) -> Any:
 
 @pytest.mark.parametrize(
     "where",
-    ["http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/", "http://0.0.0.0/", "file:///etc/passwd",
-     "http://[::ffff:169.254.169.254]/", "http://2852039166/", "//100.100.100.200/", "gopher://127.0.0.1/"],
-)  # fmt: skip
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fd00:ec2::254]/",
+        "http://0.0.0.0/",
+        "file:///etc/passwd",
+        "http://[::ffff:169.254.169.254]/",
+        "http://2852039166/",
+        "//100.100.100.200/",
+        "gopher://127.0.0.1/",
+    ],
+)
 def test_redirects_to_metadata_are_refused_even_where_private_networks_are_open(
     private: Any, elsewhere: Callable[[str], str], where: str
 ) -> None:

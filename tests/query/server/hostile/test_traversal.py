@@ -26,25 +26,49 @@ def target(attack: Callable[..., Any]) -> Any:
 
 @pytest.mark.parametrize("name", PATHS)
 def test_collections_have_plain_names(target: Any, name: str) -> None:
-    for method, rest in (("GET", ""), ("DELETE", ""), ("GET", "/items/cat"), ("GET", "/quarantine"), ("POST", "/verify")):
+    for method, rest in (
+        ("GET", ""),
+        ("DELETE", ""),
+        ("GET", "/items/cat"),
+        ("GET", "/quarantine"),
+        ("POST", "/verify"),
+    ):
         target.check(target.call(method, f"/v1/collections/{name}{rest}"), (404, 405, 422))
 
 
-@pytest.mark.parametrize("name", ["..", "../x", "/etc/x", "a/b", "a\\b", "a\0", ".x", "ｃ", "с", "C", "a b", "a\n", "", "x" * 64])
+@pytest.mark.parametrize(
+    "name", ["..", "../x", "/etc/x", "a/b", "a\\b", "a\0", ".x", "ｃ", "с", "C", "a b", "a\n", "", "x" * 64]
+)
 def test_none_is_made_elsewhere(target: Any, name: str) -> None:
     before = sorted(target.folder.rglob("*.lance"))
     target.check(target.call("POST", "/v1/collections", json={"name": name}), 422)
     assert sorted(target.folder.rglob("*.lance")) == before
 
 
-@pytest.mark.parametrize("id_", ["..%2fcat", "%2e%2e/%2e%2e/c", "/etc/passwd", "%2fetc%2fpasswd", "cat%00",
-                                 "cat%00.png", "cat%20", "CAT", "%00", "c%00at", "x" * 5000])  # fmt: skip
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "..%2fcat",
+        "%2e%2e/%2e%2e/c",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "cat%00",
+        "cat%00.png",
+        "cat%20",
+        "CAT",
+        "%00",
+        "c%00at",
+        "x" * 5000,
+    ],
+)
 @pytest.mark.parametrize("rest", ["", "/original", "/thumbnail"])
 def test_ids_are_no_paths(target: Any, id_: str, rest: str) -> None:
     target.check(target.call("GET", f"/v1/collections/c/items/{id_}{rest}"), (404, 422))
 
 
-@pytest.mark.parametrize("view", ["x.toml", "/etc/passwd", "../../x.toml", "/proc/self/environ", "\0", "https://example.org/x.toml"])
+@pytest.mark.parametrize(
+    "view", ["x.toml", "/etc/passwd", "../../x.toml", "/proc/self/environ", "\0", "https://example.org/x.toml"]
+)
 def test_views_are_no_files(target: Any, view: str) -> None:
     (target.folder / "x.toml").write_text(f'name = "{SECRET}"', encoding="utf-8")
     target.check(target.call("POST", "/v1/collections", json={"name": "d", "view": view}), 422, "bad_view")
@@ -61,27 +85,56 @@ def test_a_view_file_that_is_there_is_not_read(target: Any) -> None:
     assert "secret" not in answer.text
 
 
-@pytest.mark.parametrize("model", ["/etc/passwd", "../..", ".", "file:///etc", "https://127.0.0.1/", "http://169.254.169.254/v1",
-                                   "hash\0", "HASH", "someone/model", "hash/../basic"])  # fmt: skip
+@pytest.mark.parametrize(
+    "model",
+    [
+        "/etc/passwd",
+        "../..",
+        ".",
+        "file:///etc",
+        "https://127.0.0.1/",
+        "http://169.254.169.254/v1",
+        "hash\0",
+        "HASH",
+        "someone/model",
+        "hash/../basic",
+    ],
+)
 def test_models_are_no_paths(target: Any, model: str) -> None:
     target.check(target.call("POST", "/v1/collections", json={"name": "d", "model": model}), 422, "bad_model")
     target.check(target.call("POST", "/v1/embeddings", json={"model": model, "input": "a"}), 404, "model_not_found")
 
 
-@pytest.mark.parametrize("uri", ["file:///etc/passwd", "FILE:///etc/passwd", "/etc/passwd", "fіle:///etc/passwd", " file:///x",
-                                 "\tfile:///x", "javascript:alert(1)", "data:text/html,x", "//example.org/x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///etc/passwd",
+        "FILE:///etc/passwd",
+        "/etc/passwd",
+        "fіle:///etc/passwd",
+        " file:///x",
+        "\tfile:///x",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//example.org/x",
+    ],
+)
 def test_no_item_says_that_it_is_a_file_of_ours(target: Any, uri: str) -> None:
     target.check(target.post("/items", {"items": [{"id": "x", "text": "x", "uri": uri}]}), 422, "bad_item")
 
 
-@pytest.mark.parametrize("uri", ["s3://[", "s3://[::1/x", "gs://a]b/", "urn:[", "s3://x\0y/", "urn:\r\nSet-Cookie: a=b"])
+@pytest.mark.parametrize(
+    "uri", ["s3://[", "s3://[::1/x", "gs://a]b/", "urn:[", "s3://x\0y/", "urn:\r\nSet-Cookie: a=b"]
+)
 def test_uris_that_are_none(target: Any, uri: str, drawn: Callable[..., str]) -> None:
     target.check(target.post("/items", {"items": [{"id": "odd", "image": drawn("blue"), "uri": uri}]}), 200)
     target.check(target.call("GET", "/v1/collections/c/items/odd/original"), 404, "no_original")
     target.check(target.call("GET", "/v1/collections/c/items/odd"), 200)
 
 
-@pytest.mark.parametrize("uri", ["http://example.org/\r\nSet-Cookie: a=b", "https://example.org/\0", "http://[", "http://ex\u2028x/é"])
+@pytest.mark.parametrize(
+    "uri", ["http://example.org/\r\nSet-Cookie: a=b", "https://example.org/\0", "http://[", "http://ex\u2028x/é"]
+)
 def test_a_redirect_adds_no_headers(target: Any, uri: str, drawn: Callable[..., str]) -> None:
     target.check(target.post("/items", {"items": [{"id": "away", "image": drawn("blue"), "uri": uri}]}), 200)
     answer = target.call("GET", "/v1/collections/c/items/away/original", follow_redirects=False)
@@ -103,11 +156,17 @@ class Planted:
         self.collection.upsert(
             [
                 Item(
-                    id=id_, modality="image", uri=uri, content_hash=image.content_hash,
-                    image_hash=image.content_hash, width=8, height=6, vector=vector,
+                    id=id_,
+                    modality="image",
+                    uri=uri,
+                    content_hash=image.content_hash,
+                    image_hash=image.content_hash,
+                    width=8,
+                    height=6,
+                    vector=vector,
                 )
             ]
-        )  # fmt: skip
+        )
 
     def original(self, id_: str) -> Any:
         return self.target.call("GET", f"/v1/collections/c/items/{id_}/original")
@@ -123,9 +182,19 @@ PIXELS = PIL.Image.new("RGB", (8, 6), "red")
 
 @pytest.mark.parametrize(
     "uri",
-    ["file:///etc/passwd", "file://localhost/etc/passwd", "file:///proc/self/environ", "file:///dev/zero", "file:///dev/stdin",
-     "file:///", "file:///etc/%00", "file://example.org/etc/passwd", "file:///etc/passwd#x", "file:///proc/self/mem"],
-)  # fmt: skip
+    [
+        "file:///etc/passwd",
+        "file://localhost/etc/passwd",
+        "file:///proc/self/environ",
+        "file:///dev/zero",
+        "file:///dev/stdin",
+        "file:///",
+        "file:///etc/%00",
+        "file://example.org/etc/passwd",
+        "file:///etc/passwd#x",
+        "file:///proc/self/mem",
+    ],
+)
 def test_no_other_file_is_an_original(planted: Planted, uri: str) -> None:
     planted.add("planted", uri, PIXELS)
     planted.target.check(planted.original("planted"), 404, ("no_original", "original_gone"))
