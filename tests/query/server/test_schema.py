@@ -26,8 +26,6 @@ collection = "c"
 [checks]
 # What a filter, a cursor, a version, a picture or a name may be is more than JSON Schema can say.
 positive_data_acceptance.enabled = false
-# A JSON body is read more strictly than its schema can say, never more loosely; but in a form any file has its place.
-negative_data_rejection.enabled = false
 
 [[operations]]
 include-name = "DELETE /v1/collections/{collection}"
@@ -35,7 +33,9 @@ parameters = { collection = "none" }  # the one that the others need stays
 
 [[operations]]
 include-name = "POST /v1/jobs/{job_id}:cancel"
-checks.unsupported_method.enabled = false  # its GET is one of a job of that name, which there is not
+# Its path is one of a job, too, of which the name would end in ":cancel": there are none, but they can be asked for.
+checks.unsupported_method.enabled = false
+checks.allow_header_conformance.enabled = false
 """
 
 
@@ -46,7 +46,7 @@ def service(start: Any, tmp_path: Path) -> tuple[Any, str]:
     jobs = tmp_path / "jobs"
     jobs.mkdir()
     options = ("--db", tmp_path / "db", "--model", "hash", "--api-keys", tmp_path / "keys.toml", "--job-root", jobs)
-    service = start(*options, "--no-fetch", "--max-body", 4)
+    service = start(*options, "--no-fetch")
     service.http.headers["Authorization"] = f"Bearer {text}"
     assert service.post("/collections", {"name": "c"}).status_code == 201
     items = [{"id": "a", "text": "a cat", "metadata": {"year": 2020}}, {"id": "p", "image": DOT}]
@@ -58,11 +58,11 @@ def test_every_answer_is_as_described(service: tuple[Any, str], tmp_path: Path) 
     running, key = service
     (tmp_path / "settings.toml").write_text(SETTINGS, encoding="utf-8")
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(tmp_path / "settings.toml"), "run"]
-    command += [f"{running.url}/openapi.json", "--header", f"Authorization: Bearer {key}", "--checks", "all"]
+    command += [f"{running.url}/openapi.json", "--header", f"Authorization: Bearer {key}"]
     command += ["--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES), "--generation-deterministic"]
     command += ["--continue-on-failure", "--request-timeout", "30", "--no-color", "--warnings", "off"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=1800)
-    assert told.returncode == 0, told.stdout[-20_000:] + told.stderr[-2_000:]
+    assert told.returncode == 0, told.stdout[:20_000] + told.stdout[-2_000:] + told.stderr[-2_000:]
     assert "Tested: " in told.stdout
     assert '"exception"' not in "\n".join(running.log)
     assert running.post("/collections/c/search", {"text": "a cat"}).status_code == 200

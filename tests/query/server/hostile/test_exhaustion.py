@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -39,8 +40,13 @@ def asking(target: Any, document: Any, path: str = "/v1/collections/c/search") -
     """A connection on which a question was sent, and its answer not read."""
     connection = socket.create_connection(("127.0.0.1", target.port), timeout=30)
     body = json.dumps(document).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    connection.sendall(head.encode() + body)
+    heads = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    ]
+    connection.sendall("\r\n".join([*heads, "", ""]).encode() + body)
     return connection
 
 
@@ -109,10 +115,8 @@ def test_answers_that_nobody_reads(target: Any) -> None:
     for _ in range(20):
         connection = socket.create_connection(("127.0.0.1", target.port))
         connection.setblocking(False)
-        try:
+        with suppress(BlockingIOError):
             connection.send(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500)
-        except BlockingIOError:
-            pass
         deaf.append(connection)
     target.alive()
     for one in deaf:

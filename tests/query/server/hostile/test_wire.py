@@ -67,7 +67,8 @@ SMUGGLED: dict[str, bytes] = {
     "a head of 100 kB": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
     "10,000 heads": b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 10_000 + b"\r\n",
     "an upgrade": b"GET /v1/nothing HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-    "an upgrade to h2c": b"GET /v1/nothing HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
+    "an upgrade to h2c": b"GET /v1/nothing HTTP/1.1\r\nHost: localhost\r\n"
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
 }
 
 
