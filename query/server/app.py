@@ -139,7 +139,7 @@ def _allowed(path: str) -> list[str]:
     """The methods of all routes that a path has."""
     routes = [route for one in ROUTERS for route in one.routes if isinstance(route, APIRoute)]
     first = next((route.path for route in routes if route.path_regex.match(path)), None)
-    return sorted({method for route in routes if route.path == first for method in route.methods})
+    return sorted({method for route in routes if route.path == first for method in route.methods or ()})
 
 
 def _id(request: Request) -> Any:
