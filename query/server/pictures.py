@@ -73,7 +73,7 @@ class Pictures:
             if text[:8].lower().startswith(("http://", "https://")):
                 return await self._fetched(text)
             return await self._workers.run("decode", _inline, text)
-        except InputError as error:
+        except (InputError, Problem) as error:
             raise Problem.of(error, field=field) from error
         except ValueError as error:
             raise Problem(422, "bad_image", str(error), remedy=_REMEDY, field=field) from None

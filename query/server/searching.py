@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from engine import views
 from engine.encoder import Side
 from engine.errors import EngineError
 from query.errors import QueryError
@@ -75,6 +76,7 @@ async def _answered(
     state: State, served: Served, asked: QueryIn, uploads: Mapping[str, bytes], clock: Clock
 ) -> dict[str, Any]:
     """The result as JSON has it."""
+    _check_view(served, asked.view)
     named = asked.pictures()
     if named:
         async with state.pictures.read(named, uploads) as pictures:
@@ -98,8 +100,20 @@ async def _answered(
     return document
 
 
+def _check_view(served: Served, name: str | None) -> None:
+    """A name that is neither built in nor the collection's might be read as a file's."""
+    if name not in (None, served.service.view.name, *views.BUILT_IN):
+        raise Problem(
+            422,
+            "bad_view",
+            f"no view is called {str(name)[:60]!r}",
+            remedy=f"Leave it out, or give {served.service.view.name!r}, the collection's.",
+            field="view",
+        )
+    served.service.check_view(name)
+
+
 async def _embedded(state: State, served: Served, question: Question) -> dict[int, Any]:
-    served.service.check_view(question.query.view)
     if not question.inputs:
         return {}
     batcher = await state.catalogue.batcher(served)
