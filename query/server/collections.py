@@ -193,7 +193,7 @@ def _described(collection: Collection) -> dict[str, Any]:
         "metadata_keys": {key: kind for key, kind in info.metadata_keys.items() if not key.startswith("_")},
         "quarantined": info.quarantined,
         "index": serving,
-        "created": info.created.isoformat(),
+        "created": collection.snapshot().created,  # of the table as it is: it may have been made again since
         "updated": info.updated.isoformat(),
         "bytes_on_disk": info.bytes_on_disk,
     }

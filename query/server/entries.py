@@ -23,7 +23,7 @@ from query.server.state import State
 from storage import Item
 
 Value = Annotated[
-    bool | Number | Text | Annotated[list[Name], Field(max_length=1000)],
+    bool | int | Number | Text | Annotated[list[Name], Field(max_length=1000)],
     Field(description="Text, number, truth value, or list of texts. A text that is a time in ISO 8601 stays a text."),
 ]
 

@@ -16,7 +16,7 @@ from query.server.payload import Body, Name
 from query.server.problem import Problem, dumped
 from query.server.questions import Filter, Include, filter_of
 from query.server.state import state_of
-from storage import Item, ItemNotFound, SpaceMismatch
+from storage import And, Item, ItemNotFound, SpaceMismatch
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
 
@@ -77,13 +77,15 @@ async def upsert(request: Request, collection: str) -> Response:
         raise next(one for one in read if isinstance(one, Problem))
     written = await served.writer.upsert(good)
     told: list[dict[str, Any]] = []
+    known = set(written.known)
     for place, (given, one) in enumerate(zip(sent.body.items, read, strict=True)):
         if isinstance(one, Item) and (why := written.refused.get(one.id)):
             one = Problem(422, "bad_item", why, remedy="Change the item.", field=f"items[{place}]")
         if isinstance(one, Problem):
             told.append({"id": given.id, "status": "refused", "error": one.as_dict()})
         else:
-            told.append({"id": one.id, "status": "updated" if one.id in written.known else "added"})
+            told.append({"id": one.id, "status": "updated" if one.id in known else "added"})
+            known.add(one.id)
     counts = {status: sum(one["status"] == status for one in told) for status in ("added", "updated", "refused")}
     if counts["refused"] == len(told):
         raise Problem(422, "bad_item", told[0]["error"]["detail"], remedy="Change the item.", field="items[0]")
@@ -133,11 +135,20 @@ async def delete_many(request: Request, collection: str) -> Response:
         raise Problem(
             422, "invalid_field", "expected either `ids` or `filter`", remedy="Give one of them.", field="ids"
         )
+    condition = filter_of(asked.filter)
+    if condition == And(filters=()):
+        raise Problem(
+            422,
+            "bad_filter",
+            "the filter has no conditions: it would delete every item",
+            remedy="Give a condition. To remove everything, DELETE the collection.",
+            field="filter",
+        )
     served = await state.catalogue.get(collection)
     if asked.ids is not None:
         deleted, version = await served.writer.delete(asked.ids)
     else:
-        deleted, version = await served.writer.delete_where(filter_of(asked.filter))
+        deleted, version = await served.writer.delete_where(condition)
     return answer({"deleted": deleted, "version": version})
 
 
@@ -175,7 +186,8 @@ async def scroll(request: Request, collection: str) -> Response:
     asked = (await payload.read(request, ScrollIn, "filter")).body
     served = await state.catalogue.get(collection)
     condition, include = filter_of(asked.filter), frozenset(asked.with_)
-    created, of = served.collection.created.isoformat(), digest(asked.filter)
+    snapshot = await state.workers.run("search", served.collection.snapshot)
+    created, of = snapshot.created, digest(asked.filter)
     at = None if asked.cursor is None else Cursor.read(asked.cursor, created, of)
     items, version = await state.workers.run(
         "search",

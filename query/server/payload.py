@@ -43,6 +43,8 @@ class Payload(Generic[Model]):
 async def read(request: Request, model: type[Model], field: str) -> Payload[Model]:
     """The body of a request: `application/json`, or `multipart/form-data` with the JSON in `field`, and files.
 
+    Where the model has a list of that name, the form's field may be the list alone.
+
     Raises:
         Problem: 400 malformed, 415 another media type, 422 not what was expected, with the field.
     """
@@ -127,6 +129,8 @@ async def _multipart(request: Request, model: type[Model], field: str) -> Payloa
         raise _malformed(f"the multipart body cannot be read: {error}") from None
     if field in uploads:  # sent as a file: curl -F 'query=@query.json'
         document = uploads.pop(field)
+    if document is not None and document.lstrip().startswith(b"[") and field in model.model_fields:
+        document = b'{"%s": %s}' % (field.encode(), document)  # the list alone
     return Payload(body=checked(model, document if document is not None else b"{}"), uploads=uploads)
 
 

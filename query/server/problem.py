@@ -57,6 +57,8 @@ class Problem(Exception):
         detail = _CONCEALED[code] if code in _CONCEALED else str(error)
         if isinstance(error, storage.Locked | storage.CollectionNotFound):
             detail = f"collection {error.name!r} {detail}"
+        if isinstance(error, storage.FilterError):
+            field = field or "filter"
         retry_after = 1.0 if status == 503 else None
         return cls(status, code, detail, remedy=remedy, field=field, retry_after=retry_after)
 
