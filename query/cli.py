@@ -1,20 +1,15 @@
 """`oneword search`."""
 
 import json
+import os
 from enum import StrEnum
-from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import unquote, urlsplit
 
 import typer
 
 if TYPE_CHECKING:
-    from query.result import Hit, SearchResult
-
-
-SNIPPET = 60
-"""Characters of a hit's text in the table; --json has it whole."""
+    from query.question import Query
+    from query.result import SearchResult
 
 
 class Modality(StrEnum):
@@ -31,9 +26,14 @@ class Fusion(StrEnum):
     WEIGHTED = "weighted"
 
 
+LOCAL = ("db", "model", "device", "dtype")
+"""Options that say how to search here, and nothing to a server."""
+
+
 def search(
+    context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="Words to search by.")] = None,
-    image: Annotated[str | None, typer.Option(help="A picture to search by.")] = None,
+    image: Annotated[str | None, typer.Option(help="A picture to search by; with --server also a URL.")] = None,
     edit: Annotated[str | None, typer.Option(help='How hits should differ from the picture: "red and longer".')] = None,
     like: Annotated[list[str] | None, typer.Option(help="The id of a stored item; may be repeated.")] = None,
     without: Annotated[
@@ -58,14 +58,18 @@ def search(
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    server: Annotated[
+        str | None,
+        typer.Option(envvar="ONEWORD_SERVER", help="Ask the service at this URL (key: ONEWORD_API_KEY)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Search by words, by a picture, by a picture and an edit, by a stored item, or by any mix of them."""
     if hybrid and text is None and keywords is None:
         raise typer.BadParameter("--hybrid takes the words of TEXT: say some, or use --keywords")
-    from engine.config import EngineConfig
+    if server is not None:
+        _check_options(context, server)
     from query.question import Query
-    from query.service import SearchService
 
     query = Query.of(
         text,
@@ -87,63 +91,33 @@ def search(
         group_by=group_by,
         version=version,
     )
-    service = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype))
-    result = service.search(query)
+    if server is not None:
+        result = _asked(server, query, collection)
+    else:
+        from engine.config import EngineConfig
+        from query.service import SearchService
+
+        result = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype)).search(query)
     if as_json:
         print(json.dumps(result.as_dict(), ensure_ascii=False))
     else:
+        from query.table import show
+
         show(result, offset)
 
 
-def show(result: "SearchResult", offset: int = 0) -> None:
-    """Prints hits as a table, with guesses marked as such."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from query.explain import listed
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 240  # a pipe has no edge to fold at
-    if result.words:
-        console.print(Text(f"The question stands for {listed(result.words)}"))
-    if not result.hits:
-        console.print("No hits.")
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("", justify="right", style="dim")
-    table.add_column("score", justify="right")
-    table.add_column("what")
-    table.add_column("where", overflow="fold")
-    table.add_column("text", overflow="fold")
-    if result.words:
-        table.add_column("shared words", overflow="fold")
-    table.add_column("id", style="dim", no_wrap=True)
-    floor = result.low_confidence
-    for rank, hit in enumerate(result.hits, start=offset + 1):
-        guess = floor is not None and hit.score < floor
-        score = Text(f"{hit.score:.3f}{'?' if guess else ' '}", style="dim" if guess else "bold")
-        words = shorten(hit.text or "", SNIPPET, placeholder=" ...")
-        why = [Text(listed(hit.shared), style="green")] if result.words else []
-        table.add_row(str(rank), score, hit.modality, Text(_place(hit)), Text(words), *why, hit.id)
-    if result.hits:
-        console.print(table)
-    of = "" if result.total is None else f" of {result.total}"
-    console.print(
-        f"[dim]{len(result.hits)}{of} items in {result.collection!r}, model {result.model}; "
-        f"encode {result.encode_ms:.0f} ms, search {result.search_ms:.0f} ms[/dim]",
-        soft_wrap=True,
-    )
-    if floor is not None and any(hit.score < floor for hit in result.hits):
-        console.print(f"[dim]? low confidence: under {floor} this model guesses more often than it knows.[/dim]")
+def _check_options(context: typer.Context, server: str) -> None:
+    for name in LOCAL:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"--{name} {context.params[name]} is not for the server at {server}, which has its own: "
+                f"leave it out, or search here, without --server and ONEWORD_SERVER"
+            )
 
 
-def _place(hit: "Hit") -> str:
-    """A file's path, relative where it lies below the current folder; other URIs as they are."""
-    if not hit.uri.startswith("file://"):
-        return hit.uri
-    path = Path(unquote(urlsplit(hit.uri).path, errors="backslashreplace"))
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+def _asked(server: str, query: "Query", collection: str) -> "SearchResult":
+    from query.client import Client
+
+    with Client(server, key=os.environ.get("ONEWORD_API_KEY") or None) as client:
+        return client.search(query, collection)

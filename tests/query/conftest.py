@@ -82,7 +82,8 @@ def start() -> Iterator[Start]:
         threading.Thread(target=service.follow, daemon=True).start()
         end = time.monotonic() + 60
         while not service.url:
-            assert process.poll() is None and time.monotonic() < end, "\n".join(service.log)
+            assert process.poll() is None, "\n".join(service.log)
+            assert time.monotonic() < end, "\n".join(service.log)
             time.sleep(0.02)
         if ready:
             service.wait_ready()

@@ -1,0 +1,202 @@
+"""How fast the query service is: against the same search in process, without batching, and against a plain service.
+
+    python benchmarks/serve.py [--quick] [--model basic] [--rows N] [--out FILE]
+
+A collection of `--rows` vectors with the structure of MiniLM's (vectors.py; 384 numbers), its serving index built; the
+service in a process of its own, its clients in this one, which costs the service some of the two cores.
+
+**Overhead**: a request whose query vector is cached, and the same search by `SearchService.answer` in this process, in
+turn; the difference of the medians (goal: at most 2 ms).
+
+**Load**: closed loops of 1, 8, 32 and 64 clients, each text never asked before: p50, p99, queries a second.
+
+**Batching**: at 32 clients the service against itself with `--max-batch 1` (goal: at least twice the queries a second).
+
+**Plain**: at 1 and 32 clients against plain_service.py, on the same vectors in a table with LanceDB's index at its
+defaults (`IvfPq`), which is quicker and finds less than what we build: speed here is mostly the encoder's.
+
+Contenders take turns within a round; figures are medians over rounds. `--quick`: two rounds of two seconds on 10,000
+rows, under two minutes; the whole: five of five on 50,000. The last line is one JSON object.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent
+sys.path[:0] = [str(ROOT.parent), str(ROOT)]
+
+from clients import Connection, Load, closed_loop  # noqa: E402
+from vectors import Corpus, Shape  # noqa: E402
+
+from engine import load, views  # noqa: E402
+from query import SearchService, Text  # noqa: E402
+from query.mixing import Question  # noqa: E402
+from query.question import Query  # noqa: E402
+from storage import Item, Store  # noqa: E402
+
+COLLECTION, PLAIN = "default", "plain"
+SEARCH = f"/v1/collections/{COLLECTION}/search"
+WORDS = "red old quiet large green small busy blue cat dog house boat river table street lamp window tree bird".split()
+
+
+def asking() -> Callable[[], Any]:
+    """Makes texts that were never asked before."""
+    draw = random.Random(time.time_ns())
+    return lambda: {"text": " ".join(draw.choices(WORDS, k=6)) + f" {draw.getrandbits(40)}"}
+
+
+def build(folder: str, model: str, rows: int) -> None:
+    """The collection with its index, and the same vectors in a plain table with LanceDB's."""
+    import lancedb
+    import lancedb.index
+
+    space = load(model).space(views.DEFAULT).as_dict()
+    corpus, made = Corpus(Shape.of(space["dimension"])), 0
+    collection = Store(folder).create(COLLECTION, space)
+    plain: list[dict[str, Any]] = []
+    with collection.writing():
+        for chunk in corpus.chunks(rows):
+            unit = chunk.astype(np.float32)
+            unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+            ids = range(made, made + len(unit))
+            collection.insert(
+                Item(id=f"i{n}", modality="text", uri=f"urn:row:{n}", text=f"row {n}", content_hash=f"{n}", vector=one)
+                for n, one in zip(ids, unit, strict=True)
+            )
+            plain += [
+                {"id": f"i{n}", "uri": f"urn:row:{n}", "text": f"row {n}", "vector": one}
+                for n, one in zip(ids, unit, strict=True)
+            ]
+            made += len(unit)
+        collection.maintain()
+    collection.build_index()
+    table = lancedb.connect(f"{folder}/{PLAIN}").create_table(PLAIN, plain)
+    table.create_index("vector", config=lancedb.index.IvfPq(distance_type="cosine"))
+
+
+class Server:
+    """A service in a process of its own."""
+
+    def __init__(self, *command: str, path: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.path = path
+        told = [one.replace("PORT", str(self.port)) for one in command]
+        self._process = subprocess.Popen([sys.executable, *told], cwd=ROOT.parent, stderr=subprocess.DEVNULL)
+        self.ask({"text": "ready?"}, patience=120)
+
+    def ask(self, document: Any, patience: float = 0) -> Any:
+        """One request's answer."""
+        url, end = f"http://127.0.0.1:{self.port}{self.path}", time.monotonic() + patience
+        request = urllib.request.Request(url, json.dumps(document).encode(), {"Content-Type": "application/json"})
+        while True:
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    return json.load(answer)
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+
+    def load(self, clients: int, seconds: float) -> Load:
+        """A closed loop of texts never asked before."""
+        return closed_loop("127.0.0.1", self.port, self.path, clients, seconds, asking())
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._process.terminate()
+        self._process.wait()
+
+
+def overhead(server: Server, folder: str, times: int) -> dict[str, float]:
+    """Milliseconds of a request with a cached query vector, and of the same search here, in turn."""
+    service = SearchService(folder, COLLECTION)
+    texts = [f"cat {n}" for n in range(32)]
+    vectors = {text: service._embedded([Question.of(Query(parts=(Text(text=text),)))])[0] for text in texts}
+    took: dict[str, list[float]] = {"http": [], "here": []}
+
+    async def run() -> None:
+        connection = Connection("127.0.0.1", server.port)
+        for turn in range(times + 64):
+            text = texts[turn % len(texts)]
+            began = time.perf_counter()
+            status, _ = await connection.post(server.path, {"text": text})
+            took["http"].append(time.perf_counter() - began)
+            assert status == 200
+            began = time.perf_counter()
+            service.answer(Question.of(Query(parts=(Text(text=text),))), vectors[text])
+            took["here"].append(time.perf_counter() - began)
+        connection.close()
+
+    asyncio.run(run())
+    return {name: 1000 * statistics.median(all_[64:]) for name, all_ in took.items()}
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--model", default="basic")
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    rows = given.rows or (10_000 if given.quick else 50_000)
+    rounds, seconds = (2, 2.0) if given.quick else (5, 5.0)
+    found: dict[str, Any] = {
+        "benchmark": "serve",
+        "quick": given.quick,
+        "model": given.model,
+        "rows": rows,
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+    with tempfile.TemporaryDirectory(prefix="oneword-serve-") as folder:
+        build(folder, given.model, rows)
+        ours = Server("-m", "oneword", "serve", "--db", folder, "--port", "PORT", path=SEARCH)
+        alone = Server("-m", "oneword", "serve", "--db", folder, "--port", "PORT", "--max-batch", "1", path=SEARCH)
+        plain = Server(str(ROOT / "plain_service.py"), f"{folder}/{PLAIN}", PLAIN, given.model, "PORT", path="/search")
+        contenders = {"oneword": ours, "one by one": alone, "plain": plain}
+        for server in contenders.values():
+            server.load(8, 0.5)
+        found["overhead_ms"] = overhead(ours, folder, 300 if given.quick else 2000)
+        loads: dict[str, list[Load]] = {}
+        for _ in range(rounds):
+            for clients in (1, 8, 32, 64):
+                for name, server in contenders.items():
+                    if name == "oneword" or clients in (1, 32):
+                        loads.setdefault(f"{name}, {clients}", []).append(server.load(clients, seconds))
+        for server in contenders.values():
+            server.stop()
+    rates = {name: statistics.median(one.rate for one in all_) for name, all_ in loads.items()}
+    print(f"{'':16}{'queries/s':>12}{'p50 ms':>10}{'p99 ms':>10}")
+    for name, all_ in loads.items():
+        p50, p99 = (statistics.median(one.percentile(share) for one in all_) for share in (50, 99))
+        print(f"{name:16}{rates[name]:12.1f}{p50:10.2f}{p99:10.2f}")
+        found[name] = {"per_second": round(rates[name], 1), "p50_ms": round(p50, 2), "p99_ms": round(p99, 2)}
+        found[name]["failed"] = sum(n for one in all_ for status, n in one.statuses.items() if status != 200)
+    found["p50_overhead_ms"] = round(found["overhead_ms"]["http"] - found["overhead_ms"]["here"], 3)
+    found["batching_throughput_ratio"] = round(rates["oneword, 32"] / rates["one by one, 32"], 2)
+    found["ratio_vs_plain_service"] = round(rates["oneword, 32"] / rates["plain, 32"], 2)
+    if given.out:
+        given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the service can be asked, each thing described once."""

@@ -1,0 +1,197 @@
+"""A question and its answer as the REST service's JSON: what a client writes, and what it reads."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from engine.errors import UnreadableFile
+from engine.images import to_rgb
+from engine.words import Word
+from query.errors import BadQuery
+from query.question import INCLUDABLE, Composed, Image, Like, Part, Picture, Query, Text, Vector
+from query.result import Hit, SearchResult
+from storage import filter_to_json
+
+UNKNOWN = "application/octet-stream"
+
+# The first bytes of the formats that `engine.images` decodes and that have a media type of their own.
+_SIGNATURES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"II*\x00": "image/tiff",
+    b"MM\x00*": "image/tiff",
+}
+_BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic"}
+
+_AS_THEY_ARE = ("view", "modality", "limit", "offset", "min_score", "diversity", "group_by", "version", "explain")
+
+
+def to_json(query: Query) -> dict[str, Any]:
+    """The query object of `POST /v1/collections/NAME/search`. Only what differs from its default is in it.
+
+    Files are read, and pictures become data URIs; http and https URLs stay what they are, for the server to fetch.
+
+    Raises:
+        UnreadableFile: a picture's file.
+        BadQuery: a vector that is no list of finite numbers.
+        FilterError: a filter that nests too deep.
+    """
+    document: dict[str, Any] = {}
+    if query.parts:
+        document["parts"] = [_part(part) for part in query.parts]
+    if query.filter is not None:
+        document["filter"] = filter_to_json(query.filter)
+    for name in _AS_THEY_ARE:
+        value = getattr(query, name)
+        if value != getattr(Query, name):
+            document[name] = _plain(value)
+    if query.keywords is not None:
+        how = {name: _plain(getattr(query, name)) for name in ("fusion", "keyword_weight")}
+        if all(value == getattr(Query, name) for name, value in how.items()):
+            document["keywords"] = query.keywords
+        else:
+            document["hybrid"] = {"keywords": query.keywords, **how}
+    if query.include != Query.include:
+        document["with"] = [name for name in INCLUDABLE if name in query.include]
+    return document
+
+
+def result_of(document: Mapping[str, Any]) -> SearchResult:
+    """The answer that a document says. Times in metadata stay text (ISO 8601); unknown fields are left out.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is no answer.
+    """
+    timings = document["timings"]
+    return SearchResult(
+        hits=tuple(hit_of(hit) for hit in document["hits"]),
+        total=document.get("total"),
+        version=document["version"],
+        encode_ms=float(timings["encode_ms"]),
+        search_ms=float(timings["search_ms"]),
+        model=document["model"],
+        collection=document["collection"],
+        low_confidence=document.get("low_confidence"),
+        words=_words(document, "words"),
+    )
+
+
+def hit_of(document: Mapping[str, Any]) -> Hit:
+    """One hit; what was not asked for (see `Query.include`) is empty. Raises as `result_of`."""
+    return Hit(
+        id=document["id"],
+        score=float(document["score"]),
+        modality=document["modality"],
+        uri=document.get("uri") or "",
+        text=document.get("text"),
+        metadata=document.get("metadata") or {},
+        words=_words(document, "words"),
+        shared=_words(document, "shared"),
+        **attached(document),
+    )
+
+
+def attached(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A hit's or an item's `vector`, float32 (d,), and `thumbnail`, encoded bytes; None where absent.
+
+    Raises:
+        TypeError, ValueError: one of them is something else.
+    """
+    vector, thumbnail = document.get("vector"), document.get("thumbnail")
+    return {
+        "vector": None if vector is None else np.asarray(vector, dtype=np.float32),
+        "thumbnail": None if thumbnail is None else base64.b64decode(thumbnail.partition("base64,")[2], validate=True),
+    }
+
+
+def picture_uri(picture: Picture) -> str:
+    """A picture as the service takes it: an http or https URL or a data URI as it is, anything else as a data URI.
+
+    A decoded image becomes PNG, which keeps its very pixels.
+
+    Raises:
+        UnreadableFile: a file that cannot be read.
+    """
+    if isinstance(picture, str) and picture.lower().startswith(("http://", "https://", "data:")):
+        return picture
+    match picture:
+        case bytes():
+            return _data_uri(picture)
+        case str() | Path():
+            path = Path(picture).expanduser()
+            try:
+                return _data_uri(path.read_bytes())
+            except OSError as error:
+                raise UnreadableFile(f"{path}: cannot be read ({error.strerror or error})") from error
+            except ValueError as error:  # a zero byte in its name
+                raise UnreadableFile(f"{str(path)!r}: is no file's name ({error})") from error
+        case PIL.Image.Image():
+            file = io.BytesIO()
+            rgb = picture if picture.mode == "RGB" else to_rgb(picture)
+            rgb.save(file, "PNG", compress_level=1)
+            return _data_uri(file.getvalue())
+    raise BadQuery(f"a picture of type {type(picture).__name__}: expected a path, a URL, bytes or a PIL image")
+
+
+def numbers(values: Any) -> list[float]:
+    """A vector as JSON takes it.
+
+    Raises:
+        BadQuery: something in it is no finite number.
+    """
+    try:
+        plain = [float(value) for value in values]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadQuery(f"the vector is no list of numbers: {error}") from error
+    if not all(map(math.isfinite, plain)):
+        raise BadQuery("the vector has a number that is not finite: expected finite numbers")
+    return plain
+
+
+def _part(part: Part) -> dict[str, Any]:
+    document: dict[str, Any]
+    match part:
+        case Text():
+            document = {"text": part.text}
+        case Image():
+            document = {"image": picture_uri(part.image)}
+        case Composed():
+            document = {"composed": {"image": picture_uri(part.image), "edit": part.edit}}
+        case Like():
+            document = {"like": part.id}
+        case Vector():
+            document = {"vector": numbers(part.values)}
+    return document if part.weight == 1 else document | {"weight": _plain(part.weight)}
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy, fractions and the like as those that JSON has."""
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
+
+
+def _data_uri(data: bytes) -> str:
+    return f"data:{_media_type(data)};base64,{base64.b64encode(data).decode()}"
+
+
+def _media_type(data: bytes) -> str:
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], UNKNOWN)
+    return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), UNKNOWN)
+
+
+def _words(document: Mapping[str, Any], kind: str) -> tuple[Word, ...]:
+    said = (document.get("explain") or {}).get(kind) or ()
+    return tuple(Word(text=word["text"], score=float(word["score"])) for word in said)
