@@ -68,7 +68,7 @@ async def upsert(request: Request, collection: str) -> Response:
     """Store items, replacing those of the same id; each is told what became of it."""
     state = state_of(request)
     sent = await payload.read(request, entries.ItemsIn, "items")
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     if sent.body.fingerprint not in (None, served.collection.space["fingerprint"]):
         raise SpaceMismatch(collection, served.collection.space, {"fingerprint": sent.body.fingerprint})
     read = await entries.read(state, served, sent.body.items, sent.uploads)
@@ -103,7 +103,7 @@ async def get_many(request: Request, collection: str) -> Response:
     """Items by id, in the order asked."""
     state = state_of(request)
     asked = (await payload.read(request, IdsIn, "ids")).body
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     include = frozenset(asked.with_)
     found = await state.workers.run(
         "search",
@@ -144,7 +144,7 @@ async def delete_many(request: Request, collection: str) -> Response:
             remedy="Give a condition. To remove everything, DELETE the collection.",
             field="filter",
         )
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     if asked.ids is not None:
         deleted, version = await served.writer.delete(asked.ids)
     else:
@@ -163,7 +163,7 @@ async def count(request: Request, collection: str) -> Response:
     """How many items there are, or a filter finds."""
     state = state_of(request)
     asked = (await payload.read(request, CountIn, "filter")).body
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     condition = filter_of(asked.filter)
 
     def counted() -> dict[str, int]:
@@ -184,7 +184,7 @@ async def scroll(request: Request, collection: str) -> Response:
     """All items, or those that a filter finds, page by page, of one version: none twice, none left out."""
     state = state_of(request)
     asked = (await payload.read(request, ScrollIn, "filter")).body
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     condition, include = filter_of(asked.filter), frozenset(asked.with_)
     snapshot = await state.workers.run("search", served.collection.snapshot)
     created, of = snapshot.created, digest(asked.filter)
@@ -218,7 +218,7 @@ async def get(
 ) -> Response:
     """One item."""
     state = state_of(request)
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     include = frozenset(payload.checked(IdsIn, dumped({"ids": [id], "with": with_})).with_)
     found = await state.workers.run(
         "search", served.collection.get, [id], vectors="vector" in include, thumbnails="thumbnail" in include
@@ -231,7 +231,7 @@ async def get(
 @router.delete("/items/{id:path}", dependencies=[needs("write")], status_code=204, responses=PROBLEMS)
 async def delete(request: Request, collection: str, id: str) -> Response:  # noqa: A002
     """Delete one item."""
-    served = await state_of(request).catalogue.get(collection)
+    served = await state_of(request).catalogue.current(collection)
     deleted, _ = await served.writer.delete([id])
     if not deleted:
         raise ItemNotFound(id, collection)

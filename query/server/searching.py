@@ -56,7 +56,7 @@ async def search_batch(request: Request, collection: str) -> Response:
     """Answer several queries of one version; one that cannot be answered does not fail the others."""
     state = state_of(request)
     sent = await payload.read(request, QueriesIn, "queries")
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     version = await state.workers.run("search", lambda: served.collection.version)
 
     async def one(place: int, query: QueryIn) -> dict[str, Any]:

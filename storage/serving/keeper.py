@@ -145,6 +145,8 @@ class Serving:
                 self._build(snapshot, goal, max(1, (os.cpu_count() or 1) // 2), {})
         except Timeout:
             log.info("%s: another process builds already", self.folder)
+        except FileNotFoundError:
+            log.info("%s: the collection was dropped, or its index removed, while one was built", self.folder)
         except Exception:  # the table still answers, and the next one to ask whether a build is due tries again
             log.exception("%s: the serving index could not be built", self.folder)
 
