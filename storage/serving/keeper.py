@@ -119,12 +119,15 @@ class Serving:
 
     def check(self, snapshot: Snapshot) -> Check | None:
         """Compares the index that serves with that version, or None if there is none."""
-        found = self._current(snapshot)
-        if found is None:
-            there = sorted(one.name for one in self.folder.glob("*") if one.suffix != ".partial")
-            return Check.of_none(snapshot.table.count(), there) if there else None
-        name, index = found
-        return check(index, self.folder / name, self._standing(name, index, snapshot), snapshot)
+        while (found := self._current(snapshot)) is not None:
+            name, index = found
+            try:
+                return check(index, self.folder / name, self._standing(name, index, snapshot), snapshot)
+            except FileNotFoundError:
+                if (self.folder / name).exists():
+                    raise  # and otherwise a build has just replaced it: the next one is checked
+        there = sorted(one.name for one in self.folder.glob("*") if one.suffix != ".partial")
+        return Check.of_none(snapshot.table.count(), there) if there else None
 
     def _build(self, snapshot: Snapshot, goal: float, threads: int | None, options: dict[str, int]) -> About:
         name = f"{snapshot.version:012d}-{time.time_ns():020d}"  # the newest sorts last
