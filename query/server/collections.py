@@ -5,7 +5,7 @@ from itertools import chain, islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 import engine.views as views
@@ -24,6 +24,10 @@ router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
 class CollectionIn(Body):
     """A collection to make."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "photos"}, {"name": "dresses", "view": "default"}]}
+    )
 
     name: Annotated[Name, Field(examples=["photos"])]
     model: Annotated[Name | None, Field(description="Absent: the service's.")] = None

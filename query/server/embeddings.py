@@ -164,7 +164,9 @@ def _of_input(one: str | PictureIn | Tokens, field: str) -> _Given:
         case PictureIn():
             if one.text is not None and one.edit is not None:
                 raise _malformed(f"{field} has a text and an edit: expected one of them", field)
-            return _Given(image=one.image, text=one.edit if one.text is None else one.text, composed=one.edit is not None)
+            return _Given(
+                image=one.image, text=one.edit if one.text is None else one.text, composed=one.edit is not None
+            )
     raise _malformed(f"{field} is of token ids: expected a text, or an object with a picture", field)
 
 

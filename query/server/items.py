@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from query.server import entries, payload
@@ -26,12 +26,18 @@ Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS)]
 class IdsIn(Body):
     """Items by id."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ids": ["cat-1", "note-1"], "with": ["payload", "vector"]}]}
+    )
+
     ids: Ids
     with_: Include = Field(alias="with", default=("payload",))
 
 
 class DeleteIn(Body):
     """Items by id, or by a filter."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["cat-1"]}, {"filter": "width < 64"}]})
 
     ids: Ids | None = None
     filter: Filter | None = None
@@ -40,11 +46,15 @@ class DeleteIn(Body):
 class CountIn(Body):
     """Which items; absent: all."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"filter": "modality = image"}]})
+
     filter: Filter | None = None
 
 
 class ScrollIn(Body):
     """Which items, and where to go on."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"limit": 100}, {"filter": "width >= 64", "with": []}]})
 
     filter: Filter | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 100

@@ -164,6 +164,8 @@ class QueryIn(Body):
 class QueriesIn(Body):
     """Several queries; each is answered by itself, all of one version."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queries": [{"text": "a cat"}, {"keywords": "owl"}]}]})
+
     queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]
 
 

@@ -32,6 +32,7 @@ FILTERS = 32  # filters whose rows are kept
 WORTH_BUILDING = 2**22
 """Numbers (rows x dimensions) written since the build, 16 MB to compare at each search: from here on a build is due."""
 DEAD_SHARE = 0.2  # of an index's rows: from here on, too
+TRIES = 3  # to check an index that builds replace meanwhile
 
 Passing = tuple[Allowed | None, Mask | None]
 
@@ -119,13 +120,16 @@ class Serving:
 
     def check(self, snapshot: Snapshot) -> Check | None:
         """Compares the index that serves with that version, or None if there is none."""
-        while (found := self._current(snapshot)) is not None:
+        for tries_left in reversed(range(TRIES)):
+            found = self._current(snapshot)
+            if found is None:
+                break
             name, index = found
             try:
                 return check(index, self.folder / name, self._standing(name, index, snapshot), snapshot)
-            except FileNotFoundError:
-                if (self.folder / name).exists():
-                    raise  # and otherwise a build has just replaced it: the next one is checked
+            except FileNotFoundError:  # a build may have replaced it just now: then the next one is checked
+                if not tries_left:
+                    raise
         there = sorted(one.name for one in self.folder.glob("*") if one.suffix != ".partial")
         return Check.of_none(snapshot.table.count(), there) if there else None
 

@@ -82,7 +82,8 @@ def refused() -> Callable[..., Any]:
         assert {"type", "title", "status", "code", "detail"} <= set(document)
         assert (document["type"], document["status"], document["code"]) == ("about:blank", status, code), document
         assert document.get("request_id") == answer.headers.get("x-request-id")
-        assert document["title"] and document["detail"]
+        assert document["title"]
+        assert document["detail"]
         if field is not None:
             assert document["field"] == field, document
         return document

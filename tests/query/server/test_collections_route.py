@@ -37,7 +37,8 @@ def test_create(service: Any, made: Any, refused: Any) -> None:
         "one", 0, "hash", "default", 256
     )  # fmt: skip
     assert (told["by_modality"], told["metadata_keys"], told["quarantined"], told["index"]) == ({}, {}, 0, None)
-    assert told["bytes_on_disk"] > 0 and told["created"] <= told["updated"]
+    assert told["bytes_on_disk"] > 0
+    assert told["created"] <= told["updated"]
     refused(service.post("/collections", {"name": "one"}), 409, "collection_exists")
     assert service.search({"text": "nothing is there"}, "one")["hits"] == []
     assert service.search({"keywords": "nothing"}, "one")["hits"] == []
@@ -114,7 +115,11 @@ def test_made_again_elsewhere_with_another_model(service: Any, made: Any, db: Pa
 
 def test_dropped_elsewhere(service: Any, made: Any, db: Path, refused: Any) -> None:
     Store(db).drop("one")
-    for path, body in {"search": {"text": "a"}, "items:get": {"ids": ["a"]}, "items": {"items": [{"text": "a"}]}}.items():
+    for path, body in {
+        "search": {"text": "a"},
+        "items:get": {"ids": ["a"]},
+        "items": {"items": [{"text": "a"}]},
+    }.items():
         refused(service.post(f"/collections/one/{path}", body), 404, "collection_not_found")
     assert [one["name"] for one in service.get("/collections").json()["collections"]] == ["default", "drawings"]
 

@@ -47,7 +47,8 @@ def refused(service: Any, status: int, param: str | None, **body: Any) -> Any:
     answer = service.post("/embeddings", body)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
-    assert set(answer.json()) == {"error"} and set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert set(answer.json()) == {"error"}
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
     assert answer.json()["error"]["param"] == param, answer.text
     return answer.json()["error"]
 
@@ -63,14 +64,16 @@ def test_openai_client(client: Any, name: str) -> None:
         if options.get("encoding_format") == "base64":
             vectors = [np.frombuffer(base64.b64decode(one), "<f4") for one in vectors]
         assert np.allclose(vectors, expected, atol=1e-6)
-        assert told.model == name and told.usage.total_tokens == told.usage.prompt_tokens > 5
+        assert told.model == name
+        assert told.usage.total_tokens == told.usage.prompt_tokens > 5
     one = client.embeddings.create(model=name, input="a red circle", dimensions=expected.shape[1], user="me")
-    assert np.allclose(one.data[0].embedding, expected[0], atol=1e-6) and len(one.data) == 1
+    assert np.allclose(one.data[0].embedding, expected[0], atol=1e-6)
+    assert len(one.data) == 1
 
 
 def test_what_openai_client_is_refused(client: Any) -> None:
     create = client.embeddings.create
-    with pytest.raises(openai.NotFoundError, match="no model is called 'gpt'.*hash, mini") as missing:
+    with pytest.raises(openai.NotFoundError, match=r"no model is called 'gpt'.*hash, mini") as missing:
         create(model="gpt", input="a")
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
     for tokens in ([1, 2, 3], [[1, 2], [3]]):
@@ -185,7 +188,8 @@ def test_index_by_a_server(both: Any, folder: Path, db: Path, tmp_path: Path) ->
         {item.uri: item.vector for batch in one.scan(vectors=True) for item in batch if item.uri.startswith("file:")}
         for one in (ours, theirs)
     ]
-    assert vectors[0].keys() == vectors[1].keys() and len(vectors[0]) == 6
+    assert vectors[0].keys() == vectors[1].keys()
+    assert len(vectors[0]) == 6
     assert all(np.array_equal(vectors[0][uri], vectors[1][uri]) for uri in vectors[0])
 
 

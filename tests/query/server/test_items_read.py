@@ -12,8 +12,8 @@ import pytest
 from storage import Store
 
 IDS = [
-    "plain", "a/b/c", "with space", "100%", "100%25", "%2F", "ünïcödé ☾", "q?x=1&y=2", "#hash", "..", "a/../b", "a//b", "/",
-    "semi;colon", "plus+plus", "it's", '"quoted"', "back\\slash", "x/thumbnail/y", "items:get", "null\x00byte",
+    "plain", "a/b/c", "with space", "100%", "100%25", "%2F", "ünïcödé ☾", "q?x=1&y=2", "#hash", "..", "a/../b", "a//b",
+    "/", "semi;colon", "plus+plus", "it's", '"quoted"', "back\\slash", "x/thumbnail/y", "items:get", "null\x00byte",
 ]  # fmt: skip
 
 
@@ -39,9 +39,11 @@ def test_get_one(service: Any, odd: str, name: str) -> None:
 
 def test_get_one_with_more(service: Any, odd: str, refused: Any) -> None:
     item = service.get(f"{odd}/plain?with=vector").json()
-    assert set(item) == {"id", "modality", "vector"} and len(item["vector"]) == 256
+    assert set(item) == {"id", "modality", "vector"}
+    assert len(item["vector"]) == 256
     item = service.get(f"{odd}/plain?with=thumbnail&with=payload").json()
-    assert item["thumbnail"] is None and item["text"] == "item 0"
+    assert item["thumbnail"] is None
+    assert item["text"] == "item 0"
     refused(service.get(f"{odd}/plain?with=all"), 422, "invalid_field", "with[0]")
     refused(service.get(f"{odd}/nobody"), 404, "item_not_found")
     refused(service.get(f"{odd}/{'x' * 2000}"), 422, "invalid_field")
@@ -104,7 +106,8 @@ def test_scroll(service: Any, odd: str, refused: Any) -> None:
     assert sorted(item["id"] for page in some for item in page["items"]) == sorted(IDS[15:])
     assert set(some[0]["items"][0]) == {"id", "modality"}
     one = service.post(f"{odd}:scroll", {"limit": len(IDS), "with": ["vector"]}).json()
-    assert len(one["items"]) == len(IDS) and len(one["items"][0]["vector"]) == 256
+    assert len(one["items"]) == len(IDS)
+    assert len(one["items"][0]["vector"]) == 256
     assert service.post(f"{odd}:scroll", {"filter": "n > 99"}).json()["items"] == []
     refused(service.post(f"{odd}:scroll", {"limit": 0}), 422, "invalid_field", "limit")
 

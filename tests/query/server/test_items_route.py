@@ -43,7 +43,8 @@ def test_every_kind_of_item(service: Any, drawn: Any) -> None:
         "text", "a hedgehog in the leaves", "urn:oneword:item:words"
     )  # fmt: skip
     assert (picture["modality"], picture["width"], picture["height"], picture["text"]) == ("image", 40, 30, None)
-    assert picture["thumbnail"].startswith("data:image/") and words["thumbnail"] is None
+    assert picture["thumbnail"].startswith("data:image/")
+    assert words["thumbnail"] is None
     assert (both["modality"], both["text"]) == ("image", "a purple wall")
     assert (raw["modality"], raw["uri"]) == ("image", "https://example.org/raw.jpg")
     unit = vector / np.linalg.norm(vector)
@@ -73,7 +74,8 @@ def test_ids_by_uri_and_by_content(service: Any, drawn: Any) -> None:
     )
     first, again, by_uri, picture = (one["id"] for one in told["items"])
     assert first == again == engine.Text(text="content decides").content_hash[:32]
-    assert by_uri == hashlib.sha256(uri.encode()).hexdigest()[:16] and len(picture) == 32
+    assert by_uri == hashlib.sha256(uri.encode()).hexdigest()[:16]
+    assert len(picture) == 32
     assert stored(service, first)[0]["metadata"] == {"note": "again"}  # the last counts
     told = upsert(service, {"text": "another text", "uri": uri})
     assert told["items"] == [{"id": by_uri, "status": "updated"}]
@@ -144,7 +146,8 @@ def test_kinds_of_metadata(service: Any, value: Any) -> None:
     key = f"kind_{type(value).__name__}"
     upsert(service, {"id": "meta", "text": "with facts", "metadata": {key: value}})
     (item,) = stored(service, "meta")
-    assert item["metadata"] == {key: value} and type(item["metadata"][key]) is type(value)
+    assert item["metadata"] == {key: value}
+    assert type(item["metadata"][key]) is type(value)
 
 
 def test_metadata_has_one_kind_a_key(service: Any, refused: Any) -> None:

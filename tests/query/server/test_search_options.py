@@ -15,7 +15,11 @@ def shelf(service: Any) -> Any:
     """A collection of 30 texts on two shelves."""
     assert service.post("/collections", {"name": "books", "model": "hash"}).status_code == 201
     items = [
-        {"id": f"b{n:02}", "text": f"book {n} about {('owls', 'cats')[n % 2]}", "metadata": {"shelf": n % 2, "year": 2000 + n}}
+        {
+            "id": f"b{n:02}",
+            "text": f"book {n} about {('owls', 'cats')[n % 2]}",
+            "metadata": {"shelf": n % 2, "year": 2000 + n},
+        }
         for n in range(30)
     ]
     assert service.post("/collections/books/items", {"items": items}).json()["added"] == 30
@@ -55,12 +59,14 @@ def test_groups_and_diversity(shelf: Any) -> None:
     assert len(ids(shelf({"text": "book about owls", "group_by": "metadata.shelf"}))) == 2
     query = {"text": "book about owls", "limit": 4}
     near, far = shelf(query), shelf({**query, "diversity": 0.9})
-    assert ids(near)[0] == ids(far)[0] and ids(near) != ids(far)
+    assert ids(near)[0] == ids(far)[0]
+    assert ids(near) != ids(far)
 
 
 def test_keywords_and_hybrid(shelf: Any, service: Any, refused: Any) -> None:
     owls = shelf({"keywords": "owls", "limit": 30})
-    assert {int(id_[1:]) % 2 for id_ in ids(owls)} == {0} and len(ids(owls)) == 15
+    assert {int(id_[1:]) % 2 for id_ in ids(owls)} == {0}
+    assert len(ids(owls)) == 15
     hybrid = shelf({"text": "owls", "hybrid": True, "limit": 5})
     assert ids(hybrid) == ids(shelf({"text": "owls", "keywords": "owls", "limit": 5}))
     assert ids(hybrid) == ids(shelf({"text": "owls", "hybrid": {}, "limit": 5}))
@@ -90,7 +96,8 @@ def test_pages_join_while_others_write(shelf: Any, service: Any) -> None:
         found = ids(first)
         for offset in range(5, 30, 5):
             page = shelf({"text": "book about cats", "limit": 5, "offset": offset, "version": first["version"]})
-            assert page["version"] == first["version"] and page["total"] == first["total"]
+            assert page["version"] == first["version"]
+            assert page["total"] == first["total"]
             found += ids(page)
     finally:
         stop.set()
