@@ -193,6 +193,18 @@ def test_index_by_a_server(both: Any, folder: Path, db: Path, tmp_path: Path) ->
     assert all(np.array_equal(vectors[0][uri], vectors[1][uri]) for uri in vectors[0])
 
 
+def test_searches_ask_as_a_question(both: Any, db: Path, drawn: Any) -> None:
+    """A model that reads prompts has another vector for a question than for an item."""
+    items = [{"text": "a red circle"}, {"text": "two blue squares"}, {"image": drawn.uri("red")}]
+    assert both.post("/collections/drawings/items", {"items": items}).json()["added"] == 3
+    searching = query.SearchService(str(db), "drawings")
+    for text in ("a red circle", "blue"):
+        told = both.search({"text": text}, "drawings")["hits"]
+        here = searching.search(text).as_dict()["hits"]
+        assert [hit["id"] for hit in told] == [hit["id"] for hit in here]
+        assert np.allclose([hit["score"] for hit in told], [hit["score"] for hit in here], atol=1e-4)
+
+
 def test_large_picture_is_embedded_as_locally(both: Any) -> None:
     file = io.BytesIO()
     PIL.Image.fromarray(np.random.default_rng(1).integers(0, 256, (900, 1200, 3), dtype=np.uint8)).save(file, "JPEG")

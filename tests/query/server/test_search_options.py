@@ -89,6 +89,12 @@ def test_pages_join_while_others_write(shelf: Any, service: Any) -> None:
             assert service.post("/collections/books/items", {"items": items}).status_code == 200
             turn += 1
 
+    def batch() -> Any:
+        answer = service.post(
+            "/collections/books/search:batch", {"queries": [{"text": "book"}, {"keywords": "dogs"}] * 16}
+        )
+        return answer.json()
+
     writer = threading.Thread(target=write)
     first = shelf({"text": "book about cats", "limit": 5})
     writer.start()
@@ -99,6 +105,8 @@ def test_pages_join_while_others_write(shelf: Any, service: Any) -> None:
             assert page["version"] == first["version"]
             assert page["total"] == first["total"]
             found += ids(page)
+            told = batch()
+            assert {one["version"] for one in told["results"]} == {told["version"]}
     finally:
         stop.set()
         writer.join()
