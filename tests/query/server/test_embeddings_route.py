@@ -18,12 +18,18 @@ from engine.models import load
 from storage import Store
 
 MODELS = ("hash", "mini")
+PROMPTS = views.DEFAULT.as_dict()
+SIDED = View.from_dict(
+    {**PROMPTS, "name": "sided", "query": {**PROMPTS["query"], "text": "Which picture shows <sent>? In one word: "}}
+)
+"""A view that asks otherwise than it describes; the built-in ones do not."""
 
 
 @pytest.fixture(scope="module")
 def both(db: Path, start: Any) -> Any:
     """A service that has both models loaded when it is ready."""
     Store(db).create("drawings", load("mini").space(views.DEFAULT).as_dict())
+    Store(db).create("asked", load("mini").space(SIDED).as_dict())
     return start("--db", db)
 
 
@@ -89,7 +95,7 @@ def test_what_openai_client_is_refused(client: Any) -> None:
 
 
 def test_models_list(client: Any, both: Any) -> None:
-    assert [one.id for one in client.models.list()] == ["hash", "mini"]
+    assert {one.id for one in client.models.list()} == set(MODELS)
     cards = {card["id"]: card for card in both.get("/models").json()["data"]}
     for name in MODELS:
         assert {"id", "object", "created", "owned_by", "oneword"} == set(cards[name])
@@ -194,12 +200,11 @@ def test_index_by_a_server(both: Any, folder: Path, db: Path, tmp_path: Path) ->
 
 
 def test_searches_ask_as_a_question(both: Any, db: Path, drawn: Any) -> None:
-    """A model that reads prompts has another vector for a question than for an item."""
     items = [{"text": "a red circle"}, {"text": "two blue squares"}, {"image": drawn.uri("red")}]
-    assert both.post("/collections/drawings/items", {"items": items}).json()["added"] == 3
-    searching = query.SearchService(str(db), "drawings")
+    assert both.post("/collections/asked/items", {"items": items}).json()["added"] == 3
+    searching = query.SearchService(str(db), "asked")
     for text in ("a red circle", "blue"):
-        told = both.search({"text": text}, "drawings")["hits"]
+        told = both.search({"text": text, "view": "sided"}, "asked")["hits"]
         here = searching.search(text).as_dict()["hits"]
         assert [hit["id"] for hit in told] == [hit["id"] for hit in here]
         assert np.allclose([hit["score"] for hit in told], [hit["score"] for hit in here], atol=1e-4)
