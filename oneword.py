@@ -23,6 +23,7 @@ from query.errors import QueryError
 from query.evaluate import live
 from query.explain import explain
 from query.server.cli import serve
+from query.server.keys_cli import app as keys
 from storage.cli import build, delete, info, verify
 from storage.collections_cli import app as collections
 from storage.errors import StorageError
@@ -66,6 +67,7 @@ collections.command()(create)
 app.add_typer(collections, name="collections")
 quarantine.command()(retry)
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(keys, name="keys")
 
 
 def _print_version(wanted: bool) -> None:

@@ -17,6 +17,7 @@
     │       ├── UrlRefused       malformed, or it leads where nothing is fetched from (a private address, ...)
     │       ├── FetchFailed      the network, the server or the clock: status, tries
     │       └── FetchTooLarge    more bytes than the cap
+    ├── BadRoot                  no folder and no URI that content may be read from
     ├── ViewError                an unknown or malformed view, or one the model cannot follow
     ├── EncodingError            the model gave no usable vector for an input
     ├── NoWords                  the model cannot say what its vectors stand for
@@ -115,6 +116,10 @@ class FetchFailed(FetchError):
 
 class FetchTooLarge(FetchError):
     """More bytes than the cap."""
+
+
+class BadRoot(EngineError):
+    """What content may be read from is given as something that is no folder and no URI for that."""
 
 
 class ViewError(EngineError):

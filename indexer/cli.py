@@ -103,6 +103,11 @@ def index(
         typer.Option(min=1, help="Processes that hold the model; default: one a GPU."),
     ] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(min=0, help="0, a fraction, or some.")] = None,
+    roots: Annotated[
+        list[str] | None,
+        typer.Option("--root", metavar="ROOT", help="Read nothing outside this folder or URI prefix; again for more."),
+    ] = None,
+    job_id: Annotated[str | None, typer.Option(hidden=True, help="Of the journal's entry.")] = None,
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a JSON report there.", dir_okay=False)
     ] = None,
@@ -117,6 +122,7 @@ def index(
     from indexer.sources.options import SourceOptions
     from indexer.stopping import stopping
     from indexer.watching import watch as watching
+    from storage.journal import is_id
 
     if delete_missing and not (sync or watch):
         raise typer.BadParameter("--delete-missing removes items: give --sync, too")
@@ -128,6 +134,10 @@ def index(
         raise typer.BadParameter(
             "--address, --workers and --gpus-per-worker say how a cluster is used: give --engine ray"
         )
+    if job_id is not None and not is_id(job_id):
+        raise typer.BadParameter(f"--job-id {job_id!r}: expected one as storage.journal.new_id makes them")
+    if job_id is not None and watch:
+        raise typer.BadParameter("--job-id is one job's, and --watch starts many: leave one of them out")
     ray = None
     apart: Callable[[], AbstractContextManager[None]] = nullcontext
     if engine is EngineKind.RAY:
@@ -155,6 +165,7 @@ def index(
         dry_run=dry_run,
         decoders=decoders,
         allow_private=allow_private,
+        roots=tuple(roots or ()),
     )
     encoder = EngineConfig(
         model=model,
@@ -181,6 +192,7 @@ def index(
                     progress=bar.following(task),
                     stop=stop,
                     command=shlex.join(["oneword", *sys.argv[1:]]),
+                    job_id=job_id,
                     ray=ray,
                 )
 

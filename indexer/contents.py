@@ -3,6 +3,7 @@
 import threading
 from typing import TYPE_CHECKING
 
+from engine.roots import Roots
 from indexer.entry import Elsewhere
 from indexer.sources.reading import read
 
@@ -13,15 +14,15 @@ if TYPE_CHECKING:
 class Contents:
     """See `indexer.loading.Read`. Safe from many threads; URLs go through one safe fetcher, made at the first."""
 
-    def __init__(self, *, allow_private: bool = False) -> None:
-        """allow_private: let URLs lead to private addresses, too."""
-        self._allow_private = allow_private
+    def __init__(self, *, allow_private: bool = False, roots: Roots | None = None) -> None:
+        """allow_private: let URLs lead to private addresses, too. roots: outside which nothing is read."""
+        self._allow_private, self._roots = allow_private, roots
         self._mutex = threading.Lock()
         self._fetcher: Fetcher | None = None
 
     def __call__(self, place: Elsewhere) -> bytes:
         """The bytes; raises InputError."""
-        return read(place, fetch=self._fetch)
+        return read(place, fetch=self._fetch, roots=self._roots)
 
     def close(self) -> None:
         """Closes connections."""

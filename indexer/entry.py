@@ -9,6 +9,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from storage import Metadata
 
+OUTSIDE_ROOTS = "OutsideRoots"
+"""Kind of the problem of an input whose content is where nothing may be read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Elsewhere:

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from indexer.entry import Entry
+from engine.roots import OUTSIDE, Roots
+from indexer.entry import OUTSIDE_ROOTS, Elsewhere, Entry, Problem
 from indexer.errors import IndexerError
+from indexer.loading import name_of
 from indexer.sources.choosing import open_sources
 from indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
 from indexer.sources.options import SourceOptions
@@ -22,13 +24,21 @@ class Inputs:
     """The sources that some paths are, one after the other. See `open_sources` for what it takes and raises.
 
     Attributes:
+        roots: outside which nothing is read; None: anything may be.
         incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to
             its end, or a row could not be told.
     """
 
-    def __init__(self, paths: Sequence[str | Path], options: SourceOptions, only: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        options: SourceOptions,
+        only: frozenset[str] | None = None,
+        roots: Roots | None = None,
+    ) -> None:
         """only: nothing but inputs of these origins, or from these tables, shards and folders."""
-        self._sources = open_sources(paths, options)
+        self.roots = roots
+        self._sources = open_sources(paths, options, roots)
         self._roots = [uri for path in paths if (uri := _root(path))]
         self._only = only
         self.incomplete = False
@@ -53,6 +63,8 @@ class Inputs:
                     self.incomplete = True
                 if self._only is not None and self._only.isdisjoint(_inside(entry.origin)):
                     continue
+                if self.roots is not None:
+                    entry = _within(entry, self.roots)
                 yield entry if in_files else _marked(entry)
 
     def own(self, item: Item) -> bool:
@@ -68,6 +80,16 @@ def _inside(origin: str) -> Iterator[str]:
     while place.strip("/"):
         yield place
         place = place.rpartition("/")[0]
+
+
+def _within(entry: Entry, roots: Roots) -> Entry:
+    """The entry; a problem where it names content outside the roots, at which nobody has looked by now."""
+    for part in (entry.image, entry.text):
+        if isinstance(part, Elsewhere) and not roots.allow(part.uri):
+            of, said = name_of(None, entry.origin), name_of(part, entry.origin)
+            reason = f"{said} {OUTSIDE}" if of == said else f"{of}: {said} {OUTSIDE}"
+            return replace(entry, image=None, text=None, problem=Problem(kind=OUTSIDE_ROOTS, reason=reason))
+    return entry
 
 
 def _marked(entry: Entry) -> Entry:

@@ -16,8 +16,10 @@ from engine.encoder import Encoder
 from engine.models import choose
 from engine.models import load as load_model
 from engine.passages import Splitter
+from engine.roots import Roots
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
+from indexer.errors import BadCluster
 from indexer.inputs import Inputs
 from indexer.journaling import journaled
 from indexer.local import run_local
@@ -51,6 +53,7 @@ class JobConfig:
         decoders: processes that decode pictures; None: one fewer than there are cores.
         allow_private: let URLs lead to private addresses, too.
         only: nothing but inputs of these origins, or from these tables, shards and folders.
+        roots: folders and URI prefixes outside which nothing is read, see `engine.roots`; none: anything may be.
     """
 
     passages: int | None = None
@@ -60,6 +63,7 @@ class JobConfig:
     decoders: int | None = None
     allow_private: bool = False
     only: frozenset[str] | None = None
+    roots: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -110,6 +114,7 @@ def index_paths(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     command: str = "",
+    job_id: str | None = None,
     ray: "RayConfig | None" = None,
 ) -> Report:
     """Indexes files, folders, tables, shards, data sets and URLs into a collection, made if it does not exist.
@@ -126,18 +131,25 @@ def index_paths(
         progress: called after every group of inputs.
         stop: set it from elsewhere, and the job commits what it has and ends.
         command: what past jobs are listed by.
+        job_id: what it is called in the journal, made by `storage.journal.new_id`; None: a new one.
         ray: the cluster to do it on, whose every node must reach `db` and the inputs; None: this machine alone.
 
     Raises:
-        BadCluster, WorkersFailed: with `ray`.
-        SourceNotFound, BadSource: a path does not exist, or cannot be read as it was asked to be.
+        BadCluster, WorkersFailed: with `ray`, which does not know roots.
+        BadRoot: a root is none.
+        SourceNotFound, BadSource: a path does not exist, is outside the roots, or cannot be read as it was asked to be.
         ModelError, ViewError: the model cannot be used.
         SpaceMismatch: the collection holds vectors of another model or view.
         Locked: another process writes to this collection.
     """
     options = options or SourceOptions()
-    inputs = Inputs(paths, options, config.only)
+    if ray is not None and config.roots:
+        raise BadCluster("roots are given, which workers of a cluster do not know; leave them out, or index here")
+    roots = Roots.of(config.roots) if config.roots else None
+    inputs = Inputs(paths, options, config.only, roots)
     told = {"paths": [_from_anywhere(path) for path in paths], "passages": config.passages, **options.as_dict()}
+    if roots is not None:  # so that who tries them again reads no more than this job was let
+        told["roots"] = list(roots.texts)
     store = Store(db)
     cluster = None if ray is None else _joined(ray)
     target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, cluster, make=not config.dry_run)
@@ -164,7 +176,7 @@ def index_paths(
             job.version = target.version if target else None
             _run(job, progress, lambda: None)
             return report
-        with target.writing(), journaled(job, command or "index") as beat:
+        with target.writing(), journaled(job, command or "index", job_id) as beat:
             if target.count():
                 target.index_metadata()  # so that looking things up costs the same however much there is
                 with target.pinned() as job.version:

@@ -21,7 +21,7 @@ COUNTS = ("inputs", "indexed", "added", "updated", "unchanged", "quarantined", "
 
 
 @contextmanager
-def journaled(job: "Job", command: str) -> Iterator[Callable[[], None]]:
+def journaled(job: "Job", command: str, job_id: str | None = None) -> Iterator[Callable[[], None]]:
     """A journal entry for the length of the block; yields what notes progress, if the last note is old enough.
 
     A journal that cannot be written is warned about, and no reason to fail.
@@ -30,7 +30,7 @@ def journaled(job: "Job", command: str) -> Iterator[Callable[[], None]]:
     entry: str | None = None
     noted = time.monotonic()
     try:
-        entry = journal.start(collection=report.collection, command=command)
+        entry = journal.start(collection=report.collection, command=command, id=job_id)
     except StorageError as error:
         log.warning("this job will not be among `oneword jobs`: %s", error)
 

@@ -28,7 +28,10 @@ THREADS = 16
 
 def run_local(job: "Job") -> None:
     """Every entry of the job, until the end or until it is told to stop."""
-    decoders, contents = Decoders(job.config.decoders), Contents(allow_private=job.config.allow_private)
+    decoders, contents = (
+        Decoders(job.config.decoders),
+        Contents(allow_private=job.config.allow_private, roots=job.inputs.roots),
+    )
 
     def load_entry(entry: Entry) -> Loaded | Refused:
         return load(entry, contents, decoders, job.splitter)

@@ -4,12 +4,14 @@ import json
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.config import EngineConfig
+from engine.errors import BadRoot
+from engine.roots import Roots
 from indexer.entry import path_of
 from indexer.errors import BadSource, SourceNotFound
 from indexer.job import JobConfig, Progress, index_paths
@@ -92,13 +94,14 @@ def retry(
                     only=names,
                     reread=names <= set(origins),  # not all rows of a table for the sake of one
                     passages=told.pop("passages", config.passages),
+                    roots=_roots(told.pop("roots", ()), config.roots),
                 ),
                 options=SourceOptions.from_dict(told),
                 progress=progress,
                 stop=stop,
                 command=f"quarantine retry ({len(origins)} inputs)",
             )
-        except (SourceNotFound, BadSource) as error:
+        except (SourceNotFound, BadSource, BadRoot) as error:
             outcome.unreachable[source] = str(error)
             continue
         outcome.reports.append(report)
@@ -125,6 +128,16 @@ def _by_source(entries: Iterable[Quarantined]) -> dict[str, list[str]]:
         if source:
             found[source].append(entry.uri)
     return found
+
+
+def _roots(told: Sequence[str], given: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that a job was let read from, as far as they are in those given now. Raises BadSource for none."""
+    if not told or not given:
+        return tuple(told) or given
+    now = Roots.of(given)
+    if not (both := tuple(one for one in told if now.allow(one))):
+        raise BadSource("none of the roots of its job is in the roots given; give others")
+    return both
 
 
 def _names(origin: str) -> set[str]:

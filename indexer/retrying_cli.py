@@ -17,6 +17,10 @@ def retry(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.")
     ] = False,
+    roots: Annotated[
+        list[str] | None,
+        typer.Option("--root", metavar="ROOT", help="Read nothing outside this folder or URI prefix; again for more."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Read quarantined inputs again from their sources, and index those that can be."""
@@ -36,7 +40,7 @@ def retry(
             uris=uris or (),
             kinds=kind or (),
             model=EngineConfig(device=device),
-            config=JobConfig(allow_private=allow_private),
+            config=JobConfig(allow_private=allow_private, roots=tuple(roots or ())),
             progress=bar.following(bar.add_task("trying again", total=None)),
             stop=stop,
         )

@@ -13,6 +13,7 @@
     ├── SpaceMismatch       vectors of one space offered to a collection of another
     ├── ItemNotFound        no item with that id
     ├── JobNotFound         the journal has no job of that id
+    ├── BadJobId            a job's id that has not the form of one, or is another's
     ├── BadItem             a vector or metadata that cannot be stored, or a question of the wrong dimension
     ├── BadSearch           a search whose limit, offset, diversity or grouping cannot be
     ├── FilterError         a filter that cannot be read, or does not fit the collection's fields
@@ -125,6 +126,14 @@ class JobNotFound(StorageError):
     def __init__(self, job_id: str, uri: str) -> None:
         self.job_id = job_id
         super().__init__(f"no job {job_id!r} in the journal of {uri}; check the id, or start the job anew")
+
+
+class BadJobId(StorageError):
+    """An id that a job cannot have."""
+
+    def __init__(self, job_id: str, why: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"a job cannot have the id {job_id!r}: {why}; leave the id out")
 
 
 class BadItem(StorageError):

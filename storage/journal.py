@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import random
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from storage.database import Database, Table
-from storage.errors import JobNotFound, StorageError, StoreUnavailable
+from storage.errors import BadJobId, JobNotFound, StorageError, StoreUnavailable
 from storage.lock import WriterLock
 from storage.process import Process
 from storage.sql import all_of, escaped, one_of, quoted
@@ -75,11 +76,19 @@ class Journal:
         self._database = database
         self._lock = WriterLock(database.location.lock_file(TABLE), TABLE)
 
-    def start(self, *, collection: str, command: str) -> str:
-        """Write that this process starts a job; the job's id."""
+    def start(self, *, collection: str, command: str, id: str | None = None) -> str:  # noqa: A002 (as JobRecord)
+        """Write that this process starts a job; the job's id.
+
+        id: what `new_id` gave; None: a new one.
+
+        Raises:
+            BadJobId: it is none, or another job's.
+        """
         now, process = datetime.now(UTC), Process.this()
+        if id is not None and not is_id(id):
+            raise BadJobId(id, "expected one as `new_id` makes them")
         row = {
-            "id": f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
+            "id": id or new_id(),
             "collection": escaped(collection),
             "command": _cut(command),
             "state": "running",
@@ -92,7 +101,13 @@ class Journal:
             "counts": "{}",
             "message": "",
         }
-        self._write(lambda table: table.append(_rows([row])))
+
+        def append(table: Table) -> None:
+            if id is not None and _found(table, id):
+                raise BadJobId(id, "there is a job of that id already")
+            table.append(_rows([row]))
+
+        self._write(append)
         return str(row["id"])
 
     def beat(self, job: str, counts: Mapping[str, Any]) -> None:
@@ -111,6 +126,23 @@ class Journal:
         """
         self._change(job, counts, state=state, ended=datetime.now(UTC), message=_cut(message))
 
+    def get(self, job: str) -> JobRecord:
+        """One job.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        return _record(self._row(job))
+
+    def process(self, job: str) -> Process:
+        """The process that runs a job, or ran it.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        row = self._row(job)
+        return Process(host=row["host"], pid=row["pid"], born=row["born"])
+
     def list(self, limit: int = 20, collection: str | None = None) -> builtins.list[JobRecord]:
         """The newest jobs, of all collections or of one; the newest first."""
         table = self._database.open(TABLE)
@@ -120,13 +152,18 @@ class Journal:
         rows = (row for batch in table.rows(_schema().names, where=where) for row in batch.to_pylist())
         return [_record(row) for row in nlargest(limit, rows, key=lambda row: row["id"])]
 
+    def _row(self, job: str) -> Mapping[str, Any]:
+        table = self._database.open(TABLE)
+        rows = _found(table, job) if table is not None else []
+        if not rows:
+            raise JobNotFound(job, self._database.location.uri)
+        return rows[0]
+
     def _change(self, job: str, counts: Mapping[str, Any], **fields: Any) -> None:
         heard = {"updated": fields.get("ended") or datetime.now(UTC), "counts": json.dumps(dict(counts))}
 
         def change(table: Table) -> None:
-            rows = [
-                row for batch in table.rows(_schema().names, where=one_of("id", [job])) for row in batch.to_pylist()
-            ]
+            rows = _found(table, job)
             if not rows:
                 raise JobNotFound(job, self._database.location.uri)
             table.merge(_rows([{**rows[0], **heard, **fields}]), "id")
@@ -155,6 +192,20 @@ class Journal:
             silent = f"updated < TIMESTAMP {quoted(f'{datetime.now(UTC) - FORGOTTEN:%Y-%m-%dT%H:%M:%SZ}')}"
             table.delete(all_of([past, f"state != 'running' OR {silent}"]) or "false")
         table.optimize(SAFE_AGE)
+
+
+def new_id() -> str:
+    """An id for a job that starts now: ids sort by time, to the microsecond."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the form of what `new_id` gives."""
+    return re.fullmatch(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{8}", text) is not None
+
+
+def _found(table: Table, job: str) -> builtins.list[dict[str, Any]]:
+    return [row for batch in table.rows(_schema().names, where=one_of("id", [job])) for row in batch.to_pylist()]
 
 
 def _persistently(write: Callable[[], Done]) -> Done:

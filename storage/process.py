@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -46,6 +47,30 @@ class Process:
             if namespace != _namespace():
                 return False
         return now != self.born
+
+    @property
+    def here(self) -> bool:
+        """Whether it is certainly this very process that has the number on this host now."""
+        return self.host == socket.gethostname() and bool(self.born) and _born(self.pid) == self.born
+
+    def send(self, number: int) -> bool:
+        """Sends it a signal, and to no other process; whether it got it. Raises PermissionError."""
+        try:
+            if not hasattr(os, "pidfd_open"):
+                if not self.here:
+                    return False
+                os.kill(self.pid, number)
+                return True
+            handle = os.pidfd_open(self.pid)  # of whoever has the number now, and of no later one
+            try:
+                if self.here:
+                    signal.pidfd_send_signal(handle, number)
+                    return True
+                return False
+            finally:
+                os.close(handle)
+        except ProcessLookupError:
+            return False
 
 
 def _has_proc() -> bool:

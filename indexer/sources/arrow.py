@@ -173,6 +173,11 @@ def _opened(part: Place) -> Iterator[pa.RecordBatchReader | pa.ipc.RecordBatchFi
     with part.open() as raw:
         start = raw.read(len(_FILE))
         raw.seek(0)
-        file = pa.memory_map(str(part.path)) if isinstance(part, Local) and start else pa.PythonFile(raw, mode="r")
+        # With roots not by its path, which may by then lead out of them.
+        file = (
+            pa.memory_map(str(part.path))
+            if isinstance(part, Local) and part.roots is None and start
+            else pa.PythonFile(raw, mode="r")
+        )
         with file, (pa.ipc.open_file if start == _FILE else pa.ipc.open_stream)(file) as reader:
             yield reader

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from engine.roots import OUTSIDE, Roots
 from indexer.errors import BadSource, SourceNotFound
 from indexer.sources.folder import FolderSource
 from indexer.sources.options import SourceKind, SourceOptions
 from indexer.sources.patterns import Patterns
-from indexer.sources.place import Local, Place, has_magic, is_uri, matching, place_of, reason_of
+from indexer.sources.place import Local, Place, has_magic, is_uri, matching, one_line, place_of, reason_of
 from indexer.sources.source import Source
 from indexer.sources.table import Part, TableSource, is_table, table_at
 
@@ -18,7 +19,9 @@ DATASET_MARKS = ("dataset_dict.json", "state.json")
 """What `datasets` writes into a folder, of several splits and of one (datasets:src/datasets/config.py)."""
 
 
-def open_sources(paths: Sequence[str | Path], options: SourceOptions | None = None) -> list[Source]:
+def open_sources(
+    paths: Sequence[str | Path], options: SourceOptions | None = None, roots: Roots | None = None
+) -> list[Source]:
     """The sources that some paths are.
 
     A path may be a local path or an fsspec URI, a glob of them (`data/**/*.parquet`) or, with braces, several
@@ -30,21 +33,28 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions | None = No
     one source (data sets one each), so that captions find their pictures and a metadata key has one kind in all
     tables.
 
+    Args:
+        roots: outside which nothing is read; None: anything may be.
+
     Returns:
         Sources in the order of the first path of each.
 
     Raises:
         SourceNotFound: a path does not exist, a glob matches nothing, or no path was given.
-        BadSource: a path is not what it is said to be, or a column is not there.
+        BadSource: a path is not what it is said to be, or a column is not there; or a path is outside the roots,
+            which is seen before anything is read.
     """
     options = options or SourceOptions()
     if not paths:
         raise SourceNotFound("no path given: expected at least one file or folder")
+    if roots is not None:
+        for given in paths:
+            _check(str(given), options.kind, roots)
     groups: dict[object, tuple[SourceKind, list[str | Place]]] = {}
     for given in paths:
         if not str(given):  # which would be the working folder
             raise SourceNotFound("a path is empty (''): expected a file or a folder; is a variable not set?")
-        for found in [str(given)] if _is_url(given, options.kind) else _expanded(given):
+        for found in [str(given)] if _is_url(given, options.kind) else _expanded(given, roots):
             kind = _kind(found) if options.kind is SourceKind.AUTO else options.kind
             key = (kind, str(found)) if kind is SourceKind.DATASET else kind
             groups.setdefault(key, (kind, []))[1].append(found)
@@ -73,6 +83,12 @@ def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptio
     return FolderSource(places, captions=options.captions, patterns=patterns)
 
 
+def _check(given: str, kind: SourceKind, roots: Roots) -> None:
+    inside = roots.allow_uri(given) if _is_url(given, kind) else not given or roots.allow_given(given)
+    if not inside:
+        raise BadSource(f"{one_line(given)} {OUTSIDE}")
+
+
 def _is_url(given: str | Path, kind: SourceKind) -> bool:
     """Whether a path is a picture's URL, which is taken as it is written."""
     return kind in (SourceKind.AUTO, SourceKind.URLS) and str(given).lower().startswith(("http://", "https://"))
@@ -94,21 +110,21 @@ def _kind(found: str | Place) -> SourceKind:
     return SourceKind.WEBDATASET if _is_tar(found.name) else SourceKind.FOLDER
 
 
-def _expanded(given: str | Path) -> list[Place]:
+def _expanded(given: str | Path, roots: Roots | None) -> list[Place]:
     """The places that a path names: one, or more where it is a glob or has braces."""
     text = str(given)
     listed: dict[str, set[str]] = {}  # by the folder: a store is asked once, not once a shard
     try:
-        place = place_of(given)
+        place = place_of(given, roots)
         if place.exists():
             return [place]
         found: list[Place] = []
         for one in _braces(text):
             if has_magic(one):
-                found += (matched := matching(one))
+                found += (matched := matching(one, roots))
                 if not matched:
                     raise SourceNotFound(f"{one!r} matches nothing: expected a glob of files or folders")
-            elif one == text or not _is_there(place := place_of(one), listed):
+            elif one == text or not _is_there(place := place_of(one, roots), listed):
                 what = "expected a URI of a file or a folder" if is_uri(one) else "expected a file or a folder"
                 raise SourceNotFound(f"path {one!r} does not exist: {what}")
             else:

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine import images, texts
+from engine.roots import OUTSIDE
 from indexer.captions import Captions
-from indexer.entry import Elsewhere, Entry, Problem, id_of
+from indexer.entry import OUTSIDE_ROOTS, Elsewhere, Entry, Problem, id_of
 from indexer.sources.patterns import Patterns
 from indexer.sources.place import Place, printable, reason_of
 from storage import Metadata
@@ -113,6 +114,8 @@ def facts(place: Place) -> dict[str, Metadata]:
 
 def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
     """An entry, with its problem if it is a broken link, a pipe or the like (which must never be opened)."""
+    if place.outside:
+        return _failed(place, OUTSIDE, OUTSIDE_ROOTS)
     if fault := place.fault():
         return _failed(place, fault)
     uri = place.uri

@@ -8,17 +8,18 @@ import os
 import re
 import stat
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from engine.roots import OUTSIDE, OutsideRoots, Roots
+from engine.roots import STORES as CITED
 from indexer.errors import BadSource
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-CITED = frozenset("s3 s3a gs gcs az abfs abfss adl hf oss memory".split())
-"""Schemes of object stores in tables and lists."""
-
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -27,9 +28,11 @@ class Place(ABC):
 
     Attributes:
         uri: the place's, and no other's.
+        roots: outside which nothing is looked at or opened (that is an `OutsideRoots`, an OSError); None: anything is.
     """
 
     uri: str
+    roots: Roots | None
 
     @property
     @abstractmethod
@@ -76,6 +79,11 @@ class Place(ABC):
         """Opens the file to read bytes. Raises OSError."""
 
     @property
+    @abstractmethod
+    def outside(self) -> bool:
+        """Whether it is outside the roots, or is a link that leads out of them."""
+
+    @property
     def suffix(self) -> str:
         """Of its name, in lower case, with the dot; "" if it has none."""
         return PurePosixPath(self.name).suffix.lower()
@@ -86,6 +94,7 @@ class Local(Place):
     """On this machine. Links are not resolved: a file is called what its user calls it."""
 
     path: Path
+    roots: Roots | None = None
 
     @property
     def uri(self) -> str:  # type: ignore[override]
@@ -102,26 +111,34 @@ class Local(Place):
 
     @property
     def parent(self) -> "Local":
-        return Local(self.path.parent)
+        return Local(self.path.parent, self.roots)
 
     @property
     def identity(self) -> object:
+        self._check()
         status = self.path.stat()
         return status.st_dev, status.st_ino
 
+    @property
+    def outside(self) -> bool:
+        return self.roots is not None and not self.roots.allow_path(self.path)
+
     def child(self, name: str) -> "Local":
-        return Local(Path(os.path.abspath(self.path / name)) if "/" in name else self.path / name)  # noqa: PTH100
+        path = Path(os.path.abspath(self.path / name)) if "/" in name else self.path / name  # noqa: PTH100
+        return Local(path, self.roots)
 
     def exists(self) -> bool:
+        if self.outside and self.parent.outside:  # of a link that leads out of a root, that it is there may be known
+            raise OutsideRoots(self.shown)
         return os.path.lexists(self.path)
 
     def is_folder(self) -> bool:
-        return os.path.isdir(self.path)  # noqa: PTH112 (never raises)
+        return not self.outside and os.path.isdir(self.path)  # noqa: PTH112 (never raises)
 
     def listing(self) -> tuple[list[str], list[str]]:
         files: list[str] = []
         folders: list[str] = []
-        with os.scandir(self.path) as found:
+        with self._scanned() as found:
             for one in found:
                 try:
                     folder = one.is_dir()
@@ -131,6 +148,8 @@ class Local(Place):
         return sorted(files), sorted(folders)
 
     def fault(self) -> str | None:
+        if self.outside:
+            return OUTSIDE
         try:
             regular = stat.S_ISREG(self.path.stat().st_mode)
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -140,26 +159,54 @@ class Local(Place):
     def open(self) -> BinaryIO:
         if self.fault() == "not a regular file":  # a pipe would wait for ever
             raise OSError(f"{self.shown} is not a regular file")
-        return self.path.open("rb")
+        if self.roots is None:
+            return self.path.open("rb")
+        file = os.fdopen(self.roots.open(self.path), "rb")
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it has become one since
+            file.close()
+            raise OSError(f"{self.shown} is not a regular file")
+        return file
+
+    @contextmanager
+    def _scanned(self) -> Iterator[Iterator[os.DirEntry[str]]]:
+        if self.roots is None:
+            with os.scandir(self.path) as found:
+                yield found
+            return
+        opened = self.roots.open(self.path, getattr(os, "O_DIRECTORY", 0))
+        try:
+            with os.scandir(opened) as found:
+                yield found
+        finally:
+            os.close(opened)
+
+    def _check(self) -> None:
+        if self.outside:
+            raise OutsideRoots(self.shown)
 
 
-def place_of(given: str | Path) -> Place:
+def place_of(given: str | Path, roots: Roots | None = None) -> Place:
     """The place that a path or URI names; relative paths are taken from the working folder.
 
+    Args:
+        roots: outside which nothing of it can be read. A local place may be outside, of which it tells.
+
     Raises:
-        BadSource: a URI whose scheme nothing here can read; the message names the package that can.
+        BadSource: a URI whose scheme nothing here can read, with the package that can; or one outside the roots.
     """
     text = str(given)
     if not is_uri(text):
-        return Local(Path(os.path.abspath(Path(given).expanduser())))  # noqa: PTH100 (resolve() would follow links)
+        path = Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+        return Local(path, roots)
     parts = urlsplit(text)
     if parts.scheme.lower() == "file":
         if parts.netloc not in ("", "localhost"):
             raise BadSource(f"{text!r} is on another machine, expected file:///...; mount it and name the path")
-        return Local(Path(os.fsdecode(unquote_to_bytes(text.split("://", 1)[1].removeprefix(parts.netloc)))))
+        path = Path(os.fsdecode(unquote_to_bytes(text.split("://", 1)[1].removeprefix(parts.netloc))))
+        return Local(path, roots)
     from indexer.sources.remote import remote
 
-    return remote(text)
+    return remote(text, roots)
 
 
 def is_uri(text: str) -> bool:
@@ -182,14 +229,18 @@ def has_magic(text: str) -> bool:
     return _MAGIC.search(text) is not None
 
 
-def matching(pattern: str) -> list[Place]:
+def matching(pattern: str, roots: Roots | None = None) -> list[Place]:
     """The places that a glob matches, sorted; `**` is any number of folders. Raises BadSource, OSError."""
-    if not is_uri(pattern) or pattern.lower().startswith("file://"):
-        local = pattern.split("://", 1)[1] if is_uri(pattern) else str(Path(pattern).expanduser())
-        return [place_of(Path(one)) for one in sorted(glob.glob(local, recursive=True))]  # noqa: PTH207
-    from indexer.sources.remote import remote
+    if is_uri(pattern) and not pattern.lower().startswith("file://"):
+        from indexer.sources.remote import remote
 
-    return list(remote(pattern).matching())
+        return list(remote(pattern, roots).matching())
+    local = pattern.split("://", 1)[1] if is_uri(pattern) else str(Path(pattern).expanduser())
+    if roots is None:
+        return [place_of(Path(one)) for one in sorted(glob.glob(local, recursive=True))]  # noqa: PTH207
+    from indexer.sources.globbing import found_in
+
+    return found_in(local, roots)
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from engine.errors import EmptyFile, EngineError, FileTooLarge, UnreadableFile
+from engine.roots import OUTSIDE, Roots
 from indexer.entry import Elsewhere
 from indexer.errors import IndexerError
 from indexer.sources.place import place_of, printable, reason_of
@@ -11,15 +12,22 @@ MAX_BYTES = 2**28
 """Most bytes of one file: 256 MiB, what the largest picture that is decoded takes raw (engine.images.MAX_PIXELS)."""
 
 
-def read(elsewhere: Elsewhere, *, fetch: Callable[[str], bytes] | None = None, max_bytes: int = MAX_BYTES) -> bytes:
+def read(
+    elsewhere: Elsewhere,
+    *,
+    fetch: Callable[[str], bytes] | None = None,
+    max_bytes: int = MAX_BYTES,
+    roots: Roots | None = None,
+) -> bytes:
     """The bytes at a `file://`, `http(s)://` or fsspec URI.
 
     Args:
         fetch: gets an http(s) URL; with it, nothing else here opens a connection to one.
         max_bytes: cap; of no file is more read.
+        roots: outside which nothing is read; None: anything may be.
 
     Raises:
-        UnreadableFile: it is not there, may not be read, or is no regular file.
+        UnreadableFile: it is not there, may not be read, is no regular file, or is outside the roots.
         FileTooLarge: it is longer.
         EmptyFile: zero bytes.
         InputError: what `fetch` raises.
@@ -27,10 +35,12 @@ def read(elsewhere: Elsewhere, *, fetch: Callable[[str], bytes] | None = None, m
     uri = elsewhere.uri
     name = printable(uri)
     if uri.lower().startswith(("http://", "https://")):
+        if roots is not None and not roots.allow_uri(uri):
+            raise UnreadableFile(f"{name} {OUTSIDE}")
         data = _fetched(uri, fetch)
     else:
         try:
-            place = place_of(uri)
+            place = place_of(uri, roots)
             name = place.shown
             if fault := place.fault():
                 raise UnreadableFile(f"{name}: {fault}")

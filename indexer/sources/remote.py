@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from engine.roots import OUTSIDE, OutsideRoots, Roots
 from indexer.errors import BadSource
 from indexer.sources.place import Place, one_line, reason_of
 
@@ -17,6 +18,7 @@ class Remote(Place):
 
     fs: Any
     key: str
+    roots: Roots | None = None
 
     @property
     def uri(self) -> str:  # type: ignore[override]
@@ -33,28 +35,32 @@ class Remote(Place):
 
     @property
     def parent(self) -> "Remote":
-        return Remote(self.fs, self.key.rstrip("/").rpartition("/")[0])
+        return Remote(self.fs, self.key.rstrip("/").rpartition("/")[0], self.roots)
 
     @property
     def identity(self) -> object:
         return self.uri
 
+    @property
+    def outside(self) -> bool:
+        return self.roots is not None and not self.roots.allow_uri(self.uri)
+
     def child(self, name: str) -> "Remote":
         key = f"{self.key.rstrip('/')}/{name}"
         if any(part in (".", "..") for part in name.split("/")):
             key = os.path.normpath(key)
-        return Remote(self.fs, key)
+        return Remote(self.fs, key, self.roots)
 
     def exists(self) -> bool:
-        with _named(self.uri):
+        with self._reaching():
             return bool(self.fs.exists(self.key))
 
     def is_folder(self) -> bool:
-        with _named(self.uri):
+        with self._reaching():
             return bool(self.fs.isdir(self.key))
 
     def listing(self) -> tuple[list[str], list[str]]:
-        with _named(self.uri):
+        with self._reaching():
             found = self.fs.ls(self.key, detail=True)
             self.fs.invalidate_cache(self.key)  # else the listings of all folders stay in memory
         files: set[str] = set()
@@ -69,21 +75,34 @@ class Remote(Place):
         return None
 
     def open(self) -> BinaryIO:
-        with _named(self.uri):
+        with self._reaching():
             return io.BufferedReader(self.fs.open(self.key, "rb"))  # whose readline takes a limit, as fsspec's does not
 
     def matching(self) -> list["Remote"]:
         """The places that the key, taken as a glob, matches, sorted. Raises OSError."""
+        with self._reaching():
+            return [Remote(self.fs, str(key), self.roots) for key in sorted(self.fs.glob(self.key))]
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Turns what a store's client raises into an OSError."""
+        if self.outside:
+            raise OutsideRoots(self.shown)
         with _named(self.uri):
-            return [Remote(self.fs, str(key)) for key in sorted(self.fs.glob(self.key))]
+            yield
 
 
-def remote(uri: str) -> Remote:
+def remote(uri: str, roots: Roots | None = None) -> Remote:
     """The place at an fsspec URI.
 
     Raises:
-        BadSource: nothing here can read its scheme; the message names the package that can.
+        BadSource: nothing here can read its scheme, with the package that can; or it is outside the roots.
     """
+    if roots is not None and not roots.allow_uri(uri):
+        raise BadSource(f"{one_line(uri)} {OUTSIDE}")
+    if roots is not None and uri.lower().startswith(("http://", "https://")):
+        # fsspec would follow redirects to whatever private host they lead to; the fetcher does not.
+        raise BadSource(f"{one_line(uri)} is read through fsspec, expected a picture's URL; download it first")
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
@@ -94,7 +113,7 @@ def remote(uri: str) -> Remote:
         raise BadSource(
             f"{uri!r} cannot be reached ({reason_of(error)}); expected a path or a URI that fsspec can open"
         ) from error
-    return Remote(fs, key)
+    return Remote(fs, key, roots)
 
 
 @contextmanager

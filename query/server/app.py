@@ -15,10 +15,14 @@ from starlette.types import ASGIApp
 
 from engine.errors import EngineError
 from query.errors import QueryError
-from query.server import collections, embeddings, health, items, media, searching
+from query.server import collections, embeddings, health, items, jobs, media, overview, searching
 from query.server.config import ServerConfig
-from query.server.documents import completed
+from query.server.documents import PROBLEMS, completed
+from query.server.exposure import check_exposed
 from query.server.gate import Gate
+from query.server.guard import Guard
+from query.server.keys import Keys
+from query.server.outermost import speaks_openai
 from query.server.payload import problem_of
 from query.server.problem import Problem
 from query.server.state import State, state_of
@@ -28,16 +32,18 @@ from storage import CollectionNotFound, SpaceMismatch, StorageError
 
 log = logging.getLogger(__name__)
 
-OPENAI = ("/v1/models", "/v1/embeddings")
-"""Paths whose errors have OpenAI's form."""
-
 
 def application(config: ServerConfig) -> tuple[ASGIApp, State]:
     """The service as an ASGI application, with all of its layers, and its state.
 
-    From the outside in: telemetry, guard (who may call), bodies (how much they may send), gate (how many, how long),
-    routes.
+    From the outside in: telemetry, guard (who may call, and how much they may send), gate (how many, how long), routes.
+
+    Raises:
+        KeyFileError: the file of keys cannot be used.
+        Exposed: strangers could reach it, and there are no keys.
     """
+    check_exposed(config)
+    keys = Keys.load(config.keys_file) if config.keys_file is not None else None
     state, tracer = State.of(config), OpenTelemetry(config.otlp) if config.otlp else Tracer()
     state.metrics.watch(health.ServiceGauges(state))
 
@@ -61,15 +67,33 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
     )
-    app.state.oneword = state
-    for one in (searching, media, items, collections, embeddings, health):  # media first: an id may hold a slash
+    app.state.oneword, app.state.supervisor = state, state.supervisor
+    for one in (
+        searching,
+        media,
+        items,
+        collections,
+        overview,
+        embeddings,
+        health,
+    ):  # media first: an id may hold a slash
         app.include_router(one.router)
+    app.include_router(jobs.router, responses=PROBLEMS)
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _told)
     described = app.openapi
     app.openapi = lambda: app.openapi_schema or completed(described())  # type: ignore[method-assign]
-    layers: ASGIApp = Gate(app, config, state.metrics)
-    return Telemetry(layers, state.metrics, tracer), state
+    guard = Guard(Gate(app, config, state.metrics), config, keys)
+
+    def reload() -> None:
+        if config.keys_file is not None:
+            try:
+                guard.keys = Keys.load(config.keys_file)
+            except QueryError as error:  # those let in before stay
+                log.error("the keys were not read anew: %s", error)
+
+    state.reloads.append(reload)
+    return Telemetry(guard, state.metrics, tracer), state
 
 
 async def _told(request: Request, error: Exception) -> Response:
@@ -82,10 +106,11 @@ async def _told(request: Request, error: Exception) -> Response:
             problem = Problem.of(error)
     if isinstance(error, SpaceMismatch | CollectionNotFound):
         await _renew(request)
-    if problem.status >= 500 and isinstance(error, EngineError | StorageError | QueryError):
+    # A Problem is no news (every probe of a service that is not ready has one); what is internal has its traceback.
+    if problem.status >= 500 and problem.code != "internal" and not isinstance(error, Problem):
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)})
     state_of(request).metrics.problem(problem.code)
-    return problem.response(_id(request), openai=request.url.path in OPENAI)
+    return problem.response(_id(request), openai=speaks_openai(request.url.path))
 
 
 async def _renew(request: Request) -> None:

@@ -65,7 +65,9 @@ def serve(
     """Serve searches, items, jobs and embeddings over HTTP."""
     from engine.dependencies import require
 
-    require("fastapi", "uvicorn", "prometheus_client", "multipart", what="the service", extra="serve")
+    require(
+        "fastapi", "uvicorn", "httptools", "prometheus_client", "python_multipart", what="the service", extra="serve"
+    )
     from engine.config import EngineConfig
     from query.server.config import ServerConfig
     from query.server.serving import serve as run

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query.server.app import application
 from query.server.config import ServerConfig
+from query.server.protocol import HttpProtocol
 from query.server.state import State
 from query.server.telemetry import log_to_stderr
 
@@ -90,6 +91,8 @@ def serve(config: ServerConfig) -> None:
         Farewell(app, state),
         host=config.host,
         port=config.port,
+        http=HttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

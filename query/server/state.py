@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.requests import Request
 
@@ -13,12 +14,9 @@ from query.server.config import ServerConfig
 from query.server.metrics import Metrics
 from query.server.models import Models
 from query.server.pictures import Pictures
+from query.server.supervisor import Supervisor
 from query.server.tracing import Span
 from query.server.workers import Workers
-
-if TYPE_CHECKING:
-    from query.server.supervisor import Supervisor
-
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +31,18 @@ class State:
     models: Models
     catalogue: Catalogue
     pictures: Pictures
-    supervisor: "Supervisor | None" = None
+    supervisor: Supervisor | None = None
     warm: bool = False
     reason: str = "starting"
     draining: bool = False
+    reloads: list[Callable[[], None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, config: ServerConfig) -> "State":
         """Opens nothing yet."""
         workers, metrics = Workers(), Metrics()
         models = Models(config, workers, metrics)
+        named = None if config.model.model == "auto" else frozenset({config.model.model})
         catalogue = Catalogue(config, workers, models)
         return cls(
             config=config,
@@ -51,18 +51,21 @@ class State:
             models=models,
             catalogue=catalogue,
             pictures=Pictures(config, workers),
+            supervisor=Supervisor(config.db, config.job_roots, models=named) if config.job_roots else None,
         )
 
     def reload(self) -> None:
-        """Opens collections anew at their next request."""
+        """Opens collections anew at their next request, and does what else was asked for."""
         log.info("reloading")
         self.catalogue.forget_all()
+        for one in self.reloads:
+            one()
 
     async def close(self) -> None:
         """Finishes what was begun: writes are done, jobs are told to end. Threads end after what they are doing."""
         self.pictures.close()
         if self.supervisor is not None:
-            await asyncio.to_thread(self.supervisor.close)
+            await asyncio.to_thread(self.supervisor.close, self.config.deadline)
         await self.catalogue.close()
         await self.models.close()
         self.workers.close()

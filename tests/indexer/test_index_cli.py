@@ -17,6 +17,7 @@ import pytest
 
 import oneword as front_door
 from storage import Item, Store
+from storage.journal import new_id
 
 ROOT = Path(front_door.__file__).parent
 
@@ -342,3 +343,13 @@ def test_a_change_during_the_first_pass_is_seen(album: Path) -> None:
     assert next(reports).added == 1
     stop.set()
     assert list(reports) == []
+
+
+def test_the_id_that_a_job_is_given(index: Callable[..., Done], album: Path) -> None:
+    job = new_id()
+    index(album, "--job-id", job, "--root", album)
+    assert [one.id for one in Store(".oneword").journal().list()] == [job]
+    index(album, "--job-id", job)  # whose id is taken: it is indexed, and not among the jobs
+    assert len(Store(".oneword").journal().list()) == 1
+    index(album, "--job-id", "x", code=2)
+    index(album, "--job-id", new_id(), "--watch", code=2)

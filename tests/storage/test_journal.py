@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from storage import JobNotFound, JobRecord, Store, StoreUnavailable, journal
+from storage import BadJobId, JobNotFound, JobRecord, Store, StoreUnavailable, journal
 from storage.database import Table
 
 MANY = """
@@ -182,3 +182,35 @@ def test_what_is_written_is_plain_json(store: Store) -> None:
     book = store.journal()
     book.finish(book.start(collection="a", command="c"), "done", {"kinds": {"decode": 2}, "inputs": 3})
     assert json.dumps(dict(only(store).counts)) == '{"kinds": {"decode": 2}, "inputs": 3}'
+
+
+def test_one_job_by_its_id(store: Store) -> None:
+    book = store.journal()
+    with pytest.raises(JobNotFound):
+        book.get(journal.new_id())
+    job = journal.new_id()
+    assert book.start(collection="a", command="x", id=job) == job
+    later = book.start(collection="b", command="y")
+    assert book.get(job) == book.list()[1]
+    assert book.get(later).collection == "b"
+    assert book.process(job).here
+    assert job < journal.new_id()
+    for name in ("nonsense", "", "x' OR 'a' = 'a"):
+        with pytest.raises(JobNotFound):
+            book.get(name)
+        with pytest.raises(JobNotFound):
+            book.process(name)
+
+
+@pytest.mark.parametrize("wrong", ["", "x", "20260102T030405678901-0A1B2C3D", "20260102T030405678901-0a1b2c3d\n"])
+def test_an_id_that_cannot_be(store: Store, wrong: str) -> None:
+    with pytest.raises(BadJobId, match="new_id"):
+        store.journal().start(collection="a", command="x", id=wrong)
+    assert store.journal().list() == []
+
+
+def test_an_id_is_one_jobs(store: Store) -> None:
+    job = store.journal().start(collection="a", command="x", id=journal.new_id())
+    with pytest.raises(BadJobId, match="already"):
+        store.journal().start(collection="a", command="x", id=job)
+    assert only(store).id == job

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,6 +51,35 @@ def test_a_name_with_brackets_and_spaces(process: Callable[..., Any]) -> None:
     child = process("open('/proc/self/comm', 'w').write('a) Z 1 (b'); print('up', flush=True); input()")
     assert child.stdout.readline() == "up\n"
     assert len((module._born(child.pid) or "").split()) == 3
+
+
+def test_a_signal_goes_to_that_process_and_no_other(
+    other: tuple[Any, Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, itself = other
+    boot, namespace, start = itself.born.split()
+    for one in (
+        replace(itself, born=""),
+        replace(itself, born=f"{boot} {namespace} {int(start) - 1}"),
+        replace(itself, born=f"{boot} pid:[1] {start}"),
+        replace(itself, host="another"),
+    ):
+        assert not one.here
+        assert not one.send(signal.SIGKILL)
+    assert itself.here
+    assert itself.send(signal.SIGTERM)
+    assert child.wait() == -signal.SIGTERM
+    assert not itself.here
+    assert not itself.send(signal.SIGTERM)
+
+
+def test_a_signal_where_there_are_no_handles(other: tuple[Any, Process], monkeypatch: pytest.MonkeyPatch) -> None:
+    child, itself = other
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    assert not replace(itself, host="another").send(signal.SIGTERM)
+    assert itself.send(signal.SIGTERM)
+    assert child.wait() == -signal.SIGTERM
+    assert not itself.send(signal.SIGTERM)
 
 
 def test_where_there_is_no_proc(other: tuple[Any, Process], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,414 @@
+"""Jobs as processes: real ones, of the model `hash`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+
+from engine.errors import BadRoot
+from query.errors import BadQuery, NotCancellable, TooManyJobs
+from query.server.job_process import MOST_WRITTEN, JobProcess, environment, said
+from query.server.job_request import JobOptions, JobRequest
+from query.server.job_status import JobStatus
+from query.server.supervisor import Supervisor
+from storage import BadName, JobNotFound, Store
+from storage.journal import new_id
+
+if sys.platform == "win32":
+    pytest.skip("signals and process groups", allow_module_level=True)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one cat")
+    (folder / "b.txt").write_text("two dogs")
+    PIL.Image.new("RGB", (20, 20), "red").save(folder / "red.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+@pytest.fixture
+def supervisor(root: Path) -> Iterator[Supervisor]:
+    jobs = Supervisor("db", [str(root)], grace=30)
+    yield jobs
+    jobs.close(10)
+
+
+def wait(jobs: Supervisor, job_id: str, until: Callable[[JobStatus], Any]) -> JobStatus:
+    """Looks again and again; a job that ends otherwise is a failure, not a wait."""
+    for _ in range(1200):
+        status = jobs.get(job_id)
+        if until(status):
+            return status
+        assert status.ended is None, status
+        time.sleep(0.05)
+    raise AssertionError(f"still {status}")
+
+
+def ended(status: JobStatus) -> bool:
+    return status.ended is not None
+
+
+def request(*paths: Path | str, collection: str = "default", model: str | None = "hash", **options: Any) -> JobRequest:
+    return JobRequest(collection=collection, paths=tuple(map(str, paths)), model=model, options=JobOptions(**options))
+
+
+def many(root: Path, rows: int = 400_000) -> Path:
+    """A table that takes a while."""
+    file = root / "many.csv"
+    with file.open("w") as opened:
+        opened.write("id,text\n")
+        opened.writelines(f"{at},text number {at}\n" for at in range(rows))
+    return file
+
+
+def pid_of(job_id: str) -> int:
+    return Store("db").journal().get(job_id).pid
+
+
+def test_a_job_from_start_to_end(supervisor: Supervisor, root: Path) -> None:
+    begun = supervisor.start(request(root))
+    assert (begun.state, begun.collection, begun.ended, begun.counts) == ("starting", "default", None, {})
+    assert [one.id for one in supervisor.list()] == [begun.id]
+    done = wait(supervisor, begun.id, ended)
+    assert (done.state, done.id) == ("done", begun.id)
+    assert {name: done.counts[name] for name in ("inputs", "indexed", "quarantined")} == {
+        "inputs": 4,
+        "indexed": 3,
+        "quarantined": 1,
+    }
+    assert Store("db").open("default").count() == 3
+    again = wait(supervisor, supervisor.start(request(root, delete_missing=True)).id, ended)
+    assert again.counts["unchanged"] == 3
+    assert [one.id for one in supervisor.list()] == [again.id, done.id]
+    assert supervisor.list(1) == [again]
+    assert supervisor.list(collection="other") == []
+    assert supervisor.cancel(done.id) == done, "is no error"
+    (record, _) = Store("db").journal().list()
+    assert record.command.startswith(f"oneword index --job-id {again.id} ")
+    with pytest.raises(JobNotFound):
+        supervisor.get("nonsense")
+    with pytest.raises(JobNotFound):
+        supervisor.cancel(new_id())
+
+
+def test_it_is_apart(supervisor: Supervisor, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEWORD_API_KEY", "secret")
+    monkeypatch.setenv("STAYS", "here")
+    job = supervisor.start(request(many(root)))
+    wait(supervisor, job.id, lambda one: one.state == "running")
+    process = pid_of(job.id)
+    assert process != os.getpid()
+    assert os.getsid(process) == os.getpgid(process) == process
+    assert os.getpriority(os.PRIO_PROCESS, process) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
+    if Path("/proc").is_dir():
+        told = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        assert b"STAYS=here" in told
+        assert b"ONEWORD_API_KEY=secret" not in told
+        assert Path(f"/proc/{process}/fd/0").readlink() == Path("/dev/null")
+    supervisor.close(20)
+    assert supervisor.get(job.id).state == "interrupted"
+
+
+def test_cancelled_in_the_middle_it_keeps_what_was_committed(supervisor: Supervisor, root: Path) -> None:
+    job = supervisor.start(request(many(root)))
+    wait(supervisor, job.id, lambda one: one.state == "running" and Path("db/default.lance").is_dir())
+    for _ in range(1200):
+        if Store("db").open("default").count():
+            break
+        time.sleep(0.05)
+    supervisor.cancel(job.id)
+    supervisor.cancel(job.id)
+    cancelled = wait(supervisor, job.id, ended)
+    assert cancelled.state == "interrupted"
+    assert 0 < cancelled.counts["indexed"] < 400_000
+    assert Store("db").open("default").count() == cancelled.counts["rows"]
+    assert supervisor.cancel(job.id).state == "interrupted"
+
+
+def test_it_is_asked_to_end_only_once(supervisor: Supervisor, root: Path) -> None:
+    job = supervisor.start(request(many(root)))
+    wait(supervisor, job.id, lambda one: one.state == "running" and Path("db/default.lance").is_dir())
+    supervisor.cancel(job.id)
+    supervisor.close(20)
+    assert supervisor._own[job.id].process.code == 128 + signal.SIGTERM, "and 130 if it had been told twice"
+
+
+def test_cancelled_before_it_has_begun(supervisor: Supervisor, root: Path) -> None:
+    job = supervisor.start(request(root))
+    supervisor.cancel(job.id)
+    cancelled = wait(supervisor, job.id, ended)
+    assert cancelled.state in ("interrupted", "done")
+    assert supervisor.get(job.id) == cancelled
+
+
+def test_a_crash_is_its_own(supervisor: Supervisor, root: Path) -> None:
+    job = supervisor.start(request(many(root)))
+    wait(supervisor, job.id, lambda one: one.state == "running")
+    process = pid_of(job.id)
+    os.kill(process, signal.SIGKILL)
+    killed = wait(supervisor, job.id, ended)
+    assert (killed.state, killed.message) == ("killed", "ended by SIGKILL")
+    with pytest.raises(ProcessLookupError):  # reaped
+        os.kill(process, 0)
+    assert [one.state for one in supervisor.list()] == ["killed"]
+    (root / "many.csv").unlink()
+    assert wait(supervisor, supervisor.start(request(root)).id, ended).state == "done", "the collection is free again"
+
+
+def test_one_that_does_not_listen_is_ended(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = Supervisor("db", [str(root)], grace=0.2)
+    job = jobs.start(request(many(root)))
+    wait(jobs, job.id, lambda one: one.state == "running")
+    os.kill(pid_of(job.id), signal.SIGSTOP)
+    jobs.cancel(job.id)
+    killed = wait(jobs, job.id, ended)
+    assert (killed.state, killed.message) == ("killed", "ended by SIGKILL after it was asked to end")
+    job = jobs.start(request(root / "many.csv"))
+    wait(jobs, job.id, lambda one: one.state == "running")
+    os.kill(pid_of(job.id), signal.SIGSTOP)
+    jobs.close(0.1)
+    assert jobs.get(job.id).state == "killed"
+    with pytest.raises(TooManyJobs, match="ending"):
+        jobs.start(request(root))
+
+
+def test_what_fails_says_why(root: Path) -> None:
+    supervisor = Supervisor("db", [str(root)], models=frozenset({"hash", "nonsense"}))
+    job = supervisor.start(request(root, collection="a", model="nonsense"))
+    failed = wait(supervisor, job.id, ended)
+    assert failed.state == "failed"
+    assert "no model is called 'nonsense'" in failed.message
+    assert "\n" not in failed.message
+    job = supervisor.start(request(root / "none", collection="b"))
+    assert "does not exist" in wait(supervisor, job.id, ended).message
+    assert [(one.collection, one.state) for one in supervisor.list()] == [("b", "failed"), ("a", "failed")]
+    assert [one.collection for one in supervisor.list(collection="a")] == ["a"]
+    assert [one.collection for one in supervisor.list(limit=1)] == ["b"]
+    supervisor.close()
+
+
+def test_a_dry_run_is_no_entry_of_the_journal(supervisor: Supervisor, root: Path) -> None:
+    job = supervisor.start(request(root, dry_run=True))
+    assert job.state in ("starting", "running")
+    done = wait(supervisor, job.id, ended)
+    assert (done.state, done.counts["indexed"], done.counts["quarantined"]) == ("done", 3, 1)
+    assert not Path("db/default.lance").exists()
+
+
+def test_paths_outside_the_roots(supervisor: Supervisor, root: Path) -> None:
+    (root / "out").symlink_to("/etc")
+    for path in (
+        "/etc/passwd",
+        "root/../x",
+        "root/out",
+        "root/*/../../x",
+        "https://example.org/a.png",
+        "s3://b",
+        "-x",
+        "",
+    ):
+        with pytest.raises(BadQuery) as caught:
+            supervisor.start(request(root, path))
+        assert repr(path) in str(caught.value)
+        assert "operator" in str(caught.value)
+        assert str(root) not in str(caught.value)
+    assert supervisor.list() == []
+
+
+def test_cells_outside_the_roots_are_quarantined(supervisor: Supervisor, root: Path, tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
+    (root / "t.csv").write_text("id,image\n1,red.png\n2,../red.png\n")
+    done = wait(supervisor, supervisor.start(request(root / "t.csv")).id, ended)
+    assert (done.state, done.counts["indexed"], done.counts["quarantined"]) == ("done", 1, 1)
+    assert [one.kind for one in Store("db").quarantine("default").list()] == ["OutsideRoots"]
+
+
+def test_a_path_is_no_option(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    (root / "--allow-private").write_text("a text")
+    (root / "--allow-private").rename(root / "--allow-private.txt")
+    jobs = Supervisor("../db", ["."])
+    done = wait(jobs, jobs.start(request("--allow-private.txt", include=("--dry-run", "*.txt"))).id, ended)
+    assert (done.state, done.counts["indexed"]) == ("done", 1)
+    jobs.close()
+
+
+def test_what_cannot_be_asked(supervisor: Supervisor, root: Path) -> None:
+    for wrong, said_of in (
+        (request(), "paths"),
+        (request(*[root] * 1001), "1,001"),
+        (request(f"{root}/a\0"), "character"),
+        (request(f"{root}/\udcff"), "character"),
+        (request("x" * 200_000), "200,0"),
+        (request(root, model="org/name"), "model 'org/name'"),
+        (request(root, model="https://host/v1"), "expected one of auto, basic"),
+        (request(root, model="root"), "model"),
+        (request(root, model="-x"), "model"),
+        (request(root, source="exotic"), "source 'exotic'"),
+        (request(root, captions="exotic"), "captions"),
+        (request(root, passages=3), "passages 3"),
+        (request(root, passages="most"), "passages"),
+        (request(root, metadata_columns=("a,b",)), "comma"),
+        (JobRequest(collection="a", paths=(str(root),), view="./v.toml"), "view './v.toml'"),
+    ):
+        with pytest.raises(BadQuery, match=said_of):
+            supervisor.start(wrong)
+    with pytest.raises(BadName):
+        supervisor.start(request(root, collection="../x"))
+    with pytest.raises(TypeError, match="allow_private"):
+        JobOptions(allow_private=True)  # type: ignore[call-arg]
+    chosen = Supervisor("db", [str(root)], models=frozenset({"hash", "org/name"}))
+    for model in ("auto", "hash", "org/name", None):
+        request(root, model=model).check(chosen._roots, chosen._models)
+    with pytest.raises(BadQuery, match="one of auto, hash"):
+        chosen.start(request(root, model="basic"))
+    with pytest.raises(BadQuery, match="no roots"):
+        Supervisor("db", [])
+    with pytest.raises(BadRoot):
+        Supervisor("db", ["none"])
+
+
+def test_options_as_arguments() -> None:
+    options = JobOptions(
+        source="table",
+        include=("*.png", "-x"),
+        exclude=("a b",),
+        captions="ignore",
+        id_column="",
+        text_column="text",
+        image_column="-i",
+        metadata_columns=("a", "b"),
+        delete_missing=True,
+        reread=True,
+        dry_run=True,
+        passages=64,
+    )
+    assert set(options.arguments()) == {
+        *("--source=table", "--include=*.png", "--include=-x", "--exclude=a b", "--captions=ignore", "--id-column="),
+        *("--text-column=text", "--image-column=-i", "--metadata-columns=a,b", "--sync", "--delete-missing"),
+        *("--reread", "--dry-run", "--passages=64"),
+    }
+    assert JobOptions().arguments() == []
+    assert JobOptions(metadata_columns=(), passages="off").arguments() == ["--metadata-columns=", "--passages=off"]
+
+
+def test_too_many(supervisor: Supervisor, root: Path) -> None:
+    table = many(root)
+    first = supervisor.start(request(table, collection="a"))
+    with pytest.raises(TooManyJobs, match=first.id) as caught:
+        supervisor.start(request(root, collection="a"))
+    assert caught.value.collection == "a"
+    second = supervisor.start(request(table, collection="b"))
+    with pytest.raises(TooManyJobs, match="at most 2") as caught:
+        supervisor.start(request(root, collection="c"))
+    assert caught.value.collection is None
+    for job in (first, second):
+        supervisor.cancel(job.id)
+    for job in (first, second):
+        wait(supervisor, job.id, ended)
+    assert wait(supervisor, supervisor.start(request(root / "a.txt", collection="c")).id, ended).state == "done"
+
+
+def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root: Path) -> None:
+    job = supervisor.start(request(many(root)))
+    wait(supervisor, job.id, lambda one: one.state == "running")
+    other = Supervisor("db", [str(root)])
+    assert other.get(job.id).state == "running"
+    assert [one.id for one in other.list()] == [job.id]
+    with pytest.raises(TooManyJobs, match=job.id):
+        other.start(request(root))
+    other.cancel(job.id)
+    other.cancel(job.id)
+    assert wait(supervisor, job.id, ended).state == "interrupted"
+    assert other.cancel(job.id).state == "interrupted"
+    other.close()
+
+
+def test_a_job_outlives_its_service(root: Path) -> None:
+    code = f"""
+import os, signal
+from query.server.job_request import JobRequest
+from query.server.supervisor import Supervisor
+print(Supervisor("db", [{str(root)!r}]).start(JobRequest(collection="a", paths=({str(root)!r},), model="hash")).id)
+os.sys.stdout.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    command, there = [sys.executable, "-c", code], environment(os.environ)
+    service = subprocess.run(command, env=there, stdout=subprocess.PIPE, text=True, check=False)
+    assert service.returncode == -signal.SIGKILL
+    job, next_one = service.stdout.strip(), Supervisor("db", [str(root)])
+    for _ in range(1200):
+        if [one.state for one in next_one.list()] == ["done"]:
+            break
+        time.sleep(0.05)
+    assert next_one.get(job).counts["indexed"] == 3
+
+
+def test_what_others_started_is_not_ours_to_end(supervisor: Supervisor) -> None:
+    journal = Store("db").journal()
+    mine = journal.start(collection="a", command="oneword index photos")
+    with pytest.raises(NotCancellable, match="not started by the service"):
+        supervisor.cancel(mine)
+    assert supervisor.get(mine).state == "running"
+    pretended = new_id()
+    journal.start(collection="a", command=f"oneword index --job-id {new_id()} photos", id=pretended)
+    with pytest.raises(NotCancellable, match="not started by the service"):
+        supervisor.cancel(pretended)
+
+
+def test_one_of_another_host(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = new_id()
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "another")
+        Store("db").journal().start(collection="a", command=f"oneword index --job-id {job_id} x", id=job_id)
+    with pytest.raises(NotCancellable, match="another host"):
+        supervisor.cancel(job_id)
+
+
+def test_what_it_writes_is_bounded(tmp_path: Path) -> None:
+    process = JobProcess(new_id(), ["--", str(tmp_path / "none")])
+    os.kill(process.pid, signal.SIGSTOP)
+    process._err.write(b"x" * (MOST_WRITTEN + 1))
+    process._err.flush()
+    for _ in range(1200):
+        if not (size := os.fstat(process._err.fileno()).st_size):
+            break
+        time.sleep(0.05)
+    assert size == 0
+    assert not process.wait(0)
+    os.kill(process.pid, signal.SIGCONT)
+    assert process.wait(60)
+    assert process.code == 1
+    assert "does not exist" in process.message
+
+
+def test_last_words() -> None:
+    assert said('{"error": {"type": "T", "message": "a\\n b"}}\n', "error: a\n b\nTry --help.\n") == "a b"
+    assert said("", "Traceback ...\n  File x\nValueError: no\n\n") == "ValueError: no"
+    assert said(json.dumps({"inputs": 1}), "error: last\n") == "last"
+    assert said("[]", "") == said("7", "") == said('{"error": 1}', "") == ""
+
+
+def test_environment() -> None:
+    given = {"ONEWORD_API_KEY": "1", "ONEWORD_KEYS": "2", "my_api_key": "3", "AWS_ACCESS_KEY_ID": "4", "PATH": "p"}
+    kept = environment(given)
+    assert kept.pop("PYTHONPATH", "") is not None
+    assert kept == {"AWS_ACCESS_KEY_ID": "4", "PATH": "p"}
+
+
+def test_no_zombies(supervisor: Supervisor, root: Path) -> None:
+    job = supervisor.start(request(root / "none"))
+    wait(supervisor, job.id, ended)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(supervisor._own[job.id].process.pid, os.WNOHANG)
