@@ -12,7 +12,7 @@ from engine.texts import is_blank
 from query.errors import BadQuery
 from query.question import INCLUDABLE, MAX_LIMIT, MAX_WORDS, NEGATIVE, Composed, Image, Like, Part, Query, Vector
 from query.question import Text as TextPart
-from query.server.limits import MAX_PARTS, MAX_QUERIES
+from query.server.limits import MAX_HEAVY, MAX_PARTS, MAX_QUERIES
 from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
 from query.server.payload import Body, Name, Number, Text
 from query.server.pictures import UPLOAD, Named
@@ -97,6 +97,8 @@ class QueryIn(Body):
             if is_blank(text):
                 raise Problem.of(BlankText(f"{field} is blank: expected a visible character"), field=field)
         try:
+            if self.limit > MAX_HEAVY and {"vector", "thumbnail"} & set(self.with_):
+                raise BadQuery(f"limit {self.limit}: expected at most {MAX_HEAVY} with vectors or thumbnails")
             parts = self._parts(iter(one.pixels for one in pictures))
             hybrid = self.hybrid if isinstance(self.hybrid, Hybrid) else Hybrid()
             return Query(
