@@ -13,6 +13,7 @@ from query.server.cursor import Cursor, digest
 from query.server.documents import PROBLEMS, json_body, json_or_files
 from query.server.limits import MAX_ITEMS
 from query.server.payload import Body, Name
+from query.server.pictures import check_used
 from query.server.problem import Problem, dumped
 from query.server.questions import Filter, Include, filter_of
 from query.server.state import state_of
@@ -78,6 +79,7 @@ async def upsert(request: Request, collection: str) -> Response:
     """Store items, replacing those of the same id; each is told what became of it."""
     state = state_of(request)
     sent = await payload.read(request, entries.ItemsIn, "items")
+    check_used(sent.uploads, (item.image for item in sent.body.items))
     served = await state.catalogue.current(collection)
     if sent.body.fingerprint not in (None, served.collection.space["fingerprint"]):
         raise SpaceMismatch(collection, served.collection.space, {"fingerprint": sent.body.fingerprint})

@@ -16,6 +16,7 @@ from query.server.access import needs
 from query.server.answers import ResultOut, ResultsOut
 from query.server.catalogue import Served
 from query.server.documents import PROBLEMS, json_or_files
+from query.server.pictures import check_used
 from query.server.problem import Problem, dumped
 from query.server.questions import QueriesIn, QueryIn, adopted
 from query.server.state import Clock, State, rounded, state_of, tell_stage
@@ -37,6 +38,7 @@ async def search(request: Request, collection: str) -> Response:
     clock, state = Clock(), state_of(request)
     sent = await payload.read(request, QueryIn, "query")
     query = adopted(sent.body, sent.uploads)
+    check_used(sent.uploads, (text for text, _ in query.pictures()))
     served = await state.catalogue.get(collection)
     try:
         result = await _answered(request, served, query, sent.uploads, clock)
@@ -59,6 +61,7 @@ async def search_batch(request: Request, collection: str) -> Response:
     """Answer several queries of one version; one that cannot be answered does not fail the others."""
     state = state_of(request)
     sent = await payload.read(request, QueriesIn, "queries")
+    check_used(sent.uploads, (text for query in sent.body.queries for text, _ in query.pictures()))
     served = await state.catalogue.current(collection)
     version = await state.workers.run("search", lambda: served.collection.version)
 

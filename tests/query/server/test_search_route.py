@@ -94,6 +94,7 @@ def test_uploads_that_fit_nothing(service: Any, refused: Any, drawn: Any) -> Non
     assert "sent were a" in told["detail"]
     told = refused(sent({"image": red}, limit="3"), 422, "unknown_field", "limit")
     assert "'query'" in told["detail"]
+    refused(sent({"image": red, "other": red}), 422, "unused_upload", "other")
     refused(sent({"image": red}, query="{"), 400, "malformed_json")
     refused(sent([("image", red), ("image", red)]), 400, "malformed_body")
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
