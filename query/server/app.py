@@ -110,7 +110,8 @@ async def _told(request: Request, error: Exception) -> Response:
             problem = Problem.of(error)
     if isinstance(error, SpaceMismatch | CollectionNotFound):
         await _renew(request)
-    if problem.status >= 500 and problem.code != "internal":  # which is logged with its traceback
+    # A Problem is no news (every probe of a service that is not ready has one); what is internal has its traceback.
+    if problem.status >= 500 and problem.code != "internal" and not isinstance(error, Problem):
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)})
     state_of(request).metrics.problem(problem.code)
     return problem.response(_id(request), openai=speaks_openai(request.url.path))

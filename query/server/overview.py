@@ -59,7 +59,7 @@ async def me(request: Request) -> Response:
 async def facets(request: Request, collection: str) -> Response:
     """The fields that filters can ask for, with their values and ranges in a sample."""
     state = state_of(request)
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     return answer(await state.workers.run("slow", facets_of, served.collection))
 
 
@@ -67,7 +67,7 @@ async def facets(request: Request, collection: str) -> Response:
 async def map_(request: Request, collection: str, sample: Annotated[int, Query(ge=2, le=2000)] = 1000) -> Response:
     """A sample of the vectors in two dimensions (principal components), and how far texts lie from pictures."""
     state = state_of(request)
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     return answer(await state.workers.run("slow", map_of, served.collection, sample))
 
 
