@@ -28,7 +28,7 @@ from query.server.problem import Problem
 from query.server.state import State, state_of
 from query.server.telemetry import Telemetry
 from query.server.tracing import OpenTelemetry, Tracer
-from storage import StorageError
+from storage import CollectionNotFound, SpaceMismatch, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -96,10 +96,21 @@ async def _told(request: Request, error: Exception) -> Response:
             problem = _of_http(error)
         case _:
             problem = Problem.of(error)
+    if isinstance(error, SpaceMismatch | CollectionNotFound):
+        await _renew(request)
     if problem.status >= 500 and problem.code != "internal":  # which is logged with its traceback
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)})
     state_of(request).metrics.problem(problem.code)
     return problem.response(_id(request), openai=speaks_openai(request.url.path))
+
+
+async def _renew(request: Request) -> None:
+    """Another may have taken the collection's name since it was opened: then the next request finds it."""
+    catalogue = state_of(request).catalogue
+    served = catalogue.open.get(request.path_params.get("collection", ""))
+    if served is not None:
+        with suppress(StorageError):
+            await catalogue.renewed(served)
 
 
 def _of_http(error: HTTPException) -> Problem:

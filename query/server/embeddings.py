@@ -1,6 +1,5 @@
 """OpenAI's GET /v1/models and POST /v1/embeddings, with pictures; docs/remote.md is their description."""
 
-import asyncio
 import base64
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from query.server.parts import Picture
 from query.server.payload import Body, Name, Text
 from query.server.problem import Problem
 from query.server.state import State, state_of
+from query.server.together import together
 from query.server.usage import Counter
 
 router = APIRouter(prefix="/v1", tags=["embeddings"])
@@ -122,8 +122,8 @@ async def embeddings(request: Request) -> Response:
         problem.status = 400 if problem.code in ("invalid_field", "unknown_field") else problem.status
         raise
     side = Side(asked.side)
-    vectors = await asyncio.gather(
-        *(_embedded(state, batcher, one, f"input[{place}]", view, side) for place, one in enumerate(given))
+    vectors = await together(
+        _embedded(state, batcher, one, f"input[{place}]", view, side) for place, one in enumerate(given)
     )
     tokens = await state.workers.run("decode", Counter.of(batcher.encoder).count, [one.text or "" for one in given])
     return answer(

@@ -20,6 +20,7 @@ from query.server.parts import Numbers, Picture
 from query.server.payload import Body, Name, Number, Text
 from query.server.problem import Problem
 from query.server.state import State
+from query.server.together import together
 from storage import Item
 
 Value = Annotated[
@@ -82,7 +83,7 @@ async def read(
             except InputError as error:
                 return Problem.of(error, field=f"{field}.text")
 
-    return await asyncio.gather(*(one(place, item) for place, item in enumerate(given)))
+    return await together(one(place, item) for place, item in enumerate(given))
 
 
 async def _embedded(state: State, served: Served, given: ItemIn, image: engine.Image | None, field: str) -> Item:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,7 +33,7 @@ class Gate:
             return
         seconds = self._deadline(scope)
         if self._working >= self._config.queue:
-            raise Problem(
+            raise self._problem(
                 503,
                 "overloaded",
                 f"{self._working} requests are being worked on: expected fewer than {self._config.queue}",
@@ -49,12 +50,12 @@ class Gate:
         self._working += 1
         self._metrics.working.inc()
         try:
-            async with asyncio.timeout(None if scope["path"].endswith(UNHURRIED) else seconds):
+            async with asyncio.timeout(None if scope["path"].endswith(UNHURRIED) else seconds) as clock:
                 await self._app(scope, receive, told)
         except TimeoutError:
-            if begun:
+            if begun or not clock.expired():  # or it is of the work: a server that did not answer
                 raise
-            raise Problem(
+            raise self._problem(
                 504,
                 "deadline",
                 f"the request took longer than {seconds:g} s",
@@ -63,6 +64,10 @@ class Gate:
         finally:
             self._working -= 1
             self._metrics.working.dec()
+
+    def _problem(self, status: int, code: str, detail: str, **more: Any) -> Problem:
+        self._metrics.problem(code)
+        return Problem(status, code, detail, **more)
 
     def _deadline(self, scope: Scope) -> float:
         """Seconds: the service's, or fewer if the request says so."""
@@ -74,7 +79,7 @@ class Gate:
         except ValueError:
             seconds = math.nan
         if not 0 < seconds <= self._config.deadline:
-            raise Problem(
+            raise self._problem(
                 422,
                 "invalid_field",
                 f"timeout {asked[-1][:40]!r}: expected seconds, above 0 and at most {self._config.deadline:g}",

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from engine.encoder import Side
 from engine.errors import EngineError
 from engine.inputs import Text
+from engine.views import DEFAULT
 from query.server.access import needs
 from query.server.answers import ProblemOut, StatusOut
 from query.server.items import answer
@@ -51,7 +52,7 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Numbers, as Prometheus reads them."""
     state = state_of(request)
-    return Response(await state.workers.run("slow", state.metrics.text), media_type=CONTENT_TYPE)
+    return Response(await state.workers.run("metrics", state.metrics.text), media_type=CONTENT_TYPE)
 
 
 def unready(state: State) -> list[str]:
@@ -75,9 +76,9 @@ async def warm_up(state: State) -> None:
             problems = [one for one in outcomes if one is not None]
             state.warm = len(problems) < len(outcomes)
             state.reason = problems[0] if problems else ""
-        except StorageError as error:
+        except Exception as error:
             state.reason = "the store cannot be read"
-            log.error("not ready: %s", error)
+            _log("not ready", error)
         if not state.warm:
             await asyncio.sleep(PAUSE)
     log.info("ready")
@@ -90,21 +91,27 @@ async def _opened(state: State, name: str) -> str | None:
         await state.workers.run("search", served.collection.served_by)
         await state.catalogue.batcher(served)
         return await _answered(state, served.model)
-    except (StorageError, EngineError) as error:
-        log.error("collection %r cannot be searched by its model: %s", name, error)
+    except Exception as error:
+        _log(f"collection {name!r} cannot be searched by its model", error)
         return f"collection {name!r} cannot be searched by its model"
 
 
 async def _answered(state: State, model: str | None) -> str | None:
     try:
         batcher = await state.models.get(model or state.config.model.model)
-        from engine.views import DEFAULT
-
-        await batcher.embed([Text(text="ready?")], DEFAULT, Side.QUERY)
-    except EngineError as error:
-        log.error("not ready: %s", error)
+        (vector,) = await batcher.embed([Text(text="ready?")], DEFAULT, Side.QUERY)
+    except Exception as error:
+        _log("the model cannot be used", error)
         return "the model cannot be used"
+    if isinstance(vector, EngineError):
+        _log("the model gives no vectors", vector)
+        return "the model gives no vectors"
     return None
+
+
+def _log(what: str, error: Exception) -> None:
+    """An error of ours says all there is to know; of any other the operator needs to see where it came from."""
+    log.error("%s: %s", what, error, exc_info=None if isinstance(error, EngineError | StorageError) else error)
 
 
 class ServiceGauges(Gauges):
@@ -117,7 +124,8 @@ class ServiceGauges(Gauges):
         """Queues, readiness, and the age of each serving index."""
         state = self._state
         yield "ready", "Whether the service is ready.", {}, float(not unready(state))
-        for name, batcher in state.models.loaded.items():
+        yield "vector_cache_bytes", "Vectors held in the cache.", {}, float(state.models.cached)
+        for name, batcher in state.models.batchers.items():
             yield "encode_queue", "Inputs that wait for a batch.", {"model": name}, float(batcher.waiting)
         for name, served in state.catalogue.open.items():
             labels = {"collection": name}
@@ -126,7 +134,8 @@ class ServiceGauges(Gauges):
                 snapshot, serving = served.collection.snapshot(), served.collection.serving()
                 about = serving.about(snapshot) if serving else None
                 built = serving.built(snapshot) if serving else None
-            except StorageError:
+            except Exception as error:  # what there is to tell of the others is told
+                _log(f"no metrics of collection {name!r}", error)
                 continue
             yield "collection_version", "The newest commit's number.", labels, float(snapshot.version)
             if about is not None and built is not None:

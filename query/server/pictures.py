@@ -1,6 +1,5 @@
 """Pictures in requests: where they come from, and how many of them are in memory at once."""
 
-import asyncio
 import base64
 import binascii
 import re
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING
 import engine
 from engine.errors import InputError
 from engine.images import decode, size_of
+from query.server.budget import Budget
 from query.server.config import ServerConfig
 from query.server.problem import Problem
+from query.server.together import together
 from query.server.workers import Workers
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ class Pictures:
     def __init__(self, config: ServerConfig, workers: Workers) -> None:
         self._config, self._workers = config, workers
         self._fetcher: Fetcher | None = None
-        self._used = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._pixels = Budget(PIXELS_AT_ONCE)
 
     @asynccontextmanager
     async def read(self, named: Sequence[Named], uploads: Mapping[str, bytes]) -> AsyncIterator[list[engine.Image]]:
@@ -44,12 +44,11 @@ class Pictures:
         Raises:
             Problem: with the field, if one cannot be had.
         """
-        data = await asyncio.gather(*(self._bytes(one, field, uploads) for one, field in named))
-        sizes = await self._workers.run("decode", lambda: [size_of(one) for one in data]) if data else []
-        wanted = min(sum(width * height for width, height in sizes), PIXELS_AT_ONCE)
-        async with self._room(wanted):
+        data = await together(self._bytes(one, field, uploads) for one, field in named)
+        wanted = await self._workers.run("decode", self._wanted, data)
+        async with self._pixels.taken(wanted):
             fields = [field for _, field in named]
-            yield list(await asyncio.gather(*map(self._decoded, data, fields)))
+            yield await together(map(self._decoded, data, fields))
 
     def close(self) -> None:
         """Ends what is being fetched."""
@@ -106,23 +105,10 @@ class Pictures:
         _ = image.content_hash  # hashed here, not in the event loop
         return image
 
-    @asynccontextmanager
-    async def _room(self, pixels: int) -> AsyncIterator[None]:
-        while self._used and self._used + pixels > PIXELS_AT_ONCE:
-            freed = asyncio.get_running_loop().create_future()
-            self._waiting.add(freed)
-            try:
-                await freed
-            finally:
-                self._waiting.discard(freed)
-        self._used += pixels
-        try:
-            yield
-        finally:
-            self._used -= pixels
-            for freed in self._waiting:
-                if not freed.done():
-                    freed.set_result(None)
+    def _wanted(self, data: Sequence[bytes]) -> int:
+        """Pixels that they will decode to; none for those that are too large, which `decode` refuses."""
+        claimed = [width * height for width, height in map(size_of, data)]
+        return sum(pixels for pixels in claimed if pixels <= self._config.max_pixels)
 
 
 _REMEDY = "Send a data URI (data:image/png;base64,...), base64, an http(s) URL, or upload:NAME with a file."

@@ -1,6 +1,5 @@
 """POST /v1/collections/{collection}/search, and many at once."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,8 @@ from query.server.catalogue import Served
 from query.server.documents import PROBLEMS, json_or_files
 from query.server.problem import Problem, dumped
 from query.server.questions import QueriesIn, QueryIn, adopted
-from query.server.state import Clock, State, rounded, state_of
+from query.server.state import Clock, State, rounded, state_of, tell_stage
+from query.server.together import together
 from storage import CollectionNotFound, SpaceMismatch, StorageError
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
@@ -36,11 +36,14 @@ async def search(request: Request, collection: str) -> Response:
     clock, state = Clock(), state_of(request)
     sent = await payload.read(request, QueryIn, "query")
     query = adopted(sent.body, sent.uploads)
+    served = await state.catalogue.get(collection)
     try:
-        result = await _answered(state, await state.catalogue.get(collection), query, sent.uploads, clock)
+        result = await _answered(request, served, query, sent.uploads, clock)
     except (SpaceMismatch, CollectionNotFound):  # another may have taken its name since it was opened
-        state.catalogue.forget(collection)
-        result = await _answered(state, await state.catalogue.get(collection), query, sent.uploads, clock)
+        renewed = await state.catalogue.renewed(served)
+        if renewed is None:
+            raise
+        result = await _answered(request, renewed, query, sent.uploads, clock)
     return Response(dumped(result), media_type="application/json")
 
 
@@ -61,20 +64,21 @@ async def search_batch(request: Request, collection: str) -> Response:
     async def one(place: int, query: QueryIn) -> dict[str, Any]:
         pinned = query if query.version is not None else query.model_copy(update={"version": version})
         try:
-            return await _answered(state, served, pinned, sent.uploads, Clock())
+            return await _answered(request, served, pinned, sent.uploads, Clock())
         except (Problem, EngineError, StorageError, QueryError) as error:
             problem = Problem.of(error)
             problem.field = f"queries[{place}]" + (f".{problem.field}" if problem.field else "")
             return {"error": problem.as_dict()}
 
-    results = await asyncio.gather(*(one(place, query) for place, query in enumerate(sent.body.queries)))
+    results = await together(one(place, query) for place, query in enumerate(sent.body.queries))
     return Response(dumped({"results": results, "version": version}), media_type="application/json")
 
 
 async def _answered(
-    state: State, served: Served, asked: QueryIn, uploads: Mapping[str, bytes], clock: Clock
+    request: Request, served: Served, asked: QueryIn, uploads: Mapping[str, bytes], clock: Clock
 ) -> dict[str, Any]:
     """The result as JSON has it."""
+    state, began = state_of(request), clock.ms
     named = asked.pictures()
     if named:
         async with state.pictures.read(named, uploads) as pictures:
@@ -85,10 +89,10 @@ async def _answered(
         embedded = await _embedded(state, served, question)
     if question.query.explain:
         await state.catalogue.batcher(served)
-    encode_ms = clock.ms
+    encode_ms = clock.ms - began
     result = await state.workers.run("search", served.service.answer, question, embedded, encode_ms=encode_ms)
-    state.metrics.stage("encode", encode_ms / 1000)
-    state.metrics.stage("search", result.search_ms / 1000)
+    tell_stage(request, "encode", encode_ms)
+    tell_stage(request, "search", result.search_ms)
     document = result.as_dict()
     document["timings"] = rounded({"encode_ms": encode_ms, "search_ms": result.search_ms, "total_ms": clock.ms})
     if "payload" not in question.query.include:

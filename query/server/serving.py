@@ -2,8 +2,13 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +20,9 @@ from query.server.state import State
 from query.server.telemetry import log_to_stderr
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds for threads to end what they are doing; all writes are done before."""
 
 
 class Farewell:
@@ -44,6 +52,13 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, state: State, drain: float) -> None:
         super().__init__(config)
         self._state, self._drain = state, drain
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but a service that ended as it was asked to has not failed."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts, and says where."""
@@ -87,3 +102,16 @@ def serve(config: ServerConfig) -> None:
         ssl_keyfile=config.tls_key,
     )
     Server(settings, state, config.drain).run()
+    if hanging := _threads_left(PATIENCE):
+        log.error("ended, but for what hangs: %s", ", ".join(hanging))
+        logging.shutdown()
+        os._exit(1)  # Python would wait for them for ever
+
+
+def _threads_left(patience: float) -> list[str]:
+    """The names of threads that do not end in so many seconds."""
+    end = time.monotonic() + patience
+    others = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    for thread in others:
+        thread.join(max(0.0, end - time.monotonic()))
+    return [one.name for one in others if one.is_alive()]
