@@ -30,6 +30,10 @@ SIZE = 2000
 """Items of the base."""
 
 
+LONG = {"alive", "deleted", "uncertain", "answered"}
+"""Parts of a report that nobody wants to read."""
+
+
 @dataclass
 class Generator:
     """A generator that runs."""

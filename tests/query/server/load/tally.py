@@ -16,7 +16,7 @@ class Tally:
     alive: texts by id of what was acknowledged as stored. deleted: ids acknowledged as gone. uncertain: ids of writes
     that got no answer, or one that leaves it open (504).
     version: the highest acknowledged; whoever asks later must not be told an older one.
-    kept: (id, text) of items that are never changed again, for others to find.
+    kept: (id, text) of items that are left alone for long, for others to find.
     """
 
     began: float = field(default_factory=time.monotonic)

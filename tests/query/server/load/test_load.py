@@ -16,7 +16,7 @@ MIXES = {
 }
 """Clients of each kind, by how many there are in all."""
 
-HELD = 5.5  # seconds that another process keeps the lock: longer than a write waits for it
+HELD = 7.0  # seconds that another process keeps the lock: longer than a write waits for it
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,14 @@
 """Clients that write items of their own, and read each write back as soon as it was acknowledged."""
 
+from collections import deque
 from typing import Any
 
 from client import Client, Lost
 from readers import SAME, found
 from words import text_of
+
+MOST = 40  # items of a client that may be changed: beyond, it deletes, so that the collection does not grow for ever
+KEPT = 100  # items of a client that others look for: the oldest may be changed again
 
 
 class Writer(Client):
@@ -14,13 +18,14 @@ class Writer(Client):
         super().__init__(*args, **more)
         self._made = 0
         self._editions: dict[str, int] = {}  # of the items that are there for certain, and may be changed or deleted
+        self._kept: deque[str] = deque()
 
     async def turn(self) -> None:
         """One write, and what it must have changed."""
         does = self.draw.random()
-        if does < 0.5 or not self._editions:
+        if (does < 0.5 and len(self._editions) < MOST) or not self._editions:
             await self._store()
-        elif does < 0.75:
+        elif 0.5 <= does < 0.75:
             await self._change(self.draw.choice(list(self._editions)))
         else:
             await self._delete(self.draw.choice(list(self._editions)))
@@ -30,9 +35,12 @@ class Writer(Client):
         self._made += len(ids)
         await self._upsert({item: text_of(item) for item in ids}, "added")
         self._editions |= dict.fromkeys(ids, 0)
-        if self.draw.random() < 0.3:  # never touched again
+        if self.draw.random() < 0.3:
             del self._editions[ids[0]]
             self.tally.kept.append((ids[0], text_of(ids[0])))
+            self._kept.append(ids[0])
+            if len(self._kept) > KEPT:
+                self._editions[self._kept.popleft()] = 0
         await self._found(ids[0], text_of(ids[0]))
 
     async def _change(self, item: str) -> None:
