@@ -16,16 +16,17 @@ from starlette.types import ASGIApp
 
 from engine.errors import EngineError
 from query.errors import QueryError
-from query.server import collections, embeddings, health, items, jobs, media, overview, searching
 from query.server.config import ServerConfig
 from query.server.documents import PROBLEMS, completed
-from query.server.exposure import check_exposed
-from query.server.gate import Gate
-from query.server.guard import Guard
-from query.server.keys import Keys
-from query.server.outermost import speaks_openai
+from query.server.guard.exposure import check_exposed
+from query.server.guard.gate import Gate
+from query.server.guard.guard import Guard
+from query.server.guard.outermost import speaks_openai
+from query.server.jobs import routes as jobs
+from query.server.keys.keys import Keys
 from query.server.payload import problem_of
 from query.server.problem import Problem
+from query.server.routes import collections, embeddings, health, items, media, overview, searching
 from query.server.state import State, state_of
 from query.server.telemetry import Telemetry
 from query.server.tracing import OpenTelemetry, Tracer

@@ -13,9 +13,9 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
+from query.server.guard.shape import bounded
 from query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
 from query.server.problem import Problem
-from query.server.shape import bounded
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from query.server.protocol import HttpProtocol
+from query.server.guard.protocol import HttpProtocol
 
 SECONDS = 0.25
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from query.server import key_file
+from query.server.keys import file as key_file
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from engine.encoder import Side
 from engine.errors import EngineError
 from engine.inputs import Text
 from engine.views import DEFAULT
-from query.server.access import needs
 from query.server.answers import ProblemOut, StatusOut
-from query.server.items import answer
+from query.server.guard.access import needs
 from query.server.metrics import CONTENT_TYPE, Gauges
 from query.server.problem import MEDIA_TYPE, Problem
+from query.server.routes.items import answer
 from query.server.state import State, state_of
 from storage import StorageError
 

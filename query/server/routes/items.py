@@ -7,10 +7,10 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from query.server import entries, payload
-from query.server.access import needs
 from query.server.answers import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut
 from query.server.cursor import Cursor, digest
 from query.server.documents import PROBLEMS, json_body, json_or_files
+from query.server.guard.access import needs
 from query.server.limits import MAX_ITEMS
 from query.server.payload import Body, Name
 from query.server.pictures import check_used

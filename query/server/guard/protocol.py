@@ -5,7 +5,7 @@ from enum import Enum
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from query.server.outermost import SAFE, new_id
+from query.server.guard.outermost import SAFE, new_id
 from query.server.problem import Problem
 
 

@@ -13,8 +13,8 @@ import engine
 from engine.errors import InputError
 from engine.images import decode
 from query.result import media_type
-from query.server.access import needs
 from query.server.documents import PROBLEMS
+from query.server.guard.access import needs
 from query.server.problem import Problem
 from query.server.state import State, state_of
 from storage import Item, ItemNotFound
