@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from query.server.workers import Workers
-from storage import Collection, Filter, Item, StorageError
+from storage import Collection, Filter, Item, Locked, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +120,9 @@ class Writer:
             try:
                 told = await self._workers.run("write", self._written, group)
             except Exception as error:
+                if isinstance(error, Locked):  # who waits behind would wait as long again, each in turn, and in vain
+                    group += self._queue
+                    self._queue.clear()
                 told = [error] * len(group)
             for write, one in zip(group, told, strict=True):
                 if write.done.done():

@@ -174,6 +174,29 @@ with Store(sys.argv[1]).open("notes").writing():
     assert set(texts(collection)) == {"a"}
 
 
+def test_nobody_waits_for_the_lock_of_another_after_one_has_in_vain(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+    writing = collection.writing
+
+    def counted() -> Any:
+        nonlocal tries
+        tries += 1
+        return writing()
+
+    monkeypatch.setattr(collection, "writing", counted)
+
+    async def work(writer: Writer) -> None:
+        deletes = [writer.delete([f"i{n}"]) for n in range(20)]
+        with Store(collection.uri).open("notes").writing():  # a lock of its own, as another process has
+            told = await asyncio.gather(*deletes, return_exceptions=True)
+        assert [type(one) for one in told] == [Locked] * 20
+        assert tries == 1
+
+    run(collection, work)
+
+
 def test_what_cannot_be_tidied_holds_up_nobody(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     tidying, go_on = threading.Event(), threading.Event()
 
