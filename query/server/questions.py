@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import PIL.Image
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 import engine
 from engine.errors import BlankText
@@ -12,7 +12,7 @@ from engine.texts import is_blank
 from query.errors import BadQuery
 from query.question import INCLUDABLE, MAX_LIMIT, MAX_WORDS, NEGATIVE, Composed, Image, Like, Part, Query, Vector
 from query.question import Text as TextPart
-from query.server.limits import MAX_HEAVY, MAX_PARTS, MAX_QUERIES
+from query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
 from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
 from query.server.payload import Body, Name, Number, Text
 from query.server.pictures import UPLOAD, Named
@@ -20,7 +20,7 @@ from query.server.problem import Problem
 from storage import FilterError, parse_filter
 
 Filter = Annotated[
-    Text | dict[str, Any],
+    Annotated[str, StringConstraints(max_length=MAX_FILTER)] | dict[str, Any],
     Field(
         description="In words, or as must / should / must_not.",
         examples=["width >= 640", {"must": {"field": "format", "match": "png"}}],
