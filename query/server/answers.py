@@ -257,3 +257,72 @@ class OpenAIErrorOut(BaseModel):
     """OpenAI's form of an error."""
 
     error: OpenAIError
+
+
+class MeOut(BaseModel):
+    """What the caller may do. key: its id; null where the service wants no keys."""
+
+    key: str | None
+    scope: Literal["read", "write", "admin"]
+    keys: bool
+    jobs: bool
+    fetch: bool
+    max_body: int
+    version: str
+
+
+class ValueOut(BaseModel):
+    """A value of a field, and how many of the sampled items have it."""
+
+    value: str | bool
+    count: int
+
+
+class FacetOut(BaseModel):
+    """A field of items. items: how many of the sampled ones have it."""
+
+    name: str
+    kind: Literal["string", "number", "bool", "time", "list of strings"]
+    items: int
+    min: float | str | None = None
+    max: float | str | None = None
+    values: list[ValueOut] | None = None
+
+
+class FacetsOut(BaseModel):
+    """The fields that filters can ask for."""
+
+    fields: list[FacetOut]
+    sampled: int
+    total: int
+    version: int
+
+
+class PointOut(BaseModel):
+    """An item on the map."""
+
+    id: str
+    x: float
+    y: float
+    modality: Literal["image", "text"]
+    uri: str
+    text: str | None = None
+
+
+class GapOut(BaseModel):
+    """How far texts lie from pictures: the distance of their means (0 to 2); and how often the ten nearest are of the
+    other modality, over how often they would be if modality made no difference (1: no gap)."""
+
+    centroid_distance: float
+    cross_modal_neighbours: float
+
+
+class MapOut(BaseModel):
+    """A sample of vectors in two dimensions. explained: the share of variance that each dimension has."""
+
+    points: list[PointOut]
+    gap: GapOut | None
+    explained: list[float]
+    sampled: int
+    total: int
+    version: int

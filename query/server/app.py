@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from engine.errors import EngineError
 from query.errors import QueryError
-from query.server import collections, embeddings, health, items, jobs, media, searching
+from query.server import collections, embeddings, health, items, jobs, media, overview, searching
 from query.server.config import ServerConfig
 from query.server.documents import PROBLEMS, completed
 from query.server.exposure import check_exposed
@@ -68,7 +68,15 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         redoc_url=None,
     )
     app.state.oneword, app.state.supervisor = state, state.supervisor
-    for one in (searching, media, items, collections, embeddings, health):  # media first: an id may hold a slash
+    for one in (
+        searching,
+        media,
+        items,
+        collections,
+        overview,
+        embeddings,
+        health,
+    ):  # media first: an id may hold a slash
         app.include_router(one.router)
     app.include_router(jobs.router, responses=PROBLEMS)
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):
@@ -98,7 +106,8 @@ async def _told(request: Request, error: Exception) -> Response:
             problem = Problem.of(error)
     if isinstance(error, SpaceMismatch | CollectionNotFound):
         await _renew(request)
-    if problem.status >= 500 and problem.code != "internal":  # which is logged with its traceback
+    # A Problem is no news (every probe of a service that is not ready has one); what is internal has its traceback.
+    if problem.status >= 500 and problem.code != "internal" and not isinstance(error, Problem):
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)})
     state_of(request).metrics.problem(problem.code)
     return problem.response(_id(request), openai=speaks_openai(request.url.path))

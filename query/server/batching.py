@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Key = tuple[str, Side, str]
 """Fingerprint of the space, side, content hash: what a vector depends on."""
 
-PATIENCE = 5.0
+PATIENCE = 2.0
 """Seconds that `close` waits for the batch in hand."""
 
 VIEWS = 64

@@ -10,7 +10,7 @@ from query.server.models import Models
 from query.server.workers import Workers
 from query.server.writer import Writer
 from query.service import SearchService
-from storage import Collection, CollectionNotFound, Store
+from storage import Collection, CollectionNotFound, SpaceMismatch, Store
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +55,19 @@ class Catalogue:
             opening = self._opening[name] = asyncio.get_running_loop().create_task(self._opened(name))
             opening.add_done_callback(lambda done: self._arrived(name, done))
         return await asyncio.shield(opening)
+
+    async def current(self, name: str) -> Served:
+        """As `get`, but opened anew if another process has dropped the collection, or made it again, since.
+
+        Costs a look at the store: a search, which has its own, need not ask.
+        """
+        served = await self.get(name)
+        try:
+            await self._workers.run("search", served.collection.snapshot)
+        except (SpaceMismatch, CollectionNotFound):
+            self.forget(name)
+            served = await self.get(name)
+        return served
 
     async def batcher(self, served: Served) -> Batcher:
         """The batcher of the collection's model; the first time, its space is compared with the collection's.

@@ -5,7 +5,7 @@ from itertools import chain, islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 import engine.views as views
@@ -25,6 +25,10 @@ router = APIRouter(prefix="/v1/collections", tags=["collections"])
 class CollectionIn(Body):
     """A collection to make."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "photos"}, {"name": "dresses", "view": "default"}]}
+    )
+
     name: Annotated[Name, Field(examples=["photos"])]
     model: Annotated[Name | None, Field(description="Absent: the service's.")] = None
     view: Annotated[Name, Field(description="A built-in view.", examples=["default"])] = "default"
@@ -38,7 +42,7 @@ async def all_collections(request: Request) -> Response:
     found = []
     for name in names:
         try:
-            served = await state.catalogue.get(name)
+            served = await state.catalogue.current(name)
             found.append(await state.workers.run("search", _short, served.collection))
         except StorageError:  # dropped in between, or broken: the others are there
             state.catalogue.forget(name)
@@ -77,12 +81,8 @@ async def create(request: Request) -> Response:
 async def describe(request: Request, collection: str) -> Response:
     """What there is to know about a collection."""
     state = state_of(request)
-    served = await state.catalogue.get(collection)
-    try:
-        return answer(await state.workers.run("search", _described, served.collection))
-    except StorageError:
-        state.catalogue.forget(collection)
-        raise
+    served = await state.catalogue.current(collection)
+    return answer(await state.workers.run("search", _described, served.collection))
 
 
 @router.delete("/{collection}", dependencies=[needs("admin")], status_code=204, responses=PROBLEMS)
@@ -98,7 +98,7 @@ async def drop(request: Request, collection: str) -> Response:
 async def verify(request: Request, collection: str) -> Response:
     """Compare the serving index with the table, and measure its recall; without any labels."""
     state = state_of(request)
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     check = await state.workers.run("slow", served.collection.verify)
     if check is None:
         detail = f"collection {collection!r} has no serving index: searches compare every vector, which is exact"
@@ -116,7 +116,7 @@ async def verify(request: Request, collection: str) -> Response:
 async def build(request: Request, collection: str) -> Response:
     """Begin to build the serving index anew; searches go on meanwhile."""
     state = state_of(request)
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
 
     def begun() -> bool:
         serving = served.collection.serving()
@@ -131,7 +131,7 @@ async def build(request: Request, collection: str) -> Response:
 async def quarantine(request: Request, collection: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     """Inputs of indexing jobs that could not be indexed, and why."""
     state = state_of(request)
-    await state.catalogue.get(collection)
+    await state.catalogue.current(collection)
 
     def read() -> dict[str, Any]:
         held = state.catalogue.store.quarantine(collection)
@@ -193,7 +193,7 @@ def _described(collection: Collection) -> dict[str, Any]:
         "metadata_keys": {key: kind for key, kind in info.metadata_keys.items() if not key.startswith("_")},
         "quarantined": info.quarantined,
         "index": serving,
-        "created": info.created.isoformat(),
+        "created": collection.snapshot().created,  # of the table as it is: it may have been made again since
         "updated": info.updated.isoformat(),
         "bytes_on_disk": info.bytes_on_disk,
     }

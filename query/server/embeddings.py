@@ -122,8 +122,9 @@ async def embeddings(request: Request) -> Response:
         problem.status = 400 if problem.code in ("invalid_field", "unknown_field") else problem.status
         raise
     side = Side(asked.side)
+    name = "input" if asked.messages is None else "messages"
     vectors = await together(
-        _embedded(state, batcher, one, f"input[{place}]", view, side) for place, one in enumerate(given)
+        _embedded(state, batcher, one, f"{name}[{place}]", view, side) for place, one in enumerate(given)
     )
     tokens = await state.workers.run("decode", Counter.of(batcher.encoder).count, [one.text or "" for one in given])
     return answer(
@@ -163,7 +164,9 @@ def _of_input(one: str | PictureIn | Tokens, field: str) -> _Given:
         case PictureIn():
             if one.text is not None and one.edit is not None:
                 raise _malformed(f"{field} has a text and an edit: expected one of them", field)
-            return _Given(image=one.image, text=one.text or one.edit, composed=one.edit is not None)
+            return _Given(
+                image=one.image, text=one.edit if one.text is None else one.text, composed=one.edit is not None
+            )
     raise _malformed(f"{field} is of token ids: expected a text, or an object with a picture", field)
 
 

@@ -24,7 +24,7 @@ from query.server.together import together
 from storage import Item
 
 Value = Annotated[
-    bool | Number | Text | Annotated[list[Name], Field(max_length=1000)],
+    bool | int | Number | Text | Annotated[list[Name], Field(max_length=1000)],
     Field(description="Text, number, truth value, or list of texts. A text that is a time in ISO 8601 stays a text."),
 ]
 
@@ -54,6 +54,12 @@ class ItemIn(Body):
 
 class ItemsIn(Body):
     """Items to store; of one id given twice the last counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [{"id": "note-1", "text": "the cat sleeps", "metadata": {"year": 2024}}]}]
+        }
+    )
 
     items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS)]
     fingerprint: Annotated[Name | None, Field(description="Of the space that vectors are of, to be sure.")] = None

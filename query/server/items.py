@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from query.server import entries, payload
@@ -13,10 +13,11 @@ from query.server.cursor import Cursor, digest
 from query.server.documents import PROBLEMS, json_body, json_or_files
 from query.server.limits import MAX_ITEMS
 from query.server.payload import Body, Name
+from query.server.pictures import check_used
 from query.server.problem import Problem, dumped
 from query.server.questions import Filter, Include, filter_of
 from query.server.state import state_of
-from storage import Item, ItemNotFound, SpaceMismatch
+from storage import And, Item, ItemNotFound, SpaceMismatch
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
 
@@ -26,12 +27,18 @@ Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS)]
 class IdsIn(Body):
     """Items by id."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ids": ["cat-1", "note-1"], "with": ["payload", "vector"]}]}
+    )
+
     ids: Ids
     with_: Include = Field(alias="with", default=("payload",))
 
 
 class DeleteIn(Body):
     """Items by id, or by a filter."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["cat-1"]}, {"filter": "width < 64"}]})
 
     ids: Ids | None = None
     filter: Filter | None = None
@@ -40,11 +47,15 @@ class DeleteIn(Body):
 class CountIn(Body):
     """Which items; absent: all."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"filter": "modality = image"}]})
+
     filter: Filter | None = None
 
 
 class ScrollIn(Body):
     """Which items, and where to go on."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"limit": 100}, {"filter": "width >= 64", "with": []}]})
 
     filter: Filter | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 100
@@ -68,7 +79,8 @@ async def upsert(request: Request, collection: str) -> Response:
     """Store items, replacing those of the same id; each is told what became of it."""
     state = state_of(request)
     sent = await payload.read(request, entries.ItemsIn, "items")
-    served = await state.catalogue.get(collection)
+    check_used(sent.uploads, (item.image for item in sent.body.items))
+    served = await state.catalogue.current(collection)
     if sent.body.fingerprint not in (None, served.collection.space["fingerprint"]):
         raise SpaceMismatch(collection, served.collection.space, {"fingerprint": sent.body.fingerprint})
     read = await entries.read(state, served, sent.body.items, sent.uploads)
@@ -77,13 +89,15 @@ async def upsert(request: Request, collection: str) -> Response:
         raise next(one for one in read if isinstance(one, Problem))
     written = await served.writer.upsert(good)
     told: list[dict[str, Any]] = []
+    known = set(written.known)
     for place, (given, one) in enumerate(zip(sent.body.items, read, strict=True)):
         if isinstance(one, Item) and (why := written.refused.get(one.id)):
             one = Problem(422, "bad_item", why, remedy="Change the item.", field=f"items[{place}]")
         if isinstance(one, Problem):
             told.append({"id": given.id, "status": "refused", "error": one.as_dict()})
         else:
-            told.append({"id": one.id, "status": "updated" if one.id in written.known else "added"})
+            told.append({"id": one.id, "status": "updated" if one.id in known else "added"})
+            known.add(one.id)
     counts = {status: sum(one["status"] == status for one in told) for status in ("added", "updated", "refused")}
     if counts["refused"] == len(told):
         raise Problem(422, "bad_item", told[0]["error"]["detail"], remedy="Change the item.", field="items[0]")
@@ -101,7 +115,7 @@ async def get_many(request: Request, collection: str) -> Response:
     """Items by id, in the order asked."""
     state = state_of(request)
     asked = (await payload.read(request, IdsIn, "ids")).body
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     include = frozenset(asked.with_)
     found = await state.workers.run(
         "search",
@@ -133,11 +147,20 @@ async def delete_many(request: Request, collection: str) -> Response:
         raise Problem(
             422, "invalid_field", "expected either `ids` or `filter`", remedy="Give one of them.", field="ids"
         )
-    served = await state.catalogue.get(collection)
+    condition = filter_of(asked.filter)
+    if condition == And(filters=()):
+        raise Problem(
+            422,
+            "bad_filter",
+            "the filter has no conditions: it would delete every item",
+            remedy="Give a condition. To remove everything, DELETE the collection.",
+            field="filter",
+        )
+    served = await state.catalogue.current(collection)
     if asked.ids is not None:
         deleted, version = await served.writer.delete(asked.ids)
     else:
-        deleted, version = await served.writer.delete_where(filter_of(asked.filter))
+        deleted, version = await served.writer.delete_where(condition)
     return answer({"deleted": deleted, "version": version})
 
 
@@ -152,12 +175,12 @@ async def count(request: Request, collection: str) -> Response:
     """How many items there are, or a filter finds."""
     state = state_of(request)
     asked = (await payload.read(request, CountIn, "filter")).body
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     condition = filter_of(asked.filter)
 
     def counted() -> dict[str, int]:
-        version = served.collection.version
-        return {"count": served.collection.count(condition), "version": version}
+        snapshot = served.collection.snapshot()
+        return {"count": snapshot.table.count(snapshot.where(condition)), "version": snapshot.version}
 
     return answer(await state.workers.run("search", counted))
 
@@ -173,9 +196,10 @@ async def scroll(request: Request, collection: str) -> Response:
     """All items, or those that a filter finds, page by page, of one version: none twice, none left out."""
     state = state_of(request)
     asked = (await payload.read(request, ScrollIn, "filter")).body
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     condition, include = filter_of(asked.filter), frozenset(asked.with_)
-    created, of = served.collection.created.isoformat(), digest(asked.filter)
+    snapshot = await state.workers.run("search", served.collection.snapshot)
+    created, of = snapshot.created, digest(asked.filter)
     at = None if asked.cursor is None else Cursor.read(asked.cursor, created, of)
     items, version = await state.workers.run(
         "search",
@@ -206,7 +230,7 @@ async def get(
 ) -> Response:
     """One item."""
     state = state_of(request)
-    served = await state.catalogue.get(collection)
+    served = await state.catalogue.current(collection)
     include = frozenset(payload.checked(IdsIn, dumped({"ids": [id], "with": with_})).with_)
     found = await state.workers.run(
         "search", served.collection.get, [id], vectors="vector" in include, thumbnails="thumbnail" in include
@@ -219,7 +243,7 @@ async def get(
 @router.delete("/items/{id:path}", dependencies=[needs("write")], status_code=204, responses=PROBLEMS)
 async def delete(request: Request, collection: str, id: str) -> Response:  # noqa: A002
     """Delete one item."""
-    served = await state_of(request).catalogue.get(collection)
+    served = await state_of(request).catalogue.current(collection)
     deleted, _ = await served.writer.delete([id])
     if not deleted:
         raise ItemNotFound(id, collection)

@@ -23,3 +23,6 @@ MAX_DIMENSION = 65_536
 
 MAX_UPLOADS = MAX_ITEMS
 """Files in one multipart request."""
+
+MAX_HEAVY = 1_000
+"""Hits that come with vectors or thumbnails."""

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,19 @@ PIXELS_AT_ONCE = 512_000_000
 
 Named = tuple[str, str]
 """A picture as JSON has it, and the field that it stands in."""
+
+
+def check_used(uploads: Mapping[str, bytes], texts: Iterable[str | None]) -> None:
+    """Refuse files that no picture refers to: who sends one means something by it. Raises Problem."""
+    named = {text.removeprefix(UPLOAD) for text in texts if text and text.startswith(UPLOAD)}
+    if named <= set(uploads) and (unused := sorted(set(uploads) - named)):  # else the one that lacks is told
+        raise Problem(
+            422,
+            "unused_upload",
+            f"nothing refers to the uploaded file {unused[0][:100]!r}",
+            remedy=f"Name it where a picture stands, as {UPLOAD}{unused[0][:100]}, or leave it out.",
+            field=unused[0][:100],
+        )
 
 
 class Pictures:
@@ -72,7 +85,7 @@ class Pictures:
             if text[:8].lower().startswith(("http://", "https://")):
                 return await self._fetched(text)
             return await self._workers.run("decode", _inline, text)
-        except InputError as error:
+        except (InputError, Problem) as error:
             raise Problem.of(error, field=field) from error
         except ValueError as error:
             raise Problem(422, "bad_image", str(error), remedy=_REMEDY, field=field) from None

@@ -7,11 +7,13 @@ import PIL.Image
 from pydantic import ConfigDict, Field
 
 import engine
+from engine.errors import BlankText
+from engine.texts import is_blank
 from query.errors import BadQuery
 from query.question import INCLUDABLE, MAX_LIMIT, MAX_WORDS, NEGATIVE, Composed, Image, Like, Part, Query, Vector
 from query.question import Text as TextPart
-from query.server.limits import MAX_PARTS, MAX_QUERIES
-from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, part_of
+from query.server.limits import MAX_HEAVY, MAX_PARTS, MAX_QUERIES
+from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
 from query.server.payload import Body, Name, Number, Text
 from query.server.pictures import UPLOAD, Named
 from query.server.problem import Problem
@@ -91,7 +93,12 @@ class QueryIn(Body):
         Raises:
             Problem: it contradicts itself, or its filter cannot be read.
         """
+        for text, field in self._texts():
+            if is_blank(text):
+                raise Problem.of(BlankText(f"{field} is blank: expected a visible character"), field=field)
         try:
+            if self.limit > MAX_HEAVY and {"vector", "thumbnail"} & set(self.with_):
+                raise BadQuery(f"limit {self.limit}: expected at most {MAX_HEAVY} with vectors or thumbnails")
             parts = self._parts(iter(one.pixels for one in pictures))
             hybrid = self.hybrid if isinstance(self.hybrid, Hybrid) else Hybrid()
             return Query(
@@ -114,6 +121,20 @@ class QueryIn(Body):
         except BadQuery as error:
             raise Problem.of(error) from error
 
+    def _texts(self) -> Iterator[Named]:
+        """What a model has to read, each with its field."""
+        if self.text is not None:
+            yield self.text, "text"
+        if self.edit is not None:
+            yield self.edit, "edit"
+        for place, part in enumerate(self.parts):
+            if isinstance(part, TextIn):
+                yield part.text, f"parts[{place}].text"
+            elif isinstance(part, ComposedIn):
+                yield part.composed.edit, f"parts[{place}].composed.edit"
+        for place, text in enumerate(_several(self.not_)):
+            yield text, "not" if isinstance(self.not_, str) else f"not[{place}]"
+
     def _parts(self, images: Iterator[PIL.Image.Image]) -> list[Part]:
         parts: list[Part] = [] if self.text is None else [TextPart(text=self.text)]
         if self.image is not None:
@@ -123,7 +144,11 @@ class QueryIn(Body):
             raise BadQuery("`edit` has no picture to change: give `image` too, or put the words into `text`")
         parts += [Like(id=one) for one in _several(self.like)]
         parts += [] if self.vector is None else [Vector(values=self.vector)]
-        parts += [part_of(part, images) for part in self.parts]
+        for place, part in enumerate(self.parts):
+            try:
+                parts.append(part_of(part, images))
+            except BadQuery as error:
+                raise Problem.of(error, field=f"parts[{place}]") from error
         parts += [TextPart(text=one, weight=NEGATIVE) for one in _several(self.not_)]
         if len(parts) > MAX_PARTS:
             raise BadQuery(f"the query has {len(parts)} parts: expected at most {MAX_PARTS}")
@@ -140,6 +165,8 @@ class QueryIn(Body):
 
 class QueriesIn(Body):
     """Several queries; each is answered by itself, all of one version."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queries": [{"text": "a cat"}, {"keywords": "owl"}]}]})
 
     queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]
 

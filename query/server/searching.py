@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from engine import views
 from engine.encoder import Side
 from engine.errors import EngineError
 from query.errors import QueryError
@@ -15,6 +16,7 @@ from query.server.access import needs
 from query.server.answers import ResultOut, ResultsOut
 from query.server.catalogue import Served
 from query.server.documents import PROBLEMS, json_or_files
+from query.server.pictures import check_used
 from query.server.problem import Problem, dumped
 from query.server.questions import QueriesIn, QueryIn, adopted
 from query.server.state import Clock, State, rounded, state_of, tell_stage
@@ -36,6 +38,7 @@ async def search(request: Request, collection: str) -> Response:
     clock, state = Clock(), state_of(request)
     sent = await payload.read(request, QueryIn, "query")
     query = adopted(sent.body, sent.uploads)
+    check_used(sent.uploads, (text for text, _ in query.pictures()))
     served = await state.catalogue.get(collection)
     try:
         result = await _answered(request, served, query, sent.uploads, clock)
@@ -58,7 +61,8 @@ async def search_batch(request: Request, collection: str) -> Response:
     """Answer several queries of one version; one that cannot be answered does not fail the others."""
     state = state_of(request)
     sent = await payload.read(request, QueriesIn, "queries")
-    served = await state.catalogue.get(collection)
+    check_used(sent.uploads, (text for query in sent.body.queries for text, _ in query.pictures()))
+    served = await state.catalogue.current(collection)
     version = await state.workers.run("search", lambda: served.collection.version)
 
     async def one(place: int, query: QueryIn) -> dict[str, Any]:
@@ -79,6 +83,7 @@ async def _answered(
 ) -> dict[str, Any]:
     """The result as JSON has it."""
     state, began = state_of(request), clock.ms
+    _check_view(served, asked.view)
     named = asked.pictures()
     if named:
         async with state.pictures.read(named, uploads) as pictures:
@@ -102,8 +107,20 @@ async def _answered(
     return document
 
 
+def _check_view(served: Served, name: str | None) -> None:
+    """A name that is neither built in nor the collection's might be read as a file's."""
+    if name not in (None, served.service.view.name, *views.BUILT_IN):
+        raise Problem(
+            422,
+            "bad_view",
+            f"no view is called {str(name)[:60]!r}",
+            remedy=f"Leave it out, or give {served.service.view.name!r}, the collection's.",
+            field="view",
+        )
+    served.service.check_view(name)
+
+
 async def _embedded(state: State, served: Served, question: Question) -> dict[int, Any]:
-    served.service.check_view(question.query.view)
     if not question.inputs:
         return {}
     batcher = await state.catalogue.batcher(served)

@@ -21,7 +21,7 @@ from query.server.telemetry import log_to_stderr
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 5.0
+PATIENCE = 2.0
 """Seconds for threads to end what they are doing; all writes are done before."""
 
 

@@ -72,10 +72,16 @@ def start() -> Iterator[Start]:
     """Starts services: `start("--db", db)`; they end with the module's tests. `env` is added to the environment."""
     started: list[Service] = []
 
-    def starting(*arguments: object, ready: bool = True, env: dict[str, str] | None = None) -> Service:
+    def starting(
+        *arguments: object, ready: bool = True, env: dict[str, str] | None = None, cwd: Path = ROOT
+    ) -> Service:
         command = [sys.executable, "-m", "oneword", "serve", "--port", "0", "--drain", "0", *map(str, arguments)]
         process = subprocess.Popen(
-            command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+            command,
+            cwd=cwd,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
         )
         service = Service(process)
         started.append(service)

@@ -16,6 +16,7 @@ from engine.encoder import Encoder
 from engine.errors import ModelError, ModelNotFound
 from engine.hashing import HashEncoder
 from engine.views import DEFAULT
+from query.server import models as module
 from query.server.catalogue import Catalogue
 from query.server.config import ServerConfig
 from query.server.metrics import Metrics
@@ -80,8 +81,9 @@ def test_loaded_once_though_who_asked_gave_up() -> None:
     assert loader.names == ["hash"]
 
 
-def test_auto_is_the_model_that_it_stands_for() -> None:
+def test_auto_is_the_model_that_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
     loader = Loader()
+    monkeypatch.setattr(module, "choose", lambda: ("hash", "it is the quickest"))  # the real one imports torch
 
     async def work(models: Models, _: Catalogue) -> None:
         auto, again = await models.get("auto"), await models.get("hash")
@@ -151,6 +153,8 @@ def test_one_forgotten_while_it_is_opened_is_opened_anew(tmp_path: Path) -> None
         first = asyncio.create_task(catalogue.get("notes"))
         await asyncio.sleep(0)
         catalogue.forget("notes")
+        await first
+        assert catalogue.open == {}
         second = await catalogue.get("notes")
         assert await first is not second
         assert await catalogue.get("notes") is second

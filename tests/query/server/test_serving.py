@@ -1,6 +1,7 @@
 """Signals: what a real service does when it is told to end, to reload, or is killed."""
 
 import http.client
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+import query
 from engine.hashing import HashEncoder
 from engine.views import DEFAULT
 from storage import Store
@@ -20,16 +22,13 @@ from storage import Store
 SPACE = HashEncoder().space(DEFAULT).as_dict()
 
 SLOW = """
-import sys
-if "serve" in sys.argv:
-    import time
-    from engine import hashing
-    features = hashing._features
-    def slow(one):
-        if "slow" in getattr(one, "text", ""):
-            time.sleep(1)
-        return features(one)
-    hashing._features = slow
+import time
+from engine import hashing
+features = hashing._features
+def slow(one):
+    time.sleep(1 if "slow" in getattr(one, "text", "") else 0)
+    return features(one)
+hashing._features = slow
 """
 
 
@@ -40,9 +39,9 @@ def db(tmp_path: Path) -> Path:
 
 
 def test_what_was_begun_is_answered_before_the_end(start: Any, db: Path, tmp_path: Path) -> None:
-    (tmp_path / "usercustomize.py").write_text(SLOW, encoding="utf-8")
-    # The last --drain counts.
-    service = start("--db", db, "--drain", "0.5", env={"PYTHONPATH": str(tmp_path)})
+    (tmp_path / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(query.__file__).parents[1])])}
+    service = start("--db", db, "--drain", "0.5", env=env)  # the last --drain counts
     told: list[httpx.Response] = []
 
     def ask() -> None:
@@ -50,7 +49,8 @@ def test_what_was_begun_is_answered_before_the_end(start: Any, db: Path, tmp_pat
 
     idle = http.client.HTTPConnection(urlsplit(service.url).netloc)  # a connection that is kept open
     idle.request("GET", "/readyz")
-    assert (first := idle.getresponse()).getheader("connection") is None
+    first = idle.getresponse()
+    assert first.getheader("connection") is None
     first.read()
     asking = threading.Thread(target=ask)
     asking.start()
