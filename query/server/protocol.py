@@ -27,6 +27,7 @@ class HttpProtocol(HttpToolsProtocol):
     seconds = 10.0  # from a head's first byte (or the connection) to its last; and for a body after its answer
     max_head = 32 * 2**10  # bytes; nginx takes 32 KiB (4 buffers of 8), Node 16
     max_pipelined = 16  # requests that wait for the one before
+    linger = 0.5  # seconds that a connection stays open at the end, if it waits for a request: one may be on its way
 
     _phase = Phase.HEAD
     _kept = 0  # bytes since the last whole head, or piece of a body: what the parser holds
@@ -79,6 +80,13 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._watch()
+
+    def shutdown(self) -> None:
+        """At the service's end. What a client sent before it could know of that is answered."""
+        if self._answering:
+            super().shutdown()
+        else:
+            self.loop.call_later(self.linger, super().shutdown)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """What the parser cannot read, or too much of it."""
