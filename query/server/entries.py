@@ -24,7 +24,7 @@ from query.server.together import together
 from storage import Item
 
 Value = Annotated[
-    bool | int | Number | Text | Annotated[list[Name], Field(max_length=1000)],
+    bool | int | Number | Text | Annotated[list[Name], Field(max_length=1000, fail_fast=True)],
     Field(description="Text, number, truth value, or list of texts. A text that is a time in ISO 8601 stays a text."),
 ]
 
@@ -61,7 +61,7 @@ class ItemsIn(Body):
         }
     )
 
-    items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS)]
+    items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
     fingerprint: Annotated[Name | None, Field(description="Of the space that vectors are of, to be sure.")] = None
 
 

@@ -8,10 +8,12 @@ from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
+from query.server.guard.shape import bounded
 from query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
 from query.server.problem import Problem
 
@@ -64,7 +66,7 @@ async def read(request: Request, model: type[Model], field: str) -> Payload[Mode
 def checked(model: type[Model], document: bytes | str) -> Model:
     """JSON as a model. Raises Problem."""
     try:
-        return model.model_validate_json(document)
+        return model.model_validate_json(bounded(document.encode() if isinstance(document, str) else document))
     except ValidationError as error:
         raise problem_of(error.errors(include_url=False), model) from None
 
@@ -82,7 +84,8 @@ def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> P
     remedy = "Change it as said; all fields are in /openapi.json."
     if kind == "extra_forbidden":
         known = [] if model is None else _fields(model, nested=len(first["loc"]) > 1)
-        like = difflib.get_close_matches(str(first["loc"][-1]), known, 1)
+        name = str(first["loc"][-1])[:100]  # comparing takes time and memory
+        like = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {like[0]!r}?" if like else ""
         return Problem(422, "unknown_field", f"there is no field {_shown(field)}{hint}", remedy=remedy, field=field)
     said = str(first["msg"]).removeprefix("Value error, ")
@@ -106,6 +109,9 @@ def path(places: Sequence[str | int]) -> str:
 
 
 async def _multipart(request: Request, model: type[Model], field: str) -> Payload[Model]:
+    charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8")
+    if charset.lower() not in (b"utf-8", b"utf8"):  # Starlette would use any codec; some take time in squares
+        raise _malformed(f"its charset is {charset.decode('latin-1')[:40]!r}: expected utf-8")
     uploads: dict[str, bytes] = {}
     document: bytes | None = None
     try:

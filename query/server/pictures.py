@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import engine
@@ -24,6 +24,9 @@ UPLOAD = "upload:"
 
 PIXELS_AT_ONCE = 512_000_000
 """Decoded pixels in memory, 3 bytes each, over all requests: about 1.5 GB. More wait."""
+
+FETCHED_AT_ONCE = 512 * 2**20
+"""Bytes of pictures by URL in memory, over all requests, each of which may be as large as a body. More wait."""
 
 Named = tuple[str, str]
 """A picture as JSON has it, and the field that it stands in."""
@@ -48,7 +51,7 @@ class Pictures:
     def __init__(self, config: ServerConfig, workers: Workers) -> None:
         self._config, self._workers = config, workers
         self._fetcher: Fetcher | None = None
-        self._pixels = Budget(PIXELS_AT_ONCE)
+        self._pixels, self._fetched_bytes = Budget(PIXELS_AT_ONCE), Budget(FETCHED_AT_ONCE)
 
     @asynccontextmanager
     async def read(self, named: Sequence[Named], uploads: Mapping[str, bytes]) -> AsyncIterator[list[engine.Image]]:
@@ -57,11 +60,20 @@ class Pictures:
         Raises:
             Problem: with the field, if one cannot be had.
         """
-        data = await together(self._bytes(one, field, uploads) for one, field in named)
-        wanted = await self._workers.run("decode", self._wanted, data)
-        async with self._pixels.taken(wanted):
-            fields = [field for _, field in named]
-            yield await together(map(self._decoded, data, fields))
+        fields = [field for _, field in named]
+        async with AsyncExitStack() as decoded:
+            # Taken in this order by all, and the bytes given back before anybody works with the pictures.
+            async with self._fetched_bytes.taken(self._config.max_body * sum(_is_url(one) for one, _ in named)):
+                data = await together(self._bytes(one, field, uploads) for one, field in named)
+                if (size := sum(map(len, data))) > FETCHED_AT_ONCE:
+                    raise _too_much(f"{size:,} bytes", FETCHED_AT_ONCE, fields[0])
+                wanted = await self._workers.run("decode", self._wanted, data)
+                if wanted > PIXELS_AT_ONCE:
+                    raise _too_much(f"{wanted:,} pixels", PIXELS_AT_ONCE, fields[0])
+                await decoded.enter_async_context(self._pixels.taken(wanted))
+                images = await together(map(self._decoded, data, fields))
+                del data
+            yield images
 
     def close(self) -> None:
         """Ends what is being fetched."""
@@ -82,7 +94,7 @@ class Pictures:
                 )
             return uploads[name]
         try:
-            if text[:8].lower().startswith(("http://", "https://")):
+            if _is_url(text):
                 return await self._fetched(text)
             return await self._workers.run("decode", _inline, text)
         except (InputError, Problem) as error:
@@ -122,6 +134,15 @@ class Pictures:
         """Pixels that they will decode to; none for those that are too large, which `decode` refuses."""
         claimed = [width * height for width, height in map(size_of, data)]
         return sum(pixels for pixels in claimed if pixels <= self._config.max_pixels)
+
+
+def _is_url(text: str) -> bool:
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
+def _too_much(what: str, most: int, field: str) -> Problem:
+    detail = f"the pictures of the request have {what} together: expected at most {most:,}"
+    return Problem(422, "image_too_large", detail, remedy="Scale them down, or ask in several requests.", field=field)
 
 
 _REMEDY = "Send a data URI (data:image/png;base64,...), base64, an http(s) URL, or upload:NAME with a file."

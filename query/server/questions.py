@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import PIL.Image
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 import engine
 from engine.errors import BlankText
@@ -12,7 +12,7 @@ from engine.texts import is_blank
 from query.errors import BadQuery
 from query.question import INCLUDABLE, MAX_LIMIT, MAX_WORDS, NEGATIVE, Composed, Image, Like, Part, Query, Vector
 from query.question import Text as TextPart
-from query.server.limits import MAX_HEAVY, MAX_PARTS, MAX_QUERIES
+from query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
 from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
 from query.server.payload import Body, Name, Number, Text
 from query.server.pictures import UPLOAD, Named
@@ -20,7 +20,7 @@ from query.server.problem import Problem
 from storage import FilterError, parse_filter
 
 Filter = Annotated[
-    Text | dict[str, Any],
+    Annotated[str, StringConstraints(max_length=MAX_FILTER)] | dict[str, Any],
     Field(
         description="In words, or as must / should / must_not.",
         examples=["width >= 640", {"must": {"field": "format", "match": "png"}}],
@@ -56,13 +56,15 @@ class QueryIn(Body):
     text: Annotated[Text | None, Field(description="Words; short for a part.")] = None
     image: Annotated[Picture | None, Field(description="A picture; with `edit`, a composed query.")] = None
     edit: Annotated[Text | None, Field(description="How hits should differ from `image`.")] = None
-    like: Annotated[Name | Annotated[list[Name], Field(max_length=MAX_PARTS)] | None, Field(description="Ids.")] = None
+    like: Annotated[
+        Name | Annotated[list[Name], Field(max_length=MAX_PARTS, fail_fast=True)] | None, Field(description="Ids.")
+    ] = None
     not_: Annotated[
-        Text | Annotated[list[Text], Field(max_length=MAX_PARTS)] | None,
+        Text | Annotated[list[Text], Field(max_length=MAX_PARTS, fail_fast=True)] | None,
         Field(alias="not", description=f"Words that hits should be unlike: parts of weight {NEGATIVE}."),
     ] = None
     vector: Numbers | None = None
-    parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS)
+    parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS, fail_fast=True)
     filter: Filter | None = None
     view: Annotated[Name | None, Field(description="Insist on the view of the collection.")] = None
     modality: Literal["image", "text"] | None = None
@@ -168,7 +170,7 @@ class QueriesIn(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"queries": [{"text": "a cat"}, {"keywords": "owl"}]}]})
 
-    queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]
+    queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 
 
 def filter_of(given: str | dict[str, Any] | None) -> Any:

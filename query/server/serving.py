@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query.server.app import application
 from query.server.config import ServerConfig
-from query.server.protocol import HttpProtocol
+from query.server.guard.protocol import HttpProtocol
 from query.server.state import State
 from query.server.telemetry import log_to_stderr
 

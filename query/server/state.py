@@ -11,10 +11,10 @@ from starlette.requests import Request
 
 from query.server.catalogue import Catalogue
 from query.server.config import ServerConfig
+from query.server.jobs.supervisor import Supervisor
 from query.server.metrics import Metrics
 from query.server.models import Models
 from query.server.pictures import Pictures
-from query.server.supervisor import Supervisor
 from query.server.tracing import Span
 from query.server.workers import Workers
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from query.server.config import ServerConfig
-from query.server.gate import Gate
+from query.server.guard.gate import Gate
 from query.server.metrics import Metrics
 from query.server.problem import Problem
 

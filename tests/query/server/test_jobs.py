@@ -18,10 +18,10 @@ uvicorn = pytest.importorskip("uvicorn")
 from fastapi.exceptions import RequestValidationError  # noqa: E402
 
 from query.server.config import ServerConfig  # noqa: E402
-from query.server.guard import Guard  # noqa: E402
-from query.server.jobs import router  # noqa: E402
+from query.server.guard.guard import Guard  # noqa: E402
+from query.server.jobs.routes import router  # noqa: E402
+from query.server.jobs.supervisor import Supervisor  # noqa: E402
 from query.server.problem import Problem  # noqa: E402
-from query.server.supervisor import Supervisor  # noqa: E402
 from storage import Store  # noqa: E402
 from storage.journal import new_id  # noqa: E402
 

@@ -182,7 +182,7 @@ def test_a_failure_is_an_error_of_the_span(spans: Any) -> None:
 
 
 def test_any_other_exception_is_a_problem_that_tells_nothing(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from query.server import searching
+    from query.server.routes import searching
 
     async def broken(*_: Any) -> Any:
         raise RuntimeError("the password is hunter2")

@@ -16,16 +16,16 @@ from engine.encoder import Encoder, Side
 from engine.errors import EngineError, InputError, ViewError
 from engine.views import View
 from query.server import payload
-from query.server.access import needs
 from query.server.answers import EmbeddingsOut, ModelsOut
 from query.server.batching import Batcher
 from query.server.cache import Vector
 from query.server.documents import OPENAI_PROBLEMS, json_body
-from query.server.items import answer
+from query.server.guard.access import needs
 from query.server.limits import MAX_INPUTS
 from query.server.parts import Picture
 from query.server.payload import Body, Name, Text
 from query.server.problem import Problem
+from query.server.routes.items import answer
 from query.server.state import State, state_of
 from query.server.together import together
 from query.server.usage import Counter
@@ -71,7 +71,7 @@ class MessageIn(Body):
     """A message, as vLLM takes it: its texts and its picture are one input."""
 
     role: Literal["user", "system"] = "user"
-    content: Text | Annotated[list[ContentIn], Field(min_length=1, max_length=32)]
+    content: Text | Annotated[list[ContentIn], Field(min_length=1, max_length=32, fail_fast=True)]
 
 
 class EmbeddingsIn(Body):
@@ -83,7 +83,7 @@ class EmbeddingsIn(Body):
 
     model: Name
     input: Annotated[
-        Text | Annotated[list[InputIn], Field(min_length=1, max_length=MAX_INPUTS)] | None,
+        Text | Annotated[list[InputIn], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)] | None,
         Field(description="A text, or a list of texts and pictures."),
     ] = None
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1)] | None = None

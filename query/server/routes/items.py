@@ -7,10 +7,10 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from query.server import entries, payload
-from query.server.access import needs
 from query.server.answers import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut
 from query.server.cursor import Cursor, digest
 from query.server.documents import PROBLEMS, json_body, json_or_files
+from query.server.guard.access import needs
 from query.server.limits import MAX_ITEMS
 from query.server.payload import Body, Name
 from query.server.pictures import check_used
@@ -21,7 +21,7 @@ from storage import And, Item, ItemNotFound, SpaceMismatch
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
 
-Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS)]
+Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
 
 
 class IdsIn(Body):

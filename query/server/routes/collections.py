@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 import engine.views as views
 from query.server import payload
-from query.server.access import needs
 from query.server.answers import BuildingOut, CheckOut, CollectionOut, CollectionsOut, QuarantineOut
 from query.server.documents import PROBLEMS, json_body
-from query.server.items import answer
+from query.server.guard.access import needs
 from query.server.payload import Body, Name
 from query.server.problem import Problem
+from query.server.routes.items import answer
 from query.server.state import State, state_of
 from storage import Collection, MissingFaiss, StorageError
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import Depends, Request
 
-from query.server.principal import Principal, Scope
+from query.server.keys.principal import Principal, Scope
 from query.server.problem import Problem
 
 

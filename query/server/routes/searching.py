@@ -12,10 +12,10 @@ from engine.errors import EngineError
 from query.errors import QueryError
 from query.mixing import Question
 from query.server import payload
-from query.server.access import needs
 from query.server.answers import ResultOut, ResultsOut
 from query.server.catalogue import Served
 from query.server.documents import PROBLEMS, json_or_files
+from query.server.guard.access import needs
 from query.server.pictures import check_used
 from query.server.problem import Problem, dumped
 from query.server.questions import QueriesIn, QueryIn, adopted

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from starlette.responses import Response
 
 from query.result import plain
-from query.server.access import needs
 from query.server.answers import FacetsOut, MapOut, MeOut
 from query.server.documents import PROBLEMS
-from query.server.items import answer
+from query.server.guard.access import needs
+from query.server.routes.items import answer
 from query.server.state import state_of
 from storage import Collection, Item
 

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from engine.encoder import Side
 from engine.errors import EngineError
 from engine.inputs import Text
 from engine.views import DEFAULT
-from query.server.access import needs
 from query.server.answers import ProblemOut, StatusOut
-from query.server.items import answer
+from query.server.guard.access import needs
 from query.server.metrics import CONTENT_TYPE, Gauges
 from query.server.problem import MEDIA_TYPE, Problem
+from query.server.routes.items import answer
 from query.server.state import State, state_of
 from storage import StorageError
 
@@ -48,7 +48,7 @@ async def ready(request: Request) -> Response:
     return answer({"status": "ready"})
 
 
-@router.get("/metrics", dependencies=[needs("read")])
+@router.get("/metrics", dependencies=[needs("read")], response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Numbers, as Prometheus reads them."""
     state = state_of(request)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from query.server.config import ServerConfig
-from query.server.keys import Keys
-from query.server.origins import Hosts, Origins
-from query.server.principal import ANYONE, Principal
+from query.server.guard.origins import Hosts, Origins
+from query.server.guard.rates import Rates
+from query.server.keys.keys import Keys
+from query.server.keys.principal import ANYONE, Principal
 from query.server.problem import Problem
-from query.server.rates import Rates
 
 log = logging.getLogger(__name__)
 

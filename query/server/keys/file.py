@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from query.errors import KeyFileError
-from query.server.principal import SCOPES, Principal, Scope
+from query.server.keys.principal import SCOPES, Principal, Scope
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from query.server.job_process import JobProcess
-from query.server.job_request import JobRequest
+from query.server.jobs.process import JobProcess
+from query.server.jobs.request import JobRequest
 from storage import JobRecord
 
 State: TypeAlias = Literal["starting", "running", "done", "interrupted", "failed", "killed"]

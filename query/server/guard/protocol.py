@@ -5,7 +5,7 @@ from enum import Enum
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from query.server.outermost import SAFE, new_id
+from query.server.guard.outermost import SAFE, new_id
 from query.server.problem import Problem
 
 
@@ -18,13 +18,15 @@ class Phase(Enum):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Closes connections whose heads are slow (slowloris) or large, or that never stop sending what is refused.
+    """Closes connections whose heads are slow (slowloris) or large, that never stop sending what is refused, or that do
+    not read their answers.
 
-    uvicorn (0.54) waits for a head for ever, and keeps as much of it as comes. For
+    uvicorn (0.54) waits for a head for ever, and keeps as much of it as comes; and an answer until it is read. For
     `uvicorn.Config(http=HttpProtocol, ws="none")`.
     """
 
     seconds = 10.0  # from a head's first byte (or the connection) to its last; and for a body after its answer
+    read_seconds = 60.0  # in which some of an answer must go out; the kernel buffers megabytes, and tells seldom
     max_head = 32 * 2**10  # bytes; nginx takes 32 KiB (4 buffers of 8), Node 16
     max_pipelined = 16  # requests that wait for the one before
     linger = 0.5  # seconds that a connection stays open at the end, if it waits for a request: one may be on its way
@@ -32,6 +34,8 @@ class HttpProtocol(HttpToolsProtocol):
     _phase = Phase.HEAD
     _kept = 0  # bytes since the last whole head, or piece of a body: what the parser holds
     _timer: asyncio.TimerHandle | None = None
+    _unread = 0  # bytes of answers that were not sent yet, when they were looked at last
+    _reading: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -39,6 +43,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        self._unwatch_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -80,6 +85,15 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._watch()
+        self._watch_reader()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unwatch_reader()  # it reads
 
     def shutdown(self) -> None:
         """At the service's end. What a client sent before it could know of that is answered."""
@@ -118,6 +132,24 @@ class HttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _watch_reader(self) -> None:
+        """Sets a clock where the client has to read."""
+        if self._reading is None and (unread := self.transport.get_write_buffer_size()):
+            self._unread = unread
+            self._reading = self.loop.call_later(self.read_seconds, self._expire_reader)
+
+    def _unwatch_reader(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _expire_reader(self) -> None:
+        self._reading = None
+        if 0 < self._unread <= self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self._watch_reader()
 
     def _expire(self) -> None:
         self._timer = None

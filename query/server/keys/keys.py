@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from query.server import key_file
-from query.server.key_file import Key
-from query.server.principal import Principal, Scope
+from query.server.keys import file as key_file
+from query.server.keys.file import Key
+from query.server.keys.principal import Principal, Scope
 
 _BYTES = 32  # of a secret
 _ID = "abcdefghijklmnopqrstuvwxyz0123456789"

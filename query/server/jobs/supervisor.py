@@ -10,9 +10,9 @@ from typing import Any
 
 from engine.roots import Roots
 from query.errors import BadQuery, NotCancellable, TooManyJobs
-from query.server.job_process import JobProcess
-from query.server.job_request import JobRequest
-from query.server.job_status import JobStatus, StartedJob, told, untold
+from query.server.jobs.process import JobProcess
+from query.server.jobs.request import JobRequest
+from query.server.jobs.status import JobStatus, StartedJob, told, untold
 from storage import JobNotFound, Store
 from storage.journal import is_id, new_id
 from storage.process import Process

@@ -13,8 +13,8 @@ import engine
 from engine.errors import InputError
 from engine.images import decode
 from query.result import media_type
-from query.server.access import needs
 from query.server.documents import PROBLEMS
+from query.server.guard.access import needs
 from query.server.problem import Problem
 from query.server.state import State, state_of
 from storage import Item, ItemNotFound
@@ -89,7 +89,10 @@ def picture_of(item: Item) -> bytes:
     Raises:
         Problem: it is gone, was changed, or lies in an archive, a table, or another place that is not read here.
     """
-    parts = urlsplit(item.uri)
+    try:
+        parts = urlsplit(item.uri)
+    except ValueError:  # s3://[
+        parts = urlsplit("")
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.fragment or item.image_hash is None:
         detail = f"the original of item {item.id!r} is no file of its own"
         raise Problem(404, "no_original", detail, remedy="Ask for its thumbnail.")

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from query.errors import NotCancellable, QueryError, TooManyJobs
-from query.server.access import needs
-from query.server.job_request import MOST_PATHS, JobOptions, JobRequest
-from query.server.job_status import JobStatus
+from query.server.guard.access import needs
+from query.server.jobs.request import MOST_PATHS, JobOptions, JobRequest
+from query.server.jobs.status import JobStatus
+from query.server.jobs.supervisor import Supervisor
 from query.server.problem import Problem
-from query.server.supervisor import Supervisor
 from storage import StorageError
 
 Done = TypeVar("Done")
