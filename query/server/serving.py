@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pyarrow
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -98,6 +99,8 @@ def serve(config: ServerConfig) -> None:
     Raises:
         QueryError: the configuration cannot be served.
     """
+    # Arrow's own allocator keeps what each thread once used: under load 40 MiB more after 400 commits, at no more speed.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     log_to_stderr(config.log_format)
     app, state = application(config)
     settings = uvicorn.Config(
