@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import select
 import signal
 import socket
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pyarrow
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +22,9 @@ from query.server.state import State
 from query.server.telemetry import log_to_stderr
 
 log = logging.getLogger(__name__)
+
+LAST_CALLS = 1000
+"""Turns of the loop in which the door is closed as soon as nobody knocks; then it is closed anyway."""
 
 PATIENCE = 2.0
 """Seconds for threads to end what they are doing; all writes are done before."""
@@ -76,7 +81,16 @@ class Server(uvicorn.Server):
         self._state.draining = True
         if not self.force_exit:
             await asyncio.sleep(self._drain)
+        for _ in range(LAST_CALLS):
+            if not self._knocking():
+                break
+            await asyncio.sleep(0)
         await super().shutdown(sockets)
+
+    def _knocking(self) -> bool:
+        """Whether the system holds connections that the loop has not taken yet: closing the door would reset them."""
+        doors = [one for server in self.servers for one in server.sockets]
+        return bool(select.select(doors, [], [], 0)[0])
 
 
 def serve(config: ServerConfig) -> None:
@@ -85,6 +99,8 @@ def serve(config: ServerConfig) -> None:
     Raises:
         QueryError: the configuration cannot be served.
     """
+    # Arrow's own allocator keeps what each thread once used: under load 40 MiB more after 400 commits, at no more speed.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     log_to_stderr(config.log_format)
     app, state = application(config)
     settings = uvicorn.Config(

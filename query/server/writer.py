@@ -167,7 +167,7 @@ class Writer:
             version = self._collection.version
         return [
             Written(
-                known=known & {item.id for item in write.items},
+                known=known.intersection(item.id for item in write.items),
                 refused={item.id: refused[item.id] for item in write.items if item.id in refused},
                 version=version,
             )

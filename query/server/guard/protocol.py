@@ -29,6 +29,7 @@ class HttpProtocol(HttpToolsProtocol):
     read_seconds = 60.0  # in which some of an answer must go out; the kernel buffers megabytes, and tells seldom
     max_head = 32 * 2**10  # bytes; nginx takes 32 KiB (4 buffers of 8), Node 16
     max_pipelined = 16  # requests that wait for the one before
+    linger = 0.5  # seconds that a connection stays open at the end, if it waits for a request: one may be on its way
 
     _phase = Phase.HEAD
     _kept = 0  # bytes since the last whole head, or piece of a body: what the parser holds
@@ -93,6 +94,13 @@ class HttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._unwatch_reader()  # it reads
+
+    def shutdown(self) -> None:
+        """At the service's end. What a client sent before it could know of that is answered."""
+        if self._answering:
+            super().shutdown()
+        else:
+            self.loop.call_later(self.linger, super().shutdown)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """What the parser cannot read, or too much of it."""

@@ -179,8 +179,8 @@ async def count(request: Request, collection: str) -> Response:
     condition = filter_of(asked.filter)
 
     def counted() -> dict[str, int]:
-        version = served.collection.version
-        return {"count": served.collection.count(condition), "version": version}
+        snapshot = served.collection.snapshot()
+        return {"count": snapshot.table.count(snapshot.where(condition)), "version": snapshot.version}
 
     return answer(await state.workers.run("search", counted))
 

@@ -2,10 +2,13 @@
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -72,3 +75,28 @@ def test_build_reload_another_writer_and_sigterm(
     assert report["ends"].pop("refused") == 16, "a client ended otherwise"
     assert set(report["ends"]) <= {"reset on a new connection"}
     check_store(db, [*reports, report], json.loads(written))
+
+
+def test_what_is_on_its_way_at_the_end_is_answered(start: Any, db: Path) -> None:
+    """On a connection that was made before the door was closed: one that is kept, and one that is new."""
+    service = start("--db", db, "--drain", "0")
+    address = urlsplit(service.url)
+    kept, new = HTTPConnection(address.netloc), HTTPConnection(address.netloc)
+    new.connect()
+    kept.request("GET", "/livez")  # answered after `new` was accepted: in the order of arrival
+    assert kept.getresponse().read()
+    service.process.send_signal(signal.SIGTERM)
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((address.hostname, address.port)).close()
+        except ConnectionError:
+            break
+        time.sleep(0.02)  # the door is not closed while somebody knocks
+    for one in (kept, new):
+        one.request("POST", "/v1/collections/default/items:count", "{}", {"Content-Type": "application/json"})
+    for one in (kept, new):
+        answer = one.getresponse()
+        assert (answer.status, answer.getheader("connection")) == (200, "close")
+        assert json.loads(answer.read())["count"] >= 2000
+    assert service.process.wait(30) == 0

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.skipif(not FOLDER, reason="takes minutes; run with `mak
 
 CLIENTS = {"reader": 8, "writer": 4, "pager": 2, "scroller": 1, "checker": 1}
 WARM_UP = 20_000
-"""Requests after which LanceDB's caches (32 MiB of versions: some 500 commits), the cache of query vectors, and what
-the allocators of some 60 threads keep have been filled. Reading alone is flat from 4,000 on."""
+"""Requests after which LanceDB's caches (32 MiB of versions: some 500 commits) and the cache of query vectors have been
+filled, and the allocator keeps what some 50 threads need at once. Reading alone is flat from 4,000 on."""
 
 REQUESTS = 50_000
 KILLS = 10
