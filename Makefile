@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu test-kill test-mteb test-ray format lint bench screenshots clean
+.PHONY: demo test test-gpu test-kill test-load test-mteb test-ray format lint bench screenshots clean
 
 demo: .venv/demo
 	$(BIN)/python demo/pictures.py .demo/pictures
@@ -25,6 +25,9 @@ test-gpu: .venv/dev
 test-kill: .venv/dev
 	ONEWORD_KILLS=50 $(BIN)/python -m pytest tests/storage/serving/test_kill.py
 	ONEWORD_KILLS=100 $(BIN)/python -m pytest tests/indexer/test_kill.py
+
+test-load: .venv/dev
+	ONEWORD_LOAD=.load $(BIN)/python -m pytest tests/query/server/load
 
 test-mteb: .venv/dev .venv/mteb
 	$(BIN)/python -m pytest tests/engine/evaluation/test_mteb.py
@@ -49,7 +52,7 @@ screenshots: .venv/dev
 	$(BIN)/python demo/screenshots.py docs
 
 clean:
-	rm -rf .venv .demo
+	rm -rf .venv .demo .load
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'

@@ -23,7 +23,7 @@ from query.errors import QueryError
 from query.evaluate import live
 from query.explain import explain
 from query.server.cli import serve
-from query.server.keys_cli import app as keys
+from query.server.keys.cli import app as keys
 from storage.cli import build, delete, info, verify
 from storage.collections_cli import app as collections
 from storage.errors import StorageError

@@ -4,8 +4,10 @@ Every route into the engine goes through here, so that the same file gives the s
 """
 
 import io
+import math
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,7 @@ _SIGNATURES = (
     *(b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\x00"),
     *(f"P{digit}\n".encode() for digit in range(1, 7)),
 )
+_STRIP = 2**20
 _WHITE = (255, 255, 255, 255)
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _heif_ready: bool | None = None
@@ -76,6 +79,8 @@ def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS
         raise EmptyFile(f"{name}: the file is empty (0 bytes): expected an image")
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         _register_heif(name)
+    if (icon := _icon_size(data)) and math.prod(icon) > max_pixels:
+        raise ImageTooLarge(_too_large(name, f"{icon[0]}x{icon[1]} is {math.prod(icon):,} pixels", max_pixels))
     try:
         image = PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())])
     except Exception as error:  # a plugin that chokes on a broken header may raise anything
@@ -97,11 +102,26 @@ def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS
 
 def size_of(data: bytes) -> tuple[int, int]:
     """(width, height) in pixels that an encoded picture claims, told without decoding it; (0, 0) if it tells none."""
+    if icon := _icon_size(data):
+        return icon
     try:
         with PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())]) as image:
             return image.size
     except Exception:  # `decode` names what is wrong
         return 0, 0
+
+
+def _icon_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) of the largest PNG in an ICO file; None if there is none.
+
+    Pillow decodes an icon as it opens it, and takes its pictures for as small as the directory says.
+    """
+    if not data.startswith(b"\x00\x00\x01\x00"):
+        return None
+    count = int.from_bytes(data[4:6], "little")
+    offsets = (int.from_bytes(data[at : at + 4], "little") for at in range(18, min(6 + 16 * count, len(data)), 16))
+    inner = (_header_size(data[offset : offset + 24]) for offset in offsets)
+    return max(filter(None, inner), key=math.prod, default=None)
 
 
 def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -112,9 +132,21 @@ def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
         return _from_deep_grey(image)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        ground = PIL.Image.new("RGBA", rgba.size, _WHITE)
-        return PIL.Image.alpha_composite(ground, rgba).convert("RGB")
+        rgb = PIL.Image.new("RGB", rgba.size)
+        for box in _strips(rgba.size):
+            strip = rgba.crop(box)
+            ground = PIL.Image.new("RGBA", strip.size, _WHITE)
+            rgb.paste(PIL.Image.alpha_composite(ground, strip).convert("RGB"), box[:2])
+        return rgb
     return image.convert("RGB")
+
+
+def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes of whole rows, of a million pixels or so: what is computed in between is not held for a whole picture."""
+    width, height = size
+    rows = max(1, _STRIP // max(1, width))
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)
 
 
 def _from_deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -122,9 +154,7 @@ def _from_deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
 
     Integers above 255 are taken as 16-bit unless they need more; floats as 0..1, 0..255, or stretched.
     """
-    grey = np.asarray(image, dtype=np.float64)
-    finite = grey[np.isfinite(grey)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    low, high = _range(image)
     if image.mode == "F" and low >= 0 and high <= 1:
         scale, low = 255.0, 0.0
     elif image.mode.startswith("I;16"):
@@ -135,8 +165,23 @@ def _from_deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
         scale, low = 255.0 / 65535.0, 0.0
     else:
         scale = 255.0 / (high - low) if high > low else 0.0
-    eight = np.clip(np.nan_to_num((grey - low) * scale, nan=0.0), 0, 255).round().astype(np.uint8)
-    return PIL.Image.fromarray(eight).convert("RGB")
+    rgb = PIL.Image.new("RGB", image.size)
+    for box in _strips(image.size):
+        grey = np.asarray(image.crop(box), dtype=np.float64)
+        eight = np.clip(np.nan_to_num((grey - low) * scale, nan=0.0), 0, 255).round().astype(np.uint8)
+        rgb.paste(PIL.Image.fromarray(eight).convert("RGB"), box[:2])
+    return rgb
+
+
+def _range(image: PIL.Image.Image) -> tuple[float, float]:
+    """The smallest and the largest finite value; (0, 0) if there is none."""
+    low, high = math.inf, -math.inf
+    for box in _strips(image.size):
+        grey = np.asarray(image.crop(box), dtype=np.float64)
+        finite = grey[np.isfinite(grey)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return (low, high) if low <= high else (0.0, 0.0)
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -206,7 +251,7 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
         return int.from_bytes(data[18:22], "little"), int.from_bytes(data[22:26], "little")
     if data.startswith(b"\xff\xd8") and (frame := re.search(rb"\xff[\xc0-\xc2]..\x08(..)(..)", data, re.DOTALL)):
         return int.from_bytes(frame[2]), int.from_bytes(frame[1])
-    if head := re.match(rb"P[1-6]\s+(\d+)\s+(\d+)\s", data):
+    if head := re.match(rb"P[1-6]\s+(\d{1,10})\s+(\d{1,10})\s", data):
         return int(head[1]), int(head[2])
     return None
 

@@ -60,7 +60,7 @@ class Moves:
             for name in {move.target for move in plan.moves} - {move.source for move in plan.moves}:
                 self._database.sweep(name)
                 self._database.drop(name + SUFFIX)  # of a collection that is no more
-                self._remove(self._database.location.serving_folder(name))
+                _remove_index(self._database.location.serving_folder(name))
             journal = root / f"{first.source}{ENDING}"
             partial = journal.with_suffix(".partial")
             with partial.open("w", encoding="utf-8") as file:
@@ -106,7 +106,7 @@ class Moves:
             _rename(self._folder(move.source), self._folder(move.target))
         if plan.drop is not None and not self._is_another(plan.drop):
             self._remove(self._folder(plan.drop.target + SUFFIX))
-            self._remove(location.serving_folder(plan.drop.target))
+            _remove_index(location.serving_folder(plan.drop.target))
             self._remove(self._folder(plan.drop.target))
         journal.unlink(missing_ok=True)
 
@@ -144,6 +144,17 @@ class Moves:
     def _remove(self, folder: Path) -> None:
         if folder.exists():
             shutil.rmtree(folder)
+
+
+def _remove_index(folder: Path) -> None:
+    """A build may write there at this very moment, which holds no lock of ours; it fails for want of its folder.
+
+    What it left none the less is of no table: it never serves, and the next build removes it.
+    """
+    for _ in range(3):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def _rename(source: Path, target: Path) -> None:

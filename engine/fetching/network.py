@@ -118,7 +118,8 @@ class GuardedNetwork(httpcore.NetworkBackend):
         """The addresses, all of which may be connected to. One that may not makes the whole host suspect."""
         for address in addresses:
             if why := refusal(parsed(address), allow_private=self._allow_private):
-                is_ = "is an address" if address == host else f"is {address}, an address"
+                # Not which: who asks may be a stranger, who would learn what names of ours lead to.
+                is_ = "is an address" if address == host else "leads to an address"
                 remedy = "" if self._allow_private else f"; {REMEDY}"
                 raise UrlRefused(f"{host} {is_} that is {why}: expected public addresses only{remedy}")
         return addresses

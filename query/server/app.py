@@ -9,28 +9,42 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from engine.errors import EngineError
 from query.errors import QueryError
-from query.server import collections, embeddings, health, items, jobs, media, overview, pages, searching
 from query.server.config import ServerConfig
 from query.server.documents import PROBLEMS, completed
-from query.server.exposure import check_exposed
-from query.server.gate import Gate
-from query.server.guard import Guard
-from query.server.keys import Keys
-from query.server.outermost import speaks_openai
+from query.server.guard.exposure import check_exposed
+from query.server.guard.gate import Gate
+from query.server.guard.guard import Guard
+from query.server.guard.outermost import speaks_openai
+from query.server.jobs import routes as jobs
+from query.server.keys.keys import Keys
 from query.server.payload import problem_of
 from query.server.problem import Problem
+from query.server.routes import collections, embeddings, health, items, media, overview, pages, searching
 from query.server.state import State, state_of
 from query.server.telemetry import Telemetry
 from query.server.tracing import OpenTelemetry, Tracer
-from storage import StorageError
+from storage import CollectionNotFound, SpaceMismatch, StorageError
 
 log = logging.getLogger(__name__)
+
+ROUTERS = (
+    searching.router,
+    media.router,  # media first: an id may hold a slash
+    items.router,
+    collections.router,
+    overview.router,
+    pages.router,
+    embeddings.router,
+    health.router,
+    jobs.router,
+)
 
 
 def application(config: ServerConfig) -> tuple[ASGIApp, State]:
@@ -66,12 +80,11 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         lifespan=lifespan,
         docs_url=None,  # their pages load scripts from other hosts
         redoc_url=None,
+        redirect_slashes=False,  # to where the header Host says, which anyone may write
     )
     app.state.oneword, app.state.supervisor = state, state.supervisor
-    # Media first: an id may hold a slash.
-    for one in (searching, media, items, collections, overview, embeddings, health, pages):
-        app.include_router(one.router)
-    app.include_router(jobs.router, responses=PROBLEMS)
+    for router in ROUTERS:
+        app.include_router(router, responses=PROBLEMS if router is jobs.router else None)
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _told)
     described = app.openapi
@@ -94,20 +107,42 @@ async def _told(request: Request, error: Exception) -> Response:
         case RequestValidationError():
             problem = problem_of([{**one, "loc": one["loc"][1:]} for one in error.errors()])
         case HTTPException():
-            problem = _of_http(error)
+            problem = _of_http(error, request)
         case _:
             problem = Problem.of(error)
-    if problem.status >= 500 and problem.code != "internal":  # which is logged with its traceback
+    if isinstance(error, SpaceMismatch | CollectionNotFound):
+        await _renew(request)
+    # A Problem is no news (every probe of a service that is not ready has one); what is internal has its traceback.
+    if problem.status >= 500 and problem.code != "internal" and not isinstance(error, Problem):
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)})
     state_of(request).metrics.problem(problem.code)
     return problem.response(_id(request), openai=speaks_openai(request.url.path))
 
 
-def _of_http(error: HTTPException) -> Problem:
+async def _renew(request: Request) -> None:
+    """Another may have taken the collection's name since it was opened: then the next request finds it."""
+    catalogue = state_of(request).catalogue
+    served = catalogue.open.get(request.path_params.get("collection", ""))
+    if served is not None:
+        with suppress(StorageError):
+            await catalogue.renewed(served)
+
+
+def _of_http(error: HTTPException, request: Request) -> Problem:
     codes = {404: "no_such_path", 405: "method_not_allowed", 400: "malformed_body"}
     remedy = "Paths and methods are in /openapi.json." if error.status_code in (404, 405) else None
     code = codes.get(error.status_code, "http_error")
-    return Problem(error.status_code, code, str(error.detail), remedy=remedy, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (allowed := _allowed(request.url.path)):
+        headers["Allow"] = ", ".join(allowed)  # Starlette names the methods of the first route alone
+    return Problem(error.status_code, code, str(error.detail), remedy=remedy, headers=headers)
+
+
+def _allowed(path: str) -> list[str]:
+    """The methods of all routes that a path has."""
+    routes = [route for one in ROUTERS for route in one.routes if isinstance(route, APIRoute)]
+    first = next((route.path for route in routes if route.path_regex.match(path)), None)
+    return sorted({method for route in routes if route.path == first for method in route.methods or ()})
 
 
 def _id(request: Request) -> Any:

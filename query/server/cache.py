@@ -38,7 +38,10 @@ class VectorCache:
 
     def put(self, key: Hashable, vector: Vector) -> None:
         """Keep a vector; those not used for longest go."""
-        if vector.nbytes > self._size or key in self._vectors:
+        if key in self._vectors:
+            self._vectors.move_to_end(key)
+            return
+        if vector.nbytes > self._size:
             return
         vector = vector.copy()  # not a row that keeps its whole batch alive
         vector.flags.writeable = False

@@ -10,7 +10,7 @@ from query.server.models import Models
 from query.server.workers import Workers
 from query.server.writer import Writer
 from query.service import SearchService
-from storage import Collection, Store
+from storage import Collection, CollectionNotFound, SpaceMismatch, Store
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +34,8 @@ class Catalogue:
         self.store = Store(config.db, lock_timeout=config.lock_timeout, config=config.storage)
         self._config, self._workers, self._models = config, workers, models
         self._open: dict[str, Served] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._opening: dict[str, asyncio.Task[Served]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()  # forgotten ones finish their writes
 
     @property
     def open(self) -> dict[str, Served]:
@@ -49,13 +50,24 @@ class Catalogue:
         """
         if (served := self._open.get(name)) is not None:
             return served
-        async with self._turns.setdefault(name, asyncio.Lock()):
-            if name not in self._open:
-                try:
-                    self._open[name] = self._served(await self._workers.run("search", self.store.open, name))
-                finally:
-                    self._turns.pop(name, None)
-            return self._open[name]
+        opening = self._opening.get(name)
+        if opening is None:
+            opening = self._opening[name] = asyncio.get_running_loop().create_task(self._opened(name))
+            opening.add_done_callback(lambda done: self._arrived(name, done))
+        return await asyncio.shield(opening)
+
+    async def current(self, name: str) -> Served:
+        """As `get`, but opened anew if another process has dropped the collection, or made it again, since.
+
+        Costs a look at the store: a search, which has its own, need not ask.
+        """
+        served = await self.get(name)
+        try:
+            await self._workers.run("search", served.collection.snapshot)
+        except (SpaceMismatch, CollectionNotFound):
+            self.forget(name)
+            served = await self.get(name)
+        return served
 
     async def batcher(self, served: Served) -> Batcher:
         """The batcher of the collection's model; the first time, its space is compared with the collection's.
@@ -69,21 +81,52 @@ class Catalogue:
             await self._workers.run("search", lambda: served.service.encoder)
         return batcher
 
+    async def renewed(self, served: Served) -> Served | None:
+        """The collection that has the name now; None if it is this very one, which stays open.
+
+        For when one that is open no longer fits: it may have been dropped and made again. But the request may be what
+        does not fit, and no request shall make others wait for a serving index to be opened again.
+
+        Raises:
+            CollectionNotFound, StoreUnavailable.
+        """
+        known = served.collection
+        try:
+            now = await self._workers.run("search", self.store.open, known.name)
+        except CollectionNotFound:
+            self._forget(served)
+            raise
+        if (now.created, now.space) == (known.created, known.space):
+            return None
+        self._forget(served)
+        return await self.get(known.name)
+
     def forget(self, name: str) -> None:
         """Open it anew at the next request: it may have been dropped, renamed, or made again."""
-        self._open.pop(name, None)
+        self._opening.pop(name, None)
+        served = self._open.pop(name, None)
+        if served is not None and served.writer.busy:
+            leaving = asyncio.get_running_loop().create_task(served.writer.close())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
     def forget_all(self) -> None:
         """As `forget`, of all."""
-        for name in list(self._open):
+        for name in [*self._open, *self._opening]:
             self.forget(name)
 
     async def close(self) -> None:
         """Waits for the writes in hand."""
-        for served in self._open.values():
-            await served.writer.close()
+        await asyncio.gather(*self._leaving, *(served.writer.close() for served in self._open.values()))
 
-    def _served(self, collection: Collection) -> Served:
+    def _forget(self, served: Served) -> None:
+        """Unless another is open by now."""
+        if self._open.get(served.collection.name) is served:
+            self.forget(served.collection.name)
+
+    async def _opened(self, name: str) -> Served:
+        collection = await self._workers.run("search", self.store.open, name)
+
         def loaded(_: object) -> Encoder:
             return self._models.loaded[str(collection.space["model"])].encoder
 
@@ -92,3 +135,10 @@ class Catalogue:
             service=SearchService.of(collection, self._config.model, loaded),
             writer=Writer(collection, self._workers),
         )
+
+    def _arrived(self, name: str, opening: asyncio.Task[Served]) -> None:
+        failed = opening.cancelled() or opening.exception() is not None
+        if self._opening.get(name) is opening:  # else it was forgotten while it was opened
+            del self._opening[name]
+            if not failed:
+                self._open[name] = opening.result()

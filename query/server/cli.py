@@ -49,6 +49,9 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, help="Requests at once; more are told 503.")] = 256,
     cache: Annotated[int, typer.Option(min=0, help="MiB of query vectors kept.")] = 64,
     deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 30,
+    wedged: Annotated[
+        float, typer.Option(min=0.1, help="Seconds in one batch after which the service is not ready any more.")
+    ] = 60,
     drain: Annotated[float, typer.Option(min=0, help="Seconds between SIGTERM and closing the door.")] = 1,
     loaded: Annotated[bool, typer.Option("--loaded", help="Hold serving indexes in memory whole.")] = False,
     index_device: Annotated[str, typer.Option(help="Of serving indexes: cpu, cuda or cuda:N.")] = "cpu",
@@ -91,6 +94,7 @@ def serve(
             queue=queue,
             cache_bytes=cache * 2**20,
             deadline=deadline,
+            wedged=wedged,
             drain=drain,
             tls_cert=tls_cert,
             tls_key=tls_key,

@@ -39,7 +39,7 @@ class Cursor:
         try:
             told = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
             version, offset, of, filter_ = told
-            fits = type(version) is int and type(offset) is int and 0 < version < 2**63 and 0 <= offset < 2**53
+            fits = type(version) is int and type(offset) is int and 0 < version < 2**63 and 0 <= offset < MOST
         except (binascii.Error, ValueError, TypeError):
             fits = False
         if not fits:
@@ -50,6 +50,9 @@ class Cursor:
             raise Problem(422, "bad_cursor", "the cursor is of another filter", remedy=_ANEW, field="cursor")
         return cls(version=version, offset=offset, created=of, asked=filter_)
 
+
+MOST = 2**32
+"""LanceDB (0.40) takes offsets of 32 bits."""
 
 _ANEW = "Begin again without a cursor."
 

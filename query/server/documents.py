@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from query.server.answers import OpenAIErrorOut, ProblemOut
+from query.server.guard.gate import UNHURRIED
 from query.server.problem import MEDIA_TYPE
 
 SCHEMAS = "#/components/schemas/"
@@ -38,6 +39,14 @@ OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": about["description"], "model": OpenAIErrorOut} for status, about in PROBLEMS.items()
 }
 """Of the routes that speak as OpenAI does."""
+
+_TIMEOUT = {
+    "name": "timeout",
+    "in": "query",
+    "required": False,
+    "description": "Seconds that the request may take; at most the service's deadline.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
 
 _USED: list[type[BaseModel]] = [ProblemOut]
 
@@ -75,4 +84,8 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template=SCHEMAS + "{model}")
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
+    for path, methods in document.get("paths", {}).items():
+        if path.startswith("/v1/") and not path.endswith(UNHURRIED):
+            for operation in methods.values():
+                operation.setdefault("parameters", []).append(_TIMEOUT)
     return document

@@ -20,10 +20,11 @@ from query.server.parts import Numbers, Picture
 from query.server.payload import Body, Name, Number, Text
 from query.server.problem import Problem
 from query.server.state import State
+from query.server.together import together
 from storage import Item
 
 Value = Annotated[
-    bool | Number | Text | Annotated[list[Name], Field(max_length=1000)],
+    bool | int | Number | Text | Annotated[list[Name], Field(max_length=1000, fail_fast=True)],
     Field(description="Text, number, truth value, or list of texts. A text that is a time in ISO 8601 stays a text."),
 ]
 
@@ -54,7 +55,13 @@ class ItemIn(Body):
 class ItemsIn(Body):
     """Items to store; of one id given twice the last counts."""
 
-    items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS)]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [{"id": "note-1", "text": "the cat sleeps", "metadata": {"year": 2024}}]}]
+        }
+    )
+
+    items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
     fingerprint: Annotated[Name | None, Field(description="Of the space that vectors are of, to be sure.")] = None
 
 
@@ -82,7 +89,7 @@ async def read(
             except InputError as error:
                 return Problem.of(error, field=f"{field}.text")
 
-    return await asyncio.gather(*(one(place, item) for place, item in enumerate(given)))
+    return await together(one(place, item) for place, item in enumerate(given))
 
 
 async def _embedded(state: State, served: Served, given: ItemIn, image: engine.Image | None, field: str) -> Item:

@@ -1,7 +1,10 @@
 """How much one request may hold. The numbers are our own choice; they stand in /openapi.json."""
 
 MAX_TEXT = 100_000
-"""Characters of a text, an edit, a filter in words: more than any model reads."""
+"""Characters of a text or an edit: more than any model reads."""
+
+MAX_FILTER = 10_000
+"""Characters of a filter in words."""
 
 MAX_NAME = 1_000
 """Characters of an id, a URI, a name."""
@@ -23,3 +26,6 @@ MAX_DIMENSION = 65_536
 
 MAX_UPLOADS = MAX_ITEMS
 """Files in one multipart request."""
+
+MAX_HEAVY = 1_000
+"""Hits that come with vectors or thumbnails."""

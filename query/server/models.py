@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from engine.config import EngineConfig
 from engine.encoder import Encoder
-from engine.errors import EngineError
+from engine.errors import EngineError, ModelError
 from engine.models import choose, load
 from query.server.batching import Batcher, Meter
 from query.server.cache import VectorCache
@@ -29,54 +29,74 @@ class Models:
         self._config, self._workers, self._meter, self._loader = config, workers, meter, loader
         self._cache = VectorCache(config.cache_bytes)
         self._loaded: dict[str, Batcher] = {}
+        self._loading: dict[str, asyncio.Task[Batcher]] = {}
         self._failed: dict[str, tuple[float, EngineError]] = {}
         self._turn = asyncio.Lock()
 
     @property
     def loaded(self) -> dict[str, Batcher]:
-        """By name, as collections name their models."""
-        return self._loaded
+        """By name, as collections name their models; a model that was asked for as "auto" stands there, too."""
+        return dict(self._loaded)  # other threads read it
+
+    @property
+    def batchers(self) -> dict[str, Batcher]:
+        """Each once, by its model's own name."""
+        return {one.encoder.name: one for one in self.loaded.values()}
 
     @property
     def wedged(self) -> list[str]:
         """Models that hang in a batch."""
-        return [name for name, batcher in self._loaded.items() if batcher.wedged]
+        return [name for name, batcher in self.batchers.items() if batcher.wedged]
+
+    @property
+    def cached(self) -> int:
+        """Bytes of vectors in the cache."""
+        return self._cache.bytes
 
     async def get(self, name: str) -> Batcher:
-        """The model's batcher, loading the model if need be.
+        """The model's batcher, loading the model if need be. It is loaded to the end, whoever gives up waiting.
 
         name: as a collection tells it; "auto": what this machine is best at.
 
         Raises:
             ModelError: it cannot be loaded.
         """
-        ready = self._loaded.get(name)
-        if ready is not None:
+        if (ready := self._loaded.get(name)) is not None:
             return ready
-        async with self._turn:  # one at a time: two may not fit
-            if name not in self._loaded:
-                self._loaded[name] = await self._made(name)
-            return self._loaded[name]
+        when, error = self._failed.get(name, (0.0, None))
+        if error is not None and time.monotonic() - when < AGAIN:
+            raise error.with_traceback(None)  # which would grow each time, and keep requests alive
+        loading = self._loading.get(name)
+        if loading is None:
+            loading = self._loading[name] = asyncio.get_running_loop().create_task(self._made(name))
+            loading.add_done_callback(lambda _: self._loading.pop(name))
+        return await asyncio.shield(loading)
 
     async def close(self) -> None:
-        """Ends the batchers."""
-        for batcher in dict.fromkeys(self._loaded.values()):
-            await batcher.close()
+        """Ends the batchers; models that are being loaded are not waited for."""
+        for loading in self._loading.values():
+            loading.cancel()
+        await asyncio.gather(*(batcher.close() for batcher in self.batchers.values()))
 
     async def _made(self, name: str) -> Batcher:
-        if name in self._failed and time.monotonic() - self._failed[name][0] < AGAIN:
-            raise self._failed[name][1]
-        started = time.monotonic()
         try:
-            chosen = choose()[0] if self._config.model.for_space(name).model == "auto" else name
-            if chosen != name and chosen in self._loaded:
-                return self._loaded[chosen]
-            encoder = await self._workers.run("slow", self._loader, self._config.model.for_space(chosen))
-        except EngineError as error:
-            self._failed[name] = (time.monotonic(), error)
-            log.error("model %r cannot be loaded: %s", name, error)
-            raise
+            async with self._turn:  # one at a time: two may not fit
+                chosen = self._config.model.for_space(name).model
+                if chosen == "auto":
+                    chosen = (await self._workers.run("slow", choose))[0]
+                batcher = self._loaded.get(chosen) or await self._of(chosen)
+        except Exception as error:
+            known = error if isinstance(error, EngineError) else ModelError(f"{type(error).__name__}: {error}")
+            self._failed[name] = (time.monotonic(), known)
+            log.error("model %r cannot be loaded: %s", name, known, exc_info=None if known is error else error)
+            raise known from (None if known is error else error)
         self._failed.pop(name, None)
+        self._loaded |= dict.fromkeys((name, chosen, batcher.encoder.name), batcher)
+        return batcher
+
+    async def _of(self, chosen: str) -> Batcher:
+        started = time.monotonic()
+        encoder = await self._workers.run("slow", self._loader, self._config.model.for_space(chosen))
         log.info("model %r loaded in %.1f s", encoder.name, time.monotonic() - started)
         return Batcher(
             encoder,

@@ -19,7 +19,7 @@ Picture = Annotated[
         examples=["https://example.org/cat.jpg"],
     ),
 ]
-Numbers = Annotated[list[Number], Field(min_length=1, max_length=MAX_DIMENSION)]
+Numbers = Annotated[list[Number], Field(min_length=1, max_length=MAX_DIMENSION, fail_fast=True)]
 
 
 class _Weighted(Body):

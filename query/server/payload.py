@@ -4,13 +4,16 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
+from query.server.guard.shape import bounded
 from query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
 from query.server.problem import Problem
 
@@ -42,6 +45,8 @@ class Payload(Generic[Model]):
 async def read(request: Request, model: type[Model], field: str) -> Payload[Model]:
     """The body of a request: `application/json`, or `multipart/form-data` with the JSON in `field`, and files.
 
+    Where the model has a list of that name, the form's field may be the list alone.
+
     Raises:
         Problem: 400 malformed, 415 another media type, 422 not what was expected, with the field.
     """
@@ -61,14 +66,15 @@ async def read(request: Request, model: type[Model], field: str) -> Payload[Mode
 def checked(model: type[Model], document: bytes | str) -> Model:
     """JSON as a model. Raises Problem."""
     try:
-        return model.model_validate_json(document)
+        return model.model_validate_json(bounded(document.encode() if isinstance(document, str) else document))
     except ValidationError as error:
         raise problem_of(error.errors(include_url=False), model) from None
 
 
 def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> Problem:
     """The most particular of Pydantic's errors, as we say it: of alternatives it lists those not meant, too."""
-    first = max(errors, key=lambda error: len(error["loc"]))
+    # A misspelt name says more than the right one's absence.
+    first = max(errors, key=lambda error: (len(error["loc"]), error["type"] == "extra_forbidden"))
     kind, context = first["type"], first.get("ctx", {})
     if kind in ("json_invalid", "value_error.jsondecode"):
         return Problem(
@@ -77,9 +83,9 @@ def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> P
     field = path(first["loc"])
     remedy = "Change it as said; all fields are in /openapi.json."
     if kind == "extra_forbidden":
-        name = str(first["loc"][-1])
-        known = list(model.model_fields) if model is not None and len(first["loc"]) == 1 else []
-        like = difflib.get_close_matches(name, [_alias(model, one) for one in known], 1) if model else []
+        known = [] if model is None else _fields(model, nested=len(first["loc"]) > 1)
+        name = str(first["loc"][-1])[:100]  # comparing takes time and memory
+        like = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {like[0]!r}?" if like else ""
         return Problem(422, "unknown_field", f"there is no field {_shown(field)}{hint}", remedy=remedy, field=field)
     said = str(first["msg"]).removeprefix("Value error, ")
@@ -103,6 +109,9 @@ def path(places: Sequence[str | int]) -> str:
 
 
 async def _multipart(request: Request, model: type[Model], field: str) -> Payload[Model]:
+    charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8")
+    if charset.lower() not in (b"utf-8", b"utf8"):  # Starlette would use any codec; some take time in squares
+        raise _malformed(f"its charset is {charset.decode('latin-1')[:40]!r}: expected utf-8")
     uploads: dict[str, bytes] = {}
     document: bytes | None = None
     try:
@@ -126,6 +135,8 @@ async def _multipart(request: Request, model: type[Model], field: str) -> Payloa
         raise _malformed(f"the multipart body cannot be read: {error}") from None
     if field in uploads:  # sent as a file: curl -F 'query=@query.json'
         document = uploads.pop(field)
+    if document is not None and document.lstrip().startswith(b"[") and field in model.model_fields:
+        document = b'{"%s": %s}' % (field.encode(), document)  # the list alone
     return Payload(body=checked(model, document if document is not None else b"{}"), uploads=uploads)
 
 
@@ -133,9 +144,12 @@ def _malformed(detail: str) -> Problem:
     return Problem(400, "malformed_body", detail, remedy="Send it as RFC 7578 says; most clients do by themselves.")
 
 
-def _alias(model: type[BaseModel] | None, name: str) -> str:
-    alias = model.model_fields[name].alias if model is not None else None
-    return alias or name
+@lru_cache
+def _fields(model: type[BaseModel], *, nested: bool) -> tuple[str, ...]:
+    """Names of the model's fields, as JSON has them; nested: those of the objects in it."""
+    schema = model.model_json_schema()
+    objects = schema.get("$defs", {}).values() if nested else (schema,)
+    return tuple(sorted({name for one in objects for name in one.get("properties", ())}))
 
 
 def _shown(name: str) -> str:

@@ -1,18 +1,19 @@
 """Pictures in requests: where they come from, and how many of them are in memory at once."""
 
-import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import engine
 from engine.errors import InputError
 from engine.images import decode, size_of
+from query.server.budget import Budget
 from query.server.config import ServerConfig
 from query.server.problem import Problem
+from query.server.together import together
 from query.server.workers import Workers
 
 if TYPE_CHECKING:
@@ -24,8 +25,24 @@ UPLOAD = "upload:"
 PIXELS_AT_ONCE = 512_000_000
 """Decoded pixels in memory, 3 bytes each, over all requests: about 1.5 GB. More wait."""
 
+FETCHED_AT_ONCE = 512 * 2**20
+"""Bytes of pictures by URL in memory, over all requests, each of which may be as large as a body. More wait."""
+
 Named = tuple[str, str]
 """A picture as JSON has it, and the field that it stands in."""
+
+
+def check_used(uploads: Mapping[str, bytes], texts: Iterable[str | None]) -> None:
+    """Refuse files that no picture refers to: who sends one means something by it. Raises Problem."""
+    named = {text.removeprefix(UPLOAD) for text in texts if text and text.startswith(UPLOAD)}
+    if named <= set(uploads) and (unused := sorted(set(uploads) - named)):  # else the one that lacks is told
+        raise Problem(
+            422,
+            "unused_upload",
+            f"nothing refers to the uploaded file {unused[0][:100]!r}",
+            remedy=f"Name it where a picture stands, as {UPLOAD}{unused[0][:100]}, or leave it out.",
+            field=unused[0][:100],
+        )
 
 
 class Pictures:
@@ -34,8 +51,7 @@ class Pictures:
     def __init__(self, config: ServerConfig, workers: Workers) -> None:
         self._config, self._workers = config, workers
         self._fetcher: Fetcher | None = None
-        self._used = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._pixels, self._fetched_bytes = Budget(PIXELS_AT_ONCE), Budget(FETCHED_AT_ONCE)
 
     @asynccontextmanager
     async def read(self, named: Sequence[Named], uploads: Mapping[str, bytes]) -> AsyncIterator[list[engine.Image]]:
@@ -44,12 +60,20 @@ class Pictures:
         Raises:
             Problem: with the field, if one cannot be had.
         """
-        data = await asyncio.gather(*(self._bytes(one, field, uploads) for one, field in named))
-        sizes = await self._workers.run("decode", lambda: [size_of(one) for one in data]) if data else []
-        wanted = min(sum(width * height for width, height in sizes), PIXELS_AT_ONCE)
-        async with self._room(wanted):
-            fields = [field for _, field in named]
-            yield list(await asyncio.gather(*map(self._decoded, data, fields)))
+        fields = [field for _, field in named]
+        async with AsyncExitStack() as decoded:
+            # Taken in this order by all, and the bytes given back before anybody works with the pictures.
+            async with self._fetched_bytes.taken(self._config.max_body * sum(_is_url(one) for one, _ in named)):
+                data = await together(self._bytes(one, field, uploads) for one, field in named)
+                if (size := sum(map(len, data))) > FETCHED_AT_ONCE:
+                    raise _too_much(f"{size:,} bytes", FETCHED_AT_ONCE, fields[0])
+                wanted = await self._workers.run("decode", self._wanted, data)
+                if wanted > PIXELS_AT_ONCE:
+                    raise _too_much(f"{wanted:,} pixels", PIXELS_AT_ONCE, fields[0])
+                await decoded.enter_async_context(self._pixels.taken(wanted))
+                images = await together(map(self._decoded, data, fields))
+                del data
+            yield images
 
     def close(self) -> None:
         """Ends what is being fetched."""
@@ -70,10 +94,10 @@ class Pictures:
                 )
             return uploads[name]
         try:
-            if text[:8].lower().startswith(("http://", "https://")):
+            if _is_url(text):
                 return await self._fetched(text)
             return await self._workers.run("decode", _inline, text)
-        except InputError as error:
+        except (InputError, Problem) as error:
             raise Problem.of(error, field=field) from error
         except ValueError as error:
             raise Problem(422, "bad_image", str(error), remedy=_REMEDY, field=field) from None
@@ -106,23 +130,19 @@ class Pictures:
         _ = image.content_hash  # hashed here, not in the event loop
         return image
 
-    @asynccontextmanager
-    async def _room(self, pixels: int) -> AsyncIterator[None]:
-        while self._used and self._used + pixels > PIXELS_AT_ONCE:
-            freed = asyncio.get_running_loop().create_future()
-            self._waiting.add(freed)
-            try:
-                await freed
-            finally:
-                self._waiting.discard(freed)
-        self._used += pixels
-        try:
-            yield
-        finally:
-            self._used -= pixels
-            for freed in self._waiting:
-                if not freed.done():
-                    freed.set_result(None)
+    def _wanted(self, data: Sequence[bytes]) -> int:
+        """Pixels that they will decode to; none for those that are too large, which `decode` refuses."""
+        claimed = [width * height for width, height in map(size_of, data)]
+        return sum(pixels for pixels in claimed if pixels <= self._config.max_pixels)
+
+
+def _is_url(text: str) -> bool:
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
+def _too_much(what: str, most: int, field: str) -> Problem:
+    detail = f"the pictures of the request have {what} together: expected at most {most:,}"
+    return Problem(422, "image_too_large", detail, remedy="Scale them down, or ask in several requests.", field=field)
 
 
 _REMEDY = "Send a data URI (data:image/png;base64,...), base64, an http(s) URL, or upload:NAME with a file."

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.responses import Response
 
 import engine.errors as engine
@@ -57,6 +58,8 @@ class Problem(Exception):
         detail = _CONCEALED[code] if code in _CONCEALED else str(error)
         if isinstance(error, storage.Locked | storage.CollectionNotFound):
             detail = f"collection {error.name!r} {detail}"
+        if isinstance(error, storage.FilterError):
+            field = field or "filter"
         retry_after = 1.0 if status == 503 else None
         return cls(status, code, detail, remedy=remedy, field=field, retry_after=retry_after)
 
@@ -90,9 +93,12 @@ class Problem(Exception):
 
 
 def dumped(document: Any) -> bytes:
-    """JSON in UTF-8; what no Unicode text can hold (lone surrogates) stays an escape. Raises ValueError for NaN."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
+    """JSON in UTF-8, null for NaN; what no Unicode text can hold (lone surrogates) stays an escape."""
+    try:
+        return to_json(document, inf_nan_mode="null")  # ten times as quick as the standard library's
+    except PydanticSerializationError:
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
 
 
 _REPORT = "Try again; if it happens again, tell the operator the request id."

@@ -4,21 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import PIL.Image
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 import engine
+from engine.errors import BlankText
+from engine.texts import is_blank
 from query.errors import BadQuery
 from query.question import INCLUDABLE, MAX_LIMIT, MAX_WORDS, NEGATIVE, Composed, Image, Like, Part, Query, Vector
 from query.question import Text as TextPart
-from query.server.limits import MAX_PARTS, MAX_QUERIES
-from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, part_of
+from query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
+from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
 from query.server.payload import Body, Name, Number, Text
 from query.server.pictures import UPLOAD, Named
 from query.server.problem import Problem
 from storage import FilterError, parse_filter
 
 Filter = Annotated[
-    Text | dict[str, Any],
+    Annotated[str, StringConstraints(max_length=MAX_FILTER)] | dict[str, Any],
     Field(
         description="In words, or as must / should / must_not.",
         examples=["width >= 640", {"must": {"field": "format", "match": "png"}}],
@@ -54,13 +56,15 @@ class QueryIn(Body):
     text: Annotated[Text | None, Field(description="Words; short for a part.")] = None
     image: Annotated[Picture | None, Field(description="A picture; with `edit`, a composed query.")] = None
     edit: Annotated[Text | None, Field(description="How hits should differ from `image`.")] = None
-    like: Annotated[Name | Annotated[list[Name], Field(max_length=MAX_PARTS)] | None, Field(description="Ids.")] = None
+    like: Annotated[
+        Name | Annotated[list[Name], Field(max_length=MAX_PARTS, fail_fast=True)] | None, Field(description="Ids.")
+    ] = None
     not_: Annotated[
-        Text | Annotated[list[Text], Field(max_length=MAX_PARTS)] | None,
+        Text | Annotated[list[Text], Field(max_length=MAX_PARTS, fail_fast=True)] | None,
         Field(alias="not", description=f"Words that hits should be unlike: parts of weight {NEGATIVE}."),
     ] = None
     vector: Numbers | None = None
-    parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS)
+    parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS, fail_fast=True)
     filter: Filter | None = None
     view: Annotated[Name | None, Field(description="Insist on the view of the collection.")] = None
     modality: Literal["image", "text"] | None = None
@@ -91,7 +95,12 @@ class QueryIn(Body):
         Raises:
             Problem: it contradicts itself, or its filter cannot be read.
         """
+        for text, field in self._texts():
+            if is_blank(text):
+                raise Problem.of(BlankText(f"{field} is blank: expected a visible character"), field=field)
         try:
+            if self.limit > MAX_HEAVY and {"vector", "thumbnail"} & set(self.with_):
+                raise BadQuery(f"limit {self.limit}: expected at most {MAX_HEAVY} with vectors or thumbnails")
             parts = self._parts(iter(one.pixels for one in pictures))
             hybrid = self.hybrid if isinstance(self.hybrid, Hybrid) else Hybrid()
             return Query(
@@ -114,6 +123,20 @@ class QueryIn(Body):
         except BadQuery as error:
             raise Problem.of(error) from error
 
+    def _texts(self) -> Iterator[Named]:
+        """What a model has to read, each with its field."""
+        if self.text is not None:
+            yield self.text, "text"
+        if self.edit is not None:
+            yield self.edit, "edit"
+        for place, part in enumerate(self.parts):
+            if isinstance(part, TextIn):
+                yield part.text, f"parts[{place}].text"
+            elif isinstance(part, ComposedIn):
+                yield part.composed.edit, f"parts[{place}].composed.edit"
+        for place, text in enumerate(_several(self.not_)):
+            yield text, "not" if isinstance(self.not_, str) else f"not[{place}]"
+
     def _parts(self, images: Iterator[PIL.Image.Image]) -> list[Part]:
         parts: list[Part] = [] if self.text is None else [TextPart(text=self.text)]
         if self.image is not None:
@@ -123,7 +146,11 @@ class QueryIn(Body):
             raise BadQuery("`edit` has no picture to change: give `image` too, or put the words into `text`")
         parts += [Like(id=one) for one in _several(self.like)]
         parts += [] if self.vector is None else [Vector(values=self.vector)]
-        parts += [part_of(part, images) for part in self.parts]
+        for place, part in enumerate(self.parts):
+            try:
+                parts.append(part_of(part, images))
+            except BadQuery as error:
+                raise Problem.of(error, field=f"parts[{place}]") from error
         parts += [TextPart(text=one, weight=NEGATIVE) for one in _several(self.not_)]
         if len(parts) > MAX_PARTS:
             raise BadQuery(f"the query has {len(parts)} parts: expected at most {MAX_PARTS}")
@@ -141,7 +168,9 @@ class QueryIn(Body):
 class QueriesIn(Body):
     """Several queries; each is answered by itself, all of one version."""
 
-    queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queries": [{"text": "a cat"}, {"keywords": "owl"}]}]})
+
+    queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 
 
 def filter_of(given: str | dict[str, Any] | None) -> Any:

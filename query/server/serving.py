@@ -2,19 +2,32 @@
 
 import asyncio
 import logging
+import os
+import select
 import signal
 import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pyarrow
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query.server.app import application
 from query.server.config import ServerConfig
-from query.server.protocol import HttpProtocol
+from query.server.guard.protocol import HttpProtocol
 from query.server.state import State
 from query.server.telemetry import log_to_stderr
 
 log = logging.getLogger(__name__)
+
+LAST_CALLS = 1000
+"""Turns of the loop in which the door is closed as soon as nobody knocks; then it is closed anyway."""
+
+PATIENCE = 2.0
+"""Seconds for threads to end what they are doing; all writes are done before."""
 
 
 class Farewell:
@@ -45,6 +58,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._state, self._drain = state, drain
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but a service that ended as it was asked to has not failed."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts, and says where."""
         if hasattr(signal, "SIGHUP"):
@@ -61,7 +81,16 @@ class Server(uvicorn.Server):
         self._state.draining = True
         if not self.force_exit:
             await asyncio.sleep(self._drain)
+        for _ in range(LAST_CALLS):
+            if not self._knocking():
+                break
+            await asyncio.sleep(0)
         await super().shutdown(sockets)
+
+    def _knocking(self) -> bool:
+        """Whether the system holds connections that the loop has not taken yet: closing the door would reset them."""
+        doors = [one for server in self.servers for one in server.sockets]
+        return bool(select.select(doors, [], [], 0)[0])
 
 
 def serve(config: ServerConfig) -> None:
@@ -70,6 +99,8 @@ def serve(config: ServerConfig) -> None:
     Raises:
         QueryError: the configuration cannot be served.
     """
+    # Arrow's own allocator keeps what threads once used: under load 40 MiB more after 400 commits, at no more speed.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     log_to_stderr(config.log_format)
     app, state = application(config)
     settings = uvicorn.Config(
@@ -87,3 +118,16 @@ def serve(config: ServerConfig) -> None:
         ssl_keyfile=config.tls_key,
     )
     Server(settings, state, config.drain).run()
+    if hanging := _threads_left(PATIENCE):
+        log.error("ended, but for what hangs: %s", ", ".join(hanging))
+        logging.shutdown()
+        os._exit(1)  # Python would wait for them for ever
+
+
+def _threads_left(patience: float) -> list[str]:
+    """The names of threads that do not end in so many seconds."""
+    end = time.monotonic() + patience
+    others = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    for thread in others:
+        thread.join(max(0.0, end - time.monotonic()))
+    return [one.name for one in others if one.is_alive()]

@@ -11,10 +11,11 @@ from starlette.requests import Request
 
 from query.server.catalogue import Catalogue
 from query.server.config import ServerConfig
+from query.server.jobs.supervisor import Supervisor
 from query.server.metrics import Metrics
 from query.server.models import Models
 from query.server.pictures import Pictures
-from query.server.supervisor import Supervisor
+from query.server.tracing import Span
 from query.server.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -61,19 +62,27 @@ class State:
             one()
 
     async def close(self) -> None:
-        """Finishes what was begun: writes are done, jobs are told to end, threads end."""
+        """Finishes what was begun: writes are done, jobs are told to end. Threads end after what they are doing."""
         self.pictures.close()
         if self.supervisor is not None:
             await asyncio.to_thread(self.supervisor.close, self.config.deadline)
         await self.catalogue.close()
         await self.models.close()
-        await asyncio.to_thread(self.workers.close)
+        self.workers.close()
 
 
 def state_of(request: Request) -> State:
     """The running service's."""
     state: State = request.app.state.oneword
     return state
+
+
+def tell_stage(request: Request, name: str, milliseconds: float) -> None:
+    """Tells the metrics and the request's span how long a part of it took."""
+    state_of(request).metrics.stage(name, milliseconds / 1000)
+    span: Span | None = request.scope.get("state", {}).get("span")
+    if span is not None:
+        span.stage(name, milliseconds)
 
 
 class Clock:

@@ -13,6 +13,9 @@ from query.server.tracing import Tracer
 
 log = logging.getLogger("query.server.requests")
 
+GONE = 499
+"""The status of a request that nobody waited for until it was answered; nginx's."""
+
 
 class Telemetry:
     """ASGI: the outermost layer, which sees every request and what it was told."""
@@ -25,7 +28,7 @@ class Telemetry:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status, size = time.perf_counter(), 499, 0  # 499: the client went away first
+        started, status, size = time.perf_counter(), GONE, 0
 
         async def told(message: Message) -> None:
             nonlocal status, size
@@ -38,6 +41,9 @@ class Telemetry:
         with self._tracer.request(scope) as span:
             try:
                 await self._app(scope, receive, told)
+            except Exception:
+                status = 500 if status == GONE else status  # the server says so for us
+                raise
             finally:
                 seconds = time.perf_counter() - started
                 route = _route(scope)

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from query.server.workers import Workers
-from storage import Collection, Filter, Item, StorageError
+from storage import Collection, Filter, Item, Locked, StorageError
 
 log = logging.getLogger(__name__)
 
 COMMITS = 50
 """After so many, small files are merged and old versions removed. A commit adds a file, and searches read them all."""
+
+ITEMS = 10_000
+"""Most items of one commit, unless one request has more: the first to wait shall not wait for all."""
 
 REST = 5.0
 """Seconds between two looks at whether the serving index is due."""
@@ -43,6 +46,14 @@ class _Write:
     delete: Callable[[], int] | None = None
     done: asyncio.Future[Any] = field(default_factory=asyncio.Future)
 
+    def fits(self, group: "Sequence[_Write]", ids: set[str], items: int) -> bool:
+        """Whether it may be of the same commit. Two writes of one id may not: each is told what became of its own."""
+        if not group:
+            return True
+        if self.delete or group[0].delete or items + len(self.items) > ITEMS:
+            return False
+        return ids.isdisjoint(item.id for item in self.items)
+
 
 class Writer:
     """Writes a collection in the order of arrival; use it from one event loop.
@@ -63,6 +74,11 @@ class Writer:
     def waiting(self) -> int:
         """Writes that wait for a commit."""
         return len(self._queue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether writes wait or are being done."""
+        return self._runner is not None and not self._runner.done()
 
     async def upsert(self, items: Sequence[Item]) -> Written:
         """Stores items with vectors; those that cannot be stored do not keep the others from it.
@@ -87,12 +103,12 @@ class Writer:
     async def close(self) -> None:
         """Waits until all writes are done."""
         self._closing = True
-        if self._runner is not None:
-            await self._runner
+        while self.busy and self._runner is not None:
+            await asyncio.wait([self._runner])  # who gives up waiting does not end them
 
     async def _done(self, write: _Write) -> Any:
         self._queue.append(write)
-        if self._runner is None or self._runner.done():
+        if not self.busy:
             self._runner = asyncio.get_running_loop().create_task(self._run())
         return await write.done
 
@@ -104,6 +120,9 @@ class Writer:
             try:
                 told = await self._workers.run("write", self._written, group)
             except Exception as error:
+                if isinstance(error, Locked):  # who waits behind would wait as long again, each in turn, and in vain
+                    group += self._queue
+                    self._queue.clear()
                 told = [error] * len(group)
             for write, one in zip(group, told, strict=True):
                 if write.done.done():
@@ -116,30 +135,39 @@ class Writer:
                 await self._workers.run("write", self._tidied)
 
     def _taken(self) -> list[_Write]:
-        """One delete, or upserts up to the next delete; without those that were given up before their turn."""
+        """One delete, or upserts that go into one commit; without those that were given up before their turn."""
         group: list[_Write] = []
-        while self._queue and not (group and (group[0].delete or self._queue[0].delete)):
-            write = self._queue.popleft()
+        ids: set[str] = set()
+        items = 0
+        while self._queue:
+            write = self._queue[0]
             if not write.done.done():
+                if not write.fits(group, ids, items):
+                    break
                 group.append(write)
+                ids.update(item.id for item in write.items)
+                items += len(write.items)
+            self._queue.popleft()
         return group
 
     def _written(self, group: Sequence[_Write]) -> list[Any]:
         """In a thread: one commit."""
-        self._commits += 1
         if delete := group[0].delete:
             with self._collection.writing():
-                return [(delete(), self._collection.version)]
+                deleted = delete()
+                self._commits += 1
+                return [(deleted, self._collection.version)]
         items = [item for write in group for item in write.items]
         with self._collection.writing():
             refused = self._collection.check(items)
             good = [item for item in items if item.id not in refused]
             known = frozenset(self._collection.content_hashes(item.id for item in good))
             self._collection.upsert(good)
+            self._commits += 1
             version = self._collection.version
         return [
             Written(
-                known=known,
+                known=known.intersection(item.id for item in write.items),
                 refused={item.id: refused[item.id] for item in write.items if item.id in refused},
                 version=version,
             )
@@ -155,5 +183,7 @@ class Writer:
             if time.monotonic() - self._looked > REST:
                 self._looked = time.monotonic()
                 self._collection.keep_index(aside=True)
-        except StorageError as error:
-            log.warning("collection %r is written, but could not be tidied: %s", self._collection.name, error)
+        except Exception as error:  # who waits behind it must have their turn
+            unknown = None if isinstance(error, StorageError) else error
+            name = self._collection.name
+            log.warning("collection %r is written, but could not be tidied: %s", name, error, exc_info=unknown)

@@ -1,6 +1,7 @@
 /** One hit: a picture or a text, its score, and what can be done with it. */
 
 import { el } from "./element.js";
+import { fitted } from "./fitted.js";
 import { icon } from "./icons.js";
 import { UNWANTED, add, editing, only } from "./place.js";
 
@@ -17,7 +18,7 @@ import { UNWANTED, add, editing, only } from "./place.js";
 export function card(app, hit, guess) {
   const name = title(hit);
   const face = hit.thumbnail
-    ? el("img", { src: hit.thumbnail, alt: "", width: 256, height: 192, draggable: "false" })
+    ? fitted(el("img", { src: hit.thumbnail, alt: "", width: 256, height: 192, draggable: "false" }))
     : el("span", { class: "quote", text: hit.text ?? name });
   const open = el(
     "button",

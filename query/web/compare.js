@@ -2,6 +2,7 @@
 
 import { composed } from "./asking.js";
 import { el } from "./element.js";
+import { fitted } from "./fitted.js";
 import { icon } from "./icons.js";
 import { large, itemOf, preview } from "./pictures.js";
 import { returnTo } from "./place.js";
@@ -18,7 +19,7 @@ export function compared(app, place) {
   if (!part) return null;
   const reference = el("div", { class: "reference" }, icon(part.source.from === "url" ? "link" : "picture"));
   full(place.collection, part.source).then(
-    (address) => reference.replaceChildren(el("img", { src: address, alt: "The reference picture" })),
+    (address) => reference.replaceChildren(fitted(el("img", { src: address, alt: "The reference picture" }))),
     () =>
       part.source.from === "url" &&
       reference.append(el("span", { class: "muted", text: new URL(part.source.url).host })),

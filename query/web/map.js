@@ -82,9 +82,9 @@ export function gapInWords(map) {
     `The middle of the texts is ${distance.toFixed(2)} from the middle of the pictures (0 to 2), and neighbours are ` +
     `of the other kind ${percent(near)} as often as if the kind made no difference.`;
   const verdict =
-    near >= 0.7
+    near >= 0.85
       ? "Texts and pictures share one space: there is hardly a modality gap."
-      : near >= 0.3
+      : near >= 0.4
         ? "Texts and pictures overlap in part: there is some modality gap."
         : "Texts and pictures keep apart: there is a clear modality gap.";
   return `${verdict} ${numbers}`;

@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { mostColourful } from "./colour.js";
 import { byId, el } from "./element.js";
+import { fitted } from "./fitted.js";
 import { icon } from "./icons.js";
 import { remember } from "./pictures.js";
 import { only } from "./place.js";
@@ -57,7 +58,7 @@ export async function welcome(app, signal) {
         el(
           "button",
           { type: "button", "aria-label": `Show ${label(one)}`, on: { click: () => app.detail.show(one) } },
-          el("img", { src: one.thumbnail, alt: "", width: 160, height: 120, draggable: "false" }),
+          fitted(el("img", { src: one.thumbnail, alt: "", width: 160, height: 120, draggable: "false" })),
         ),
       ),
     ),
@@ -122,7 +123,8 @@ const example = (image, head, body, work) =>
   );
 
 /** @param {any} one */
-const shown = (one) => el("img", { src: one.thumbnail, alt: label(one), width: 256, height: 170, draggable: "false" });
+const shown = (one) =>
+  fitted(el("img", { src: one.thumbnail, alt: label(one), width: 256, height: 170, draggable: "false" }));
 
 /** @param {any} one */
 const label = (one) => one.text || String(one.uri).split("/").pop();

@@ -32,6 +32,7 @@ FILTERS = 32  # filters whose rows are kept
 WORTH_BUILDING = 2**22
 """Numbers (rows x dimensions) written since the build, 16 MB to compare at each search: from here on a build is due."""
 DEAD_SHARE = 0.2  # of an index's rows: from here on, too
+TRIES = 3  # to check an index that builds replace meanwhile
 
 Passing = tuple[Allowed | None, Mask | None]
 
@@ -119,12 +120,18 @@ class Serving:
 
     def check(self, snapshot: Snapshot) -> Check | None:
         """Compares the index that serves with that version, or None if there is none."""
-        found = self._current(snapshot)
-        if found is None:
-            there = sorted(one.name for one in self.folder.glob("*") if one.suffix != ".partial")
-            return Check.of_none(snapshot.table.count(), there) if there else None
-        name, index = found
-        return check(index, self.folder / name, self._standing(name, index, snapshot), snapshot)
+        for tries_left in reversed(range(TRIES)):
+            found = self._current(snapshot)
+            if found is None:
+                break
+            name, index = found
+            try:
+                return check(index, self.folder / name, self._standing(name, index, snapshot), snapshot)
+            except FileNotFoundError:  # a build may have replaced it just now: then the next one is checked
+                if not tries_left:
+                    raise
+        there = sorted(one.name for one in self.folder.glob("*") if one.suffix != ".partial")
+        return Check.of_none(snapshot.table.count(), there) if there else None
 
     def _build(self, snapshot: Snapshot, goal: float, threads: int | None, options: dict[str, int]) -> About:
         name = f"{snapshot.version:012d}-{time.time_ns():020d}"  # the newest sorts last
@@ -145,6 +152,8 @@ class Serving:
                 self._build(snapshot, goal, max(1, (os.cpu_count() or 1) // 2), {})
         except Timeout:
             log.info("%s: another process builds already", self.folder)
+        except FileNotFoundError:
+            log.info("%s: the collection was dropped, or its index removed, while one was built", self.folder)
         except Exception:  # the table still answers, and the next one to ask whether a build is due tries again
             log.exception("%s: the serving index could not be built", self.folder)
 

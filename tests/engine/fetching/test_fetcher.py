@@ -90,7 +90,10 @@ class TestAddresses:
     )
     def test_public_names_that_lead_inside(self, world, addresses):
         world.add("rebind.example", addresses)
-        with pytest.raises(UrlRefused, match=r"rebind\.example/: rebind\.example is .*expected public .*allow_private"):
+        with pytest.raises(
+            UrlRefused,
+            match=r"rebind\.example/: rebind\.example leads to an address that .*expected public .*allow_private",
+        ):
             fetch("https://rebind.example/", FetchConfig(), getaddrinfo=world.getaddrinfo)
         assert not world.connected
 

@@ -1,12 +1,97 @@
-"""A real server in a thread, for apps of a few lines."""
+"""One small store and one service over it for a module's tests; a real server in a thread, for apps of a few lines."""
 
+import base64
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 import uvicorn
+
+from indexer import index_paths
+
+COLOURS = ("red", "blue", "green")
+TEXTS = {"cat.txt": "the cat sleeps on the sofa", "owl.txt": "we saw an owl at night", "dog.txt": "a dog sleeps"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Pictures in one colour, encoded."""
+
+    size: tuple[int, int] = (40, 30)
+
+    def png(self, colour: str) -> bytes:
+        file = io.BytesIO()
+        PIL.Image.new("RGB", self.size, colour).save(file, "PNG")
+        return file.getvalue()
+
+    def base64(self, colour: str) -> str:
+        return base64.b64encode(self.png(colour)).decode()
+
+    def uri(self, colour: str) -> str:
+        return f"data:image/png;base64,{self.base64(colour)}"
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Drawn:
+    """Pictures to send."""
+    return Drawn()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> Path:
+    """Three pictures (red.png, ...) and three texts (cat.txt, ...)."""
+    folder = tmp_path_factory.mktemp("files")
+    for colour in COLOURS:
+        (folder / f"{colour}.png").write_bytes(drawn.png(colour))
+    for name, text in TEXTS.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
+    """A store with the folder in its collection `default`, of model `hash`."""
+    db = tmp_path_factory.mktemp("store") / "db"
+    index_paths([folder], db=str(db), model="hash")
+    return db
+
+
+@pytest.fixture(scope="module")
+def service(start: Callable[..., Any], db: Path) -> Any:
+    """The store, served."""
+    return start("--db", db, "--allow-private")
+
+
+@pytest.fixture(scope="session")
+def names() -> Callable[[Any], list[str]]:
+    """The files' names of a result's hits."""
+    return lambda result: [hit["uri"].rsplit("/", 1)[1] for hit in result["hits"]]
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., Any]:
+    """Checks that an answer is a whole problem document of that status and code, and gives it."""
+
+    def check(answer: Any, status: int, code: str, field: str | None = None) -> Any:
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        document = answer.json()
+        assert {"type", "title", "status", "code", "detail"} <= set(document)
+        assert (document["type"], document["status"], document["code"]) == ("about:blank", status, code), document
+        assert document.get("request_id") == answer.headers.get("x-request-id")
+        assert document["title"]
+        assert document["detail"]
+        if field is not None:
+            assert document["field"] == field, document
+        return document
+
+    return check
 
 
 @pytest.fixture

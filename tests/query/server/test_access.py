@@ -6,11 +6,11 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from query.server.access import needs
 from query.server.config import ServerConfig
-from query.server.guard import Guard
-from query.server.keys import Keys, make
-from query.server.principal import SCOPES, Principal
+from query.server.guard.access import needs
+from query.server.guard.guard import Guard
+from query.server.keys.keys import Keys, make
+from query.server.keys.principal import SCOPES, Principal
 from query.server.problem import Problem
 
 MADE = {scope: make(scope, scope) for scope in SCOPES}

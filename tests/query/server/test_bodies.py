@@ -11,9 +11,9 @@ import httpx
 import pytest
 from starlette.responses import StreamingResponse
 
-from query.server.bodies import Bodies
-from query.server.outermost import Net
-from query.server.protocol import HttpProtocol
+from query.server.guard.bodies import Bodies
+from query.server.guard.outermost import Net
+from query.server.guard.protocol import HttpProtocol
 
 MAX = 1000
 

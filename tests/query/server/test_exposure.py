@@ -4,7 +4,7 @@ import pytest
 
 from query.errors import Exposed
 from query.server.config import ServerConfig
-from query.server.exposure import check_exposed, is_loopback
+from query.server.guard.exposure import check_exposed, is_loopback
 
 OUTSIDE = ["0.0.0.0", "::", "", "192.168.1.5", "10.0.0.1", "2001:db8::1", "myhost", "localhost.example.org", "127.1"]
 

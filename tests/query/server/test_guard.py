@@ -10,12 +10,12 @@ from starlette.responses import JSONResponse, Response
 
 from query.errors import BadQuery
 from query.server.config import ServerConfig
-from query.server.door import GUESSES, address
-from query.server.guard import Guard
-from query.server.keys import Keys, make
-from query.server.outermost import SAFE
+from query.server.guard.door import GUESSES, address
+from query.server.guard.guard import Guard
+from query.server.guard.outermost import SAFE
+from query.server.guard.protocol import HttpProtocol
+from query.server.keys.keys import Keys, make
 from query.server.problem import Problem
-from query.server.protocol import HttpProtocol
 
 KEY, TEXT = make("the shop", "write")
 QUICK, QUICK_TEXT = make("quick", "read", rate=5)

@@ -17,9 +17,11 @@ uvicorn = pytest.importorskip("uvicorn")
 
 from fastapi.exceptions import RequestValidationError  # noqa: E402
 
-from query.server.jobs import router  # noqa: E402
+from query.server.config import ServerConfig  # noqa: E402
+from query.server.guard.guard import Guard  # noqa: E402
+from query.server.jobs.routes import router  # noqa: E402
+from query.server.jobs.supervisor import Supervisor  # noqa: E402
 from query.server.problem import Problem  # noqa: E402
-from query.server.supervisor import Supervisor  # noqa: E402
 from storage import Store  # noqa: E402
 from storage.journal import new_id  # noqa: E402
 
@@ -55,7 +57,8 @@ def app() -> Any:
 
 @pytest.fixture
 def client(app: Any) -> Iterator[Any]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    guarded = Guard(app, ServerConfig(), None)
+    server = uvicorn.Server(uvicorn.Config(guarded, port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

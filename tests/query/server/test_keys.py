@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from query.errors import KeyFileError
-from query.server import keys
-from query.server.key_file import Key, changing, read, write
-from query.server.keys import Keys, make
-from query.server.principal import SCOPES, Principal
+from query.server.keys import keys
+from query.server.keys.file import Key, changing, read, write
+from query.server.keys.keys import Keys, make
+from query.server.keys.principal import SCOPES, Principal
 
 KEY, TEXT = make("the shop", "write", rate=20)
 OTHER, OTHER_TEXT = make("reports", "read")

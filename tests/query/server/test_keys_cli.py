@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import oneword
-from query.server.keys import Keys
-from query.server.keys_cli import app
+from query.server.keys.cli import app
+from query.server.keys.keys import Keys
 
 FILE = Path("oneword-keys.toml")
 

@@ -11,7 +11,7 @@ import pytest
 from engine import views
 from engine.hashing import HashEncoder
 from indexer import index_paths
-from query.server.overview import facets_of, gap_of, map_of, projected, sampled
+from query.server.routes.overview import facets_of, gap_of, map_of, projected, sampled
 from storage import Collection, Item, Store
 
 D = HashEncoder.dimension

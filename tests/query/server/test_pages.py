@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 import query
-from query.server.pages import POLICY, pages, router
+from query.server.routes.pages import POLICY, pages, router
 
 WEB = Path(query.__file__).parent / "web"
 

@@ -2,13 +2,14 @@ import asyncio
 import json
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from query.server.protocol import HttpProtocol
+from query.server.guard.protocol import HttpProtocol
 
 SECONDS = 0.25
 
@@ -267,3 +268,47 @@ def test_a_flood_of_requests_at_once_is_cut_off(client: Client, app: App) -> Non
 def test_a_few_requests_at_once_are_answered(client: Client) -> None:
     client.send(GET * 16)
     assert all(client.ok() for _ in range(16))
+
+
+class Telling:
+    """Answers with more than any buffer takes."""
+
+    size = 64 * 2**20
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"%d" % self.size)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["path"] == "/whole":
+            await send({"type": "http.response.body", "body": bytes(self.size)})
+            return
+        for _ in range(64):
+            await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class Quick(HttpProtocol):
+    read_seconds = SECONDS
+    lost = threading.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost.set()
+
+
+@pytest.mark.parametrize("path", ["/whole", "/pieces"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_who_does_not_read_is_not_waited_for(listening: Callable[..., int], loop: str, path: str) -> None:
+    Quick.lost.clear()
+    with Client(listening(Telling(), http=Quick, loop=loop)) as client:
+        client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert Quick.lost.wait(10), "the server keeps the answer"
+
+
+@pytest.mark.parametrize("path", ["/whole", "/pieces"])
+def test_who_reads_slowly_gets_all(listening: Callable[..., int], path: str) -> None:
+    with Client(listening(Telling(), http=Quick)) as client:
+        client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        for _ in range(8):
+            time.sleep(SECONDS / 2)
+            assert len(client.reader.read(8 * 2**20 - 1)) == 8 * 2**20 - 1
+        assert client.reader.read(1)

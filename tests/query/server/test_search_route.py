@@ -1,47 +1,221 @@
 """POST /v1/collections/{collection}/search: every kind of part, against a real server."""
 
 import base64
+import http.server
 import io
+import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from indexer import index_paths
+from query import BadQuery, SearchService
+from query.question import Composed, Image, Like, Part, Query, Text, Vector
+from storage import parse_filter
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    album = tmp_path_factory.mktemp("album")
-    for name, colour in {"red": "red", "blue": "blue", "green": "green"}.items():
-        PIL.Image.new("RGB", (40, 30), colour).save(album / f"{name}.png")
-    (album / "cat.txt").write_text("the cat sleeps on the sofa", encoding="utf-8")
-    (album / "owl.txt").write_text("we saw an owl at night", encoding="utf-8")
-    return album
+SEARCH = "/collections/default/search"
 
 
 @pytest.fixture(scope="module")
-def service(start: Any, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    db = tmp_path_factory.mktemp("store") / "db"
-    index_paths([folder], db=str(db), model="hash")
-    return start("--db", db)
+def url(folder: Path) -> Iterator[str]:
+    """The folder, on the web."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(folder))
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
-def names(result: Any) -> list[str]:
-    return [hit["uri"].rsplit("/", 1)[1] for hit in result["hits"]]
+@pytest.fixture(scope="module")
+def searching(db: Path) -> SearchService:
+    """The same collection in this process."""
+    return SearchService(str(db))
 
 
-def data_uri(colour: str) -> str:
-    file = io.BytesIO()
-    PIL.Image.new("RGB", (40, 30), colour).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def test_words(service: Any) -> None:
+def test_words(service: Any, names: Any) -> None:
     result = service.search({"text": "the cat sleeps"})
     assert names(result)[0] == "cat.txt"
     assert set(result["timings"]) == {"encode_ms", "search_ms", "total_ms"}
-    assert (result["model"], result["collection"], result["total"]) == ("hash", "default", 5)
+    assert (result["model"], result["collection"], result["total"]) == ("hash", "default", 6)
+    assert set(result["hits"][0]) == {"id", "score", "modality", "uri", "text", "metadata"}
     again = service.search({"text": "the cat sleeps", "offset": 2, "limit": 2, "version": result["version"]})
     assert names(again) == names(result)[2:4]
+
+
+def test_picture_in_every_form(service: Any, names: Any, drawn: Any, url: str) -> None:
+    given = (
+        drawn.uri("red"),
+        drawn.base64("red"),
+        f"{url}/red.png",
+        drawn.uri("red").replace("data:image/png;base64", "DATA:;BASE64"),
+        "\n".join(drawn.base64("red")[start : start + 76] for start in range(0, len(drawn.base64("red")), 76)),
+    )
+    results = [service.search({"image": one, "limit": 3}) for one in given]
+    assert names(results[0])[0] == "red.png"
+    assert all(one["hits"] == results[0]["hits"] for one in results)
+
+
+def test_uploads(service: Any, names: Any, drawn: Any) -> None:
+    def sent(files: Any, **data: Any) -> Any:
+        answer = service.http.post(f"{service.url}/v1{SEARCH}", files=files, data=data)
+        assert answer.status_code == 200, answer.text
+        return names(answer.json())
+
+    red, blue = ("r.png", drawn.png("red"), "image/png"), ("b.png", drawn.png("blue"), "image/png")
+    assert sent({"image": red})[0] == "red.png"  # nothing refers to it: the query's
+    assert sent({"image": red}, query=json.dumps({"limit": 1})) == ["red.png"]
+    assert sent({"mine": blue}, query=json.dumps({"image": "upload:mine"}))[0] == "blue.png"
+    query = {"parts": [{"image": "upload:image"}, {"image": "upload:b", "weight": -0.5}], "modality": "image"}
+    assert sent({"image": red, "b": blue}, query=json.dumps(query)) == ["red.png", "green.png", "blue.png"]
+    as_file = {"query": ("q.json", json.dumps({"edit": "at night", "limit": 2}), "application/json"), "image": red}
+    assert "red.png" not in sent(as_file)  # a composed query's own picture is no hit
+
+
+def test_uploads_that_fit_nothing(service: Any, refused: Any, drawn: Any) -> None:
+    def sent(files: Any, **data: Any) -> Any:
+        return service.http.post(f"{service.url}/v1{SEARCH}", files=files, data=data)
+
+    red = ("r.png", drawn.png("red"), "image/png")
+    told = refused(sent({"a": red}, query='{"image": "upload:b"}'), 422, "no_upload", "image")
+    assert "sent were a" in told["detail"]
+    told = refused(sent({"image": red}, limit="3"), 422, "unknown_field", "limit")
+    assert "'query'" in told["detail"]
+    refused(sent({"image": red, "other": red}), 422, "unused_upload", "other")
+    refused(sent({"image": red}, query="{"), 400, "malformed_json")
+    refused(sent([("image", red), ("image", red)]), 400, "malformed_body")
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    refused(service.http.post(f"{service.url}/v1{SEARCH}", content=b"--y", headers=headers), 400, "malformed_body")
+
+
+def test_bad_pictures_are_named(service: Any, start: Any, db: Path, url: str, refused: Any, drawn: Any) -> None:
+    search = lambda query: service.post(SEARCH, query)  # noqa: E731
+    refused(search({"image": "no picture!"}), 422, "bad_image", "image")
+    refused(search({"image": base64.b64encode(b"no picture").decode()}), 422, "bad_image", "image")
+    refused(search({"image": "data:image/png;base64,"}), 422, "bad_image", "image")
+    refused(search({"image": "data:image/png,abc"}), 422, "bad_image", "image")
+    refused(search({"parts": [{"text": "a"}, {"image": "%"}]}), 422, "bad_image", "parts[1].image")
+    composed = {"parts": [{"composed": {"image": "%", "edit": "at night"}}]}
+    refused(search(composed), 422, "bad_image", "parts[0].composed.image")
+    refused(search({"image": f"{url}/none.png"}), 422, "fetch_failed", "image")
+    refused(search({"image": f"{url}/cat.txt"}), 422, "bad_image", "image")
+    closed = start("--db", db)
+    refused(closed.post(SEARCH, {"image": f"{url}/red.png"}), 422, "url_refused", "image")
+    closed.stop()
+    closed = start("--db", db, "--no-fetch")
+    refused(closed.post(SEARCH, {"image": f"{url}/red.png"}), 422, "fetching_off", "image")
+    closed.stop()
+
+
+def test_picture_of_too_many_pixels(service: Any, refused: Any) -> None:
+    file = io.BytesIO()
+    PIL.Image.new("1", (14_000, 14_000)).save(file, "PNG")
+    sent = base64.b64encode(file.getvalue()).decode()
+    refused(service.post(SEARCH, {"image": sent}), 422, "image_too_large", "image")
+
+
+def test_blank_texts_are_named(service: Any, refused: Any, drawn: Any) -> None:
+    refused(service.post(SEARCH, {"text": " "}), 422, "blank_text", "text")
+    refused(service.post(SEARCH, {"image": drawn.uri("red"), "edit": ""}), 422, "blank_text", "edit")
+    refused(service.post(SEARCH, {"text": "a", "not": ["b", ""]}), 422, "blank_text", "not[1]")
+    refused(service.post(SEARCH, {"parts": [{"text": "a"}, {"text": ""}]}), 422, "blank_text", "parts[1].text")
+    composed = {"composed": {"image": drawn.uri("red"), "edit": "\n"}}
+    refused(service.post(SEARCH, {"parts": [composed]}), 422, "blank_text", "parts[0].composed.edit")
+
+
+def test_items_to_be_like(service: Any, names: Any, refused: Any) -> None:
+    cat, owl, *_ = (hit["id"] for hit in service.search({"text": "the cat sleeps on the sofa, an owl"})["hits"])
+    one = service.search({"like": cat})
+    assert "cat.txt" not in names(one)
+    assert one["total"] == 6
+    both = service.search({"like": [cat, owl], "modality": "text"})
+    assert not {cat, owl} & {hit["id"] for hit in both["hits"]}
+    assert {hit["modality"] for hit in both["hits"]} == {"text"}
+    refused(service.post(SEARCH, {"like": "nobody"}), 404, "item_not_found")
+
+
+def test_what_hits_hold(service: Any) -> None:
+    red = service.search({"text": "red", "with": ["vector", "thumbnail"], "modality": "image"})["hits"]
+    assert all(set(hit) == {"id", "score", "modality", "vector", "thumbnail"} for hit in red)
+    vector, thumbnail = np.asarray(red[0]["vector"]), red[0]["thumbnail"]
+    assert vector.shape == (256,)
+    assert abs(np.linalg.norm(vector) - 1) < 1e-3
+    assert PIL.Image.open(io.BytesIO(base64.b64decode(thumbnail.partition(",")[2]))).size == (40, 30)
+    assert set(service.search({"text": "cat", "with": []})["hits"][0]) == {"id", "score", "modality"}
+    found = service.search({"vector": red[0]["vector"], "limit": 1})["hits"]
+    assert found[0]["id"] == red[0]["id"]
+    assert found[0]["score"] > 0.999
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_same_answer_as_in_python(service: Any, searching: SearchService, drawn: Any, data: st.DataObject) -> None:
+    ids = sorted(next(searching.collection.ids()))
+    weight = st.sampled_from((1.0, 0.6, -0.3, 2.5))
+    words = st.sampled_from(("the cat", "an owl at night", "red", 'sleeps ☾ "quoted"\n', "<image> [INST]"))
+    colour = st.sampled_from(("red", "blue", "orange"))
+    kinds = st.sampled_from(("text", "image", "composed", "like", "vector"))
+    sent: list[Any] = []
+    parts: list[Part] = []
+    for kind, weighs in data.draw(st.lists(st.tuples(kinds, weight), min_size=1, max_size=5)):
+        part: Any
+        match kind:
+            case "text":
+                part = {"text": data.draw(words)}
+                parts.append(Text(**part, weight=weighs))
+            case "image":
+                pixels = data.draw(colour)
+                part = {"image": drawn.uri(pixels)}
+                parts.append(Image(image=drawn.png(pixels), weight=weighs))
+            case "composed":
+                pixels, edit = data.draw(colour), data.draw(words)
+                part = {"composed": {"image": drawn.uri(pixels), "edit": edit}}
+                parts.append(Composed(image=drawn.png(pixels), edit=edit, weight=weighs))
+            case "like":
+                part = {"like": data.draw(st.sampled_from(ids))}
+                parts.append(Like(id=part["like"], weight=weighs))
+            case _:
+                seed = data.draw(st.integers(0, 9))
+                part = {"vector": np.random.default_rng(seed).normal(size=256).tolist()}
+                parts.append(Vector(values=part["vector"], weight=weighs))
+        sent.append({**part, "weight": weighs})
+    more = data.draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "modality": st.sampled_from(("image", "text")),
+                "limit": st.integers(1, 7),
+                "offset": st.integers(0, 3),
+                "min_score": st.sampled_from((-0.5, 0.0, 0.2)),
+                "diversity": st.sampled_from((0.0, 0.5)),
+                "keywords": st.sampled_from(("sleeps", "owl cat")),
+            },
+        )
+    )
+    where = data.draw(st.sampled_from((None, "width >= 40", {"must_not": {"field": "width", "match": 40}})))
+    sent_query = {"parts": sent, **({"filter": where} if where else {}), **more}
+    condition = parse_filter(where) if where else None
+    try:
+        there = searching.search(Query(parts=tuple(parts), filter=condition, **more))
+    except BadQuery as error:  # parts that cancel out
+        said = str(error)
+    else:
+        here = service.search(sent_query)
+        assert here["hits"] == there.as_dict()["hits"]
+        assert here.get("total") == there.total
+        return
+    answer = service.post(SEARCH, sent_query)
+    assert (answer.status_code, answer.json()["detail"]) == (422, said)

@@ -15,10 +15,10 @@ import pytest
 
 from engine.errors import BadRoot
 from query.errors import BadQuery, NotCancellable, TooManyJobs
-from query.server.job_process import MOST_WRITTEN, JobProcess, environment, said
-from query.server.job_request import JobOptions, JobRequest
-from query.server.job_status import JobStatus
-from query.server.supervisor import Supervisor
+from query.server.jobs.process import MOST_WRITTEN, JobProcess, environment, said
+from query.server.jobs.request import JobOptions, JobRequest
+from query.server.jobs.status import JobStatus
+from query.server.jobs.supervisor import Supervisor
 from storage import BadName, JobNotFound, Store
 from storage.journal import new_id
 
@@ -338,8 +338,8 @@ def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root
 def test_a_job_outlives_its_service(root: Path) -> None:
     code = f"""
 import os, signal
-from query.server.job_request import JobRequest
-from query.server.supervisor import Supervisor
+from query.server.jobs.request import JobRequest
+from query.server.jobs.supervisor import Supervisor
 print(Supervisor("db", [{str(root)!r}]).start(JobRequest(collection="a", paths=({str(root)!r},), model="hash")).id)
 os.sys.stdout.flush()
 os.kill(os.getpid(), signal.SIGKILL)

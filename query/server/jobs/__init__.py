@@ -1,0 +1,1 @@
+"""Indexing jobs, each a process of its own."""

@@ -1,0 +1,1 @@
+"""API keys: made by the operator, kept as hashes."""

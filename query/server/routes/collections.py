@@ -1,0 +1,199 @@
+"""Collections: create, list, describe, drop; check and build their serving index."""
+
+from dataclasses import asdict
+from itertools import chain, islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+import engine.views as views
+from query.server import payload
+from query.server.answers import BuildingOut, CheckOut, CollectionOut, CollectionsOut, QuarantineOut
+from query.server.documents import PROBLEMS, json_body
+from query.server.guard.access import needs
+from query.server.payload import Body, Name
+from query.server.problem import Problem
+from query.server.routes.items import answer
+from query.server.state import State, state_of
+from storage import Collection, MissingFaiss, StorageError
+
+router = APIRouter(prefix="/v1/collections", tags=["collections"])
+
+
+class CollectionIn(Body):
+    """A collection to make."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "photos"}, {"name": "dresses", "view": "default"}]}
+    )
+
+    name: Annotated[Name, Field(examples=["photos"])]
+    model: Annotated[Name | None, Field(description="Absent: the service's.")] = None
+    view: Annotated[Name, Field(description="A built-in view.", examples=["default"])] = "default"
+
+
+@router.get("", dependencies=[needs("read")], response_model=CollectionsOut, responses=PROBLEMS)
+async def all_collections(request: Request) -> Response:
+    """The collections there are."""
+    state = state_of(request)
+    names = await state.workers.run("search", state.catalogue.store.collections)
+    found = []
+    for name in names:
+        try:
+            served = await state.catalogue.current(name)
+            found.append(await state.workers.run("search", _short, served.collection))
+        except StorageError:  # dropped in between, or broken: the others are there
+            state.catalogue.forget(name)
+    return answer({"collections": found})
+
+
+@router.post(
+    "",
+    dependencies=[needs("admin")],
+    status_code=201,
+    response_model=CollectionOut,
+    responses=PROBLEMS,
+    openapi_extra=json_body(CollectionIn),
+)
+async def create(request: Request) -> Response:
+    """Make an empty collection for a model and a view."""
+    state = state_of(request)
+    asked = (await payload.read(request, CollectionIn, "collection")).body
+    _check_model(state, asked.model)
+    if asked.view not in views.BUILT_IN:
+        known = ", ".join(views.BUILT_IN)
+        raise Problem(
+            422, "bad_view", f"no view is called {asked.view[:60]!r}", remedy=f"Expected one of {known}.", field="view"
+        )
+    batcher = await state.models.get(asked.model or state.config.model.model)
+    space = batcher.encoder.space(views.get(asked.view)).as_dict()
+    await state.workers.run("write", state.catalogue.store.create, asked.name, space)
+    state.catalogue.forget(asked.name)
+    served = await state.catalogue.get(asked.name)
+    response = answer(await state.workers.run("search", _described, served.collection), 201)
+    response.headers["Location"] = f"/v1/collections/{asked.name}"
+    return response
+
+
+@router.get("/{collection}", dependencies=[needs("read")], response_model=CollectionOut, responses=PROBLEMS)
+async def describe(request: Request, collection: str) -> Response:
+    """What there is to know about a collection."""
+    state = state_of(request)
+    served = await state.catalogue.current(collection)
+    return answer(await state.workers.run("search", _described, served.collection))
+
+
+@router.delete("/{collection}", dependencies=[needs("admin")], status_code=204, responses=PROBLEMS)
+async def drop(request: Request, collection: str) -> Response:
+    """Remove a collection and all of its items, for good."""
+    state = state_of(request)
+    await state.workers.run("write", state.catalogue.store.drop, collection)
+    state.catalogue.forget(collection)
+    return Response(status_code=204)
+
+
+@router.post("/{collection}/verify", dependencies=[needs("admin")], response_model=CheckOut, responses=PROBLEMS)
+async def verify(request: Request, collection: str) -> Response:
+    """Compare the serving index with the table, and measure its recall; without any labels."""
+    state = state_of(request)
+    served = await state.catalogue.current(collection)
+    check = await state.workers.run("slow", served.collection.verify)
+    if check is None:
+        detail = f"collection {collection!r} has no serving index: searches compare every vector, which is exact"
+        raise Problem(409, "no_index", detail, remedy=f"POST /v1/collections/{collection}/build makes one.")
+    return answer({"right": check.right, **asdict(check)})
+
+
+@router.post(
+    "/{collection}/build",
+    dependencies=[needs("admin")],
+    status_code=202,
+    response_model=BuildingOut,
+    responses=PROBLEMS,
+)
+async def build(request: Request, collection: str) -> Response:
+    """Begin to build the serving index anew; searches go on meanwhile."""
+    state = state_of(request)
+    served = await state.catalogue.current(collection)
+
+    def begun() -> bool:
+        serving = served.collection.serving()
+        if serving is None:
+            raise MissingFaiss(collection)
+        return serving.build_aside(served.collection.snapshot()) is not None
+
+    return answer({"building": await state.workers.run("slow", begun)}, 202)
+
+
+@router.get("/{collection}/quarantine", dependencies=[needs("read")], response_model=QuarantineOut, responses=PROBLEMS)
+async def quarantine(request: Request, collection: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+    """Inputs of indexing jobs that could not be indexed, and why."""
+    state = state_of(request)
+    await state.catalogue.current(collection)
+
+    def read() -> dict[str, Any]:
+        held = state.catalogue.store.quarantine(collection)
+        entries = islice(chain.from_iterable(held.batches()), limit)
+        return {
+            "quarantined": [
+                {
+                    "uri": one.uri,
+                    "kind": one.kind,
+                    "reason": one.reason,
+                    "tries": one.tries,
+                    "first_seen": one.first_seen.isoformat(),
+                    "last_tried": one.last_tried.isoformat(),
+                }
+                for one in entries
+            ],
+            "total": held.count(),
+        }
+
+    return answer(await state.workers.run("search", read))
+
+
+def _check_model(state: State, name: str | None) -> None:
+    """Only what the operator serves, and what ships with us: any other name may be a path, a download or a URL."""
+    allowed = {"auto", "basic", "mini", "hash", state.config.model.model, *state.models.loaded}
+    if name is not None and name not in allowed:
+        raise Problem(
+            422,
+            "bad_model",
+            f"model {name[:100]!r} is not served here",
+            remedy=f"Expected one of {', '.join(sorted(allowed))}.",
+            field="model",
+        )
+
+
+def _short(collection: Collection) -> dict[str, Any]:
+    return {
+        "name": collection.name,
+        "items": collection.count(),
+        "model": collection.space["model"],
+        "view": collection.space["view"],
+        "dimension": collection.dimension,
+        "version": collection.version,
+    }
+
+
+def _described(collection: Collection) -> dict[str, Any]:
+    info = collection.info()
+    serving = info.serving and {name: value for name, value in info.serving.items() if name != "digests"}
+    return {
+        "name": info.name,
+        "items": info.items,
+        "by_modality": info.by_modality,
+        "model": info.space["model"],
+        "view": info.space["view"],
+        "dimension": info.dimension,
+        "space": info.space,
+        "version": info.version,
+        "metadata_keys": {key: kind for key, kind in info.metadata_keys.items() if not key.startswith("_")},
+        "quarantined": info.quarantined,
+        "index": serving,
+        "created": collection.snapshot().created,  # of the table as it is: it may have been made again since
+        "updated": info.updated.isoformat(),
+        "bytes_on_disk": info.bytes_on_disk,
+    }

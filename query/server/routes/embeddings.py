@@ -1,0 +1,270 @@
+"""OpenAI's GET /v1/models and POST /v1/embeddings, with pictures; docs/remote.md is their description."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Request
+from pydantic import ConfigDict, Discriminator, Field, Tag
+from starlette.responses import Response
+
+import engine
+from engine import views
+from engine.encoder import Encoder, Side
+from engine.errors import EngineError, InputError, ViewError
+from engine.views import View
+from query.server import payload
+from query.server.answers import EmbeddingsOut, ModelsOut
+from query.server.batching import Batcher
+from query.server.cache import Vector
+from query.server.documents import OPENAI_PROBLEMS, json_body
+from query.server.guard.access import needs
+from query.server.limits import MAX_INPUTS
+from query.server.parts import Picture
+from query.server.payload import Body, Name, Text
+from query.server.problem import Problem
+from query.server.routes.items import answer
+from query.server.state import State, state_of
+from query.server.together import together
+from query.server.usage import Counter
+
+router = APIRouter(prefix="/v1", tags=["embeddings"])
+
+
+class PictureIn(Body):
+    """A picture; with a text, a document; with an edit, a composed query."""
+
+    image: Picture
+    text: Text | None = None
+    edit: Text | None = None
+
+
+def _kind(value: Any) -> str:
+    return "(text)" if isinstance(value, str) else "(tokens)" if isinstance(value, list | int) else "(picture)"
+
+
+Tokens = list[int] | int
+InputIn = Annotated[
+    Annotated[Text, Tag("(text)")] | Annotated[PictureIn, Tag("(picture)")] | Annotated[Tokens, Tag("(tokens)")],
+    Discriminator(_kind),
+]
+
+
+class Url(Body):
+    """Where a picture of a message is."""
+
+    url: Picture
+    detail: str | None = None
+
+
+class ContentIn(Body):
+    """A piece of a message."""
+
+    type: Literal["text", "image_url"]
+    text: Text | None = None
+    image_url: Url | None = None
+
+
+class MessageIn(Body):
+    """A message, as vLLM takes it: its texts and its picture are one input."""
+
+    role: Literal["user", "system"] = "user"
+    content: Text | Annotated[list[ContentIn], Field(min_length=1, max_length=32, fail_fast=True)]
+
+
+class EmbeddingsIn(Body):
+    """OpenAI's body and more: pictures, a view, and which side of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": "basic", "input": ["a cat", "a dog"], "encoding_format": "float"}]}
+    )
+
+    model: Name
+    input: Annotated[
+        Text | Annotated[list[InputIn], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)] | None,
+        Field(description="A text, or a list of texts and pictures."),
+    ] = None
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1)] | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Annotated[int | None, Field(description="Only the model's own number.")] = None
+    user: Name | None = None
+    view: Annotated[Name | dict[str, Any] | None, Field(description="A built-in view, or one in full.")] = None
+    side: Literal["query", "gallery"] = "gallery"
+
+
+@router.get("/models", dependencies=[needs("read")], response_model=ModelsOut, responses=OPENAI_PROBLEMS)
+async def models(request: Request) -> Response:
+    """The models that are loaded, and the space of each."""
+    batchers = {one.encoder.name: one for one in state_of(request).models.loaded.values()}
+    return answer({"object": "list", "data": [_card(one.encoder) for one in batchers.values()]})
+
+
+@router.get("/models/{model:path}/tokeniser", dependencies=[needs("read")], responses=OPENAI_PROBLEMS)
+async def tokeniser(request: Request, model: str) -> Response:
+    """What the model takes for a token, as JSON of a Hugging Face tokenizer: to cut texts where the model would."""
+    told = _batcher(state_of(request), model).encoder.tokeniser
+    if told is None:
+        raise Problem(404, "no_tokeniser", f"model {model!r} has no tokeniser: it counts words and marks")
+    return Response(told, media_type="application/json")
+
+
+@router.post(
+    "/embeddings",
+    dependencies=[needs("read")],
+    response_model=EmbeddingsOut,
+    responses=OPENAI_PROBLEMS,
+    openapi_extra=json_body(EmbeddingsIn),
+)
+async def embeddings(request: Request) -> Response:
+    """Embed texts and pictures."""
+    state = state_of(request)
+    try:
+        asked = (await payload.read(request, EmbeddingsIn, "input")).body
+        batcher = _batcher(state, asked.model)
+        view = _view(asked.view, batcher.encoder)
+        given = _inputs(asked)
+        if asked.dimensions not in (None, batcher.encoder.dimension):
+            raise _malformed(f"dimensions {asked.dimensions}: expected {batcher.encoder.dimension}", "dimensions")
+    except Problem as problem:
+        problem.status = 400 if problem.code in ("invalid_field", "unknown_field") else problem.status
+        raise
+    side = Side(asked.side)
+    name = "input" if asked.messages is None else "messages"
+    vectors = await together(
+        _embedded(state, batcher, one, f"{name}[{place}]", view, side) for place, one in enumerate(given)
+    )
+    tokens = await state.workers.run("decode", Counter.of(batcher.encoder).count, [one.text or "" for one in given])
+    return answer(
+        {
+            "object": "list",
+            "model": batcher.encoder.name,
+            "data": [
+                {"object": "embedding", "index": place, "embedding": _written(vector, asked.encoding_format)}
+                for place, vector in enumerate(vectors)
+            ],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+    )
+
+
+class _Given(Body):
+    """One input: image or text, or both."""
+
+    image: str | None = None
+    text: str | None = None
+    composed: bool = False
+
+
+def _inputs(asked: EmbeddingsIn) -> Sequence[_Given]:
+    if (asked.input is None) == (asked.messages is None):
+        raise _malformed("expected either `input` or `messages`", "input")
+    if asked.messages is not None:
+        return [_of_message(asked.messages[0])]
+    given = [asked.input] if isinstance(asked.input, str) else asked.input or []
+    return [_of_input(one, f"input[{place}]") for place, one in enumerate(given)]
+
+
+def _of_input(one: str | PictureIn | Tokens, field: str) -> _Given:
+    match one:
+        case str():
+            return _Given(text=one)
+        case PictureIn():
+            if one.text is not None and one.edit is not None:
+                raise _malformed(f"{field} has a text and an edit: expected one of them", field)
+            return _Given(
+                image=one.image, text=one.edit if one.text is None else one.text, composed=one.edit is not None
+            )
+    raise _malformed(f"{field} is of token ids: expected a text, or an object with a picture", field)
+
+
+def _of_message(message: MessageIn) -> _Given:
+    if isinstance(message.content, str):
+        return _Given(text=message.content)
+    texts = [one.text for one in message.content if one.text is not None]
+    pictures = [one.image_url.url for one in message.content if one.image_url is not None]
+    if len(pictures) > 1 or (not texts and not pictures):
+        raise _malformed(f"the message has {len(pictures)} pictures: expected one, or a text", "messages[0].content")
+    return _Given(image=pictures[0] if pictures else None, text="\n".join(texts) if texts else None)
+
+
+async def _embedded(state: State, batcher: Batcher, given: _Given, field: str, view: View, side: Side) -> Vector:
+    try:
+        if given.image is None:
+            return await _vector(batcher, engine.Text(text=given.text or ""), view, side)
+        async with state.pictures.read([(given.image, f"{field}.image")], {}) as (image,):
+            content: engine.Input = image
+            if given.text is not None:
+                content = (
+                    engine.Composed(image=image, edit=given.text)
+                    if given.composed
+                    else engine.Document(image=image, text=given.text)
+                )
+            return await _vector(batcher, content, view, side)
+    except (InputError, EngineError) as error:
+        raise Problem.of(error, field=field) from error
+
+
+async def _vector(batcher: Batcher, content: engine.Input, view: View, side: Side) -> Vector:
+    (vector,) = await batcher.embed([content], view, side)
+    if isinstance(vector, EngineError):
+        raise vector
+    return vector
+
+
+def _batcher(state: State, name: str) -> Batcher:
+    for known, batcher in state.models.loaded.items():
+        if name in (known, batcher.encoder.name):
+            return batcher
+    there = ", ".join(sorted({one.encoder.name for one in state.models.loaded.values()})) or "none yet"
+    raise Problem(404, "model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
+
+
+def _view(given: str | dict[str, Any] | None, encoder: Encoder) -> View:
+    try:
+        if given is None:
+            return views.DEFAULT
+        if isinstance(given, str):
+            if given not in views.BUILT_IN:  # not the path of a file
+                raise ViewError(f"no view is called {given[:60]!r}: expected one of {', '.join(views.BUILT_IN)}")
+            view = views.BUILT_IN[given]
+        else:
+            view = View.from_dict(given)
+        encoder.space(view)
+    except ViewError as error:
+        raise _malformed(str(error), "view") from None
+    return view
+
+
+def _card(encoder: Encoder) -> dict[str, Any]:
+    """OpenAI's, with what a client needs to know of the space."""
+    space = encoder.space(views.DEFAULT)
+    try:
+        encoder.space(replace(views.DEFAULT, name="any"))
+        any_view = True
+    except ViewError:
+        any_view = False
+    return {
+        "id": encoder.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "oneword",
+        "oneword": {
+            "fingerprint": space.fingerprint,
+            "space": space.as_dict(),
+            "any_view": any_view,
+            "passage_tokens": encoder.passage_tokens,
+            "tokeniser": encoder.tokeniser is not None,
+        },
+    }
+
+
+def _written(vector: Vector, form: str) -> str | list[float]:
+    if form == "float":
+        return [float(number) for number in vector]
+    return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
+
+
+def _malformed(detail: str, field: str) -> Problem:
+    return Problem(400, "invalid_request", detail, remedy="Change it as said.", field=field)

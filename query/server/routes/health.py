@@ -1,0 +1,144 @@
+"""Whether the service lives, is ready, and how it does; and what makes it ready."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response
+
+from engine.encoder import Side
+from engine.errors import EngineError
+from engine.inputs import Text
+from engine.views import DEFAULT
+from query.server.answers import ProblemOut, StatusOut
+from query.server.guard.access import needs
+from query.server.metrics import CONTENT_TYPE, Gauges
+from query.server.problem import MEDIA_TYPE, Problem
+from query.server.routes.items import answer
+from query.server.state import State, state_of
+from storage import StorageError
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(tags=["operation"])
+
+PAUSE = 5.0
+"""Seconds between two tries to become ready."""
+
+_UNREADY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not ready; `detail` says why.", "content": {MEDIA_TYPE: {}}, "model": ProblemOut}
+}
+
+
+@router.get("/livez", response_model=StatusOut)
+async def live() -> Response:
+    """The process answers."""
+    return answer({"status": "ok"})
+
+
+@router.get("/readyz", response_model=StatusOut, responses=_UNREADY)
+async def ready(request: Request) -> Response:
+    """Requests can be answered: the model has, and the collections are open."""
+    reasons = unready(state_of(request))
+    if reasons:
+        raise Problem(503, "not_ready", "; ".join(reasons), remedy="Ask again in a moment.", retry_after=1)
+    return answer({"status": "ready"})
+
+
+@router.get("/metrics", dependencies=[needs("read")], response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """Numbers, as Prometheus reads them."""
+    state = state_of(request)
+    return Response(await state.workers.run("metrics", state.metrics.text), media_type=CONTENT_TYPE)
+
+
+def unready(state: State) -> list[str]:
+    """What keeps the service from answering."""
+    reasons = [] if state.warm else [state.reason]
+    reasons += [f"model {name!r} hangs" for name in state.models.wedged]
+    reasons += ["shutting down"] if state.draining else []
+    return reasons
+
+
+async def warm_up(state: State) -> None:
+    """Opens the collections, loads their models and lets each answer once; again and again, until it is done.
+
+    A collection whose model cannot be had does not keep the others from being served: only if none can is the service
+    not ready. Without collections it is the model that new ones would have.
+    """
+    while not state.warm:
+        try:
+            names = await state.workers.run("search", state.catalogue.store.collections)
+            outcomes = [await _opened(state, name) for name in names] or [await _answered(state, None)]
+            problems = [one for one in outcomes if one is not None]
+            state.warm = len(problems) < len(outcomes)
+            state.reason = problems[0] if problems else ""
+        except Exception as error:
+            state.reason = "the store cannot be read"
+            _log("not ready", error)
+        if not state.warm:
+            await asyncio.sleep(PAUSE)
+    log.info("ready")
+
+
+async def _opened(state: State, name: str) -> str | None:
+    try:
+        served = await state.catalogue.get(name)
+        # The index is mapped, and the first search is not slower than the others.
+        await state.workers.run("search", served.collection.served_by)
+        await state.catalogue.batcher(served)
+        return await _answered(state, served.model)
+    except Exception as error:
+        _log(f"collection {name!r} cannot be searched by its model", error)
+        return f"collection {name!r} cannot be searched by its model"
+
+
+async def _answered(state: State, model: str | None) -> str | None:
+    try:
+        batcher = await state.models.get(model or state.config.model.model)
+        (vector,) = await batcher.embed([Text(text="ready?")], DEFAULT, Side.QUERY)
+    except Exception as error:
+        _log("the model cannot be used", error)
+        return "the model cannot be used"
+    if isinstance(vector, EngineError):
+        _log("the model gives no vectors", vector)
+        return "the model gives no vectors"
+    return None
+
+
+def _log(what: str, error: Exception) -> None:
+    """An error of ours says all there is to know; of any other the operator needs to see where it came from."""
+    log.error("%s: %s", what, error, exc_info=None if isinstance(error, EngineError | StorageError) else error)
+
+
+class ServiceGauges(Gauges):
+    """Of the running service."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def read(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
+        """Queues, readiness, and the age of each serving index."""
+        state = self._state
+        yield "ready", "Whether the service is ready.", {}, float(not unready(state))
+        yield "vector_cache_bytes", "Vectors held in the cache.", {}, float(state.models.cached)
+        for name, batcher in state.models.batchers.items():
+            yield "encode_queue", "Inputs that wait for a batch.", {"model": name}, float(batcher.waiting)
+        for name, served in state.catalogue.open.items():
+            labels = {"collection": name}
+            yield "write_queue", "Writes that wait for a commit.", labels, float(served.writer.waiting)
+            try:
+                snapshot, serving = served.collection.snapshot(), served.collection.serving()
+                about = serving.about(snapshot) if serving else None
+                built = serving.built(snapshot) if serving else None
+            except Exception as error:  # what there is to tell of the others is told
+                _log(f"no metrics of collection {name!r}", error)
+                continue
+            yield "collection_version", "The newest commit's number.", labels, float(snapshot.version)
+            if about is not None and built is not None:
+                behind = float(snapshot.version - about.version)
+                yield "index_age_seconds", "Since the serving index was built.", labels, time.time() - built
+                yield "index_versions_behind", "Commits since the serving index was built.", labels, behind

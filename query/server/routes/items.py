@@ -1,0 +1,250 @@
+"""Items: upsert, get, delete, count, scroll."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from query.server import entries, payload
+from query.server.answers import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut
+from query.server.cursor import Cursor, digest
+from query.server.documents import PROBLEMS, json_body, json_or_files
+from query.server.guard.access import needs
+from query.server.limits import MAX_ITEMS
+from query.server.payload import Body, Name
+from query.server.pictures import check_used
+from query.server.problem import Problem, dumped
+from query.server.questions import Filter, Include, filter_of
+from query.server.state import state_of
+from storage import And, Item, ItemNotFound, SpaceMismatch
+
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
+
+Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
+
+
+class IdsIn(Body):
+    """Items by id."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ids": ["cat-1", "note-1"], "with": ["payload", "vector"]}]}
+    )
+
+    ids: Ids
+    with_: Include = Field(alias="with", default=("payload",))
+
+
+class DeleteIn(Body):
+    """Items by id, or by a filter."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["cat-1"]}, {"filter": "width < 64"}]})
+
+    ids: Ids | None = None
+    filter: Filter | None = None
+
+
+class CountIn(Body):
+    """Which items; absent: all."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"filter": "modality = image"}]})
+
+    filter: Filter | None = None
+
+
+class ScrollIn(Body):
+    """Which items, and where to go on."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"limit": 100}, {"filter": "width >= 64", "with": []}]})
+
+    filter: Filter | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 100
+    cursor: Annotated[Name | None, Field(description="As the last page told it.")] = None
+    with_: Include = Field(alias="with", default=("payload",))
+
+
+def answer(document: Any, status: int = 200) -> Response:
+    """JSON."""
+    return Response(dumped(document), status, media_type="application/json")
+
+
+@router.post(
+    "/items",
+    dependencies=[needs("write")],
+    response_model=UpsertOut,
+    responses=PROBLEMS,
+    openapi_extra=json_or_files(entries.ItemsIn, "items"),
+)
+async def upsert(request: Request, collection: str) -> Response:
+    """Store items, replacing those of the same id; each is told what became of it."""
+    state = state_of(request)
+    sent = await payload.read(request, entries.ItemsIn, "items")
+    check_used(sent.uploads, (item.image for item in sent.body.items))
+    served = await state.catalogue.current(collection)
+    if sent.body.fingerprint not in (None, served.collection.space["fingerprint"]):
+        raise SpaceMismatch(collection, served.collection.space, {"fingerprint": sent.body.fingerprint})
+    read = await entries.read(state, served, sent.body.items, sent.uploads)
+    good = [one for one in read if isinstance(one, Item)]
+    if not good:
+        raise next(one for one in read if isinstance(one, Problem))
+    written = await served.writer.upsert(good)
+    told: list[dict[str, Any]] = []
+    known = set(written.known)
+    for place, (given, one) in enumerate(zip(sent.body.items, read, strict=True)):
+        if isinstance(one, Item) and (why := written.refused.get(one.id)):
+            one = Problem(422, "bad_item", why, remedy="Change the item.", field=f"items[{place}]")
+        if isinstance(one, Problem):
+            told.append({"id": given.id, "status": "refused", "error": one.as_dict()})
+        else:
+            told.append({"id": one.id, "status": "updated" if one.id in known else "added"})
+            known.add(one.id)
+    counts = {status: sum(one["status"] == status for one in told) for status in ("added", "updated", "refused")}
+    if counts["refused"] == len(told):
+        raise Problem(422, "bad_item", told[0]["error"]["detail"], remedy="Change the item.", field="items[0]")
+    return answer({**counts, "version": written.version, "items": told})
+
+
+@router.post(
+    "/items:get",
+    dependencies=[needs("read")],
+    response_model=ItemsOut,
+    responses=PROBLEMS,
+    openapi_extra=json_body(IdsIn),
+)
+async def get_many(request: Request, collection: str) -> Response:
+    """Items by id, in the order asked."""
+    state = state_of(request)
+    asked = (await payload.read(request, IdsIn, "ids")).body
+    served = await state.catalogue.current(collection)
+    include = frozenset(asked.with_)
+    found = await state.workers.run(
+        "search",
+        served.collection.get,
+        asked.ids,
+        vectors="vector" in include,
+        thumbnails="thumbnail" in include,
+    )
+    return answer(
+        {
+            "items": [entries.shown(item, include) for item in found.values()],
+            "missing": [one for one in dict.fromkeys(asked.ids) if one not in found],
+        }
+    )
+
+
+@router.post(
+    "/items:delete",
+    dependencies=[needs("write")],
+    response_model=DeletedOut,
+    responses=PROBLEMS,
+    openapi_extra=json_body(DeleteIn),
+)
+async def delete_many(request: Request, collection: str) -> Response:
+    """Delete items by id, or all that a filter finds."""
+    state = state_of(request)
+    asked = (await payload.read(request, DeleteIn, "ids")).body
+    if (asked.ids is None) == (asked.filter is None):
+        raise Problem(
+            422, "invalid_field", "expected either `ids` or `filter`", remedy="Give one of them.", field="ids"
+        )
+    condition = filter_of(asked.filter)
+    if condition == And(filters=()):
+        raise Problem(
+            422,
+            "bad_filter",
+            "the filter has no conditions: it would delete every item",
+            remedy="Give a condition. To remove everything, DELETE the collection.",
+            field="filter",
+        )
+    served = await state.catalogue.current(collection)
+    if asked.ids is not None:
+        deleted, version = await served.writer.delete(asked.ids)
+    else:
+        deleted, version = await served.writer.delete_where(condition)
+    return answer({"deleted": deleted, "version": version})
+
+
+@router.post(
+    "/items:count",
+    dependencies=[needs("read")],
+    response_model=CountOut,
+    responses=PROBLEMS,
+    openapi_extra=json_body(CountIn),
+)
+async def count(request: Request, collection: str) -> Response:
+    """How many items there are, or a filter finds."""
+    state = state_of(request)
+    asked = (await payload.read(request, CountIn, "filter")).body
+    served = await state.catalogue.current(collection)
+    condition = filter_of(asked.filter)
+
+    def counted() -> dict[str, int]:
+        snapshot = served.collection.snapshot()
+        return {"count": snapshot.table.count(snapshot.where(condition)), "version": snapshot.version}
+
+    return answer(await state.workers.run("search", counted))
+
+
+@router.post(
+    "/items:scroll",
+    dependencies=[needs("read")],
+    response_model=PageOut,
+    responses=PROBLEMS,
+    openapi_extra=json_body(ScrollIn),
+)
+async def scroll(request: Request, collection: str) -> Response:
+    """All items, or those that a filter finds, page by page, of one version: none twice, none left out."""
+    state = state_of(request)
+    asked = (await payload.read(request, ScrollIn, "filter")).body
+    served = await state.catalogue.current(collection)
+    condition, include = filter_of(asked.filter), frozenset(asked.with_)
+    snapshot = await state.workers.run("search", served.collection.snapshot)
+    created, of = snapshot.created, digest(asked.filter)
+    at = None if asked.cursor is None else Cursor.read(asked.cursor, created, of)
+    items, version = await state.workers.run(
+        "search",
+        served.collection.page,
+        offset=at.offset if at else 0,
+        limit=asked.limit,
+        filter=condition,
+        vectors="vector" in include,
+        thumbnails="thumbnail" in include,
+        version=at.version if at else None,
+    )
+    after = Cursor(version=version, offset=(at.offset if at else 0) + len(items), created=created, asked=of)
+    return answer(
+        {
+            "items": [entries.shown(item, include) for item in items],
+            "cursor": after.written() if len(items) == asked.limit else None,
+            "version": version,
+        }
+    )
+
+
+@router.get("/items/{id:path}", dependencies=[needs("read")], response_model=ItemOut, responses=PROBLEMS)
+async def get(
+    request: Request,
+    collection: str,
+    id: str,  # noqa: A002 - the field's name
+    with_: Annotated[list[str], Query(alias="with", max_length=3)] = ["payload"],  # noqa: B006
+) -> Response:
+    """One item."""
+    state = state_of(request)
+    served = await state.catalogue.current(collection)
+    include = frozenset(payload.checked(IdsIn, dumped({"ids": [id], "with": with_})).with_)
+    found = await state.workers.run(
+        "search", served.collection.get, [id], vectors="vector" in include, thumbnails="thumbnail" in include
+    )
+    if id not in found:
+        raise ItemNotFound(id, collection)
+    return answer(entries.shown(found[id], include))
+
+
+@router.delete("/items/{id:path}", dependencies=[needs("write")], status_code=204, responses=PROBLEMS)
+async def delete(request: Request, collection: str, id: str) -> Response:  # noqa: A002
+    """Delete one item."""
+    served = await state_of(request).catalogue.current(collection)
+    deleted, _ = await served.writer.delete([id])
+    if not deleted:
+        raise ItemNotFound(id, collection)
+    return Response(status_code=204)

@@ -1,0 +1,177 @@
+"""What a page about a collection shows: what metadata holds, where vectors lie, what the caller may do."""
+
+from collections import Counter
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
+from starlette.responses import Response
+
+from query.result import plain
+from query.server.answers import FacetsOut, MapOut, MeOut
+from query.server.documents import PROBLEMS
+from query.server.guard.access import needs
+from query.server.routes.items import answer
+from query.server.state import state_of
+from storage import Collection, Item
+
+router = APIRouter(prefix="/v1", tags=["overview"])
+
+SAMPLED = 5_000
+"""Items that facets are counted over."""
+
+STRETCHES = 16
+"""Places of the table that a sample is taken from, evenly spaced: items that lie together are often alike."""
+
+MOST_VALUES = 20
+"""Values of a field that are listed, the commonest first."""
+
+NEAR = 10
+"""Neighbours of a vector that are asked for their modality."""
+
+Vectors = NDArray[np.float32]
+
+
+@router.get("/me", dependencies=[needs("read")], response_model=MeOut, responses=PROBLEMS)
+async def me(request: Request) -> Response:
+    """What the caller's key may do, and what this service offers."""
+    state = state_of(request)
+    principal = request.scope["state"]["principal"]
+    keys = state.config.keys_file is not None
+    return answer(
+        {
+            "key": principal.id if keys else None,
+            "scope": principal.scope,
+            "keys": keys,
+            "jobs": state.supervisor is not None,
+            "fetch": state.config.fetch,
+            "max_body": state.config.max_body,
+            "version": version("oneword"),
+        }
+    )
+
+
+@router.get(
+    "/collections/{collection}/facets", dependencies=[needs("read")], response_model=FacetsOut, responses=PROBLEMS
+)
+async def facets(request: Request, collection: str) -> Response:
+    """The fields that filters can ask for, with their values and ranges in a sample."""
+    state = state_of(request)
+    served = await state.catalogue.current(collection)
+    return answer(await state.workers.run("slow", facets_of, served.collection))
+
+
+@router.get("/collections/{collection}/map", dependencies=[needs("read")], response_model=MapOut, responses=PROBLEMS)
+async def map_(request: Request, collection: str, sample: Annotated[int, Query(ge=2, le=2000)] = 1000) -> Response:
+    """A sample of the vectors in two dimensions (principal components), and how far texts lie from pictures."""
+    state = state_of(request)
+    served = await state.catalogue.current(collection)
+    return answer(await state.workers.run("slow", map_of, served.collection, sample))
+
+
+def facets_of(collection: Collection) -> dict[str, Any]:
+    """As the route tells them."""
+    items, total, version_ = sampled(collection, SAMPLED, vectors=False)
+    kinds = {key: kind for key, kind in collection.info().metadata_keys.items() if not key.startswith("_")}
+    rows = [{**item.metadata, "width": item.width, "height": item.height} for item in items]
+    kinds |= {name: "number" for name in ("width", "height") if name not in kinds and any(row[name] for row in rows)}
+    fields = [
+        _facet(name, kind, [row[name] for row in rows if row.get(name) is not None]) for name, kind in kinds.items()
+    ]
+    return {"fields": fields, "sampled": len(items), "total": total, "version": version_}
+
+
+def map_of(collection: Collection, sample: int) -> dict[str, Any]:
+    """As the route tells it."""
+    items, total, version_ = sampled(collection, sample, vectors=True)
+    places, explained = (
+        projected(np.stack([_vector(item) for item in items])) if items else (np.empty((0, 2)), [0.0, 0.0])
+    )
+    return {
+        "points": [
+            {
+                "id": item.id,
+                "x": round(float(x), 5),
+                "y": round(float(y), 5),
+                "modality": item.modality,
+                "uri": item.uri,
+            }
+            | ({"text": item.text[:200]} if item.text else {})
+            for item, (x, y) in zip(items, places, strict=True)
+        ],
+        "gap": gap_of(items),
+        "explained": explained,
+        "sampled": len(items),
+        "total": total,
+        "version": version_,
+    }
+
+
+def sampled(collection: Collection, count: int, *, vectors: bool) -> tuple[list[Item], int, int]:
+    """Items from places evenly spaced over one version, how many there are, and which version it was."""
+    total, version_ = collection.count(), collection.version
+    if total <= count:
+        items, _ = collection.page(limit=count, vectors=vectors, version=version_)
+        return items, total, version_
+    each = count // STRETCHES
+    items = []
+    for place in range(STRETCHES):
+        stretch, _ = collection.page(offset=place * total // STRETCHES, limit=each, vectors=vectors, version=version_)
+        items += stretch
+    return items, total, version_
+
+
+def projected(vectors: Vectors) -> tuple[NDArray[np.float64], list[float]]:
+    """Where vectors, float32 (n, d), lie in the two directions of most variance, (n, 2); and the share of each."""
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
+    values, directions = np.linalg.eigh(centred @ centred.T)  # (n, n): n is less than d for large models
+    values, directions = np.maximum(values[::-1][:2], 0), directions[:, ::-1][:, :2]
+    # The sign is arbitrary: it is chosen so that the same sample always looks the same.
+    signs = np.sign(directions[np.abs(directions).argmax(axis=0), range(directions.shape[1])])
+    places = directions * signs * np.sqrt(values)
+    whole = float((centred**2).sum()) or 1.0
+    shares = [round(float(value) / whole, 4) for value in values]
+    missing = 2 - places.shape[1]
+    return np.pad(places, ((0, 0), (0, missing))), shares + [0.0] * missing
+
+
+def gap_of(items: list[Item]) -> dict[str, float] | None:
+    """How far the modalities lie apart; None where there is one alone.
+
+    centroid_distance: between the means of unit vectors, 0 to 2. cross_modal_neighbours: how often the nearest in the
+    sample are of the other modality, over how often they would be if modality made no difference: 1 is no gap.
+    """
+    texts = np.array([item.modality == "text" for item in items], dtype=bool)
+    if not texts.any() or texts.all() or len(items) <= NEAR:
+        return None
+    vectors = np.stack([_vector(item) for item in items])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    distance = float(np.linalg.norm(vectors[texts].mean(axis=0) - vectors[~texts].mean(axis=0)))
+    likeness = vectors @ vectors.T
+    np.fill_diagonal(likeness, -np.inf)
+    nearest = np.argpartition(-likeness, NEAR, axis=1)[:, :NEAR]
+    other = (texts[nearest] != texts[:, None]).mean(axis=1)
+    expected = np.where(texts, np.count_nonzero(~texts), np.count_nonzero(texts)) / (len(items) - 1)
+    return {
+        "centroid_distance": round(distance, 4),
+        "cross_modal_neighbours": round(float(other.mean() / expected.mean()), 4),
+    }
+
+
+def _facet(name: str, kind: str, values: list[Any]) -> dict[str, Any]:
+    facet: dict[str, Any] = {"name": name, "kind": kind, "items": len(values)}
+    if not values:
+        return facet
+    if kind in ("number", "time"):
+        bounds = plain({"min": min(values), "max": max(values)})
+        return facet | bounds
+    flat = [one for value in values for one in value] if kind == "list of strings" else values
+    counted = Counter(flat).most_common(MOST_VALUES)
+    return facet | {"values": [{"value": value, "count": count} for value, count in counted]}
+
+
+def _vector(item: Item) -> Vectors:
+    assert item.vector is not None, "read with its vector"
+    return item.vector

@@ -1,0 +1,131 @@
+"""POST /v1/collections/{collection}/search, and many at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from engine import views
+from engine.encoder import Side
+from engine.errors import EngineError
+from query.errors import QueryError
+from query.mixing import Question
+from query.server import payload
+from query.server.answers import ResultOut, ResultsOut
+from query.server.catalogue import Served
+from query.server.documents import PROBLEMS, json_or_files
+from query.server.guard.access import needs
+from query.server.pictures import check_used
+from query.server.problem import Problem, dumped
+from query.server.questions import QueriesIn, QueryIn, adopted
+from query.server.state import Clock, State, rounded, state_of, tell_stage
+from query.server.together import together
+from storage import CollectionNotFound, SpaceMismatch, StorageError
+
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
+
+
+@router.post(
+    "/search",
+    dependencies=[needs("read")],
+    response_model=ResultOut,
+    responses=PROBLEMS,
+    openapi_extra=json_or_files(QueryIn, "query"),
+)
+async def search(request: Request, collection: str) -> Response:
+    """Find items by text, picture, picture and edit, stored item, vector, or any weighted mix of them."""
+    clock, state = Clock(), state_of(request)
+    sent = await payload.read(request, QueryIn, "query")
+    query = adopted(sent.body, sent.uploads)
+    check_used(sent.uploads, (text for text, _ in query.pictures()))
+    served = await state.catalogue.get(collection)
+    try:
+        result = await _answered(request, served, query, sent.uploads, clock)
+    except (SpaceMismatch, CollectionNotFound):  # another may have taken its name since it was opened
+        renewed = await state.catalogue.renewed(served)
+        if renewed is None:
+            raise
+        result = await _answered(request, renewed, query, sent.uploads, clock)
+    return Response(dumped(result), media_type="application/json")
+
+
+@router.post(
+    "/search:batch",
+    dependencies=[needs("read")],
+    response_model=ResultsOut,
+    responses=PROBLEMS,
+    openapi_extra=json_or_files(QueriesIn, "queries"),
+)
+async def search_batch(request: Request, collection: str) -> Response:
+    """Answer several queries of one version; one that cannot be answered does not fail the others."""
+    state = state_of(request)
+    sent = await payload.read(request, QueriesIn, "queries")
+    check_used(sent.uploads, (text for query in sent.body.queries for text, _ in query.pictures()))
+    served = await state.catalogue.current(collection)
+    version = await state.workers.run("search", lambda: served.collection.version)
+
+    async def one(place: int, query: QueryIn) -> dict[str, Any]:
+        pinned = query if query.version is not None else query.model_copy(update={"version": version})
+        try:
+            return await _answered(request, served, pinned, sent.uploads, Clock())
+        except (Problem, EngineError, StorageError, QueryError) as error:
+            problem = Problem.of(error)
+            problem.field = f"queries[{place}]" + (f".{problem.field}" if problem.field else "")
+            return {"error": problem.as_dict()}
+
+    results = await together(one(place, query) for place, query in enumerate(sent.body.queries))
+    return Response(dumped({"results": results, "version": version}), media_type="application/json")
+
+
+async def _answered(
+    request: Request, served: Served, asked: QueryIn, uploads: Mapping[str, bytes], clock: Clock
+) -> dict[str, Any]:
+    """The result as JSON has it."""
+    state, began = state_of(request), clock.ms
+    _check_view(served, asked.view)
+    named = asked.pictures()
+    if named:
+        async with state.pictures.read(named, uploads) as pictures:
+            question = Question.of(asked.query(pictures))
+            embedded = await _embedded(state, served, question)
+    else:
+        question = Question.of(asked.query([]))
+        embedded = await _embedded(state, served, question)
+    if question.query.explain:
+        await state.catalogue.batcher(served)
+    encode_ms = clock.ms - began
+    result = await state.workers.run("search", served.service.answer, question, embedded, encode_ms=encode_ms)
+    tell_stage(request, "encode", encode_ms)
+    tell_stage(request, "search", result.search_ms)
+    document = result.as_dict()
+    document["timings"] = rounded({"encode_ms": encode_ms, "search_ms": result.search_ms, "total_ms": clock.ms})
+    if "payload" not in question.query.include:
+        for hit in document["hits"]:
+            for name in ("uri", "text", "metadata"):
+                del hit[name]
+    return document
+
+
+def _check_view(served: Served, name: str | None) -> None:
+    """A name that is neither built in nor the collection's might be read as a file's."""
+    if name not in (None, served.service.view.name, *views.BUILT_IN):
+        raise Problem(
+            422,
+            "bad_view",
+            f"no view is called {str(name)[:60]!r}",
+            remedy=f"Leave it out, or give {served.service.view.name!r}, the collection's.",
+            field="view",
+        )
+    served.service.check_view(name)
+
+
+async def _embedded(state: State, served: Served, question: Question) -> dict[int, Any]:
+    if not question.inputs:
+        return {}
+    batcher = await state.catalogue.batcher(served)
+    vectors = await batcher.embed(list(question.inputs.values()), served.service.view, Side.QUERY)
+    for vector in vectors:
+        if isinstance(vector, EngineError):
+            raise vector
+    return dict(zip(question.inputs, vectors, strict=True))

@@ -1,0 +1,202 @@
+"""Models and collections are opened once, whoever asks and whoever gives up."""
+
+import asyncio
+import threading
+import traceback
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import EngineConfig
+from engine.encoder import Encoder
+from engine.errors import ModelError, ModelNotFound
+from engine.hashing import HashEncoder
+from engine.views import DEFAULT
+from query.server import models as module
+from query.server.catalogue import Catalogue
+from query.server.config import ServerConfig
+from query.server.metrics import Metrics
+from query.server.models import Models
+from query.server.workers import Workers
+from storage import CollectionNotFound, Item, Store
+
+SPACE = HashEncoder().space(DEFAULT).as_dict()
+
+
+class Loader:
+    """Loads as it is told, and keeps the names."""
+
+    def __init__(self, outcome: Exception | None = None) -> None:
+        self.gate, self.names, self.outcome = threading.Event(), list[str](), outcome
+        self.gate.set()
+
+    def __call__(self, config: EngineConfig) -> Encoder:
+        self.names.append(config.model)
+        assert self.gate.wait(20)
+        if self.outcome is not None:
+            raise self.outcome
+        return HashEncoder()
+
+
+def run(
+    work: Callable[[Models, Catalogue], Coroutine[Any, Any, None]],
+    loader: Loader,
+    db: Path | None = None,
+    config: ServerConfig | None = None,
+) -> None:
+    async def whole() -> None:
+        workers = Workers()
+        settings = replace(config or ServerConfig(), db=str(db))
+        models = Models(settings, workers, Metrics(), loader)
+        catalogue = Catalogue(settings, workers, models)
+        try:
+            await asyncio.wait_for(work(models, catalogue), 30)
+        finally:
+            loader.gate.set()
+            await catalogue.close()
+            await models.close()
+            workers.close()
+
+    asyncio.run(whole())
+
+
+def test_loaded_once_though_who_asked_gave_up() -> None:
+    loader = Loader()
+
+    async def work(models: Models, _: Catalogue) -> None:
+        loader.gate.clear()
+        first = asyncio.create_task(models.get("hash"))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        others = [asyncio.create_task(models.get("hash")) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        loader.gate.set()
+        assert len({id(batcher) for batcher in await asyncio.gather(*others)}) == 1
+
+    run(work, loader)
+    assert loader.names == ["hash"]
+
+
+def test_auto_is_the_model_that_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = Loader()
+    monkeypatch.setattr(module, "choose", lambda: ("hash", "it is the quickest"))  # the real one imports torch
+
+    async def work(models: Models, _: Catalogue) -> None:
+        auto, again = await models.get("auto"), await models.get("hash")
+        assert auto is again
+        assert set(models.batchers) == {"hash"} < set(models.loaded)
+
+    run(work, loader)
+    assert len(loader.names) == 1
+
+
+def test_one_that_the_operator_insists_on_is_loaded_once() -> None:
+    loader = Loader()
+
+    async def work(models: Models, _: Catalogue) -> None:
+        assert await models.get("basic") is await models.get("mini")
+
+    run(work, loader, config=ServerConfig(model=EngineConfig(model="hash")))
+    assert loader.names == ["hash"]
+
+
+@pytest.mark.parametrize("outcome", [ModelNotFound("no such model"), OSError("disk failure")])
+def test_a_model_that_cannot_be_loaded_is_not_tried_for_each_request(outcome: Exception) -> None:
+    loader = Loader(outcome)
+
+    async def work(models: Models, _: Catalogue) -> None:
+        depths = []
+        for _ in range(5):
+            with pytest.raises(ModelError) as told:
+                await models.get("gone")
+            depths.append(len(traceback.extract_tb(told.value.__traceback__)))
+        assert depths[1:] == [depths[1]] * 4, "the kept error grows with every request"
+        assert str(outcome) in str(told.value)
+
+    run(work, loader)
+    assert loader.names == ["gone"]
+
+
+def item(name: str) -> Item:
+    vector = np.eye(1, 256, dtype=np.float32)[0]
+    return Item(id=name, modality="text", uri=f"urn:{name}", content_hash=name, text=name, vector=vector)
+
+
+def test_a_collection_is_opened_once(tmp_path: Path) -> None:
+    Store(str(tmp_path)).create("notes", SPACE)
+
+    async def work(_: Models, catalogue: Catalogue) -> None:
+        first = asyncio.create_task(catalogue.get("notes"))
+        others = [asyncio.create_task(catalogue.get("notes")) for _ in range(3)]
+        await asyncio.sleep(0)
+        first.cancel()
+        served = await asyncio.gather(*others)
+        assert len(set(map(id, served))) == 1
+        assert catalogue.open == {"notes": served[0]}
+        for _ in range(2):
+            with pytest.raises(CollectionNotFound):
+                await catalogue.get("none")
+        Store(str(tmp_path)).create("none", SPACE)
+        assert (await catalogue.get("none")).collection.name == "none"
+
+    run(work, Loader(), tmp_path)
+
+
+def test_one_forgotten_while_it_is_opened_is_opened_anew(tmp_path: Path) -> None:
+    Store(str(tmp_path)).create("notes", SPACE)
+
+    async def work(_: Models, catalogue: Catalogue) -> None:
+        first = asyncio.create_task(catalogue.get("notes"))
+        await asyncio.sleep(0)
+        catalogue.forget("notes")
+        await first
+        assert catalogue.open == {}
+        second = await catalogue.get("notes")
+        assert await first is not second
+        assert await catalogue.get("notes") is second
+
+    run(work, Loader(), tmp_path)
+
+
+def test_a_forgotten_one_finishes_its_writes(tmp_path: Path) -> None:
+    Store(str(tmp_path)).create("notes", SPACE)
+
+    async def work(_: Models, catalogue: Catalogue) -> None:
+        served = await catalogue.get("notes")
+        writing = asyncio.create_task(served.writer.upsert([item("a")]))
+        await asyncio.sleep(0)
+        catalogue.forget_all()
+        assert catalogue.open == {}
+        await catalogue.close()
+        assert writing.done()
+        assert not served.writer.busy
+        assert (await writing).known == frozenset()
+
+    run(work, Loader(), tmp_path)
+    assert Store(str(tmp_path)).open("notes").count() == 1
+
+
+def test_renewed_only_if_it_is_another(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.create("notes", SPACE)
+
+    async def work(_: Models, catalogue: Catalogue) -> None:
+        served = await catalogue.get("notes")
+        assert await catalogue.renewed(served) is None
+        assert await catalogue.get("notes") is served, "its serving index stays open"
+        store.drop("notes")
+        store.create("notes", SPACE)
+        now = await catalogue.renewed(served)
+        assert now is not None
+        assert now is not served
+        assert await catalogue.renewed(served) is now, "also who comes late has the new one"
+        store.drop("notes")
+        with pytest.raises(CollectionNotFound):
+            await catalogue.renewed(now)
+        assert catalogue.open == {}
+
+    run(work, Loader(), tmp_path)
