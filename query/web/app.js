@@ -73,6 +73,7 @@ export class App {
    * @param {{replace?: boolean, soon?: boolean}} [how]
    */
   go(place, { replace = false, soon = false } = {}) {
+    place = this.settled(place);
     const address = written(place);
     if (address === written(this.place) && location.hash === address) replace = true;
     history[replace ? "replaceState" : "pushState"](null, "", address);

@@ -105,13 +105,14 @@ export class Bar {
 
   /** Searches by pictures. @param {Blob[]} files */
   async pictures(files) {
-    let place = this.app.place;
     try {
+      const sources = [];
       for (const file of files) {
         if (file.type && !file.type.startsWith("image/")) throw refused(file);
-        place = add(place, { kind: "picture", source: await adopted(file), edit: "", weight: 1 });
+        sources.push(await adopted(file));
       }
-      this.app.go(place);
+      const parts = sources.map((source) => ({ kind: /** @type {const} */ ("picture"), source, edit: "", weight: 1 }));
+      this.app.go(parts.reduce(add, this.app.place)); // as it is now: it may have changed meanwhile
     } catch (error) {
       this.app.failed(error);
     }

@@ -37,6 +37,11 @@ window.__violations = [];
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__shift += entry.value;
 }).observe({type: "layout-shift", buffered: true});
+window.__spoken = [];
+document.addEventListener("DOMContentLoaded", () => {
+  const spoken = document.getElementById("spoken");
+  new MutationObserver(() => window.__spoken.push(spoken.textContent)).observe(spoken, {childList: true});
+});
 document.addEventListener("securitypolicyviolation", (event) => window.__violations.push(
   `${event.violatedDirective} ${event.blockedURI}`));
 """
