@@ -3,8 +3,8 @@
 /**
  * An element with its properties and children.
  *
- * `class`, `text`, `on` (listeners), `vars` (custom properties) and `data` are special; true sets an attribute, false
- * and null leave it out; anything else is an attribute.
+ * `class`, `text`, `on` (listeners) and `data` are special; true sets an attribute, false and null leave it out;
+ * anything else is an attribute.
  * @param {string} tag
  * @param {Record<string, any>} [properties]
  * @param {...(Node|string|null|undefined|false)} children
@@ -17,8 +17,6 @@ export function el(tag, properties = {}, ...children) {
     if (name === "class") made.className = value;
     else if (name === "text") made.textContent = value;
     else if (name === "on") for (const [type, listener] of Object.entries(value)) made.addEventListener(type, listener);
-    else if (name === "vars")
-      for (const [key, one] of Object.entries(value)) made.style.setProperty(`--${key}`, String(one));
     else if (name === "data") Object.assign(made.dataset, value);
     else if (name === "value") made.value = value;
     else if (name === "checked") made.checked = value;

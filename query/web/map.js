@@ -75,7 +75,7 @@ function axes({ sampled, total, explained }) {
 }
 
 /** What the numbers of the gap mean. @param {Mapped} map */
-export function gapInWords(map) {
+function gapInWords(map) {
   if (!map.gap) return "There is only one kind of item, or too few, so there is no gap to measure.";
   const { centroid_distance: distance, cross_modal_neighbours: near } = map.gap;
   const numbers =

@@ -122,9 +122,6 @@ function chained(place) {
 /** Whether there is anything to search by. @param {Place} place */
 export const asks = (place) => place.parts.some((part) => part.weight !== 0);
 
-/** @param {Source} a @param {Source} b */
-export const same = (a, b) => named(a) === named(b);
-
 /** A source in one word: what addresses hold. @param {Source} source */
 export function named(source) {
   if (source.from === "upload") return `upload:${source.key}`;

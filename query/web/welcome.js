@@ -58,7 +58,7 @@ export async function welcome(app, signal) {
         el(
           "button",
           { type: "button", "aria-label": `Show ${label(one)}`, on: { click: () => app.detail.show(one) } },
-          fitted(el("img", { src: one.thumbnail, alt: "", width: 160, height: 120, draggable: "false" })),
+          el("img", { src: one.thumbnail, alt: "", width: 160, height: 120, draggable: "false" }),
         ),
       ),
     ),
