@@ -1,9 +1,11 @@
 """From a remote model's name to an encoder: asks the server what it is."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import PIL.Image
 
@@ -37,7 +39,7 @@ def load_remote(name: str, config: RemoteConfig | None = None) -> RemoteEncoder:
         card = _card(wanted, client.get("/models"))
         known = str(replace(wanted, model=str(card["id"])))
         if isinstance(card.get("oneword"), Mapping):
-            return RemoteEncoder(name=known, client=client, dialect=_oneword(wanted, card, known))
+            return RemoteEncoder(name=known, client=client, dialect=_oneword(wanted, card, known, client))
         encoder = RemoteEncoder(name=known, client=client, dialect=_vllm(wanted, card, known))
         _try(encoder)
     except BaseException:
@@ -62,8 +64,14 @@ def _card(wanted: RemoteName, answer: Any) -> Mapping[str, Any]:
     return found[0]
 
 
-def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str) -> Dialect:
-    dialect = OnewordDialect(card, known)
+def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Client) -> Dialect:
+    tokeniser = None
+    if card["oneword"].get("tokeniser"):
+        told = client.get(f"/models/{quote(str(card['id']), safe='')}/tokeniser")
+        if not isinstance(told, Mapping) or "model" not in told:
+            raise RemoteUnavailable(f"{known}: the server's tokeniser is malformed; is the server of another version?")
+        tokeniser = json.dumps(told)
+    dialect = OnewordDialect(card, known, tokeniser)
     if wanted.revision not in (None, dialect.revision):
         raise ModelNotFound(
             f"model {known!r}: the server has revision {dialect.revision!r}, expected {wanted.revision!r}"

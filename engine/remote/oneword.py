@@ -18,12 +18,13 @@ class OnewordDialect:
     Args:
         card: the model's entry in `GET /models`.
         name: what the model is called here.
+        tokeniser: as JSON, if the server tells it; None: texts are cut by words and marks.
 
     Raises:
         RemoteUnavailable: the card lacks something, or tells a fingerprint that is not its space's.
     """
 
-    def __init__(self, card: Mapping[str, Any], name: str) -> None:
+    def __init__(self, card: Mapping[str, Any], name: str, tokeniser: str | None = None) -> None:
         self.id = str(card["id"])
         told = card["oneword"]
         try:
@@ -48,6 +49,7 @@ class OnewordDialect:
                 f"{name}: the server says that its space is {fingerprint}, and what it tells of it gives "
                 f"{self._told.fingerprint}: expected the same; is the server of another version?"
             )
+        self.tokeniser = tokeniser
         self.dimension = self._told.dimension
         self.revision = self._told.revision
 
@@ -59,10 +61,6 @@ class OnewordDialect:
                 f"got {view.name!r}"
             )
         return replace(self._told, view=view)
-
-    @property
-    def tokeniser(self) -> None:
-        """Not told: texts are cut by words and marks."""
 
     def alone(self, item: Input) -> bool:  # noqa: ARG002
         """None does."""

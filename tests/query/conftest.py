@@ -27,7 +27,7 @@ class Service:
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)
     url: str = ""
-    http: httpx.Client = field(default_factory=httpx.Client)
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
 
     def post(self, path: str, document: Any = None, **more: Any) -> httpx.Response:
         """POST of JSON under /v1."""

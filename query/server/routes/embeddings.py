@@ -101,6 +101,15 @@ async def models(request: Request) -> Response:
     return answer({"object": "list", "data": [_card(one.encoder) for one in batchers.values()]})
 
 
+@router.get("/models/{model:path}/tokeniser", dependencies=[needs("read")], responses=OPENAI_PROBLEMS)
+async def tokeniser(request: Request, model: str) -> Response:
+    """What the model takes for a token, as JSON of a Hugging Face tokenizer: to cut texts where the model would."""
+    told = _batcher(state_of(request), model).encoder.tokeniser
+    if told is None:
+        raise Problem(404, "no_tokeniser", f"model {model!r} has no tokeniser: it counts words and marks")
+    return Response(told, media_type="application/json")
+
+
 @router.post(
     "/embeddings",
     dependencies=[needs("read")],
@@ -246,6 +255,7 @@ def _card(encoder: Encoder) -> dict[str, Any]:
             "space": space.as_dict(),
             "any_view": any_view,
             "passage_tokens": encoder.passage_tokens,
+            "tokeniser": encoder.tokeniser is not None,
         },
     }
 

@@ -15,6 +15,7 @@ import pytest
 import query
 from engine import Composed, Document, Image, Side, Text, View, decode, encode, views
 from engine.models import load
+from engine.passages import Splitter
 from storage import Store
 
 MODELS = ("hash", "mini")
@@ -177,6 +178,10 @@ def test_remote_encoder_is_the_local_one(both: Any, drawn: Any, name: str) -> No
     for side in Side:
         found = encode(there, inputs, views.DEFAULT, side)
         assert np.allclose(found, encode(here, inputs, views.DEFAULT, side), atol=1e-5)
+    text = "A red circle beside a Blue-ish square; nothing else. " * 20
+    passages = Splitter.of(there).split(text)
+    assert passages == Splitter.of(here).split(text)
+    assert len(passages) > 2
     if name == "mini":
         view = View.from_dict({**views.get("cirr").as_dict(), "name": "mine"})
         assert there.space(view).fingerprint == here.space(view).fingerprint

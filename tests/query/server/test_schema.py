@@ -22,6 +22,7 @@ DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAW
 SETTINGS = """
 [parameters]
 collection = "c"
+timeout = 20  # 5e-324 is one, too, and told 504
 
 [checks]
 # What a filter, a cursor, a version, a picture or a name may be is more than JSON Schema can say.
