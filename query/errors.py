@@ -3,6 +3,7 @@
 QueryError
 ├── BadQuery        it asks for nothing, contradicts itself, or a part of it is out of range
 ├── KeyFileError    the file of API keys cannot be used as it is
+├── CannotListen    the service's address cannot be had, or its certificate
 ├── Exposed         the service would be open to anyone on the network
 ├── TooManyJobs     as many jobs run as may, or one of the same collection
 └── NotCancellable  a job that this service cannot end
@@ -19,6 +20,10 @@ class BadQuery(QueryError):
 
 class KeyFileError(QueryError):
     """A file of API keys that is missing, malformed, or has not the key that is asked for."""
+
+
+class CannotListen(QueryError):
+    """An address that cannot be listened on, or a certificate that is not there."""
 
 
 class Exposed(QueryError):

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from query.server.app import application
 from query.server.config import ServerConfig
 from query.server.guard.protocol import HttpProtocol
+from query.server.listening import listen
 from query.server.state import State
 from query.server.telemetry import log_to_stderr
 
@@ -103,10 +104,9 @@ def serve(config: ServerConfig) -> None:
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     log_to_stderr(config.log_format)
     app, state = application(config)
+    door = listen(config)
     settings = uvicorn.Config(
         Farewell(app, state),
-        host=config.host,
-        port=config.port,
         http=HttpProtocol,
         ws="none",
         log_config=None,
@@ -117,7 +117,7 @@ def serve(config: ServerConfig) -> None:
         ssl_certfile=config.tls_cert,
         ssl_keyfile=config.tls_key,
     )
-    Server(settings, state, config.drain).run()
+    Server(settings, state, config.drain).run(sockets=[door])
     if hanging := _threads_left(PATIENCE):
         log.error("ended, but for what hangs: %s", ", ".join(hanging))
         logging.shutdown()

@@ -29,7 +29,9 @@ filled, and the allocator keeps what some 50 threads need at once. Reading alone
 REQUESTS = 50_000
 KILLS = 10
 MIB = 2**20
-ALLOWED = 32 * MIB  # besides a tenth: what lies fresh beside the serving index, and what allocators keep of freed pages
+ALLOWED = 64 * MIB
+"""Besides a tenth: what lies fresh beside the serving index, what the allocator keeps of freed pages, and what it takes
+to look through an hour's versions after each 50 commits (some 20 KB a version). 2 KB lost a request would be more."""
 
 
 @pytest.fixture
