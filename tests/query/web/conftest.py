@@ -47,10 +47,6 @@ document.addEventListener("securitypolicyviolation", (event) => window.__violati
 """
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "web: drives Chromium; needs it, and the package playwright")
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Of one module: while Playwright's event loop stands still, no other test can have its own."""
