@@ -49,7 +49,7 @@ def test_every_route_by_every_scope(target: Any) -> None:
             needed = ROUTES.get((method, path), "read")
             assert needed != "read" or method == "GET" or path.endswith(READING), f"{method} {path} needs which scope?"
             seen.add((method, path))
-            url = path.format(collection="nowhere", id="none", job_id="none")
+            url = path.format(collection="nowhere", id="none", job_id="none", model="none")
             target.check(target.call(method, url, key=None), 401, "key_missing")
             for scope in ("read", "write", "admin"):
                 answer = target.call(method, url, key=scope, json={})
