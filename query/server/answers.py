@@ -203,62 +203,6 @@ class StatusOut(BaseModel):
     status: str
 
 
-class ModelOut(BaseModel):
-    """OpenAI's card of a model, and its space."""
-
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
-    oneword: dict[str, Any]
-
-
-class ModelsOut(BaseModel):
-    """OpenAI's list."""
-
-    object: Literal["list"]
-    data: list[ModelOut]
-
-
-class EmbeddingOut(BaseModel):
-    """One vector of unit length: numbers, or float32 (little-endian) in base64."""
-
-    object: Literal["embedding"]
-    index: int
-    embedding: list[float] | str
-
-
-class UsageOut(BaseModel):
-    """Tokens of the texts; prompts and pictures are not counted."""
-
-    prompt_tokens: int
-    total_tokens: int
-
-
-class EmbeddingsOut(BaseModel):
-    """OpenAI's answer; `index` is the place in `input`."""
-
-    object: Literal["list"]
-    model: str
-    data: list[EmbeddingOut]
-    usage: UsageOut
-
-
-class OpenAIError(BaseModel):
-    """What went wrong; `param` is the field."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class OpenAIErrorOut(BaseModel):
-    """OpenAI's form of an error."""
-
-    error: OpenAIError
-
-
 class MeOut(BaseModel):
     """What the caller may do. key: its id; null where the service wants no keys."""
 

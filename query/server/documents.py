@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from query.server.answers import OpenAIErrorOut, ProblemOut
+from query.server.answers import ProblemOut
 from query.server.guard.gate import UNHURRIED
+from query.server.openai import OpenAIErrorOut
 from query.server.problem import MEDIA_TYPE
 
 SCHEMAS = "#/components/schemas/"

@@ -3,11 +3,10 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
-from pydantic import ConfigDict, Discriminator, Field, Tag
 from starlette.responses import Response
 
 import engine
@@ -16,14 +15,12 @@ from engine.encoder import Encoder, Side
 from engine.errors import EngineError, InputError, ViewError
 from engine.views import View
 from query.server import payload
-from query.server.answers import EmbeddingsOut, ModelsOut
 from query.server.batching import Batcher
 from query.server.cache import Vector
 from query.server.documents import OPENAI_PROBLEMS, json_body
 from query.server.guard.access import needs
-from query.server.limits import MAX_INPUTS
-from query.server.parts import Picture
-from query.server.payload import Body, Name, Text
+from query.server.openai import EmbeddingsIn, EmbeddingsOut, MessageIn, ModelsOut, PictureIn, Tokens
+from query.server.payload import Body
 from query.server.problem import Problem
 from query.server.routes.items import answer
 from query.server.state import State, state_of
@@ -33,71 +30,12 @@ from query.server.usage import Counter
 router = APIRouter(prefix="/v1", tags=["embeddings"])
 
 
-class PictureIn(Body):
-    """A picture; with a text, a document; with an edit, a composed query."""
-
-    image: Picture
-    text: Text | None = None
-    edit: Text | None = None
-
-
-def _kind(value: Any) -> str:
-    return "(text)" if isinstance(value, str) else "(tokens)" if isinstance(value, list | int) else "(picture)"
-
-
-Tokens = list[int] | int
-InputIn = Annotated[
-    Annotated[Text, Tag("(text)")] | Annotated[PictureIn, Tag("(picture)")] | Annotated[Tokens, Tag("(tokens)")],
-    Discriminator(_kind),
-]
-
-
-class Url(Body):
-    """Where a picture of a message is."""
-
-    url: Picture
-    detail: str | None = None
-
-
-class ContentIn(Body):
-    """A piece of a message."""
-
-    type: Literal["text", "image_url"]
-    text: Text | None = None
-    image_url: Url | None = None
-
-
-class MessageIn(Body):
-    """A message, as vLLM takes it: its texts and its picture are one input."""
-
-    role: Literal["user", "system"] = "user"
-    content: Text | Annotated[list[ContentIn], Field(min_length=1, max_length=32, fail_fast=True)]
-
-
-class EmbeddingsIn(Body):
-    """OpenAI's body and more: pictures, a view, and which side of it."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "basic", "input": ["a cat", "a dog"], "encoding_format": "float"}]}
-    )
-
-    model: Name
-    input: Annotated[
-        Text | Annotated[list[InputIn], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)] | None,
-        Field(description="A text, or a list of texts and pictures."),
-    ] = None
-    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1)] | None = None
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int | None, Field(description="Only the model's own number.")] = None
-    user: Name | None = None
-    view: Annotated[Name | dict[str, Any] | None, Field(description="A built-in view, or one in full.")] = None
-    side: Literal["query", "gallery"] = "gallery"
-
-
 @router.get("/models", dependencies=[needs("read")], response_model=ModelsOut, responses=OPENAI_PROBLEMS)
 async def models(request: Request) -> Response:
     """The models that are loaded, and the space of each."""
-    batchers = {one.encoder.name: one for one in state_of(request).models.loaded.values()}
+    state = state_of(request)
+    _check_loaded(state)
+    batchers = {one.encoder.name: one for one in state.models.loaded.values()}
     return answer({"object": "list", "data": [_card(one.encoder) for one in batchers.values()]})
 
 
@@ -213,7 +151,14 @@ async def _vector(batcher: Batcher, content: engine.Input, view: View, side: Sid
     return vector
 
 
+def _check_loaded(state: State) -> None:
+    """A service that has just started has no model yet: who asks then shall ask again."""
+    if not state.models.loaded and not state.warm:
+        raise Problem(503, "not_ready", f"no model is loaded yet ({state.reason})", retry_after=1)
+
+
 def _batcher(state: State, name: str) -> Batcher:
+    _check_loaded(state)
     for known, batcher in state.models.loaded.items():
         if name in (known, batcher.encoder.name):
             return batcher
