@@ -9,12 +9,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from engine import embedding
 from engine.encoding import encode
 from engine.errors import ViewError
 from engine.hashing import HashEncoder
 from engine.inputs import Document, Image, Input, Text
 from engine.views import DEFAULT, View
-from indexer import embedding, index_paths, job, local, reading_ahead, vectors, writing
+from indexer import index_paths, job, local, reading_ahead, vectors, writing
 from indexer.report import Report
 from storage import Collection, SpaceMismatch, Store
 

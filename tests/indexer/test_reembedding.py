@@ -13,11 +13,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from engine import embedding
 from engine.encoder import Vectors
 from engine.hashing import HashEncoder
 from engine.space import Space
 from engine.views import View
-from indexer import NothingEmbedded, Reembedded, embedding, index_paths, reembed, reembedding
+from indexer import NothingEmbedded, Reembedded, index_paths, reembed, reembedding
 from storage import (
     BadName,
     Collection,

@@ -9,7 +9,8 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from indexer import JobConfig, Report, embedding, index_paths
+from engine import embedding
+from indexer import JobConfig, Report, index_paths
 from indexer.watching import watch
 from storage import Item, Store
 
