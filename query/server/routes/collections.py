@@ -15,7 +15,7 @@ from query.server.documents import PROBLEMS, json_body
 from query.server.guard.access import needs
 from query.server.payload import Body, Name
 from query.server.problem import Problem
-from query.server.routes.items import answer
+from query.server.response import answer
 from query.server.state import State, state_of
 from storage import Collection, MissingFaiss, StorageError
 

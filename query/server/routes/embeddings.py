@@ -22,7 +22,7 @@ from query.server.guard.access import needs
 from query.server.openai import EmbeddingsIn, EmbeddingsOut, MessageIn, ModelsOut, PictureIn, Tokens
 from query.server.payload import Body
 from query.server.problem import Problem
-from query.server.routes.items import answer
+from query.server.response import answer
 from query.server.state import State, state_of
 from query.server.together import together
 from query.server.usage import Counter

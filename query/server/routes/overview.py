@@ -13,7 +13,7 @@ from query.result import plain
 from query.server.answers import FacetsOut, MapOut, MeOut
 from query.server.documents import PROBLEMS
 from query.server.guard.access import needs
-from query.server.routes.items import answer
+from query.server.response import answer
 from query.server.state import state_of
 from storage import Collection, Item
 
