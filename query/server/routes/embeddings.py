@@ -25,7 +25,7 @@ from query.server.problem import Problem
 from query.server.response import answer
 from query.server.state import State, state_of
 from query.server.together import together
-from query.server.usage import Counter
+from query.server.usage import tokens_of
 
 router = APIRouter(prefix="/v1", tags=["embeddings"])
 
@@ -35,8 +35,7 @@ async def models(request: Request) -> Response:
     """The models that are loaded, and the space of each."""
     state = state_of(request)
     _check_loaded(state)
-    batchers = {one.encoder.name: one for one in state.models.loaded.values()}
-    return answer({"object": "list", "data": [_card(one.encoder) for one in batchers.values()]})
+    return answer({"object": "list", "data": [_card(one.encoder) for one in state.models.batchers.values()]})
 
 
 @router.get("/models/{model:path}/tokeniser", dependencies=[needs("read")], responses=OPENAI_PROBLEMS)
@@ -73,7 +72,7 @@ async def embeddings(request: Request) -> Response:
     vectors = await together(
         _embedded(state, batcher, one, f"{name}[{place}]", view, side) for place, one in enumerate(given)
     )
-    tokens = await state.workers.run("decode", Counter.of(batcher.encoder).count, [one.text or "" for one in given])
+    tokens = await state.workers.run("decode", tokens_of, batcher.encoder, [one.text or "" for one in given])
     return answer(
         {
             "object": "list",
@@ -159,11 +158,11 @@ def _check_loaded(state: State) -> None:
 
 def _batcher(state: State, name: str) -> Batcher:
     _check_loaded(state)
-    for known, batcher in state.models.loaded.items():
-        if name in (known, batcher.encoder.name):
-            return batcher
-    there = ", ".join(sorted({one.encoder.name for one in state.models.loaded.values()})) or "none yet"
-    raise Problem(404, "model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
+    batcher = state.models.named(name)
+    if batcher is None:
+        there = ", ".join(sorted(state.models.batchers))
+        raise Problem(404, "model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
+    return batcher
 
 
 def _view(given: str | dict[str, Any] | None, encoder: Encoder) -> View:
