@@ -35,13 +35,17 @@ async def models(request: Request) -> Response:
     """The models that are loaded, and the space of each."""
     state = state_of(request)
     _check_loaded(state)
-    return answer({"object": "list", "data": [_card(one.encoder) for one in state.models.batchers.values()]})
+    encoders = [one.encoder for one in state.models.batchers.values()]
+    cards = await state.workers.run("decode", lambda: [_card(one) for one in encoders])
+    return answer({"object": "list", "data": cards})
 
 
 @router.get("/models/{model:path}/tokeniser", dependencies=[needs("read")], responses=OPENAI_PROBLEMS)
 async def tokeniser(request: Request, model: str) -> Response:
     """What the model takes for a token, as JSON of a Hugging Face tokenizer: to cut texts where the model would."""
-    told = _batcher(state_of(request), model).encoder.tokeniser
+    state = state_of(request)
+    encoder = _batcher(state, model).encoder
+    told = await state.workers.run("decode", lambda: encoder.tokeniser)  # megabytes, the first time made anew
     if told is None:
         raise Problem(404, "no_tokeniser", f"model {model!r} has no tokeniser: it counts words and marks")
     return Response(told, media_type="application/json")
