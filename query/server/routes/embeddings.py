@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from query.server.cache import Vector
 from query.server.documents import OPENAI_PROBLEMS, json_body
 from query.server.guard.access import needs
 from query.server.openai import EmbeddingsIn, EmbeddingsOut, MessageIn, ModelsOut, PictureIn, Tokens
-from query.server.payload import Body
 from query.server.problem import Problem
 from query.server.response import answer
 from query.server.state import State, state_of
@@ -90,7 +89,8 @@ async def embeddings(request: Request) -> Response:
     )
 
 
-class _Given(Body):
+@dataclass(frozen=True, kw_only=True)
+class _Given:
     """One input: image or text, or both."""
 
     image: str | None = None
