@@ -116,7 +116,7 @@ def sampled(collection: Collection, count: int, *, vectors: bool) -> tuple[list[
         items, _ = collection.page(limit=count, vectors=vectors, version=version_)
         return items, total, version_
     stretches = min(STRETCHES, count)
-    items: list[Item] = []
+    items = []
     for n in range(stretches):
         first, end = count * n // stretches, count * (n + 1) // stretches  # places in the sample
         offset = first + n * (total - count) // stretches
