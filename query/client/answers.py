@@ -70,7 +70,7 @@ class Outcome:
     """What became of one item of an upsert. error: why it was refused."""
 
     id: str | None
-    status: Literal["added", "updated", "stored", "refused"]
+    status: Literal["added", "updated", "refused"]
     error: ClientError | None = None
 
 

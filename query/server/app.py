@@ -82,7 +82,7 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         redoc_url=None,
         redirect_slashes=False,  # to where the header Host says, which anyone may write
     )
-    app.state.oneword, app.state.supervisor = state, state.supervisor
+    app.state.oneword = state
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEMS if router is jobs.router else None)
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):

@@ -19,7 +19,7 @@ class ServerConfig:
         model: "auto" is, for each collection, the model that it was made with.
         storage: how serving indexes are held.
         host, port: where to listen.
-        keys_file: see `query.server.keys.keys`; None: anyone may do anything.
+        keys_file: see `query.server.keys.file`; None: anyone may do anything.
         insecure: listen beyond loopback without keys.
         cors: origins whose pages may call us ("https://example.org"); "*" is any.
         hosts: names we answer to besides loopback's, where there are no keys.

@@ -86,7 +86,7 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
     for path, methods in document.get("paths", {}).items():
-        if path.startswith("/v1/") and not path.endswith(UNHURRIED):
+        if path.startswith("/v1/") and not UNHURRIED.fullmatch(path):
             for operation in methods.values():
                 operation.setdefault("parameters", []).append(_TIMEOUT)
     return document

@@ -35,7 +35,7 @@ class Models:
 
     @property
     def loaded(self) -> dict[str, Batcher]:
-        """By name, as collections name their models; a model that was asked for as "auto" stands there, too."""
+        """By each name that was asked for: "auto", too, and names that the operator's model stands in for."""
         return dict(self._loaded)  # other threads read it
 
     @property
@@ -52,6 +52,14 @@ class Models:
     def cached(self) -> int:
         """Bytes of vectors in the cache."""
         return self._cache.bytes
+
+    def named(self, name: str) -> Batcher | None:
+        """The loaded model that a client means: by its own name, or as the operator gave it. None: it is not loaded.
+
+        Never one that merely stands in for it: its vectors would be of another space.
+        """
+        given = name in ("auto", self._config.model.model)
+        return self._loaded.get(name) if given else self.batchers.get(name)
 
     async def get(self, name: str) -> Batcher:
         """The model's batcher, loading the model if need be. It is loaded to the end, whoever gives up waiting.

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.requests import Request
 
@@ -95,8 +94,3 @@ class Clock:
     def ms(self) -> float:
         """So many."""
         return 1000 * (time.perf_counter() - self._began)
-
-
-def rounded(timings: dict[str, float]) -> dict[str, Any]:
-    """To microseconds."""
-    return {name: round(value, 3) for name, value in timings.items()}

@@ -14,7 +14,7 @@ class Bodies:
     """ASGI middleware: limits of bodies, in bytes and seconds, and an end to work that nobody waits for.
 
     Raises Problem, before the app runs: 413 `body_too_large`, 408 `body_too_slow`, 415 `body_encoded`, 400
-    `malformed`, 503 `busy`. Whoever gone away is noticed a hundredth of a second late; the app is cancelled then,
+    `malformed`, 503 `busy`. Whoever has gone away is noticed a hundredth of a second late; the app is cancelled then,
     unless it has sent its whole answer.
     """
 

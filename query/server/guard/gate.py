@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,7 +12,7 @@ from query.server.config import ServerConfig
 from query.server.metrics import Metrics
 from query.server.problem import Problem
 
-UNHURRIED = ("/verify", "/build")
+UNHURRIED = re.compile(r"/v1/collections/[^/]+/(verify|build)")
 """Requests that may take as long as they do: they read a whole collection."""
 
 
@@ -50,7 +51,7 @@ class Gate:
         self._working += 1
         self._metrics.working.inc()
         try:
-            async with asyncio.timeout(None if scope["path"].endswith(UNHURRIED) else seconds) as clock:
+            async with asyncio.timeout(None if UNHURRIED.fullmatch(scope["path"]) else seconds) as clock:
                 await self._app(scope, receive, told)
         except TimeoutError:
             if begun or not clock.expired():  # or it is of the work: a server that did not answer

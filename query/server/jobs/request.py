@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 from engine.roots import Roots
 from engine.views import BUILT_IN
@@ -15,8 +15,8 @@ MOST_PATHS = 1_000
 MOST_CHARACTERS = 100_000
 """In all paths and options together: Linux takes 131,072 bytes in one argument, and two million in all."""
 
-SOURCES = ("auto", "folder", "table", "webdataset", "urls", "dataset")
-CAPTIONS = ("attach", "separate", "ignore")
+Source: TypeAlias = Literal["auto", "folder", "table", "webdataset", "urls", "dataset"]
+Captions: TypeAlias = Literal["attach", "separate", "ignore"]
 
 MODELS = frozenset({"basic", "e5-v", "hash", "mini"})
 """Names of models that are never a folder's, whatever there is in the working folder (engine.models.load)."""
@@ -32,10 +32,10 @@ class JobOptions:
     passages: "auto", "off", or a number of tokens. delete_missing: as with `--sync --delete-missing`.
     """
 
-    source: str | None = None
+    source: Source | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    captions: str | None = None
+    captions: Captions | None = None
     id_column: str | None = None
     text_column: str | None = None
     image_column: str | None = None
@@ -103,8 +103,8 @@ class JobRequest:
                 raise BadQuery(f"{text!a} holds a character that no command line can: leave it out")
         if (length := sum(map(len, given))) > MOST_CHARACTERS:
             raise BadQuery(f"paths and options have {length:,} characters, expected at most {MOST_CHARACTERS:,}")
-        _one_of("source", options.source, SOURCES)
-        _one_of("captions", options.captions, CAPTIONS)
+        _one_of("source", options.source, get_args(Source))
+        _one_of("captions", options.captions, get_args(Captions))
         passages = options.passages
         if isinstance(passages, int) and (isinstance(passages, bool) or not 8 <= passages <= 8192):
             raise BadQuery(f"passages {passages}: expected auto, off, or 8 to 8192 tokens")

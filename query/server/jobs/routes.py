@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from query.errors import NotCancellable, QueryError, TooManyJobs
 from query.server.guard.access import needs
-from query.server.jobs.request import MOST_PATHS, JobOptions, JobRequest
-from query.server.jobs.status import JobStatus
+from query.server.jobs.request import MOST_PATHS, Captions, JobOptions, JobRequest, Source
+from query.server.jobs.status import JobStatus, State
 from query.server.jobs.supervisor import Supervisor
 from query.server.problem import Problem
+from query.server.state import state_of
 from storage import StorageError
 
 Done = TypeVar("Done")
@@ -28,14 +29,12 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Literal["auto", "folder", "table", "webdataset", "urls", "dataset"] | None = Field(
-        default=None, description="What the paths are, where their names do not say it."
-    )
+    source: Source | None = Field(default=None, description="What the paths are, where their names do not say it.")
     include: Texts = Field(
         default=(), description="Only files of folders that match one of these globs.", examples=[["*.jpg"]]
     )
     exclude: Texts = Field(default=(), description="No files or folders that match one of these globs.")
-    captions: Literal["attach", "separate", "ignore"] | None = Field(
+    captions: Captions | None = Field(
         default=None, description="What a .txt beside a picture of the same stem is; attach, if it is left out."
     )
     id_column: Text | None = Field(default=None, description="Of a table: ids.")
@@ -91,7 +90,7 @@ class Job(BaseModel):
 
     id: str = Field(description="Sorts by when the job was started.", examples=["20260102T030405678901-0a1b2c3d"])
     collection: str
-    state: Literal["starting", "running", "done", "interrupted", "failed", "killed"] = Field(
+    state: State = Field(
         description="interrupted: it was cancelled, and what it had done is kept. killed: it ended without a word."
     )
     started: datetime
@@ -120,7 +119,7 @@ JobId = Annotated[str, Path(description="Of the job.", max_length=64)]
 
 def supervisor(request: Request) -> Supervisor:
     """The service's; Problem 403 where there are no jobs."""
-    found: Supervisor | None = getattr(request.app.state, "supervisor", None)
+    found = state_of(request).supervisor
     if found is None:
         raise Problem(
             403,

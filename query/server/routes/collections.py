@@ -15,7 +15,7 @@ from query.server.documents import PROBLEMS, json_body
 from query.server.guard.access import needs
 from query.server.payload import Body, Name
 from query.server.problem import Problem
-from query.server.routes.items import answer
+from query.server.response import answer
 from query.server.state import State, state_of
 from storage import Collection, MissingFaiss, StorageError
 
@@ -156,7 +156,8 @@ async def quarantine(request: Request, collection: str, limit: Annotated[int, Qu
 
 def _check_model(state: State, name: str | None) -> None:
     """Only what the operator serves, and what ships with us: any other name may be a path, a download or a URL."""
-    allowed = {"auto", "basic", "mini", "hash", state.config.model.model, *state.models.loaded}
+    insisted = state.config.model.model
+    allowed = {"auto", insisted, *state.models.batchers, *(("basic", "mini", "hash") if insisted == "auto" else ())}
     if name is not None and name not in allowed:
         raise Problem(
             422,

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,11 @@ from query.server.cache import Vector
 from query.server.documents import OPENAI_PROBLEMS, json_body
 from query.server.guard.access import needs
 from query.server.openai import EmbeddingsIn, EmbeddingsOut, MessageIn, ModelsOut, PictureIn, Tokens
-from query.server.payload import Body
 from query.server.problem import Problem
-from query.server.routes.items import answer
+from query.server.response import answer
 from query.server.state import State, state_of
 from query.server.together import together
-from query.server.usage import Counter
+from query.server.usage import tokens_of
 
 router = APIRouter(prefix="/v1", tags=["embeddings"])
 
@@ -35,14 +34,17 @@ async def models(request: Request) -> Response:
     """The models that are loaded, and the space of each."""
     state = state_of(request)
     _check_loaded(state)
-    batchers = {one.encoder.name: one for one in state.models.loaded.values()}
-    return answer({"object": "list", "data": [_card(one.encoder) for one in batchers.values()]})
+    encoders = [one.encoder for one in state.models.batchers.values()]
+    cards = await state.workers.run("decode", lambda: [_card(one) for one in encoders])
+    return answer({"object": "list", "data": cards})
 
 
 @router.get("/models/{model:path}/tokeniser", dependencies=[needs("read")], responses=OPENAI_PROBLEMS)
 async def tokeniser(request: Request, model: str) -> Response:
     """What the model takes for a token, as JSON of a Hugging Face tokenizer: to cut texts where the model would."""
-    told = _batcher(state_of(request), model).encoder.tokeniser
+    state = state_of(request)
+    encoder = _batcher(state, model).encoder
+    told = await state.workers.run("decode", lambda: encoder.tokeniser)  # megabytes, the first time made anew
     if told is None:
         raise Problem(404, "no_tokeniser", f"model {model!r} has no tokeniser: it counts words and marks")
     return Response(told, media_type="application/json")
@@ -73,7 +75,7 @@ async def embeddings(request: Request) -> Response:
     vectors = await together(
         _embedded(state, batcher, one, f"{name}[{place}]", view, side) for place, one in enumerate(given)
     )
-    tokens = await state.workers.run("decode", Counter.of(batcher.encoder).count, [one.text or "" for one in given])
+    tokens = await state.workers.run("decode", tokens_of, batcher.encoder, [one.text or "" for one in given])
     return answer(
         {
             "object": "list",
@@ -87,7 +89,8 @@ async def embeddings(request: Request) -> Response:
     )
 
 
-class _Given(Body):
+@dataclass(frozen=True, kw_only=True)
+class _Given:
     """One input: image or text, or both."""
 
     image: str | None = None
@@ -159,11 +162,11 @@ def _check_loaded(state: State) -> None:
 
 def _batcher(state: State, name: str) -> Batcher:
     _check_loaded(state)
-    for known, batcher in state.models.loaded.items():
-        if name in (known, batcher.encoder.name):
-            return batcher
-    there = ", ".join(sorted({one.encoder.name for one in state.models.loaded.values()})) or "none yet"
-    raise Problem(404, "model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
+    batcher = state.models.named(name)
+    if batcher is None:
+        there = ", ".join(sorted(state.models.batchers))
+        raise Problem(404, "model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
+    return batcher
 
 
 def _view(given: str | dict[str, Any] | None, encoder: Encoder) -> View:

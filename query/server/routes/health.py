@@ -17,7 +17,7 @@ from query.server.answers import ProblemOut, StatusOut
 from query.server.guard.access import needs
 from query.server.metrics import CONTENT_TYPE, Gauges
 from query.server.problem import MEDIA_TYPE, Problem
-from query.server.routes.items import answer
+from query.server.response import answer
 from query.server.state import State, state_of
 from storage import StorageError
 

@@ -14,8 +14,9 @@ from query.server.guard.access import needs
 from query.server.limits import MAX_ITEMS
 from query.server.payload import Body, Name
 from query.server.pictures import check_used
-from query.server.problem import Problem, dumped
+from query.server.problem import Problem
 from query.server.questions import Filter, Include, filter_of
+from query.server.response import answer, dumped
 from query.server.state import state_of
 from storage import And, Item, ItemNotFound, SpaceMismatch
 
@@ -61,11 +62,6 @@ class ScrollIn(Body):
     limit: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 100
     cursor: Annotated[Name | None, Field(description="As the last page told it.")] = None
     with_: Include = Field(alias="with", default=("payload",))
-
-
-def answer(document: Any, status: int = 200) -> Response:
-    """JSON."""
-    return Response(dumped(document), status, media_type="application/json")
 
 
 @router.post(

@@ -16,6 +16,7 @@ from query.result import media_type
 from query.server.documents import PROBLEMS
 from query.server.guard.access import needs
 from query.server.problem import Problem
+from query.server.response import is_held
 from query.server.state import State, state_of
 from storage import Item, ItemNotFound
 
@@ -46,7 +47,7 @@ async def thumbnail(request: Request, collection: str, id: str) -> Response:  # 
         raise Problem(404, "no_thumbnail", f"item {id!r} has no thumbnail", remedy="Only pictures have.")
     tag = f'"{item.content_hash[:32]}-t"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
-    if _has(request, tag):
+    if is_held(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(item.thumbnail, media_type=media_type(item.thumbnail), headers=headers)
 
@@ -60,19 +61,13 @@ async def original(request: Request, collection: str, id: str) -> Response:  # n
         return RedirectResponse(item.uri, 302)
     tag = f'"{item.content_hash[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
-    if _has(request, tag):
+    if is_held(request, tag):
         return Response(status_code=304, headers=headers)
     if item.modality == "text":
         return Response(item.text or "", media_type="text/plain", headers=headers)
     data = await state.workers.run("decode", picture_of, item)
     kind = next((kind for start, kind in _TYPES.items() if data.startswith(start)), "application/octet-stream")
     return Response(data, media_type=kind, headers=headers)
-
-
-def _has(request: Request, tag: str) -> bool:
-    """Whether the client holds what has the tag (RFC 9110, 13.1.2: a list, or `*`; weak tags will do)."""
-    told = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    return tag in told or told == ["*"]
 
 
 async def _item(state: State, collection: str, item_id: str) -> Item:

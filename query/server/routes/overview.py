@@ -13,7 +13,7 @@ from query.result import plain
 from query.server.answers import FacetsOut, MapOut, MeOut
 from query.server.documents import PROBLEMS
 from query.server.guard.access import needs
-from query.server.routes.items import answer
+from query.server.response import answer
 from query.server.state import state_of
 from storage import Collection, Item
 
@@ -115,10 +115,12 @@ def sampled(collection: Collection, count: int, *, vectors: bool) -> tuple[list[
     if total <= count:
         items, _ = collection.page(limit=count, vectors=vectors, version=version_)
         return items, total, version_
-    each = count // STRETCHES
+    stretches = min(STRETCHES, count)
     items = []
-    for place in range(STRETCHES):
-        stretch, _ = collection.page(offset=place * total // STRETCHES, limit=each, vectors=vectors, version=version_)
+    for n in range(stretches):
+        first, end = count * n // stretches, count * (n + 1) // stretches  # places in the sample
+        offset = first + n * (total - count) // stretches
+        stretch, _ = collection.page(offset=offset, limit=end - first, vectors=vectors, version=version_)
         items += stretch
     return items, total, version_
 

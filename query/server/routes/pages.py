@@ -10,6 +10,8 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from query.server.response import is_held
+
 router = APIRouter(include_in_schema=False)
 
 MEDIA_TYPES = {
@@ -74,8 +76,7 @@ class Page:
             "Content-Security-Policy": POLICY,
             "Vary": "Accept-Encoding",
         }
-        known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-        if tag in known or known == ["*"]:
+        if is_held(request, tag):
             return Response(status_code=304, headers=headers)
         if packs:
             headers["Content-Encoding"] = "gzip"

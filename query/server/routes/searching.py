@@ -17,9 +17,10 @@ from query.server.catalogue import Served
 from query.server.documents import PROBLEMS, json_or_files
 from query.server.guard.access import needs
 from query.server.pictures import check_used
-from query.server.problem import Problem, dumped
+from query.server.problem import Problem
 from query.server.questions import QueriesIn, QueryIn, adopted
-from query.server.state import Clock, State, rounded, state_of, tell_stage
+from query.server.response import answer
+from query.server.state import Clock, State, state_of, tell_stage
 from query.server.together import together
 from storage import CollectionNotFound, SpaceMismatch, StorageError
 
@@ -47,7 +48,7 @@ async def search(request: Request, collection: str) -> Response:
         if renewed is None:
             raise
         result = await _answered(request, renewed, query, sent.uploads, clock)
-    return Response(dumped(result), media_type="application/json")
+    return answer(result)
 
 
 @router.post(
@@ -75,7 +76,7 @@ async def search_batch(request: Request, collection: str) -> Response:
             return {"error": problem.as_dict()}
 
     results = await together(one(place, query) for place, query in enumerate(sent.body.queries))
-    return Response(dumped({"results": results, "version": version}), media_type="application/json")
+    return answer({"results": results, "version": version})
 
 
 async def _answered(
@@ -99,7 +100,8 @@ async def _answered(
     tell_stage(request, "encode", encode_ms)
     tell_stage(request, "search", result.search_ms)
     document = result.as_dict()
-    document["timings"] = rounded({"encode_ms": encode_ms, "search_ms": result.search_ms, "total_ms": clock.ms})
+    timings = {"encode_ms": encode_ms, "search_ms": result.search_ms, "total_ms": clock.ms}
+    document["timings"] = {name: round(ms, 3) for name, ms in timings.items()}
     if "payload" not in question.query.include:
         for hit in document["hits"]:
             for name in ("uri", "text", "metadata"):

@@ -58,6 +58,13 @@ def test_what_cannot_be_made(service: Any, refused: Any) -> None:
     refused(service.post("/collections", {"name": "x", "modle": "hash"}), 422, "unknown_field", "modle")
 
 
+def test_none_of_a_model_that_the_operators_stands_in_for(start: Any, tmp_path: Path, refused: Any) -> None:
+    insisting = start("--db", tmp_path / "db", "--model", "hash")
+    refused(insisting.post("/collections", {"name": "x", "model": "mini"}), 422, "bad_model", "model")
+    for model in ("hash", "auto"):
+        assert insisting.post("/collections", {"name": model, "model": model}).json()["model"] == "hash"
+
+
 def test_list_and_describe(service: Any, made: Any, refused: Any) -> None:
     told = service.get("/collections").json()["collections"]
     assert [one["name"] for one in told] == ["default", "drawings", "one"]

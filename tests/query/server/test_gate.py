@@ -121,6 +121,14 @@ def test_unhurried_requests_have_no_deadline() -> None:
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("path", ["/v1/collections/a/items/x/verify", "/v1/collections/build", "/v1/models/verify"])
+def test_others_of_their_names_have_one(path: str) -> None:
+    async def work() -> None:
+        assert (await problem(Rig(deadline=0.01).ask(path))).code == "deadline"
+
+    asyncio.run(work())
+
+
 def test_a_timeout_of_the_work_is_no_deadline() -> None:
     async def work() -> None:
         rig = Rig(deadline=30)

@@ -22,6 +22,7 @@ from query.server.guard.guard import Guard  # noqa: E402
 from query.server.jobs.routes import router  # noqa: E402
 from query.server.jobs.supervisor import Supervisor  # noqa: E402
 from query.server.problem import Problem  # noqa: E402
+from query.server.state import State  # noqa: E402
 from storage import Store  # noqa: E402
 from storage.journal import new_id  # noqa: E402
 
@@ -42,6 +43,7 @@ def root(tmp_path: Path) -> Path:
 def app() -> Any:
     made = fastapi.FastAPI()
     made.include_router(router)
+    made.state.oneword = State.of(ServerConfig())
 
     @made.exception_handler(Problem)
     async def problem(request: Any, error: Problem) -> Any:
@@ -72,7 +74,7 @@ def client(app: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def jobs(app: Any, root: Path) -> Iterator[Supervisor]:
-    app.state.supervisor = made = Supervisor("db", [str(root)])
+    app.state.oneword.supervisor = made = Supervisor("db", [str(root)])
     yield made
     made.close(10)
 

@@ -98,7 +98,9 @@ def test_one_that_the_operator_insists_on_is_loaded_once() -> None:
     loader = Loader()
 
     async def work(models: Models, _: Catalogue) -> None:
-        assert await models.get("basic") is await models.get("mini")
+        batcher = await models.get("basic")
+        assert batcher is await models.get("mini") is models.named("hash")
+        assert models.named("basic") is models.named("mini") is None  # whose vectors would be of another space
 
     run(work, loader, config=ServerConfig(model=EngineConfig(model="hash")))
     assert loader.names == ["hash"]

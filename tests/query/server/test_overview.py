@@ -82,6 +82,14 @@ def test_a_sample_is_taken_from_everywhere(collection: Collection) -> None:
     assert numbers[-1] > 600
 
 
+@pytest.mark.parametrize("total", [21, 400])
+@pytest.mark.parametrize("count", [2, 15, 16, 20])
+def test_a_sample_is_as_large_as_was_asked(collection: Collection, count: int, total: int) -> None:
+    collection.upsert(item(n, one) for n, one in enumerate(blob(1, total, 0)))
+    items, _, _ = sampled(collection, count, vectors=False)
+    assert len({one.id for one in items}) == len(items) == count
+
+
 def test_facets_have_values_and_ranges(collection: Collection) -> None:
     vectors = blob(1, 4, 0)
     collection.upsert(
@@ -112,6 +120,6 @@ def test_routes(start: Callable[..., Any], tmp_path: Path) -> None:
     assert (fields["width"]["min"], fields["width"]["max"]) == (20, 20)
     assert {"value": "png", "count": 12} in fields["format"]["values"]
     drawn = service.get("/collections/default/map", params={"sample": 20}).json()
-    assert len(drawn["points"]) == 16  # a stretch has one
+    assert len(drawn["points"]) == 20
     assert service.get("/collections/default/map", params={"sample": 1}).status_code == 422
     assert service.get("/collections/default/map").json()["gap"]["centroid_distance"] > 0.1
