@@ -139,6 +139,8 @@ class CollectionReader:
             VersionNotFound: `version` is not there, or not any more.
         """
         snapshot = self.snapshot(version)
+        if limit < 1:  # which LanceDB takes for no limit
+            return [], snapshot.version
         batches = snapshot.table.stretch(
             self._columns(vectors, thumbnails), where=snapshot.where(filter), offset=offset, limit=limit
         )

@@ -14,8 +14,8 @@ SHOWN = 200
 _KINDS: dict[int, type[ClientError]] = (
     dict.fromkeys((401, 403), Refused)
     | dict.fromkeys((404, 410), NotThere)
-    | dict.fromkeys((400, 405, 409, 413, 415, 422, 501), Rejected)
-    | dict.fromkeys((429, 503, 504), Busy)
+    | dict.fromkeys((400, 405, 409, 413, 415, 421, 422, 431, 501), Rejected)
+    | dict.fromkeys((408, 429, 503, 504), Busy)
 )
 
 

@@ -115,7 +115,7 @@ async def _told(request: Request, error: Exception) -> Response:
     # A Problem is no news (every probe of a service that is not ready has one); what is internal has its traceback.
     if problem.status >= 500 and problem.code != "internal" and not isinstance(error, Problem):
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": _id(request)})
-    state_of(request).metrics.problem(problem.code)
+    request.scope.setdefault("state", {})["problem"] = problem.code  # for who counts them
     return problem.response(_id(request), openai=speaks_openai(request.url.path))
 
 

@@ -1,6 +1,7 @@
 """The socket that the service listens on."""
 
 import socket
+import ssl
 
 from query.errors import CannotListen
 from query.server.config import ServerConfig
@@ -20,6 +21,14 @@ def listen(config: ServerConfig) -> socket.socket:
             raise CannotListen(f"{option} {str(file)!r} is no file: expected one in PEM form")
     if (config.tls_cert is None) != (config.tls_key is None):
         raise CannotListen("TLS takes a certificate and its key: give --tls-cert and --tls-key, or neither")
+    if config.tls_cert is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key)
+        except (ssl.SSLError, OSError) as error:
+            raise CannotListen(
+                f"{str(config.tls_cert)!r} and {str(config.tls_key)!r} cannot be used ({error}): expected a "
+                "certificate chain and its key in PEM form, without a password"
+            ) from error
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
         return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)

@@ -42,8 +42,8 @@ class Payload(Generic[Model]):
     uploads: Mapping[str, bytes]
 
 
-async def read(request: Request, model: type[Model], field: str) -> Payload[Model]:
-    """The body of a request: `application/json`, or `multipart/form-data` with the JSON in `field`, and files.
+async def read(request: Request, model: type[Model], field: str | None = None) -> Payload[Model]:
+    """The body of a request: `application/json`, or `multipart/form-data` with the JSON in `field`, if any, and files.
 
     Where the model has a list of that name, the form's field may be the list alone.
 
@@ -51,13 +51,14 @@ async def read(request: Request, model: type[Model], field: str) -> Payload[Mode
         Problem: 400 malformed, 415 another media type, 422 not what was expected, with the field.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
+    if kind == "multipart/form-data" and field is not None:
         return await _multipart(request, model, field)
     if kind != "application/json":
+        files = "" if field is None else " or multipart/form-data"
         raise Problem(
             415,
             "media_type",
-            f"the content type is {kind[:100]!r}: expected application/json or multipart/form-data",
+            f"the content type is {kind[:100]!r}: expected application/json{files}",
             remedy="Set the header Content-Type.",
         )
     return Payload(body=checked(model, await request.body()), uploads={})

@@ -125,7 +125,7 @@ _TABLE: dict[type[Exception], tuple[int, str, str]] = {
     storage.MissingKeywords: (409, "no_keyword_index", "Search the newest version, or let the operator build it."),
     storage.MissingFaiss: (501, "no_faiss", 'The operator installs it: pip install "oneword[faiss]".'),
     storage.StoreUnavailable: (503, "store_unavailable", _LATER),
-    storage.StorageError: (422, "bad_request", "Change the request."),
+    storage.StorageError: (500, "store_fault", _REPORT),
     QueryError: (422, "bad_query", "Change the query; its fields are in /openapi.json."),
 }
 
@@ -133,6 +133,7 @@ _TABLE: dict[type[Exception], tuple[int, str, str]] = {
 _CONCEALED = {
     "collection_not_found": "does not exist",
     "collection_busy": "is being written by another process",
+    "store_fault": "the store cannot do what the request takes",
     "store_unavailable": "the store cannot be read or written at the moment",
     "model_unavailable": "the collection's model cannot be used at the moment",
     "collection_exists": "a collection of that name exists already",

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.requests import Request
 
@@ -34,6 +36,7 @@ class State:
     warm: bool = False
     reason: str = "starting"
     draining: bool = False
+    overviews: OrderedDict[Any, "asyncio.Task[Any]"] = field(default_factory=OrderedDict)
     reloads: list[Callable[[], None]] = field(default_factory=list)
 
     @classmethod

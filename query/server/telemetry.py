@@ -48,6 +48,8 @@ class Telemetry:
                 seconds = time.perf_counter() - started
                 route = _route(scope)
                 self._metrics.answered(scope["method"], route, status, seconds)
+                if code := scope.get("state", {}).get("problem"):
+                    self._metrics.problem(code)
                 span.end(route, status)
                 if log.isEnabledFor(logging.INFO):
                     log.info("request", extra={"request": _told(scope, route, status, size, seconds)})
@@ -69,6 +71,7 @@ def _told(scope: Scope, route: str, status: int, size: int, seconds: float) -> d
         "route": route,
         "path": scope["path"][:500],
         "status": status,
+        "problem": state.get("problem"),
         "bytes": size,
         "ms": round(1000 * seconds, 3),
         "key": getattr(principal, "id", None),

@@ -44,6 +44,10 @@ def test_pages_of_the_newest_version_bring_what_is_asked_for(filled: Collection,
     assert filled.page(filter="id = z")[0][0].vector is None
 
 
+def test_a_page_of_nothing(filled: Collection) -> None:
+    assert filled.page(limit=0) == ([], filled.version)
+
+
 def test_a_version_that_is_gone(filled: Collection) -> None:
     with pytest.raises(VersionNotFound, match="no version 999"):
         filled.page(version=999)

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import re
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,7 +33,7 @@ class Gate:
             return
         seconds = self._deadline(scope)
         if self._working >= self._config.queue:
-            raise self._problem(
+            raise Problem(
                 503,
                 "overloaded",
                 f"{self._working} requests are being worked on: expected fewer than {self._config.queue}",
@@ -56,7 +55,7 @@ class Gate:
         except TimeoutError:
             if begun or not clock.expired():  # or it is of the work: a server that did not answer
                 raise
-            raise self._problem(
+            raise Problem(
                 504,
                 "deadline",
                 f"the request took longer than {seconds:g} s",
@@ -65,10 +64,6 @@ class Gate:
         finally:
             self._working -= 1
             self._metrics.working.dec()
-
-    def _problem(self, status: int, code: str, detail: str, **more: Any) -> Problem:
-        self._metrics.problem(code)
-        return Problem(status, code, detail, **more)
 
     def _deadline(self, scope: Scope) -> float:
         """Seconds: the service's, or fewer if the request says so."""
@@ -80,7 +75,7 @@ class Gate:
         except ValueError:
             seconds = math.nan
         if not 0 < seconds <= self._config.deadline:
-            raise self._problem(
+            raise Problem(
                 422,
                 "invalid_field",
                 f"timeout {asked[-1][:40]!r}: expected seconds, above 0 and at most {self._config.deadline:g}",

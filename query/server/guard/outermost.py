@@ -70,6 +70,7 @@ class Net:
         except Exception as error:
             problem = Problem.of(error)
             request_id = scope.get("state", {}).get("request_id")
+            scope.setdefault("state", {})["problem"] = problem.code  # for who counts them
             if problem.code == "internal":
                 what = f"{scope['method']} {scope['path']!r}"
                 log.exception("%s failed (request %s)", what, request_id, extra={"request_id": request_id})

@@ -60,7 +60,7 @@ async def all_collections(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Make an empty collection for a model and a view."""
     state = state_of(request)
-    asked = (await payload.read(request, CollectionIn, "collection")).body
+    asked = (await payload.read(request, CollectionIn)).body
     _check_model(state, asked.model)
     if asked.view not in views.BUILT_IN:
         known = ", ".join(views.BUILT_IN)

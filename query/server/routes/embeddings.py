@@ -61,7 +61,7 @@ async def embeddings(request: Request) -> Response:
     """Embed texts and pictures."""
     state = state_of(request)
     try:
-        asked = (await payload.read(request, EmbeddingsIn, "input")).body
+        asked = (await payload.read(request, EmbeddingsIn)).body
         batcher = _batcher(state, asked.model)
         view = _view(asked.view, batcher.encoder)
         given = _inputs(asked)

@@ -110,7 +110,7 @@ async def upsert(request: Request, collection: str) -> Response:
 async def get_many(request: Request, collection: str) -> Response:
     """Items by id, in the order asked."""
     state = state_of(request)
-    asked = (await payload.read(request, IdsIn, "ids")).body
+    asked = (await payload.read(request, IdsIn)).body
     served = await state.catalogue.current(collection)
     include = frozenset(asked.with_)
     found = await state.workers.run(
@@ -138,7 +138,7 @@ async def get_many(request: Request, collection: str) -> Response:
 async def delete_many(request: Request, collection: str) -> Response:
     """Delete items by id, or all that a filter finds."""
     state = state_of(request)
-    asked = (await payload.read(request, DeleteIn, "ids")).body
+    asked = (await payload.read(request, DeleteIn)).body
     if (asked.ids is None) == (asked.filter is None):
         raise Problem(
             422, "invalid_field", "expected either `ids` or `filter`", remedy="Give one of them.", field="ids"
@@ -170,7 +170,7 @@ async def delete_many(request: Request, collection: str) -> Response:
 async def count(request: Request, collection: str) -> Response:
     """How many items there are, or a filter finds."""
     state = state_of(request)
-    asked = (await payload.read(request, CountIn, "filter")).body
+    asked = (await payload.read(request, CountIn)).body
     served = await state.catalogue.current(collection)
     condition = filter_of(asked.filter)
 
@@ -191,7 +191,7 @@ async def count(request: Request, collection: str) -> Response:
 async def scroll(request: Request, collection: str) -> Response:
     """All items, or those that a filter finds, page by page, of one version: none twice, none left out."""
     state = state_of(request)
-    asked = (await payload.read(request, ScrollIn, "filter")).body
+    asked = (await payload.read(request, ScrollIn)).body
     served = await state.catalogue.current(collection)
     condition, include = filter_of(asked.filter), frozenset(asked.with_)
     snapshot = await state.workers.run("search", served.collection.snapshot)

@@ -1,6 +1,8 @@
 """What a page about a collection shows: what metadata holds, where vectors lie, what the caller may do."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -11,10 +13,11 @@ from starlette.responses import Response
 
 from query.result import plain
 from query.server.answers import FacetsOut, MapOut, MeOut
+from query.server.catalogue import Served
 from query.server.documents import PROBLEMS
 from query.server.guard.access import needs
 from query.server.response import answer
-from query.server.state import state_of
+from query.server.state import State, state_of
 from storage import Collection, Item
 
 router = APIRouter(prefix="/v1", tags=["overview"])
@@ -30,6 +33,9 @@ MOST_VALUES = 20
 
 NEAR = 10
 """Neighbours of a vector that are asked for their modality."""
+
+KEPT = 16
+"""Overviews that are kept until others are asked for."""
 
 Vectors = NDArray[np.float32]
 
@@ -60,7 +66,7 @@ async def facets(request: Request, collection: str) -> Response:
     """The fields that filters can ask for, with their values and ranges in a sample."""
     state = state_of(request)
     served = await state.catalogue.current(collection)
-    return answer(await state.workers.run("slow", facets_of, served.collection))
+    return answer(await _kept(state, served, "facets", lambda: facets_of(served.collection)))
 
 
 @router.get("/collections/{collection}/map", dependencies=[needs("read")], response_model=MapOut, responses=PROBLEMS)
@@ -68,7 +74,20 @@ async def map_(request: Request, collection: str, sample: Annotated[int, Query(g
     """A sample of the vectors in two dimensions (principal components), and how far texts lie from pictures."""
     state = state_of(request)
     served = await state.catalogue.current(collection)
-    return answer(await state.workers.run("slow", map_of, served.collection, sample))
+    return answer(await _kept(state, served, sample, lambda: map_of(served.collection, sample)))
+
+
+async def _kept(state: State, served: Served, what: object, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was worked out for this version, or is being so for another request; the thread's time is dear."""
+    snapshot = await state.workers.run("search", served.collection.snapshot)
+    key = (served.collection.name, snapshot.created, snapshot.version, what)
+    if key not in state.overviews:
+        task = asyncio.get_running_loop().create_task(state.workers.run("overview", work))
+        task.add_done_callback(lambda done: done.exception() and state.overviews.pop(key, None))
+        state.overviews[key] = task
+        while len(state.overviews) > KEPT:
+            state.overviews.popitem(last=False)
+    return await asyncio.shield(state.overviews[key])
 
 
 def facets_of(collection: Collection) -> dict[str, Any]:

@@ -43,3 +43,5 @@ def test_certificates_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("")
     with pytest.raises(CannotListen, match="or neither"):
         listen(ServerConfig(port=0, tls_cert=tmp_path / "cert.pem"))
+    with pytest.raises(CannotListen, match="expected a certificate chain"):
+        listen(ServerConfig(port=0, tls_cert=tmp_path / "cert.pem", tls_key=tmp_path / "cert.pem"))
