@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 import engine.errors as engine
 import storage.errors as storage
-from query.errors import BadQuery, QueryError
+from query.errors import BadJob, BadQuery, QueryError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -107,6 +107,7 @@ _FILTERS = "Fields and their kinds are in GET /v1/collections/NAME."
 
 # The first kind that fits counts: special ones stand before the general.
 _TABLE: dict[type[Exception], tuple[int, str, str]] = {
+    BadJob: (422, "bad_job", "Change the job; its fields are in /openapi.json."),
     BadQuery: (422, "bad_query", "Change the query; its fields are in /openapi.json."),
     engine.UrlRefused: (422, "url_refused", "Give a public http or https URL, or send the picture itself."),
     engine.FetchTooLarge: (422, "fetch_too_large", "Send a smaller picture."),
