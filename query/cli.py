@@ -54,7 +54,7 @@ def search(
     version: Annotated[int | None, typer.Option(min=1, help="Search this version, for pages that join.")] = None,
     why: Annotated[int, typer.Option("--explain", min=0, max=50, help="Say why, in so many words a hit.")] = 0,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
-    collection: Annotated[str, typer.Option(help="The collection to search.")] = "default",
+    collection: Annotated[str, typer.Option("--collection", "-c", help="The collection to search.")] = "default",
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
@@ -118,6 +118,13 @@ def _check_options(context: typer.Context, server: str) -> None:
 
 def _asked(server: str, query: "Query", collection: str) -> "SearchResult":
     from query.client import Client
+    from query.client.errors import Refused
 
-    with Client(server, key=os.environ.get("ONEWORD_API_KEY") or None) as client:
-        return client.search(query, collection)
+    key = os.environ.get("ONEWORD_API_KEY") or None
+    with Client(server, key=key) as client:
+        try:
+            return client.search(query, collection)
+        except Refused as error:  # what the server says to do is for whoever writes requests
+            remedy = "Set ONEWORD_API_KEY to a key" if key is None else "Check the key in ONEWORD_API_KEY"
+            remedy += "; the operator makes them: `oneword keys create NAME`."
+            raise Refused(error.detail, status=error.status, code=error.code, remedy=remedy) from None

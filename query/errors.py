@@ -2,6 +2,7 @@
 
 QueryError
 ├── BadQuery        it asks for nothing, contradicts itself, or a part of it is out of range
+│   └── BadJob      a job that may not be, or cannot
 ├── KeyFileError    the file of API keys cannot be used as it is
 ├── CannotListen    the service's address cannot be had, or its certificate
 ├── Exposed         the service would be open to anyone on the network
@@ -16,6 +17,10 @@ class QueryError(Exception):
 
 class BadQuery(QueryError):
     """A question that cannot be answered as it is."""
+
+
+class BadJob(BadQuery):
+    """An indexing job that a service may not run, or cannot."""
 
 
 class KeyFileError(QueryError):

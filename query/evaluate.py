@@ -86,7 +86,7 @@ def live(
     queries: Annotated[Path, typer.Option(help='JSON lines {"text", "relevant": [ids]}, or trec topics.')],
     qrels: Annotated[Path | None, typer.Option(help="trec judgements, if the queries are trec topics.")] = None,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
-    collection: Annotated[str, typer.Option(help="The collection to measure.")] = "default",
+    collection: Annotated[str, typer.Option("--collection", "-c", help="The collection to measure.")] = "default",
     depth: Annotated[int, typer.Option(min=10, max=10_000, help="Hits that are looked at.")] = 100,
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

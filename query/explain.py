@@ -19,7 +19,7 @@ def explain(
     item: Annotated[list[str] | None, typer.Option(help="A stored item to explain; may be repeated.")] = None,
     words: Annotated[int, typer.Option(min=1, max=50, help="Words of each kind.")] = 5,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
-    collection: Annotated[str, typer.Option(help="Whose model and view to use.")] = "default",
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Whose model and view to use.")] = "default",
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",

@@ -134,5 +134,5 @@ def check_field(field: str, known: Sequence[str]) -> None:
         BadSearch: the field is unknown.
     """
     if field not in FIELDS and field.removeprefix("metadata.") not in known:
-        names = ", ".join([*FIELDS, *known])
+        names = ", ".join([*FIELDS, *(key for key in known if not key.startswith("_"))])  # the indexer's own
         raise BadSearch(f"group_by {field!r}: no such field in this collection; it has {names}")

@@ -132,10 +132,13 @@ def _of_http(error: HTTPException, request: Request) -> Problem:
     codes = {404: "no_such_path", 405: "method_not_allowed", 400: "malformed_body"}
     remedy = "Paths and methods are in /openapi.json." if error.status_code in (404, 405) else None
     code = codes.get(error.status_code, "http_error")
-    headers = dict(error.headers or {})
-    if error.status_code == 405 and (allowed := _allowed(request.url.path)):
+    headers, detail, path = dict(error.headers or {}), str(error.detail), request.url.path
+    if error.status_code == 404:
+        detail = f"there is no path {path[:200]!r}"
+    if error.status_code == 405 and (allowed := _allowed(path)):
         headers["Allow"] = ", ".join(allowed)  # Starlette names the methods of the first route alone
-    return Problem(error.status_code, code, str(error.detail), remedy=remedy, headers=headers)
+        detail = f"{request.method} is not for {path[:200]!r}: expected {' or '.join(allowed)}"
+    return Problem(error.status_code, code, detail, remedy=remedy, headers=headers)
 
 
 def _allowed(path: str) -> list[str]:

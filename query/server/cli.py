@@ -68,6 +68,8 @@ def serve(
     require(
         "fastapi", "uvicorn", "httptools", "prometheus_client", "python_multipart", what="the service", extra="serve"
     )
+    if otlp is not None and not otlp.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"--otlp {otlp!r}: expected the URL of a collector, such as http://localhost:4318")
     from engine.config import EngineConfig
     from query.server.config import ServerConfig
     from query.server.serving import serve as run

@@ -66,6 +66,8 @@ async def read(request: Request, model: type[Model], field: str | None = None) -
 
 def checked(model: type[Model], document: bytes | str) -> Model:
     """JSON as a model. Raises Problem."""
+    if not document.strip():
+        raise Problem(400, "malformed_json", "the body is empty: expected JSON", remedy="Send JSON, {} at the least.")
     try:
         return model.model_validate_json(bounded(document.encode() if isinstance(document, str) else document))
     except ValidationError as error:
@@ -89,13 +91,21 @@ def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> P
         like = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {like[0]!r}?" if like else ""
         return Problem(422, "unknown_field", f"there is no field {_shown(field)}{hint}", remedy=remedy, field=field)
-    said = str(first["msg"]).removeprefix("Value error, ")
+    said = _kinds([error["msg"] for error in errors if path(error["loc"]) == field])
+    said = said or str(first["msg"]).removeprefix("Value error, ")
     shown = f" ({_short(first['input'])})" if isinstance(first.get("input"), str | int | float | bool | None) else ""
     if kind == "missing":
         said, shown = "is missing", ""
     return Problem(
         422, "invalid_field", f"{_shown(field)}{shown}: {said[:1].lower() + said[1:]}", remedy=remedy, field=field
     )
+
+
+def _kinds(messages: Sequence[str]) -> str:
+    """One message of those of several alternatives: all the kinds that would do; empty if there are not several."""
+    start = "Input should be a valid "
+    kinds = list(dict.fromkeys(one.removeprefix(start) for one in messages if one.startswith(start)))
+    return f"{start}{', '.join(kinds[:-1])} or {kinds[-1]}" if len(kinds) > 1 else ""
 
 
 def path(places: Sequence[str | int]) -> str:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 import engine.errors as engine
 import storage.errors as storage
-from query.errors import BadQuery, QueryError
+from query.errors import BadJob, BadQuery, QueryError
 from query.server.response import dumped
 
 MEDIA_TYPE = "application/problem+json"
@@ -97,12 +97,17 @@ _FILTERS = "Fields and their kinds are in GET /v1/collections/NAME."
 
 # The first kind that fits counts: special ones stand before the general.
 _TABLE: dict[type[Exception], tuple[int, str, str]] = {
+    BadJob: (422, "bad_job", "Change the job; its fields are in /openapi.json."),
     BadQuery: (422, "bad_query", "Change the query; its fields are in /openapi.json."),
     engine.UrlRefused: (422, "url_refused", "Give a public http or https URL, or send the picture itself."),
     engine.FetchTooLarge: (422, "fetch_too_large", "Send a smaller picture."),
     engine.FetchFailed: (422, "fetch_failed", "Check the URL, or send the picture itself."),
-    engine.ImageTooLarge: (422, "image_too_large", "Scale the picture down first."),
-    engine.ImageError: (422, "bad_image", "Send a JPEG, PNG, WebP, GIF, TIFF, BMP or AVIF picture."),
+    engine.ImageTooLarge: (422, "image_too_large", "Send a smaller picture."),
+    engine.ImageError: (
+        422,
+        "bad_image",
+        "Send a JPEG, PNG, WebP, GIF, TIFF, BMP or AVIF picture (HEIC where the service has its extra).",
+    ),
     engine.BlankText: (422, "blank_text", "Send a text with at least one visible character."),
     engine.InputError: (422, "bad_input", "Change the input."),
     engine.EncodingError: (422, "not_embedded", "The model has no vector for this input: leave it out."),

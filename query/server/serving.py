@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow
 import uvicorn
@@ -105,6 +106,8 @@ def serve(config: ServerConfig) -> None:
     log_to_stderr(config.log_format)
     app, state = application(config)
     door = listen(config)
+    if "://" not in config.db and not Path(config.db).exists():
+        log.warning("there is no store at %r yet: the first write makes it; is it the right --db?", config.db)
     settings = uvicorn.Config(
         Farewell(app, state),
         http=HttpProtocol,

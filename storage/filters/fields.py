@@ -59,6 +59,7 @@ class Fields:
             return Field(name=name, column=f"`{name}`", kind=BUILTINS[name], indexed=name in INDEXED)
         key = name.removeprefix("metadata.")
         if key not in self._metadata:
-            known = [*BUILTINS, *(f"metadata.{key}" if key in BUILTINS else key for key in self._metadata)]
+            keys = [key for key in self._metadata if not key.startswith("_")]  # the indexer's own are not shown
+            known = [*BUILTINS, *(f"metadata.{key}" if key in BUILTINS else key for key in keys)]
             raise FilterError(f"no field {shown(name)} in this collection; it has {', '.join(known)}")
         return Field(name=name, column=f"`{self._prefix}{key}`", kind=self._metadata[key], indexed=True)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from engine.roots import Roots
 from engine.views import BUILT_IN
-from query.errors import BadQuery
+from query.errors import BadJob
 from storage.errors import BadName
 from storage.store import NAME
 
@@ -79,18 +79,18 @@ class JobRequest:
     options: JobOptions = field(default_factory=JobOptions)
 
     def check(self, roots: Roots, models: frozenset[str] | None) -> None:
-        """Raises BadName, or BadQuery for what no job may be asked. See `Supervisor` for `models`."""
+        """Raises BadName, or BadJob for what no job may be asked. See `Supervisor` for `models`."""
         if not NAME.fullmatch(self.collection):
             raise BadName(self.collection)
         if not 1 <= len(self.paths) <= MOST_PATHS:
-            raise BadQuery(f"paths: there are {len(self.paths):,}, expected 1 to {MOST_PATHS:,}")
+            raise BadJob(f"paths: there are {len(self.paths):,}, expected 1 to {MOST_PATHS:,}")
         self._check_options()
         self._check_model(models)
         if self.view is not None and self.view not in BUILT_IN:
-            raise BadQuery(f"view {self.view!r}: expected one of {', '.join(BUILT_IN)}; or leave it out")
+            raise BadJob(f"view {self.view!r}: expected one of {', '.join(BUILT_IN)}; or leave it out")
         for path in self.paths:
             if not path or not roots.allow_given(path):
-                raise BadQuery(
+                raise BadJob(
                     f"path {path!r} is not where jobs may read from; name one in a folder or at a URI that the "
                     "service's operator allowed (oneword serve --job-root)"
                 )
@@ -100,32 +100,32 @@ class JobRequest:
         given = [*self.paths, self.model or "", self.view or "", *options.arguments()]
         for text in given:
             if "\0" in text or not _writable(text):
-                raise BadQuery(f"{text!a} holds a character that no command line can: leave it out")
+                raise BadJob(f"{text!a} holds a character that no command line can: leave it out")
         if (length := sum(map(len, given))) > MOST_CHARACTERS:
-            raise BadQuery(f"paths and options have {length:,} characters, expected at most {MOST_CHARACTERS:,}")
+            raise BadJob(f"paths and options have {length:,} characters, expected at most {MOST_CHARACTERS:,}")
         _one_of("source", options.source, get_args(Source))
         _one_of("captions", options.captions, get_args(Captions))
         passages = options.passages
         if isinstance(passages, int) and (isinstance(passages, bool) or not 8 <= passages <= 8192):
-            raise BadQuery(f"passages {passages}: expected auto, off, or 8 to 8192 tokens")
+            raise BadJob(f"passages {passages}: expected auto, off, or 8 to 8192 tokens")
         if isinstance(passages, str):
             _one_of("passages", passages, ("auto", "off"))
         if any("," in one or not one for one in options.metadata_columns or ()):
-            raise BadQuery("metadata_columns: expected names that are not empty and have no comma")
+            raise BadJob("metadata_columns: expected names that are not empty and have no comma")
 
     def _check_model(self, models: frozenset[str] | None) -> None:
         if self.model is None or self.model == "auto" or (models is not None and self.model in models):
             return
         if models is not None:
             named = ", ".join(["auto", *sorted(one for one in models if _PLAIN.fullmatch(one))])
-            raise BadQuery(f"model {self.model!r} is none of this service's: expected one of {named}")
+            raise BadJob(f"model {self.model!r} is none of this service's: expected one of {named}")
         if self.model not in MODELS:  # a name of no other kind is a folder's where there is such a folder
-            raise BadQuery(f"model {self.model!r} is none that jobs may use: expected one of auto, {_NAMED}")
+            raise BadJob(f"model {self.model!r} is none that jobs may use: expected one of auto, {_NAMED}")
 
 
 def _one_of(name: str, value: str | None, known: Sequence[str]) -> None:
     if value is not None and value not in known:
-        raise BadQuery(f"{name} {value!r}: expected one of {', '.join(known)}")
+        raise BadJob(f"{name} {value!r}: expected one of {', '.join(known)}")
 
 
 def _writable(text: str) -> bool:

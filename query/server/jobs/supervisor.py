@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.roots import Roots
-from query.errors import BadQuery, NotCancellable, TooManyJobs
+from query.errors import BadJob, NotCancellable, TooManyJobs
 from query.server.jobs.process import JobProcess
 from query.server.jobs.request import JobRequest
 from query.server.jobs.status import JobStatus, StartedJob, told, untold
@@ -35,7 +35,7 @@ class Supervisor:
 
     Raises:
         BadRoot: a root is none.
-        BadQuery: there are no roots.
+        BadJob: there are no roots.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Supervisor:
         grace: float = 60.0,
     ) -> None:
         if not roots:
-            raise BadQuery("no roots are given: expected at least one folder or URI prefix that jobs may read from")
+            raise BadJob("no roots are given: expected at least one folder or URI prefix that jobs may read from")
         self._db, self._roots, self._models = db, Roots.of(roots), models
         self._most, self._grace = most, grace
         self._journal = Store(db).journal()
@@ -62,7 +62,7 @@ class Supervisor:
         """Starts a job.
 
         Raises:
-            BadName, BadQuery: what is asked for cannot be, or may not.
+            BadName, BadJob: what is asked for cannot be, or may not.
             TooManyJobs: others run.
             OSError: the system starts no process more.
         """

@@ -95,6 +95,16 @@ def test_server_and_key_come_from_the_environment(run: Any, service: Any, monkey
     assert "authorization" not in service.asked[1].headers
 
 
+@pytest.mark.parametrize("key", ["", "secret"])
+def test_who_is_not_let_in_is_told_where_keys_go(
+    run: Any, service: Any, problem_of: Any, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("ONEWORD_API_KEY", key)
+    service.scripted.append(problem_of(401, "key_unknown", "no one has this key"))
+    told = run("search", "cat", "--server", service.url, code=1)
+    assert "ONEWORD_API_KEY" in told.out + told.err
+
+
 def test_a_picture_may_be_a_url_for_the_server_to_fetch(run: Any, service: Any) -> None:
     run("search", "--image", "https://example.org/cat.jpg", "--server", service.url)
     assert service.asked[0].body == {"parts": [{"image": "https://example.org/cat.jpg"}]}

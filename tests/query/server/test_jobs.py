@@ -135,10 +135,10 @@ def test_cancel_and_crash(client: Any, jobs: Supervisor, root: Path) -> None:
 
 def test_what_is_refused(client: Any, jobs: Supervisor, root: Path) -> None:
     for given, status, code, said in (
-        (body("/etc/passwd"), 422, "bad_query", "/etc/passwd"),
+        (body("/etc/passwd"), 422, "bad_job", "/etc/passwd"),
         (body(str(root), collection="A b"), 422, "bad_name", "A b"),
-        (body(str(root), model="https://host/v1"), 422, "bad_query", "https://host/v1"),
-        (body(str(root), view="x.toml"), 422, "bad_query", "x.toml"),
+        (body(str(root), model="https://host/v1"), 422, "bad_job", "https://host/v1"),
+        (body(str(root), view="x.toml"), 422, "bad_job", "x.toml"),
     ):
         answer = client.post("/v1/jobs", json=given)
         assert (answer.status_code, answer.json()["code"]) == (status, code)

@@ -30,7 +30,26 @@ def test_paths_and_methods(service: Any, refused: Any, method: str, path: str, s
 
 
 def test_allowed_methods_are_told(service: Any) -> None:
-    assert "POST" in service.http.get(f"{service.url}/v1{SEARCH}").headers["allow"]
+    answer = service.http.get(f"{service.url}/v1{SEARCH}")
+    assert "POST" in answer.headers["allow"]
+    assert answer.json()["detail"] == f"GET is not for '/v1{SEARCH}': expected POST"
+
+
+def test_the_path_that_there_is_none_of_is_told(service: Any) -> None:
+    assert "'/v1/v1/models'" in service.http.get(f"{service.url}/v1/v1/models").json()["detail"]
+
+
+def test_all_kinds_that_would_do_are_told(service: Any, refused: Any) -> None:
+    items = [{"id": "a", "text": "a", "metadata": {"year": None}}]
+    told = refused(service.post("/collections/default/items", {"items": items}), 422, "invalid_field")
+    assert "valid boolean" in told["detail"]
+    assert "string" in told["detail"]
+    assert "list" in told["detail"] or "array" in told["detail"]
+
+
+def test_an_empty_body_is_called_empty(service: Any, refused: Any) -> None:
+    answer = service.http.post(f"{service.url}/v1{SEARCH}", content=b"", headers=JSON)
+    assert "is empty" in refused(answer, 400, "malformed_json")["detail"]
 
 
 @pytest.mark.parametrize(
