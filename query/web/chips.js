@@ -35,6 +35,11 @@ export class Chips {
     this.values(place);
   }
 
+  /** Marks the part that an error is about; none for -1. @param {number} at */
+  blame(at) {
+    for (const [place, chip] of [...this.list.children].entries()) chip.classList.toggle("blamed", place === at);
+  }
+
   cleared() {
     const { collection, modality, ranking, filters } = this.app.place;
     this.app.go({ ...start(collection), modality, ranking, filters });

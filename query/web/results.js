@@ -43,6 +43,7 @@ export class Results {
     const signal = this.abort();
     this.frame(place);
     this.body.setAttribute("aria-busy", "true");
+    this.app.chips.blame(-1);
     if (this.grid.childElementCount === 0 || !this.grid.isConnected) {
       this.grid = el("ul", { class: "grid", "aria-label": "Results" }, ...bones(PAGE / 2));
       this.body.replaceChildren(this.grid);
@@ -191,8 +192,22 @@ export class Results {
     this.body.removeAttribute("aria-busy");
     this.app.switches.tell(null, place);
     this.grid = el("ul", { class: "grid" });
-    this.body.replaceChildren(failure(error, () => this.run(this.app.place)));
+    const at = error instanceof Problem ? partOf(error, place) : -1;
+    this.app.chips.blame(at);
+    const without = at < 0 ? null : () => this.app.chips.removed(at);
+    this.body.replaceChildren(failure(error, () => this.run(this.app.place), without));
   }
+}
+
+/**
+ * Which of the place's parts an error is about, or -1. Parts of no weight were not sent.
+ * @param {Problem} problem
+ * @param {Place} place
+ */
+function partOf(problem, place) {
+  const told = /^parts\[(\d+)\]/.exec(problem.field);
+  const sent = place.parts.flatMap((part, at) => (part.weight === 0 ? [] : [at]));
+  return told ? (sent[Number(told[1])] ?? -1) : -1;
 }
 
 /** What holds the place of hits that are on their way. @param {number} count */

@@ -27,8 +27,9 @@ function state(image, head, body, properties = {}) {
  * An error, whole: what happened, what to do, and how the operator finds it in the log.
  * @param {unknown} error
  * @param {() => void} again
+ * @param {(() => void)|null} [without] takes away the part that the error is about
  */
-export function failure(error, again) {
+export function failure(error, again, without = null) {
   if (!(error instanceof Problem)) console.error(error); // a fault of this page
   const problem =
     error instanceof Problem
@@ -58,7 +59,18 @@ export function failure(error, again) {
       el("p", { class: "detailtext", text: problem.detail }),
       problem.remedy && el("p", { class: "muted", text: problem.remedy }),
       problem.field && el("p", { class: "muted" }, "Field: ", el("code", { text: problem.field })),
-      el("p", {}, el("button", { type: "button", class: "primary", text: "Try again", on: { click: again } })),
+      el(
+        "p",
+        {},
+        without &&
+          el("button", { type: "button", class: "primary", text: "Search without the marked part", on: { click: without } }),
+        el("button", {
+          type: "button",
+          class: without ? "quiet" : "primary",
+          text: "Try again",
+          on: { click: again },
+        }),
+      ),
       problem.requestId && el("p", { class: "fine" }, "Request ", el("code", { text: problem.requestId })),
     ],
     { role: "alert" },

@@ -68,6 +68,15 @@ def test_what_is_no_picture_is_refused(visit: Any, service: Any, give: Any) -> N
     alert = visitor.page.get_by_role("alert")
     alert.get_by_text("Send a JPEG, PNG").wait_for()
     assert "Request" in alert.inner_text()
+    # Beside another part: the one that is wrong is marked, and can be taken away.
+    visitor.page.get_by_label("Words to search for").fill("a cat asleep")
+    visitor.page.get_by_role("button", name="Add").click()
+    visitor.page.locator(".chip.blamed").wait_for()
+    assert visitor.page.locator(".chip.blamed .thumb").count() == 1
+    assert visitor.page.locator(".chip").count() == 2
+    visitor.page.get_by_role("button", name="Search without the marked part").click()
+    assert visitor.found()[0] == "cat.txt"
+    assert visitor.page.locator(".chip.blamed").count() == 0
 
 
 def test_weights_also_below_zero(visit: Any, service: Any) -> None:
