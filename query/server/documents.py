@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from query.server.answers import ProblemOut
+from query.server.examples import EXAMPLES
 from query.server.guard.gate import UNHURRIED
 from query.server.openai import OpenAIErrorOut
 from query.server.problem import MEDIA_TYPE
@@ -85,6 +86,8 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template=SCHEMAS + "{model}")
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
     for path, methods in document.get("paths", {}).items():
         if path.startswith("/v1/") and not UNHURRIED.fullmatch(path):
             for operation in methods.values():

@@ -103,6 +103,18 @@ def test_every_body_has_examples_that_fit(document: Any) -> None:
     assert seen >= 10
 
 
+def test_every_answer_has_an_example_that_fits(document: Any) -> None:
+    for route, operation in operations(document):
+        status = next(status for status in operation["responses"] if status[0] in "23")
+        content = operation["responses"][status].get("content", {}).get("application/json", {}).get("schema", {})
+        if status == "204" or not content or route.endswith("/tokeniser"):  # nothing, or no JSON of ours
+            continue
+        schema = resolved(document, content)
+        assert schema.get("examples"), route
+        whole = {**schema, "components": document["components"]}
+        jsonschema.Draft202012Validator(whole).validate(schema["examples"][0])
+
+
 def test_examples_are_taken(service: Any, document: Any) -> None:
     service.post("/collections", {"name": "examples", "model": "hash"})
     for route, operation in operations(document):
