@@ -122,6 +122,12 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
     )
 
 
+def check_name(name: str) -> None:
+    """Raises ModelNotFound for what can be no model's name, before anything is loaded."""
+    if name not in ("auto", "basic", "mini", "hash") and not is_remote(name):
+        _checkpoint(name)
+
+
 def _remote(url: str, config: EngineConfig) -> Encoder:
     """A model on another machine, which has its own device."""
     from engine.remote import RemoteConfig, load_remote

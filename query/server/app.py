@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from engine.errors import EngineError
+from engine.models import check_name
 from query.errors import QueryError
 from query.server.config import ServerConfig
 from query.server.documents import PROBLEMS, completed
@@ -55,8 +56,10 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
     Raises:
         KeyFileError: the file of keys cannot be used.
         Exposed: strangers could reach it, and there are no keys.
+        ModelNotFound: there can be no model of that name.
     """
     check_exposed(config)
+    check_name(config.model.model)
     keys = Keys.load(config.keys_file) if config.keys_file is not None else None
     state, tracer = State.of(config), OpenTelemetry(config.otlp) if config.otlp else Tracer()
     state.metrics.watch(health.ServiceGauges(state))

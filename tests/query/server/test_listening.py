@@ -25,6 +25,13 @@ def test_a_port_in_use() -> None:
     assert "Traceback" not in told.stderr
 
 
+def test_a_model_that_there_cannot_be() -> None:
+    command = [sys.executable, "-m", "oneword", "serve", "--port", "0", "--model", "nosuch"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 1
+    assert "error: no model is called 'nosuch'" in told.stderr
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_any_free_port(host: str) -> None:
     with listen(ServerConfig(host=host, port=0)) as door:
