@@ -13,6 +13,9 @@ E5V = "royokong/e5-v"
 E5V_GPU_BYTES = 20 * 2**30
 """Free GPU memory that `auto` asks for: 8.4 G parameters in 16 bit (arXiv 2407.12580) and room for a batch."""
 
+SHIPPED = frozenset({"basic", "hash", "mini"})
+"""Models that come with the packages: such a name is never a folder's, nor a download's."""
+
 _BASIC_PACKAGES = (
     "torch",
     "safetensors",
@@ -124,7 +127,7 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
 
 def check_name(name: str) -> None:
     """Raises ModelNotFound for what can be no model's name, before anything is loaded."""
-    if name not in ("auto", "basic", "mini", "hash") and not is_remote(name):
+    if name != "auto" and name not in SHIPPED and not is_remote(name):
         _checkpoint(name)
 
 

@@ -16,7 +16,7 @@ def answer(document: Any, status: int = 200) -> Response:
 def dumped(document: Any) -> bytes:
     """JSON in UTF-8, null for NaN; what no Unicode text can hold (lone surrogates) stays an escape."""
     try:
-        return to_json(document, inf_nan_mode="null")  # ten times as quick as the standard library's
+        return to_json(document, inf_nan_mode="null")  # much quicker than the standard library's, above all for vectors
     except PydanticSerializationError:
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace")

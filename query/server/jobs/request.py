@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, get_args
 
+from engine.models import SHIPPED
 from engine.roots import Roots
 from engine.views import BUILT_IN
 from query.errors import BadJob
@@ -18,7 +19,7 @@ MOST_CHARACTERS = 100_000
 Source: TypeAlias = Literal["auto", "folder", "table", "webdataset", "urls", "dataset"]
 Captions: TypeAlias = Literal["attach", "separate", "ignore"]
 
-MODELS = frozenset({"basic", "e5-v", "hash", "mini"})
+MODELS = SHIPPED | {"e5-v"}
 """Names of models that are never a folder's, whatever there is in the working folder (engine.models.load)."""
 
 _NAMED = ", ".join(sorted(MODELS))

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 import engine.views as views
+from engine.models import SHIPPED
 from query.server import payload
 from query.server.answers import BuildingOut, CheckOut, CollectionOut, CollectionsOut, QuarantineOut
 from query.server.documents import PROBLEMS, json_body
@@ -157,7 +158,7 @@ async def quarantine(request: Request, collection: str, limit: Annotated[int, Qu
 def _check_model(state: State, name: str | None) -> None:
     """Only what the operator serves, and what ships with us: any other name may be a path, a download or a URL."""
     insisted = state.config.model.model
-    allowed = {"auto", insisted, *state.models.batchers, *(("basic", "mini", "hash") if insisted == "auto" else ())}
+    allowed = {"auto", insisted, *state.models.batchers, *(SHIPPED if insisted == "auto" else ())}
     if name is not None and name not in allowed:
         raise Problem(
             422,

@@ -29,9 +29,9 @@ filled, and the allocator keeps what some 50 threads need at once. Reading alone
 REQUESTS = 50_000
 KILLS = 10
 MIB = 2**20
-ALLOWED = 64 * MIB
-"""Besides a tenth: what lies fresh beside the serving index, what the allocator keeps of freed pages, and what it takes
-to look through an hour's versions after each 50 commits (some 20 KB a version). 2 KB lost a request would be more."""
+ALLOWED = 32 * MIB
+"""Besides a tenth: what lies fresh beside the serving index, and what the allocator keeps of freed pages. It is the
+goal, which the run of the README's figures missed by 8 MiB: an hour's versions are looked through every 50 commits."""
 
 
 @pytest.fixture
