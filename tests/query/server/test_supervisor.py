@@ -1,6 +1,5 @@
 """Jobs as processes: real ones, of the model `hash`."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 
 from engine.errors import BadRoot
 from query.errors import BadQuery, NotCancellable, TooManyJobs
-from query.server.jobs.process import MOST_WRITTEN, JobProcess, environment, said
+from query.server.jobs.process import environment
 from query.server.jobs.request import JobOptions, JobRequest
 from query.server.jobs.status import JobStatus
 from query.server.jobs.supervisor import Supervisor
@@ -340,6 +339,7 @@ def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root
 def test_a_job_outlives_its_service(root: Path) -> None:
     code = f"""
 import os, signal
+from query.server.jobs.process import environment
 from query.server.jobs.request import JobRequest
 from query.server.jobs.supervisor import Supervisor
 print(Supervisor("db", [{str(root)!r}]).start(JobRequest(collection="a", paths=({str(root)!r},), model="hash")).id)
@@ -376,37 +376,6 @@ def test_one_of_another_host(supervisor: Supervisor, monkeypatch: pytest.MonkeyP
         Store("db").journal().start(collection="a", command=f"oneword index --job-id {job_id} x", id=job_id)
     with pytest.raises(NotCancellable, match="another host"):
         supervisor.cancel(job_id)
-
-
-def test_what_it_writes_is_bounded(tmp_path: Path) -> None:
-    process = JobProcess(new_id(), ["--", str(tmp_path / "none")])
-    os.kill(process.pid, signal.SIGSTOP)
-    process._err.write(b"x" * (MOST_WRITTEN + 1))
-    process._err.flush()
-    for _ in range(1200):
-        if not (size := os.fstat(process._err.fileno()).st_size):
-            break
-        time.sleep(0.05)
-    assert size == 0
-    assert not process.wait(0)
-    os.kill(process.pid, signal.SIGCONT)
-    assert process.wait(60)
-    assert process.code == 1
-    assert "does not exist" in process.message
-
-
-def test_last_words() -> None:
-    assert said('{"error": {"type": "T", "message": "a\\n b"}}\n', "error: a\n b\nTry --help.\n") == "a b"
-    assert said("", "Traceback ...\n  File x\nValueError: no\n\n") == "ValueError: no"
-    assert said(json.dumps({"inputs": 1}), "error: last\n") == "last"
-    assert said("[]", "") == said("7", "") == said('{"error": 1}', "") == ""
-
-
-def test_environment() -> None:
-    given = {"ONEWORD_API_KEY": "1", "ONEWORD_KEYS": "2", "my_api_key": "3", "AWS_ACCESS_KEY_ID": "4", "PATH": "p"}
-    kept = environment(given)
-    assert kept.pop("PYTHONPATH", "") is not None
-    assert kept == {"AWS_ACCESS_KEY_ID": "4", "PATH": "p"}
 
 
 def test_no_zombies(supervisor: Supervisor, root: Path) -> None:

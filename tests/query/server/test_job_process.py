@@ -1,0 +1,47 @@
+"""One job's process: what it is given, and what of its words is kept."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from query.server.jobs.process import MOST_WRITTEN, JobProcess, environment, said
+from storage.journal import new_id
+
+if sys.platform == "win32":
+    pytest.skip("signals and process groups", allow_module_level=True)
+
+
+def test_what_it_writes_is_bounded(tmp_path: Path) -> None:
+    process = JobProcess(new_id(), ["--", str(tmp_path / "none")])
+    os.kill(process.pid, signal.SIGSTOP)
+    process._err.write(b"x" * (MOST_WRITTEN + 1))
+    process._err.flush()
+    for _ in range(1200):
+        if not (size := os.fstat(process._err.fileno()).st_size):
+            break
+        time.sleep(0.05)
+    assert size == 0
+    assert not process.wait(0)
+    os.kill(process.pid, signal.SIGCONT)
+    assert process.wait(60)
+    assert process.code == 1
+    assert "does not exist" in process.message
+
+
+def test_last_words() -> None:
+    assert said('{"error": {"type": "T", "message": "a\\n b"}}\n', "error: a\n b\nTry --help.\n") == "a b"
+    assert said("", "Traceback ...\n  File x\nValueError: no\n\n") == "ValueError: no"
+    assert said(json.dumps({"inputs": 1}), "error: last\n") == "last"
+    assert said("[]", "") == said("7", "") == said('{"error": 1}', "") == ""
+
+
+def test_environment() -> None:
+    given = {"ONEWORD_API_KEY": "1", "ONEWORD_KEYS": "2", "my_api_key": "3", "AWS_ACCESS_KEY_ID": "4", "PATH": "p"}
+    kept = environment(given)
+    assert kept.pop("PYTHONPATH", "") is not None
+    assert kept == {"AWS_ACCESS_KEY_ID": "4", "PATH": "p"}
