@@ -3,8 +3,8 @@
 Exit codes: 0 done; 1 it could not be done (the message says why); 2 the command line is wrong; 130 interrupted.
 """
 
-import json
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -30,6 +30,7 @@ from storage.errors import StorageError
 from storage.journal_cli import jobs
 from storage.parquet_cli import export, import_
 from storage.quarantine_cli import app as quarantine
+from storage.terminal import print_json, say
 from storage.versions_cli import compact, restore, tag, versions
 
 app = typer.Typer(
@@ -88,7 +89,10 @@ def _root(
 
 
 def main() -> None:
-    """The `oneword` command."""
+    """The `oneword` command. It prints under any locale: JSON in UTF-8, other text with escapes for what it lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -119,10 +123,10 @@ def run(arguments: list[str]) -> int:
 def _fail(error: Exception, as_json: bool, *, code: int) -> int:
     text = error.format_message() if hasattr(error, "format_message") else str(error) or type(error).__name__
     if as_json:
-        print(json.dumps({"error": {"type": type(error).__name__, "message": text}}, ensure_ascii=False))
-    print(f"error: {text}", file=sys.stderr)
+        print_json({"error": {"type": type(error).__name__, "message": text}}, indent=None)
+    say(f"error: {text}", err=True)
     if code == 2:
-        print("Try --help.", file=sys.stderr)
+        say("Try --help.", err=True)
     return code
 
 

@@ -14,6 +14,7 @@ import typer
 from indexer.captions import Captions
 from indexer.sources.options import SourceKind
 from indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
+from storage.terminal import print_json
 
 if TYPE_CHECKING:
     from indexer.report import Report
@@ -202,7 +203,7 @@ def index(
                     json.dumps(report.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
                 )
             if as_json:
-                print(json.dumps(report.as_dict(), ensure_ascii=False), flush=True)
+                print_json(report.as_dict(), indent=None)
             else:
                 show(report, db)
     if stop.is_set() and (report is None or report.interrupted):

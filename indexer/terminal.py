@@ -8,6 +8,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from storage.terminal import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -39,15 +41,24 @@ class Quantise(StrEnum):
     NF4 = "nf4"
 
 
+class VisibleLines(logging.Formatter):
+    """Log lines in which names of files and ids steer no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(visible, super().format(record).split("\n")))
+
+
 def logging_to(console: "Console") -> None:
     """Log lines on stderr; with their time where nobody sits before it."""
     from rich.logging import RichHandler
 
+    handler: logging.Handler = logging.StreamHandler()
+    line = VisibleLines("%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     if sys.stderr.isatty():
-        handler: logging.Handler = RichHandler(console=console, show_path=False, show_time=False, show_level=False)
-        logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
-    else:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+        handler = RichHandler(console=console, show_path=False, show_time=False, show_level=False, highlighter=None)
+        line = VisibleLines("%(message)s")
+    handler.setFormatter(line)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells which instructions it has been built for
     for name in ("httpx", "fsspec"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -121,9 +132,7 @@ def show(report: "Report", db: str) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from indexer.sources.place import one_line
-
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     rate = report.inputs / report.seconds if report.seconds else 0
     would = "would be " if report.dry_run else ""
     console.print(
@@ -142,11 +151,11 @@ def show(report: "Report", db: str) -> None:
     if not report.inputs:
         console.print("No inputs were found.")
     if report.ignored:
-        kinds = ", ".join(f"{count} {one_line(suffix)}" for suffix, count in report.ignored.most_common(5))
+        kinds = ", ".join(f"{count} {visible(suffix)}" for suffix, count in report.ignored.most_common(5))
         console.print(f"[dim]{report.ignored.total()} files of other kinds were passed over ({escape(kinds)})[/dim]")
     for one in report.refused[:SHOWN]:
         console.print(f"[yellow]quarantined[/yellow] {one.kind}: ", end="")
-        console.print(one.reason, markup=False)
+        console.print(visible(one.reason), markup=False)
     if report.quarantined > SHOWN:
         console.print(f"... and {report.quarantined - SHOWN} more: oneword quarantine list")
     if report.quarantined and not report.dry_run:
@@ -156,4 +165,6 @@ def show(report: "Report", db: str) -> None:
     busy = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.stages.items() if seconds >= 0.05)
     if busy:
         console.print(f"[dim]seconds by stage, threads added up: {busy}[/dim]")
-    console.print(f"Collection [bold]{report.collection}[/bold] in {escape(db)}, model {escape(report.model)}.")
+    console.print(
+        f"Collection [bold]{report.collection}[/bold] in {escape(visible(db))}, model {escape(visible(report.model))}."
+    )

@@ -1,11 +1,12 @@
 """`oneword search`."""
 
-import json
 import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from storage.terminal import print_json
 
 if TYPE_CHECKING:
     from query.question import Query
@@ -99,7 +100,7 @@ def search(
 
         result = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype)).search(query)
     if as_json:
-        print(json.dumps(result.as_dict(), ensure_ascii=False))
+        print_json(result.as_dict(), indent=None)
     else:
         from query.table import show
 

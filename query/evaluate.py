@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from storage.terminal import say
+
 if TYPE_CHECKING:
     from query.labels import Labelled
     from query.service import SearchService
@@ -109,11 +111,11 @@ def live(
     if as_json:
         print(document)
         return
-    print(f"{report.queries} queries, {report.collection}, {report.model}")
+    say(f"{report.queries} queries, {report.collection}, {report.model}")
     for name, value in report.metrics.items():
         print(f"  {name:<10} {value:.3f}")
     print(f"  median {report.median_ms:.0f} ms, 95th percentile {report.p95_ms:.0f} ms")
     if report.misses:
-        print(f"Nothing relevant in the first 10: {', '.join(report.misses[:20])}")
+        say(f"Nothing relevant in the first 10: {', '.join(report.misses[:20])}")
     if report.unknown:
-        print(f"Not in the collection: {', '.join(report.unknown[:20])}")
+        say(f"Not in the collection: {', '.join(report.unknown[:20])}")

@@ -1,14 +1,18 @@
 """`oneword explain`."""
 
-import json
-from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from storage.terminal import print_json, visible
+
 if TYPE_CHECKING:
     from engine.words import Word
     from query.explanation import Explanation
+
+
+SNIPPET = 60
+"""Width of a text in terminal cells; --json has it whole."""
 
 
 def explain(
@@ -32,26 +36,36 @@ def explain(
     service = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype))
     explanation = service.explain(text, image=image, edit=edit, like=like or (), items=item or (), words=words)
     if as_json:
-        print(json.dumps(explanation.as_dict(), ensure_ascii=False))
+        print_json(explanation.as_dict(), indent=None)
     else:
         _show(explanation)
 
 
 def _show(explanation: "Explanation") -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    from storage.terminal import console as terminal
+
+    console = terminal()
     if explanation.words:
-        console.print(Text.assemble(("question  ", "bold"), listed(explanation.words)))
+        console.print(Text.assemble(("question  ", "bold"), listed(explanation.words)), soft_wrap=True)
     for item in explanation.items:
-        about = f"{item.modality} {item.id}  {item.uri}" + (f"  {shorten(item.text, 60)}" if item.text else "")
-        console.print(Text(about, style="bold"))
-        console.print(Text(f"  stands for  {listed(item.words)}"))
+        about = f"{item.modality} {visible(item.id)}  {visible(item.uri)}  {beginning(item.text)}".rstrip()
+        console.print(about, style="bold", soft_wrap=True)
+        console.print(f"  stands for  {listed(item.words)}", soft_wrap=True)
         if item.shared:
-            console.print(Text(f"  shares      {listed(item.shared)}"))
+            console.print(f"  shares      {listed(item.shared)}", soft_wrap=True)
 
 
 def listed(words: "tuple[Word, ...]") -> str:
-    """Words with their scores in one line."""
-    return ", ".join(f"{word.text} {word.score:.2f}" for word in words)
+    """Returns words with their scores in one line, for a terminal."""
+    return ", ".join(f"{visible(word.text)} {word.score:.2f}" for word in words)
+
+
+def beginning(text: str | None) -> str:
+    """Returns the beginning of a text, at most `SNIPPET` terminal cells wide, in one line."""
+    from rich.text import Text
+
+    line = Text(visible(" ".join((text or "")[: 10 * SNIPPET].split())))
+    line.truncate(SNIPPET, overflow="ellipsis")
+    return line.plain

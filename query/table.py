@@ -1,27 +1,22 @@
 """Hits as a person reads them in a terminal."""
 
 from pathlib import Path
-from textwrap import shorten
 from urllib.parse import unquote, urlsplit
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from query.explain import listed
+from query.explain import beginning, listed
 from query.result import Hit, SearchResult
-
-SNIPPET = 60
-"""Characters of a hit's text; --json has it whole."""
+from storage.terminal import console as terminal
+from storage.terminal import visible
 
 
 def show(result: SearchResult, offset: int = 0) -> None:
     """Prints hits as a table, with guesses marked as such."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 240  # a pipe has no edge to fold at
+    console = terminal()
     if result.words:
-        console.print(Text(f"The question stands for {listed(result.words)}"))
+        console.print(f"The question stands for {listed(result.words)}")
     if not result.hits:
         console.print("No hits.")
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
@@ -31,25 +26,25 @@ def show(result: SearchResult, offset: int = 0) -> None:
     table.add_column("where", overflow="fold")
     table.add_column("text", overflow="fold")
     if result.words:
-        table.add_column("shared words", overflow="fold")
-    table.add_column("id", style="dim", no_wrap=True)
+        table.add_column("shared words", overflow="fold", style="green")
+    table.add_column("id", overflow="fold", style="dim")
     floor = result.low_confidence
     for rank, hit in enumerate(result.hits, start=offset + 1):
         guess = floor is not None and hit.score < floor
         score = Text(f"{hit.score:.3f}{'?' if guess else ' '}", style="dim" if guess else "bold")
-        words = shorten(hit.text or "", SNIPPET, placeholder=" ...")
-        why = [Text(listed(hit.shared), style="green")] if result.words else []
-        table.add_row(str(rank), score, hit.modality, Text(_place(hit)), Text(words), *why, hit.id)
+        why = [listed(hit.shared)] if result.words else []
+        table.add_row(str(rank), score, hit.modality, visible(_place(hit)), beginning(hit.text), *why, visible(hit.id))
     if result.hits:
         console.print(table)
     of = "" if result.total is None else f" of {result.total}"
     console.print(
-        f"[dim]{len(result.hits)}{of} items in {result.collection!r}, model {result.model}; "
-        f"encode {result.encode_ms:.0f} ms, search {result.search_ms:.0f} ms[/dim]",
+        f"{len(result.hits)}{of} items in {result.collection!r}, model {visible(result.model)}; "
+        f"encode {result.encode_ms:.0f} ms, search {result.search_ms:.0f} ms",
         soft_wrap=True,
+        style="dim",
     )
     if floor is not None and any(hit.score < floor for hit in result.hits):
-        console.print(f"[dim]? low confidence: under {floor} this model guesses more often than it knows.[/dim]")
+        console.print(f"? low confidence: under {floor} this model guesses more often than it knows.", style="dim")
 
 
 def _place(hit: Hit) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Db = Annotated[str, typer.Option("--db", envvar="ONEWORD_DB", help="The store: a directory or s3://, gs://, az://.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -17,13 +21,43 @@ WIDE = 4096
 """Columns where there is no terminal: a program that reads a table has no use for broken lines."""
 
 
+# Control characters (C0 and C1), line and paragraph separators, everything that changes the direction of text, marks
+# that belong to no text (BOM, interlinear annotation, tags) and lone surrogates.
+_OBEYED = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    """Returns `text` in one line, with escapes for what a terminal would obey instead of showing.
+
+    Every string that comes from a store, a file or a server passes through here on its way to a terminal.
+    """
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Prints text for people, on stdout or stderr; lines stay lines."""
+    typer.echo("\n".join(map(visible, text.split("\n"))), err=err)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Returns a rich console that takes no string for markup and folds nothing where there is no terminal."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = WIDE
+    return made
+
+
 def confirm(question: str, yes: bool, because: str = "this cannot be undone") -> None:
     """Ask, unless `yes` was said; without a terminal to ask at, it must have been."""
     if yes:
         return
     if not at_terminal():
         raise typer.BadParameter(f"{because}, and there is no terminal to ask at: pass --yes")
-    typer.confirm(question, abort=True, err=True)
+    typer.confirm(visible(question), abort=True, err=True)
 
 
 def at_terminal() -> bool:
@@ -31,24 +65,26 @@ def at_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def print_json(document: dict[str, Any]) -> None:
-    """One JSON document on stdout."""
+def print_json(document: dict[str, Any], *, indent: int | None = 2) -> None:
+    """Prints one JSON document on stdout; what a terminal would obey is escaped in it, too.
+
+    indent: of its lines; None: all in one line.
+    """
     from json import dumps
 
     # The only values that are not JSON already are times.
-    typer.echo(dumps(document, ensure_ascii=False, indent=2, default=lambda time: time.isoformat()))
+    text = dumps(document, ensure_ascii=False, indent=indent, default=lambda time: time.isoformat())
+    typer.echo(re.sub(rf"(?!\n){_OBEYED.pattern}", lambda found: dumps(found[0])[1:-1], text))
 
 
 def print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
-    """Rows under heads, or without any; as wide as the terminal, and elsewhere as wide as it takes."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Rows under heads, or without any; folded at the terminal's edge, and elsewhere as wide as it takes."""
+    from rich.table import Column, Table
 
-    table = Table(*heads, show_header=bool(heads), box=None, pad_edge=False)
+    table = Table(*(Column(head, overflow="fold") for head in heads), show_header=bool(heads), box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: a uri may hold what rich would take for markup
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+        table.add_row(*map(visible, row))
+    console().print(table)
 
 
 def size(bytes_: int | None) -> str:
