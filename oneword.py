@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 it could not be done (the message says why); 2 the command
 
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -99,6 +100,11 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Runs a command line and returns its exit code. With --json, an error is a JSON document too."""
     as_json = "--json" in arguments
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        gone = FileNotFoundError("the current folder does not exist any more; change to one that does")
+        return _fail(gone, as_json, code=1)
     try:
         outcome = app(arguments, standalone_mode=False)
     except (EngineError, StorageError, IndexerError, QueryError) as error:

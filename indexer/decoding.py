@@ -1,6 +1,7 @@
 """Decodes pictures in other processes: on other cores, and where a decoder that crashes takes nothing along."""
 
 import atexit
+import logging
 import os
 import re
 import signal
@@ -13,6 +14,9 @@ from engine.errors import CorruptImage, InputError
 from engine.images import MAX_PIXELS
 from indexer.handover import Handover, Laid, laid
 from indexer.pictures import Picture, decode_picture
+from indexer.sources.place import reason_of
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 120.0
 """Seconds that a picture may take to be decoded: what 89 million pixels take, many times over."""
@@ -47,11 +51,15 @@ class Decoders:
         """See `indexer.loading.Decoder`."""
         from loky.process_executor import ShutdownExecutorError
 
+        if _unable:
+            return decode_picture(data, name, self._max_pixels)
         try:
             return self._ask(_pool(self.count), data, name)
         except (BrokenExecutor, ShutdownExecutorError, TimeoutError):  # shut down: because of another's time-out
             with _alone:
                 return self._again(data, name)
+        except UNSTARTED as error:
+            return _here(error, data, name, self._max_pixels)
 
     def _again(self, data: bytes, name: str) -> Picture:
         try:
@@ -76,6 +84,21 @@ class Decoders:
             if isinstance(found, InputError):
                 raise found
             return handover.taken(found) if isinstance(found, Laid) else found
+
+
+UNSTARTED = (AssertionError, ImportError, OSError)
+"""What loky raises where no process can be started: in a daemonic process, or with /dev/shm read-only or full."""
+
+_unable: list[str] = []
+"""Why this process can start no others, once that is known."""
+
+
+def _here(error: Exception, data: bytes, name: str, max_pixels: int) -> Picture:
+    """Decodes in this process, where the system lets no other be started."""
+    if not _unable:
+        _unable.append(reason_of(error))
+        log.warning("images are decoded in this process, because it cannot start others: %s", _unable[0])
+    return decode_picture(data, name, max_pixels)
 
 
 def _signal(error: BrokenExecutor) -> str:

@@ -5,6 +5,7 @@ IndexerError
 ├── BadSource         what was asked for is there, but is no such source: no table at all, no such column
 ├── NothingEmbedded   not one item of a collection could be embedded again
 ├── BadCluster        a Ray cluster is asked for that is not there, or has not what the job was told to take
+├── TemporarySpace    the folder for temporary files is full or cannot be written
 └── WorkersFailed     processes on other machines failed, again and again
 """
 
@@ -23,6 +24,16 @@ class BadSource(IndexerError):
 
 class NothingEmbedded(IndexerError):
     """Not one item of a collection could be embedded again, so the new one does not take its place."""
+
+
+class TemporarySpace(IndexerError):
+    """A job keeps what it has met in a temporary file, and that cannot be written."""
+
+    def __init__(self, folder: str, reason: Exception) -> None:
+        super().__init__(
+            f"cannot write temporary files in {folder} ({reason}); free some space there, or set TMPDIR to a folder "
+            "with space, and run the same command again: what was committed stays"
+        )
 
 
 class BadCluster(IndexerError):

@@ -1,12 +1,16 @@
 """What a running job has met: ids of inputs and hashes of content. On disk, so that memory does not grow."""
 
+import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from indexer.errors import TemporarySpace
 
 CACHE = 32_000  # KiB of memory for pages
 
@@ -18,13 +22,14 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="oneword-seen-")
+        self._folder = _temporary()
         self._mutex = threading.Lock()
-        self._database = sqlite3.connect(Path(self._folder.name, "seen.db"), check_same_thread=False)
-        for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE}", "locking_mode=EXCLUSIVE"):
-            self._database.execute(f"PRAGMA {setting}")
-        self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID")
-        self._database.execute("CREATE TABLE hashes (hash INTEGER PRIMARY KEY)")
+        with self._asking():
+            self._database = sqlite3.connect(Path(self._folder.name, "seen.db"), check_same_thread=False)
+            for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE}", "locking_mode=EXCLUSIVE"):
+                self._database.execute(f"PRAGMA {setting}")
+            self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID")
+            self._database.execute("CREATE TABLE hashes (hash INTEGER PRIMARY KEY)")
 
     def __enter__(self) -> "Seen":
         return self
@@ -35,14 +40,23 @@ class Seen:
         self._database.close()
         self._folder.cleanup()
 
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """One thread at a time; what SQLite says of the disk is put in our words."""
+        with self._mutex:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise TemporarySpace(self._folder.name, error) from error
+
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The digests of those ids that were met before."""
-        with self._mutex:
+        with self._asking():
             return dict(self._among("SELECT id, digest FROM ids WHERE id IN", ids))
 
     def meet(self, inputs: Iterable[tuple[str, bytes]]) -> None:
         """Remember ids, each with the digest of its entry; the first of an id stays."""
-        with self._mutex:
+        with self._asking():
             self._database.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", inputs)
 
     def missing(self, ids: Sequence[str]) -> list[str]:
@@ -57,7 +71,7 @@ class Seen:
         that was not.
         """
         wanted = {one: int(one[:16], 16) - 2**63 for one in hashes}
-        with self._mutex:
+        with self._asking():
             met = {one for (one,) in self._among("SELECT hash FROM hashes WHERE hash IN", list(wanted.values()))}
             fresh = [(one,) for one in wanted.values() if one not in met]
             self._database.executemany("INSERT OR IGNORE INTO hashes VALUES (?)", fresh)
@@ -67,3 +81,10 @@ class Seen:
         for start in range(0, len(values), at_once):
             some = values[start : start + at_once]
             yield from self._database.execute(f"{select} ({','.join('?' * len(some))})", some)
+
+
+def _temporary() -> "tempfile.TemporaryDirectory[str]":
+    try:
+        return tempfile.TemporaryDirectory(prefix="oneword-seen-")
+    except OSError as error:
+        raise TemporarySpace(os.environ.get("TMPDIR", "the system's temporary folder"), error) from error

@@ -85,7 +85,9 @@ class Database:
                     break
         # A create() killed before its commit leaves a directory without a version: not yet a table.
         root = self.location.path
-        return sorted(name for name in names if root is None or (root / f"{name}.lance" / "_versions").is_dir())
+        return sorted(
+            name for name in names if root is None or any((root / f"{name}.lance" / "_versions").glob("*.manifest"))
+        )
 
     def open(self, name: str, version: int | None = None) -> Table | None:
         """The table, or None when there is none. It is read at its newest version, or always at that of `version`.

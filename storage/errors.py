@@ -29,6 +29,7 @@ Every message says the thing, its value, what was expected and what to do next.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -212,9 +213,24 @@ class StoreUnavailable(StorageError):
 
     def __init__(self, uri: str, doing: str, reason: object) -> None:
         self.uri = uri
-        super().__init__(
-            f"cannot {doing} in {uri}: {reason}; check the path or address, its permissions and the network"
-        )
+        super().__init__(f"cannot {doing} in {uri}: {_plain_reason(reason)}")
+
+
+# LanceDB names its own source files (`, /path/src/io/commit.rs:1663:50`) and wraps errors in the names of their types.
+_SOURCE_FILE = re.compile(r",?\s*\S+\.rs:\d+(:\d+)?")
+_WRAPPING = re.compile(
+    r"\b(lance error|LanceError\(\w+\)|External error|Generic \w+ error|Encountered internal error): ?"
+)
+
+
+def _plain_reason(reason: object) -> str:
+    """Returns what the database said, without what only its authors can read, and what to do."""
+    said = _WRAPPING.sub("", _SOURCE_FILE.sub("", str(reason))).strip(" ,;.")
+    if "Unable to rename file" in said and "os error" in said:
+        return f"{said}; the file system lacks hard links, which a store needs: put the store on another disk"
+    if "No space left" in said:
+        return f"{said}; free some space and do it again: what was acknowledged is kept"
+    return f"{said}; check the path or address, its permissions and the network"
 
 
 def readable(space: Mapping[str, Any]) -> str:
