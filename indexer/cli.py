@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from indexer.report import Report
 
 
+MAX_PREFIX = 64
+"""Characters of --id-prefix, beside ids of up to indexer.sources.layout.MAX_ID."""
+
+
 class EngineKind(StrEnum):
     """What runs a job."""
 
@@ -72,6 +76,14 @@ def index(
     delete_missing: Annotated[
         bool,
         typer.Option("--delete-missing", help="Remove items of these paths whose input is gone."),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Delete also what came from a path that is gone or a folder that is empty."),
+    ] = False,
+    id_prefix: Annotated[str, typer.Option(metavar="TEXT", help="Put before the ids that rows bring.")] = "",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Rows replace items of other sources that have their ids.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever something changes.")] = False,
     dry_run: Annotated[
@@ -127,6 +139,8 @@ def index(
 
     if delete_missing and not (sync or watch):
         raise typer.BadParameter("--delete-missing removes items: give --sync, too")
+    if len(id_prefix) > MAX_PREFIX or not id_prefix.isprintable():
+        raise typer.BadParameter(f"--id-prefix {id_prefix!r}: expected at most {MAX_PREFIX} printable characters")
     if report_file and not report_file.parent.is_dir():
         raise typer.BadParameter(
             f"--report {report_file}: the folder {str(report_file.parent)!r} does not exist; make it"
@@ -157,11 +171,14 @@ def index(
         id_column=id_column,
         text_column=text_column,
         image_column=image_column,
+        id_prefix=id_prefix,
         metadata_columns=None if metadata_columns is None else tuple(filter(None, metadata_columns.split(","))),
     )
     config = JobConfig(
         passages=_passages(passages),
         delete_missing=delete_missing,
+        yes=yes,
+        take_over=take_over,
         reread=reread,
         dry_run=dry_run,
         decoders=decoders,

@@ -13,6 +13,10 @@ OUTSIDE_ROOTS = "OutsideRoots"
 """Kind of the problem of an input whose content is where nothing may be read."""
 
 
+SOURCE = "_source"
+"""Metadata of every item from a table, shard, data set or list of URLs: the URI of that."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Elsewhere:
     """Content that a worker is to read: at a `file://`, `http(s)://` or fsspec URI."""
@@ -47,6 +51,7 @@ class Entry:
         text: the text or caption, or where the file with it is.
         metadata: filterable facts.
         problem: why it cannot be indexed; then it is quarantined.
+        source: URI of the list that it is in; None: what its origin says.
     """
 
     id: str
@@ -56,6 +61,12 @@ class Entry:
     text: str | Elsewhere | None = None
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     problem: Problem | None = None
+    source: str | None = None
+
+    @property
+    def has_own_id(self) -> bool:
+        """Whether its id was given with it, and does not come from a URI, which no other source has."""
+        return self.id not in (id_of(self.uri), id_of(self.origin))
 
     @property
     def digest(self) -> bytes:

@@ -6,18 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.roots import OUTSIDE, Roots
-from indexer.entry import OUTSIDE_ROOTS, Elsewhere, Entry, Problem
-from indexer.errors import IndexerError
+from indexer.entry import OUTSIDE_ROOTS, SOURCE, Elsewhere, Entry, Problem
 from indexer.loading import name_of
 from indexer.sources.choosing import open_sources
 from indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
 from indexer.sources.options import SourceOptions
-from indexer.sources.place import has_magic, place_of
-from indexer.sources.urls import UrlSource
-from storage import Item
-
-SOURCE = "_source"
-"""Metadata of every item from a table, shard or data set: the URI of that."""
 
 
 class Inputs:
@@ -38,9 +31,9 @@ class Inputs:
     ) -> None:
         """only: nothing but inputs of these origins, or from these tables, shards and folders."""
         self.roots = roots
-        self._sources = open_sources(paths, options, roots)
-        self._roots = [uri for path in paths if (uri := _root(path))]
+        self._sources = open_sources(paths, options, roots) if paths else []
         self._only = only
+        self._prefix = options.id_prefix
         self.incomplete = False
 
     @property
@@ -57,20 +50,23 @@ class Inputs:
     def entries(self) -> Iterator[Entry]:
         """All inputs, each with the table, shard or data set that it came from."""
         for source in self._sources:
-            in_files = isinstance(source, FolderSource | UrlSource)
+            in_folder = isinstance(source, FolderSource)
             for entry in source.entries():
-                if entry.problem and (not in_files or entry.problem.kind == UNREADABLE_FOLDER):
+                if entry.problem and (not in_folder or entry.problem.kind == UNREADABLE_FOLDER):
                     self.incomplete = True
                 if self._only is not None and self._only.isdisjoint(_inside(entry.origin)):
                     continue
                 if self.roots is not None:
                     entry = _within(entry, self.roots)
-                yield entry if in_files else _marked(entry)
+                yield entry if in_folder else self._marked(entry)
 
-    def own(self, item: Item) -> bool:
-        """Whether an item came from here: from a table, shard or data set among the paths, or a file in a folder."""
-        place = str(item.metadata.get(SOURCE, item.uri))
-        return any(place == root or place.startswith(root.rstrip("/") + "/") for root in self._roots)
+    def _marked(self, entry: Entry) -> Entry:
+        """With its source, and the prefix before an id that a row brought. A URL given outright has no source."""
+        source = entry.source or entry.origin.partition("#")[0]
+        if source == entry.uri:
+            return entry
+        key = self._prefix + entry.id if self._prefix and entry.has_own_id else entry.id
+        return replace(entry, id=key, metadata={**entry.metadata, SOURCE: source})
 
 
 def _inside(origin: str) -> Iterator[str]:
@@ -90,20 +86,3 @@ def _within(entry: Entry, roots: Roots) -> Entry:
             reason = f"{said} {OUTSIDE}" if of == said else f"{of}: {said} {OUTSIDE}"
             return replace(entry, image=None, text=None, problem=Problem(kind=OUTSIDE_ROOTS, reason=reason))
     return entry
-
-
-def _marked(entry: Entry) -> Entry:
-    return replace(entry, metadata={**entry.metadata, SOURCE: entry.origin.partition("#")[0]})
-
-
-def _root(path: str | Path) -> str | None:
-    """The URI of a path; of a glob, what is before it. None for what is none."""
-    text = str(path)
-    if text.lower().startswith(("http://", "https://")):
-        return text
-    if has_magic(text) or "{" in text:
-        text = text[: min(text.find(sign) for sign in "*?[{" if sign in text)].rpartition("/")[0] or "."
-    try:
-        return place_of(text).uri
-    except IndexerError:
-        return None

@@ -19,7 +19,8 @@ from engine.passages import Splitter
 from engine.roots import Roots
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
-from indexer.errors import BadCluster
+from indexer.coverage import Claim, Coverage, claims, expanded, is_gone
+from indexer.errors import BadCluster, SourceNotFound
 from indexer.inputs import Inputs
 from indexer.journaling import journaled
 from indexer.local import run_local
@@ -48,6 +49,8 @@ class JobConfig:
     Args:
         passages: most tokens of a passage of a text; None: the model's own measure; 0: texts are not split.
         delete_missing: remove items of these sources whose input is gone.
+        yes: with `delete_missing`, remove also what came from a path that does not exist or from an empty folder.
+        take_over: rows replace items of other sources that have their ids; else such rows are quarantined.
         reread: read everything again, also what seems unchanged by its file's time and size, or lies at a URL.
         dry_run: read and compare, but embed and write nothing.
         decoders: processes that decode pictures; None: one fewer than there are cores.
@@ -58,6 +61,8 @@ class JobConfig:
 
     passages: int | None = None
     delete_missing: bool = False
+    yes: bool = False
+    take_over: bool = False
     reread: bool = False
     dry_run: bool = False
     decoders: int | None = None
@@ -89,6 +94,7 @@ class Job:
     stages: Stages
     seen: Seen
     inputs: Inputs
+    coverage: Coverage
     version: int | None
     source: str
     stop: threading.Event
@@ -146,11 +152,12 @@ def index_paths(
     if ray is not None and config.roots:
         raise BadCluster("roots are given, which workers of a cluster do not know; leave them out, or index here")
     roots = Roots.of(config.roots) if config.roots else None
-    inputs = Inputs(paths, options, config.only, roots)
+    store = Store(db)
+    there = _existing(paths, options, store, collection, yes=config.yes) if config.delete_missing else paths
+    inputs = Inputs(there, options, config.only, roots)
     told = {"paths": [_from_anywhere(path) for path in paths], "passages": config.passages, **options.as_dict()}
     if roots is not None:  # so that who tries them again reads no more than this job was let
         told["roots"] = list(roots.texts)
-    store = Store(db)
     cluster = None if ray is None else _joined(ray)
     target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, cluster, make=not config.dry_run)
     report = Report(model=encoder.name, collection=collection, dry_run=config.dry_run)
@@ -166,6 +173,7 @@ def index_paths(
             stages=Stages(),
             seen=seen,
             inputs=inputs,
+            coverage=Coverage(paths, options),
             version=None,
             source=json.dumps(told),
             stop=stop or threading.Event(),
@@ -192,6 +200,35 @@ def index_paths(
     except (OSError, RuntimeError, StorageError) as error:
         log.warning("all is indexed, but the serving index could not be built: %s; try `oneword build`", error)
     return report
+
+
+def _existing(
+    paths: Sequence[str | Path], options: SourceOptions, store: Store, collection: str, *, yes: bool
+) -> list[str | Path]:
+    """The paths without those that are gone, where all their items may go with them.
+
+    Raises:
+        SourceNotFound: a path is gone that the collection has items from, and nobody said that they may go.
+    """
+    there: list[str | Path] = []
+    for path in [one for given in paths for one in expanded(given, options)]:
+        count = _count(store, collection, claims(path, options)) if is_gone(path, options) else 0
+        if not count:
+            there.append(path)  # if it is gone, its source says so
+        elif not yes:
+            raise SourceNotFound(
+                f"path {str(path)!r} does not exist, and {count:,} items of collection {collection!r} came from it; "
+                "connect or mount it; or pass --yes to delete them"
+            )
+    return there
+
+
+def _count(store: Store, collection: str, covering: Sequence[Claim]) -> int:
+    try:
+        found = store.open(collection)
+    except CollectionNotFound:
+        return 0
+    return sum(any(one.covers(item) for one in covering) for items in found.scan(thumbnails=False) for item in items)
 
 
 def _from_anywhere(path: str | Path) -> str:

@@ -45,6 +45,7 @@ def run_local(job: "Job") -> None:
         job.stages,
         threads=max(THREADS, 2 * decoders.count),
         reread=job.config.reread,
+        take_over=job.config.take_over,
     )
     sink, embedding = _sink(job), Embedding(job)
     try:

@@ -47,7 +47,7 @@ class ReadingAhead:
         lookup: what the collection held when the job began, by id.
         load: reads and decodes an entry; called in threads.
         threads: that load at once.
-        reread: read also what seems unchanged by its file's time and size.
+        reread, take_over: see `Triage`.
     """
 
     def __init__(
@@ -61,9 +61,10 @@ class ReadingAhead:
         *,
         threads: int,
         reread: bool = False,
+        take_over: bool = False,
     ) -> None:
         self._entries, self._load, self._stages = entries, load, stages
-        self._triage = Triage(lookup, splitter, seen, reread=reread)
+        self._triage = Triage(lookup, splitter, seen, reread=reread, take_over=take_over)
         self._queue: Queue[Sequence[Outcome | Future[Outcome]] | BaseException | None] = Queue(AHEAD)
         self._stopped = threading.Event()
         self._hungry = threading.Event()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.passages import Splitter
 from indexer.comparison import unchanged_unread
-from indexer.entry import Entry
+from indexer.entry import SOURCE, Entry
 from indexer.loading import name_of, refuse
 from indexer.seen import Seen
 from storage import Item, Refused
@@ -34,10 +34,21 @@ class Triage:
     Args:
         lookup: what the collection held when the job began, by id.
         reread: read also what seems unchanged by its file's time and size.
+        take_over: let a row replace the item of another source that has the same id; else it is refused.
     """
 
-    def __init__(self, lookup: Lookup, splitter: Splitter | None, seen: Seen, *, reread: bool = False) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        splitter: Splitter | None,
+        seen: Seen,
+        *,
+        reread: bool = False,
+        take_over: bool = False,
+    ) -> None:
         self._lookup, self._splitter, self._seen, self._reread = lookup, splitter, seen, reread
+        self._take_over = take_over
+        self._sources: dict[str, int] = {}
 
     def sort(self, entries: Sequence[Entry]) -> list[Unchanged | Refused | Unread]:
         """One for each entry: those whose id was met before first, then the others in their order."""
@@ -46,7 +57,9 @@ class Triage:
         stored = self._lookup([entry.id for entry in fresh]) if fresh else {}
         for entry in fresh:
             known = {entry.id: stored[entry.id]} if entry.id in stored else {}
-            if not self._reread and unchanged_unread(entry, known.get(entry.id), self._splitter):
+            if known and not self._take_over and (reason := _taken(entry, stored[entry.id])):
+                outcomes.append(refuse(entry.origin, "IdTaken", reason))
+            elif not self._reread and unchanged_unread(entry, known.get(entry.id), self._splitter):
                 outcomes.append(Unchanged(origin=entry.origin))
             else:
                 outcomes.append(Unread(entry=entry, stored=known))
@@ -58,17 +71,41 @@ class Triage:
         fresh: list[Entry] = []
         for entry in entries:
             digest = entry.digest
-            before = met.setdefault(entry.id, digest) if entry.id in met else None
+            before = met.get(entry.id)
             if before is None:
-                met[entry.id] = digest
+                met[entry.id] = digest + self._number(entry).to_bytes(4)
                 fresh.append(entry)
-            elif before == digest:
+            elif before[:-4] == digest:
                 outcomes.append(Unchanged(origin=entry.origin))
             else:
+                source = list(self._sources)[int.from_bytes(before[-4:])]
+                other = source != _source(entry)
+                remedy = (
+                    f"index {'one source by itself with --id-prefix TEXT' if other else 'rows with ids of their own'}"
+                )
                 reason = (
-                    f"{name_of(None, entry.origin)}: the id {entry.id!r} was given before, to another input of this "
-                    "job, which stays; give each input an id of its own"
+                    f"{name_of(None, entry.origin)}: the id {entry.id!r} was given before in this job, by another "
+                    f"input of {name_of(None, source)}, which stays; {remedy}"
                 )
                 outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
         self._seen.meet((entry.id, met[entry.id]) for entry in fresh)
         return fresh
+
+    def _number(self, entry: Entry) -> int:
+        return self._sources.setdefault(_source(entry), len(self._sources))
+
+
+ID_REMEDY = "give this source's ids a prefix (--id-prefix TEXT), or let it replace what has them (--take-over)"
+
+
+def _source(entry: Entry) -> str:
+    return str(entry.metadata.get(SOURCE, entry.origin.partition("#")[0]))
+
+
+def _taken(entry: Entry, stored: Item) -> str | None:
+    """Why a row may not replace a stored item: the id that it brings is another source's."""
+    owner = stored.metadata.get(SOURCE)
+    if entry.problem or not entry.has_own_id or owner == _source(entry):
+        return None
+    whose = "of an item that came by API or import" if owner is None else f"of an item from {name_of(None, str(owner))}"
+    return f"{name_of(None, entry.origin)}: the id {entry.id!r} is already that {whose}; {ID_REMEDY}"

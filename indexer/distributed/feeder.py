@@ -40,7 +40,9 @@ class Feeder:
     ) -> None:
         """known: takes outcomes that need no worker. send: takes shares, and may wait. ended: called at last."""
         self._job, self._known, self._send, self._ended = job, known, send, ended
-        self._triage = Triage(job.lookup, job.splitter, job.seen, reread=job.config.reread)
+        self._triage = Triage(
+            job.lookup, job.splitter, job.seen, reread=job.config.reread, take_over=job.config.take_over
+        )
         self._unread: list[Unread] = []
         self._weight = self._bytes = self._number = 0
         self._since = 0.0

@@ -54,8 +54,8 @@ def open_sources(
     for given in paths:
         if not str(given):  # which would be the working folder
             raise SourceNotFound("a path is empty (''): expected a file or a folder; is a variable not set?")
-        for found in [str(given)] if _is_url(given, options.kind) else _expanded(given, roots):
-            kind = _kind(found) if options.kind is SourceKind.AUTO else options.kind
+        for found in [str(given)] if is_url(given, options.kind) else _expanded(given, roots):
+            kind = kind_of(found) if options.kind is SourceKind.AUTO else options.kind
             key = (kind, str(found)) if kind is SourceKind.DATASET else kind
             groups.setdefault(key, (kind, []))[1].append(found)
     return [_source(kind, found, options) for kind, found in groups.values()]
@@ -84,17 +84,18 @@ def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptio
 
 
 def _check(given: str, kind: SourceKind, roots: Roots) -> None:
-    inside = roots.allow_uri(given) if _is_url(given, kind) else not given or roots.allow_given(given)
+    inside = roots.allow_uri(given) if is_url(given, kind) else not given or roots.allow_given(given)
     if not inside:
         raise BadSource(f"{one_line(given)} {OUTSIDE}")
 
 
-def _is_url(given: str | Path, kind: SourceKind) -> bool:
+def is_url(given: str | Path, kind: SourceKind) -> bool:
     """Whether a path is a picture's URL, which is taken as it is written."""
     return kind in (SourceKind.AUTO, SourceKind.URLS) and str(given).lower().startswith(("http://", "https://"))
 
 
-def _kind(found: str | Place) -> SourceKind:
+def kind_of(found: str | Place) -> SourceKind:
+    """What a place is by its name and by what is in it. Raises BadSource."""
     if isinstance(found, str):
         return SourceKind.URLS
     try:
@@ -119,7 +120,7 @@ def _expanded(given: str | Path, roots: Roots | None) -> list[Place]:
         if place.exists():
             return [place]
         found: list[Place] = []
-        for one in _braces(text):
+        for one in braces(text):
             if has_magic(one):
                 found += (matched := matching(one, roots))
                 if not matched:
@@ -144,7 +145,8 @@ def _is_there(place: Place, listed: dict[str, set[str]]) -> bool:
     return place.name in listed[folder.uri]
 
 
-def _braces(text: str) -> list[str]:
+def braces(text: str) -> list[str]:
+    """Returns the paths that one with braces stands for. Raises BadSource, SourceNotFound."""
     if "{" not in text:
         return [text]
     try:

@@ -31,6 +31,7 @@ class SourceOptions:
         metadata_columns: those that become metadata; None: all others.
         include, exclude: globs of files in folders, as `indexer.sources.patterns` reads them.
         captions: what a `.txt` beside a picture of the same stem is.
+        id_prefix: put before the ids that tables, data sets and shards bring.
     """
 
     kind: SourceKind = SourceKind.AUTO
@@ -41,6 +42,7 @@ class SourceOptions:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     captions: Captions = Captions.ATTACH
+    id_prefix: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON's types only."""

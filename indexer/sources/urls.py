@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from indexer.entry import Elsewhere, Entry, Problem, id_of
@@ -71,7 +72,7 @@ def _listed(place: Place) -> Iterator[Entry]:
                 )
                 yield _failed(f"{place.uri}#row={number}", "BadUrl", reason)
             else:
-                yield _entry(url)
+                yield replace(_entry(url), source=place.uri)
     except DAMAGE as error:
         yield _failed(place.uri, "DamagedFile", f"{place.shown}: cannot be read to its end ({reason_of(error)})")
 

@@ -3,6 +3,7 @@
 import csv
 import os
 import threading
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 
 from engine import embedding
 from indexer import JobConfig, Report, index_paths
+from indexer.errors import SourceNotFound
+from indexer.sources.options import SourceKind, SourceOptions
 from indexer.watching import watch
 from storage import Item, Store
+from tests.conftest import noise
 
 SYNC = JobConfig(delete_missing=True)
 
@@ -76,6 +80,106 @@ def test_nothing_is_deleted_where_something_could_not_be_read(album: Path) -> No
     report = run(file, delete_missing=True)
     assert counts(report) == (0, 0, 0, 0, 0)
     assert "no input" in str(report.kept)
+
+
+@pytest.fixture
+def library() -> None:
+    """The collection of a folder of images and of three tables, as a photo library and a data folder have them."""
+    for name in ("2023_0.jpg", "2023_1.jpg", "2024_0.jpg", "raw/x.png", "raw/photos[1].png"):
+        Path("photos", name).parent.mkdir(parents=True, exist_ok=True)
+        noise(8, 8, len(list(Path("photos").rglob("*")))).save(Path("photos", name))
+    Path("data").mkdir()
+    for name in ("part-00", "part-01", "extra"):
+        Path(f"data/{name}.csv").write_text(f"text\n{name} one\n{name} two\n")
+    run("photos", *sorted(Path("data").glob("*.csv")))
+
+
+SOME_OF_IT = {
+    "a glob of files": (["photos/2024*"], {}),
+    "a deep glob": (["photos/**/*.png"], {}),
+    "a glob of tables": (["data/part-*.csv"], {}),
+    "included": (["photos"], {"include": ("*.png",)}),
+    "excluded": (["photos"], {"exclude": ("2023*",)}),
+    "a folder of tables": (["data"], {"kind": SourceKind.TABLE, "include": ("part*",)}),
+    "a folder beside tables": (["."], {"include": ("photos",)}),
+    "signs in a name": (["photos/raw/photos[1].png"], {}),
+    "another way": (["./photos/../photos/"], {}),
+}
+
+
+@pytest.mark.parametrize(("paths", "options"), SOME_OF_IT.values(), ids=SOME_OF_IT)
+def test_what_a_command_does_not_cover_stays(library: None, paths: list[str], options: dict[str, Any]) -> None:
+    assert len(rows()) == 11
+    report = index_paths(paths, db="db", model="hash", options=SourceOptions(**options), config=SYNC)
+    assert report.unchanged > 0
+    assert (report.deleted, len(rows())) == (0, 11)
+
+
+def test_what_a_glob_or_a_pattern_covers_goes_when_it_is_gone(library: None) -> None:
+    Path("photos/2024_0.jpg").unlink()
+    Path("photos/2023_0.jpg").unlink()
+    Path("data/part-01.csv").unlink()
+    exclude = SourceOptions(exclude=("2023*",))
+    assert index_paths(["photos"], db="db", model="hash", options=exclude, config=SYNC).deleted == 1
+    assert run("photos/202*", delete_missing=True).deleted == 1
+    assert run("data/part-*.csv", delete_missing=True).deleted == 2
+    assert len(rows()) == 7
+
+
+def test_an_empty_folder_may_be_a_disk_that_is_not_mounted(library: None) -> None:
+    for file in Path("photos/raw").iterdir():
+        file.unlink()
+    report = run("photos", delete_missing=True)
+    assert (report.deleted, len(rows())) == (0, 11)
+    assert "2 items were kept" in str(report.kept)
+    assert run("photos", delete_missing=True, yes=True).deleted == 2
+
+
+def test_the_items_of_a_folder_that_moved_go_when_it_is_named_and_that_is_meant(library: None) -> None:
+    Path("photos").rename("pictures")
+    assert run("pictures").embedded == 0, "equal content is not embedded again"
+    with pytest.raises(SourceNotFound, match=r"5 items of collection 'default' came from it.*--yes"):
+        run("photos", delete_missing=True)
+    assert run("photos", delete_missing=True, yes=True).deleted == 5
+    assert len(rows()) == 11
+    with pytest.raises(SourceNotFound, match="does not exist"):
+        run("photos", delete_missing=True, yes=True)
+
+
+def test_a_large_deletion_is_announced_with_the_way_back(library: None, caplog: pytest.LogCaptureFixture) -> None:
+    before = Store("db").open("default").version
+    for file in Path("photos").glob("20*"):
+        file.unlink()
+    assert run("photos", delete_missing=True).deleted == 3
+    assert "deleting 3 of 11 items" in caplog.text
+    assert f"oneword restore default {before}" in caplog.text
+
+
+def test_what_left_a_list_of_urls_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = [f"http://127.0.0.1:9/{number}.jpg" for number in range(3)]
+    data = BytesIO()
+    noise(8, 8).save(data, "PNG")
+    monkeypatch.setattr("indexer.sources.reading._fetched", lambda url, fetch: data.getvalue())
+    Path("urls.txt").write_text("\n".join(urls))
+    options = SourceOptions(kind=SourceKind.URLS)
+    assert index_paths(["urls.txt"], db="db", model="hash", options=options).added == 3
+    Path("urls.txt").write_text("\n".join(urls[1:]))
+    assert index_paths(["urls.txt"], db="db", model="hash", options=options, config=SYNC).deleted == 1
+
+
+def test_an_id_that_another_source_has_is_refused_and_both_are_named() -> None:
+    run(table("shoes.csv", ("1", "a red shoe", 1), ("2", "a blue shoe", 2)))
+    report = run(table("furniture.csv", ("1", "a table", 1), ("3", "a chair", 2)))
+    assert counts(report) == (1, 0, 0, 1, 0)
+    assert report.kinds == {"IdTaken": 1}
+    assert "furniture.csv, id=1: the id '1' is already that of an item from" in report.refused[0].reason
+    assert "shoes.csv" in report.refused[0].reason
+    assert rows()["1"].text == "a red shoe"
+    prefixed = index_paths(["furniture.csv"], db="db", model="hash", options=SourceOptions(id_prefix="f-"))
+    assert counts(prefixed) == (2, 0, 0, 0, 0)
+    assert not Store("db").quarantine("default").list()
+    assert counts(run("furniture.csv", take_over=True)) == (0, 1, 1, 0, 0)
+    assert rows()["1"].text == "a table"
 
 
 def test_changed_metadata_is_written_and_nothing_is_embedded(nothing_embedded: list[int]) -> None:

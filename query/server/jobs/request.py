@@ -31,6 +31,7 @@ class JobOptions:
     """What `oneword index` is told besides. None and empty: as it is by default.
 
     passages: "auto", "off", or a number of tokens. delete_missing: as with `--sync --delete-missing`.
+    yes: also what came from a path that is gone or a folder that is empty.
     """
 
     source: Source | None = None
@@ -42,6 +43,9 @@ class JobOptions:
     image_column: str | None = None
     metadata_columns: tuple[str, ...] | None = None
     delete_missing: bool = False
+    yes: bool = False
+    id_prefix: str = ""
+    take_over: bool = False
     reread: bool = False
     dry_run: bool = False
     passages: int | Literal["auto", "off"] | None = None
@@ -53,7 +57,7 @@ class JobOptions:
             value = getattr(self, one.name)
             name = f"--{one.name.replace('_', '-')}"
             match value:
-                case None | False:
+                case None | False | "":
                     pass
                 case True:
                     found.append(name)

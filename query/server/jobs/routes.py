@@ -44,6 +44,11 @@ class Options(BaseModel):
         default=None, description="Of a table: metadata; all others, if it is left out."
     )
     delete_missing: bool = Field(default=False, description="Remove items of these paths whose input is gone.")
+    yes: bool = Field(
+        default=False, description="Remove also what came from a path that is gone or a folder that is empty."
+    )
+    id_prefix: Annotated[str, Field(max_length=64)] = Field(default="", description="Put before the ids of rows.")
+    take_over: bool = Field(default=False, description="Rows replace items of other sources that have their ids.")
     reread: bool = Field(default=False, description="Read also files of unchanged time and size, and URLs again.")
     dry_run: bool = Field(default=False, description="Read everything, write nothing, count what would be done.")
     passages: Annotated[int, Field(ge=8, le=8192)] | Literal["auto", "off"] | None = Field(
