@@ -1,13 +1,14 @@
 """Makes of an entry what its rows need: reads, decodes, hashes, cuts into passages; or says why not."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import unquote
 
-from engine.errors import BlankText, EmptyFile, InputError
+from engine.errors import BadText, BlankText, EmptyFile, InputError
 from engine.inputs import Document, Input, Text
 from engine.passages import Splitter
 from engine.texts import decode_text, is_blank
@@ -16,6 +17,8 @@ from indexer.etag import ETAG, etag
 from indexer.pictures import Picture
 from indexer.sources.place import one_line
 from storage import Item, Metadata, Refused
+
+log = logging.getLogger(__name__)
 
 DIGEST = "_digest"
 """Metadata of every passage: a digest of the text that it is of."""
@@ -100,16 +103,34 @@ def _text(entry: Entry, read: Read) -> str | None:
     match entry.text:
         case Elsewhere() as place:
             name = name_of(place, entry.origin)
-            try:
-                return decode_text(read(place), name=name)
-            except (EmptyFile, BlankText):
-                if entry.image is None:
-                    raise
-                return None
+            if entry.image is not None:
+                return _caption(read, place, name)
+            return decode_text(read(place), name=name)
         case str(text):
             return None if is_blank(text) and entry.image is not None else text
         case _:
             return None
+
+
+def _caption(read: Read, place: Elsewhere, name: str) -> str | None:
+    """Returns a caption, also in Windows' Latin-1; None for an empty one.
+
+    What cannot be read as a text does not cost the image: it is left out, and logged.
+    """
+    try:
+        data = read(place)
+        try:
+            return decode_text(data, name=name)
+        except BadText:
+            text = data.decode("cp1252", "replace")
+            if not all(sign.isprintable() or sign.isspace() for sign in text.replace("\ufffd", "\0")):
+                raise
+            return decode_text(text.encode(), name=name)
+    except (EmptyFile, BlankText):
+        return None
+    except InputError as error:
+        log.warning("a caption is left out: %s", error)
+        return None
 
 
 def _pieces(

@@ -151,7 +151,7 @@ def show(report: "Report", db: str) -> None:
     if not report.inputs:
         console.print("No inputs were found.")
     if report.ignored:
-        kinds = ", ".join(f"{count} {visible(suffix)}" for suffix, count in report.ignored.most_common(5))
+        kinds = ", ".join(f"{count} {visible(suffix)}" for suffix, count in report.ignored.most_common())
         console.print(f"[dim]{report.ignored.total()} files of other kinds were passed over ({escape(kinds)})[/dim]")
     for one in report.refused[:SHOWN]:
         console.print(f"[yellow]quarantined[/yellow] {one.kind}: ", end="")

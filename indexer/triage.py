@@ -79,10 +79,8 @@ class Triage:
                 outcomes.append(Unchanged(origin=entry.origin))
             else:
                 source = list(self._sources)[int.from_bytes(before[-4:])]
-                other = source != _source(entry)
-                remedy = (
-                    f"index {'one source by itself with --id-prefix TEXT' if other else 'rows with ids of their own'}"
-                )
+                apart = "index one of the two by itself with --id-prefix TEXT"
+                remedy = apart if source != _source(entry) else "give each row an id of its own"
                 reason = (
                     f"{name_of(None, entry.origin)}: the id {entry.id!r} was given before in this job, by another "
                     f"input of {name_of(None, source)}, which stays; {remedy}"

@@ -2,21 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from engine.roots import OUTSIDE, Roots
 from indexer.errors import BadSource, SourceNotFound
-from indexer.sources.folder import FolderSource
+from indexer.sources.folder import SYSTEM_FOLDERS, FolderSource
 from indexer.sources.options import SourceKind, SourceOptions
 from indexer.sources.patterns import Patterns
 from indexer.sources.place import Local, Place, has_magic, is_uri, matching, one_line, place_of, reason_of
 from indexer.sources.source import Source
 from indexer.sources.table import Part, TableSource, is_table, table_at
 
-TARS = (".tar", ".tar.gz", ".tgz")
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """Names of shards end so, in lower case."""
-
-DATASET_MARKS = ("dataset_dict.json", "state.json")
-"""What `datasets` writes into a folder, of several splits and of one (datasets:src/datasets/config.py)."""
 
 
 def open_sources(
@@ -28,7 +26,7 @@ def open_sources(
     (`shards-{000..010}.tar`): what exists as it is written is taken as it is written. What a glob matches is kept in
     the memory, what is in a folder is not: for millions of files, `include` is the better way.
 
-    With `kind` "auto", an http(s) URL is a picture's; a folder with a mark of `datasets` in it is a data set, any
+    With `kind` "auto", an http(s) URL is a picture's; a folder that `datasets` saved is a data set, any
     other a folder of files; a file is a table or a shard by its name, else an input itself. All paths of one kind are
     one source (data sets one each), so that captions find their pictures and a metadata key has one kind in all
     tables.
@@ -100,8 +98,7 @@ def kind_of(found: str | Place) -> SourceKind:
         return SourceKind.URLS
     try:
         if found.is_folder():
-            marked = any(found.child(name).exists() for name in DATASET_MARKS)
-            return SourceKind.DATASET if marked else SourceKind.FOLDER
+            return SourceKind.DATASET if _is_dataset(found) else SourceKind.FOLDER
     except OSError as error:
         raise BadSource(
             f"{found.shown}: cannot be reached ({reason_of(error)}); check the address and its keys"
@@ -111,14 +108,26 @@ def kind_of(found: str | Place) -> SourceKind:
     return SourceKind.WEBDATASET if _is_tar(found.name) else SourceKind.FOLDER
 
 
+def _is_dataset(folder: Place) -> bool:
+    """Whether `datasets` saved it: one split with its Arrow files, or several (datasets:src/datasets/config.py).
+
+    Other programs, too, write a state.json into a folder of images.
+    """
+    files, folders = folder.listing()
+    if "state.json" in files:
+        return any(name.endswith(".arrow") for name in files)
+    return "dataset_dict.json" in files and any(folder.child(name).child("state.json").exists() for name in folders)
+
+
 def _expanded(given: str | Path, roots: Roots | None) -> list[Place]:
     """The places that a path names: one, or more where it is a glob or has braces."""
     text = str(given)
     listed: dict[str, set[str]] = {}  # by the folder: a store is asked once, not once a shard
     try:
-        place = place_of(given, roots)
-        if place.exists():
-            return [place]
+        for form in dict.fromkeys((text, normalize("NFC", text), normalize("NFD", text))):
+            place = place_of(form, roots)
+            if place.exists():
+                return [place]
         found: list[Place] = []
         for one in braces(text):
             if has_magic(one):
@@ -192,7 +201,8 @@ def _inside(
         and not patterns.excluded(path + name)
     ]
     for name in folders:
-        if not name.startswith(".") and not patterns.excluded(path + name):
+        hidden = name.startswith(".") or name.lower() in SYSTEM_FOLDERS
+        if not hidden and not patterns.excluded(path + name):
             found += _inside(folder.child(name), f"{path}{name}/", patterns, fits, entered)
     return found
 

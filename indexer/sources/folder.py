@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from unicodedata import normalize
 
 from engine import images, texts
 from engine.roots import OUTSIDE
@@ -10,6 +11,18 @@ from indexer.entry import OUTSIDE_ROOTS, Elsewhere, Entry, Problem, id_of
 from indexer.sources.patterns import Patterns
 from indexer.sources.place import Place, printable, reason_of
 from storage import Metadata
+
+SYSTEM_FOLDERS = frozenset(
+    {
+        *("@eadir", "#recycle", "#snapshot", "@tmp"),  # Synology: thumbnails, bin, snapshots
+        *("@recycle", "@recently-snapshot"),  # QNAP
+        *("$recycle.bin", "recycler", "system volume information", "found.000"),  # Windows
+        *("__macosx", "lost+found"),  # resource forks in archives; what a file system check found
+    }
+)
+"""Names, in lower case, of folders that hold copies, thumbnails and deleted files. Below a folder that is indexed they
+are passed over, as are hidden ones and those with a file called `.nomedia`, Android's mark; named outright they are
+read."""
 
 UNREADABLE_FOLDER = "UnreadableFolder"
 """Kind of the problem of a folder whose files nobody knows."""
@@ -67,12 +80,15 @@ class FolderSource:
                 yield _failed(folder, f"the folder cannot be listed ({reason_of(error)})", UNREADABLE_FOLDER)
                 continue
             entered.add(identity)
+            if path and ".nomedia" in files:
+                self.ignored["folders with .nomedia"] += 1
+                continue
             yield from self._paired(folder, self._kinds(folder, path, files, outright.pop(folder.uri, {})))
-            waiting += [
-                (folder.child(name), f"{path}{name}/")
-                for name in reversed(folders)
-                if not name.startswith(".") and not self._patterns.excluded(path + name)
-            ]
+            for name in reversed(folders):
+                if name.lower() in SYSTEM_FOLDERS:
+                    self.ignored[f"folders {printable(name)}"] += 1
+                elif not name.startswith(".") and not self._patterns.excluded(path + name):
+                    waiting.append((folder.child(name), f"{path}{name}/"))
 
     def _kinds(
         self, folder: Place, path: str, files: Sequence[str], outright: dict[str, Place]
@@ -95,14 +111,24 @@ class FolderSource:
         return kinds
 
     def _paired(self, folder: Place, kinds: Mapping[str, str | None]) -> Iterator[Entry]:
-        """The entries of one folder, with `.txt` files joined to pictures of the same stem."""
-        pictures = {_stem(name) for name, kind in kinds.items() if kind == "image"}
-        captions = {_stem(name): name for name in kinds if _is_caption(name)}
+        """The entries of one folder, with `.txt` files joined to the images that they are named after.
+
+        `photo.jpg.txt` is the caption of photo.jpg alone, and counts for more than `photo.txt`. Names are compared in
+        one normal form, as a caption may come from a machine that writes é in another way.
+        """
+        captions = {normalize("NFC", _stem(name)): name for name in kinds if _is_caption(name)}
+        captions |= {_stem(name): name for name in kinds if _is_caption(name)}
+        taken: dict[str, str] = {}
+        for name in (name for name, kind in kinds.items() if kind == "image"):
+            keys = (name, normalize("NFC", name), _stem(name), normalize("NFC", _stem(name)))
+            if caption := next((captions[key] for key in keys if key in captions), None):
+                taken[name] = caption
+        joined = set(taken.values()) if self._captions is not Captions.SEPARATE else set()
         for name, kind in kinds.items():
             if kind == "image":
-                caption = captions.get(_stem(name)) if self._captions is Captions.ATTACH else None
+                caption = taken.get(name) if self._captions is Captions.ATTACH else None
                 yield _entry(folder.child(name), kind, folder.child(caption) if caption else None)
-            elif kind and (self._captions is Captions.SEPARATE or not _is_caption(name) or _stem(name) not in pictures):
+            elif kind and name not in joined:
                 yield _entry(folder.child(name), kind)
 
 

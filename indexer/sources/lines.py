@@ -1,6 +1,8 @@
 """Lines of a file, also a compressed one, of bounded length."""
 
+import bz2
 import gzip
+import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,11 +10,11 @@ from typing import BinaryIO
 
 from indexer.sources.place import Place
 
-DAMAGE = (OSError, EOFError, zlib.error)
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What reading a compressed file that is cut or spoilt raises, besides what reading any file does."""
 
 BOM = b"\xef\xbb\xbf"
-_GZIP = b"\x1f\x8b"
+_PACKED = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -33,10 +35,10 @@ def lines(place: Place, limit: int) -> Iterator[tuple[int, bytes | None]]:
 
 
 def unpacked(file: BinaryIO) -> BinaryIO:
-    """The file, or what is in it if it begins as gzip does, whatever its name."""
+    """The file, or what is in it if it begins as gzip, bzip2 or xz do, whatever its name."""
     start = file.read(2)
     file.seek(0)
-    return gzip.GzipFile(fileobj=file) if start == _GZIP else file  # type: ignore[return-value]
+    return _PACKED[start](file) if start in _PACKED else file  # type: ignore[operator]
 
 
 def is_wide(line: bytes | None) -> bool:

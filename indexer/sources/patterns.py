@@ -7,6 +7,7 @@ all in it. Each part of a path is matched by the standard library's `fnmatch`, l
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from unicodedata import normalize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Patterns:
 
 def _below(path: str, pattern: str) -> bool:
     """Whether a pattern matches a path or a folder above it."""
+    path, pattern = normalize("NFC", path), normalize("NFC", pattern)  # a Mac writes é as two characters
     wanted = pattern.strip("/").split("/")
     if "/" not in pattern.rstrip("/"):
         wanted = ["**", *wanted]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
+from unicodedata import normalize
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from engine.roots import OUTSIDE, OutsideRoots, Roots
@@ -236,11 +237,16 @@ def matching(pattern: str, roots: Roots | None = None) -> list[Place]:
 
         return list(remote(pattern, roots).matching())
     local = pattern.split("://", 1)[1] if is_uri(pattern) else str(Path(pattern).expanduser())
-    if roots is None:
-        return [place_of(Path(one)) for one in sorted(glob.glob(local, recursive=True))]  # noqa: PTH207
     from indexer.sources.globbing import found_in
 
-    return found_in(local, roots)
+    found: dict[str, Place] = {}
+    for form in dict.fromkeys((local, normalize("NFC", local), normalize("NFD", local))):
+        if roots is None:
+            places = [place_of(Path(one)) for one in sorted(glob.glob(form, recursive=True))]  # noqa: PTH207
+        else:
+            places = found_in(form, roots)
+        found |= {one.uri: one for one in places}
+    return list(found.values())
 
 
 def printable(text: str) -> str:

@@ -425,3 +425,16 @@ def test_a_folder_that_changes_while_it_is_walked(album: Path, monkeypatch: pyte
     report = run(album)
     assert report.quarantined == 0
     assert Store("db").quarantine("default").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("caption", "text"),
+    [("café".encode("cp1252"), "café"), (b"\x89PNG\r\n\x1a\n\0", None), (b"", None), (b"\x01\xff\x02", None)],
+)
+def test_a_caption_does_not_cost_its_image(caption: bytes, text: str | None) -> None:
+    PIL.Image.new("RGB", (8, 8), "red").save("a.png")
+    Path("a.txt").write_bytes(caption)
+    report = index_paths(["a.png", "a.txt"], db="db", model="hash")
+    assert (report.added, report.quarantined) == (1, 0)
+    ((item,),) = Store("db").open("default").scan()
+    assert item.text == text

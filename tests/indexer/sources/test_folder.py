@@ -1,6 +1,8 @@
 import os
 import tracemalloc
+import unicodedata
 from pathlib import Path
+from urllib.parse import unquote
 
 import fsspec
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.captions import Captions
-from indexer.entry import Elsewhere, Entry, id_of
+from indexer.entry import Elsewhere, Entry, id_of, path_of
 from indexer.errors import BadSource, SourceNotFound
 from indexer.sources.choosing import open_sources
 from indexer.sources.folder import FolderSource
@@ -47,6 +49,52 @@ def test_folders_are_walked_in_order_and_strangers_counted(album: Path) -> None:
         ]
         assert source.ignored == {".csv": 1}
     assert source.total is None
+
+
+NFC, NFD = "Müller Café", unicodedata.normalize("NFD", "Müller Café")
+
+
+def test_a_caption_is_found_by_either_form_of_its_name_and_by_the_whole_name(tmp_path: Path) -> None:
+    for name in (f"{NFD}.jpg", f"{NFC}.txt", "photo.jpg", "photo.png", "photo.jpg.txt", "photo.txt", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    captions = {
+        unquote(one.uri.rpartition("/")[2]): unquote(one.text.uri.rpartition("/")[2])
+        for one in find(tmp_path)
+        if isinstance(one.text, Elsewhere)
+    }
+    assert captions == {
+        f"{NFD}.jpg": f"{NFC}.txt",
+        "photo.jpg": "photo.jpg.txt",
+        "photo.png": "photo.txt",
+        "notes.txt": "notes.txt",
+    }
+
+
+@pytest.mark.parametrize(("on_disk", "asked"), [(NFC, NFD), (NFD, NFC)])
+def test_names_and_patterns_find_the_other_normal_form(tmp_path: Path, on_disk: str, asked: str) -> None:
+    (tmp_path / on_disk).mkdir()
+    (tmp_path / on_disk / f"{on_disk}.jpg").write_bytes(b"x")
+    for path, include in ((asked, ()), (f"{asked}*", ()), (f"{asked}/*", ()), (".", (f"{asked}*",))):
+        (found,) = find(tmp_path / path, include=include)
+        assert path_of(found.uri) == tmp_path / on_disk / f"{on_disk}.jpg", "a URI stays as it is on disk"
+
+
+def test_bins_and_thumbnails_of_a_network_disk_are_passed_over_and_counted(tmp_path: Path) -> None:
+    nas = tmp_path / "nas"
+    for name in ("a.jpg", "@eaDir/a.jpg/THUMB.jpg", "#recycle/b.jpg", "$RECYCLE.BIN/S-1/c.jpg", "Android/d.jpg"):
+        (nas / name).parent.mkdir(parents=True, exist_ok=True)
+        (nas / name).write_bytes(b"x")
+    (nas / ".nomedia").touch()
+    (nas / "Android" / ".nomedia").touch()
+    (source,) = open_sources([nas])
+    assert [one.uri.rpartition("/")[2] for one in source.entries()] == ["a.jpg"]
+    assert source.ignored == {
+        "folders @eaDir": 1,
+        "folders #recycle": 1,
+        "folders $RECYCLE.BIN": 1,
+        "folders with .nomedia": 1,
+    }
+    assert len(find(nas / "#recycle")) == 1, "named outright, it is read"
 
 
 def test_what_a_place_says_becomes_metadata(album: Path) -> None:
