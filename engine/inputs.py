@@ -7,6 +7,7 @@ space and on one side), so equal content need be embedded only once.
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from unicodedata import normalize
 
 import PIL.Image
 
@@ -24,15 +25,17 @@ def _digest(kind: str, *parts: bytes) -> str:
     return sha.hexdigest()
 
 
-def _checked(text: str, what: str) -> bytes:
+def _checked(text: str, what: str) -> str:
+    """Returns the text in Unicode's normal form C, so that é has one vector however it was typed."""
     if is_blank(text):
         raise BlankText(f"the {what} is blank ({text!r}): expected at least one visible character")
     try:
-        return text.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise BadText(
             f"the {what} holds a lone surrogate at character {error.start}: expected valid Unicode text"
         ) from error
+    return normalize("NFC", text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ class Text:
     text: str
 
     def __post_init__(self) -> None:
-        _checked(self.text, "text")
+        object.__setattr__(self, "text", _checked(self.text, "text"))
 
     @cached_property
     def content_hash(self) -> str:
@@ -94,7 +97,7 @@ class Document:
     text: str
 
     def __post_init__(self) -> None:
-        _checked(self.text, "caption")
+        object.__setattr__(self, "text", _checked(self.text, "caption"))
 
     @cached_property
     def content_hash(self) -> str:
@@ -110,7 +113,7 @@ class Composed:
     edit: str
 
     def __post_init__(self) -> None:
-        _checked(self.edit, "edit")
+        object.__setattr__(self, "edit", _checked(self.edit, "edit"))
 
     @cached_property
     def content_hash(self) -> str:

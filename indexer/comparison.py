@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from operator import attrgetter
+from unicodedata import normalize
 
 from engine.passages import Splitter
 from indexer.entry import Elsewhere, Entry
@@ -26,7 +27,7 @@ def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | Non
     """
     if stored is None or entry.problem or stored.uri != entry.uri or not _same_facts(entry.metadata, stored.metadata):
         return False
-    if isinstance(entry.text, str) and (entry.image is None or stored.text != (entry.text or None)):
+    if isinstance(entry.text, str) and (entry.image is None or stored.text != (normalize("NFC", entry.text) or None)):
         return False
     mark = etag(entry, splitter)
     if mark is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from engine.errors import BadText, BlankText, EmptyFile, InputError
@@ -76,6 +77,7 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
             data = entry.image if isinstance(entry.image, bytes) else read(entry.image)
             picture = decode(data, name_of(entry.image, entry.origin))
         text = _text(entry, read)
+        text = None if text is None else normalize("NFC", text)
         return Loaded(id=entry.id, origin=entry.origin, pieces=_pieces(entry, picture, text, mark, splitter))
     except InputError as error:
         name, reason = name_of(entry.image or entry.text, entry.origin), str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +99,9 @@ def _grouping(field: str | None) -> Callable[[Item], Any]:
 
     def group(item: Item) -> Any:
         value = item.metadata.get(key)
-        return tuple(value) if isinstance(value, list) else value
+        if isinstance(value, list):
+            return tuple(normalize("NFC", one) for one in value)
+        return normalize("NFC", value) if isinstance(value, str) else value
 
     return group
 

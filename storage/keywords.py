@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 from storage.database import Table
 from storage.errors import MissingKeywords
@@ -67,7 +68,7 @@ def search(table: Table, words: str, *, count: int, where: str | None = None) ->
     """
     if all(one.column != COLUMN for one in table.indexes()):
         raise MissingKeywords(table.name)
-    text = words if is_unicode(words) else words.encode(errors="replace").decode()
+    text = normalize("NFC", words if is_unicode(words) else words.encode(errors="replace").decode())
     tokens = list(dict.fromkeys(table.tokens(text, COLUMN)))[:MOST_WORDS]
     if not tokens or count < 1:
         return []

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
+from unicodedata import normalize
 
 from storage.item import Metadata
 
@@ -45,34 +46,47 @@ def microseconds(time: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def comparable(value: Metadata) -> Any:
-    """`value` as its typed column holds it: numbers as float64, times in UTC.
+LEAST, MOST = -(2**63), 2**64 - 1
+"""The whole numbers that are stored: those of int64 and of uint64."""
+
+
+def number_of(value: float) -> tuple[float, int]:
+    """Returns a number as its columns hold it: the nearest float64, and what is missing from it to a whole number.
+
+    Rounding keeps the order, so two numbers compare as their pairs do. The second is 0 up to 2^53, and for floats.
 
     Raises:
-        ValueError: a number that is not finite, or a string that is not Unicode text.
+        ValueError: a number that is not finite, or a whole one beyond 64 bits.
+    """
+    if isinstance(value, int) and not LEAST <= value <= MOST:
+        raise ValueError(f"it is beyond 64 bits, expected a whole number from {LEAST} to {MOST}; store it as text")
+    nearest = float(value) + 0.0  # turns -0.0 into 0.0, which an index could tell apart
+    if not math.isfinite(nearest):
+        raise ValueError("it is not finite")
+    return nearest, value - int(nearest) if isinstance(value, int) else 0
+
+
+def comparable(value: Metadata) -> Any:
+    """`value` as its typed column holds it: numbers as float64 (see `number_of`), times in UTC, texts in normal form C.
+
+    Raises:
+        ValueError: a number that cannot be stored, or a string that is not Unicode text.
     """
     match value:
         case bool():
             return value
         case int() | float():
-            try:
-                number = float(value)
-            except OverflowError:
-                raise ValueError("it is too large for a 64-bit float") from None
-            if not math.isfinite(number):
-                raise ValueError("it is not finite")
-            return number + 0.0  # turns -0.0 into 0.0, which an index could tell apart
+            return number_of(value)[0]
         case str():
             value.encode()  # UnicodeEncodeError, a ValueError, for a lone surrogate
+            return normalize("NFC", value)
         case datetime():
             try:
                 return utc(value)
             except OverflowError:
                 raise ValueError("in UTC it is before the year 1 or after 9999") from None
         case list():
-            for one in value:
-                one.encode()
-    return value
+            return [comparable(one) for one in value]
 
 
 def dumps(metadata: Mapping[str, Metadata]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from storage.errors import BadItem
 from storage.item import Item
 from storage.metadata import KEY, Kind, comparable, kind_of
-from storage.schema import META, STRINGS, TYPES, metadata_kinds
+from storage.schema import META, MOST_KEYS, REST, STRINGS, TYPES, metadata_kinds, rest_of
 
 UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
 
@@ -27,7 +27,9 @@ class Rules:
         self._closed = closed
         self._dimension: int = schema.field("vector").type.list_size
         self._known = metadata_kinds(schema)
+        self._rests = {name for name in schema.names if name.startswith(REST)}
         self._new: dict[str, Kind] = {}
+        self._new_rests: dict[str, None] = {}
 
     def admit(self, item: Item) -> None:
         """Pass an item, which then counts for those after it; one that is refused does not.
@@ -39,7 +41,17 @@ class Rules:
         kinds = {key: self._checked_kind(item, key, value) for key, value in item.metadata.items()}
         _check_fields(item)
         _check_vector(item, self._dimension)
-        self._new |= {key: kind for key, kind in kinds.items() if key not in self._known}
+        new = {key: kind for key, kind in kinds.items() if key not in self._known}
+        if len(self._known | self._new | new) > MOST_KEYS and not new.keys() <= self._new.keys():
+            raise BadItem(
+                f"item {item.id!r} brings new metadata keys ({', '.join(list(new)[:3])}), and the collection may have "
+                f"{MOST_KEYS} at most; put rare facts under one key, as a list of strings"
+            )
+        rests = [REST + key for key, value in item.metadata.items() if rest_of(value)]
+        if self._closed and not self._rests.issuperset(rests):
+            raise BadItem(f"item {item.id!r} has the first whole number beyond 2^53 of its key; upsert it")
+        self._new |= new
+        self._new_rests |= dict.fromkeys(one for one in rests if one not in self._rests)
 
     def refused(self, items: Iterable[Item]) -> dict[str, str]:
         """Of each item that cannot be admitted its id, and why; the others are."""
@@ -68,7 +80,8 @@ class Rules:
 
     def new_columns(self) -> list[pa.Field]:
         """The columns to add before what was admitted can be stored."""
-        return [pa.field(META + key, TYPES[kind]) for key, kind in self._new.items()]
+        columns = [pa.field(META + key, TYPES[kind]) for key, kind in self._new.items()]
+        return columns + [pa.field(name, pa.int64()) for name in self._new_rests]
 
     def _checked_kind(self, item: Item, key: str, value: object) -> Kind:
         kind = _kind(item, key, value)

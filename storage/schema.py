@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.item import Item
-from storage.metadata import Kind, comparable, dumps, loads
+from storage.metadata import Kind, comparable, dumps, loads, number_of
 
 # Kept in the schema's own metadata, which LanceDB writes in the commit that creates the table and
 # carries through every later one: a collection can not be without its space, nor lose it.
@@ -23,6 +24,12 @@ STAMP = "stamp"
 """int64, drawn at random whenever a row is written: it tells the row, as it was written then, from any other, also once
 compaction has moved it. Collections made before there was this column are without."""
 META = "meta_"
+REST = "rest_"
+"""Before a metadata key: the column, int64, of what the float64 in its `meta_` column lacks to a whole number beyond
+2^53. It is made when the first such number comes."""
+
+MOST_KEYS = 512
+"""Most metadata keys, each a column, in a collection: at 512 a commit of one row takes 0.3 s, at 4,000 it takes 7."""
 
 TIME = pa.timestamp("us", tz="UTC")
 TYPES: dict[Kind, pa.DataType] = {
@@ -90,6 +97,7 @@ def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Tabl
     for row, item in enumerate(items):
         vectors[row] = item.vector
     columns: dict[str, Any] = {name: [getattr(item, name) for item in items] for name in STRINGS}
+    columns["text"] = [item.text and normalize("NFC", item.text) for item in items]  # é is found however it was typed
     columns |= {name: [getattr(item, name) for item in items] for name in ("width", "height", "thumbnail")}
     columns["indexed_at"] = [item.indexed_at or now for item in items]
     columns["metadata"] = [dumps(item.metadata) for item in items]
@@ -98,7 +106,14 @@ def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Tabl
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimension)
     for key in metadata_kinds(schema):
         columns[META + key] = [comparable(item.metadata[key]) if key in item.metadata else None for item in items]
+        if REST + key in schema.names:
+            columns[REST + key] = [rest_of(item.metadata.get(key)) for item in items]
     return pa.table(columns, schema=schema.remove_metadata())
+
+
+def rest_of(value: object) -> int | None:
+    """Returns what the `rest_` column of a key holds for a value: None where its float64 is exact."""
+    return number_of(value)[1] or None if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def to_items(batch: pa.RecordBatch | pa.Table) -> list[Item]:

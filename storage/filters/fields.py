@@ -26,18 +26,23 @@ BUILTINS: dict[str, Kind] = {
 # The whole-number columns: LanceDB will not compare them with 2020.5 or 1e30 uncast.
 INTEGERS = ("width", "height")
 
+# Texts that are stored as they were given; all others in Unicode's normal form C.
+AS_GIVEN = ("id", "uri", "modality", "content_hash")
+
 # The built-in fields that storage.scalars indexes, as it does every metadata key.
 INDEXED = ("id", "modality", "content_hash", "indexed_at")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """name: as the filter writes it; column: quoted for SQL; indexed: a large collection has a scalar index on it."""
+    """name: as the filter writes it; column: quoted for SQL; indexed: a large collection has a scalar index on it;
+    rest: of a number, the column of what a float64 lacks to a whole number (storage.schema.REST), if there is one."""
 
     name: str
     column: str
     kind: Kind
     indexed: bool
+    rest: str | None = None
 
 
 class Fields:
@@ -45,9 +50,10 @@ class Fields:
 
     def __init__(self, schema: pa.Schema) -> None:
         """schema: of the collection's table."""
-        from storage.schema import META, metadata_kinds  # here: it imports pyarrow, which parsing does without
+        from storage.schema import META, REST, metadata_kinds  # here: it imports pyarrow, which parsing does without
 
-        self._metadata, self._prefix = metadata_kinds(schema), META
+        self._metadata, self._prefix, self._rest = metadata_kinds(schema), META, REST
+        self._columns = frozenset(schema.names)
 
     def __getitem__(self, name: str) -> Field:
         """The field of that name.
@@ -62,4 +68,5 @@ class Fields:
             keys = [key for key in self._metadata if not key.startswith("_")]  # the indexer's own are not shown
             known = [*BUILTINS, *(f"metadata.{key}" if key in BUILTINS else key for key in keys)]
             raise FilterError(f"no field {shown(name)} in this collection; it has {', '.join(known)}")
-        return Field(name=name, column=f"`{self._prefix}{key}`", kind=self._metadata[key], indexed=True)
+        rest = f"`{self._rest}{key}`" if self._rest + key in self._columns else None
+        return Field(name=name, column=f"`{self._prefix}{key}`", kind=self._metadata[key], indexed=True, rest=rest)

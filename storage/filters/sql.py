@@ -10,16 +10,16 @@ never makes a filter slower: one that would is told to do without (`_pays`).
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
+from unicodedata import normalize
 
 from storage.errors import FilterError
-from storage.filters.fields import INTEGERS, Field, Fields
+from storage.filters.fields import AS_GIVEN, INTEGERS, Field, Fields
 from storage.filters.normal import leaves, normal
 from storage.filters.shown import shown
 from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
-from storage.metadata import kind_of, microseconds
+from storage.metadata import kind_of, microseconds, number_of
 from storage.sql import is_unicode, quoted
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _Compiler:
             field = self.fields[leaf.field]  # type: ignore[attr-defined]
             texts = field.kind == "string" and isinstance(leaf, Contains)
             lists = field.kind == "list of strings" and (negated or isinstance(leaf, Exists))
-            if texts or lists or not field.indexed:
+            if texts or lists or not field.indexed or field.rest:
                 return False
             heavy |= field.kind in ("string", "list of strings")
         return heavy
@@ -100,7 +100,11 @@ class _Compiler:
         if field.kind == "list of strings":
             members = [f"array_has({field.column}, {_literal(field, value)})" for value in values]
             return field.column, " OR ".join(members) or "false"
-        literals = [_literal(field, value) for value in values]
+        beyond = [value for value in values if _is_beyond(field, value)]
+        if beyond:
+            within = self.equal(field, tuple(value for value in values if value not in beyond))[1]
+            return field.column, " OR ".join([within, *(_exactly(field, value) for value in beyond)])
+        literals = [literal for value in values for literal in _literals(field, value)]
         if len(literals) == 1:
             return field.column, f"{_operand(field)} = {literals[0]}"
         return field.column, f"{_operand(field)} IN ({', '.join(literals)})" if literals else "false"
@@ -116,7 +120,7 @@ class _Compiler:
                 f"field {field.name!r} holds lists of strings, which have no order: {next(iter(bounds))!r} does not "
                 "apply; use = or 'in', which ask for members"
             )
-        tests = [f"{_operand(field)} {sign} {_literal(field, value)}" for sign, value in bounds.items()]
+        tests = [_compared(field, sign, value) for sign, value in bounds.items()]
         return field.column, " AND ".join(tests)
 
     def contains(self, field: Field, value: str) -> tuple[str, str]:
@@ -127,7 +131,47 @@ class _Compiler:
             )
         if field.kind == "list of strings":
             return self.equal(field, (value,))
-        return field.column, f"contains(lower({field.column}), lower({_quoted(value)}))"
+        tests = [f"contains(lower({field.column}), lower({literal}))" for literal in _literals(field, value)]
+        return field.column, " OR ".join(tests)
+
+
+EXACT = 2**53
+"""Up to which a float64 holds every whole number."""
+
+
+def _is_beyond(field: Field, value: Scalar) -> bool:
+    """Whether a value is a number that may share its float64 with other whole numbers."""
+    return field.kind == "number" and isinstance(value, int | float) and not abs(value) < EXACT
+
+
+def _literals(field: Field, value: Scalar) -> list[str]:
+    """The value; of a text that is kept as it was given (ids and URIs), both of its normal forms."""
+    if field.name not in AS_GIVEN or not isinstance(value, str):
+        return [_literal(field, value)]
+    return [_quoted(one) for one in dict.fromkeys((value, normalize("NFC", value), normalize("NFD", value)))]
+
+
+def _exactly(field: Field, value: Scalar) -> str:
+    """A number equals `value`, to the last digit."""
+    literal = _literal(field, value)
+    rest = number_of(value)[1]  # type: ignore[arg-type]
+    if field.rest is None:
+        return f"{_operand(field)} = {literal}" if rest == 0 else "false"
+    return f"({_operand(field)} = {literal} AND coalesce({field.rest}, 0) = {rest})"
+
+
+def _compared(field: Field, sign: str, value: Scalar) -> str:
+    """`value` on the right of a sign; numbers that round to the same float64 are told apart by their rests."""
+    literal = _literal(field, value)
+    if not _is_beyond(field, value):
+        return f"{_operand(field)} {sign} {literal}"
+    rest = number_of(value)[1]  # type: ignore[arg-type]
+    same = f"coalesce({field.rest}, 0) {sign} {rest}" if field.rest else "true" if _holds(0, sign, rest) else "false"
+    return f"({_operand(field)} {sign[0]} {literal} OR ({_operand(field)} = {literal} AND {same}))"
+
+
+def _holds(left: int, sign: str, right: int) -> bool:
+    return {">": left > right, ">=": left >= right, "<": left < right, "<=": left <= right}[sign]
 
 
 def _operand(field: Field) -> str:
@@ -157,7 +201,7 @@ def _literal(field: Field, value: Scalar) -> str:
         case int() | float():
             return _number(field.name, value)
         case str():
-            return _quoted(value)
+            return _quoted(value if field.name in AS_GIVEN else normalize("NFC", value))
         case datetime():
             return f"to_timestamp_micros({microseconds(value)})"
     assert_never(value)
@@ -165,11 +209,9 @@ def _literal(field: Field, value: Scalar) -> str:
 
 def _number(name: str, value: float) -> str:
     try:
-        number = float(value) + 0.0  # as metadata.comparable
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise FilterError(f"field {name!r} is compared with {shown(value)}, expected a finite number")
+        number, _ = number_of(value)
+    except ValueError as error:
+        raise FilterError(f"field {name!r} is compared with {shown(value)}: {error}") from None
     # With an exponent: LanceDB reads a long row of digits as a decimal of limited length.
     mantissa, _, exponent = repr(number).partition("e")
     return f"{mantissa}e{exponent or 0}"

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from storage.errors import BadFile, BadSpace
 from storage.metadata import KEY, Kind
-from storage.schema import ITEM_COLUMNS, META, SPACE_KEY, TIME
+from storage.schema import ITEM_COLUMNS, META, REST, SPACE_KEY, TIME
 from storage.space import checked_space
 
 TEXTS = ("modality", "uri", "text", "content_hash", "image_hash")
@@ -53,7 +53,7 @@ def layout(file: Path, schema: pa.Schema) -> Layout:
     others = [
         name
         for name in schema.names
-        if name not in own and not name.startswith(PANDAS) and not (whole and name.startswith(META))
+        if name not in own and not name.startswith(PANDAS) and not (whole and name.startswith((META, REST)))
     ]
     if whole and others:
         wrong.append(f"columns {', '.join(map(repr, others))} are not a collection's")
