@@ -1,5 +1,6 @@
 """All inputs of a job's sources, and which items they answer for."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,6 +12,11 @@ from indexer.loading import name_of
 from indexer.sources.choosing import open_sources
 from indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
 from indexer.sources.options import SourceOptions
+from indexer.sources.table import TableSource
+from indexer.sources.values import SET_ASIDE, fit
+from storage.metadata import Kind
+
+log = logging.getLogger(__name__)
 
 
 class Inputs:
@@ -18,6 +24,8 @@ class Inputs:
 
     Attributes:
         roots: outside which nothing is read; None: anything may be.
+        kinds: of the collection's metadata keys, for whoever runs the job to set; new ones are added.
+        set_aside: how many values were not of their key's kind, see `indexer.sources.values.fit`.
         incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to
             its end, or a row could not be told.
     """
@@ -34,6 +42,12 @@ class Inputs:
         self._sources = open_sources(paths, options, roots) if paths else []
         self._only = only
         self._prefix = options.id_prefix
+        self.kinds: dict[str, Kind] = {}
+        self.set_aside: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+        for source in self._sources:
+            if isinstance(source, TableSource):
+                source.kinds = self.kinds
         self.incomplete = False
 
     @property
@@ -58,7 +72,24 @@ class Inputs:
                     continue
                 if self.roots is not None:
                     entry = _within(entry, self.roots)
-                yield entry if in_folder else self._marked(entry)
+                yield self._fitted(entry if in_folder else self._marked(entry))
+        for key, count in self.set_aside.items():
+            log.warning(
+                "%s of metadata %r set aside, being no %s, such as %s; find them with --where 'exists(%s)'",
+                f"{count:,} values" if count > 1 else "1 value",
+                key,
+                self.kinds.get(key, "key that there is room for"),
+                self._examples[key],
+                SET_ASIDE,
+            )
+
+    def _fitted(self, entry: Entry) -> Entry:
+        """Its metadata of the kinds that the collection has, with what cannot be of them set aside."""
+        fitted, aside = fit(entry.metadata, self.kinds)
+        for key in aside:
+            self.set_aside[key] += 1
+            self._examples.setdefault(key, repr(entry.metadata[key])[:80])
+        return entry if fitted is entry.metadata else replace(entry, metadata=fitted)
 
     def _marked(self, entry: Entry) -> Entry:
         """With its source, and the prefix before an id that a row brought. A URL given outright has no source."""

@@ -31,6 +31,7 @@ from indexer.sources.place import is_uri
 from indexer.stages import Stages
 from indexer.sync import delete_missing, settle_quarantine
 from storage import Collection, CollectionNotFound, Item, StorageError, Store
+from storage.schema import metadata_kinds
 
 if TYPE_CHECKING:
     from indexer.distributed.cluster import Cluster
@@ -160,6 +161,8 @@ def index_paths(
         told["roots"] = list(roots.texts)
     cluster = None if ray is None else _joined(ray)
     target, encoder, bound = _open(store, collection, EngineConfig.of(model), view, cluster, make=not config.dry_run)
+    if target is not None:
+        inputs.kinds.update(metadata_kinds(target.schema()))
     report = Report(model=encoder.name, collection=collection, dry_run=config.dry_run)
     with Seen() as seen:
         job = Job(
@@ -254,6 +257,7 @@ def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
     else:
         job.cluster.run(job)
     report.ignored = job.inputs.ignored
+    report.set_aside = job.inputs.set_aside
     if job.stop.is_set():
         report.interrupted = True
     else:

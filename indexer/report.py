@@ -26,6 +26,7 @@ class Report:
         added, updated: inputs whose items are new, or replace others. unchanged: stored as they are.
         quarantined: inputs that could not be indexed. kinds: how many for which kind of reason.
         refused: the first of them, with reasons.
+        set_aside: values that were not of their metadata key's kind, by key; see `indexer.sources.values.fit`.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.
         deleted: items removed because their input is gone.
@@ -44,6 +45,7 @@ class Report:
     kinds: Counter[str] = field(default_factory=Counter)
     refused: list[Refused] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    set_aside: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     embedded: int = 0
     reused: int = 0
@@ -97,6 +99,7 @@ class Report:
             "deleted": self.deleted,
             "kept": self.kept,
             "ignored": dict(sorted(self.ignored.items())),
+            "set_aside": dict(sorted(self.set_aside.items())),
             "interrupted": self.interrupted,
             "dry_run": self.dry_run,
             "seconds": round(self.seconds, 3),

@@ -46,6 +46,9 @@ def microseconds(time: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+MOST_KEYS = 512
+"""Most metadata keys, each a column, in a collection: at 512 a commit of one row takes 0.3 s, at 4,000 it takes 7."""
+
 LEAST, MOST = -(2**63), 2**64 - 1
 """The whole numbers that are stored: those of int64 and of uint64."""
 

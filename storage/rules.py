@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from storage.errors import BadItem
 from storage.item import Item
-from storage.metadata import KEY, Kind, comparable, kind_of
-from storage.schema import META, MOST_KEYS, REST, STRINGS, TYPES, metadata_kinds, rest_of
+from storage.metadata import KEY, MOST_KEYS, Kind, comparable, kind_of
+from storage.schema import META, REST, STRINGS, TYPES, metadata_kinds, rest_of
 
 UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
 

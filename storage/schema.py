@@ -28,9 +28,6 @@ REST = "rest_"
 """Before a metadata key: the column, int64, of what the float64 in its `meta_` column lacks to a whole number beyond
 2^53. It is made when the first such number comes."""
 
-MOST_KEYS = 512
-"""Most metadata keys, each a column, in a collection: at 512 a commit of one row takes 0.3 s, at 4,000 it takes 7."""
-
 TIME = pa.timestamp("us", tz="UTC")
 TYPES: dict[Kind, pa.DataType] = {
     "string": pa.string(),

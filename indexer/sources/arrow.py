@@ -1,5 +1,6 @@
 """Arrow IPC files and streams, a record batch at a time, and what Arrow's cells are in Python."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,8 +56,8 @@ class ArrowTable:
 
     def survey(self) -> Survey:
         """By the columns' types."""
-        survey = survey_of(self._schema)
-        survey.kinds |= {name: {"string"} for name in self.labels if name in survey.kinds}
+        survey = survey_of(self._schema, self.count or 0)
+        survey.kinds |= {name: Counter({"string": 1}) for name in self.labels if name in survey.kinds}
         survey.rows = self.count if self.parts else 0
         return survey
 
@@ -88,22 +89,22 @@ def named(schema: pa.Schema) -> pa.Schema:
     return schema
 
 
-def survey_of(schema: pa.Schema) -> Survey:
+def survey_of(schema: pa.Schema, rows: int) -> Survey:
     """What columns hold, by their types alone."""
-    survey = Survey()
+    survey = Survey(rows=rows)
     for name, one in zip(distinct(schema.names), schema, strict=True):
         if name.startswith(PANDAS):
             continue
         plain = _plain(one.type)
         kind: Kind | None = metadata_kind(plain)
-        survey.kinds[name] = {kind} if kind else set()
+        survey.kinds[name] = Counter({kind: max(rows, 1)} if kind else {})
         if kind is None and not pa.types.is_null(plain):
             survey.unfit.add(name)
     return survey
 
 
 def rows_of(batch: pa.RecordBatch, wanted: Collection[str]) -> Iterator[dict[str, object]]:
-    """The cells of each row by column: text, numbers, bools, times in UTC, bytes, lists, dicts; or `Unreadable`."""
+    """The cells of each row by column: text, numbers, decimals, bools, times, bytes, lists, dicts, `Unreadable`."""
     positions = {name: at for at, name in enumerate(distinct(batch.schema.names)) if name in wanted}
     for start in range(0, batch.num_rows, BATCH):
         piece = batch.slice(start, BATCH)
@@ -135,9 +136,7 @@ def _converted(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         exact = getattr(kind, "unit", "day") != "ns"  # an inexact cast of the others would wrap around what is far away
         return column.cast(pa.timestamp("us"), safe=exact).cast(pa.timestamp("us", "UTC"))
-    if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
-        return column.cast(pa.float64())
-    return column
+    return column.cast(pa.float64()) if pa.types.is_floating(kind) else column  # decimals stay as they are
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

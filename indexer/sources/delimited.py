@@ -5,7 +5,7 @@ again, line by line.
 """
 
 import csv
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,9 @@ MAX_LINE = 16 * 2**20
 
 MAX_MORE = 2**20
 """Most bytes in the further lines of one row: what a quote that is never closed makes the parser read in vain."""
+
+PLAIN = 100
+"""Texts, and nothing else, after which a column's cells are taken for texts unseen."""
 
 _TABBED = ("tsv", "tab")
 
@@ -120,15 +123,16 @@ class DelimitedTable:
     def survey(self) -> Survey:
         """Reads the whole file: a column is of a kind if all of its cells are."""
         names, delimiter = self._header
-        kinds: list[set[Kind]] = [set() for _ in names]
+        kinds: list[Counter[Kind]] = [Counter() for _ in names]
         rows = 0
         try:
             for record in self._body(delimiter):
                 rows += 1
                 if record.fault is None and len(record.cells) == len(names):
                     for cell, found in zip(record.cells, kinds, strict=True):
-                        if cell and "string" not in found:
-                            found.add(kind_of_text(cell) or "string")
+                        if cell:
+                            plain = found["string"] == found.total() > PLAIN
+                            found["string" if plain else kind_of_text(cell) or "string"] += 1
         except DAMAGE:  # of which `rows` tells
             rows += 1
         return Survey(kinds=dict(zip(names, kinds, strict=True)), rows=rows)

@@ -1,6 +1,7 @@
 """JSON lines: one object a line."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,9 +55,9 @@ class JsonLinesTable:
                     if key not in survey.kinds and len(survey.kinds) >= MOST_COLUMNS:
                         continue
                     kind, unfit = kind_of_json(value)
-                    kinds = survey.kinds.setdefault(key, set())
+                    kinds = survey.kinds.setdefault(key, Counter())
                     if kind:
-                        kinds.add(kind)
+                        kinds[kind] += 1
                     if unfit:
                         survey.unfit.add(key)
         except DAMAGE as error:

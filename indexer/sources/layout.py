@@ -1,8 +1,10 @@
 """How the rows of one table become entries."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote
 
@@ -12,12 +14,16 @@ from indexer.sources.columns import Roles
 from indexer.sources.picture import BadPicture, picture
 from indexer.sources.place import Place
 from indexer.sources.tabular import Row, Unreadable
-from indexer.sources.values import as_kind
+from indexer.sources.values import as_kind, is_missing
 from storage import Metadata
 from storage.metadata import Kind
 
 MAX_ID = 512
 """Longest id, in characters: it is written into every index and every report."""
+
+
+_ROUNDED = re.compile(r"[0-9][.,]?[0-9]*[eE]\+[0-9]{2}")
+"""What spreadsheets make of long numbers."""
 
 
 class _BadCell(Exception):
@@ -74,13 +80,17 @@ class Layout:
         if self.roles.id is None:
             return id_of(origin), origin
         value = row.cells.get(self.roles.id)
-        if isinstance(value, float) and value.is_integer():
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
             value = int(value)  # pandas makes floats of whole numbers where one is missing
         if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
             raise _BadCell(
                 "BadId", f"the id in {self.roles.id!r} is {_shown(value)}, expected a text or a whole number"
             )
-        key = str(value)
+        key = f"{value:f}" if isinstance(value, Decimal) else str(value)
+        if _ROUNDED.fullmatch(key):
+            raise _BadCell(
+                "BadId", f"the id in {self.roles.id!r} is {key!r}, a number that lost its digits; export ids as text"
+            )
         try:
             quoted = quote(key, safe="")
         except UnicodeEncodeError:
@@ -106,7 +116,7 @@ class Layout:
                 value = "\n".join(one for one in value if one)  # several captions of one picture
             case float() if not math.isfinite(value):
                 value = None  # how tables say that there is nothing
-            case bool() | int() | float():
+            case bool() | int() | float() | Decimal():
                 value = as_kind(value, "string")
             case None | str():
                 pass
@@ -137,6 +147,8 @@ class Layout:
                 raise _BadCell("BadRow", f"{column!r} cannot be read ({value.reason})")
             if (fact := as_kind(value, kind)) is not None:
                 found[key] = fact
+            elif not is_missing(value) and isinstance(value, str | int | float | Decimal | datetime):
+                found[key] = str(as_kind(value, "string"))  # of another kind than its key, see `values.fit`
         return {**found, **self.extra}
 
 

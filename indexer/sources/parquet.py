@@ -55,9 +55,7 @@ class ParquetTable:
 
     def survey(self) -> Survey:
         """By the columns' types."""
-        survey = survey_of(self._footer[0])
-        survey.rows = sum(self._footer[1])
-        return survey
+        return survey_of(self._footer[0], sum(self._footer[1]))
 
     def rows(self, wanted: Collection[str]) -> Iterator[Row]:
         """Row group by row group; of a damaged one those rows before the damage, and the next ones."""

@@ -14,6 +14,7 @@ from indexer.sources.place import Place, reason_of
 from indexer.sources.tabular import NotATable, Survey, Table
 from indexer.sources.values import keys
 from storage import Metadata
+from storage.metadata import MOST_KEYS, Kind
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,9 @@ class TableSource:
 
     Raises:
         BadSource: none of them can be read as the options say.
+
+    Attributes:
+        kinds: of the metadata keys that there were before; those of new ones are added.
     """
 
     def __init__(self, parts: Sequence[Part], options: SourceOptions) -> None:
@@ -78,6 +82,7 @@ class TableSource:
         self._options = options
         self._rows: int | None = None
         self._logged: set[str] = set()
+        self.kinds: dict[str, Kind] = {}
         fault: BadSource | None = None
         for part in parts:
             try:
@@ -114,7 +119,7 @@ class TableSource:
             extra |= part.extra.keys()
         self._rows = whole.rows
         facts = {
-            column: (key, kind)
+            column: (key, self.kinds.setdefault(key, kind) if len(self.kinds) < MOST_KEYS else kind)
             for column, key in keys(columns).items()
             if key not in extra and (kind := whole.kind(column)) is not None
         }

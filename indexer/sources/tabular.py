@@ -1,5 +1,6 @@
 """The seam between a table's format and what its rows mean."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -7,6 +8,9 @@ from typing import Protocol
 from indexer.entry import Problem
 from indexer.sources.place import Place
 from storage.metadata import Kind
+
+MAJORITY = 0.9
+"""Share of a column's values that decide its kind: one 'ca. 1900' does not make text of all years."""
 
 
 class NotATable(Exception):
@@ -37,7 +41,8 @@ class Row:
 class Survey:
     """What columns hold, in the order of their first appearance, of one table or of several."""
 
-    kinds: dict[str, set[Kind]] = field(default_factory=dict)
+    kinds: dict[str, Counter[Kind]] = field(default_factory=dict)
+    """How many values of each kind."""
     unfit: set[str] = field(default_factory=set)
     """Columns with values that metadata cannot be: bytes, structs, lists of other things than strings."""
     rows: int | None = 0
@@ -46,14 +51,16 @@ class Survey:
     def add(self, other: "Survey") -> None:
         """Takes in what another table's columns hold."""
         for name, kinds in other.kinds.items():
-            self.kinds.setdefault(name, set()).update(kinds)
+            self.kinds.setdefault(name, Counter()).update(kinds)
         self.unfit |= other.unfit
         self.rows = None if self.rows is None or other.rows is None else self.rows + other.rows
 
     def kind(self, column: str) -> Kind | None:
-        """The one kind of a column's values: strings where they are mixed; None where it has none."""
-        kinds = self.kinds.get(column, set())
-        return next(iter(kinds)) if len(kinds) == 1 else "string" if kinds else None
+        """The kind of nearly all of a column's values, else strings; None where it has none."""
+        kinds = self.kinds.get(column, Counter())
+        for kind, count in kinds.most_common(1):
+            return kind if count >= MAJORITY * kinds.total() else "string"
+        return None
 
 
 class Table(Protocol):

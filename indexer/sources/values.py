@@ -6,13 +6,17 @@ One key has one kind: columns are surveyed before the first row is taken, and wh
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from indexer.sources.place import printable
 from storage import Metadata
-from storage.metadata import KEY, Kind, utc
+from storage.metadata import KEY, LEAST, MOST, MOST_KEYS, Kind, kind_of, utc
+
+SET_ASIDE = "set_aside"
+"""Metadata of items with values that are not of their key's kind: `key: value`, each."""
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,300})")  # no leading zeros: 01234 is a code, which a number would spoil
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,300})?(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?(?<=[0-9])")
@@ -40,7 +44,7 @@ def kind_of_json(value: Any) -> tuple[Kind | None, bool]:
         case bool():
             return "bool", False
         case int():
-            return ("string" if _too_large(value) else "number"), False
+            return ("number" if LEAST <= value <= MOST else "string"), False
         case float():
             return "number", False
         case str():
@@ -64,13 +68,53 @@ def as_kind(value: object, kind: Kind) -> Metadata | None:
         case "number":
             if isinstance(value, str):
                 return _number(value)
+            if isinstance(value, Decimal):
+                return _of_decimal(value)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 return None
-            return None if _too_large(value) or not math.isfinite(value) else value
+            if isinstance(value, int):
+                return value if LEAST <= value <= MOST else None
+            return value if math.isfinite(value) else None
         case "time":
             return _time(value) if isinstance(value, str) else _in_utc(value) if isinstance(value, datetime) else None
         case "list of strings":
             return [printable(one) for one in value if isinstance(one, str)] if isinstance(value, list) else None
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is how tables say that there is none."""
+    if isinstance(value, str):
+        return not value or (len(value) <= 9 and value.lower() in _NOT_FINITE)
+    return value is None or (isinstance(value, float | Decimal) and not math.isfinite(value))
+
+
+def fit(metadata: Mapping[str, Metadata], kinds: dict[str, Kind]) -> tuple[Mapping[str, Metadata], list[str]]:
+    """Metadata in which each key has its one kind, and the keys whose values could not be made to.
+
+    Such values are set aside: they are kept under the key `set_aside`, as texts, so that they can be found; an input
+    is never refused for one. So are those of new keys when the collection has as many as it may.
+
+    Args:
+        kinds: of all keys so far; that of a new key is added.
+    """
+    if all(kinds.get(key) == kind_of(value) for key, value in metadata.items()):
+        return metadata, []
+    found: dict[str, Metadata] = {}
+    aside: dict[str, str] = {}
+    for key, value in metadata.items():
+        kind = kind_of(value)
+        wanted = kinds.get(key)
+        if wanted is None and kind is not None and (len(kinds) < MOST_KEYS - 1 or key == SET_ASIDE):
+            wanted = kinds[key] = kind
+        fitting = None if wanted is None else value if kind == wanted else as_kind(value, wanted)
+        if fitting is None:
+            aside[key] = f"{key}: {_as_text(value)}"
+        else:
+            found[key] = fitting
+    if aside:
+        kinds.setdefault(SET_ASIDE, "list of strings")
+        found[SET_ASIDE] = list(aside.values())
+    return found, list(aside)
 
 
 def keys(columns: Iterable[str]) -> dict[str, str]:
@@ -116,24 +160,29 @@ def _as_text(value: object) -> str:
             return value.isoformat()
         case list():
             return json.dumps(value, ensure_ascii=True)
+        case Decimal():
+            return f"{value:f}"  # every digit, and no exponent
     return str(value)
 
 
 def _number(cell: str) -> int | float | None:
     if _WHOLE.fullmatch(cell):
-        return int(cell)
+        whole = int(cell)
+        return whole if LEAST <= whole <= MOST else None
     if not _DECIMAL.fullmatch(cell):
         return None
     number = float(cell)
     return number if math.isfinite(number) else None
 
 
-def _too_large(value: int | float) -> bool:
-    try:
-        float(value)
-    except OverflowError:
-        return True
-    return False
+def _of_decimal(value: Decimal) -> int | float | None:
+    """The same number as a float, where one has its digits, or as a whole one; None where neither can be it."""
+    if not value.is_finite():
+        return None
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < 0 and Decimal(repr(float(value))) == value:
+        return float(value)
+    return int(value) if value == value.to_integral_value() and LEAST <= value <= MOST else None
 
 
 def _time(cell: str) -> datetime | None:

@@ -1,7 +1,6 @@
 """Shards of samples (webdataset) as a source: a sample's picture, its text, and its JSON as metadata."""
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,16 +10,13 @@ from engine.errors import InputError
 from engine.texts import decode_text
 from indexer.entry import Entry, Problem, id_of
 from indexer.errors import BadSource
-from indexer.sources.json_lines import MOST_COLUMNS, said_of_json
+from indexer.sources.json_lines import said_of_json
 from indexer.sources.layout import MAX_ID, failed
 from indexer.sources.options import SourceOptions
 from indexer.sources.place import Place, printable, reason_of
 from indexer.sources.shard import DAMAGE, TEXTS, Sample, members, samples
 from indexer.sources.values import as_kind, keys, kind_of_json
 from storage import Metadata
-from storage.metadata import Kind
-
-log = logging.getLogger(__name__)
 
 _MAX_JSON = 16 * 2**20
 
@@ -42,7 +38,6 @@ class WebDatasetSource:
         self.ignored: Counter[str] = Counter()
         self._shards = shards
         self._options = options
-        self._told: set[str] = set()
         fault = None
         for shard in shards:
             try:
@@ -57,29 +52,28 @@ class WebDatasetSource:
     def entries(self) -> Iterator[Entry]:
         """Samples in the order that they have in the shards; damage is the last of its shard."""
         self.ignored.clear()
-        kinds: dict[str, Kind] = {}
         for shard in self._shards:
             count = 0
             try:
                 for sample in samples(shard):
                     count += 1
                     self.ignored.update(sample.ignored)
-                    yield self._entry(shard, sample, kinds)
+                    yield self._entry(shard, sample)
             except DAMAGE as error:
                 reason = f"{shard.shown}: damaged after {count:,} samples ({reason_of(error)}); write it again"
                 yield failed(shard.uri, Problem(kind="DamagedFile", reason=reason))
 
-    def _entry(self, shard: Place, sample: Sample, kinds: dict[str, Kind]) -> Entry:
+    def _entry(self, shard: Place, sample: Sample) -> Entry:
         origin = f"{shard.uri}#{quote(sample.key, safe='/', errors='surrogateescape')}"
         name = f"{shard.shown}, sample {printable(sample.key)}"
         try:
-            return self._whole(origin, name, sample, kinds)
+            return self._whole(origin, name, sample)
         except InputError as error:
             return failed(origin, Problem(kind=type(error).__name__, reason=str(error)))
         except _Bad as error:
             return failed(origin, Problem(kind=error.kind, reason=f"{name}: {error}"))
 
-    def _whole(self, origin: str, name: str, sample: Sample, kinds: dict[str, Kind]) -> Entry:
+    def _whole(self, origin: str, name: str, sample: Sample) -> Entry:
         if sample.fault:
             raise _Bad(sample.fault.kind, sample.fault.reason)
         facts = _facts(sample.json)
@@ -100,27 +94,18 @@ class WebDatasetSource:
             origin=origin,
             image=sample.image,
             text=text,
-            metadata=self._metadata(facts, kinds),
+            metadata=self._metadata(facts),
         )
 
-    def _metadata(self, facts: dict[str, Any], kinds: dict[str, Kind]) -> dict[str, Metadata]:
-        """Values of the kind that their key had first: shards are read once, and never to see what comes.
-
-        So times stay text, and what cannot be of its key's kind is left out, which is told once a key.
-        """
+    def _metadata(self, facts: dict[str, Any]) -> dict[str, Metadata]:
+        """Values as JSON has them: shards are read once, and never to see which kind a key's values are of."""
         chosen = self._options.metadata_columns
         wanted = [key for key in facts if key != self._options.id_column and (chosen is None or key in chosen)]
         found: dict[str, Metadata] = {}
         for column, key in keys(wanted).items():
             kind, _ = kind_of_json(facts[column])
-            if kind is None or (key not in kinds and len(kinds) >= MOST_COLUMNS):
-                continue
-            had = kinds.setdefault(key, "string" if kind == "time" else kind)
-            if (value := as_kind(facts[column], had)) is not None:
+            if kind and (value := as_kind(facts[column], "string" if kind == "time" else kind)) is not None:
                 found[key] = value
-            elif had != kind and key not in self._told:
-                log.warning("metadata %r is a %s in some samples, and left out where it is a %s", key, had, kind)
-                self._told.add(key)
         return found
 
 

@@ -115,11 +115,12 @@ def test_bad_inputs_are_quarantined_with_reasons_and_retried(album: Path) -> Non
     assert all(one.tries == 2 for one in left)
 
 
-def test_a_spoilt_caption_quarantines_and_a_blank_one_does_not(album: Path) -> None:
-    (album / "red.txt").write_bytes(b"\xff\xff\xff")
-    assert counts(run(album)) == (5, 0, 0, 1)
+def test_neither_a_spoilt_nor_a_blank_caption_costs_its_image(album: Path) -> None:
+    (album / "red.txt").write_bytes(b"\xff\0\xff")
+    assert counts(run(album)) == (6, 0, 0, 0)
+    assert rows()["red.png"].text is None
     (album / "red.txt").write_text(" ")
-    assert counts(run(album)) == (1, 0, 5, 0)
+    assert counts(run(album)) == (0, 0, 6, 0)
     assert rows()["red.png"].text is None
 
 

@@ -123,7 +123,7 @@ def test_an_id_that_a_passage_has_is_nobody_elses() -> None:
     for _ in range(2):
         report = run("e.jsonl")
         assert (report.inputs, report.quarantined) == (2, 1)
-        assert report.kinds == {"DuplicateId": 1}
+        assert report.kinds == {"IdTaken": 1}
     assert rows()["d#2"].metadata["document"] == "d"
     assert rows()["issue#12"].text == "a bug"
     Path("other.jsonl").write_text(json.dumps({"id": "issue", "text": text(200)}) + "\n")

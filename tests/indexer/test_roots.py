@@ -285,12 +285,17 @@ def test_globs_find_what_they_find_without_roots(root: Path, album: Path) -> Non
 def test_data_sets(root: Path, outside: Path) -> None:
     state = {"_data_files": [{"filename": f"../outside/{name}"} for name in ("table.arrow",)]}
     (root / "state.json").write_text(json.dumps(state))
+    (root / "data.arrow").write_bytes(b"")
     with pytest.raises(BadSource, match="outside the roots"):
         run(root, root=root)
+    (root / "state.json").rename(root / "kept.json")
+    (root / "train").mkdir()
+    (root / "train" / "state.json").write_text(json.dumps(state))
     (root / "dataset_dict.json").write_text(json.dumps({"splits": [str(outside)]}))
     with pytest.raises(BadSource, match="outside the roots"):
         run(root, root=root)
     (root / "dataset_dict.json").unlink()
+    (root / "kept.json").rename(root / "state.json")
     (root / "state.json").unlink()
     (root / "state.json").symlink_to(outside / "secret.txt")
     with pytest.raises(BadSource, match="outside the roots"):

@@ -221,13 +221,34 @@ def test_of_one_id_the_first_counts(tmp_path: Path) -> None:
     assert [one.tries for one in Store("db").quarantine("default").list()] == [2]
 
 
-def test_a_kind_that_does_not_fit_refuses_one_input_alone(tmp_path: Path) -> None:
-    run(table("t.csv", ("a", "one", 1)))
-    Path("u.jsonl").write_text('{"id": "b", "text": "two", "year": "soon"}\n{"id": "c", "text": "three"}\n')
-    report = run("u.jsonl")
-    assert counts(report) == (1, 0, 0, 1, 0)
-    assert report.kinds == {"BadItem": 1}
-    assert "'year' as a string ('soon'), but in this collection it is a number" in report.refused[0].reason
+def years(name: str, *years: str) -> str:
+    Path(name).write_text("id,text,year\n" + "".join(f"{name}{at},x {at},{one}\n" for at, one in enumerate(years)))
+    return name
+
+
+def test_a_value_of_another_kind_is_set_aside_and_its_item_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    sound = years("sound.csv", *map(str, range(1990, 2010)))
+    odd = years("odd.csv", *map(str, range(1990, 2009)), "ca. 1900", "")
+    for paths in ([sound, odd], [odd, sound], [odd], [sound]):
+        assert index_paths(paths, db="db-" + "-".join(paths), model="hash").quarantined == 0
+    for first, second in ((sound, odd), (odd, sound)):
+        collection = Store(f"db-{first}-{second}").open("default")
+        assert collection.count("year >= 1990") == 39
+        ((kept,),) = collection.scan(filter="exists(set_aside)")
+        assert kept.metadata["set_aside"] == ["year: ca. 1900"]
+    assert "1 value of metadata 'year' set aside, being no number, such as 'ca. 1900'" in caplog.text
+    later = index_paths([odd], db=f"db-{sound}", model="hash")
+    assert (later.added, later.set_aside) == (21, {"year": 1})
+    assert index_paths([odd], db=f"db-{sound}", model="hash").unchanged == 21
+
+
+def test_a_value_takes_the_kind_that_its_key_has(caplog: pytest.LogCaptureFixture) -> None:
+    run(years("first.csv", "2020", "c. 1900"))  # texts, as they differ too much
+    run(years("second.csv", "2021", "007"))
+    Path("third.jsonl").write_text('{"id": "c", "text": "c", "year": 2022}\n{"id": "d", "text": "d", "year": [1]}\n')
+    run("third.jsonl")
+    found = sorted(str(item.metadata["year"]) for item in rows().values() if "year" in item.metadata)
+    assert found == ["007", "2020", "2021", "2022", "[1]", "c. 1900"]
 
 
 def test_a_dry_run_makes_nothing(album: Path) -> None:

@@ -1,6 +1,5 @@
 import gzip
 import io
-import json
 import os
 import tarfile
 import tracemalloc
@@ -94,18 +93,6 @@ def test_the_picture_is_the_one_with_the_plainest_ending(tmp_path: Path, monkeyp
     (tmp_path / "s.tar").write_bytes(tar(members))
     (one,) = entries(tmp_path / "s.tar")
     assert one.image == b"plain"
-
-
-def test_a_key_keeps_its_first_kind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    values = [1, "two", None, 3.5, float("nan"), True]
-    members = [
-        (f"{at}.{end}", data)
-        for at, one in enumerate(values)
-        for end, data in (("txt", b"x"), ("json", json.dumps({"v": one}).encode()))
-    ]
-    (tmp_path / "s.tar").write_bytes(tar(members))
-    assert [one.metadata.get("v") for one in entries(tmp_path / "s.tar")] == [1, None, None, 3.5, None, None]
-    assert caplog.text.count("metadata 'v' is a number in some samples, and left out where it is a string") == 1
 
 
 def test_spoilt_samples_spoil_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
