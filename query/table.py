@@ -48,11 +48,12 @@ def show(result: SearchResult, offset: int = 0) -> None:
 
 
 def _place(hit: Hit) -> str:
-    """A file's path, relative where it lies below the current folder; other URIs as they are."""
+    """A file's path, relative where it lies below the current folder, and what is meant in it; other URIs as they are."""
     if not hit.uri.startswith("file://"):
         return hit.uri
-    path = Path(unquote(urlsplit(hit.uri).path, errors="backslashreplace"))
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    parts = urlsplit(hit.uri)
+    path = Path(unquote(parts.path, errors="backslashreplace"))
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    member = unquote(parts.fragment, errors="backslashreplace")
+    return f"{path}#{member}" if member else str(path)

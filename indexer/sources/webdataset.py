@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from engine.errors import InputError
-from engine.texts import decode_text
+from engine.texts import decode_text, is_blank
 from indexer.entry import Entry, Problem, id_of
 from indexer.errors import BadSource
+from indexer.sources import columns
 from indexer.sources.json_lines import said_of_json
 from indexer.sources.layout import MAX_ID, failed
 from indexer.sources.options import SourceOptions
@@ -17,6 +18,9 @@ from indexer.sources.place import Place, printable, reason_of
 from indexer.sources.shard import DAMAGE, TEXTS, Sample, members, samples
 from indexer.sources.values import as_kind, keys, kind_of_json
 from storage import Metadata
+
+CAPTIONS = (*columns.TEXTS, "TEXT", "Caption", "alt", "prompt")
+"""Keys of a sample's JSON that hold its text where no member does, the likeliest first."""
 
 _MAX_JSON = 16 * 2**20
 
@@ -41,7 +45,7 @@ class WebDatasetSource:
         fault = None
         for shard in shards:
             try:
-                next(members(shard), None)
+                next(members(shard, Counter()), None)
             except DAMAGE as error:
                 fault = fault or f"{shard.shown}: is no tar file that can be read ({reason_of(error)})"
             else:
@@ -55,16 +59,15 @@ class WebDatasetSource:
         for shard in self._shards:
             count = 0
             try:
-                for sample in samples(shard):
+                for sample in samples(shard, self.ignored):
                     count += 1
-                    self.ignored.update(sample.ignored)
                     yield self._entry(shard, sample)
             except DAMAGE as error:
                 reason = f"{shard.shown}: damaged after {count:,} samples ({reason_of(error)}); write it again"
                 yield failed(shard.uri, Problem(kind="DamagedFile", reason=reason))
 
     def _entry(self, shard: Place, sample: Sample) -> Entry:
-        origin = f"{shard.uri}#{quote(sample.key, safe='/', errors='surrogateescape')}"
+        origin = f"{shard.uri}#{_quoted(sample.key)}"
         name = f"{shard.shown}, sample {printable(sample.key)}"
         try:
             return self._whole(origin, name, sample)
@@ -76,25 +79,37 @@ class WebDatasetSource:
     def _whole(self, origin: str, name: str, sample: Sample) -> Entry:
         if sample.fault:
             raise _Bad(sample.fault.kind, sample.fault.reason)
-        facts = _facts(sample.json)
-        text = None
-        for ending in TEXTS:
-            if (data := sample.texts.get(ending)) and data.strip():
-                text = decode_text(data, name=f"{name}.{ending}")
-                break
-        if sample.image is None and text is None:
-            wanted = f"{', '.join(TEXTS)}, jpg, png or another picture's"
-            raise _Bad("EmptyRow", f"holds neither picture nor text, expected a file that ends in {wanted}")
+        facts: dict[str, Any] = {}
+        for one in sample.json:
+            facts = {**_facts(one.data), **facts}
+        ordered = sorted(sample.texts, key=lambda one: (TEXTS.index(one.ending), one.name))
+        texts = [
+            decode_text(data, name=f"{name}, {printable(one.base)}")
+            for one in ordered
+            if (data := one.data or b"").strip()
+        ]
+        metadata = self._metadata(facts)
+        if not texts and (column := next((one for one in CAPTIONS if isinstance(facts.get(one), str)), None)):
+            texts = [facts[column]]
+            metadata.pop(column, None)
+        text = "\n".join(dict.fromkeys(texts)) or None
+        image = sample.image
+        if image is None and (text is None or is_blank(text)):
+            wanted = f"{', '.join(TEXTS)}, jpg, png or another image's"
+            raise _Bad("EmptyRow", f"holds neither image nor text, expected a file that ends in {wanted}")
         key = id_of(origin)
         if self._options.id_column:
             key = _id(facts.get(self._options.id_column), self._options.id_column)
+            if image is not None and sample.key == image.name:  # one of several images of the JSON that has the id
+                key = f"{key}#{image.base}"
+        place = f"{origin.partition('#')[0]}#{_quoted(sample.first.name)}"
         return Entry(
             id=key,
-            uri=origin,
+            uri=place,
             origin=origin,
-            image=sample.image,
+            image=None if image is None else image.data,
             text=text,
-            metadata=self._metadata(facts),
+            metadata=metadata,
         )
 
     def _metadata(self, facts: dict[str, Any]) -> dict[str, Metadata]:
@@ -107,6 +122,10 @@ class WebDatasetSource:
             if kind and (value := as_kind(facts[column], "string" if kind == "time" else kind)) is not None:
                 found[key] = value
         return found
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="/", errors="surrogateescape")
 
 
 class _Bad(Exception):

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import fsspec
 import pytest
@@ -61,7 +62,7 @@ def test_samples_become_entries(tmp_path: Path, name: str, layout: int) -> None:
     root = (tmp_path / name).as_uri()
     first, second, third, fourth = entries(tmp_path / name)
     assert (first.image, first.text) == (b"first", "a cat")
-    assert first.origin == first.uri == f"{root}#a/000"
+    assert (first.origin, first.uri) == (f"{root}#a/000", f"{root}#a/000.jpg")
     assert first.id == id_of(first.origin)
     assert {key: str(value) for key, value in first.metadata.items()} == {
         "id": "7",
@@ -87,12 +88,77 @@ def test_ids_and_metadata_as_asked(tmp_path: Path) -> None:
     assert [one.problem and one.problem.kind for one in found] == [None, "BadId", "BadId", "EmptyRow"]
 
 
-def test_the_picture_is_the_one_with_the_plainest_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard, "MAX_MEMBER", 100)
-    members = [("k.mask.png", b"mask"), ("k.webp", b"plain"), ("k.a.jpg", b"other"), ("k.mp4", b"x" * 200)]
+def photos(*names: str) -> Members:
+    return [(name, name.encode()) for name in names]
+
+
+def told(*paths: str | Path, **options: Any) -> dict[str, Any]:
+    """What each sample has, by its member: its text, or True; or its problem."""
+    found = {
+        one.uri.partition("#")[2]: one.problem.kind if one.problem else one.text or True for one in entries(*paths)
+    }
+    assert len(found) == len(entries(*paths))
+    return {unquote(name): what for name, what in found.items()}
+
+
+def test_names_with_dots_are_images_of_their_own(tmp_path: Path) -> None:
+    names = [f"p/WhatsApp Image 2023-01-02 at 10.{at}.12.jpeg" for at in range(11, 15)]
+    names += ["p/IMG_2023.03.17_10.11.12.jpg", "p/IMG_2023.03.18_10.11.12.jpg", "p/v1.000001.png", "p/v1.000002.png"]
+    captions = ["p/IMG_2023.03.17_10.11.12.txt", "p/v1.000002.png.txt"]
+    (tmp_path / "s.tar").write_bytes(tar(photos(*sorted([*names, *captions]))))
+    expected = dict.fromkeys(names, True) | {
+        "p/IMG_2023.03.17_10.11.12.jpg": captions[0],
+        "p/v1.000002.png": captions[1],
+    }
+    assert told(tmp_path / "s.tar") == expected
+    assert len({one.id for one in entries(tmp_path / "s.tar")}) == len(names)
+
+
+def test_all_images_of_a_sample_and_all_its_texts_count(tmp_path: Path) -> None:
+    members = photos("k.jpg", "k.left.png", "k.mask.png", "k.txt", "k.outputs.txt", "k.mask.txt")
+    members += [("m.left.jpg", b"x"), ("m.right.jpg", b"x"), ("m.txt", b"both"), ("n.jpg", b"x")]
+    members += [("n.json", b'{"caption": "of the JSON", "year": 1}'), ("o.txt", b"words"), ("o.json", b'{"year": 2}')]
     (tmp_path / "s.tar").write_bytes(tar(members))
-    (one,) = entries(tmp_path / "s.tar")
-    assert one.image == b"plain"
+    assert told(tmp_path / "s.tar") == {
+        "k.jpg": "k.outputs.txt\nk.txt",
+        "k.left.png": True,
+        "k.mask.png": "k.mask.txt",
+        "m.left.jpg": "both",
+        "m.right.jpg": "both",
+        "n.jpg": "of the JSON",
+        "o.txt": "words",
+    }
+    assert [one.metadata for one in entries(tmp_path / "s.tar") if one.metadata] == [{"year": 1}, {"year": 2}]
+
+
+def test_an_unsorted_shard_is_paired_or_its_texts_are_told(tmp_path: Path) -> None:
+    names = [f"{at}.{end}" for end in ("jpg", "txt", "json") for at in range(5)]
+    members = [(name, b'{"n": 1}' if name.endswith("json") else name.encode()) for name in [*names, "alone.txt"]]
+    (tmp_path / "s.tar").write_bytes(tar(members))
+    (tmp_path / "s.tar.gz").write_bytes(gzip.compress(tar(members)))
+    assert told(tmp_path / "s.tar") == {f"{at}.jpg": f"{at}.txt" for at in range(5)} | {"alone.txt": "alone.txt"}
+    assert sum(one.metadata == {"n": 1} for one in entries(tmp_path / "s.tar")) == 5
+    found = entries(tmp_path / "s.tar.gz")
+    assert [one.image for one in found if one.image] == [f"{at}.jpg".encode() for at in range(5)]
+    assert sum(bool(one.problem and one.problem.kind == "UnsortedShard") for one in found) == 10
+
+
+def test_other_members_are_counted(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        for name in ("a.jpg", "._a.jpg", ".hidden/b.jpg", "README", "a.cls", "__MACOSX/._a.jpg"):
+            member = tarfile.TarInfo(name)
+            archive.addfile(member)
+        for name, kind in (
+            ("link.jpg", tarfile.SYMTYPE),
+            ("hard.jpg", tarfile.LNKTYPE),
+            ("pipe.jpg", tarfile.FIFOTYPE),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "a.jpg"
+            archive.addfile(member)
+    (source,) = open_sources([tmp_path / "s.tar"])
+    assert len(list(source.entries())) == 1
+    assert source.ignored == {"hidden files": 3, "(no suffix)": 1, ".cls": 1, "links": 2, "special files": 1}
 
 
 def test_spoilt_samples_spoil_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +185,7 @@ def test_spoilt_samples_spoil_no_others(tmp_path: Path, monkeypatch: pytest.Monk
         "BadRow",
         "FileTooLarge",
         "good",
+        "a second of the same name",
         "odd name",
     ]
     assert found[-1].origin.endswith("#caf%E9")
@@ -240,4 +307,4 @@ def test_the_memory_holds_one_sample(tmp_path: Path) -> None:
         return most
 
     peak(1)  # what is made once
-    assert peak(2_000) < peak(100) + 100_000
+    assert peak(2_000) < peak(100) + 300_000, "but for a number a key"
