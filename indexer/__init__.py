@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from indexer.captions import Captions
     from indexer.distributed.config import RayConfig
-    from indexer.errors import BadCluster, BadSource, IndexerError, NothingEmbedded, SourceNotFound, WorkersFailed
+    from indexer.errors import BadCluster, BadSource, IndexerError, NotEmbedded, SourceNotFound, WorkersFailed
     from indexer.job import JobConfig, index_paths
     from indexer.reembedding import Reembedded, reembed
     from indexer.report import Report
@@ -25,7 +25,7 @@ _HOME = {
     "Captions": "indexer.captions",
     "IndexerError": "indexer.errors",
     "JobConfig": "indexer.job",
-    "NothingEmbedded": "indexer.errors",
+    "NotEmbedded": "indexer.errors",
     "Reembedded": "indexer.reembedding",
     "RayConfig": "indexer.distributed.config",
     "Report": "indexer.report",
@@ -45,7 +45,7 @@ __all__ = [
     "Captions",
     "IndexerError",
     "JobConfig",
-    "NothingEmbedded",
+    "NotEmbedded",
     "RayConfig",
     "Reembedded",
     "Report",

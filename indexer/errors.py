@@ -3,7 +3,7 @@
 IndexerError
 ├── SourceNotFound    a path that was asked for does not exist, or nothing in it can be indexed
 ├── BadSource         what was asked for is there, but is no such source: no table at all, no such column
-├── NothingEmbedded   not one item of a collection could be embedded again
+├── NotEmbedded       items of a collection could not be embedded again, so the new one does not replace it
 ├── BadCluster        a Ray cluster is asked for that is not there, or has not what the job was told to take
 ├── TemporarySpace    the folder for temporary files is full or cannot be written
 └── WorkersFailed     processes on other machines failed, again and again
@@ -22,8 +22,8 @@ class BadSource(IndexerError):
     """A source is not what it was said to be, or cannot be read here."""
 
 
-class NothingEmbedded(IndexerError):
-    """Not one item of a collection could be embedded again, so the new one does not take its place."""
+class NotEmbedded(IndexerError):
+    """Items of a collection could not be embedded again, so the new one does not take its place."""
 
 
 class TemporarySpace(IndexerError):

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,9 @@ from engine.encoder import Encoder, Vectors
 from engine.models import load as load_model
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
-from indexer.errors import NothingEmbedded
+from indexer.errors import IndexerError, NotEmbedded
 from indexer.loading import Piece, refuse
-from indexer.stored import load_stored
+from indexer.stored import decoded, load_stored, piece, source_of
 from storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
 
 CHUNK = 256
@@ -92,12 +93,14 @@ def reembed(
     into: str | None = None,
     keep: str | None = None,
     drop_old: bool = False,
+    allow_missing: bool = False,
     progress: Progress | None = None,
 ) -> Reembedded:
     """Embeds every item of a collection again, and lets the result take its name.
 
     Run it again after a kill and it goes on. The old collection can be searched and written all the while; what is
-    written to it is caught up with. Texts come from the store, pictures from the files that their URIs name.
+    written to it is caught up with. Texts come from the store, images from the files that their URIs name, and those in
+    a shard, table or data set from there: each such source is read once, and an image is known by its pixels.
 
     Args:
         model: a name or a whole configuration.
@@ -106,6 +109,7 @@ def reembed(
             collection after they were embedded stay in it.
         keep: what the old collection is called afterwards; None: its name with the date.
         drop_old: drop the old collection instead; it is kept all the same if an item could not be embedded again.
+        allow_missing: let the result take the name also without the items that could not be embedded again.
         progress: called with (items done, items in all).
 
     Raises:
@@ -114,7 +118,7 @@ def reembed(
         SpaceMismatch: the collection `into` is of another space.
         NeedsDirectory: the store is in an object store, where nothing can be renamed: use `into`.
         Locked: someone writes to the old collection when all is done but the switch, or embeds it again, too.
-        NothingEmbedded: not one item could be embedded.
+        NotEmbedded: an item could not be embedded again, and nobody allowed that; or not one could.
     """
     store = Store(db)
     old = store.open(collection)
@@ -136,7 +140,7 @@ def reembed(
         if job.wrote:
             target.optimize()
         if into is None:
-            _switch(job, keep, drop_old)
+            _switch(job, keep, drop_old, allow_missing)
         else:
             job.settle_quarantine(others=True)
     report.seconds = time.monotonic() - job.started
@@ -150,15 +154,19 @@ def _view(old: Collection, view: str | View | None) -> View:
     return get_view(view) if isinstance(view, str) else view
 
 
-def _switch(job: "_Job", keep: str, drop_old: bool) -> None:
+def _switch(job: "_Job", keep: str, drop_old: bool, allow_missing: bool) -> None:
     """Shuts out the old collection's writer, catches up with its last words, and swaps the names."""
     report, old = job.report, job.old
     with old.writing():
         job.catch_up()
-        if not job.target.count() and old.count():
-            raise NothingEmbedded(
-                f"none of the {old.count():,} items of collection {old.name!r} could be embedded again, so it stays "
-                f"as it is ({report.refused[0].reason}); make the originals readable and run the same command again"
+        if report.refused and not (allow_missing and job.target.count()):
+            kinds = Counter(one.kind for one in report.refused)
+            told = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
+            raise NotEmbedded(
+                f"{len(report.refused):,} of the {old.count():,} items of collection {old.name!r} could not be "
+                f"embedded again ({told}; the first: {report.refused[0].reason}), so it stays as it is; make the originals "
+                "readable and run the same command again, which goes on from here, or pass --allow-missing to do "
+                f"without them; their reasons: oneword quarantine list -c {job.target.name}"
             )
         job.settle_quarantine(others=False)
         drop = drop_old and not report.refused
@@ -222,10 +230,13 @@ class _Job:
             self.report.unchanged = alike
         total = alike + len(todo)
         self._progress(alike, total)
+        inside: dict[str, dict[str, list[str]]] = {}
         with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="read") as readers:
             for start in range(0, len(todo), CHUNK):
-                self._embed(todo[start : start + CHUNK], readers)
+                self._embed(todo[start : start + CHUNK], readers, inside)
                 self._progress(alike + min(start + CHUNK, len(todo)), total)
+            for source, wanted in inside.items():
+                self._embed_members(source, wanted, readers)
         self._forget_gone()
         self.report.refused = [refused for _, refused in self._failed.values()]
         self._reached = version
@@ -260,26 +271,51 @@ class _Job:
                     todo.append(item.id)
         return todo, alike
 
-    def _embed(self, ids: Sequence[str], readers: ThreadPoolExecutor) -> None:
-        """One round of reading, embedding and writing; of content that the target has, only the facts are new."""
+    def _embed(self, ids: Sequence[str], readers: ThreadPoolExecutor, inside: dict[str, dict[str, list[str]]]) -> None:
+        """One round of reading, embedding and writing; of content that the target has, only the facts are new.
+
+        inside: takes ids of items that are in a source, by that and by the hash of their pixels.
+        """
         items = list(self.old.get(ids).values())
         known = self.target.vectors_by_hash({item.content_hash for item in items})
         self._write([item for item in items if item.content_hash in known], known)
         todo = [item for item in items if item.content_hash not in known]
-        for chunk in _chunks(todo):
-            loaded = list(zip(chunk, readers.map(load_stored, chunk), strict=True))
-            contents = {item.content_hash: one.content for item, one in loaded if isinstance(one, Piece)}
-            vectors, failed = embed(contents, self.encoder, self.view)
-            bad = [(item, one) for item, one in loaded if isinstance(one, Refused)]
-            bad += [
-                (item, refuse(item.uri, "EncodingError", f"{item.uri}: {failed[item.content_hash]}"))
-                for item, one in loaded
-                if isinstance(one, Piece) and item.content_hash in failed
-            ]
-            self._write(
-                [item for item, one in loaded if isinstance(one, Piece) and item.content_hash in vectors], vectors
-            )
-            self._refuse(bad)
+        for item in todo:
+            if source := source_of(item):
+                inside.setdefault(source, {}).setdefault(str(item.image_hash), []).append(item.id)
+        for chunk in _chunks([item for item in todo if not source_of(item)]):
+            self._finish(list(zip(chunk, readers.map(load_stored, chunk), strict=True)))
+
+    def _embed_members(self, source: str, wanted: dict[str, list[str]], readers: ThreadPoolExecutor) -> None:
+        """Reads a shard, table or data set from one end to the other, and embeds the wanted images that it holds."""
+        reason = "no image in it has the pixels that were indexed; index it again, into the new collection"
+        try:
+            for images in decoded(source, readers):
+                ids = [item_id for image in images for item_id in wanted.get(image.content_hash, ())]
+                found = {image.content_hash: image for image in images}
+                items = list(self.old.get(ids).values()) if ids else []
+                self._finish([(item, piece(item, found[str(item.image_hash)])) for item in items])
+                for image in images:
+                    wanted.pop(image.content_hash, None)
+                if not wanted:
+                    return
+        except (IndexerError, OSError) as error:
+            reason = f"cannot be read ({error}); index it again, into the new collection"
+        left = self.old.get([item_id for ids in wanted.values() for item_id in ids])
+        self._refuse([(item, refuse(item.uri, "Missing", f"{item.uri}: {reason}")) for item in left.values()])
+
+    def _finish(self, loaded: Sequence[tuple[Item, Piece | Refused]]) -> None:
+        """Embeds and writes what could be read, and quarantines the rest."""
+        contents = {item.content_hash: one.content for item, one in loaded if isinstance(one, Piece)}
+        vectors, failed = embed(contents, self.encoder, self.view)
+        bad = [(item, one) for item, one in loaded if isinstance(one, Refused)]
+        bad += [
+            (item, refuse(item.uri, "EncodingError", f"{item.uri}: {failed[item.content_hash]}"))
+            for item, one in loaded
+            if isinstance(one, Piece) and item.content_hash in failed
+        ]
+        self._write([item for item, one in loaded if isinstance(one, Piece) and item.content_hash in vectors], vectors)
+        self._refuse(bad)
 
     def _write(self, items: Sequence[Item], vectors: Mapping[str, Vectors]) -> None:
         if not items:

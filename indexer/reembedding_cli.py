@@ -1,11 +1,11 @@
 """`oneword reembed`."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from indexer.terminal import SHOWN, Dtype, Quantise, progress_bar
+from storage.terminal import print_json, say
 
 
 def reembed(
@@ -15,6 +15,9 @@ def reembed(
     into: Annotated[str | None, typer.Option(help="Put the result there, and leave the collection its name.")] = None,
     keep: Annotated[str | None, typer.Option(help="What the old collection is called afterwards.")] = None,
     drop_old: Annotated[bool, typer.Option("--drop-old", help="Drop the old collection when all is embedded.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Go on without items whose originals are gone or changed.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.AUTO,
     quantise: Annotated[Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).")] = None,
@@ -47,10 +50,11 @@ def reembed(
             into=into,
             keep=keep,
             drop_old=drop_old,
+            allow_missing=allow_missing,
             progress=bar.following(task),
         )
     if as_json:
-        print(json.dumps(report.as_dict(), ensure_ascii=False))
+        print_json(report.as_dict(), indent=None)
         return
     if report.already:
         print(f"Collection {collection!r} is of model {report.model}, view {report.view}: there is nothing to do.")
@@ -60,10 +64,10 @@ def reembed(
         f"{report.quarantined:,} quarantined  {report.seconds:.1f} s"
     )
     for one in report.refused[:SHOWN]:
-        print(f"quarantined {one.kind}: {one.reason}")
+        say(f"quarantined {one.kind}: {one.reason}")
     if report.quarantined > SHOWN:
         print(f"... and {report.quarantined - SHOWN:,} more: oneword info {report.into} --json")
-    print(f"Collection {report.into!r} in {db} is of model {report.model}, view {report.view}.")
+    say(f"Collection {report.into!r} in {db} is of model {report.model}, view {report.view}.")
     if report.kept_as:
         kept = " (something could not be embedded again)" if drop_old else ""
         print(f"The old one is kept as {report.kept_as!r}{kept}: oneword collections drop {report.kept_as}")

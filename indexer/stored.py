@@ -1,15 +1,55 @@
-"""Finds again what a stored item was made of: its text, or the picture at its URI, if that is still the same."""
+"""Finds again what a stored item was made of: its text, or its image where it was, if that is still the same."""
 
 import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 from engine.errors import ImageTooLarge, InputError
-from engine.images import decode_file
+from engine.images import decode, decode_file
 from engine.inputs import Document, Image, Input, Text
 from engine.texts import is_blank
-from indexer.entry import path_of
+from indexer.entry import SOURCE, Entry, path_of
 from indexer.loading import Piece, refuse
+from indexer.sources.choosing import open_sources
 from storage import Item, Refused
+
+AT_ONCE = 16
+"""Images of a source that are decoded together."""
+
+
+def source_of(item: Item) -> str | None:
+    """Returns the URI of the shard, table or data set that holds an item's image; None for a file of its own."""
+    source = item.metadata.get(SOURCE)
+    inside = item.modality == "image" and item.image_hash and item.uri.partition("#")[0] == source
+    return str(source) if inside else None
+
+
+def decoded(source: str, readers: ThreadPoolExecutor) -> Iterator[list[Image]]:
+    """The images in a shard, table or data set, some at a time, without those that cannot be decoded.
+
+    Raises:
+        IndexerError, OSError: it is gone, or cannot be read.
+    """
+    for one in open_sources([source]):
+        entries = (entry for entry in one.entries() if isinstance(entry.image, bytes))
+        while some := list(islice(entries, AT_ONCE)):
+            yield [image for image in readers.map(_image, some) if image is not None]
+
+
+def _image(entry: Entry) -> Image | None:
+    assert isinstance(entry.image, bytes)
+    try:
+        return Image(pixels=decode(entry.image, name=entry.origin))
+    except (InputError, MemoryError):
+        return None
+
+
+def piece(item: Item, image: Image) -> Piece:
+    """What an image is embedded as: with the stored caption, whatever its source says now."""
+    content = Document(image=image, text=item.text) if item.text and not is_blank(item.text) else image
+    return Piece(item=item, content=content)
 
 
 def load_stored(item: Item) -> Piece | Refused:

@@ -48,7 +48,7 @@ def show(result: SearchResult, offset: int = 0) -> None:
 
 
 def _place(hit: Hit) -> str:
-    """A file's path, relative where it lies below the current folder, and what is meant in it; other URIs as they are."""
+    """A file's path, relative where it is below the current folder, with the member; other URIs as they are."""
     if not hit.uri.startswith("file://"):
         return hit.uri
     parts = urlsplit(hit.uri)

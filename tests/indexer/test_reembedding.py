@@ -1,9 +1,13 @@
 """Embedding a collection again: as if it had been indexed so, whatever happens meanwhile."""
 
+import base64
+import io
+import json
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from engine import embedding
@@ -18,7 +24,7 @@ from engine.encoder import Vectors
 from engine.hashing import HashEncoder
 from engine.space import Space
 from engine.views import View
-from indexer import NothingEmbedded, Reembedded, index_paths, reembed, reembedding
+from indexer import NotEmbedded, Reembedded, index_paths, reembed, reembedding
 from storage import (
     BadName,
     Collection,
@@ -31,6 +37,7 @@ from storage import (
     SpaceMismatch,
     Store,
 )
+from tests.conftest import noise
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,8 +124,11 @@ def test_originals_that_are_gone_or_changed_are_quarantined(album: Path, old: Co
     far = {"modality": "image", "content_hash": "x", "vector": rows()[next(iter(rows()))][0].vector}
     old.upsert([Item(id="far", uri="https://example.org/a.png", **far)])
     Store("db").quarantine("default").record([Refused(uri="bad", reason="r", kind="k", at=datetime.now(UTC))])
-    report = run(drop_old=True)
-    assert counts(report) == (2, 0, 5)
+    with pytest.raises(NotEmbedded, match=r"5 of the 7 items of collection 'default' could not.*--allow-missing"):
+        run(drop_old=True)
+    assert Store("db").open("default").space["model"] == "hash", "never to fewer items without being told to"
+    report = run(drop_old=True, allow_missing=True)
+    assert counts(report) == (0, 2, 5)
     assert sorted(one.kind for one in report.refused) == [
         "Changed",
         "NotAnImage",
@@ -138,8 +148,8 @@ def test_without_a_single_original_nothing_is_switched(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     index_paths([tmp_path / "a.png"], db="db", model="hash")
     (tmp_path / "a.png").rename(tmp_path / "b.png")
-    with pytest.raises(NothingEmbedded, match=r"none of the 1 items of collection 'default'.*a\.png"):
-        run()
+    with pytest.raises(NotEmbedded, match=r"1 of the 1 items of collection 'default'.*a\.png"):
+        run(allow_missing=True)
     assert Store("db").open("default").space["model"] == "hash"
     (tmp_path / "b.png").rename(tmp_path / "a.png")
     assert counts(run()) == (1, 0, 0)
@@ -252,9 +262,59 @@ def test_an_item_that_the_model_cannot_embed_is_quarantined_alone(
             return vectors
 
     monkeypatch.setattr(reembedding, "load_model", lambda config: Picky())
-    report = run()
+    report = run(allow_missing=True)
     assert counts(report) == (5, 0, 1)
     assert "diary.md" in report.refused[0].reason
+
+
+def sources(folder: Path, count: int = 3) -> list[Path]:
+    """Images in a shard, in a packed one, in cells of bytes, in data URIs, and in a data set."""
+    data = [png(seed) for seed in range(5 * count)]
+    some = [data[at * count : (at + 1) * count] for at in range(5)]
+    for name, images, mode in (("s.tar", some[0], "w"), ("t.tar.gz", some[1], "w:gz")):
+        with tarfile.open(folder / name, mode) as archive:
+            for at, one in enumerate(images):
+                member = tarfile.TarInfo(f"a.b.{at}.png")
+                member.size = len(one)
+                archive.addfile(member, io.BytesIO(one))
+    pq.write_table(pa.table({"id": list("abc"), "image": pa.array(some[2], pa.binary())}), folder / "cells.parquet")
+    lines = [
+        json.dumps({"id": f"u{at}", "image": "data:image/png;base64," + base64.b64encode(one).decode()})
+        for at, one in enumerate(some[3])
+    ]
+    (folder / "uris.jsonl").write_text("\n".join(lines))
+    table = pa.table({"image": pa.array([{"bytes": one, "path": None} for one in some[4]])})
+    (folder / "set").mkdir()
+    (folder / "set" / "state.json").write_text('{"_data_files": [{"filename": "data.arrow"}]}')
+    with pa.OSFile(str(folder / "set" / "data.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    return [folder / name for name in ("s.tar", "t.tar.gz", "cells.parquet", "uris.jsonl", "set")]
+
+
+def png(seed: int) -> bytes:
+    data = io.BytesIO()
+    noise(9, 7, seed).save(data, "PNG")
+    return data.getvalue()
+
+
+def test_images_inside_sources_are_read_from_their_places(tmp_path: Path) -> None:
+    paths = sources(tmp_path)
+    assert index_paths(paths, db="db", model="hash").added == 15
+    before = rows()
+    assert counts(run()) == (15, 0, 0)
+    assert rows() == turned(before)
+
+
+def test_members_that_are_gone_or_others_now_are_not_done_without(tmp_path: Path) -> None:
+    paths = sources(tmp_path)
+    index_paths(paths, db="db", model="hash")
+    pq.write_table(pa.table({"id": list("abc"), "image": [png(6), png(77), png(8)]}), tmp_path / "cells.parquet")
+    paths[0].unlink()
+    with pytest.raises(NotEmbedded, match=r"4 of the 15 items.*Missing 4"):
+        run()
+    report = run(allow_missing=True)
+    assert counts(report) == (0, 11, 4)
+    assert len(rows()) == 11
 
 
 def test_equal_content_is_embedded_once(album: Path, old: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
