@@ -164,7 +164,7 @@ def _switch(job: "_Job", keep: str, drop_old: bool, allow_missing: bool) -> None
             told = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
             raise NotEmbedded(
                 f"{len(report.refused):,} of the {old.count():,} items of collection {old.name!r} could not be "
-                f"embedded again ({told}; the first: {report.refused[0].reason}), so it stays as it is; make the originals "
+                f"embedded again ({told}; the first: {report.refused[0].reason}), so it stays as it is; make originals "
                 "readable and run the same command again, which goes on from here, or pass --allow-missing to do "
                 f"without them; their reasons: oneword quarantine list -c {job.target.name}"
             )

@@ -15,7 +15,7 @@ from indexer.loading import Piece, refuse
 from indexer.sources.choosing import open_sources
 from storage import Item, Refused
 
-AT_ONCE = 16
+AT_ONCE = 4
 """Images of a source that are decoded together."""
 
 
