@@ -17,6 +17,7 @@ from engine.encoder import Encoder, Vectors
 from engine.models import load as load_model
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
+from indexer.decoding import Decoders
 from indexer.errors import IndexerError, NotEmbedded
 from indexer.loading import Piece, refuse
 from indexer.stored import decoded, load_stored, piece, source_of
@@ -29,7 +30,7 @@ CHUNK_PIXELS = 100_000_000
 """Most pixels that are decoded for it (300 MB of RGB)."""
 
 READERS = 4
-"""Threads that read and decode; Pillow decodes outside the interpreter lock."""
+"""Threads that read, and wait for the processes that decode."""
 
 Progress = Callable[[int, int], None]
 """Called with (items done, items in all)."""
@@ -209,6 +210,7 @@ class _Job:
         self.store, self.old, self.target, self.encoder, self.view = store, old, target, encoder, view
         self.report, self._progress = report, progress
         self.started, self.wrote = time.monotonic(), False
+        self._decode = Decoders()
         self._mirror = report.into == old.name  # the target is only this collection's, so what is gone goes
         self._quarantine: Quarantine = store.quarantine(target.name)
         self._failed: dict[str, tuple[Item, Refused]] = {}  # by id
@@ -284,13 +286,14 @@ class _Job:
             if source := source_of(item):
                 inside.setdefault(source, {}).setdefault(str(item.image_hash), []).append(item.id)
         for chunk in _chunks([item for item in todo if not source_of(item)]):
-            self._finish(list(zip(chunk, readers.map(load_stored, chunk), strict=True)))
+            loaded = readers.map(lambda item: load_stored(item, self._decode), chunk)
+            self._finish(list(zip(chunk, loaded, strict=True)))
 
     def _embed_members(self, source: str, wanted: dict[str, list[str]], readers: ThreadPoolExecutor) -> None:
         """Reads a shard, table or data set from one end to the other, and embeds the wanted images that it holds."""
         reason = "no image in it has the pixels that were indexed; index it again, into the new collection"
         try:
-            for images in decoded(source, readers):
+            for images in decoded(source, readers, self._decode):
                 ids = [item_id for image in images for item_id in wanted.get(image.content_hash, ())]
                 found = {image.content_hash: image for image in images}
                 items = list(self.old.get(ids).values()) if ids else []

@@ -6,16 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from engine.errors import ImageTooLarge, InputError
-from engine.images import decode, decode_file
+from engine.errors import InputError
 from engine.inputs import Document, Image, Input, Text
 from engine.texts import is_blank
-from indexer.entry import SOURCE, Entry, path_of
-from indexer.loading import Piece, refuse
+from indexer.entry import SOURCE, Elsewhere, Entry, path_of
+from indexer.loading import Decoder, Piece, refuse
 from indexer.sources.choosing import open_sources
+from indexer.sources.reading import read
 from storage import Item, Refused
 
-AT_ONCE = 4
+AT_ONCE = 2
 """Images of a source that are decoded together."""
 
 
@@ -26,24 +26,24 @@ def source_of(item: Item) -> str | None:
     return str(source) if inside else None
 
 
-def decoded(source: str, readers: ThreadPoolExecutor) -> Iterator[list[Image]]:
+def decoded(source: str, readers: ThreadPoolExecutor, decode: Decoder) -> Iterator[list[Image]]:
     """The images in a shard, table or data set, some at a time, without those that cannot be decoded.
 
     Raises:
         IndexerError, OSError: it is gone, or cannot be read.
     """
+
+    def image_of(entry: Entry) -> Image | None:
+        assert isinstance(entry.image, bytes)
+        try:
+            return decode(entry.image, entry.origin).image
+        except InputError:
+            return None
+
     for one in open_sources([source]):
         entries = (entry for entry in one.entries() if isinstance(entry.image, bytes))
         while some := list(islice(entries, AT_ONCE)):
-            yield [image for image in readers.map(_image, some) if image is not None]
-
-
-def _image(entry: Entry) -> Image | None:
-    assert isinstance(entry.image, bytes)
-    try:
-        return Image(pixels=decode(entry.image, name=entry.origin))
-    except (InputError, MemoryError):
-        return None
+            yield [image for image in readers.map(image_of, some) if image is not None]
 
 
 def piece(item: Item, image: Image) -> Piece:
@@ -52,15 +52,12 @@ def piece(item: Item, image: Image) -> Piece:
     return Piece(item=item, content=content)
 
 
-def load_stored(item: Item) -> Piece | Refused:
+def load_stored(item: Item, decode: Decoder) -> Piece | Refused:
     """Reads, decodes and compares. Never raises for an original that is gone or changed: that is `Refused`."""
     try:
-        content = Text(text=item.text or "") if item.modality == "text" else _picture(item)
+        content = Text(text=item.text or "") if item.modality == "text" else _picture(item, decode)
     except InputError as error:
         return refuse(item.uri, type(error).__name__, str(error))
-    except MemoryError:
-        reason = f"{item.uri}: does not fit into memory; scale it down first"
-        return refuse(item.uri, ImageTooLarge.__name__, reason)
     if isinstance(content, str):
         return refuse(item.uri, "UnreadableFile", content)
     image = content.image if isinstance(content, Document) else content if isinstance(content, Image) else None
@@ -70,14 +67,14 @@ def load_stored(item: Item) -> Piece | Refused:
     return Piece(item=item, content=content)
 
 
-def _picture(item: Item) -> Input | str:
+def _picture(item: Item, decode: Decoder) -> Input | str:
     """The picture with the stored caption, whatever a caption file says now; or why it cannot be read."""
     path = path_of(item.uri)
     if path is None:
         return f"{item.uri}: its original is no file on this machine; index it into the new collection"
     if problem := _problem(path):
         return f"{path}: {problem}"
-    image = Image(pixels=decode_file(path))
+    image = decode(read(Elsewhere(uri=item.uri)), str(path)).image
     return Document(image=image, text=item.text) if item.text and not is_blank(item.text) else image
 
 
