@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from storage.terminal import Db, Json, size
+from storage.terminal import Db, Json, say, size
 from storage.terminal import confirm as _confirm
 from storage.terminal import print_json as _print_json
 from storage.terminal import print_table as _print_table
@@ -21,14 +21,22 @@ SHOWN = 10  # quarantine entries in a table; JSON has all
 
 def collections(db: Db = ".oneword", json: Json = False) -> None:
     """List the collections of a store."""
-    from storage import Store
+    from storage import DamagedCollection, Store, StoreUnavailable
 
     store = Store(db)
-    infos = [store.open(name).info() for name in store.collections()]
+    infos, damaged = [], {}
+    for name in store.collections():
+        try:
+            infos.append(store.open(name).info())
+        except (DamagedCollection, StoreUnavailable) as error:  # one must not hide the others
+            damaged[name] = str(error)
     if json:
-        _print_json({"db": store.uri, "collections": [_plain(info) for info in infos]})
+        listed = [_plain(info) for info in infos]
+        _print_json({"db": store.uri, "collections": listed, **({"damaged": damaged} if damaged else {})})
         return
-    if not infos:
+    for told in damaged.values():
+        say(f"Damaged: {told}", err=True)
+    if not infos and not damaged:
         typer.echo(f"No collections in {store.uri}.")
         return
     rows = [

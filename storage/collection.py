@@ -160,7 +160,9 @@ class Collection(CollectionReader):
 
         self._check_writing("commit_fragments")
         with self._commit:
-            return commit(self.fragment_target(), list(fragments))
+            done = commit(self.fragment_target(), list(fragments))
+            self._table().synced()
+            return done
 
     def sweep(self) -> None:
         """`optimize`, and remove the files of fragments that were never committed, half-written ones too.

@@ -32,16 +32,20 @@ def drop(
     json: Json = False,
 ) -> None:
     """Drop a collection, with its quarantine, its versions and its serving index."""
-    from storage import Store
+    from storage import DamagedCollection, Store
 
     store = Store(db)
-    items = store.open(name).count()
-    confirm(f"Drop collection {name!r} in {store.uri} with its {items:,} items?", yes)
+    try:
+        items: int | None = store.open(name).count()
+    except DamagedCollection:
+        items = None
+    what = "which is damaged" if items is None else f"with its {items:,} items"
+    confirm(f"Drop collection {name!r} in {store.uri}, {what}?", yes)
     store.drop(name)
     if json:
         print_json({"collection": name, "dropped": True, "items": items})
     else:
-        typer.echo(f"Dropped {name!r} with its {items:,} items.")
+        typer.echo(f"Dropped {name!r}, {what}.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""How a store serves."""
+"""How a store writes and serves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from storage.errors import MissingGpu
 
 @dataclass(frozen=True, kw_only=True)
 class StorageConfig:
-    """How serving indexes are held.
+    """How a store writes, and how its serving indexes are held.
 
     Args:
+        durable: a commit is on the disk before it is acknowledged, and survives a power cut. In a directory only:
+            object stores see to it themselves.
         loaded: read them into memory whole. Otherwise they hold 1-bit codes in memory, about 100 bytes a vector, and
             read vectors from disk, of which the system keeps what memory allows.
         index_device: "cpu", or "cuda" or "cuda:N" for a copy of the vectors on a GPU, for which faiss-gpu takes the
@@ -22,6 +24,7 @@ class StorageConfig:
         MissingGpu: it is neither.
     """
 
+    durable: bool = True
     loaded: bool = False
     index_device: str = "cpu"
 

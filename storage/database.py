@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from storage.config import StorageConfig
-from storage.errors import CollectionNotFound, StoreUnavailable, VersionNotFound
+from storage.damage import examine, go_back
+from storage.durability import Durability
+from storage.errors import CollectionNotFound, DamagedCollection, StoreUnavailable, VersionNotFound
 from storage.location import Location
 
 if TYPE_CHECKING:
@@ -31,6 +36,11 @@ class Index:
     stale: int
 
 
+log = logging.getLogger(__name__)
+
+YOUNG = timedelta(hours=1)
+"""Age up to which a version may be of files that were written since the last commit was synced."""
+
 STABLE_ROW_IDS = "new_table_enable_stable_row_ids"
 
 METADATA_CACHE = 32 * 2**20
@@ -45,13 +55,17 @@ INDEX_CACHE = 512 * 2**20
 def in_our_words(location: Location, doing: str, table: str = "") -> Iterator[None]:
     """Turn what LanceDB raises when the place fails into StoreUnavailable or CollectionNotFound.
 
-    A ValueError goes through: it means that LanceDB was called wrongly, which is a bug here.
+    A ValueError goes through, unless a file is damaged: it means that LanceDB was called wrongly, which is a bug here.
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         if table and "Not found" in str(error) and "_versions" in str(error):
             raise CollectionNotFound(table, location.uri) from error  # dropped while it was open
+        if table and location.path is not None and (damage := examine(location.path / f"{table}.lance")):
+            raise DamagedCollection(table, location.uri, damage.newest, damage.sound) from error
+        if isinstance(error, ValueError) and "Lance file" not in str(error):
+            raise
         raise StoreUnavailable(location.uri, doing, error) from error
 
 
@@ -69,6 +83,7 @@ class Database:
         # With stable row ids a row keeps its address when it is written anew, and the serving index would not see it.
         self._options = {key: value for key, value in (storage_options or {}).items() if key != STABLE_ROW_IDS}
         self._connection: Any = None
+        self._durabilities: dict[str, Durability] = {}
 
     def tables(self) -> list[str]:
         """Every table's name, sorted."""
@@ -97,28 +112,62 @@ class Database:
         """
         if self._absent():
             return None
-        connection = self._connect()
         with self._connecting(f"open {name!r}"):
             try:
-                lance = connection.open_table(name)
+                lance = self._opened(name)
                 if version is not None:
                     lance.checkout(version)
             except ValueError as error:
                 if "was not found" in str(error):
                     return None
                 if version is not None and "no longer exists" in str(error):
-                    newest = connection.open_table(name)
+                    newest = self._opened(name)
                     kept = [int(one["version"]) for one in newest.list_versions()]
                     raise VersionNotFound(version, name, kept, list(newest.tags.list())) from error
                 raise
-            return Table(lance, name, self.location)
+            return Table(lance, name, self.location, self.durability(name))
+
+    def _opened(self, name: str) -> Any:
+        """The table, as LanceDB has it.
+
+        Raises:
+            DamagedCollection: its newest version cannot be read. A table of our own (jobs, quarantine), which no dot
+                keeps a user from naming, goes back to its newest sound version by itself.
+        """
+        connection = self._connect()
+        try:
+            return connection.open_table(name)
+        except (ValueError, OSError, RuntimeError):
+            folder = self.folder(name)
+            if folder is None or (damage := examine(folder)) is None:
+                raise
+            if "." not in name:
+                raise DamagedCollection(name, self.location.uri, damage.newest, damage.sound) from None
+            log.warning("table %s in %s: its newest version is damaged, and is set aside", name, self.location.uri)
+            if damage.sound is None:
+                folder.rename(folder.with_name(f"{folder.name}.damaged-{time.time_ns()}"))
+            else:
+                go_back(folder, damage.sound)
+            return connection.open_table(name)
+
+    def folder(self, name: str) -> Path | None:
+        """Where a table's files are; None in an object store."""
+        return None if self.location.path is None else self.location.path / f"{name}.lance"
+
+    def durability(self, name: str) -> Durability | None:
+        """What syncs a table's commits; None where nothing has to be synced."""
+        folder = self.folder(name)
+        if folder is None or not self.config.durable:
+            return None
+        return self._durabilities.setdefault(name, Durability(folder))
 
     def create(self, name: str, schema: pa.Schema) -> Table | None:
         """Make an empty table in one atomic commit, or None when the name is taken, also by a race."""
         connection = self._connect()
         with self._connecting(f"create {name!r}"):
             try:
-                return Table(connection.create_table(name, schema=schema), name, self.location)
+                made = connection.create_table(name, schema=schema)
+                return Table(made, name, self.location, self.durability(name)).synced()
             except (ValueError, OSError, RuntimeError) as error:
                 if "already exists" in str(error) or "onflict" in str(error):
                     return None
@@ -150,7 +199,7 @@ class Database:
                 made = self._connect().create_table(name, rows, schema=schema)
             except (ValueError, OSError, RuntimeError) as error:
                 raise (raised[0] if raised else error) from None
-        return Table(made, name, self.location)
+        return Table(made, name, self.location, self.durability(name)).synced()
 
     def sweep(self, name: str) -> None:
         """Remove the files of a table that was killed while it was made. Only for who holds its lock."""
@@ -179,6 +228,8 @@ class Database:
         """Make a new version that equals an older one; through a handle of its own, for readers share the others."""
         with in_our_words(self.location, f"restore version {version}", name):
             self._connect().open_table(name).restore(version)
+            if (durability := self.durability(name)) is not None:
+                durability.sync()
 
     def drop(self, name: str) -> bool:
         """Remove the table and its data; False when there was none."""
@@ -186,6 +237,7 @@ class Database:
             return False
         with self._connecting(f"drop {name!r}"):
             self._connect().drop_table(name)
+            self._durabilities.pop(name, None)
         return True
 
     @property
@@ -238,8 +290,15 @@ class Table:
 
     ADDRESS = "_rowid"
 
-    def __init__(self, lance: Any, name: str, location: Location) -> None:
-        self._lance, self.name, self._location = lance, name, location
+    def __init__(self, lance: Any, name: str, location: Location, durability: Durability | None = None) -> None:
+        self._lance, self.name, self._location, self._durability = lance, name, location, durability
+
+    def synced(self) -> Table:
+        """This table, once all that was committed to it is on the disk, where the store is to be durable."""
+        if self._durability is not None:
+            with self._doing("sync"):
+                self._durability.sync()
+        return self
 
     def schema(self) -> pa.Schema:
         """The Arrow schema now, its metadata included."""
@@ -344,29 +403,29 @@ class Table:
         """Index a column, in place of what index it had, in one commit. options: LanceDB's for that kind."""
         from lancedb import index
 
-        with self._doing(f"index {column!r}"):
+        with self._committing(f"index {column!r}"):
             self._lance.create_index(column, config=getattr(index, kind)(**options), name=f"{column}_idx")
 
     def merge(self, rows: pa.Table, key: str) -> tuple[int, int]:
         """Insert or replace by `key` in one commit; how many were inserted, and replaced."""
-        with self._doing("write"):
+        with self._committing("write"):
             merge = self._lance.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
             done = merge.execute(rows)
             return int(done.num_inserted_rows), int(done.num_updated_rows)
 
     def append(self, rows: pa.Table) -> None:
         """Add rows in one commit; nothing is looked up."""
-        with self._doing("write"):
+        with self._committing("write"):
             self._lance.add(rows)
 
     def delete(self, where: str) -> int:
         """Delete in one commit; how many rows went."""
-        with self._doing("delete"):
+        with self._committing("delete"):
             return int(self._lance.delete(where).num_deleted_rows)
 
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
         """New columns, null in every row there is, in one commit."""
-        with self._doing("add columns"):
+        with self._committing("add columns"):
             self._lance.add_columns(list(fields))
 
     def optimize(self, older_than: timedelta, *, orphans: bool = False) -> None:
@@ -374,7 +433,10 @@ class Table:
 
         orphans: remove files that no version has ever named, too, whatever their age; otherwise after 7 days.
         """
-        with self._doing("optimize"):
+        with self._committing("optimize"):
+            if older_than < YOUNG:  # what takes the place of the files that go is on the disk before
+                self._lance.optimize(cleanup_older_than=timedelta(days=36_500))
+                self.synced()
             self._lance.optimize(cleanup_older_than=older_than, delete_unverified=orphans)
 
     def tags(self) -> dict[str, int]:
@@ -384,12 +446,12 @@ class Table:
 
     def tag(self, name: str, version: int) -> None:
         """Name a version that is there; the name must be free."""
-        with self._doing(f"tag version {version}"):
+        with self._committing(f"tag version {version}"):
             self._lance.tags.create(name, version)
 
     def untag(self, name: str) -> None:
         """Take a tag away."""
-        with self._doing(f"remove tag {name!r}"):
+        with self._committing(f"remove tag {name!r}"):
             self._lance.tags.delete(name)
 
     def branches(self) -> dict[str, int]:
@@ -399,13 +461,19 @@ class Table:
 
     def branch(self, name: str, version: int) -> None:
         """Let a branch start at a version, which no cleanup then removes. It holds while the table stays in place."""
-        with self._doing(f"hold version {version}"):
+        with self._committing(f"hold version {version}"):
             self._lance.branches.create(name, from_version=version)
 
     def unbranch(self, name: str) -> None:
         """Remove a branch."""
-        with self._doing(f"remove branch {name!r}"):
+        with self._committing(f"remove branch {name!r}"):
             self._lance.branches.delete(name)
+
+    @contextmanager
+    def _committing(self, doing: str) -> Iterator[None]:
+        with self._doing(doing):
+            yield
+            self.synced()
 
     def _doing(self, doing: str) -> Any:
         return in_our_words(self._location, doing, self.name)

@@ -9,6 +9,7 @@
     ├── BadTag              a tag's name breaks the rule, or is taken
     ├── BadFragment         a fragment that another process wrote cannot be part of the collection
     ├── BadFile             a parquet file that cannot be imported
+    ├── DamagedCollection   the newest version cannot be read (the message says which one can)
     ├── NeedsDirectory      what only a store in a directory can do is asked of an object store
     ├── SpaceMismatch       vectors of one space offered to a collection of another
     ├── ItemNotFound        no item with that id
@@ -206,6 +207,19 @@ class MissingKeywords(StorageError):
             f"collection {name!r} has no keyword index, or had none at the version asked for: run `oneword build`, "
             "and search its newest version"
         )
+
+
+class DamagedCollection(StorageError):
+    """The newest version of a collection cannot be read. newest, sound: versions; None: no sound one is left."""
+
+    def __init__(self, name: str, uri: str, newest: int, sound: int | None) -> None:
+        self.name, self.newest, self.sound = name, newest, sound
+        back = (
+            f"the newest sound one is {sound}: oneword restore {name} {sound} --yes"
+            if sound is not None
+            else f"no sound one is left: restore the files from a backup, or drop it: oneword collections drop {name}"
+        )
+        super().__init__(f"collection {name!r} in {uri}: version {newest} is damaged, and {back}")
 
 
 class StoreUnavailable(StorageError):

@@ -8,7 +8,6 @@ whoever looks next finishes it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from storage.database import Database, in_our_words
+from storage.durability import replacing, sync_folder
 from storage.errors import Locked, StorageError, StoreUnavailable
 from storage.lock import WriterLock
 from storage.quarantine import LOCK_TIMEOUT, SUFFIX
@@ -62,12 +62,8 @@ class Moves:
                 self._database.drop(name + SUFFIX)  # of a collection that is no more
                 _remove_index(self._database.location.serving_folder(name))
             journal = root / f"{first.source}{ENDING}"
-            partial = journal.with_suffix(".partial")
-            with partial.open("w", encoding="utf-8") as file:
-                json.dump(asdict(plan), file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(journal)
+            with replacing(journal) as partial:
+                partial.write_text(json.dumps(asdict(plan)), encoding="utf-8")
             self._carry_out(plan, journal)
 
     def finish(self, name: str | None = None) -> list[Move]:
@@ -108,7 +104,9 @@ class Moves:
             self._remove(self._folder(plan.drop.target + SUFFIX))
             _remove_index(location.serving_folder(plan.drop.target))
             self._remove(self._folder(plan.drop.target))
+        sync_folder(self._root())
         journal.unlink(missing_ok=True)
+        sync_folder(self._root())
 
     def _is(self, name: str, created: str) -> bool:
         table = self._database.open(name)

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from storage.collection import Collection
 from storage.config import StorageConfig
+from storage.damage import go_back, manifests
 from storage.database import Database
-from storage.errors import BadName, CollectionExists, CollectionNotFound, Locked, NeedsDirectory
+from storage.errors import (
+    BadName,
+    CollectionExists,
+    CollectionNotFound,
+    DamagedCollection,
+    Locked,
+    NeedsDirectory,
+    VersionNotFound,
+)
 from storage.journal import Journal
 from storage.location import Location
 from storage.lock import WriterLock
@@ -135,7 +144,11 @@ class Store:
             CollectionNotFound: there is none of that name.
             Locked: someone is writing it.
         """
-        collection = self.open(name)
+        try:
+            collection = self.open(name)
+        except DamagedCollection:
+            self._drop_damaged(name)
+            return
         with collection.writing():
             self._check_there(collection)
             if self._database.location.path is not None:
@@ -144,6 +157,38 @@ class Store:
             self._database.drop(name + SUFFIX)  # first: a collection may be without, but not the other way round
             self._database.drop(name)
             shutil.rmtree(self._database.location.serving_folder(name), ignore_errors=True)
+
+    def _drop_damaged(self, name: str) -> None:
+        folder = self._database.folder(name)
+        assert folder is not None  # damage shows in a directory only
+        with self._lock(name).hold(self._lock_timeout):
+            self._database.drop(name + SUFFIX)
+            shutil.rmtree(self._database.location.serving_folder(name), ignore_errors=True)
+            shutil.rmtree(folder)
+
+    def recover(self, name: str, version: int | None = None) -> int:
+        """Go back to a sound version of a collection whose newest one is damaged; which. The newest sound one if None.
+
+        What is damaged is set aside in the collection's folder; nothing is deleted.
+
+        Raises:
+            VersionNotFound: there is no such version, or it is not whole.
+            Locked: someone is writing the collection.
+        """
+        folder = self._database.folder(_checked_name(name))
+        with self._lock(name).hold(self._lock_timeout):
+            whole = [one for one, sound in (manifests(folder) if folder else {}).items() if sound]
+            if not whole or (version is not None and version not in whole):
+                raise VersionNotFound(version or 0, name, whole, [])
+            assert folder is not None
+            go_back(folder, version or whole[-1])
+            self.open(name)
+        return version or whole[-1]
+
+    def states(self, name: str) -> dict[int, bool]:
+        """The versions of a collection in a directory, oldest first, each with whether its files are whole."""
+        folder = self._database.folder(_checked_name(name))
+        return manifests(folder) if folder else {}
 
     def rename(self, old: str, new: str) -> Collection:
         """Give a collection another name; its quarantine, its serving index and its tags go with it.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storage.terminal import Db, Json, Yes, confirm, print_json, print_table, size
+from storage.terminal import Db, Json, Yes, confirm, print_json, print_table, say, size
+
+if TYPE_CHECKING:
+    from storage import DamagedCollection, Store
 
 Collection = Annotated[str, typer.Argument(metavar="NAME", help="The collection.")]
 
@@ -18,10 +21,14 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 def versions(collection: Collection = "default", db: Db = ".oneword", json: Json = False) -> None:
     """List the versions of a collection that are still kept, with their tags."""
-    from storage import Store
+    from storage import DamagedCollection, Store
 
     store = Store(db)
-    found = store.open(collection).versions()
+    try:
+        found = store.open(collection).versions()
+    except DamagedCollection as error:
+        _print_states(store, error, json)
+        return
     if json:
         print_json({"db": store.uri, "collection": collection, "versions": [vars(one) for one in found]})
         return
@@ -32,6 +39,17 @@ def versions(collection: Collection = "default", db: Db = ".oneword", json: Json
             for one in found
         ],
     )
+
+
+def _print_states(store: Store, error: DamagedCollection, json: bool) -> None:
+    """Of a collection whose newest version is damaged, which are whole."""
+    states = store.states(error.name)
+    if json:
+        versions = [{"version": version, "damaged": not whole} for version, whole in states.items()]
+        print_json({"db": store.uri, "collection": error.name, "damaged": str(error), "versions": versions})
+        return
+    print_table(["version", "state"], [(str(one), "whole" if whole else "damaged") for one, whole in states.items()])
+    say(str(error), err=True)
 
 
 def tag(
@@ -67,9 +85,14 @@ def restore(
     json: Json = False,
 ) -> None:
     """Go back to an older version: it is made the newest one. Nothing is removed, so this can be undone likewise."""
-    from storage import Store
+    from storage import DamagedCollection, Store
 
-    target = Store(db).open(collection)
+    store = Store(db)
+    try:
+        target = store.open(collection)
+    except DamagedCollection as error:
+        _recover(store, error, version, yes=yes, json=json)
+        return
     with target.writing():
         before = target.version
         confirm(
@@ -86,6 +109,20 @@ def restore(
             f"Restored {version} of {collection!r} as version {made}, with {items:,} items. "
             f"To go back: oneword restore {collection} {before}"
         )
+
+
+def _recover(store: Store, error: DamagedCollection, version: str, *, yes: bool, json: bool) -> None:
+    """Goes back to a version that is whole, where the newest one is not."""
+    if not version.isdecimal():
+        raise typer.BadParameter(f"{version!r}: of a damaged collection name a version by its number ({error})")
+    confirm(f"Set aside what is damaged of {error.name!r}, and go back to version {version}?", yes, str(error))
+    made = store.recover(error.name, int(version))
+    items = store.open(error.name).count()
+    if json:
+        recovered = {"collection": error.name, "restored": version, "before": error.newest, "version": made}
+        print_json({**recovered, "items": items})
+    else:
+        say(f"Collection {error.name!r} is at version {made} again, with {items:,} items; the rest is set aside.")
 
 
 def compact(

@@ -140,9 +140,10 @@ class CollectionShortOut(BaseModel):
 
 
 class CollectionsOut(BaseModel):
-    """All collections; a broken one is left out."""
+    """All collections. damaged: names of those that cannot be opened, which their operator can restore."""
 
     collections: list[CollectionShortOut]
+    damaged: list[str] = []
 
 
 class CollectionOut(CollectionShortOut):

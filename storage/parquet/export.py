@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.database import Table
+from storage.durability import sync_folder
 from storage.errors import StoreUnavailable
 from storage.schema import SPACE_KEY, STAMP
 
@@ -89,6 +90,7 @@ def _whole(file: Path) -> Iterator[IO[bytes]]:
             out.flush()
             os.fsync(out.fileno())
         partial.replace(file)
+        sync_folder(file.parent)
     except OSError as error:
         raise StoreUnavailable(str(file.parent), f"write {file.name!r}", error.strerror or error) from error
     finally:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.database import Table
+from storage.durability import sync_file, sync_folder
 from storage.schema import ITEM_COLUMNS, STAMP, vectors_of
 from storage.serving import vectors as vector_file
 from storage.serving.about import ABOUT, About
@@ -70,10 +71,10 @@ def build(
         digests=digests(folder),
     )
     for file in folder.iterdir():
-        sync(file)
+        sync_file(file)
     about.save(folder)
-    sync(folder / ABOUT)
-    sync(folder)
+    sync_file(folder / ABOUT)
+    sync_folder(folder)
     return about
 
 
@@ -156,12 +157,3 @@ def _filled(number: int, vectors: NDArray[np.float16]) -> tuple[str, Any]:
 def _blocks(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(vectors), BLOCK):
         yield vectors[start : start + BLOCK].astype(np.float32)
-
-
-def sync(file: Path) -> None:
-    """A file, or a folder's names, to disk: so that an index that is there after a power cut is whole."""
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,9 +16,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from storage.config import StorageConfig
+from storage.durability import sync_folder
 from storage.serving.about import About
 from storage.serving.allowed import Allowed, Mask
-from storage.serving.build import build, sync
+from storage.serving.build import build
 from storage.serving.check import Check, check
 from storage.serving.index import UNUSABLE, ServingIndex, Vectors
 from storage.serving.ranking import ServedRanking, looked_up_together
@@ -139,7 +140,7 @@ class Serving:
         partial.mkdir()
         about = build(snapshot, partial, goal=goal, threads=threads, **options)
         partial.rename(self.folder / name)
-        sync(self.folder)
+        sync_folder(self.folder)
         for old in self.folder.iterdir():  # an index that someone still reads stays on disk until it is let go
             if old.name < name or old.suffix == ".partial":
                 shutil.rmtree(old, ignore_errors=True)

@@ -27,6 +27,7 @@ from typing import Any
 
 from query.errors import KeyFileError
 from query.server.keys.principal import SCOPES, Principal, Scope
+from storage.durability import sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ def write(path: Path, keys: Sequence[Key]) -> None:
                     os.chown(partial, old.st_uid, old.st_gid)
                     Path(partial).chmod(old.st_mode & 0o640)
             Path(partial).replace(path)
+            sync_folder(path.parent)
         except BaseException:
             Path(partial).unlink(missing_ok=True)
             raise

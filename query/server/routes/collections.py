@@ -18,7 +18,7 @@ from query.server.payload import Body, Name
 from query.server.problem import Problem
 from query.server.response import answer
 from query.server.state import State, state_of
-from storage import Collection, MissingFaiss, StorageError
+from storage import Collection, CollectionNotFound, MissingFaiss, StorageError
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
@@ -40,14 +40,17 @@ async def all_collections(request: Request) -> Response:
     """The collections there are."""
     state = state_of(request)
     names = await state.workers.run("search", state.catalogue.store.collections)
-    found = []
+    found, damaged = [], []
     for name in names:
         try:
             served = await state.catalogue.current(name)
             found.append(await state.workers.run("search", _short, served.collection))
-        except StorageError:  # dropped in between, or broken: the others are there
+        except CollectionNotFound:  # dropped in between
             state.catalogue.forget(name)
-    return answer({"collections": found})
+        except StorageError:
+            damaged.append(name)
+            state.catalogue.forget(name)
+    return answer({"collections": found, "damaged": damaged})
 
 
 @router.post(
