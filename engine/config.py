@@ -14,6 +14,8 @@ class EngineConfig:
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantise: None, "int8" or "nf4" (E5-V on CUDA only).
         batch_size: most inputs in one forward pass; None lets the model fill its token budget.
+        from_data: the model's name was read from a collection, which anyone may have made: a server's address among
+            such names is contacted only if the environment allows it, see `engine.remote`.
     """
 
     model: str = "auto"
@@ -21,6 +23,7 @@ class EngineConfig:
     dtype: str = "auto"
     quantise: str | None = None
     batch_size: int | None = None
+    from_data: bool = False
 
     @classmethod
     def of(cls, model: "str | EngineConfig") -> "EngineConfig":
@@ -29,4 +32,4 @@ class EngineConfig:
 
     def for_space(self, model: str) -> "EngineConfig":
         """With "auto" settled as the model that a collection was made with."""
-        return replace(self, model=model) if self.model == "auto" else self
+        return replace(self, model=model, from_data=True) if self.model == "auto" else self

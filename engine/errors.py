@@ -27,6 +27,7 @@
         ├── WrongCheckpoint      a checkpoint of another architecture, or an incomplete one
         ├── MissingDependency    an extra is not installed
         ├── DeviceUnavailable    the asked device or dtype is not to be had here
+        ├── UntrustedModel       a collection names a server that nobody has said may be contacted
         └── RemoteUnavailable    another machine's model cannot be reached, refuses us, or answers what it should not
 
 Every message says the thing, its value, what was expected and what to do next.
@@ -152,6 +153,16 @@ class ModelError(EngineError):
 
 class ModelNotFound(ModelError):
     """No such model name, folder, or cached checkpoint."""
+
+
+class UntrustedModel(ModelError):
+    """A collection names a server as its model, and nobody who runs this has said that it may be contacted."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"the collection says that its model is at {url}; its data may come from anyone, so that address is not "
+            f"contacted unless you say so: pass --model {url}, or set ONEWORD_REMOTE_MODELS={url.partition('#')[0]}"
+        )
 
 
 class WrongCheckpoint(ModelError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.config import EngineConfig
 from engine.encoder import Encoder
-from engine.errors import DeviceUnavailable, ModelError, ModelNotFound
+from engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
 from engine.remote.name import is_remote
 
 E5V = "royokong/e5-v"
@@ -140,7 +140,10 @@ def _remote(url: str, config: EngineConfig) -> Encoder:
             f"device {config.device!r}, dtype {config.dtype!r}, quantise {config.quantise!r}: a model on another "
             "machine runs as its server was started: drop --device, --dtype and --quantise"
         )
-    return load_remote(url, RemoteConfig.of_environment(config.batch_size))
+    remote = RemoteConfig.of_environment(config.batch_size)
+    if config.from_data and not remote.trusts(url):
+        raise UntrustedModel(url)
+    return load_remote(url, remote)
 
 
 def _checkpoint(name: str) -> str:

@@ -7,12 +7,17 @@ KEY = "ONEWORD_REMOTE_KEY"
 """The environment variable with the server's API key. Never in a URL: those are stored with collections."""
 
 
+MODELS = "ONEWORD_REMOTE_MODELS"
+"""The environment variable with the addresses, separated by commas, of servers that collections may name as theirs."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RemoteConfig:
     """Limits of a `RemoteEncoder`.
 
     Args:
         key: sent as `Authorization: Bearer KEY`; None sends nothing.
+        trusted: addresses that are contacted, and given the key, also where a collection's data names them.
         batch_size: most inputs in one request.
         batch_pixels: most pixels in one request of several pictures; 8 million are at most 32 MiB of PNG in base64.
         at_once: most requests in flight. A server that batches by itself, as vLLM does, wants some.
@@ -24,6 +29,7 @@ class RemoteConfig:
     """
 
     key: str | None = field(default=None, repr=False)
+    trusted: tuple[str, ...] = ()
     batch_size: int = 32
     batch_pixels: int = 8_000_000
     at_once: int = 4
@@ -44,4 +50,10 @@ class RemoteConfig:
     def of_environment(cls, batch_size: int | None = None) -> "RemoteConfig":
         """The defaults, with the key that the environment has."""
         default = cls(key=os.environ.get(KEY) or None)
-        return cls(key=default.key, batch_size=batch_size or default.batch_size)
+        trusted = tuple(one.strip() for one in os.environ.get(MODELS, "").split(",") if one.strip())
+        return cls(key=default.key, trusted=trusted, batch_size=batch_size or default.batch_size)
+
+    def trusts(self, url: str) -> bool:
+        """Whether a model's URL is one of the trusted addresses, or below one."""
+        address = url.partition("#")[0].rstrip("/") + "/"
+        return any(address.startswith(one.partition("#")[0].rstrip("/") + "/") for one in self.trusted)

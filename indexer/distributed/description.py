@@ -1,7 +1,7 @@
 """What the driver must know of a model, told by a worker: the driver has perhaps no GPU, and needs no weights."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.config import EngineConfig
@@ -31,7 +31,7 @@ class DescribedEncoder:
     def of(cls, encoder: Encoder, view: View, config: EngineConfig) -> "DescribedEncoder":
         """Of a loaded one; raises ViewError."""
         return cls(
-            config=config.for_space(encoder.name),
+            config=replace(config, model=encoder.name),
             name=encoder.name,
             dimension=encoder.dimension,
             low_confidence=encoder.low_confidence,

@@ -93,15 +93,6 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
     described = app.openapi
     app.openapi = lambda: app.openapi_schema or completed(described())  # type: ignore[method-assign]
     guard = Guard(Gate(app, config, state.metrics), config, keys)
-
-    def reload() -> None:
-        if config.keys_file is not None:
-            try:
-                guard.keys = Keys.load(config.keys_file)
-            except QueryError as error:  # those let in before stay
-                log.error("the keys were not read anew: %s", error)
-
-    state.reloads.append(reload)
     return Telemetry(guard, state.metrics, tracer), state
 
 

@@ -65,6 +65,9 @@ class ItemsIn(Body):
     fingerprint: Annotated[Name | None, Field(description="Of the space that vectors are of, to be sure.")] = None
 
 
+BROUGHT = "client:"
+"""Before the content hash of an item whose vector a client brought: no job takes such a vector for other inputs."""
+
 AT_ONCE = 64
 """Items of one request that are read and embedded at the same time."""
 
@@ -133,7 +136,7 @@ def _item(
         id=item_id,
         modality="image" if image is not None or given.modality == "image" else "text",
         uri=given.uri or f"urn:oneword:item:{item_id}",
-        content_hash=hashed,
+        content_hash=hashed if given.vector is None else f"{BROUGHT}{hashed}",
         text=given.text,
         metadata=given.metadata,
         image_hash=image.content_hash if image is not None else None,

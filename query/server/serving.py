@@ -52,8 +52,8 @@ class Farewell:
 class Server(uvicorn.Server):
     """uvicorn's, which on SIGTERM first says that it is not ready, and closes connections one by one as they answer.
 
-    So a load balancer and clients with open connections go elsewhere before any of them is refused. SIGHUP reads keys
-    and opens collections anew.
+    So a load balancer and clients with open connections go elsewhere before any of them is refused. SIGHUP opens
+    collections again.
     """
 
     def __init__(self, config: uvicorn.Config, state: State, drain: float) -> None:

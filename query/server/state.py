@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +36,6 @@ class State:
     reason: str = "starting"
     draining: bool = False
     overviews: OrderedDict[Any, "asyncio.Task[Any]"] = field(default_factory=OrderedDict)
-    reloads: list[Callable[[], None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, config: ServerConfig) -> "State":
@@ -57,11 +55,9 @@ class State:
         )
 
     def reload(self) -> None:
-        """Opens collections anew at their next request, and does what else was asked for."""
+        """Opens collections anew at their next request."""
         log.info("reloading")
         self.catalogue.forget_all()
-        for one in self.reloads:
-            one()
 
     async def close(self) -> None:
         """Finishes what was begun: writes are done, jobs are told to end. Threads end after what they are doing."""

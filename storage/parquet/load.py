@@ -33,6 +33,9 @@ CHUNK = 4096
 CHUNK_NUMBERS = 2**22
 """Most vector numbers in one commit (32 MB as float64)."""
 
+IMPORTED = "import:"
+"""Before the content hash of an item whose vector is of unknown origin: no job takes such a vector for other inputs."""
+
 OWN = (*TEXTS, *NUMBERS, "thumbnail", "indexed_at")
 
 
@@ -138,7 +141,7 @@ def _foreign_items(batch: pa.RecordBatch, unit: NDArray[np.float32], found: Layo
                     "id": item_id,
                     "uri": uri,
                     "modality": modality,
-                    "content_hash": fields.get("content_hash") or hashlib.sha256(b"import" + made).hexdigest(),
+                    "content_hash": IMPORTED + (fields.get("content_hash") or hashlib.sha256(made).hexdigest()),
                     "metadata": {name: value for name, value in metadata.items() if value is not None},
                     "vector": vector,
                 }

@@ -42,18 +42,6 @@ class Guard:
             )
         self._guarded = SafeHeaders(guarded)
 
-    @property
-    def keys(self) -> Keys | None:
-        """Those let in; setting them changes it for the next request on."""
-        return self._door.keys
-
-    @keys.setter
-    def keys(self, keys: Keys) -> None:
-        # None would open the service to anyone: that is for its start to decide.
-        if self._door.keys is None:
-            raise ValueError("a service that was started without keys cannot be given some while it runs")
-        self._door.keys = keys
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._guarded(scope, receive, send)

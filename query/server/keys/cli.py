@@ -99,7 +99,7 @@ def revoke(
     if json:
         print_json({"file": str(file), "revoked": _shown(gone)})
     else:
-        typer.echo(f"Revoked {gone.id}, the key of {gone.name!r}.")
+        typer.echo(f"Revoked {gone.id}, the key of {gone.name!r}. Services that use this file refuse it from now on.")
 
 
 def _shown(key: Key) -> dict[str, Any]:

@@ -6,14 +6,18 @@ guessed, and no one can try a share of 2^256 worth speaking of. A slow hash woul
 
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from query.errors import KeyFileError
 from query.server.keys import file as key_file
 from query.server.keys.file import Key
 from query.server.keys.principal import Principal, Scope
+
+log = logging.getLogger(__name__)
 
 _BYTES = 32  # of a secret
 _ID = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -22,21 +26,38 @@ _DUMMY = hashlib.sha256(secrets.token_bytes(_BYTES)).hexdigest()
 
 
 class Keys:
-    """The keys that let in."""
+    """The keys that let in. Those of a file are read again when the file changes: a revoked one ends with that."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
         """keys: with different ids."""
         self._keys = {key.id: (key.sha256, key.principal) for key in keys}
         self._dummy = (_DUMMY, None)
+        self._path: Path | None = None
+        self._seen: object = None
 
     @classmethod
     def load(cls, path: str | Path) -> "Keys":
-        """The keys of a file as it is now; call it again to see what has changed. A file without keys lets no one in.
+        """The keys of a file. A file without keys lets no one in, and neither does one that cannot be read later on.
 
         Raises:
             KeyFileError: the file is missing or malformed.
         """
-        return cls(key_file.read(Path(path)))
+        seen = _state(Path(path))
+        keys = cls(key_file.read(Path(path)))
+        keys._path, keys._seen = Path(path), seen
+        return keys
+
+    def refresh(self) -> None:
+        """Reads the file if it has changed. One that cannot be read lets nobody in until it can be again."""
+        if self._path is None or (seen := _state(self._path)) == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._keys = {key.id: (key.sha256, key.principal) for key in key_file.read(self._path)}
+            log.info("keys read again: %d", len(self._keys))
+        except KeyFileError as error:
+            self._keys = {}
+            log.error("nobody is let in, because the keys cannot be read: %s", error)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -47,6 +68,7 @@ class Keys:
         authorization: the header of that name, `Bearer KEY`; api_key: the header `api-key`. What is there must hold.
         Takes as long for an unknown id as for a wrong secret.
         """
+        self.refresh()
         said = set()
         if authorization is not None:
             scheme, _, key = authorization.partition(" ")
@@ -61,6 +83,15 @@ class Keys:
         known, principal = self._keys.get(id_, self._dummy)
         right = hmac.compare_digest(_hash(secret), known)
         return principal if right and prefix == "ow" and len(key) <= _LONGEST else None
+
+
+def _state(path: Path) -> object:
+    """What tells a changed file from the same one; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def make(

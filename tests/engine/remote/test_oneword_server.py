@@ -139,12 +139,13 @@ def test_groups(items, most, pixels, lonely):
         assert [[flat[i] for i in group] for group in again] == groups[start:]
 
 
-def test_a_collection_is_the_same_by_either_way(serve, hashing, album):
+def test_a_collection_is_the_same_by_either_way(serve, hashing, album, monkeypatch):
     """Indexed there, found here, and the other way round: one space."""
     from indexer import index_paths
     from query import SearchService
 
     url = serve(hashing)
+    monkeypatch.setenv("ONEWORD_REMOTE_MODELS", url)
     report = index_paths([album], db="db", model=url)
     assert (report.indexed, report.quarantined, report.model) == (6, 0, f"{url}#hash")
     asked = len(hashing.bodies)

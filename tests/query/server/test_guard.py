@@ -167,15 +167,6 @@ def test_without_keys_anyone_may_do_anything(guard: Callable[..., Guard]) -> Non
         assert ask(guard(None), headers=headers).json() | {"id": ""} == {"id": "", "who": "anyone", "scope": "admin"}
 
 
-def test_keys_may_change_while_it_runs(guard: Callable[..., Guard]) -> None:
-    one = guard()
-    one.keys = Keys([QUICK])
-    assert told(ask(one, headers=BEARER)) == (401, "key_unknown")
-    assert ask(one, headers={"api-key": QUICK_TEXT}).status_code == 200
-    with pytest.raises(ValueError, match="started without keys"):
-        guard(None).keys = KEYS
-
-
 def test_many_wrong_keys_from_one_address_are_told_to_stop(
     guard: Callable[..., Guard], clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import engine
+from indexer import index_paths
 
 ITEMS = "/collections/default/items"
 
@@ -52,6 +54,15 @@ def test_every_kind_of_item(service: Any, drawn: Any) -> None:
         assert np.allclose(one["vector"], unit, atol=1e-3)
     assert own["modality"] == "text"
     assert service.search({"text": "a hedgehog in the leaves"})["hits"][0]["id"] == "words"
+
+
+def test_a_vector_that_a_client_brought_is_nobody_elses(service: Any, db: Path) -> None:
+    """Else whoever may write could plant any vector for any text."""
+    planted = [1.0] + [0.0] * 255
+    upsert(service, {"id": "planted", "text": "an odd sentence", "vector": planted})
+    Path("odd.txt").write_text("an odd sentence", encoding="utf-8")
+    report = index_paths(["odd.txt"], db=str(db))
+    assert (report.embedded, report.reused) == (1, 0)
 
 
 def test_same_vectors_as_from_the_indexer(service: Any, drawn: Any) -> None:
