@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+from numpy.typing import NDArray
 
+from engine import tiff
 from engine.errors import (
     CorruptImage,
     EmptyFile,
@@ -46,6 +48,7 @@ _SIGNATURES = (
     *(b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\x00"),
     *(f"P{digit}\n".encode() for digit in range(1, 7)),
 )
+ORIENTATION = 0x0112  # of EXIF
 _STRIP = 2**20
 _WHITE = (255, 255, 255, 255)
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -92,8 +95,14 @@ def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS
         if width * height > max_pixels:
             raise ImageTooLarge(_too_large(name, f"{width}x{height} is {width * height:,} pixels", max_pixels))
         try:
+            samples = tiff.samples(image)
+            if (deep := tiff.deep_rgb(image, data, samples)) is not None:
+                return to_rgb(_upright_as(deep, image))
             image.load()
-            return to_rgb(_upright(image))
+            tiff.check(image, samples)
+            return to_rgb(_upright(image), samples)
+        except ImageError as error:
+            raise CorruptImage(f"{name}: {error}") from error
         except MemoryError:
             raise
         except Exception as error:  # as above: OSError, SyntaxError, struct.error, zlib.error, ...
@@ -124,12 +133,12 @@ def _icon_size(data: bytes) -> tuple[int, int] | None:
     return max(filter(None, inner), key=math.prod, default=None)
 
 
-def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Any mode to RGB: alpha on white, 16 bits scaled to 8, palettes and CMYK converted."""
+def to_rgb(image: PIL.Image.Image, samples: tiff.Samples | None = None) -> PIL.Image.Image:
+    """Any mode to RGB: alpha on white, 16 bits scaled to 8, palettes and CMYK converted. samples: what a TIFF holds."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(image)
+        return _from_deep_grey(image, samples)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         rgb = PIL.Image.new("RGB", rgba.size)
@@ -149,17 +158,18 @@ def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
         yield 0, top, width, min(top + rows, height)
 
 
-def _from_deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
+def _from_deep_grey(image: PIL.Image.Image, samples: tiff.Samples | None) -> PIL.Image.Image:
     """16-bit, 32-bit and float greyscale to 8 bits, by range: Pillow's own conversion would clip to white.
 
-    Integers above 255 are taken as 16-bit unless they need more; floats as 0..1, 0..255, or stretched.
+    Integers of a TIFF have the fewest usual bits that hold the largest one, as microscopes and scanners write 10 or 12
+    bits into 16 and say nowhere so; others are of 16 bits. Floats are taken as 0..1, 0..255, or stretched.
     """
-    low, high = _range(image)
+    low, high = _range(image, samples)
     if image.mode == "F" and low >= 0 and high <= 1:
         scale, low = 255.0, 0.0
-    elif image.mode.startswith("I;16"):
-        scale, low = 255.0 / 65535.0, 0.0
-    elif low >= 0 and high <= 255:
+    elif low >= 0 and image.mode != "F" and samples is not None:
+        scale, low = 255.0 / (2 ** tiff.bits_of(high, samples) - 1), 0.0
+    elif low >= 0 and high <= 255 and not image.mode.startswith("I;16"):
         scale, low = 1.0, 0.0
     elif low >= 0 and high <= 65535 and image.mode != "F":
         scale, low = 255.0 / 65535.0, 0.0
@@ -167,21 +177,35 @@ def _from_deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
         scale = 255.0 / (high - low) if high > low else 0.0
     rgb = PIL.Image.new("RGB", image.size)
     for box in _strips(image.size):
-        grey = np.asarray(image.crop(box), dtype=np.float64)
-        eight = np.clip(np.nan_to_num((grey - low) * scale, nan=0.0), 0, 255).round().astype(np.uint8)
+        grey = np.nan_to_num((_values(image, box, samples) - low) * scale, nan=0.0)
+        eight = np.clip(255 - grey if samples and samples.white_is_zero else grey, 0, 255).round().astype(np.uint8)
         rgb.paste(PIL.Image.fromarray(eight).convert("RGB"), box[:2])
     return rgb
 
 
-def _range(image: PIL.Image.Image) -> tuple[float, float]:
+def _values(
+    image: PIL.Image.Image, box: tuple[int, int, int, int], samples: tiff.Samples | None
+) -> NDArray[np.float64]:
+    """The values of some rows: float64 (h, w). Pillow has unsigned 32 bits as signed ones."""
+    values = np.asarray(image.crop(box))
+    return (values.view(np.uint32) if samples and samples.unsigned_32 else values).astype(np.float64)
+
+
+def _range(image: PIL.Image.Image, samples: tiff.Samples | None) -> tuple[float, float]:
     """The smallest and the largest finite value; (0, 0) if there is none."""
     low, high = math.inf, -math.inf
     for box in _strips(image.size):
-        grey = np.asarray(image.crop(box), dtype=np.float64)
+        grey = _values(image, box, samples)
         finite = grey[np.isfinite(grey)]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     return (low, high) if low <= high else (0.0, 0.0)
+
+
+def _upright_as(pixels: PIL.Image.Image, image: PIL.Image.Image) -> PIL.Image.Image:
+    """Turned as the EXIF of the image that they are read from says."""
+    pixels.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
+    return _upright(pixels)
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
