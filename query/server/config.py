@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.config import EngineConfig
-from engine.images import MAX_PIXELS
+from engine.config import MAX_PIXELS, EngineConfig
 from storage import StorageConfig
 
 
