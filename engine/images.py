@@ -15,7 +15,7 @@ import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
 
-from engine import tiff
+from engine import effort, tiff
 from engine.config import MAX_PIXELS, MOST_PIXELS
 from engine.errors import (
     CorruptImage,
@@ -104,6 +104,7 @@ def decode(
         _register_heif(name)
     if (icon := _icon_size(data)) and math.prod(icon) > max_pixels:
         raise ImageTooLarge(_too_large(name, f"{icon[0]}x{icon[1]} is {math.prod(icon):,} pixels", max_pixels))
+    effort.check(data, name)
     try:
         image = PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())])
     except Exception as error:  # a plugin that chokes on a broken header may raise anything
@@ -188,6 +189,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     if icon := _icon_size(data):
         return icon
     try:
+        effort.check(data, "")
         with PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())]) as image:
             return image.size
     except Exception:  # `decode` names what is wrong
