@@ -82,6 +82,9 @@ def index(
         bool,
         typer.Option("--yes", "-y", help="Delete also what came from a path that is gone or a folder that is empty."),
     ] = False,
+    delimiter: Annotated[
+        str | None, typer.Option(metavar="SIGN", help="Between cells of CSV files, where it is not seen by itself.")
+    ] = None,
     id_prefix: Annotated[str, typer.Option(metavar="TEXT", help="Put before the ids that rows bring.")] = "",
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Rows replace items of other sources that have their ids.")
@@ -143,6 +146,8 @@ def index(
 
     if delete_missing and not (sync or watch):
         raise typer.BadParameter("--delete-missing removes items: give --sync, too")
+    if delimiter is not None and len(delimiter.replace("\\t", "\t")) != 1:
+        raise typer.BadParameter(f"--delimiter {delimiter!r}: expected one character, such as ';' or '\\t'")
     if len(id_prefix) > MAX_PREFIX or not id_prefix.isprintable():
         raise typer.BadParameter(f"--id-prefix {id_prefix!r}: expected at most {MAX_PREFIX} printable characters")
     if report_file and not report_file.parent.is_dir():
@@ -176,6 +181,7 @@ def index(
         text_column=text_column,
         image_column=image_column,
         id_prefix=id_prefix,
+        delimiter=None if delimiter is None else delimiter.replace("\\t", "\t"),
         metadata_columns=None if metadata_columns is None else tuple(filter(None, metadata_columns.split(","))),
     )
     config = JobConfig(

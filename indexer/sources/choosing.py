@@ -69,7 +69,7 @@ def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptio
             return UrlSource(found)
         case SourceKind.TABLE:
             files = _files(places, patterns, is_table, "a table")
-            return TableSource([Part(table=table_at(one)) for one in files], options)
+            return TableSource([Part(table=table_at(one, options.delimiter)) for one in files], options)
         case SourceKind.WEBDATASET:
             from indexer.sources.webdataset import WebDatasetSource
 

@@ -5,13 +5,15 @@ again, line by line.
 """
 
 import csv
+import re
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from indexer.entry import Problem
-from indexer.sources.lines import DAMAGE, is_wide, lines
+from indexer.sources.lines import DAMAGE, lines
 from indexer.sources.place import Place, reason_of
 from indexer.sources.tabular import NotATable, Row, Survey
 from indexer.sources.values import distinct, kind_of_text
@@ -29,6 +31,13 @@ PLAIN = 100
 _TABBED = ("tsv", "tab")
 
 
+LOOKED_AT = 20
+"""First lines by which the separator is chosen."""
+
+_SEP = re.compile(rb'"?sep=([^\r\n])"?[\r\n]*', re.IGNORECASE)
+"""The first line by which Excel is told the separator."""
+
+
 class _TooLong(Exception):
     """A row goes on for longer than any may."""
 
@@ -38,6 +47,15 @@ class _Record:
     line: int
     cells: list[str]
     fault: str | None = None
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """blanks: follow each separator. named: the first line is Excel's `sep=`."""
+
+    delimiter: str
+    blanks: bool
+    named: bool
 
 
 class _Feed:
@@ -80,9 +98,13 @@ class _Feed:
 
 @dataclass(frozen=True)
 class DelimitedTable:
-    """A .csv, .tsv or .tab file, also compressed with gzip. The first row names the columns."""
+    """A .csv, .tsv or .tab file, also compressed with gzip. The first row names the columns.
+
+    delimiter: between cells; None: told by the file.
+    """
 
     place: Place
+    delimiter: str | None = None
 
     count: int | None = None
 
@@ -96,37 +118,50 @@ class DelimitedTable:
         return self._header[0]
 
     @cached_property
-    def _header(self) -> tuple[list[str], str]:
+    def _header(self) -> tuple[list[str], "_Dialect"]:
         try:
-            number, first = next(lines(self.place, MAX_LINE), (0, b""))
+            first = list(islice(lines(self.place, MAX_LINE), LOOKED_AT))
         except DAMAGE as error:
             raise NotATable(f"{self.place.shown}: cannot be read ({reason_of(error)})") from error
-        if is_wide(first):
-            raise NotATable(f"{self.place.shown}: is UTF-16, expected UTF-8; save it as UTF-8")
-        if first is None or b"\0" in first or not first.strip():
-            what = "is empty" if first == b"" else f"has no names of columns in line {number:,}"
+        said = _SEP.fullmatch(first[0][1] or b"") if first else None
+        number, line = (first[bool(said)]) if len(first) > bool(said) else (0, b"")
+        if line is None or b"\0" in line or not line.strip():
+            what = "is empty" if line == b"" else f"has no names of columns in line {number:,}"
             raise NotATable(f"{self.place.shown}: {what}, expected a first row that names the columns")
-        delimiter = self._delimiter(first)
-        record = next(self._records(delimiter))
+        given = self.delimiter or (said and said[1].decode("latin-1"))
+        delimiter = given or self._delimiter([line, *(one or b"" for _, one in first[1:])])
+        # `a, b, c`: the blanks after the separators belong to it.
+        parts = line.decode(errors="replace").split(delimiter)[1:]
+        dialect = _Dialect(delimiter, bool(parts) and all(one.startswith(" ") for one in parts), bool(said))
+        record = next(self._records(dialect))
         if record.fault:
             raise NotATable(f"{self.place.shown}: the first row, which names the columns, is spoilt: {record.fault}")
-        return distinct(record.cells), delimiter
+        return distinct(record.cells), dialect
 
-    def _delimiter(self, first: bytes) -> str:
-        """By the suffix; a .csv file without a comma in its first row may have what spreadsheets use instead."""
+    def _delimiter(self, some: Sequence[bytes]) -> str:
+        """By the suffix; else the one that cuts the first lines into equally many cells, and into the most."""
         suffix = self.place.name.lower().removesuffix(".gz").rpartition(".")[2]
         if suffix in _TABBED:
             return "\t"
-        others = [one for one in ";\t|" if one.encode() in first]
-        return "," if b"," in first or not others else others[0]
+        texts = [one.decode(errors="replace") for one in some]
+        best, most = ",", (0.0, 0)
+        for delimiter in (one for one in ",;\t|" if one in texts[0]):
+            try:
+                rows = [len(row) for row in csv.reader(texts, delimiter=delimiter) if row]
+            except csv.Error:
+                continue
+            fit = (rows.count(rows[0]) / len(rows), rows[0])
+            if fit > most:
+                best, most = delimiter, fit
+        return best
 
     def survey(self) -> Survey:
         """Reads the whole file: a column is of a kind if all of its cells are."""
-        names, delimiter = self._header
+        names, dialect = self._header
         kinds: list[Counter[Kind]] = [Counter() for _ in names]
         rows = 0
         try:
-            for record in self._body(delimiter):
+            for record in self._body(dialect):
                 rows += 1
                 if record.fault is None and len(record.cells) == len(names):
                     for cell, found in zip(record.cells, kinds, strict=True):
@@ -139,10 +174,10 @@ class DelimitedTable:
 
     def rows(self, wanted: Collection[str]) -> Iterator[Row]:  # noqa: ARG002 (each line is parsed whole)
         """Cells as they are written."""
-        names, delimiter = self._header
+        names, dialect = self._header
         number = 0
         try:
-            for number, record in enumerate(self._body(delimiter), 1):
+            for number, record in enumerate(self._body(dialect), 1):
                 fault = record.fault
                 if fault is None and len(record.cells) != len(names):
                     fault = (
@@ -158,17 +193,17 @@ class DelimitedTable:
             reason = f"{self.place.shown}: damaged after row {number:,} ({reason_of(error)}); write it again"
             yield Row(number=None, problem=Problem(kind="DamagedFile", reason=reason))
 
-    def _body(self, delimiter: str) -> Iterator[_Record]:
+    def _body(self, dialect: "_Dialect") -> Iterator[_Record]:
         """All records but the first. Raises `DAMAGE`."""
-        records = self._records(delimiter)
+        records = self._records(dialect)
         next(records, None)
         yield from records
 
-    def _records(self, delimiter: str) -> Iterator[_Record]:
+    def _records(self, dialect: "_Dialect") -> Iterator[_Record]:
         if csv.field_size_limit() < MAX_LINE:
             csv.field_size_limit(MAX_LINE)
-        feed = _Feed(lines(self.place, MAX_LINE))
-        reader = csv.reader(feed, delimiter=delimiter, strict=True)
+        feed = _Feed(islice(lines(self.place, MAX_LINE), int(dialect.named), None))
+        reader = csv.reader(feed, delimiter=dialect.delimiter, skipinitialspace=dialect.blanks, strict=True)
         while True:
             feed.start()
             try:

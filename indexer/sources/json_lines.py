@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from indexer.entry import Problem
-from indexer.sources.lines import DAMAGE, is_wide, lines
+from indexer.sources.lines import DAMAGE, lines
 from indexer.sources.place import Place, reason_of
 from indexer.sources.tabular import NotATable, Row, Survey
 from indexer.sources.values import kind_of_json
@@ -87,8 +87,6 @@ class JsonLinesTable:
         for number, line in lines(self.place, MAX_LINE):
             if line is None:
                 yield number, f"is longer than {MAX_LINE:,} bytes; name the picture's file instead"
-            elif number == 1 and is_wide(line):
-                raise NotATable(f"{self.place.shown}: is UTF-16, expected UTF-8; save it as UTF-8")
             elif number == 1 and line.lstrip()[:1] == b"[":
                 raise NotATable(
                     f"{self.place.shown}: is one JSON list, which would have to be read whole, expected one object a "

@@ -1,6 +1,7 @@
 """Lines of a file, also a compressed one, of bounded length."""
 
 import bz2
+import codecs
 import gzip
 import lzma
 import zlib
@@ -10,7 +11,7 @@ from typing import BinaryIO
 
 from indexer.sources.place import Place
 
-DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
 """What reading a compressed file that is cut or spoilt raises, besides what reading any file does."""
 
 BOM = b"\xef\xbb\xbf"
@@ -35,12 +36,9 @@ def lines(place: Place, limit: int) -> Iterator[tuple[int, bytes | None]]:
 
 
 def unpacked(file: BinaryIO) -> BinaryIO:
-    """The file, or what is in it if it begins as gzip, bzip2 or xz do, whatever its name."""
+    """The file, or what is in it if it begins as gzip, bzip2 or xz do; UTF-16, which is told by its mark, as UTF-8."""
     start = file.read(2)
     file.seek(0)
+    if start in _WIDE:  # as spreadsheets save "Unicode text"
+        return codecs.EncodedFile(file, "utf-8", "utf-16")
     return _PACKED[start](file) if start in _PACKED else file  # type: ignore[operator]
-
-
-def is_wide(line: bytes | None) -> bool:
-    """Whether a first line is UTF-16's."""
-    return line is not None and line.startswith(_WIDE)

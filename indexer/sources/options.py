@@ -31,6 +31,7 @@ class SourceOptions:
         metadata_columns: those that become metadata; None: all others.
         include, exclude: globs of files in folders, as `indexer.sources.patterns` reads them.
         captions: what a `.txt` beside a picture of the same stem is.
+        delimiter: between the cells of CSV files; None: told by each file.
         id_prefix: put before the ids that tables, data sets and shards bring.
     """
 
@@ -43,6 +44,7 @@ class SourceOptions:
     exclude: tuple[str, ...] = ()
     captions: Captions = Captions.ATTACH
     id_prefix: str = ""
+    delimiter: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON's types only."""

@@ -56,7 +56,7 @@ def _named(cell: str, folder: Place) -> bytes | Elsewhere:
     if is_uri(cell):
         if not may_be_cited(cell):
             raise BadPicture(f"is {_short(repr(cell))}, expected a URL (http, https), a path, or an object store's URI")
-        return Elsewhere(uri=cell)
+        return Elsewhere(uri=cell.replace(" ", "%20") if cell[:4].lower() == "http" else cell)
     if PurePosixPath(cell).is_absolute() and not isinstance(folder, Local):
         raise BadPicture(f"is the absolute path {_short(cell)!r} in a table at {folder.shown}; write a whole URI")
     return Elsewhere(uri=folder.child(cell if "/" in cell else f"./{cell}").uri)

@@ -160,7 +160,7 @@ def _resolved(group: Sequence[Member], others: Sequence[Member] = ()) -> list[Sa
     """The samples that members of one key are. others: images of the key that have been, or will be, dealt with."""
     images = [one for one in group if one.is_image]
     owners = [*images, *others]
-    taken: set[str] = set()
+    taken: dict[str, str] = {}
     found = [
         Sample(
             key=image.key if image.base == f"{image.stem}.{image.ending}" and "." not in image.stem else image.name,
@@ -184,8 +184,8 @@ def _resolved(group: Sequence[Member], others: Sequence[Member] = ()) -> list[Sa
         if not mine:
             found.append(Sample(key=facts.key, first=facts, json=[facts]))
     for sample in found:
-        sample.key = sample.first.name if sample.key in taken else sample.key
-        taken.add(sample.key)
+        if taken.setdefault(sample.key, sample.first.name) != sample.first.name:  # a name that comes twice stays one
+            sample.key = sample.first.name
         for one in (sample.first, *sample.texts, *sample.json):
             if one.data is None:
                 reason = f"{printable(one.base)} has {one.size:,} bytes, expected at most {MAX_MEMBER:,}; scale it down"

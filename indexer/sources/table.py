@@ -33,13 +33,13 @@ def is_table(name: str) -> bool:
     return _suffix(name) in SUFFIXES
 
 
-def table_at(place: Place) -> Table:
+def table_at(place: Place, delimiter: str | None = None) -> Table:
     """The table in a file, by the file's name. Raises BadSource for a name of no known format."""
     match _suffix(place.name).removesuffix(".gz"):
         case ".csv" | ".tsv" | ".tab":
             from indexer.sources.delimited import DelimitedTable
 
-            return DelimitedTable(place)
+            return DelimitedTable(place, delimiter)
         case ".jsonl" | ".ndjson" | ".json":
             from indexer.sources.json_lines import JsonLinesTable
 

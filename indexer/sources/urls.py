@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from indexer.entry import Elsewhere, Entry, Problem, id_of
 from indexer.errors import BadSource
-from indexer.sources.lines import DAMAGE, is_wide, lines
+from indexer.sources.lines import DAMAGE, lines
 from indexer.sources.place import Place, may_be_cited, printable, reason_of
 
 MAX_LINE = 2**16
@@ -30,11 +30,9 @@ class UrlSource:
         for one in given:
             if isinstance(one, Place):
                 try:
-                    _, first = next(lines(one, MAX_LINE), (0, b""))
+                    next(lines(one, MAX_LINE), None)
                 except DAMAGE as error:
                     raise BadSource(f"{one.shown}: cannot be read as a list of URLs ({reason_of(error)})") from error
-                if is_wide(first):
-                    raise BadSource(f"{one.shown}: is UTF-16, expected UTF-8; save it as UTF-8")
 
     @property
     def total(self) -> int | None:
@@ -58,7 +56,7 @@ def _listed(place: Place) -> Iterator[Entry]:
     try:
         for number, line in lines(place, MAX_LINE):
             try:
-                url = (line or b"\0").decode().strip()
+                url = (line or b"\0").decode().strip().replace(" ", "%20")
             except UnicodeDecodeError:
                 url = "\0"
             if not url or url.startswith("#"):

@@ -29,11 +29,12 @@ def check(file: Path, source: pq.ParquetFile, found: Layout, dimension: int, *, 
         BadFile: naming the rows, counted from 0.
     """
     wrong: dict[str, list[int]] = {}
-    start = 0
+    start, met = 0, set[int]()
     wanted = ["id", "vector", *(REQUIRED if found.whole else ("modality", "text", "uri"))]
     columns = [name for name in wanted if name in found.columns]
     for batch in source.iter_batches(batch_size=rows, columns=columns):
-        for complaint, mask in _complaints(batch, found, dimension).items():
+        complaints = _complaints(batch, found, dimension) | {"an id that is given before": _repeated(batch, met)}
+        for complaint, mask in complaints.items():
             if mask.any():
                 wrong.setdefault(complaint, []).extend((np.flatnonzero(mask) + start).tolist())
         start += batch.num_rows
@@ -72,6 +73,16 @@ def _complaints(batch: pa.RecordBatch, found: Layout, dimension: int) -> dict[st
             [one not in (None, "image", "text") for one in names], dtype=bool
         )
     return complaints
+
+
+def _repeated(batch: pa.RecordBatch, met: set[int]) -> Mask:
+    """The rows whose id was met before; all are from now on, by 64 bits of a hash each."""
+    mask = np.zeros(batch.num_rows, dtype=bool)
+    for row, one in enumerate(batch.column("id").to_pylist()):
+        key = hash(str(one))
+        mask[row] = key in met
+        met.add(key)
+    return mask
 
 
 def _of_vectors(column: pa.Array, dimension: int, *, unit: bool) -> dict[str, Mask]:

@@ -627,3 +627,32 @@ def test_the_memory_does_not_grow_with_the_rows(tmp_path: Path, name: str) -> No
             most = max(most, process.memory_info().rss)
     assert at == 200_000
     assert most - settled < 30_000_000  # one kept entry takes some 1,000 bytes
+
+
+AS_PEOPLE_SAVE_THEM = {
+    "Excel's sep=": b"\xef\xbb\xbfsep=;\r\nid;text\r\na;a red cat\r\n",
+    "the same, quoted": b'"sep=;"\nid;text\na;a red cat\n',
+    "a comma in a header of semicolons": b"id;text;note, remarks\na;a red cat;x, y\n",
+    "blanks after commas": b'id, text, year\na, "a red cat", 2020\n',
+    "bars and blanks": b"id| text| year\na| a red cat| 2020\n",
+    "UTF-16": "id\ttext\na\ta red cat\n".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("content", AS_PEOPLE_SAVE_THEM.values(), ids=AS_PEOPLE_SAVE_THEM)
+def test_tables_as_spreadsheets_save_them(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    (one,) = entries(tmp_path / "t.csv")
+    assert (one.id, one.text) == ("a", "a red cat")
+
+
+def test_the_separator_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id:text\na:one, two\n")
+    (one,) = entries(tmp_path / "t.csv", delimiter=":")
+    assert (one.id, one.text) == ("a", "one, two")
+
+
+def test_a_url_may_hold_blanks(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,image\na,https://example.org/a cat.jpg\n")
+    (one,) = entries(tmp_path / "t.csv")
+    assert one.image == Elsewhere(uri="https://example.org/a%20cat.jpg")
