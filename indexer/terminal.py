@@ -141,7 +141,8 @@ def show(report: "Report", db: str) -> None:
         f"{report.quarantined} {would}quarantined  [dim]{report.seconds:.1f} s, {rate:.1f}/s[/dim]"
     )
     if report.deleted:
-        console.print(f"{report.deleted} items {would}deleted: their inputs are gone.")
+        back = "" if report.dry_run else f" To go back: oneword restore {report.collection} {report.version_before}"
+        console.print(f"{report.deleted} items {would}deleted: their inputs are gone.{back}")
     if report.kept:
         console.print(f"[yellow]{report.kept}[/yellow]", highlight=False)
     if report.rows > report.indexed:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.passages import Splitter
 from indexer.comparison import unchanged_unread
-from indexer.entry import SOURCE, Entry
+from indexer.entry import SOURCE, Elsewhere, Entry, id_of
 from indexer.loading import name_of, refuse
 from indexer.seen import Seen
 from storage import Item, Refused
@@ -87,6 +87,8 @@ class Triage:
                 )
                 outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
         self._seen.meet((entry.id, met[entry.id]) for entry in fresh)
+        if captions := [id_of(one.text.uri) for one in fresh if one.image and isinstance(one.text, Elsewhere)]:
+            self._seen.caption(captions)
         return fresh
 
     def _number(self, entry: Entry) -> int:

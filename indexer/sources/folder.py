@@ -24,6 +24,12 @@ SYSTEM_FOLDERS = frozenset(
 are passed over, as are hidden ones and those with a file called `.nomedia`, Android's mark; named outright they are
 read."""
 
+
+def is_passed_over(name: str) -> bool:
+    """Whether a folder is read only where it is named outright: a hidden one, or one that the system keeps."""
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
+
+
 UNREADABLE_FOLDER = "UnreadableFolder"
 """Kind of the problem of a folder whose files nobody knows."""
 
@@ -42,6 +48,7 @@ class FolderSource:
     """
 
     total: int | None = None
+    containers: frozenset[str] = frozenset()
 
     def __init__(
         self, places: Sequence[Place], *, captions: Captions = Captions.ATTACH, patterns: Patterns | None = None

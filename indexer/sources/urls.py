@@ -37,6 +37,11 @@ class UrlSource:
                     raise BadSource(f"{one.shown}: is UTF-16, expected UTF-8; save it as UTF-8")
 
     @property
+    def containers(self) -> frozenset[str]:
+        """See `Source`."""
+        return frozenset(one.uri for one in self._given if isinstance(one, Place))
+
+    @property
     def total(self) -> int | None:
         """Known where no file is read."""
         return None if any(isinstance(one, Place) for one in self._given) else len(self._given)
