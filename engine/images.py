@@ -15,7 +15,8 @@ import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
 
-from engine import tiff
+from engine import effort, tiff
+from engine.config import MAX_PIXELS, MOST_PIXELS
 from engine.errors import (
     CorruptImage,
     EmptyFile,
@@ -27,12 +28,9 @@ from engine.errors import (
     ZeroAreaImage,
 )
 
-MAX_PIXELS = 89_478_485
-"""Default pixel cap: what Pillow holds for the edge of a decompression bomb, 256 MiB of RGB."""
-
 EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .gif .webp .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .jp2 .ico .tga "
-    ".heic .heif .avif".split()
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .webp .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .jp2 .ico .tga "
+    ".heic .heif .hif .avif".split()
 )
 """File names that claim to be pictures, in lower case. What they are is told by their bytes."""
 
@@ -50,8 +48,23 @@ _SIGNATURES = (
 )
 ORIENTATION = 0x0112  # of EXIF
 _STRIP = 2**20
+PIL.Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses at twice that; what is less is checked here
 _WHITE = (255, 255, 255, 255)
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
+_AVIF_BRANDS = {b"avif", b"avis", b"MA1A", b"MA1B"}
+_UNREAD = {
+    b"PK\x03\x04": "a ZIP archive: unpack it",
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"\xfd7zX": "an xz archive: unpack it",
+    b"\x1f\x8b": "compressed with gzip: unpack it",
+    b"BZh": "compressed with bzip2: unpack it",
+    b"%PDF": "a PDF: save its pages as images",
+    b"<svg": "an SVG drawing: save it as PNG",
+    b"\xff\x0a": "JPEG XL: convert it to JPEG or PNG",
+    b"\x00\x00\x00\x0cJXL ": "JPEG XL: convert it to JPEG or PNG",
+    b"8BPS": "a Photoshop document: save it as PNG or JPEG",
+}
 _heif_ready: bool | None = None
 
 
@@ -64,13 +77,19 @@ def decode_file(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> PIL.Image.
     return decode(data, name=str(path), max_pixels=max_pixels)
 
 
-def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
+def decode(
+    data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS, max_jpeg_pixels: int = 0
+) -> PIL.Image.Image:
     """Decodes an encoded picture: upright (EXIF), RGB, transparency on white, first frame.
+
+    A JPEG of more than `MAX_PIXELS` is reduced while it is decoded, to a half, a quarter or an eighth of its width and
+    height: no model looks at more. How much depends on its size alone.
 
     Args:
         data: the encoded bytes; the format is told by them, not by any name.
         name: how errors call the picture.
-        max_pixels: cap on width x height, checked before anything is decompressed.
+        max_pixels: cap on width x height, checked before anything is decompressed; at most `MOST_PIXELS`.
+        max_jpeg_pixels: cap for JPEGs, if it is higher.
 
     Returns:
         A PIL image of mode RGB.
@@ -80,10 +99,12 @@ def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS
     """
     if not data:
         raise EmptyFile(f"{name}: the file is empty (0 bytes): expected an image")
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+    data = _as_avif(_without_texts(data))
+    if _is_heif(data):
         _register_heif(name)
     if (icon := _icon_size(data)) and math.prod(icon) > max_pixels:
         raise ImageTooLarge(_too_large(name, f"{icon[0]}x{icon[1]} is {math.prod(icon):,} pixels", max_pixels))
+    effort.check(data, name)
     try:
         image = PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())])
     except Exception as error:  # a plugin that chokes on a broken header may raise anything
@@ -92,12 +113,15 @@ def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS
         width, height = image.size
         if width == 0 or height == 0:
             raise ZeroAreaImage(f"{name}: {width}x{height} pixels: expected at least 1x1")
+        if image.format in ("JPEG", "MPO"):
+            max_pixels = max(max_pixels, max_jpeg_pixels)
         if width * height > max_pixels:
             raise ImageTooLarge(_too_large(name, f"{width}x{height} is {width * height:,} pixels", max_pixels))
         try:
             samples = tiff.samples(image)
             if (deep := tiff.deep_rgb(image, data, samples)) is not None:
                 return to_rgb(_upright_as(deep, image))
+            _reduce(image)
             image.load()
             tiff.check(image, samples)
             return to_rgb(_upright(image), samples)
@@ -109,11 +133,63 @@ def decode(data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS
             raise _failure(data, error, name, max_pixels, known=True) from error
 
 
+def _reduce(image: PIL.Image.Image) -> None:
+    """Lets a JPEG be decoded at a half, a quarter or an eighth, so that it has no more pixels than others may."""
+    width, height = image.size
+    for scale in (2, 4, 8):
+        if image.format in ("JPEG", "MPO") and math.prod(image.size) > MAX_PIXELS:
+            image.draft(None, (width // scale, height // scale))  # None: the mode it has
+
+
+def _without_texts(data: bytes) -> bytes:
+    """A PNG without its texts and color profile, which nobody asked for.
+
+    Pillow unpacks all of them, and refuses an image whose are larger than 1 MiB each or 64 MiB together.
+    """
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    view, at, kept, dropped = memoryview(data), 8, [memoryview(data)[:8]], False
+    while at + 12 <= len(data):
+        length, kind = int.from_bytes(view[at : at + 4]), bytes(view[at + 4 : at + 8])
+        end = at + 12 + length
+        if kind in (b"tEXt", b"zTXt", b"iTXt", b"iCCP") and end <= len(data):
+            dropped = True
+        else:
+            kept.append(view[at:end])
+        at = end
+        if kind == b"IEND":
+            break
+    kept.append(view[at:])
+    return b"".join(kept) if dropped else data
+
+
+def _brands(data: bytes) -> set[bytes]:
+    """The brands of an ISO media file (ISO/IEC 14496-12, 4.3): the major one and those that it is compatible with."""
+    if data[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(data[:4]), 1024, len(data))
+    return {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
+
+
+def _is_heif(data: bytes) -> bool:
+    brands = _brands(data)
+    return not brands & _AVIF_BRANDS and bool(brands & _HEIF_BRANDS)
+
+
+def _as_avif(data: bytes) -> bytes:
+    """AVIF whose major brand says less, such as `mif1`, under a brand that Pillow knows it by."""
+    brands = _brands(data)
+    if brands & _AVIF_BRANDS and data[8:12] not in (b"avif", b"avis"):
+        return data[:8] + (b"avis" if b"avis" in brands else b"avif") + data[12:]
+    return data
+
+
 def size_of(data: bytes) -> tuple[int, int]:
     """(width, height) in pixels that an encoded picture claims, told without decoding it; (0, 0) if it tells none."""
     if icon := _icon_size(data):
         return icon
     try:
+        effort.check(data, "")
         with PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())]) as image:
             return image.size
     except Exception:  # `decode` names what is wrong
@@ -231,6 +307,9 @@ def _failure(data: bytes, error: Exception, name: str, max_pixels: int, *, known
     if 0 in (_header_size(data) or (1, 1)):
         width, height = _header_size(data) or (0, 0)
         return ZeroAreaImage(f"{name}: {width}x{height} pixels: expected at least 1x1")
+    for start, what in _UNREAD.items():
+        if data.startswith(start):
+            return NotAnImage(f"{name}: is {what}")
     if not known and not data.startswith(_SIGNATURES) and data[4:8] not in (b"ftyp", b"jP  "):
         shown = ascii(data[:16])[2:-1]
         return NotAnImage(

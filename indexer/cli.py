@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.config import MAX_PIXELS, MOST_PIXELS
 from indexer.captions import Captions
 from indexer.sources.options import SourceKind
 from indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
@@ -99,6 +100,9 @@ def index(
         typer.Option(metavar="auto|off|N", help="Split texts into passages of so many tokens."),
     ] = "auto",
     decoders: Annotated[int | None, typer.Option(min=1, max=256, help="Processes that decode pictures.")] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, max=MOST_PIXELS, help="Largest image that is no JPEG; JPEGs are reduced.")
+    ] = MAX_PIXELS,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.AUTO,
     quantise: Annotated[Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).")] = None,
@@ -182,6 +186,7 @@ def index(
         reread=reread,
         dry_run=dry_run,
         decoders=decoders,
+        max_pixels=max_pixels,
         allow_private=allow_private,
         roots=tuple(roots or ()),
     )

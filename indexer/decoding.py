@@ -10,8 +10,8 @@ import time
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
+from engine.config import MAX_PIXELS
 from engine.errors import CorruptImage, InputError
-from engine.images import MAX_PIXELS
 from indexer.handover import Handover, Laid, laid
 from indexer.pictures import Picture, decode_picture
 from indexer.sources.place import reason_of

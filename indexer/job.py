@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.config import EngineConfig
+from engine.config import MAX_PIXELS, EngineConfig
 from engine.encoder import Encoder
 from engine.models import choose
 from engine.models import load as load_model
@@ -56,6 +56,7 @@ class JobConfig:
         reread: read everything again, also what seems unchanged by its file's time and size, or lies at a URL.
         dry_run: read and compare, but embed and write nothing.
         decoders: processes that decode pictures; None: one fewer than there are cores.
+        max_pixels: most pixels of an image that is no JPEG; JPEGs may have `engine.images.MOST_PIXELS`.
         allow_private: let URLs lead to private addresses, too.
         only: nothing but inputs of these origins, or from these tables, shards and folders.
         roots: folders and URI prefixes outside which nothing is read, see `engine.roots`; none: anything may be.
@@ -68,6 +69,7 @@ class JobConfig:
     reread: bool = False
     dry_run: bool = False
     decoders: int | None = None
+    max_pixels: int = MAX_PIXELS
     allow_private: bool = False
     only: frozenset[str] | None = None
     roots: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ THREADS = 16
 def run_local(job: "Job") -> None:
     """Every entry of the job, until the end or until it is told to stop."""
     decoders, contents = (
-        Decoders(job.config.decoders),
+        Decoders(job.config.decoders, max_pixels=job.config.max_pixels),
         Contents(allow_private=job.config.allow_private, roots=job.inputs.roots),
     )
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from engine.config import MAX_PIXELS, MOST_PIXELS
 from engine.errors import ImageTooLarge
-from engine.images import MAX_PIXELS, decode
+from engine.images import decode
 from engine.inputs import Image
 from engine.thumbnails import thumbnail
 
@@ -19,7 +20,7 @@ class Picture:
 def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decodes, hashes and makes the thumbnail: all that a picture costs besides its vector. Raises InputError."""
     try:
-        image = Image(pixels=decode(data, name=name, max_pixels=max_pixels))
+        image = Image(pixels=decode(data, name=name, max_pixels=max_pixels, max_jpeg_pixels=MOST_PIXELS))
         _ = image.content_hash  # here, where there may be other cores
         return Picture(image=image, thumbnail=thumbnail(image.pixels))
     except MemoryError:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.config import EngineConfig
+from engine.config import MOST_PIXELS, EngineConfig
 from engine.embedding import embed
 from engine.encoder import Encoder, Vectors
 from engine.models import load as load_model
@@ -210,7 +210,7 @@ class _Job:
         self.store, self.old, self.target, self.encoder, self.view = store, old, target, encoder, view
         self.report, self._progress = report, progress
         self.started, self.wrote = time.monotonic(), False
-        self._decode = Decoders()
+        self._decode = Decoders(max_pixels=MOST_PIXELS)  # each was let in once
         self._mirror = report.into == old.name  # the target is only this collection's, so what is gone goes
         self._quarantine: Quarantine = store.quarantine(target.name)
         self._failed: dict[str, tuple[Item, Refused]] = {}  # by id

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.config import EngineConfig
-from engine.images import MAX_PIXELS
+from engine.config import MAX_PIXELS, EngineConfig
 from storage import StorageConfig
 
 
@@ -29,6 +28,7 @@ class ServerConfig:
         max_body: bytes of a request.
         body_seconds: in which a request's body must have come.
         max_pixels: of a picture.
+        pnm: take PBM, PGM and PPM images, which are slow to decode.
         rate: requests a second for each key (or address, without keys), in bursts of twice as many; None: no limit.
         batch_window: seconds that an idle encoder waits for company.
         max_batch: most inputs that are encoded together; 1 switches batching off.
@@ -58,6 +58,7 @@ class ServerConfig:
     max_body: int = 32 * 2**20
     body_seconds: float = 30.0
     max_pixels: int = MAX_PIXELS
+    pnm: bool = False
     rate: float | None = None
     batch_window: float = 0.002
     max_batch: int = 64

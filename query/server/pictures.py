@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import engine
-from engine.errors import InputError
+from engine.effort import is_pnm
+from engine.errors import InputError, NotAnImage
 from engine.images import decode, size_of
 from query.server.budget import Budget
 from query.server.config import ServerConfig
@@ -126,13 +127,16 @@ class Pictures:
             raise Problem.of(error, field=field) from error
 
     def _image(self, data: bytes) -> engine.Image:
+        if not self._config.pnm and is_pnm(data):
+            raise NotAnImage("the picture: is a PBM, PGM or PPM, which this service does not take: send it as PNG")
         image = engine.Image(pixels=decode(data, name="the picture", max_pixels=self._config.max_pixels))
         _ = image.content_hash  # hashed here, not in the event loop
         return image
 
     def _wanted(self, data: Sequence[bytes]) -> int:
         """Pixels that they will decode to; none for those that are too large, which `decode` refuses."""
-        claimed = [width * height for width, height in map(size_of, data)]
+        allowed = [one for one in data if self._config.pnm or not is_pnm(one)]
+        claimed = [width * height for width, height in map(size_of, allowed)]
         return sum(pixels for pixels in claimed if pixels <= self._config.max_pixels)
 
 

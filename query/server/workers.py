@@ -14,6 +14,7 @@ class Workers:
     """Pools of threads, by kind, so that one kind of work never waits for another.
 
     search: FAISS and LanceDB let go of Python's lock, so a few more threads than cores. decode: as many as cores.
+    originals: images of stored items, which wait for no upload.
     fetch: they wait for others. write: commits of one collection go one after the other; of several, side by side.
     slow: checks, builds, loading. overview: what pages about collections show.
     metrics: who watches must see, above all when everything else is stuck.
@@ -21,7 +22,16 @@ class Workers:
 
     def __init__(self) -> None:
         cores = os.cpu_count() or 1
-        sizes = {"search": cores + 4, "decode": cores, "fetch": 16, "write": 4, "slow": 2, "overview": 1, "metrics": 1}
+        sizes = {
+            "search": cores + 4,
+            "decode": cores,
+            "originals": 2,
+            "fetch": 16,
+            "write": 4,
+            "slow": 2,
+            "overview": 1,
+            "metrics": 1,
+        }
         self._pools = {kind: ThreadPoolExecutor(size, thread_name_prefix=kind) for kind, size in sizes.items()}
 
     async def run(self, kind: str, work: Callable[P, Done], *args: P.args, **kwargs: P.kwargs) -> Done:

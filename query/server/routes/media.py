@@ -65,7 +65,7 @@ async def original(request: Request, collection: str, id: str) -> Response:  # n
         return Response(status_code=304, headers=headers)
     if item.modality == "text":
         return Response(item.text or "", media_type="text/plain", headers=headers)
-    data = await state.workers.run("decode", picture_of, item)
+    data = await state.workers.run("originals", picture_of, item)
     kind = next((kind for start, kind in _TYPES.items() if data.startswith(start)), "application/octet-stream")
     return Response(data, media_type=kind, headers=headers)
 

@@ -65,6 +65,11 @@ def frames(form: str, count: int) -> bytes:
     return saved(made[0], form, save_all=True, append_images=made[1:])
 
 
+def scans() -> bytes:
+    data = saved(PIL.Image.new("RGB", (2000, 1500)), "JPEG", progressive=True)
+    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 2000 + data[-2:]
+
+
 def claimed_webp() -> bytes:
     return (
         b"RIFF"
@@ -94,6 +99,10 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "GIF of 65,535 a side": lambda: b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\x02D\x01\0;",
     "PPM of 10^9 a side": lambda: b"P6\n1000000000 1000000000\n255\n" + bytes(100),
     "PPM of many digits": lambda: b"P6\n" + b"9" * 5000 + b" 1\n255\n",
+    "a sound PPM, which a service does not take": lambda: b"P6\n1 1\n255\n" + bytes(3),
+    "PPM of comments": lambda: b"P5\n" + b"#\n" * 1_000_000 + b"1 1\n255\n" + bytes(1),
+    "PPM of odd numbers": lambda: b"P6\n1000 1000\n254\n" + bytes(3_000_000),
+    "JPEG of 2,000 scans": scans,
     "BMP below zero": lambda: (
         saved(PIL.Image.new("RGB", (4, 4)), "BMP")[:18] + struct.pack("<ii", -(2**31), -(2**31)) + bytes(50)
     ),
