@@ -129,9 +129,19 @@ def _is_dataset(folder: Place) -> bool:
         if not isinstance(folder, Local):
             raise
         return False  # a folder that cannot be listed is one input that cannot be read, and the other paths go on
-    if "state.json" in files:
-        return any(name.endswith(".arrow") for name in files)
-    return "dataset_dict.json" in files and any(folder.child(name).child("state.json").exists() for name in folders)
+    if "state.json" in files and any(name.endswith(".arrow") for name in files):
+        return "dataset_info.json" in files or _says(folder.child("state.json"), b'"_data_files"')
+    marked = "dataset_dict.json" in files and _says(folder.child("dataset_dict.json"), b'"splits"')
+    return marked and any(folder.child(name).child("state.json").exists() for name in folders)
+
+
+def _says(place: Place, key: bytes) -> bool:
+    """Whether a JSON file has a key; one that cannot be read may have it, and is then told as what it should be."""
+    try:
+        with place.open() as file:
+            return key in file.read(2**20)
+    except OSError:
+        return True
 
 
 def _expanded(given: str | Path, roots: Roots | None) -> list[Place]:

@@ -58,7 +58,7 @@ def _below(folder: Place, parts: Sequence[str], above: tuple[object, ...]) -> It
             return
         yield from _below(folder, rest, ())
         for name in folders:
-            if not is_passed_over(name):
+            if not (is_passed_over(name) or _has_mark(folder.child(name))):
                 yield from _entered(folder.child(name), parts, (*above, identity))
         if not rest:
             yield from (folder.child(name) for name in files if not name.startswith("."))
@@ -66,10 +66,17 @@ def _below(folder: Place, parts: Sequence[str], above: tuple[object, ...]) -> It
     wanted = normalize("NFC", part)
     hidden = part.startswith(".")
     named = [name for name in files if hidden or not name.startswith(".")]
-    named += [name for name in folders if hidden or not is_passed_over(name)]
+    named += [name for name in folders if hidden or not (is_passed_over(name) or _has_mark(folder.child(name)))]
     for name in sorted(named):
         if fnmatchcase(normalize("NFC", name), wanted):
             yield from _entered(folder.child(name), rest, ())
+
+
+def _has_mark(folder: Place) -> bool:
+    try:
+        return folder.child(".nomedia").exists()
+    except OSError:
+        return False
 
 
 def _entered(place: Place, rest: Sequence[str], above: tuple[object, ...]) -> Iterator[Place]:

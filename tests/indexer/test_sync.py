@@ -273,6 +273,10 @@ def test_an_id_that_another_source_has_is_refused_and_both_are_named() -> None:
     assert "furniture.csv, id=1: the id '1' is already that of an item from" in report.refused[0].reason
     assert "shoes.csv" in report.refused[0].reason
     assert rows()["1"].text == "a red shoe"
+    Path("shoes.csv").write_text("id,text,year\n1,a green shoe,1\n2,a blue shoe,2\n")
+    both = run("furniture.csv", "shoes.csv")
+    assert (counts(both), both.kinds) == ((0, 1, 2, 1, 0), {"IdTaken": 1}), "what is refused takes no id"
+    assert rows()["1"].text == "a green shoe"
     prefixed = index_paths(["furniture.csv"], db="db", model="hash", options=SourceOptions(id_prefix="f-"))
     assert counts(prefixed) == (2, 0, 0, 0, 0)
     assert not Store("db").quarantine("default").list()
