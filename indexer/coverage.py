@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,11 +11,11 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 from indexer.entry import SOURCE, id_of, path_of
-from indexer.errors import IndexerError
+from indexer.errors import BadSource, IndexerError
 from indexer.sources.choosing import braces, is_url, kind_of
 from indexer.sources.options import SourceKind, SourceOptions
 from indexer.sources.patterns import Patterns
-from indexer.sources.place import has_magic, is_uri, matching, place_of
+from indexer.sources.place import as_on_disk, has_magic, is_uri, matching, place_of, reason_of
 from storage import Item
 
 
@@ -67,25 +67,31 @@ class Claim:
 
 
 class Coverage:
-    """The claims of all paths of a job."""
+    """The claims of all paths of a job. gone: those that name nothing any more."""
 
-    def __init__(self, paths: Sequence[str | Path], options: SourceOptions) -> None:
-        self._claims = [claim for path in paths for claim in claims(path, options)]
+    def __init__(self, paths: Sequence[str | Path], options: SourceOptions, gone: Sequence[str] = ()) -> None:
+        self._claims = [claim for path in paths for one in expanded(path, options) for claim in _claims(one, options)]
+        self._claims += [_gone_claim(path, options) for path in gone]
 
     def covers(self, item: Item) -> bool:
         """Whether one of the paths answers for the item."""
         return any(claim.covers(item) for claim in self._claims)
 
 
-def claims(path: str | Path, options: SourceOptions) -> list[Claim]:
-    """Returns what a path answers for; one that no longer exists answers for what it would have named."""
-    patterns = Patterns(include=options.include, exclude=options.exclude)
-    found = []
-    for one in expanded(path, options):
-        kind = SourceKind.URLS if is_url(one, options.kind) else _kind(one, options.kind)
-        literal = kind is SourceKind.URLS or not has_magic(one) or _exists(one)
-        found.append(Claim(kind, _absolute(one), literal=literal, patterns=patterns))
-    return found
+def _claims(path: str, options: SourceOptions) -> list[Claim]:
+    """What a path answers for: what it names, or, of a glob, what matches."""
+    url = is_url(path, options.kind)
+    kind = SourceKind.URLS if url else _kind(path, options.kind)
+    return [Claim(kind, _absolute(path), literal=url or not has_magic(path) or _exists(path), patterns=_of(options))]
+
+
+def _gone_claim(path: str, options: SourceOptions) -> Claim:
+    """What a path that names nothing answers for: what came from the place of just this name."""
+    return Claim(options.kind, _absolute(path), literal=True, patterns=_of(options))
+
+
+def _of(options: SourceOptions) -> Patterns:
+    return Patterns(include=options.include, exclude=options.exclude)
 
 
 def expanded(path: str | Path, options: SourceOptions) -> list[str]:
@@ -94,32 +100,59 @@ def expanded(path: str | Path, options: SourceOptions) -> list[str]:
     return [text] if is_url(text, options.kind) or "{" not in text or _exists(text) else braces(text)
 
 
-def is_gone(path: str, options: SourceOptions) -> bool:
-    """Whether a path that names something local or in a store names nothing now. Raises BadSource."""
-    if is_url(path, options.kind) or not path or _exists(path):
+def sort_out(
+    paths: Sequence[str | Path], options: SourceOptions, items: Callable[[], Iterable[Sequence[Item]]]
+) -> tuple[list[str | Path], dict[str, int]]:
+    """Divides a job's paths into those to read, and those that are gone while items of theirs are stored.
+
+    The latter come with how many items. A name with a glob's signs in it, such as `photos[2024]`, may be of a folder
+    that is gone, and must then not stand for what else it matches.
+
+    Args:
+        items: all of the collection's.
+
+    Raises:
+        BadSource: a place cannot be reached, so that nobody knows whether it is gone.
+    """
+    there: list[str | Path] = []
+    counts: dict[str, int] = {}
+    for path in (one for given in paths for one in expanded(given, options)):
+        missing = bool(path) and not is_url(path, options.kind) and not _exists(path)
+        claims = [_gone_claim(path, options)] if missing else []
+        if missing and has_magic(path) and not _matches_any(path):
+            claims += _claims(path, options)
+        count = sum(any(one.covers(item) for one in claims) for some in items() for item in some) if claims else 0
+        if count:
+            counts[path] = count
+        else:
+            there.append(path)  # if it is gone, its source says so
+    return there, counts
+
+
+def is_absent(uri: str) -> bool:
+    """Whether it is certain that a file, table or the like is not there: a place that cannot be looked at may be."""
+    try:
+        return not place_of(uri).exists()
+    except (OSError, IndexerError):
         return False
-    return not (has_magic(path) and matching(path))
 
 
-def still_there(item: Item) -> bool:
-    """Whether the file that an item was made of exists. A caption may have become part of its image's item."""
-    if SOURCE in item.metadata or item.uri.lower().endswith(".txt"):
-        return False
-    path = path_of(item.uri)
-    return path is not None and os.path.lexists(path)
+def unmounted(uri: str) -> Path | None:
+    """Returns the folder or link, nearest to a missing file, that looks as where a disk is not mounted.
 
-
-def empty_folder(item: Item) -> Path | None:
-    """Returns the folder nearest to an item's missing file if nothing at all is in it, as in an unmounted disk's."""
-    path = path_of(str(item.metadata.get(SOURCE, item.uri)))
-    folder = next((one for one in path.parents if one.exists()), None) if path else None
-    if folder is None:
+    That is a folder with nothing at all in it, or a link that leads nowhere.
+    """
+    path = path_of(uri)
+    nearest = next((one for one in path.parents if os.path.lexists(one)), None) if path else None
+    if nearest is None:
         return None
     try:
-        with os.scandir(folder) as found:
-            return None if next(found, None) else folder
+        with os.scandir(nearest) as found:
+            return None if next(found, None) else nearest
+    except NotADirectoryError:
+        return None
     except OSError:
-        return folder  # it cannot be listed, so nobody knows
+        return nearest
 
 
 def _named_by_uri(item: Item) -> bool:
@@ -130,15 +163,22 @@ def _kind(text: str, kind: SourceKind) -> SourceKind:
     """What an existing path is; AUTO for one that is gone, and may have been anything."""
     if kind is not SourceKind.AUTO or not _exists(text):
         return kind
-    return kind_of(place_of(text))
+    return kind_of(as_on_disk(place_of(text)))
 
 
 def _exists(path: str) -> bool:
-    """Whether a path is there as it is written; of a place that cannot be reached nobody knows."""
+    """Whether a path is there, in either normal form. Raises BadSource where nobody can know."""
     try:
-        return place_of(path).exists()
-    except (OSError, IndexerError):
-        return False
+        return as_on_disk(place_of(path)).exists()
+    except OSError as error:
+        raise BadSource(f"{path!r} cannot be reached ({reason_of(error)}); check the address and its keys") from error
+
+
+def _matches_any(pattern: str) -> bool:
+    try:
+        return bool(matching(pattern))
+    except OSError as error:
+        raise BadSource(f"{pattern!r} cannot be reached ({reason_of(error)}); check who may read it") from error
 
 
 def _absolute(text: str) -> tuple[str, ...]:

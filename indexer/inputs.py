@@ -57,6 +57,11 @@ class Inputs:
         return None if self._only is not None or None in totals else sum(one for one in totals if one is not None)
 
     @property
+    def containers(self) -> frozenset[str]:
+        """The tables, shards, data sets and lists that are read, see `Source`."""
+        return frozenset[str]().union(*(source.containers for source in self._sources))
+
+    @property
     def ignored(self) -> Counter[str]:
         """Files that are no inputs, by suffix."""
         return sum((source.ignored for source in self._sources), Counter())

@@ -19,13 +19,14 @@ from engine.passages import Splitter
 from engine.roots import Roots
 from engine.views import DEFAULT, View
 from engine.views import get as get_view
-from indexer.coverage import Claim, Coverage, claims, expanded, is_gone
+from indexer.coverage import Coverage, sort_out
 from indexer.errors import BadCluster, SourceNotFound
 from indexer.inputs import Inputs
 from indexer.journaling import journaled
 from indexer.local import run_local
 from indexer.report import Report
 from indexer.seen import Seen
+from indexer.sources.choosing import check_roots
 from indexer.sources.options import SourceOptions
 from indexer.sources.place import is_uri
 from indexer.stages import Stages
@@ -156,9 +157,12 @@ def index_paths(
         raise BadCluster("roots are given, which workers of a cluster do not know; leave them out, or index here")
     roots = Roots.of(config.roots) if config.roots else None
     store = Store(db)
-    there = _existing(paths, options, store, collection, yes=config.yes) if config.delete_missing else paths
+    check_roots(paths, options, roots)
+    there, gone = _sorted_out(paths, options, store, collection, config)
     inputs = Inputs(there, options, config.only, roots)
     told = {"paths": [_from_anywhere(path) for path in paths], "passages": config.passages, **options.as_dict()}
+    if config.take_over:
+        told["take_over"] = True
     if roots is not None:  # so that who tries them again reads no more than this job was let
         told["roots"] = list(roots.texts)
     cluster = None if ray is None else _joined(ray)
@@ -178,7 +182,7 @@ def index_paths(
             stages=Stages(),
             seen=seen,
             inputs=inputs,
-            coverage=Coverage(paths, options),
+            coverage=Coverage(there if config.delete_missing else (), options, gone),
             version=None,
             source=json.dumps(told),
             stop=stop or threading.Event(),
@@ -207,33 +211,29 @@ def index_paths(
     return report
 
 
-def _existing(
-    paths: Sequence[str | Path], options: SourceOptions, store: Store, collection: str, *, yes: bool
-) -> list[str | Path]:
-    """The paths without those that are gone, where all their items may go with them.
+def _sorted_out(
+    paths: Sequence[str | Path], options: SourceOptions, store: Store, collection: str, config: JobConfig
+) -> tuple[Sequence[str | Path], list[str]]:
+    """The paths to read, and those that are gone, where all their items may go with them.
 
     Raises:
         SourceNotFound: a path is gone that the collection has items from, and nobody said that they may go.
+        BadSource: a path cannot be reached.
     """
-    there: list[str | Path] = []
-    for path in [one for given in paths for one in expanded(given, options)]:
-        count = _count(store, collection, claims(path, options)) if is_gone(path, options) else 0
-        if not count:
-            there.append(path)  # if it is gone, its source says so
-        elif not yes:
-            raise SourceNotFound(
-                f"path {str(path)!r} does not exist, and {count:,} items of collection {collection!r} came from it; "
-                "connect or mount it; or pass --yes to delete them"
-            )
-    return there
-
-
-def _count(store: Store, collection: str, covering: Sequence[Claim]) -> int:
+    if not config.delete_missing:
+        return paths, []
     try:
         found = store.open(collection)
     except CollectionNotFound:
-        return 0
-    return sum(any(one.covers(item) for one in covering) for items in found.scan(thumbnails=False) for item in items)
+        return paths, []
+    there, gone = sort_out(paths, options, lambda: found.scan(thumbnails=False))
+    if gone and not config.yes:
+        path, count = next(iter(gone.items()))
+        raise SourceNotFound(
+            f"path {path!r} does not exist, and {count:,} items of collection {collection!r} came from it; "
+            "connect or mount it; or pass --yes to delete them"
+        )
+    return there, list(gone)
 
 
 def _from_anywhere(path: str | Path) -> str:

@@ -29,7 +29,8 @@ class Report:
         set_aside: values that were not of their metadata key's kind, by key; see `indexer.sources.values.fit`.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.
-        deleted: items removed because their input is gone.
+        deleted: items removed because their input is gone. version_before: that `oneword restore` goes back to, with
+            them; None if none was.
         kept: why nothing was removed though that was asked for.
         interrupted: ended early by a signal. dry_run: nothing was embedded or written.
         stages: seconds by stage, see `Stages.as_dict`.
@@ -50,6 +51,7 @@ class Report:
     embedded: int = 0
     reused: int = 0
     deleted: int = 0
+    version_before: int | None = None
     kept: str | None = None
     interrupted: bool = False
     dry_run: bool = False
@@ -97,6 +99,7 @@ class Report:
             "model": self.model,
             **{name: getattr(self, name) for name in counts},
             "deleted": self.deleted,
+            "version_before": self.version_before,
             "kept": self.kept,
             "ignored": dict(sorted(self.ignored.items())),
             "set_aside": dict(sorted(self.set_aside.items())),

@@ -94,6 +94,7 @@ def retry(
                     only=names,
                     reread=names <= set(origins),  # not all rows of a table for the sake of one
                     passages=told.pop("passages", config.passages),
+                    take_over=told.pop("take_over", config.take_over),
                     roots=_roots(told.pop("roots", ()), config.roots),
                 ),
                 options=SourceOptions.from_dict(told),

@@ -30,6 +30,7 @@ class Seen:
                 self._database.execute(f"PRAGMA {setting}")
             self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID")
             self._database.execute("CREATE TABLE hashes (hash INTEGER PRIMARY KEY)")
+            self._database.execute("CREATE TABLE captions (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def __enter__(self) -> "Seen":
         return self
@@ -58,6 +59,16 @@ class Seen:
         """Remember ids, each with the digest of its entry; the first of an id stays."""
         with self._asking():
             self._database.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", inputs)
+
+    def caption(self, ids: Iterable[str]) -> None:
+        """Remember the ids that files would have which became captions of images."""
+        with self._asking():
+            self._database.executemany("INSERT OR IGNORE INTO captions VALUES (?)", ((one,) for one in ids))
+
+    def captions(self, ids: Sequence[str]) -> set[str]:
+        """Those ids that belong to captions."""
+        with self._asking():
+            return {one for (one,) in self._among("SELECT id FROM captions WHERE id IN", ids)}
 
     def missing(self, ids: Sequence[str]) -> list[str]:
         """Those ids that were not met."""

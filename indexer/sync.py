@@ -2,11 +2,14 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.coverage import empty_folder, still_there
+from indexer.coverage import is_absent, unmounted
+from indexer.entry import SOURCE
 from storage import Collection, Item
 
 if TYPE_CHECKING:
@@ -22,8 +25,9 @@ def delete_missing(job: "Job") -> None:
     """Deletes the items that the paths answer for and no input of this run stands for; in a dry run, counts them.
 
     Nothing is deleted where it cannot be known what is gone: a folder, table or list could not be read to its end, or
-    there was no input at all. A file that exists is never deleted, whatever the job made of it, and without
-    `JobConfig.yes` nothing from a folder that is empty, as the folder of a disk that is not mounted is.
+    there was no input at all. What exists is never deleted, whatever the job made of it: a file, or the rows of a
+    table that this job did not read. Without `JobConfig.yes` nothing is deleted that came from a folder that is empty,
+    or by a link that leads nowhere, as where a disk is not mounted.
     """
     report, target = job.report, job.target
     if target is None:
@@ -35,33 +39,50 @@ def delete_missing(job: "Job") -> None:
         report.kept = "nothing was deleted, because no input at all was found; pass --yes if that is meant"
         return
     gone: list[str] = []
-    empty: Counter[Path] = Counter()
+    away: Counter[Path] = Counter()
+    missing = _Missing(job)
     for items in target.scan(thumbnails=False):
-        for item in _missing(job, items):
-            folder = None if job.config.yes else empty_folder(item)
+        for item in missing.among(items):
+            folder = None if job.config.yes else unmounted(str(item.metadata.get(SOURCE, item.uri)))
             if folder is None:
                 gone.append(item.id)
             else:
-                empty[folder] += 1
-    if empty:
-        named = ", ".join(str(one) for one in list(empty)[:3]) + (", ..." if len(empty) > 3 else "")
+                away[folder] += 1
+    if away:
+        named = ", ".join(str(one) for one in list(away)[:3]) + (", ..." if len(away) > 3 else "")
         report.kept = (
-            f"{empty.total():,} items were kept, because the folder they came from is empty, as where a disk is not "
-            f"mounted ({named}); pass --yes to delete them"
+            f"{away.total():,} items were kept, because the folder they came from is empty or a link to it leads "
+            f"nowhere, as where a disk is not mounted ({named}); pass --yes to delete them"
         )
     if gone:
+        report.version_before = target.version
         _announce(target, len(gone), dry_run=job.config.dry_run)
     report.deleted = len(gone) if job.config.dry_run else target.delete(gone)
 
 
-def _missing(job: "Job", items: list[Item]) -> list[Item]:
-    """Those that no input of this run stands for, though it would have met them."""
-    covered = [item for item in items if job.coverage.covers(item)]
-    documents = {str(item.metadata.get("document", item.id)) for item in covered}
-    missing = set(job.seen.missing(list(documents)))
-    return [
-        item for item in covered if str(item.metadata.get("document", item.id)) in missing and not still_there(item)
-    ]
+class _Missing:
+    """Finds items that no input of a job stands for, though it would have met them, and whose source is gone."""
+
+    def __init__(self, job: "Job") -> None:
+        self._job = job
+        self._read = job.inputs.containers
+        self._absent = lru_cache(1024)(is_absent)  # asked once a table, not once a row
+
+    def among(self, items: Sequence[Item]) -> list[Item]:
+        """Those of them."""
+        covered = [item for item in items if self._job.coverage.covers(item)]
+        missing = set(self._job.seen.missing(list({_document(item) for item in covered})))
+        covered = [item for item in covered if _document(item) in missing]
+        captions = self._job.seen.captions([_document(item) for item in covered])
+        return [item for item in covered if _document(item) in captions or self._is_gone(item)]
+
+    def _is_gone(self, item: Item) -> bool:
+        source = item.metadata.get(SOURCE)
+        return is_absent(item.uri) if source is None else source in self._read or self._absent(str(source))
+
+
+def _document(item: Item) -> str:
+    return str(item.metadata.get("document", item.id))
 
 
 def _announce(target: Collection, count: int, *, dry_run: bool) -> None:
@@ -80,9 +101,10 @@ def _announce(target: Collection, count: int, *, dry_run: bool) -> None:
 
 def settle_quarantine(job: "Job", started: datetime) -> None:
     """After a pass over all inputs: what was refused when the same paths were indexed before, and is not again, is
-    mended or gone."""
+    mended or gone; what was refused on a disk that is not mounted now is neither."""
     if job.target is None or job.inputs.incomplete or not job.report.inputs:
         return
     quarantine = job.store.quarantine(job.target.name)
     for some in quarantine.batches():
-        quarantine.release([one.uri for one in some if one.source == job.source and one.last_tried < started])
+        settled = [one.uri for one in some if one.source == job.source and one.last_tried < started]
+        quarantine.release([one for one in settled if unmounted(one.partition("#")[0]) is None])

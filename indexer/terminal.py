@@ -141,7 +141,8 @@ def show(report: "Report", db: str) -> None:
         f"{report.quarantined} {would}quarantined  [dim]{report.seconds:.1f} s, {rate:.1f}/s[/dim]"
     )
     if report.deleted:
-        console.print(f"{report.deleted} items {would}deleted: their inputs are gone.")
+        back = "" if report.dry_run else f" To go back: oneword restore {report.collection} {report.version_before}"
+        console.print(f"{report.deleted} items {would}deleted: their inputs are gone.{back}")
     if report.kept:
         console.print(f"[yellow]{report.kept}[/yellow]", highlight=False)
     if report.rows > report.indexed:
@@ -152,12 +153,19 @@ def show(report: "Report", db: str) -> None:
         console.print("No inputs were found.")
     if report.ignored:
         kinds = ", ".join(f"{count} {visible(suffix)}" for suffix, count in report.ignored.most_common())
-        console.print(f"[dim]{report.ignored.total()} files of other kinds were passed over ({escape(kinds)})[/dim]")
+        console.print(f"[dim]{report.ignored.total()} files and folders were passed over ({escape(kinds)})[/dim]")
+        if any(kind.startswith("archives ") for kind in report.ignored):
+            console.print("[dim]Archives in folders are not opened: unpack them, or name .tar shards as paths.[/dim]")
     for one in report.refused[:SHOWN]:
         console.print(f"[yellow]quarantined[/yellow] {one.kind}: ", end="")
         console.print(visible(one.reason), markup=False)
     if report.quarantined > SHOWN:
         console.print(f"... and {report.quarantined - SHOWN} more: oneword quarantine list")
+    if taken := report.kinds["IdTaken"]:
+        console.print(
+            f"{taken} rows {would}refused, because items of other sources have their ids. Give --id-prefix TEXT to "
+            "keep both, or --take-over to let these rows replace them."
+        )
     if report.quarantined and not report.dry_run:
         console.print("[dim]Mend or remove them and run the same command again, or: oneword quarantine retry[/dim]")
     if report.interrupted:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.passages import Splitter
 from indexer.comparison import unchanged_unread
-from indexer.entry import SOURCE, Entry
+from indexer.entry import SOURCE, Elsewhere, Entry, id_of
 from indexer.loading import name_of, refuse
 from indexer.seen import Seen
 from storage import Item, Refused
@@ -51,15 +51,21 @@ class Triage:
         self._sources: dict[str, int] = {}
 
     def sort(self, entries: Sequence[Entry]) -> list[Unchanged | Refused | Unread]:
-        """One for each entry: those whose id was met before first, then the others in their order."""
+        """One for each entry: those refused for their ids first, then those met before, then the others in their order.
+
+        A row whose id is another source's takes it from no row of that source, wherever in the job that comes.
+        """
         outcomes: list[Unchanged | Refused | Unread] = []
-        fresh = self._first_of_each(entries, outcomes)
-        stored = self._lookup([entry.id for entry in fresh]) if fresh else {}
-        for entry in fresh:
-            known = {entry.id: stored[entry.id]} if entry.id in stored else {}
-            if known and not self._take_over and (reason := _taken(entry, stored[entry.id])):
+        stored = self._lookup(list({entry.id: None for entry in entries})) if entries else {}
+        own: list[Entry] = []
+        for entry in entries:
+            if entry.id in stored and not self._take_over and (reason := _taken(entry, stored[entry.id])):
                 outcomes.append(refuse(entry.origin, "IdTaken", reason))
-            elif not self._reread and unchanged_unread(entry, known.get(entry.id), self._splitter):
+            else:
+                own.append(entry)
+        for entry in self._first_of_each(own, outcomes):
+            known = {entry.id: stored[entry.id]} if entry.id in stored else {}
+            if not self._reread and unchanged_unread(entry, known.get(entry.id), self._splitter):
                 outcomes.append(Unchanged(origin=entry.origin))
             else:
                 outcomes.append(Unread(entry=entry, stored=known))
@@ -87,6 +93,8 @@ class Triage:
                 )
                 outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
         self._seen.meet((entry.id, met[entry.id]) for entry in fresh)
+        if captions := [id_of(one.text.uri) for one in fresh if one.image and isinstance(one.text, Elsewhere)]:
+            self._seen.caption(captions)
         return fresh
 
     def _number(self, entry: Entry) -> int:

@@ -83,7 +83,7 @@ def test_index_counts_add_up(album: Path, oneword: Callable[..., Done], as_json:
     (album / "bad.png").write_text("no picture")
     first = as_json("index", album, "--model", "hash")
     assert (first["inputs"], first["indexed"], first["unchanged"], first["quarantined"]) == (7, 6, 0, 1)
-    assert first["ignored"] == {".csv": 1}
+    assert first["ignored"] == {".csv": 1, "hidden files": 1}
     assert first["refused"][0]["kind"] == "NotAnImage"
     again = oneword("index", album)
     assert "7 inputs: 0 indexed (0 new, 0 changed), 6 unchanged, 1 quarantined" in again.stdout

@@ -2,14 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from unicodedata import normalize
 
 from engine.roots import OUTSIDE, Roots
 from indexer.errors import BadSource, SourceNotFound
-from indexer.sources.folder import SYSTEM_FOLDERS, FolderSource
+from indexer.sources.folder import FolderSource, is_passed_over
 from indexer.sources.options import SourceKind, SourceOptions
 from indexer.sources.patterns import Patterns
-from indexer.sources.place import Local, Place, has_magic, is_uri, matching, one_line, place_of, reason_of
+from indexer.sources.place import (
+    Local,
+    Place,
+    as_on_disk,
+    has_magic,
+    is_uri,
+    matching,
+    one_line,
+    place_of,
+    reason_of,
+)
 from indexer.sources.source import Source
 from indexer.sources.table import Part, TableSource, is_table, table_at
 
@@ -45,9 +54,7 @@ def open_sources(
     options = options or SourceOptions()
     if not paths:
         raise SourceNotFound("no path given: expected at least one file or folder")
-    if roots is not None:
-        for given in paths:
-            _check(str(given), options.kind, roots)
+    check_roots(paths, options, roots)
     groups: dict[object, tuple[SourceKind, list[str | Place]]] = {}
     for given in paths:
         if not str(given):  # which would be the working folder
@@ -81,10 +88,13 @@ def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptio
     return FolderSource(places, captions=options.captions, patterns=patterns)
 
 
-def _check(given: str, kind: SourceKind, roots: Roots) -> None:
-    inside = roots.allow_uri(given) if is_url(given, kind) else not given or roots.allow_given(given)
-    if not inside:
-        raise BadSource(f"{one_line(given)} {OUTSIDE}")
+def check_roots(paths: Sequence[str | Path], options: SourceOptions, roots: Roots | None) -> None:
+    """Raises BadSource for a path outside the roots, at which nobody has looked by then."""
+    for given in map(str, paths if roots is not None else ()):
+        assert roots is not None
+        inside = roots.allow_uri(given) if is_url(given, options.kind) else not given or roots.allow_given(given)
+        if not inside:
+            raise BadSource(f"{one_line(given)} {OUTSIDE}")
 
 
 def is_url(given: str | Path, kind: SourceKind) -> bool:
@@ -113,10 +123,25 @@ def _is_dataset(folder: Place) -> bool:
 
     Other programs, too, write a state.json into a folder of images.
     """
-    files, folders = folder.listing()
-    if "state.json" in files:
-        return any(name.endswith(".arrow") for name in files)
-    return "dataset_dict.json" in files and any(folder.child(name).child("state.json").exists() for name in folders)
+    try:
+        files, folders = folder.listing()
+    except OSError:
+        if not isinstance(folder, Local):
+            raise
+        return False  # a folder that cannot be listed is one input that cannot be read, and the other paths go on
+    if "state.json" in files and any(name.endswith(".arrow") for name in files):
+        return "dataset_info.json" in files or _says(folder.child("state.json"), b'"_data_files"')
+    marked = "dataset_dict.json" in files and _says(folder.child("dataset_dict.json"), b'"splits"')
+    return marked and any(folder.child(name).child("state.json").exists() for name in folders)
+
+
+def _says(place: Place, key: bytes) -> bool:
+    """Whether a JSON file has a key; one that cannot be read may have it, and is then told as what it should be."""
+    try:
+        with place.open() as file:
+            return key in file.read(2**20)
+    except OSError:
+        return True
 
 
 def _expanded(given: str | Path, roots: Roots | None) -> list[Place]:
@@ -124,17 +149,16 @@ def _expanded(given: str | Path, roots: Roots | None) -> list[Place]:
     text = str(given)
     listed: dict[str, set[str]] = {}  # by the folder: a store is asked once, not once a shard
     try:
-        for form in dict.fromkeys((text, normalize("NFC", text), normalize("NFD", text))):
-            place = place_of(form, roots)
-            if place.exists():
-                return [place]
+        place = as_on_disk(place_of(given, roots))
+        if place.exists():
+            return [place]
         found: list[Place] = []
         for one in braces(text):
             if has_magic(one):
                 found += (matched := matching(one, roots))
                 if not matched:
                     raise SourceNotFound(f"{one!r} matches nothing: expected a glob of files or folders")
-            elif one == text or not _is_there(place := place_of(one, roots), listed):
+            elif one == text or not _is_there(place := as_on_disk(place_of(one, roots)), listed):
                 what = "expected a URI of a file or a folder" if is_uri(one) else "expected a file or a folder"
                 raise SourceNotFound(f"path {one!r} does not exist: {what}")
             else:
@@ -201,8 +225,7 @@ def _inside(
         and not patterns.excluded(path + name)
     ]
     for name in folders:
-        hidden = name.startswith(".") or name.lower() in SYSTEM_FOLDERS
-        if not hidden and not patterns.excluded(path + name):
+        if not is_passed_over(name) and not patterns.excluded(path + name):
             found += _inside(folder.child(name), f"{path}{name}/", patterns, fits, entered)
     return found
 

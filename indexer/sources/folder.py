@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from unicodedata import normalize
 
 from engine import images, texts
@@ -24,12 +25,25 @@ SYSTEM_FOLDERS = frozenset(
 are passed over, as are hidden ones and those with a file called `.nomedia`, Android's mark; named outright they are
 read."""
 
+
+def is_passed_over(name: str) -> bool:
+    """Whether a folder is read only where it is named outright: a hidden one, or one that the system keeps."""
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
+
+
+ARCHIVES = (
+    *(".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tgz", ".tbz2", ".txz", ".tar"),
+    *(".zip", ".7z", ".rar", ".cbz", ".cbr", ".gz", ".bz2", ".xz", ".zst", ".iso", ".dmg"),
+)
+"""Names of files that hold others, in lower case. Below a folder they are not opened."""
+
 UNREADABLE_FOLDER = "UnreadableFolder"
 """Kind of the problem of a folder whose files nobody knows."""
 
 
 class FolderSource:
-    """Files named outright and, recursively, folders. Hidden files and folders inside folders are passed over.
+    """Files named outright and, recursively, folders. Hidden files and folders inside folders are passed over
+    and counted, as is all else that is no input.
 
     Links are followed and each folder is entered once, so that a link that leads back ends there and a file that two
     of the paths lead to stands once. A file named outright is taken whatever its suffix: as a text if it is called
@@ -42,6 +56,7 @@ class FolderSource:
     """
 
     total: int | None = None
+    containers: frozenset[str] = frozenset()
 
     def __init__(
         self, places: Sequence[Place], *, captions: Captions = Captions.ATTACH, patterns: Patterns | None = None
@@ -79,15 +94,15 @@ class FolderSource:
             except OSError as error:
                 yield _failed(folder, f"the folder cannot be listed ({reason_of(error)})", UNREADABLE_FOLDER)
                 continue
-            entered.add(identity)
             if path and ".nomedia" in files:
                 self.ignored["folders with .nomedia"] += 1
                 continue
+            entered.add(identity)
             yield from self._paired(folder, self._kinds(folder, path, files, outright.pop(folder.uri, {})))
             for name in reversed(folders):
-                if name.lower() in SYSTEM_FOLDERS:
-                    self.ignored[f"folders {printable(name)}"] += 1
-                elif not name.startswith(".") and not self._patterns.excluded(path + name):
+                if is_passed_over(name):
+                    self.ignored["hidden folders" if name.startswith(".") else f"folders {printable(name)}"] += 1
+                elif not self._patterns.excluded(path + name):
                     waiting.append((folder.child(name), f"{path}{name}/"))
 
     def _kinds(
@@ -99,11 +114,13 @@ class FolderSource:
             kind = _kind(folder.child(name))
             if name in outright:
                 kinds[name] = kind or "image"
-            elif name.startswith(".") or self._patterns.excluded(path + name):
+            elif name.startswith("."):
+                self.ignored["hidden files"] += 1
+            elif self._patterns.excluded(path + name):
                 continue
             elif self._patterns.included(path + name):
                 if kind is None:
-                    self.ignored[printable(folder.child(name).suffix) or "(no suffix)"] += 1
+                    self.ignored[_stranger(name)] += 1
                 else:
                     kinds[name] = kind
             elif _is_caption(name):
@@ -161,6 +178,12 @@ def _kind(place: Place) -> str | None:
     if place.suffix in texts.EXTENSIONS:
         return "text"
     return "image" if place.suffix in images.EXTENSIONS else None
+
+
+def _stranger(name: str) -> str:
+    """What a file that is no input is counted as: its suffix, and that it is an archive."""
+    packed = next((one for one in ARCHIVES if name.lower().endswith(one)), None)
+    return f"archives {packed}" if packed else printable(PurePosixPath(name).suffix.lower()) or "(no suffix)"
 
 
 def _is_folder(place: Place) -> bool:

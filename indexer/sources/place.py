@@ -3,7 +3,6 @@
 Whatever goes wrong with a place is an `OSError`, also where an object store's client raises its own.
 """
 
-import glob
 import os
 import re
 import stat
@@ -131,7 +130,11 @@ class Local(Place):
     def exists(self) -> bool:
         if self.outside and self.parent.outside:  # of a link that leads out of a root, that it is there may be known
             raise OutsideRoots(self.shown)
-        return os.path.lexists(self.path)
+        try:
+            self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
+            return False
+        return True  # any other error is raised: what cannot be looked at may well be there
 
     def is_folder(self) -> bool:
         return not self.outside and os.path.isdir(self.path)  # noqa: PTH112 (never raises)
@@ -143,8 +146,8 @@ class Local(Place):
             for one in found:
                 try:
                     folder = one.is_dir()
-                except OSError:  # a link that cannot be followed
-                    folder = False
+                except OSError:  # a link that cannot be followed; or a disk that is lost, which no file can be
+                    folder = not one.is_symlink()
                 (folders if folder else files).append(one.name)
         return sorted(files), sorted(folders)
 
@@ -236,17 +239,29 @@ def matching(pattern: str, roots: Roots | None = None) -> list[Place]:
         from indexer.sources.remote import remote
 
         return list(remote(pattern, roots).matching())
-    local = pattern.split("://", 1)[1] if is_uri(pattern) else str(Path(pattern).expanduser())
     from indexer.sources.globbing import found_in
 
-    found: dict[str, Place] = {}
-    for form in dict.fromkeys((local, normalize("NFC", local), normalize("NFD", local))):
-        if roots is None:
-            places = [place_of(Path(one)) for one in sorted(glob.glob(form, recursive=True))]  # noqa: PTH207
-        else:
-            places = found_in(form, roots)
-        found |= {one.uri: one for one in places}
-    return list(found.values())
+    local = pattern.split("://", 1)[1].removeprefix("localhost") if is_uri(pattern) else pattern
+    local = os.fsdecode(unquote_to_bytes(local)) if is_uri(pattern) else os.path.expanduser(local)  # noqa: PTH111
+    return found_in(local, roots)
+
+
+def as_on_disk(place: Place) -> Place:
+    """The place, with each part of its name in the Unicode normal form that it has on the disk.
+
+    A Mac writes é as two characters, other systems as one; what is called so in either form is found by both. A name
+    that is there as it is written stays. Raises OSError.
+    """
+    if not isinstance(place, Local) or str(place.path).isascii() or place.exists():
+        return place
+    if place.parent == place or place.parent.outside:
+        return place
+    parent = as_on_disk(place.parent)
+    if place.name.isascii() or not parent.is_folder():
+        return parent.child(place.name)
+    files, folders = parent.listing()
+    wanted = normalize("NFC", place.name)
+    return parent.child(next((one for one in (*files, *folders) if normalize("NFC", one) == wanted), place.name))
 
 
 def printable(text: str) -> str:

@@ -17,6 +17,11 @@ class Source(Protocol):
     """Files that are no inputs, by suffix; complete once `entries` is exhausted."""
 
     @property
+    def containers(self) -> frozenset[str]:
+        """URIs of the tables, shards or lists whose rows, samples or URLs the inputs are; none for files."""
+        ...
+
+    @property
     def total(self) -> int | None:
         """How many inputs there are, where that is cheap to know."""
         ...

@@ -95,6 +95,11 @@ class TableSource:
             raise fault
 
     @property
+    def containers(self) -> frozenset[str]:
+        """See `Source`."""
+        return frozenset(part.table.uri for part in self._parts)
+
+    @property
     def total(self) -> int | None:
         """By the footers of Parquet files; of other tables once they have been surveyed."""
         if self._rows is not None:

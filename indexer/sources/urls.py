@@ -35,6 +35,11 @@ class UrlSource:
                     raise BadSource(f"{one.shown}: cannot be read as a list of URLs ({reason_of(error)})") from error
 
     @property
+    def containers(self) -> frozenset[str]:
+        """See `Source`."""
+        return frozenset(one.uri for one in self._given if isinstance(one, Place))
+
+    @property
     def total(self) -> int | None:
         """Known where no file is read."""
         return None if any(isinstance(one, Place) for one in self._given) else len(self._given)

@@ -53,6 +53,11 @@ class WebDatasetSource:
         if fault:
             raise BadSource(fault)
 
+    @property
+    def containers(self) -> frozenset[str]:
+        """See `Source`."""
+        return frozenset(shard.uri for shard in self._shards)
+
     def entries(self) -> Iterator[Entry]:
         """Samples in the order that they have in the shards; damage is the last of its shard."""
         self.ignored.clear()

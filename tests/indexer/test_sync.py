@@ -2,17 +2,20 @@
 
 import csv
 import os
+import tarfile
 import threading
+import unicodedata
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import PIL.Image
 import pytest
 
 from engine import embedding
 from indexer import JobConfig, Report, index_paths
-from indexer.errors import SourceNotFound
+from indexer.errors import BadSource, SourceNotFound
 from indexer.sources.options import SourceKind, SourceOptions
 from indexer.watching import watch
 from storage import Item, Store
@@ -135,6 +138,95 @@ def test_an_empty_folder_may_be_a_disk_that_is_not_mounted(library: None) -> Non
     assert run("photos", delete_missing=True, yes=True).deleted == 2
 
 
+def test_a_link_that_leads_nowhere_may_lead_to_a_disk_that_is_not_mounted(library: None) -> None:
+    Path("photos/raw").rename("disk")
+    Path("photos/raw").symlink_to(Path("disk").resolve())
+    Path("photos/raw/bad.png").write_bytes(b"bad")
+    assert run("photos").quarantined == 1
+    Path("disk").rename("away")
+    report = run("photos", delete_missing=True)
+    assert (report.deleted, len(rows())) == (0, 11)
+    assert "photos/raw" in str(report.kept)
+    assert len(Store("db").quarantine("default").list()) == 1, "what is refused there may still be there"
+    assert run("photos", delete_missing=True, yes=True).deleted == 2
+
+
+def test_what_cannot_be_looked_at_may_be_there(library: None) -> None:
+    Path("photos/raw").rename("kept")
+    Path("photos/raw").symlink_to("raw")  # a loop, which fails as a lost disk or a lack of rights does
+    for paths in (["photos"], ["photos/**/*.png", "photos/2024*"]):
+        report = run(*paths, delete_missing=True, yes=True)
+        assert (report.deleted, len(rows())) == (0, 11)
+    with pytest.raises(BadSource, match="cannot be reached"):
+        run("photos/raw/x.png", delete_missing=True, yes=True)
+
+
+def test_a_store_that_cannot_be_reached_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = fsspec.filesystem("memory")
+    files.pipe("/bucket/sync/a.txt", b"a cat")
+    run("memory://bucket/sync")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(files), "exists", lambda *given: (_ for _ in ()).throw(OSError("no network")))
+        with pytest.raises(BadSource, match="cannot be reached"):
+            run("memory://bucket/sync", delete_missing=True, yes=True)
+    files.rm("/bucket/sync", recursive=True)
+    with pytest.raises(SourceNotFound, match="1 items"):
+        run("memory://bucket/sync", delete_missing=True)
+    assert run("memory://bucket/sync", delete_missing=True, yes=True).deleted == 1
+
+
+def test_tables_that_a_command_does_not_read_keep_their_items(tmp_path: Path) -> None:
+    Path("data").mkdir()
+    Path("data/a.csv").write_text("text\none\n")
+    Path("cat.txt").write_text("a cat")
+    with tarfile.open("data/s.tar", "w") as archive:
+        archive.add("cat.txt")
+    run("data/a.csv", "data/s.tar")
+    tables = SourceOptions(kind=SourceKind.TABLE)
+    assert index_paths(["data"], db="db", model="hash", options=tables, config=SYNC).deleted == 0
+    Path("data/s.tar").unlink()
+    assert index_paths(["data"], db="db", model="hash", options=tables, config=SYNC).deleted == 1
+
+
+def test_a_text_that_exists_stays_unless_it_became_a_caption(tmp_path: Path) -> None:
+    for name in ("a/note.txt", "a/cat.txt", "b/note.txt", "b/keep.txt"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(name)
+    run("a", "b")
+    Path("b/.nomedia").touch()  # from now on passed over
+    noise(8, 8).save("a/cat.png")
+    assert run(".", delete_missing=True).deleted == 1
+    assert sorted(item.text for item in rows().values() if item.text) == [
+        "a/cat.txt",
+        "a/note.txt",
+        "b/keep.txt",
+        "b/note.txt",
+    ]
+
+
+def test_a_folder_named_as_a_glob_is_reached_by_its_name_when_it_is_gone(library: None) -> None:
+    for name in ("photos[2024]", "photos2"):
+        Path(name).mkdir()
+        noise(8, 8).save(f"{name}/a.png")
+    run("photos[2024]")
+    Path("photos[2024]").rename("moved")
+    with pytest.raises(SourceNotFound, match=r"'photos\[2024\]' does not exist, and 1 items"):
+        run("photos[2024]", delete_missing=True)
+    assert len(rows()) == 12, "photos2, which the signs match, is not meant"
+    assert run("photos[2024]", delete_missing=True, yes=True).deleted == 1
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_path_in_the_other_normal_form_is_not_gone(form: str) -> None:
+    folder, name = unicodedata.normalize("NFD", "Zürich"), unicodedata.normalize("NFC", "Müller.csv")
+    Path(folder).mkdir()
+    Path(folder, name).write_text("text\none\ntwo\n")
+    run(f"{folder}/{name}")
+    for asked in ("Zürich/Müller.csv", "Zürich/M*ller.csv", "Zür*/Müller.csv"):
+        report = run(unicodedata.normalize(form, asked), delete_missing=True, yes=True)
+        assert (report.unchanged, report.deleted) == (2, 0)
+
+
 def test_the_items_of_a_folder_that_moved_go_when_it_is_named_and_that_is_meant(library: None) -> None:
     Path("photos").rename("pictures")
     assert run("pictures").embedded == 0, "equal content is not embedded again"
@@ -153,6 +245,11 @@ def test_a_large_deletion_is_announced_with_the_way_back(library: None, caplog: 
     assert run("photos", delete_missing=True).deleted == 3
     assert "deleting 3 of 11 items" in caplog.text
     assert f"oneword restore default {before}" in caplog.text
+    Path("photos/raw/x.png").unlink()
+    report = run("photos", delete_missing=True)
+    assert report.version_before is not None
+    Store("db").open("default").restore(report.version_before)
+    assert any(item.uri.endswith("x.png") for item in rows().values())
 
 
 def test_what_left_a_list_of_urls_goes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,8 +260,9 @@ def test_what_left_a_list_of_urls_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("urls.txt").write_text("\n".join(urls))
     options = SourceOptions(kind=SourceKind.URLS)
     assert index_paths(["urls.txt"], db="db", model="hash", options=options).added == 3
-    Path("urls.txt").write_text("\n".join(urls[1:]))
-    assert index_paths(["urls.txt"], db="db", model="hash", options=options, config=SYNC).deleted == 1
+    for count, path in ((2, "urls.txt"), (1, "url*.txt")):
+        Path("urls.txt").write_text("\n".join(urls[-count:]))
+        assert index_paths([path], db="db", model="hash", options=options, config=SYNC).deleted == 1
 
 
 def test_an_id_that_another_source_has_is_refused_and_both_are_named() -> None:
@@ -175,6 +273,10 @@ def test_an_id_that_another_source_has_is_refused_and_both_are_named() -> None:
     assert "furniture.csv, id=1: the id '1' is already that of an item from" in report.refused[0].reason
     assert "shoes.csv" in report.refused[0].reason
     assert rows()["1"].text == "a red shoe"
+    Path("shoes.csv").write_text("id,text,year\n1,a green shoe,1\n2,a blue shoe,2\n")
+    both = run("furniture.csv", "shoes.csv")
+    assert (counts(both), both.kinds) == ((0, 1, 2, 1, 0), {"IdTaken": 1}), "what is refused takes no id"
+    assert rows()["1"].text == "a green shoe"
     prefixed = index_paths(["furniture.csv"], db="db", model="hash", options=SourceOptions(id_prefix="f-"))
     assert counts(prefixed) == (2, 0, 0, 0, 0)
     assert not Store("db").quarantine("default").list()

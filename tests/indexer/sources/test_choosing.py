@@ -64,6 +64,10 @@ def test_a_folder_with_a_mark_is_a_data_set(tmp_path: Path) -> None:
     (tmp_path / "d" / "state.json").write_text('{"_data_files": []}')
     (source,) = open_sources([tmp_path / "d"])
     assert isinstance(source, FolderSource), "other programs write a state.json, too"
+    (tmp_path / "d" / "photos.arrow").write_bytes(b"")
+    (tmp_path / "d" / "state.json").write_text('{"lastSync": 123}')
+    assert isinstance(open_sources([tmp_path / "d"])[0], FolderSource)
+    (tmp_path / "d" / "state.json").write_text('{"_data_files": []}')
     (tmp_path / "d" / "data-00000-of-00001.arrow").write_bytes(b"")
     (source,) = open_sources([tmp_path / "d"])
     assert isinstance(source, TableSource)

@@ -47,7 +47,7 @@ def test_folders_are_walked_in_order_and_strangers_counted(album: Path) -> None:
             "text:sub/diary.md",
             "image:sub/green.PNG",
         ]
-        assert source.ignored == {".csv": 1}
+        assert source.ignored == {".csv": 1, "hidden files": 1}
     assert source.total is None
 
 
@@ -79,9 +79,19 @@ def test_names_and_patterns_find_the_other_normal_form(tmp_path: Path, on_disk: 
         assert path_of(found.uri) == tmp_path / on_disk / f"{on_disk}.jpg", "a URI stays as it is on disk"
 
 
+OTHERS = ("._a.jpg", ".Trash-1000/e.jpg", "Thumbs.db", "x.zip", "old.tar.xz")
+
+
 def test_bins_and_thumbnails_of_a_network_disk_are_passed_over_and_counted(tmp_path: Path) -> None:
     nas = tmp_path / "nas"
-    for name in ("a.jpg", "@eaDir/a.jpg/THUMB.jpg", "#recycle/b.jpg", "$RECYCLE.BIN/S-1/c.jpg", "Android/d.jpg"):
+    for name in (
+        "a.jpg",
+        "@eaDir/a.jpg/THUMB.jpg",
+        "#recycle/b.jpg",
+        "$RECYCLE.BIN/S-1/c.jpg",
+        "Android/d.jpg",
+        *OTHERS,
+    ):
         (nas / name).parent.mkdir(parents=True, exist_ok=True)
         (nas / name).write_bytes(b"x")
     (nas / ".nomedia").touch()
@@ -93,7 +103,16 @@ def test_bins_and_thumbnails_of_a_network_disk_are_passed_over_and_counted(tmp_p
         "folders #recycle": 1,
         "folders $RECYCLE.BIN": 1,
         "folders with .nomedia": 1,
+        "hidden files": 2,
+        "hidden folders": 1,
+        ".db": 1,
+        "archives .zip": 1,
+        "archives .tar.xz": 1,
     }
+    for paths in ((nas, nas / "Android"), (nas / "Android", nas), (nas / "Android",)):
+        assert any(one.uri.endswith("d.jpg") for one in find(*paths)), "so is this, in any order"
+    for pattern in ("*.jpg", "**/*.jpg", "[a$#A@]*"):
+        assert len(find(f"{nas}/{pattern}")) == 1, "a glob names nothing outright"
     assert len(find(nas / "#recycle")) == 1, "named outright, it is read"
 
 
