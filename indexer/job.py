@@ -23,12 +23,14 @@ from indexer.coverage import Coverage, sort_out
 from indexer.errors import BadCluster, SourceNotFound
 from indexer.inputs import Inputs
 from indexer.journaling import journaled
+from indexer.loading import CAPTION_FILE
 from indexer.local import run_local
 from indexer.report import Report
 from indexer.seen import Seen
 from indexer.sources.choosing import check_roots
 from indexer.sources.options import SourceOptions
 from indexer.sources.place import is_uri
+from indexer.sources.values import SET_ASIDE
 from indexer.stages import Stages
 from indexer.sync import delete_missing, settle_quarantine
 from storage import Collection, CollectionNotFound, Item, StorageError, Store
@@ -259,7 +261,14 @@ def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
     else:
         job.cluster.run(job)
     report.ignored = job.inputs.ignored
-    report.set_aside = job.inputs.set_aside
+    if captions := report.set_aside[CAPTION_FILE]:
+        log.warning(
+            "caption files that are no text: %s; their images are indexed without them; find them with "
+            "--where 'exists(%s)'",
+            f"{captions:,}",
+            SET_ASIDE,
+        )
+    report.set_aside.update(job.inputs.set_aside)
     if job.stop.is_set():
         report.interrupted = True
     else:

@@ -1,9 +1,8 @@
 """Makes of an entry what its rows need: reads, decodes, hashes, cuts into passages; or says why not."""
 
 import hashlib
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 from unicodedata import normalize
@@ -17,9 +16,11 @@ from indexer.entry import Elsewhere, Entry, path_of
 from indexer.etag import ETAG, etag
 from indexer.pictures import Picture
 from indexer.sources.place import one_line
+from indexer.sources.values import SET_ASIDE
 from storage import Item, Metadata, Refused
 
-log = logging.getLogger(__name__)
+CAPTION_FILE = "caption file"
+"""What values that were set aside are called which are captions that could not be read."""
 
 DIGEST = "_digest"
 """Metadata of every passage: a digest of the text that it is of."""
@@ -76,7 +77,9 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
         if entry.image is not None:
             data = entry.image if isinstance(entry.image, bytes) else read(entry.image)
             picture = decode(data, name_of(entry.image, entry.origin))
-        text = _text(entry, read)
+        text, fault = _text(entry, read)
+        if fault:
+            entry = _with_fault(entry, fault)
         text = None if text is None else normalize("NFC", text)
         return Loaded(id=entry.id, origin=entry.origin, pieces=_pieces(entry, picture, text, mark, splitter))
     except InputError as error:
@@ -100,39 +103,48 @@ def name_of(content: bytes | str | Elsewhere | None, origin: str) -> str:
     return f"{path}, {inside}" if inside else str(path)
 
 
-def _text(entry: Entry, read: Read) -> str | None:
-    """The text; None if there is none, or only an empty file beside a picture."""
+def _text(entry: Entry, read: Read) -> tuple[str | None, str | None]:
+    """The text; None if there is none, or only an empty file beside an image. And why a caption file is left out."""
     match entry.text:
         case Elsewhere() as place:
             name = name_of(place, entry.origin)
             if entry.image is not None:
                 return _caption(read, place, name)
-            return decode_text(read(place), name=name)
+            return decode_text(read(place), name=name), None
         case str(text):
-            return None if is_blank(text) and entry.image is not None else text
+            return None if is_blank(text) and entry.image is not None else text, None
         case _:
-            return None
+            return None, None
 
 
-def _caption(read: Read, place: Elsewhere, name: str) -> str | None:
-    """Returns a caption, also in Windows' Latin-1; None for an empty one.
+def _with_fault(entry: Entry, fault: str) -> Entry:
+    """Without its caption, and with the reason where other values are that could not be kept.
 
-    What cannot be read as a text does not cost the image: it is left out, and logged.
+    As the reason is no fact of the entry, the next job reads the image and its caption again.
+    """
+    aside = entry.metadata.get(SET_ASIDE)
+    kept = aside if isinstance(aside, list) else []
+    return replace(entry, metadata={**entry.metadata, SET_ASIDE: [*kept, f"{CAPTION_FILE}: {one_line(fault)}"]})
+
+
+def _caption(read: Read, place: Elsewhere, name: str) -> tuple[str | None, str | None]:
+    """Returns a caption, also in Windows' Latin-1; None for an empty one, and for one that is no text, with why.
+
+    What cannot be read as a text does not cost the image.
     """
     try:
         data = read(place)
         try:
-            return decode_text(data, name=name)
+            return decode_text(data, name=name), None
         except BadText:
             text = data.decode("cp1252", "replace")
             if not all(sign.isprintable() or sign.isspace() for sign in text.replace("\ufffd", "\0")):
                 raise
-            return decode_text(text.encode(), name=name)
+            return decode_text(text.encode(), name=name), None
     except (EmptyFile, BlankText):
-        return None
+        return None, None
     except InputError as error:
-        log.warning("a caption is left out: %s", error)
-        return None
+        return None, str(error)
 
 
 def _pieces(

@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from storage import Refused
+from indexer.loading import CAPTION_FILE
+from indexer.sources.values import SET_ASIDE
+from storage import Item, Refused
 
 if TYPE_CHECKING:
     from indexer.writing import Embedded
 
 SHOWN = 1000
 """Refusals that a report holds in full; the quarantine has them all."""
+
+
+def _has_bad_caption(item: Item) -> bool:
+    aside = item.metadata.get(SET_ASIDE)
+    return isinstance(aside, list) and any(one.startswith(f"{CAPTION_FILE}: ") for one in aside)
 
 
 @dataclass(kw_only=True)
@@ -26,7 +33,8 @@ class Report:
         added, updated: inputs whose items are new, or replace others. unchanged: stored as they are.
         quarantined: inputs that could not be indexed. kinds: how many for which kind of reason.
         refused: the first of them, with reasons.
-        set_aside: values that were not of their metadata key's kind, by key; see `indexer.sources.values.fit`.
+        set_aside: values that were not of their metadata key's kind, by key; see `indexer.sources.values.fit`. And
+            caption files that are no text, whose images are indexed without them.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.
         deleted: items removed because their input is gone. version_before: that `oneword restore` goes back to, with
@@ -77,6 +85,8 @@ class Report:
         self.updated += before["differing"]
         self.unchanged += unchanged + before["touched"]
         self.rows += sum(one.rows for one in good)
+        if captions := sum(_has_bad_caption(one.items[0]) for one in good):
+            self.set_aside[CAPTION_FILE] += captions
         self.quarantined += len(refused)
         self.kinds.update(one.kind for one in refused)
         self.refused += refused[: max(0, SHOWN - len(self.refused))]

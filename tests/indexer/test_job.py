@@ -115,13 +115,21 @@ def test_bad_inputs_are_quarantined_with_reasons_and_retried(album: Path) -> Non
     assert all(one.tries == 2 for one in left)
 
 
-def test_neither_a_spoilt_nor_a_blank_caption_costs_its_image(album: Path) -> None:
+def test_neither_a_spoilt_nor_a_blank_caption_costs_its_image(album: Path, caplog: pytest.LogCaptureFixture) -> None:
     (album / "red.txt").write_bytes(b"\xff\0\xff")
-    assert counts(run(album)) == (6, 0, 0, 0)
+    report = run(album)
+    assert counts(report) == (6, 0, 0, 0)
+    assert report.set_aside == {"caption file": 1}
     assert rows()["red.png"].text is None
-    (album / "red.txt").write_text(" ")
+    assert "caption files that are no text: 1" in caplog.text
+    ((kept,),) = Store("db").open("default").scan(filter="exists(set_aside)")
+    (reason,) = kept.metadata["set_aside"]
+    assert reason.startswith(f"caption file: {album}/red.txt: not UTF-8")
     assert counts(run(album)) == (0, 0, 6, 0)
+    (album / "red.txt").write_text(" ")
+    assert counts(run(album)) == (0, 1, 5, 0)
     assert rows()["red.png"].text is None
+    assert "set_aside" not in rows()["red.png"].metadata
 
 
 class Picky(HashEncoder):
