@@ -85,6 +85,10 @@ def index(
     delimiter: Annotated[
         str | None, typer.Option(metavar="SIGN", help="Between cells of CSV files, where it is not seen by itself.")
     ] = None,
+    allow_scheme: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCHEME", help="Let tables and lists name other stores, such as s3; again for more."),
+    ] = None,
     id_prefix: Annotated[str, typer.Option(metavar="TEXT", help="Put before the ids that rows bring.")] = "",
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Rows replace items of other sources that have their ids.")
@@ -181,6 +185,7 @@ def index(
         text_column=text_column,
         image_column=image_column,
         id_prefix=id_prefix,
+        allow_schemes=tuple(one.lower() for one in allow_scheme or ()),
         delimiter=None if delimiter is None else delimiter.replace("\\t", "\t"),
         metadata_columns=None if metadata_columns is None else tuple(filter(None, metadata_columns.split(","))),
     )

@@ -73,7 +73,7 @@ def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptio
         case SourceKind.URLS:
             from indexer.sources.urls import UrlSource
 
-            return UrlSource(found)
+            return UrlSource(found, options.allow_schemes)
         case SourceKind.TABLE:
             files = _files(places, patterns, is_table, "a table")
             return TableSource([Part(table=table_at(one, options.delimiter)) for one in files], options)

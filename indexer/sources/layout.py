@@ -43,6 +43,7 @@ class Layout:
         folder: where relative paths begin.
         facts: of each column that becomes metadata, its key and its kind.
         extra: metadata of all rows.
+        schemes: of object stores that cells may name.
     """
 
     uri: str
@@ -51,6 +52,7 @@ class Layout:
     roles: Roles
     facts: Mapping[str, tuple[str, Kind]]
     extra: Mapping[str, Metadata] = field(default_factory=dict)
+    schemes: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> set[str]:
@@ -135,7 +137,7 @@ class Layout:
         if self.roles.image is None:
             return None
         try:
-            return picture(row.cells.get(self.roles.image), self.folder)
+            return picture(row.cells.get(self.roles.image), self.folder, self.schemes)
         except BadPicture as error:
             raise _BadCell("BadPicture", f"{self.roles.image!r} {error}") from error
 

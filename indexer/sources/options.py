@@ -32,6 +32,7 @@ class SourceOptions:
         include, exclude: globs of files in folders, as `indexer.sources.patterns` reads them.
         captions: what a `.txt` beside a picture of the same stem is.
         delimiter: between the cells of CSV files; None: told by each file.
+        allow_schemes: of object stores (`s3`) that tables and lists may name, besides the store that they are in.
         id_prefix: put before the ids that tables, data sets and shards bring.
     """
 
@@ -45,6 +46,7 @@ class SourceOptions:
     captions: Captions = Captions.ATTACH
     id_prefix: str = ""
     delimiter: str | None = None
+    allow_schemes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON's types only."""

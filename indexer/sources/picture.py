@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from urllib.parse import unquote_to_bytes
 
@@ -17,7 +18,7 @@ class BadPicture(Exception):
     """A cell is no picture and no place of one. The message says what it is and what was expected."""
 
 
-def picture(cell: object, folder: Place) -> bytes | Elsewhere | None:
+def picture(cell: object, folder: Place, schemes: Collection[str] = ()) -> bytes | Elsewhere | None:
     """Bytes, Hugging Face's `{bytes, path}`, a data URI, a URL, a URI, or a path that begins in `folder`.
 
     Returns:
@@ -34,13 +35,13 @@ def picture(cell: object, folder: Place) -> bytes | Elsewhere | None:
         case {"bytes": bytes() as data} if data:
             return data
         case {"path": str() as path} if path:
-            return picture(path, folder)
+            return picture(path, folder, schemes)
         case {"bytes": None | b"", **rest} if not rest.get("path"):
             return None
         case str() if not cell.strip():
             return None
         case str():
-            return _named(cell.strip(), folder)
+            return _named(cell.strip(), folder, schemes)
         case Unreadable():
             raise BadPicture(f"cannot be read ({cell.reason})")
     raise BadPicture(
@@ -48,14 +49,17 @@ def picture(cell: object, folder: Place) -> bytes | Elsewhere | None:
     )
 
 
-def _named(cell: str, folder: Place) -> bytes | Elsewhere:
+def _named(cell: str, folder: Place, schemes: Collection[str]) -> bytes | Elsewhere:
     if cell[:5].lower() == "data:":
         return _data(cell)
     if "\0" in cell or printable(cell) != cell:
         raise BadPicture(f"is {_short(repr(cell))}, which no path or URL can be")
     if is_uri(cell):
-        if not may_be_cited(cell):
-            raise BadPicture(f"is {_short(repr(cell))}, expected a URL (http, https), a path, or an object store's URI")
+        if not may_be_cited(cell, folder, schemes):
+            raise BadPicture(
+                f"is {_short(repr(cell))}, expected a URL (http, https) or a path; an object store other than "
+                "the table's own is read if --allow-scheme names its scheme"
+            )
         return Elsewhere(uri=cell.replace(" ", "%20") if cell[:4].lower() == "http" else cell)
     if PurePosixPath(cell).is_absolute() and not isinstance(folder, Local):
         raise BadPicture(f"is the absolute path {_short(cell)!r} in a table at {folder.shown}; write a whole URI")

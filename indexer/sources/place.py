@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -218,14 +218,28 @@ def is_uri(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-def may_be_cited(uri: str) -> bool:
+def may_be_cited(uri: str, place: Place, schemes: Collection[str] = ()) -> bool:
     """Whether a URI that a table or a list names, which others may have written, is opened.
 
-    Only http(s), which goes through the fetcher and its rules, files and object stores: any other protocol of fsspec
-    (ftp, sftp, smb, or several in a chain with `::`) would connect to whatever private host the URI says.
+    http(s), which goes through the fetcher and its rules; files, for a table on this machine; what is in the same store
+    as the table, or inside the roots; and the object stores whose schemes the user allows. Anything else would be
+    opened with the user's credentials, or connect to whatever private host the URI says (ftp, smb, `::` chains).
     """
     scheme = uri.partition("://")[0].lower()
-    return scheme in ("http", "https", "file") or (scheme in CITED and "::" not in uri)
+    if scheme in ("http", "https"):
+        return True
+    if scheme == "file":
+        return isinstance(place, Local) or "file" in schemes
+    if scheme not in CITED or "::" in uri:
+        return False
+    inside = place.roots is not None and place.roots.allow_uri(uri)
+    return scheme in schemes or inside or _store(uri) == _store(place.uri)
+
+
+def _store(uri: str) -> tuple[str, str]:
+    """The scheme and the bucket or host."""
+    parts = urlsplit(uri)
+    return parts.scheme.lower(), parts.netloc
 
 
 def has_magic(text: str) -> bool:

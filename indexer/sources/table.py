@@ -143,6 +143,7 @@ class TableSource:
                 roles=own,
                 facts={column: facts[column] for column in own.metadata if column in facts},
                 extra=part.extra,
+                schemes=self._options.allow_schemes,
             )
             try:
                 for row in table.rows(layout.wanted):

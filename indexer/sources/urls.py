@@ -24,9 +24,9 @@ class UrlSource:
         BadSource: a list cannot be opened.
     """
 
-    def __init__(self, given: Sequence[str | Place]) -> None:
+    def __init__(self, given: Sequence[str | Place], schemes: tuple[str, ...] = ()) -> None:
         self.ignored: Counter[str] = Counter()
-        self._given = given
+        self._given, self._schemes = given, schemes
         for one in given:
             if isinstance(one, Place):
                 try:
@@ -48,7 +48,7 @@ class UrlSource:
         """In the order given, and in each file line by line."""
         for one in self._given:
             if isinstance(one, Place):
-                yield from _listed(one)
+                yield from _listed(one, self._schemes)
             elif (url := printable(one)) != one:
                 yield _failed(
                     url, "BadUrl", f"{url}: holds bytes that are not UTF-8, expected a URL; write them as %XX"
@@ -57,7 +57,7 @@ class UrlSource:
                 yield _entry(one)
 
 
-def _listed(place: Place) -> Iterator[Entry]:
+def _listed(place: Place, schemes: tuple[str, ...]) -> Iterator[Entry]:
     try:
         for number, line in lines(place, MAX_LINE):
             try:
@@ -66,7 +66,12 @@ def _listed(place: Place) -> Iterator[Entry]:
                 url = "\0"
             if not url or url.startswith("#"):
                 continue
-            if not may_be_cited(url) or "\0" in url or any(one.isspace() for one in url) or not _has_place(url):
+            if (
+                not may_be_cited(url, place, schemes)
+                or "\0" in url
+                or any(one.isspace() for one in url)
+                or not _has_place(url)
+            ):
                 said = (
                     printable(ascii(line.strip()[:100]))[2:-1] if line is not None else f"more than {MAX_LINE:,} bytes"
                 )

@@ -656,3 +656,23 @@ def test_a_url_may_hold_blanks(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,image\na,https://example.org/a cat.jpg\n")
     (one,) = entries(tmp_path / "t.csv")
     assert one.image == Elsewhere(uri="https://example.org/a%20cat.jpg")
+
+
+@pytest.mark.parametrize(
+    "cell", ["s3://bucket/a.jpg", "memory://x/a.jpg", "gs://b/a.jpg", "ftp://h/a.jpg", "simplecache::s3://b/a.jpg"]
+)
+def test_a_table_opens_no_other_store_with_the_users_credentials(tmp_path: Path, cell: str) -> None:
+    (tmp_path / "t.csv").write_text(f"id,image\na,{cell}\n")
+    (one,) = entries(tmp_path / "t.csv")
+    assert one.problem
+    assert (one.problem.kind, "--allow-scheme" in one.problem.reason) == ("BadPicture", True)
+    (one,) = entries(tmp_path / "t.csv", allow_schemes=("s3", "gs", "memory"))
+    assert bool(one.problem) == cell.startswith(("ftp", "simplecache"))
+
+
+def test_a_table_in_a_store_may_name_what_is_in_it() -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe("/in/t.csv", b"id,image\na,memory://in/a.jpg\nb,file:///etc/passwd\n")
+    one, two = entries("memory://in/t.csv")
+    assert one.image == Elsewhere(uri="memory://in/a.jpg")
+    assert two.problem
