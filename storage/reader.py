@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from storage import keywords as keyword_index
 from storage import ranking
 from storage.database import Database, Table
-from storage.errors import BadItem, BadSearch, StoreUnavailable, VersionNotFound
+from storage.errors import BadItem, BadSearch, StorageError, StoreUnavailable, VersionNotFound
 from storage.filters import Filter, read
 from storage.filters import compile as compile_filter
 from storage.hits import Hits, check_field, page
@@ -232,8 +232,17 @@ class CollectionReader:
         snapshot = self.snapshot(wanted.version)
         if wanted.group_by is not None:
             check_field(wanted.group_by, list(metadata_kinds(snapshot.schema)))
-        rankings = self._rankings(snapshot, questions, wanted)
-        pages = [page(one, wanted, snapshot.version) for one in rankings]
+        try:
+            pages = [page(one, wanted, snapshot.version) for one in self._rankings(snapshot, questions, wanted)]
+        except StorageError:
+            raise
+        except Exception as error:  # of a damaged index, whose files may make its reader raise anything
+            serving = None if wanted.exact else self.serving()
+            if serving is None:
+                raise
+            serving.distrust(None, f"{type(error).__name__}: {error}")
+            wanted = replace(wanted, exact=True)
+            pages = [page(one, wanted, snapshot.version) for one in self._rankings(snapshot, questions, wanted)]
         return [self._with_thumbnails(hits, snapshot.table) for hits in pages] if wanted.thumbnails else pages
 
     def _rankings(

@@ -102,12 +102,21 @@ def integers(rows: pa.RecordBatch | pa.Table, name: str) -> NDArray[np.int64]:
 
 def digests(folder: Path) -> dict[str, str]:
     """The BLAKE2b of every file of an index but what is said about it."""
-    found = {}
-    for file in sorted(folder.iterdir()):
-        if file.name != ABOUT:
-            with file.open("rb") as opened:
-                found[file.name] = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    return found
+    return {file.name: _digest(file) for file in sorted(folder.iterdir()) if file.name != ABOUT}
+
+
+def changed(folder: Path, about: About, *, least: int = -1, most: float = float("inf")) -> list[str]:
+    """The files of an index, of more than `least` bytes and up to `most`, that are not as they were written."""
+    return [
+        name
+        for name, digest in about.digests.items()
+        if least < (folder / name).stat().st_size <= most and _digest(folder / name) != digest
+    ]
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -17,11 +18,12 @@ from filelock import FileLock, Timeout
 
 from storage.config import StorageConfig
 from storage.durability import sync_folder
+from storage.errors import MissingGpu
 from storage.serving.about import About
 from storage.serving.allowed import Allowed, Mask
-from storage.serving.build import build
+from storage.serving.build import build, changed
 from storage.serving.check import Check, check
-from storage.serving.index import UNUSABLE, ServingIndex, Vectors
+from storage.serving.index import ServingIndex, Vectors
 from storage.serving.ranking import ServedRanking, looked_up_together
 from storage.serving.standing import Standing, addresses_of, stand
 from storage.snapshot import Snapshot
@@ -33,6 +35,15 @@ FILTERS = 32  # filters whose rows are kept
 WORTH_BUILDING = 2**22
 """Numbers (rows x dimensions) written since the build, 16 MB to compare at each search: from here on a build is due."""
 DEAD_SHARE = 0.2  # of an index's rows: from here on, too
+CHECKED_AT_ONCE = 2**26
+"""Bytes of a file up to which its digest is compared before it serves; a larger one's is in the background."""
+ROOM = 1.3
+"""What an index takes, in its vectors and documents: codes and centroids come to less than a third of them."""
+DOCUMENT = 500  # bytes of an item without its thumbnail, generously
+RESERVE = 8 * 2**20
+"""Bytes that a build leaves free."""
+PAUSE = 300.0
+"""Seconds after a build that failed for the disk's sake before the next one is tried."""
 TRIES = 3  # to check an index that builds replace meanwhile
 
 Passing = tuple[Allowed | None, Mask | None]
@@ -54,6 +65,8 @@ class Serving:
         self._standings: OrderedDict[tuple[str, int], Standing] = OrderedDict()
         self._filters: OrderedDict[tuple[str, int, str], Passing] = OrderedDict()
         self._builder: threading.Thread | None = None
+        self._distrusted: set[str] = set()
+        self._not_before = 0.0
 
     def build(self, snapshot: Snapshot, *, goal: float = 0.99, threads: int | None = None, **options: int) -> About:
         """Builds an index of that version, and swaps it in; searches go on meanwhile. One build at a time.
@@ -69,7 +82,8 @@ class Serving:
     def build_aside(self, snapshot: Snapshot, *, goal: float = 0.99) -> threading.Thread | None:
         """As `build`, in a thread that is returned; None if someone builds already, here or in another process."""
         with self._mutex:
-            if self._builder is not None and self._builder.is_alive():
+            alive = self._builder is not None and self._builder.is_alive()
+            if alive or time.monotonic() < self._not_before:
                 return None
             self._builder = threading.Thread(target=self._try_build, args=(snapshot, goal), name="build", daemon=True)
             self._builder.start()
@@ -136,15 +150,34 @@ class Serving:
 
     def _build(self, snapshot: Snapshot, goal: float, threads: int | None, options: dict[str, int]) -> About:
         name = f"{snapshot.version:012d}-{time.time_ns():020d}"  # the newest sorts last
+        for left in self.folder.glob("*.partial"):  # of a build that was killed, as only one holds the lock
+            shutil.rmtree(left, ignore_errors=True)
+        self._check_space(snapshot)
         partial = self.folder / f"{name}.partial"
         partial.mkdir()
-        about = build(snapshot, partial, goal=goal, threads=threads, **options)
+        try:
+            about = build(snapshot, partial, goal=goal, threads=threads, **options)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         partial.rename(self.folder / name)
         sync_folder(self.folder)
         for old in self.folder.iterdir():  # an index that someone still reads stays on disk until it is let go
             if old.name < name or old.suffix == ".partial":
                 shutil.rmtree(old, ignore_errors=True)
         return about
+
+    def _check_space(self, snapshot: Snapshot) -> None:
+        """An index is derived: it must not take the space that the table needs to be written."""
+        dimension = snapshot.schema.field("vector").type.list_size
+        wanted = int(ROOM * snapshot.table.count() * (2 * dimension + DOCUMENT))
+        free = shutil.disk_usage(self.folder).free
+        if free - wanted < RESERVE:
+            raise OSError(
+                errno.ENOSPC,
+                f"an index takes about {wanted / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free, of which "
+                f"{RESERVE / 1e6:,.0f} MB are kept for the table; free some space",
+            )
 
     def _try_build(self, snapshot: Snapshot, goal: float) -> None:
         try:
@@ -155,6 +188,9 @@ class Serving:
             log.info("%s: another process builds already", self.folder)
         except FileNotFoundError:
             log.info("%s: the collection was dropped, or its index removed, while one was built", self.folder)
+        except OSError as error:
+            self._not_before = time.monotonic() + PAUSE
+            log.warning("%s: the serving index was not built: %s", self.folder, error.strerror or error)
         except Exception:  # the table still answers, and the next one to ask whether a build is due tries again
             log.exception("%s: the serving index could not be built", self.folder)
 
@@ -177,20 +213,47 @@ class Serving:
         return served if served and served[1].about.created == snapshot.created else None
 
     def _serve_newest(self, names: tuple[str, ...]) -> None:
-        whole = sorted((name for name in names if not name.endswith(".partial")), reverse=True)
+        whole = sorted(
+            (name for name in names if not name.endswith(".partial") and name not in self._distrusted), reverse=True
+        )
         for name in whole:
             if self._served and self._served[0] == name:
                 return
             try:
                 index = ServingIndex(self.folder / name, self._config)
-            except UNUSABLE as error:
+                wrong = changed(self.folder / name, index.about, most=CHECKED_AT_ONCE)
+                if wrong:
+                    raise ValueError(f"{', '.join(wrong)} changed since they were written")
+            except MissingGpu:
+                raise
+            except Exception as error:  # whatever a damaged file makes its reader raise; the table answers
                 log.warning("%s: this serving index cannot be used (%s); build it again", self.folder / name, error)
                 continue
             self._served = (name, index)
+            threading.Thread(target=self._check, args=(name, index), name="check", daemon=True).start()
             self._standings.clear()  # of the index that serves no more
             self._filters.clear()
             return
         self._served = None
+
+    def distrust(self, name: str | None, reason: object) -> None:
+        """Lets an index serve no more, or the one that does: the table answers, and a build is due."""
+        with self._mutex:
+            name = name or (self._served[0] if self._served else None)
+            if name is None:
+                return
+            log.error("%s: this serving index is damaged (%s); searches ask the table", self.folder / name, reason)
+            self._distrusted.add(name)
+            self._served, self._names = None, ()
+
+    def _check(self, name: str, index: ServingIndex) -> None:
+        """Compares files that are too large to be read at the start with what was written."""
+        try:
+            wrong = changed(self.folder / name, index.about, least=CHECKED_AT_ONCE)
+        except OSError:  # replaced by a build
+            return
+        if wrong:
+            self.distrust(name, f"{', '.join(wrong)} changed since they were written")
 
     def _standing(self, name: str, index: ServingIndex, snapshot: Snapshot) -> Standing:
         """Kept until the table changes; one thread works it out."""
