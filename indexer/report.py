@@ -85,7 +85,7 @@ class Report:
         self.updated += before["differing"]
         self.unchanged += unchanged + before["touched"]
         self.rows += sum(one.rows for one in good)
-        if captions := sum(_has_bad_caption(one.items[0]) for one in good):
+        if captions := sum(_has_bad_caption(item) for one in good for item in one.items[:1]):
             self.set_aside[CAPTION_FILE] += captions
         self.quarantined += len(refused)
         self.kinds.update(one.kind for one in refused)

@@ -237,9 +237,9 @@ def may_be_cited(uri: str, place: Place, schemes: Collection[str] = ()) -> bool:
 
 
 def _store(uri: str) -> tuple[str, str]:
-    """The scheme and the bucket or host."""
+    """The scheme and the bucket or host; memory has none."""
     parts = urlsplit(uri)
-    return parts.scheme.lower(), parts.netloc
+    return parts.scheme.lower(), "" if parts.scheme.lower() == "memory" else parts.netloc
 
 
 def has_magic(text: str) -> bool:

@@ -1,6 +1,8 @@
 import contextlib
 import io
 import random
+import struct
+import zlib
 
 import numpy as np
 import PIL.features
@@ -196,3 +198,56 @@ def test_heic_reads_with_the_extra(photo: PIL.Image.Image) -> None:
     image = decode(file.getvalue())
     assert image.size == photo.size
     assert np.abs(np.asarray(image, int) - np.asarray(photo, int)).mean() < 12
+
+
+def png_with(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A red PNG with more chunks after its header."""
+    data = io.BytesIO()
+    PIL.Image.new("RGB", (16, 12), "red").save(data, "PNG")
+    more = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    return data.getvalue()[:33] + more + data.getvalue()[33:]
+
+
+LARGE = {
+    "a color profile": [(b"iCCP", b"ICC Profile\0\0" + zlib.compress(bytes(1_200_000)))],
+    "a compressed text": [(b"zTXt", b"workflow\0\0" + zlib.compress(b"x" * 1_400_000))],
+    "a text": [(b"iTXt", b"workflow\0\0\0\0\0" + b"x" * 1_400_000)],
+    "many texts": [(b"tEXt", b"k%d\0" % at + b"x" * 900_000) for at in range(80)],
+}
+
+
+@pytest.mark.parametrize("chunks", LARGE.values(), ids=LARGE)
+def test_what_nobody_asked_for_does_not_cost_a_png(chunks: list[tuple[bytes, bytes]]) -> None:
+    assert decode(png_with(*chunks)).getpixel((3, 3)) == (255, 0, 0)
+    with pytest.raises(TruncatedImage):
+        decode(png_with(*chunks)[:-30])
+
+
+@pytest.mark.parametrize("brand", [b"mif1", b"miaf", b"MA1A", b"MA1B", b"msf1"])
+def test_avif_is_known_by_all_its_brands(brand: bytes) -> None:
+    data = io.BytesIO()
+    PIL.Image.new("RGB", (16, 12), "red").save(data, "AVIF")
+    red = decode(data.getvalue()[:8] + brand + data.getvalue()[12:]).getpixel((3, 3))
+    assert isinstance(red, tuple)
+    assert red[0] > 250
+    assert max(red[1:]) < 6
+
+
+@pytest.mark.parametrize(
+    ("start", "what"), [(b"PK\x03\x04", "a ZIP archive"), (b"%PDF-1.7", "a PDF"), (b"\xff\x0a\0\0", "JPEG XL")]
+)
+def test_what_is_no_image_is_called_what_it_is(start: bytes, what: str) -> None:
+    with pytest.raises(NotAnImage, match=f"is {what}: "):
+        decode(start + bytes(20))
+
+
+def test_a_jpeg_beyond_the_cap_is_reduced_where_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = io.BytesIO()
+    PIL.Image.new("RGB", (400, 300), "blue").save(data, "JPEG")
+    with pytest.raises(ImageTooLarge):
+        decode(data.getvalue(), max_pixels=50_000)
+    monkeypatch.setattr("engine.images.MAX_PIXELS", 50_000)
+    assert decode(data.getvalue(), max_pixels=50_000, max_jpeg_pixels=200_000).size == (200, 150)
+    assert decode(data.getvalue(), max_pixels=200_000).size == (200, 150), "by its size alone"

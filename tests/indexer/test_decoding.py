@@ -59,7 +59,7 @@ def run(*paths: Path) -> Report:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little patience, though enough for a slow machine to start a process."""
-    monkeypatch.setattr(local, "Decoders", lambda count: Decoders(count, patience=8))
+    monkeypatch.setattr(local, "Decoders", lambda count, **more: Decoders(count, patience=8, **more))
 
 
 @pytest.fixture(autouse=True)

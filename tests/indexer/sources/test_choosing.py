@@ -41,7 +41,7 @@ def test_options_are_kept_as_json(options: SourceOptions) -> None:
 
 def test_options_of_another_kind_are_refused() -> None:
     assert SourceOptions.from_dict({}) == SourceOptions()
-    with pytest.raises(BadSource, match="'colour', expected only captions, exclude"):
+    with pytest.raises(BadSource, match="'colour', expected only allow_schemes, captions"):
         SourceOptions.from_dict({"colour": 1})
     with pytest.raises(BadSource, match="'tabel'"):
         SourceOptions.from_dict({"kind": "tabel"})

@@ -1,5 +1,6 @@
 import gzip
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -24,8 +25,8 @@ zip://x.png::http://127.0.0.1/x.zip
 https://example.org/\xc3\xa9.png"""
 
 
-def entries(*given: str | Path, kind: SourceKind = SourceKind.URLS) -> list[Entry]:
-    (source,) = open_sources(given, SourceOptions(kind=kind))
+def entries(*given: str | Path, kind: SourceKind = SourceKind.URLS, **options: Any) -> list[Entry]:
+    (source,) = open_sources(given, SourceOptions(kind=kind, **options))
     found = list(source.entries())
     assert source.total in (None, len(found))
     return found
