@@ -232,8 +232,8 @@ def may_be_cited(uri: str, place: Place, schemes: Collection[str] = ()) -> bool:
         return isinstance(place, Local) or "file" in schemes
     if scheme not in CITED or "::" in uri:
         return False
-    inside = place.roots is not None and place.roots.allow_uri(uri)
-    return scheme in schemes or inside or _store(uri) == _store(place.uri)
+    # With roots, those decide, and say so.
+    return place.roots is not None or scheme in schemes or _store(uri) == _store(place.uri)
 
 
 def _store(uri: str) -> tuple[str, str]:
