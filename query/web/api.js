@@ -43,11 +43,20 @@ async function call(method, path, { json, form, signal } = {}) {
   }
 }
 
+/**
+ * A whole number that JavaScript cannot hold stays as its digits: to be shown right, it need not be a number.
+ * @type {(this: any, key: string, value: any, context?: {source?: string}) => any}
+ */
+function exact(_, value, context) {
+  const lost = Number.isInteger(value) && !Number.isSafeInteger(value);
+  return lost && /^-?\d+$/.test(context?.source ?? "") ? context.source : value;
+}
+
 /** @type {(method: string, path: string, options?: any) => Promise<any>} */
 async function asked(method, path, options) {
   const response = await call(method, path, options);
   try {
-    return await response.json();
+    return JSON.parse(await response.text(), exact);
   } catch (error) {
     if (options?.signal?.aborted) throw error;
     throw Problem.offline(); // it broke off
