@@ -44,7 +44,7 @@ class JobOptions:
     metadata_columns: tuple[str, ...] | None = None
     delete_missing: bool = False
     yes: bool = False
-    id_prefix: str = ""
+    id_prefix: str | None = None
     take_over: bool = False
     reread: bool = False
     dry_run: bool = False
@@ -57,7 +57,7 @@ class JobOptions:
             value = getattr(self, one.name)
             name = f"--{one.name.replace('_', '-')}"
             match value:
-                case None | False | "":
+                case None | False:
                     pass
                 case True:
                     found.append(name)

@@ -47,7 +47,9 @@ class Options(BaseModel):
     yes: bool = Field(
         default=False, description="Remove also what came from a path that is gone or a folder that is empty."
     )
-    id_prefix: Annotated[str, Field(max_length=64)] = Field(default="", description="Put before the ids of rows.")
+    id_prefix: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Put before the ids of rows."
+    )
     take_over: bool = Field(default=False, description="Rows replace items of other sources that have their ids.")
     reread: bool = Field(default=False, description="Read also files of unchanged time and size, and URLs again.")
     dry_run: bool = Field(default=False, description="Read everything, write nothing, count what would be done.")
