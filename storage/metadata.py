@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 from unicodedata import normalize
@@ -47,7 +47,14 @@ def microseconds(time: datetime) -> int:
 
 
 MOST_KEYS = 512
-"""Most metadata keys in a collection: each is a column, for which every write pays."""
+"""Most metadata keys in a collection: each is a column, for which every write pays. Those that begin with `_`, the
+indexer's own, are few and do not count."""
+
+
+def counted(keys: Iterable[str]) -> int:
+    """Returns how many of the keys count towards `MOST_KEYS`."""
+    return sum(not key.startswith("_") for key in keys)
+
 
 LEAST, MOST = -(2**63), 2**64 - 1
 """The whole numbers that are stored: those of int64 and of uint64."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from storage.errors import BadItem
 from storage.item import Item
-from storage.metadata import KEY, MOST_KEYS, Kind, comparable, kind_of
+from storage.metadata import KEY, MOST_KEYS, Kind, comparable, counted, kind_of
 from storage.schema import META, REST, STRINGS, TYPES, metadata_kinds, rest_of
 
 UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
@@ -42,7 +42,8 @@ class Rules:
         _check_fields(item)
         _check_vector(item, self._dimension)
         new = {key: kind for key, kind in kinds.items() if key not in self._known}
-        if len(self._known | self._new | new) > MOST_KEYS and not new.keys() <= self._new.keys():
+        fresh = counted(new.keys() - self._new.keys())
+        if fresh and counted(self._known | self._new | new) > MOST_KEYS:
             raise BadItem(
                 f"item {item.id!r} brings new metadata keys ({', '.join(list(new)[:3])}), and the collection may have "
                 f"{MOST_KEYS} at most; put rare facts under one key, as a list of strings"

@@ -12,9 +12,9 @@ from indexer.sources.layout import Layout, failed
 from indexer.sources.options import SourceOptions
 from indexer.sources.place import Place, reason_of
 from indexer.sources.tabular import NotATable, Survey, Table
-from indexer.sources.values import keys
+from indexer.sources.values import has_room, keys
 from storage import Metadata
-from storage.metadata import MOST_KEYS, Kind
+from storage.metadata import Kind
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class TableSource:
             extra |= part.extra.keys()
         self._rows = whole.rows
         facts = {
-            column: (key, self.kinds.setdefault(key, kind) if len(self.kinds) < MOST_KEYS else kind)
+            column: (key, self.kinds.setdefault(key, kind) if has_room(key, self.kinds) else kind)
             for column, key in keys(columns).items()
             if key not in extra and (kind := whole.kind(column)) is not None
         }

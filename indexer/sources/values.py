@@ -13,10 +13,13 @@ from typing import Any
 
 from indexer.sources.place import printable
 from storage import Metadata
-from storage.metadata import KEY, LEAST, MOST, MOST_KEYS, Kind, kind_of, utc
+from storage.metadata import KEY, LEAST, MOST, MOST_KEYS, Kind, counted, kind_of, utc
 
 SET_ASIDE = "set_aside"
 """Metadata of items with values that are not of their key's kind: `key: value`, each."""
+
+RESERVED = 4
+"""Keys that indexing adds under plain names: `set_aside`, and `document`, `passage` and `passages` of long texts."""
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,300})")  # no leading zeros: 01234 is a code, which a number would spoil
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,300})?(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?(?<=[0-9])")
@@ -88,6 +91,11 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float | Decimal) and not math.isfinite(value))
 
 
+def has_room(key: str, kinds: Mapping[str, Kind]) -> bool:
+    """Whether a collection with these keys takes one more; the indexer's own always find room."""
+    return key.startswith("_") or key == SET_ASIDE or counted(kinds) < MOST_KEYS - RESERVED
+
+
 def fit(metadata: Mapping[str, Metadata], kinds: dict[str, Kind]) -> tuple[Mapping[str, Metadata], list[str]]:
     """Metadata in which each key has its one kind, and the keys whose values could not be made to.
 
@@ -104,7 +112,7 @@ def fit(metadata: Mapping[str, Metadata], kinds: dict[str, Kind]) -> tuple[Mappi
     for key, value in metadata.items():
         kind = kind_of(value)
         wanted = kinds.get(key)
-        if wanted is None and kind is not None and (len(kinds) < MOST_KEYS - 1 or key == SET_ASIDE):
+        if wanted is None and kind is not None and has_room(key, kinds):
             wanted = kinds[key] = kind
         fitting = None if wanted is None else value if kind == wanted else as_kind(value, wanted)
         if fitting is None:

@@ -1,6 +1,7 @@
 """A collection follows its sources: updates, facts alone, removals, dry runs."""
 
 import csv
+import json
 import os
 import tarfile
 import threading
@@ -371,3 +372,21 @@ def test_watching_follows_changes(album: Path) -> None:
     assert counts(next(reports))[4] == 1
     threading.Timer(0.2, stop.set).start()
     assert list(reports) == []
+
+
+@pytest.mark.parametrize("keys", [505, 509, 511, 512, 600])
+def test_more_keys_than_a_collection_takes_cost_no_row(keys: int) -> None:
+    """Also not when the same file is indexed again: the source of a row is never set aside."""
+    rows_of = [
+        {
+            "id": str(at),
+            "text": "words " * (400 if at == 0 else 1),
+            **{f"k{key}": 1 for key in range(at * 7, at * 7 + 7)},
+        }
+        for at in range(keys // 7 + 1)
+    ]
+    Path("t.jsonl").write_text("\n".join(map(json.dumps, rows_of)))
+    first = run("t.jsonl", passages=32)
+    assert (first.added, first.quarantined) == (len(rows_of), 0)
+    assert all("_source" in item.metadata for item in rows().values())
+    assert counts(run("t.jsonl", passages=32)) == (0, 0, len(rows_of), 0, 0)
