@@ -99,14 +99,14 @@ def decode(
     """
     if not data:
         raise EmptyFile(f"{name}: the file is empty (0 bytes): expected an image")
-    data = _as_avif(_without_texts(data))
+    data = _readable(data)
     if _is_heif(data):
         _register_heif(name)
     if (icon := _icon_size(data)) and math.prod(icon) > max_pixels:
         raise ImageTooLarge(_too_large(name, f"{icon[0]}x{icon[1]} is {math.prod(icon):,} pixels", max_pixels))
     effort.check(data, name)
     try:
-        image = PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())])
+        image = _opened(data)
     except Exception as error:  # a plugin that chokes on a broken header may raise anything
         raise _failure(data, error, name, max_pixels) from error
     with image:
@@ -131,6 +131,15 @@ def decode(
             raise
         except Exception as error:  # as above: OSError, SyntaxError, struct.error, zlib.error, ...
             raise _failure(data, error, name, max_pixels, known=True) from error
+
+
+def _opened(data: bytes) -> PIL.Image.Image:
+    return PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())])
+
+
+def _readable(data: bytes) -> bytes:
+    """Returns the same image in bytes that Pillow reads: it knows AVIF by one brand, and unpacks all texts of a PNG."""
+    return _as_avif(_without_texts(data))
 
 
 def _reduce(image: PIL.Image.Image) -> None:
@@ -190,7 +199,7 @@ def size_of(data: bytes) -> tuple[int, int]:
         return icon
     try:
         effort.check(data, "")
-        with PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())]) as image:
+        with _opened(_readable(data)) as image:
             return image.size
     except Exception:  # `decode` names what is wrong
         return 0, 0

@@ -22,7 +22,7 @@ from engine.errors import (
     UnreadableFile,
     ZeroAreaImage,
 )
-from engine.images import decode, decode_file, to_rgb
+from engine.images import decode, decode_file, size_of, to_rgb
 
 
 def encoded(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
@@ -221,6 +221,7 @@ LARGE = {
 @pytest.mark.parametrize("chunks", LARGE.values(), ids=LARGE)
 def test_what_nobody_asked_for_does_not_cost_a_png(chunks: list[tuple[bytes, bytes]]) -> None:
     assert decode(png_with(*chunks)).getpixel((3, 3)) == (255, 0, 0)
+    assert size_of(png_with(*chunks)) == (16, 12), "else it would be decoded without being counted"
     with pytest.raises(TruncatedImage):
         decode(png_with(*chunks)[:-30])
 
@@ -229,7 +230,9 @@ def test_what_nobody_asked_for_does_not_cost_a_png(chunks: list[tuple[bytes, byt
 def test_avif_is_known_by_all_its_brands(brand: bytes) -> None:
     data = io.BytesIO()
     PIL.Image.new("RGB", (16, 12), "red").save(data, "AVIF")
-    red = decode(data.getvalue()[:8] + brand + data.getvalue()[12:]).getpixel((3, 3))
+    other = data.getvalue()[:8] + brand + data.getvalue()[12:]
+    assert size_of(other) == (16, 12)
+    red = decode(other).getpixel((3, 3))
     assert isinstance(red, tuple)
     assert red[0] > 250
     assert max(red[1:]) < 6

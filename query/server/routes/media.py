@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 import engine
+from engine.config import MAX_PIXELS, MOST_PIXELS
 from engine.errors import InputError
 from engine.images import decode
 from query.result import media_type
@@ -103,7 +104,10 @@ def picture_of(item: Item) -> bytes:
             if not stat.S_ISREG(about.st_mode) or about.st_size > MOST:
                 raise gone
             data = file.read(MOST)
-        same = engine.Image(pixels=decode(data)).content_hash == item.image_hash
+        # An image may be as large as the one that was indexed. A JPEG may be larger: it is reduced, as it was then.
+        most = max(MAX_PIXELS, (item.width or 0) * (item.height or 0))
+        pixels = decode(data, max_pixels=most, max_jpeg_pixels=MOST_PIXELS)
+        same = engine.Image(pixels=pixels).content_hash == item.image_hash
     except (OSError, ValueError, InputError):
         raise gone from None
     if not same:
