@@ -1,6 +1,5 @@
 """`oneword collections create`: here, because a collection's space comes from the engine."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -19,6 +18,7 @@ def create(
 ) -> None:
     """Make an empty collection, for a model and view or like another one."""
     from storage import Store
+    from storage.terminal import print_json, say
 
     if (like is None) == (model is None):
         raise typer.BadParameter("say what the collection is for: --like OTHER, or --model MODEL (one of the two)")
@@ -35,6 +35,6 @@ def create(
         space = encoder.space(views.get(view) if view else views.DEFAULT).as_dict()
     made = store.create(name, space)
     if as_json:
-        print(json.dumps({"db": store.uri, "collection": made.name, "space": made.space}, ensure_ascii=False))
+        print_json({"db": store.uri, "collection": made.name, "space": made.space})
     else:
-        print(f"Made collection {name!r} in {store.uri}: model {space['model']}, view {space['view']}.")
+        say(f"Made collection {name!r} in {store.uri}: model {space['model']}, view {space['view']}.")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from indexer.terminal import SHOWN, Dtype, Quantise, progress_bar
-from storage.terminal import print_json, say
+from storage.terminal import confirm, print_json, say
 
 
 def reembed(
@@ -31,7 +31,6 @@ def reembed(
 
     from engine.config import EngineConfig
     from indexer.reembedding import reembed as run
-    from storage.terminal import confirm
 
     if sum((into is not None, keep is not None, drop_old)) > 1:
         raise typer.BadParameter("--into, --keep and --drop-old say what becomes of the old collection: give one")
@@ -57,17 +56,17 @@ def reembed(
         print_json(report.as_dict(), indent=None)
         return
     if report.already:
-        print(f"Collection {collection!r} is of model {report.model}, view {report.view}: there is nothing to do.")
+        say(f"Collection {collection!r} is of model {report.model}, view {report.view}: there is nothing to do.")
         return
-    print(
+    say(
         f"{report.items:,} items: {report.embedded:,} embedded, {report.unchanged:,} by an earlier run, "
         f"{report.quarantined:,} quarantined  {report.seconds:.1f} s"
     )
     for one in report.refused[:SHOWN]:
         say(f"quarantined {one.kind}: {one.reason}")
     if report.quarantined > SHOWN:
-        print(f"... and {report.quarantined - SHOWN:,} more: oneword info {report.into} --json")
+        say(f"... and {report.quarantined - SHOWN:,} more: oneword info {report.into} --json")
     say(f"Collection {report.into!r} in {db} is of model {report.model}, view {report.view}.")
     if report.kept_as:
         kept = " (something could not be embedded again)" if drop_old else ""
-        print(f"The old one is kept as {report.kept_as!r}{kept}: oneword collections drop {report.kept_as}")
+        say(f"The old one is kept as {report.kept_as!r}{kept}: oneword collections drop {report.kept_as}")

@@ -1,11 +1,11 @@
 """`oneword quarantine retry`."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from indexer.terminal import logging_to, progress_bar
+from storage.terminal import print_json, say
 
 
 def retry(
@@ -45,14 +45,14 @@ def retry(
             stop=stop,
         )
     if as_json:
-        print(json.dumps(outcome.as_dict(), ensure_ascii=False))
+        print_json(outcome.as_dict(), indent=None)
     else:
-        print(
+        say(
             f"{outcome.tried:,} tried again: {outcome.indexed:,} indexed, {outcome.quarantined:,} stay in quarantine, "
             f"{outcome.gone:,} are gone and were forgotten"
         )
         for reason in outcome.unreachable.values():
-            print(f"a source cannot be opened: {reason}")
+            say(f"a source cannot be opened: {reason}")
     if stop.is_set():
         raise typer.Exit(stop.exit_code)
     if outcome.unreachable or outcome.quarantined:

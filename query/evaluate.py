@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storage.terminal import say
+from storage.terminal import print_json, say
 
 if TYPE_CHECKING:
     from query.labels import Labelled
@@ -109,12 +109,12 @@ def live(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(document + "\n", encoding="utf-8")
     if as_json:
-        print(document)
+        print_json(asdict(report), indent=None)
         return
     say(f"{report.queries} queries, {report.collection}, {report.model}")
     for name, value in report.metrics.items():
-        print(f"  {name:<10} {value:.3f}")
-    print(f"  median {report.median_ms:.0f} ms, 95th percentile {report.p95_ms:.0f} ms")
+        say(f"  {name:<10} {value:.3f}")
+    say(f"  median {report.median_ms:.0f} ms, 95th percentile {report.p95_ms:.0f} ms")
     if report.misses:
         say(f"Nothing relevant in the first 10: {', '.join(report.misses[:20])}")
     if report.unknown:

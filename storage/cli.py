@@ -37,7 +37,7 @@ def collections(db: Db = ".oneword", json: Json = False) -> None:
     for told in damaged.values():
         say(f"Damaged: {told}", err=True)
     if not infos and not damaged:
-        typer.echo(f"No collections in {store.uri}.")
+        say(f"No collections in {store.uri}.")
         return
     rows = [
         (
@@ -94,7 +94,7 @@ def info(
         rows = [(entry.uri, entry.reason, str(entry.tries), _minute(entry.last_tried)) for entry in refused[:SHOWN]]
         _print_table(["could not be indexed", "because", "tries", "last tried"], rows)
         if len(refused) > SHOWN:
-            typer.echo(f"... and {len(refused) - SHOWN:,} more: see --json")
+            say(f"... and {len(refused) - SHOWN:,} more: see --json")
 
 
 def build(
@@ -111,14 +111,14 @@ def build(
         target.index_metadata()
         target.index_keywords()
     except Locked as locked:  # a writer makes these itself when it is done
-        typer.echo(f"Indexes of metadata and words are left as they are: {locked}", err=True)
+        say(f"Indexes of metadata and words are left as they are: {locked}", err=True)
     about = target.build_index(goal=goal)
     if json:
         from dataclasses import asdict
 
         _print_json({"collection": collection, **asdict(about)})
         return
-    typer.echo(f"Serving index of {about.rows:,} items: {about.kind}, recall@10 {about.recall:.3f}.")
+    say(f"Serving index of {about.rows:,} items: {about.kind}, recall@10 {about.recall:.3f}.")
 
 
 def verify(
@@ -136,16 +136,16 @@ def verify(
             {"collection": collection, "index": None if found is None else {**vars(found), "right": found.right}}
         )
     elif found is None:
-        typer.echo(f"Collection {collection!r} has no serving index: every search compares all vectors.")
+        say(f"Collection {collection!r} has no serving index: every search compares all vectors.")
     else:
-        typer.echo(
+        say(
             f"{found.rows:,} items: {found.missing:,} missing, {found.extra:,} extra, {found.differing:,} differing "
             f"of those sampled, {found.stale:,} left out since the build, {found.fresh:,} newer than it; "
             f"recall@10 {found.recall:.3f} (goal {found.goal})."
         )
         for name in found.damaged:
-            typer.echo(f"Damaged: {name}")
-        typer.echo("The index is wrong: build it again (oneword build)." if wrong else "The index is right.")
+            say(f"Damaged: {name}")
+        say("The index is wrong: build it again (oneword build)." if wrong else "The index is right.")
     if wrong:
         raise typer.Exit(1)
 
@@ -182,7 +182,7 @@ def delete(
         _print_json({"collection": collection, "deleted": deleted, "not_found": not_found, "dropped": all_})
     else:
         missing = f"; {not_found:,} not found" if not_found else ""
-        typer.echo(f"Deleted {deleted:,} items of {collection!r}{missing}.")
+        say(f"Deleted {deleted:,} items of {collection!r}{missing}.")
     if not_found and not deleted:
         raise typer.Exit(1)
 

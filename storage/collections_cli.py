@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from storage import cli
-from storage.terminal import Db, Json, Yes, confirm, print_json
+from storage.terminal import Db, Json, Yes, confirm, print_json, say
 
 app = typer.Typer(help="List the collections of a store; make, drop, rename and copy them.")
 
@@ -45,7 +45,7 @@ def drop(
     if json:
         print_json({"collection": name, "dropped": True, "items": items})
     else:
-        typer.echo(f"Dropped {name!r}, {what}.")
+        say(f"Dropped {name!r}, {what}.")
 
 
 @app.command()
@@ -62,7 +62,7 @@ def rename(
     if json:
         print_json({"collection": new, "renamed_from": old, "items": items})
     else:
-        typer.echo(f"Collection {old!r} is called {new!r} now, with its {items:,} items.")
+        say(f"Collection {old!r} is called {new!r} now, with its {items:,} items.")
 
 
 @app.command()
@@ -79,4 +79,4 @@ def copy(
     if json:
         print_json({"collection": new, "copied_from": old, "items": items})
     else:
-        typer.echo(f"Copied the {items:,} items of {old!r} to {new!r}.")
+        say(f"Copied the {items:,} items of {old!r} to {new!r}.")

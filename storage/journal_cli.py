@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from storage.terminal import Db, Json, print_json, print_table
+from storage.terminal import Db, Json, print_json, print_table, say
 
 if TYPE_CHECKING:
     from storage.journal import JobRecord
@@ -28,7 +28,7 @@ def jobs(
         print_json({"db": store.uri, "jobs": [{**vars(one), "seconds": _seconds(one)} for one in found]})
         return
     if not found:
-        typer.echo(f"No jobs in {store.uri}{f' of {collection!r}' if collection else ''}.")
+        say(f"No jobs in {store.uri}{f' of {collection!r}' if collection else ''}.")
         return
     heads = ["started", "collection", "state", "inputs", "indexed", "quarantined", "seconds", "message"]
     print_table(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from storage.cli import Name
-from storage.terminal import Db, Json, Yes, confirm, print_json, size
+from storage.terminal import Db, Json, Yes, confirm, print_json, say, size
 
 
 class Vectors(StrEnum):
@@ -39,7 +39,7 @@ def export(
     if json:
         print_json({"collection": collection, **vars(done)})
     else:
-        typer.echo(f"Exported the {done.items:,} items of {collection!r} to {done.file} ({size(done.bytes)}).")
+        say(f"Exported the {done.items:,} items of {collection!r} to {done.file} ({size(done.bytes)}).")
 
 
 def import_(
@@ -55,7 +55,7 @@ def import_(
     if json:
         print_json(vars(done))
     else:
-        typer.echo(
+        say(
             f"Imported {done.rows:,} items into {collection!r}: "
             f"{done.added:,} new, {done.updated:,} changed, {done.unchanged:,} unchanged."
         )

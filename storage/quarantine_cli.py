@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from storage.terminal import Db, Json, Yes, confirm, print_json, print_table
+from storage.terminal import Db, Json, Yes, confirm, print_json, print_table, say
 
 app = typer.Typer(help="The inputs that could not be indexed into a collection, and why.", no_args_is_help=True)
 
@@ -45,7 +45,7 @@ def list_(
         print_json({"db": store.uri, **document})
         return
     if not there:
-        typer.echo(f"Nothing of {collection!r} is in quarantine{f' as {kind}' if kind else ''}.")
+        say(f"Nothing of {collection!r} is in quarantine{f' as {kind}' if kind else ''}.")
     else:
         rows = [
             (one.uri, one.kind, one.reason, f"{one.tries:,}", f"{one.last_tried.astimezone():%Y-%m-%d %H:%M}")
@@ -53,9 +53,9 @@ def list_(
         ]
         print_table(["could not be indexed", "kind", "because", "tries", "last tried"], rows)
         if there > len(shown):
-            typer.echo(f"... and {there - len(shown):,} more: see --limit, or --json")
+            say(f"... and {there - len(shown):,} more: see --limit, or --json")
     if kinds:
-        typer.echo("By kind: " + ", ".join(f"{name} {count:,}" for name, count in kinds.items()))
+        say("By kind: " + ", ".join(f"{name} {count:,}" for name, count in kinds.items()))
 
 
 @app.command()
@@ -89,6 +89,6 @@ def clear(
         print_json({"collection": collection, "cleared": cleared, "not_found": not_found})
     else:
         missing = f"; {not_found:,} not found" if not_found else ""
-        typer.echo(f"Cleared {cleared:,} of the quarantine of {collection!r}{missing}.")
+        say(f"Cleared {cleared:,} of the quarantine of {collection!r}{missing}.")
     if not_found and not cleared:
         raise typer.Exit(1)

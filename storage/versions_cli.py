@@ -74,7 +74,7 @@ def tag(
         print_json({"collection": collection, "tag": tag, "version": version, "deleted": delete})
     else:
         done = "Removed tag" if delete else f"Version {version} is tagged"
-        typer.echo(f"{done} {tag!r} of {collection!r}." if delete else f"{done} {tag!r} in {collection!r}.")
+        say(f"{done} {tag!r} of {collection!r}." if delete else f"{done} {tag!r} in {collection!r}.")
 
 
 def restore(
@@ -105,7 +105,7 @@ def restore(
     if json:
         print_json({"collection": collection, "restored": version, "before": before, "version": made, "items": items})
     else:
-        typer.echo(
+        say(
             f"Restored {version} of {collection!r} as version {made}, with {items:,} items. "
             f"To go back: oneword restore {collection} {before}"
         )
@@ -145,9 +145,7 @@ def compact(
         return
     files = "" if done.files_before is None else f"; files: {done.files_before:,} before, {done.files_after:,} after"
     sizes = "" if done.bytes_before is None else f" ({size(done.bytes_before)}, {size(done.bytes_after)})"
-    typer.echo(
-        f"{collection!r}: versions: {done.versions_removed:,} removed, {done.versions_kept:,} kept{files}{sizes}."
-    )
+    say(f"{collection!r}: versions: {done.versions_removed:,} removed, {done.versions_kept:,} kept{files}{sizes}.")
 
 
 def _duration(text: str) -> timedelta:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from storage.terminal import Json, print_json, print_table
+from storage.terminal import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
     from query.server.keys.file import Key
@@ -51,8 +51,8 @@ def create(
     if json:
         print_json({"file": str(file), **_shown(key), "key": text})
     else:
-        typer.echo(f"Key {key.id} for {name!r} may {scope.value}. It is shown only now:", err=True)
-        typer.echo(text)
+        say(f"Key {key.id} for {name!r} may {scope.value}. It is shown only now:", err=True)
+        say(text)
 
 
 @app.command("list")
@@ -64,7 +64,7 @@ def list_(file: File = DEFAULT, json: Json = False) -> None:
     if json:
         print_json({"file": str(file), "keys": [_shown(key) for key in keys]})
     elif not keys:
-        typer.echo(f"There are no keys in {str(file)!r}: no one is let in.")
+        say(f"There are no keys in {str(file)!r}: no one is let in.")
     else:
         rows = [
             (
@@ -99,7 +99,7 @@ def revoke(
     if json:
         print_json({"file": str(file), "revoked": _shown(gone)})
     else:
-        typer.echo(f"Revoked {gone.id}, the key of {gone.name!r}. Services that use this file refuse it from now on.")
+        say(f"Revoked {gone.id}, the key of {gone.name!r}. Services that use this file refuse it from now on.")
 
 
 def _shown(key: Key) -> dict[str, Any]:
