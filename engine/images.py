@@ -7,7 +7,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +39,14 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 # What Pillow may take bytes for: the formats of EXTENSIONS. Of its others some hand the bytes to another program
 # (EPS to Ghostscript), and none is a picture that people keep.
-_FORMATS = "JPEG PNG GIF WEBP BMP DIB TIFF PPM JPEG2000 ICO TGA AVIF".split()
-_HEIF = ("HEIF",)
+SAFE_FORMATS = tuple("JPEG PNG GIF WEBP BMP TIFF AVIF HEIF".split())
+"""What a service takes from strangers: Pillow decodes these in C, in a time that their pixels account for."""
 
-_SIGNATURES = (
-    *(b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\x00"),
-    *(f"P{digit}\n".encode() for digit in range(1, 7)),
-)
+FORMATS = (*SAFE_FORMATS, *"DIB PPM JPEG2000 ICO TGA".split())
+"""All that is decoded, in the order in which they are tried: TGA, which has no signature, is the last."""
+
+_UNSAFE = (b"\x00\x00\x01\x00", b"\x00\x00\x00\x0cjP  ", *(f"P{digit}\n".encode() for digit in range(1, 7)))
+_SIGNATURES = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", *_UNSAFE)
 ORIENTATION = 0x0112  # of EXIF
 _STRIP = 2**20
 PIL.Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses at twice that; what is less is checked here
@@ -78,7 +79,12 @@ def decode_file(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> PIL.Image.
 
 
 def decode(
-    data: bytes, *, name: str = "the image", max_pixels: int = MAX_PIXELS, max_jpeg_pixels: int = 0
+    data: bytes,
+    *,
+    name: str = "the image",
+    max_pixels: int = MAX_PIXELS,
+    max_jpeg_pixels: int = 0,
+    formats: Collection[str] = FORMATS,
 ) -> PIL.Image.Image:
     """Decodes an encoded picture: upright (EXIF), RGB, transparency on white, first frame.
 
@@ -90,6 +96,7 @@ def decode(
         name: how errors call the picture.
         max_pixels: cap on width x height, checked before anything is decompressed; at most `MOST_PIXELS`.
         max_jpeg_pixels: cap for JPEGs, if it is higher.
+        formats: those that are decoded, by Pillow's names, in the order in which they are tried.
 
     Returns:
         A PIL image of mode RGB.
@@ -106,8 +113,12 @@ def decode(
         raise ImageTooLarge(_too_large(name, f"{icon[0]}x{icon[1]} is {math.prod(icon):,} pixels", max_pixels))
     effort.check(data, name)
     try:
-        image = _opened(data)
+        image = _opened(data, formats)
     except Exception as error:  # a plugin that chokes on a broken header may raise anything
+        if "PPM" not in formats and (data.startswith(_UNSAFE) or effort.is_pnm(data)):
+            raise NotAnImage(
+                f"{name}: is a PNM, ICO or JPEG 2000 image, which is not taken here; save it as PNG"
+            ) from None
         raise _failure(data, error, name, max_pixels) from error
     with image:
         width, height = image.size
@@ -133,8 +144,8 @@ def decode(
             raise _failure(data, error, name, max_pixels, known=True) from error
 
 
-def _opened(data: bytes) -> PIL.Image.Image:
-    return PIL.Image.open(io.BytesIO(data), formats=[*_FORMATS, *(_HEIF if _heif_ready else ())])
+def _opened(data: bytes, formats: Collection[str]) -> PIL.Image.Image:
+    return PIL.Image.open(io.BytesIO(data), formats=[one for one in formats if one != "HEIF" or _heif_ready])
 
 
 def _readable(data: bytes) -> bytes:
@@ -193,13 +204,13 @@ def _as_avif(data: bytes) -> bytes:
     return data
 
 
-def size_of(data: bytes) -> tuple[int, int]:
+def size_of(data: bytes, *, formats: Collection[str] = FORMATS) -> tuple[int, int]:
     """(width, height) in pixels that an encoded picture claims, told without decoding it; (0, 0) if it tells none."""
     if icon := _icon_size(data):
         return icon
     try:
         effort.check(data, "")
-        with _opened(_readable(data)) as image:
+        with _opened(_readable(data), formats) as image:
             return image.size
     except Exception:  # `decode` names what is wrong
         return 0, 0

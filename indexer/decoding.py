@@ -4,16 +4,15 @@ import atexit
 import logging
 import os
 import re
-import signal
 import threading
-import time
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 from engine.config import MAX_PIXELS
 from engine.errors import CorruptImage, InputError
-from indexer.handover import Handover, Laid, laid
-from indexer.pictures import Picture, decode_picture
+from engine.handover import Handover, Laid, laid
+from engine.pictures import Picture, decode_picture
+from engine.processes import UNSTARTED, start
 from indexer.sources.place import reason_of
 
 log = logging.getLogger(__name__)
@@ -23,10 +22,6 @@ PATIENCE = 120.0
 
 IDLE = 60
 """Seconds after which a process without work ends."""
-
-
-NICE = 10
-"""How much the system is to prefer the encoder where both want a core."""
 
 
 def processes() -> int:
@@ -86,9 +81,6 @@ class Decoders:
             return handover.taken(found) if isinstance(found, Laid) else found
 
 
-UNSTARTED = (AssertionError, ImportError, OSError)
-"""What loky raises where no process can be started: in a daemonic process, or with /dev/shm read-only or full."""
-
 _unable: list[str] = []
 """Why this process can start no others, once that is known."""
 
@@ -119,7 +111,7 @@ def _pool(count: int) -> Any:
             atexit.register(_end)
         pool = _pools.get(count)
         if pool is None or pool._flags.broken is not None or pool._flags.shutdown:
-            pool = _pools[count] = _started(count or 1)
+            pool = _pools[count] = start(count or 1, idle=IDLE)
         return pool
 
 
@@ -127,31 +119,6 @@ def _end() -> None:
     """Before the interpreter takes apart what loky needs to end well."""
     for pool in _pools.values():
         pool.shutdown(wait=True, kill_workers=True)
-
-
-def _started(count: int) -> Any:
-    from loky import ProcessPoolExecutor
-
-    return ProcessPoolExecutor(count, timeout=IDLE, initializer=_begin, initargs=(os.getpid(),))
-
-
-def _begin(parent: int) -> None:
-    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died.
-
-    What C libraries write about broken pictures names no file, and is nothing to read between lines of progress. An
-    encoder on the CPU goes first: its threads wait for each other, so that one core taken from it stops them all.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    if hasattr(os, "nice"):
-        os.nice(NICE)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _decode(data: bytes, name: str, max_pixels: int) -> Picture | InputError:

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 from engine.errors import BadText, BlankText, EmptyFile, InputError
 from engine.inputs import Document, Input, Text
 from engine.passages import Splitter
+from engine.pictures import Picture
 from engine.texts import decode_text, is_blank
 from indexer.entry import Elsewhere, Entry, path_of
 from indexer.etag import ETAG, etag
-from indexer.pictures import Picture
 from indexer.sources.place import one_line
 from indexer.sources.values import SET_ASIDE
 from storage import Item, Metadata, Refused

@@ -53,16 +53,11 @@ class Hit:
             thumbnail=item.thumbnail,
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; the thumbnail as a data URI."""
-        document: dict[str, Any] = {
-            "id": self.id,
-            "score": round(self.score, 6),
-            "modality": self.modality,
-            "uri": self.uri,
-            "text": self.text,
-            "metadata": plain(self.metadata),
-        }
+    def as_dict(self, *, payload: bool = True) -> dict[str, Any]:
+        """JSON-ready; the thumbnail as a data URI. payload: with uri, text and metadata."""
+        document: dict[str, Any] = {"id": self.id, "score": round(self.score, 6), "modality": self.modality}
+        if payload:
+            document |= {"uri": self.uri, "text": self.text, "metadata": plain(self.metadata)}
         if self.vector is not None:
             document["vector"] = self.vector.tolist()
         if self.thumbnail is not None:
@@ -124,8 +119,11 @@ class SearchResult:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: {"hits": [...], "total"?, "timings": {"encode_ms", "search_ms"}, "model", "collection",
         "version"}."""
+        return {"hits": [hit.as_dict() for hit in self.hits], **self.about()}
+
+    def about(self) -> dict[str, Any]:
+        """As `as_dict`, but without the hits."""
         document: dict[str, Any] = {
-            "hits": [hit.as_dict() for hit in self.hits],
             "timings": {"encode_ms": round(self.encode_ms, 3), "search_ms": round(self.search_ms, 3)},
             "model": self.model,
             "collection": self.collection,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from storage.cancellation import current
 from storage.config import StorageConfig
 from storage.damage import examine, go_back
 from storage.durability import Durability
@@ -49,6 +52,24 @@ with versions that nobody reads any more: by 70 KB a commit, of 2,000 rows in up
 
 INDEX_CACHE = 512 * 2**20
 """Bytes of what LanceDB keeps of scalar and keyword indexes; by default 6 GiB."""
+
+
+def _let_reads_be_cancelled() -> None:
+    """LanceDB runs each call in an event loop of its own; whoever waits for one that was cancelled waits no longer."""
+    from lancedb.background_loop import LOOP
+
+    def run(call: Any) -> Any:
+        future = asyncio.run_coroutine_threadsafe(call, LOOP.loop)
+        if (cancellation := current()) is None:
+            return future.result()
+        with cancellation.waiting(future.cancel):
+            try:
+                return future.result()
+            except CancelledError:
+                cancellation.check()
+                raise
+
+    LOOP.run = run
 
 
 @contextmanager
@@ -259,6 +280,7 @@ class Database:
         if self._connection is None:
             import lancedb
 
+            _let_reads_be_cancelled()
             with self._connecting("open the store"):
                 # Interval 0: every read first looks for commits of other processes.
                 self._connection = lancedb.connect(

@@ -10,6 +10,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.cancellation import check
 from storage.errors import BadSearch
 from storage.filters.fields import BUILTINS
 from storage.item import Hit, Item
@@ -60,6 +61,7 @@ def _blocks(ranking: Ranking, floor: float | None) -> Iterator[Ranked]:
     depths = iter(ranking.depths)
     depth = next(depths)
     while True:
+        check()
         found = ranking.best(depth)
         for score, key in found:
             if key not in seen and (floor is None or score >= floor):
@@ -79,6 +81,7 @@ def _kept(ranking: Ranking, ranked: Iterator[Ranked], wanted: Wanted) -> Iterato
     group_of = _grouping(wanted.group_by)
     groups: set[Any] = set()
     while some := list(islice(ranked, 64)):
+        check()
         for one, item in zip(some, ranking.items([key for _, key in some]), strict=True):
             if item.id in ids or item.image_hash in images:
                 continue
@@ -111,6 +114,7 @@ def _diverse(ranking: Ranking, ranked: Iterator[Ranked], diversity: float) -> It
     before: list[NDArray[np.float32]] = []
     highest = 0.0
     while block := list(islice(ranked, DIVERSE)):
+        check()
         vectors = _unit(ranking.vectors([key for _, key in block]))
         likest = (vectors @ np.concatenate(before).T).max(axis=1) if before else np.full(len(block), -1.0)
         highest = highest or max(block[0][0], 1e-9)  # what a fusion or BM25 gives is put on the scale of cosines

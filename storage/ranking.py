@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from storage.cancellation import check
 from storage.database import Table
 from storage.item import Item
 from storage.schema import ITEM_COLUMNS, to_items, vectors_of
@@ -165,6 +166,7 @@ def cosines(vectors: NDArray[np.floating[Any]], question: NDArray[np.float32]) -
     unit /= np.sqrt(np.vecdot(unit, unit))
     found: list[float] = []
     for start in range(0, len(vectors), SCORE_ROWS):
+        check()
         part = vectors[start : start + SCORE_ROWS].astype(np.float64)
         found += (np.vecdot(part, unit) / np.sqrt(np.vecdot(part, part))).tolist()
     return found

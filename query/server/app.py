@@ -23,6 +23,7 @@ from query.server.guard.exposure import check_exposed
 from query.server.guard.gate import Gate
 from query.server.guard.guard import Guard
 from query.server.guard.outermost import speaks_openai
+from query.server.guard.outflow import Outflow
 from query.server.jobs import routes as jobs
 from query.server.keys.keys import Keys
 from query.server.payload import problem_of
@@ -51,7 +52,8 @@ ROUTERS = (
 def application(config: ServerConfig) -> tuple[ASGIApp, State]:
     """The service as an ASGI application, with all of its layers, and its state.
 
-    From the outside in: telemetry, guard (who may call, and how much they may send), gate (how many, how long), routes.
+    From the outside in: telemetry, guard (who may call, and how much they may send), outflow (how much is held for
+    them to read), gate (how many, how long), routes.
 
     Raises:
         KeyFileError: the file of keys cannot be used.
@@ -92,7 +94,7 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         app.add_exception_handler(kind, _told)
     described = app.openapi
     app.openapi = lambda: app.openapi_schema or completed(described())  # type: ignore[method-assign]
-    guard = Guard(Gate(app, config, state.metrics), config, keys)
+    guard = Guard(Outflow(Gate(app, config, state.metrics), state.held), config, keys)
     return Telemetry(guard, state.metrics, tracer), state
 
 

@@ -44,10 +44,15 @@ def serve(
         list[str] | None, typer.Option(metavar="NAME", help="Without keys: answer to this name, too.")
     ] = None,
     max_body: Annotated[int, typer.Option(min=1, help="MiB of a request.")] = 32,
-    pnm: Annotated[bool, typer.Option("--pnm", help="Take PBM, PGM and PPM images, which are slow to decode.")] = False,
+    any_format: Annotated[
+        bool, typer.Option("--any-format", help="Take PNM, ICO, TGA, DIB and JPEG 2000 images, too.")
+    ] = False,
     batch_window: Annotated[float, typer.Option(min=0, max=1000, help="ms that an idle model waits for company.")] = 2,
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Inputs encoded together; 1: no batching.")] = 64,
     queue: Annotated[int, typer.Option(min=1, help="Requests at once; more are told 503.")] = 256,
+    connections: Annotated[
+        int | None, typer.Option(min=2, help="Most at a time, half of them from one address; idle ones make room.")
+    ] = None,
     cache: Annotated[int, typer.Option(min=0, help="MiB of query vectors kept.")] = 64,
     deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 30,
     wedged: Annotated[
@@ -92,10 +97,11 @@ def serve(
             cors=tuple(cors or ()),
             hosts=tuple(allow_host or ()),
             max_body=max_body * 2**20,
-            pnm=pnm,
+            any_format=any_format,
             batch_window=batch_window / 1000,
             max_batch=max_batch,
             queue=queue,
+            connections=connections,
             cache_bytes=cache * 2**20,
             deadline=deadline,
             wedged=wedged,

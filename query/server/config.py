@@ -27,12 +27,14 @@ class ServerConfig:
         allow_private: also from private networks.
         max_body: bytes of a request.
         body_seconds: in which a request's body must have come.
+        read_seconds: in which a picture, or a large body, must have been decoded.
         max_pixels: of a picture.
-        pnm: take PBM, PGM and PPM images, which are slow to decode.
+        any_format: take images of every format that can be decoded, also of those that few services need.
         rate: requests a second for each key (or address, without keys), in bursts of twice as many; None: no limit.
         batch_window: seconds that an idle encoder waits for company.
         max_batch: most inputs that are encoded together; 1 switches batching off.
         queue: most requests that wait or are worked on; more are told 503.
+        connections: most at a time, half of them from one address; None: as many as there are descriptors for.
         deadline: seconds that a request may take; it may ask for less.
         wedged: seconds in one batch after which the service is not ready any more.
         cache_bytes: of query vectors kept.
@@ -57,12 +59,14 @@ class ServerConfig:
     allow_private: bool = False
     max_body: int = 32 * 2**20
     body_seconds: float = 30.0
+    read_seconds: float = 10.0
     max_pixels: int = MAX_PIXELS
-    pnm: bool = False
+    any_format: bool = False
     rate: float | None = None
     batch_window: float = 0.002
     max_batch: int = 64
     queue: int = 256
+    connections: int | None = None
     deadline: float = 30.0
     wedged: float = 60.0
     cache_bytes: int = 64 * 2**20

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 import engine
 from engine.encoder import Side
 from engine.errors import EngineError, InputError
-from engine.thumbnails import thumbnail
+from engine.pictures import Picture as Decoded
 from query.result import data_uri, plain
 from query.server.catalogue import Served
 from query.server.limits import MAX_ITEMS
@@ -85,8 +85,10 @@ async def read(
                 _check(item, field)
                 if item.image is None:
                     return await _embedded(state, served, item, None, field)
-                async with state.pictures.read([(item.image, f"{field}.image")], uploads) as (image,):
-                    return await _embedded(state, served, item, image, field)
+                async with state.pictures.read([(item.image, f"{field}.image")], uploads, thumbnails=True) as (
+                    picture,
+                ):
+                    return await _embedded(state, served, item, picture, field)
             except Problem as problem:
                 return problem
             except InputError as error:
@@ -95,9 +97,9 @@ async def read(
     return await together(one(place, item) for place, item in enumerate(given))
 
 
-async def _embedded(state: State, served: Served, given: ItemIn, image: engine.Image | None, field: str) -> Item:
+async def _embedded(state: State, served: Served, given: ItemIn, picture: Decoded | None, field: str) -> Item:
+    image, small = (picture.image, picture.thumbnail) if picture is not None else (None, None)
     content = _content(given, image)
-    small = await state.workers.run("decode", thumbnail, image.pixels) if image is not None else None
     if given.vector is not None or content is None:
         return _item(given, content, image, small, _unit(given.vector or [], served.collection.dimension, field))
     batcher = await state.catalogue.batcher(served)

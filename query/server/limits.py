@@ -27,5 +27,11 @@ MAX_DIMENSION = 65_536
 MAX_UPLOADS = MAX_ITEMS
 """Files in one multipart request."""
 
+MAX_ANSWER = 64 * 2**20
+"""Bytes of an answer in JSON."""
+
+MAX_ANSWERS = 4 * MAX_ANSWER
+"""Bytes of answers that are held for clients to read, over all requests."""
+
 MAX_HEAVY = 1_000
 """Hits that come with vectors or thumbnails."""

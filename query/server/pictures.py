@@ -2,18 +2,20 @@
 
 import base64
 import binascii
-import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import engine
-from engine.effort import is_pnm
-from engine.errors import InputError, NotAnImage
-from engine.images import decode, size_of
+from engine.errors import CorruptImage, ImageTooLarge, InputError
+from engine.handover import Handover, laid
+from engine.images import FORMATS, SAFE_FORMATS, decode, size_of
+from engine.inputs import Image
+from engine.pictures import Picture
+from engine.thumbnails import thumbnail
 from query.server.budget import Budget
 from query.server.config import ServerConfig
 from query.server.problem import Problem
+from query.server.processes import Crashed, Processes
 from query.server.together import together
 from query.server.workers import Workers
 
@@ -49,14 +51,17 @@ def check_used(uploads: Mapping[str, bytes], texts: Iterable[str | None]) -> Non
 class Pictures:
     """Reads pictures given as data URI, base64, URL, or upload. Use it from one event loop."""
 
-    def __init__(self, config: ServerConfig, workers: Workers) -> None:
-        self._config, self._workers = config, workers
+    def __init__(self, config: ServerConfig, workers: Workers, processes: Processes) -> None:
+        self._config, self._workers, self._processes = config, workers, processes
+        self._formats = FORMATS if config.any_format else SAFE_FORMATS
         self._fetcher: Fetcher | None = None
         self._pixels, self._fetched_bytes = Budget(PIXELS_AT_ONCE), Budget(FETCHED_AT_ONCE)
 
     @asynccontextmanager
-    async def read(self, named: Sequence[Named], uploads: Mapping[str, bytes]) -> AsyncIterator[list[engine.Image]]:
-        """The pictures, decoded; they count as being in memory until the block ends.
+    async def read(
+        self, named: Sequence[Named], uploads: Mapping[str, bytes], *, thumbnails: bool = False
+    ) -> AsyncIterator[list[Picture]]:
+        """The pictures, decoded; they count as being in memory until the block ends. thumbnails: else they are empty.
 
         Raises:
             Problem: with the field, if one cannot be had.
@@ -68,13 +73,18 @@ class Pictures:
                 data = await together(self._bytes(one, field, uploads) for one, field in named)
                 if (size := sum(map(len, data))) > FETCHED_AT_ONCE:
                     raise _too_much(f"{size:,} bytes", FETCHED_AT_ONCE, fields[0])
-                wanted = await self._workers.run("decode", self._wanted, data)
+                claimed = await self._elsewhere(_claimed, data, self._formats)
+                if isinstance(claimed, InputError):
+                    raise Problem.of(claimed, field=fields[0])
+                wanted = sum(pixels for pixels in claimed if pixels <= self._config.max_pixels)
                 if wanted > PIXELS_AT_ONCE:
                     raise _too_much(f"{wanted:,} pixels", PIXELS_AT_ONCE, fields[0])
                 await decoded.enter_async_context(self._pixels.taken(wanted))
-                images = await together(map(self._decoded, data, fields))
+                pictures = await together(
+                    self._decoded(one, field, thumbnails) for one, field in zip(data, fields, strict=True)
+                )
                 del data
-            yield images
+            yield pictures
 
     def close(self) -> None:
         """Ends what is being fetched."""
@@ -120,24 +130,42 @@ class Pictures:
         fetcher = self._fetcher
         return (await self._workers.run("fetch", lambda: fetcher.fetch(url))).data
 
-    async def _decoded(self, data: bytes, field: str) -> engine.Image:
+    async def _decoded(self, data: bytes, field: str, small: bool) -> Picture:
+        with Handover() as handover:
+            found = await self._elsewhere(
+                laid, handover.place, _picture, data, self._config.max_pixels, self._formats, small
+            )
+            if isinstance(found, InputError):
+                raise Problem.of(found, field=field) from found
+            if isinstance(found, Picture):
+                return found
+            return await self._workers.run("decode", handover.taken, found)
+
+    async def _elsewhere(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Runs in another process. What ends it, or takes it too long, is the picture's fault."""
         try:
-            return await self._workers.run("decode", self._image, data)
-        except InputError as error:
-            raise Problem.of(error, field=field) from error
+            return await self._processes.run(function, *args)
+        except TimeoutError:
+            return CorruptImage(f"the picture: not decoded within {self._processes.seconds:g} s; save it anew")
+        except Crashed:
+            return CorruptImage("the picture: decoding it ends its process; save it anew, or convert it")
 
-    def _image(self, data: bytes) -> engine.Image:
-        if not self._config.pnm and is_pnm(data):
-            raise NotAnImage("the picture: is a PBM, PGM or PPM, which this service does not take: send it as PNG")
-        image = engine.Image(pixels=decode(data, name="the picture", max_pixels=self._config.max_pixels))
+
+def _claimed(data: Sequence[bytes], formats: Collection[str]) -> list[int]:
+    """Pixels that each will decode to; 0 where that cannot be known. In another process."""
+    return [width * height for width, height in (size_of(one, formats=formats) for one in data)]
+
+
+def _picture(data: bytes, max_pixels: int, formats: Collection[str], small: bool) -> Picture | InputError:
+    """In another process."""
+    try:
+        image = Image(pixels=decode(data, name="the picture", max_pixels=max_pixels, formats=formats))
         _ = image.content_hash  # hashed here, not in the event loop
-        return image
-
-    def _wanted(self, data: Sequence[bytes]) -> int:
-        """Pixels that they will decode to; none for those that are too large, which `decode` refuses."""
-        allowed = [one for one in data if self._config.pnm or not is_pnm(one)]
-        claimed = [width * height for width, height in map(size_of, allowed)]
-        return sum(pixels for pixels in claimed if pixels <= self._config.max_pixels)
+        return Picture(image=image, thumbnail=thumbnail(image.pixels) if small else b"")
+    except InputError as error:
+        return error.with_traceback(None)
+    except MemoryError:
+        return ImageTooLarge("the picture: does not fit into memory; scale it down first")
 
 
 def _is_url(text: str) -> bool:
@@ -160,7 +188,7 @@ def _inline(text: str) -> bytes:
         if not comma or not head.lower().endswith(";base64"):
             raise ValueError(f"{text[:40]!r} is no data URI in base64: expected data:image/png;base64,...")
     try:
-        data = base64.b64decode(re.sub(r"\s+", "", body), validate=True)
+        data = base64.b64decode("".join(body.split()), validate=True)
     except (binascii.Error, ValueError):
         shown = text if len(text) <= 40 else f"{text[:40]}..."
         raise ValueError(f"{shown!r} is no picture: expected a data URI, base64, or a URL") from None

@@ -43,6 +43,9 @@ class Problem(Exception):
         self.remedy, self.field, self.retry_after = remedy, field, retry_after
         self.headers = dict(headers or {})
 
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it can come from another process
+        return Problem, (self.status, self.code, self.detail), vars(self)
+
     @classmethod
     def of(cls, error: Exception, *, field: str | None = None) -> "Problem":
         """An exception of ours as a problem; any other is a fault of ours, of which nothing is told."""

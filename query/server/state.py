@@ -11,10 +11,14 @@ from starlette.requests import Request
 
 from query.server.catalogue import Catalogue
 from query.server.config import ServerConfig
+from query.server.guard.connections import Connections
+from query.server.guard.outflow import Held
 from query.server.jobs.supervisor import Supervisor
+from query.server.limits import MAX_ANSWERS
 from query.server.metrics import Metrics
 from query.server.models import Models
 from query.server.pictures import Pictures
+from query.server.processes import Processes
 from query.server.tracing import Span
 from query.server.workers import Workers
 
@@ -27,30 +31,35 @@ class State:
 
     config: ServerConfig
     workers: Workers
+    processes: Processes
+    held: Held
     metrics: Metrics
     models: Models
     catalogue: Catalogue
     pictures: Pictures
     supervisor: Supervisor | None = None
+    connections: Connections | None = None
     warm: bool = False
     reason: str = "starting"
     draining: bool = False
-    overviews: OrderedDict[Any, "asyncio.Task[Any]"] = field(default_factory=OrderedDict)
+    overviews: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
     @classmethod
     def of(cls, config: ServerConfig) -> "State":
         """Opens nothing yet."""
-        workers, metrics = Workers(), Metrics()
+        workers, metrics, processes = Workers(), Metrics(), Processes(seconds=config.read_seconds)
         models = Models(config, workers, metrics)
         named = None if config.model.model == "auto" else frozenset({config.model.model})
         catalogue = Catalogue(config, workers, models)
         return cls(
             config=config,
             workers=workers,
+            processes=processes,
+            held=Held(MAX_ANSWERS),
             metrics=metrics,
             models=models,
             catalogue=catalogue,
-            pictures=Pictures(config, workers),
+            pictures=Pictures(config, workers, processes),
             supervisor=Supervisor(config.db, config.job_roots, models=named) if config.job_roots else None,
         )
 
@@ -67,6 +76,7 @@ class State:
         await self.catalogue.close()
         await self.models.close()
         self.workers.close()
+        self.processes.close()
 
 
 def state_of(request: Request) -> State:

@@ -4,10 +4,17 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import ParamSpec, TypeVar
+
+from storage.cancellation import Cancellation
 
 P = ParamSpec("P")
 Done = TypeVar("Done")
+
+
+READING = frozenset({"search", "overview"})
+"""Kinds of work that may end in the middle: they change nothing."""
 
 
 class Workers:
@@ -35,8 +42,18 @@ class Workers:
         self._pools = {kind: ThreadPoolExecutor(size, thread_name_prefix=kind) for kind, size in sizes.items()}
 
     async def run(self, kind: str, work: Callable[P, Done], *args: P.args, **kwargs: P.kwargs) -> Done:
-        """Does work in a thread of that kind. Cancelled before a thread has it, it is never done."""
-        return await asyncio.get_running_loop().run_in_executor(self._pools[kind], lambda: work(*args, **kwargs))
+        """Does work in a thread of that kind. Cancelled before a thread has it, it is never done; reads end early."""
+        cancellation = Cancellation()
+
+        def done() -> Done:
+            with cancellation.applied() if kind in READING else nullcontext():
+                return work(*args, **kwargs)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pools[kind], done)
+        except asyncio.CancelledError:
+            cancellation.cancel()
+            raise
 
     def close(self) -> None:
         """Ends each thread after what it is doing, which is not waited for; what waits is dropped."""

@@ -17,7 +17,7 @@ import cloudpickle
 import PIL.Image
 import pytest
 
-import indexer.pictures
+import engine.pictures
 from engine.errors import CorruptImage, ImageTooLarge, InputError
 from indexer import Report, decoding, index_paths, local
 from indexer.decoding import Decoders
@@ -132,7 +132,7 @@ def test_what_no_decoder_should_raise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_picture_that_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexer.pictures, "decode", raising(MemoryError()))
+    monkeypatch.setattr(engine.pictures, "decode", raising(MemoryError()))
     found = DECODE(b"x", "a.png", 1)
     assert isinstance(found, ImageTooLarge)
     assert str(found) == "a.png: does not fit into memory; scale it down first"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ class Service:
 
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
     url: str = ""
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
 
@@ -69,7 +71,8 @@ Start = Callable[..., Service]
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Start]:
-    """Starts services: `start("--db", db)`; they end with the module's tests. `env` is added to the environment."""
+    """Starts services: `start("--db", db)`; they end with the module's tests. env: is added to the environment.
+    files: descriptors that it may have."""
     yield from _starting()
 
 
@@ -83,7 +86,11 @@ def _starting() -> Iterator[Start]:
     started: list[Service] = []
 
     def starting(
-        *arguments: object, ready: bool = True, env: dict[str, str] | None = None, cwd: Path = ROOT
+        *arguments: object,
+        ready: bool = True,
+        env: dict[str, str] | None = None,
+        cwd: Path = ROOT,
+        files: int | None = None,
     ) -> Service:
         command = [sys.executable, "-m", "oneword", "serve", "--port", "0", "--drain", "0", *map(str, arguments)]
         process = subprocess.Popen(
@@ -91,11 +98,13 @@ def _starting() -> Iterator[Start]:
             cwd=cwd,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
         )
         service = Service(process)
         started.append(service)
-        threading.Thread(target=service.follow, daemon=True).start()
+        service.reader = threading.Thread(target=service.follow, daemon=True)
+        service.reader.start()
         end = time.monotonic() + 60
         while not service.url:
             assert process.poll() is None, "\n".join(service.log)
@@ -111,5 +120,7 @@ def _starting() -> Iterator[Start]:
         if service.process.poll() is None:
             service.process.kill()
         service.process.wait()
+        if service.reader:
+            service.reader.join(10)  # its decoders, which hold the pipe too, end a moment later
         if service.process.stderr:
             service.process.stderr.close()

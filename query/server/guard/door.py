@@ -1,6 +1,5 @@
 """Who is let in, and how often."""
 
-import ipaddress
 import logging
 import math
 import time
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from query.server.config import ServerConfig
+from query.server.guard.connections import network
 from query.server.guard.origins import Hosts, Origins
 from query.server.guard.rates import Rates
 from query.server.keys.keys import Keys
@@ -108,16 +108,9 @@ class Door:
 
 
 def address(scope: Scope) -> str:
-    """Where a request comes from, for limits: an IPv4 address, or an IPv6 network of 64 bits, which one client has."""
+    """Where a request comes from, for limits."""
     client = scope.get("client")
-    host: str = client[0] if client else ""
-    if ":" not in host:
-        return host
-    try:
-        six = ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    return str(six.ipv4_mapped or ipaddress.IPv6Network((six, 64), strict=False))
+    return network(client[0] if client else "")
 
 
 def _only(values: list[str] | None) -> str | None:

@@ -1,6 +1,7 @@
 """How many requests are worked on, and for how long: beyond that they are told so at once."""
 
 import asyncio
+import logging
 import math
 import re
 from urllib.parse import parse_qs
@@ -10,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from query.server.config import ServerConfig
 from query.server.metrics import Metrics
 from query.server.problem import Problem
+
+log = logging.getLogger(__name__)
 
 UNHURRIED = re.compile(r"/v1/collections/[^/]+/(verify|build)")
 """Requests that may take as long as they do: they read a whole collection."""
@@ -53,8 +56,11 @@ class Gate:
             async with asyncio.timeout(None if UNHURRIED.fullmatch(scope["path"]) else seconds) as clock:
                 await self._app(scope, receive, told)
         except TimeoutError:
-            if begun or not clock.expired():  # or it is of the work: a server that did not answer
+            if not clock.expired():  # it is of the work: a server that did not answer
                 raise
+            if begun:
+                log.warning("cut off: the answer was not read within %g s", seconds)
+                return  # the server closes the connection, as the answer is not complete
             raise Problem(
                 504,
                 "deadline",

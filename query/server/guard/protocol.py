@@ -5,6 +5,7 @@ from enum import Enum
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from query.server.guard.connections import Connections
 from query.server.guard.outermost import SAFE, new_id
 from query.server.problem import Problem
 
@@ -29,6 +30,7 @@ class HttpProtocol(HttpToolsProtocol):
     read_seconds = 60.0  # in which some of an answer must go out; the kernel buffers megabytes, and tells seldom
     max_head = 32 * 2**10  # bytes; nginx takes 32 KiB (4 buffers of 8), Node 16
     max_pipelined = 16  # requests that wait for the one before
+    admission: Connections | None = None  # how many there may be; None: any number
     linger = 0.5  # seconds that a connection stays open at the end, if it waits for a request: one may be on its way
 
     _phase = Phase.HEAD
@@ -39,14 +41,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.admission is not None and not self.admission.admitted(self, self.client[0] if self.client else ""):
+            detail = f"there are {len(self.admission)} connections, and none of them is idle"
+            self._refuse(Problem(503, "too_many_connections", detail, retry_after=1.0))
+            return
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.admission is not None:
+            self.admission.left(self)
         self._unwatch()
         self._unwatch_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.admission is not None:
+            self.admission.heard(self)
         if self._phase is Phase.IDLE:
             self._phase = Phase.HEAD  # blank lines too, which the parser skips
         self._kept += len(data)
@@ -94,6 +104,15 @@ class HttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._unwatch_reader()  # it reads
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered, or read from its body on."""
+        return self._phase is not Phase.BODY and not self._answering
+
+    def end(self) -> None:
+        """Makes room for another connection."""
+        self.transport.close()
 
     def shutdown(self) -> None:
         """At the service's end. What a client sent before it could know of that is answered."""

@@ -19,6 +19,7 @@ from query.server.batching import Batcher
 from query.server.cache import Vector
 from query.server.documents import OPENAI_PROBLEMS, json_body
 from query.server.guard.access import needs
+from query.server.listing import Listing, Pieces, listed
 from query.server.openai import EmbeddingsIn, EmbeddingsOut, MessageIn, ModelsOut, PictureIn, Tokens
 from query.server.problem import Problem
 from query.server.response import answer
@@ -75,18 +76,17 @@ async def embeddings(request: Request) -> Response:
     vectors = await together(
         _embedded(state, batcher, one, f"{name}[{place}]", view, side) for place, one in enumerate(given)
     )
-    tokens = await state.workers.run("decode", tokens_of, batcher.encoder, [one.text or "" for one in given])
-    return answer(
-        {
-            "object": "list",
-            "model": batcher.encoder.name,
-            "data": [
-                {"object": "embedding", "index": place, "embedding": _written(vector, asked.encoding_format)}
-                for place, vector in enumerate(vectors)
-            ],
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        }
-    )
+
+    def written() -> Pieces:
+        tokens = tokens_of(batcher.encoder, [one.text or "" for one in given])
+        data = (
+            {"object": "embedding", "index": place, "embedding": _written(vector, asked.encoding_format)}
+            for place, vector in enumerate(vectors)
+        )
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return listed("data", data, {"object": "list", "model": batcher.encoder.name, "usage": usage})
+
+    return Listing(await state.workers.run("decode", written))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,8 @@ async def _embedded(state: State, batcher: Batcher, given: _Given, field: str, v
     try:
         if given.image is None:
             return await _vector(batcher, engine.Text(text=given.text or ""), view, side)
-        async with state.pictures.read([(given.image, f"{field}.image")], {}) as (image,):
+        async with state.pictures.read([(given.image, f"{field}.image")], {}) as (picture,):
+            image = picture.image
             content: engine.Input = image
             if given.text is not None:
                 content = (

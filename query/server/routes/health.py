@@ -1,6 +1,7 @@
 """Whether the service lives, is ready, and how it does; and what makes it ready."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ async def warm_up(state: State) -> None:
     A collection whose model cannot be had does not keep the others from being served: only if none can is the service
     not ready. Without collections it is the model that new ones would have.
     """
+    await state.processes.warm_up()
     while not state.warm:
         try:
             names = await state.workers.run("search", state.catalogue.store.collections)
@@ -81,6 +83,9 @@ async def warm_up(state: State) -> None:
             _log("not ready", error)
         if not state.warm:
             await asyncio.sleep(PAUSE)
+    # Models and libraries stay: a collection of garbage that walks through them stops everything for 0.1 s.
+    gc.collect()
+    gc.freeze()
     log.info("ready")
 
 
@@ -124,6 +129,9 @@ class ServiceGauges(Gauges):
         """Queues, readiness, and the age of each serving index."""
         state = self._state
         yield "ready", "Whether the service is ready.", {}, float(not unready(state))
+        if state.connections is not None:
+            yield "connections", "Connections that are open.", {}, float(len(state.connections))
+        yield "held_answer_bytes", "Large answers that their clients have not read yet.", {}, float(state.held.bytes)
         yield "vector_cache_bytes", "Vectors held in the cache.", {}, float(state.models.cached)
         for name, batcher in state.models.batchers.items():
             yield "encode_queue", "Inputs that wait for a batch.", {"model": name}, float(batcher.waiting)

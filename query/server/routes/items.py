@@ -12,6 +12,7 @@ from query.server.cursor import Cursor, digest
 from query.server.documents import PROBLEMS, json_body, json_or_files
 from query.server.guard.access import needs
 from query.server.limits import MAX_ITEMS
+from query.server.listing import Listing, Pieces, listed
 from query.server.payload import Body, Name
 from query.server.pictures import check_used
 from query.server.problem import Problem
@@ -113,19 +114,13 @@ async def get_many(request: Request, collection: str) -> Response:
     asked = (await payload.read(request, IdsIn)).body
     served = await state.catalogue.current(collection)
     include = frozenset(asked.with_)
-    found = await state.workers.run(
-        "search",
-        served.collection.get,
-        asked.ids,
-        vectors="vector" in include,
-        thumbnails="thumbnail" in include,
-    )
-    return answer(
-        {
-            "items": [entries.shown(item, include) for item in found.values()],
-            "missing": [one for one in dict.fromkeys(asked.ids) if one not in found],
-        }
-    )
+
+    def written() -> Pieces:
+        found = served.collection.get(asked.ids, vectors="vector" in include, thumbnails="thumbnail" in include)
+        missing = [one for one in dict.fromkeys(asked.ids) if one not in found]
+        return listed("items", (entries.shown(item, include) for item in found.values()), {"missing": missing})
+
+    return Listing(await state.workers.run("search", written))
 
 
 @router.post(
@@ -197,24 +192,21 @@ async def scroll(request: Request, collection: str) -> Response:
     snapshot = await state.workers.run("search", served.collection.snapshot)
     created, of = snapshot.created, digest(asked.filter)
     at = None if asked.cursor is None else Cursor.read(asked.cursor, created, of)
-    items, version = await state.workers.run(
-        "search",
-        served.collection.page,
-        offset=at.offset if at else 0,
-        limit=asked.limit,
-        filter=condition,
-        vectors="vector" in include,
-        thumbnails="thumbnail" in include,
-        version=at.version if at else None,
-    )
-    after = Cursor(version=version, offset=(at.offset if at else 0) + len(items), created=created, asked=of)
-    return answer(
-        {
-            "items": [entries.shown(item, include) for item in items],
-            "cursor": after.written() if len(items) == asked.limit else None,
-            "version": version,
-        }
-    )
+
+    def written() -> Pieces:
+        items, version = served.collection.page(
+            offset=at.offset if at else 0,
+            limit=asked.limit,
+            filter=condition,
+            vectors="vector" in include,
+            thumbnails="thumbnail" in include,
+            version=at.version if at else None,
+        )
+        after = Cursor(version=version, offset=(at.offset if at else 0) + len(items), created=created, asked=of)
+        rest = {"cursor": after.written() if len(items) == asked.limit else None, "version": version}
+        return listed("items", (entries.shown(item, include) for item in items), rest)
+
+    return Listing(await state.workers.run("search", written))
 
 
 @router.get("/items/{id:path}", dependencies=[needs("read")], response_model=ItemOut, responses=PROBLEMS)

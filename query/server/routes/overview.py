@@ -37,6 +37,25 @@ NEAR = 10
 KEPT = 16
 """Overviews that are kept until others are asked for."""
 
+
+class Overview:
+    """What is worked out once for all who ask, as long as one of them waits for it."""
+
+    def __init__(self, task: asyncio.Task[dict[str, Any]]) -> None:
+        self._task, self._waiting, self.abandoned = task, 0, False
+
+    async def told(self) -> dict[str, Any]:
+        """What was worked out."""
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not self._task.done():
+                self.abandoned = True
+                self._task.cancel()
+
+
 Vectors = NDArray[np.float32]
 
 
@@ -81,13 +100,19 @@ async def _kept(state: State, served: Served, what: object, work: Callable[[], d
     """What was worked out for this version, or is being so for another request; the thread's time is dear."""
     snapshot = await state.workers.run("search", served.collection.snapshot)
     key = (served.collection.name, snapshot.created, snapshot.version, what)
-    if key not in state.overviews:
+
+    def forget() -> None:
+        if state.overviews.get(key) is kept:
+            del state.overviews[key]
+
+    kept: Overview | None = state.overviews.get(key)
+    if kept is None or kept.abandoned:
         task = asyncio.get_running_loop().create_task(state.workers.run("overview", work))
-        task.add_done_callback(lambda done: done.exception() and state.overviews.pop(key, None))
-        state.overviews[key] = task
+        kept = state.overviews[key] = Overview(task)
+        task.add_done_callback(lambda done: forget() if done.cancelled() or done.exception() else None)
         while len(state.overviews) > KEPT:
             state.overviews.popitem(last=False)
-    return await asyncio.shield(state.overviews[key])
+    return await kept.told()
 
 
 def facets_of(collection: Collection) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """POST /v1/collections/{collection}/search, and many at once."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,15 +18,19 @@ from query.server.answers import ResultOut, ResultsOut
 from query.server.catalogue import Served
 from query.server.documents import PROBLEMS, json_or_files
 from query.server.guard.access import needs
+from query.server.listing import Listing, Pieces, check_size, length, listed
 from query.server.pictures import check_used
 from query.server.problem import Problem
 from query.server.questions import QueriesIn, QueryIn, adopted
-from query.server.response import answer
+from query.server.response import dumped
 from query.server.state import Clock, State, state_of, tell_stage
 from query.server.together import together
 from storage import CollectionNotFound, SpaceMismatch, StorageError
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
+
+AT_ONCE = 4
+"""Queries of one batch that are searched for at the same time, once they are embedded: what they find is in memory."""
 
 
 @router.post(
@@ -48,7 +54,7 @@ async def search(request: Request, collection: str) -> Response:
         if renewed is None:
             raise
         result = await _answered(request, renewed, query, sent.uploads, clock)
-    return answer(result)
+    return Listing(result)
 
 
 @router.post(
@@ -66,29 +72,44 @@ async def search_batch(request: Request, collection: str) -> Response:
     served = await state.catalogue.current(collection)
     version = await state.workers.run("search", lambda: served.collection.version)
 
-    async def one(place: int, query: QueryIn) -> dict[str, Any]:
+    turns, size = asyncio.Semaphore(AT_ONCE), 0
+
+    async def one(place: int, query: QueryIn, stack: ExitStack) -> Pieces:
+        nonlocal size
+        result = await answered(place, query)
+        size = check_size(size + length(result))
+        stack.enter_context(state.held.counted(length(result)))
+        return result
+
+    async def answered(place: int, query: QueryIn) -> Pieces:
         pinned = query if query.version is not None else query.model_copy(update={"version": version})
         try:
-            return await _answered(request, served, pinned, sent.uploads, Clock())
+            return await _answered(request, served, pinned, sent.uploads, Clock(), turns)
         except (Problem, EngineError, StorageError, QueryError) as error:
             problem = Problem.of(error)
             problem.field = f"queries[{place}]" + (f".{problem.field}" if problem.field else "")
-            return {"error": problem.as_dict()}
+            return [dumped({"error": problem.as_dict()})]
 
-    results = await together(one(place, query) for place, query in enumerate(sent.body.queries))
-    return answer({"results": results, "version": version})
+    with ExitStack() as stack:
+        results = await together(one(place, query, stack) for place, query in enumerate(sent.body.queries))
+        return Listing(listed("results", results, {"version": version}))
 
 
 async def _answered(
-    request: Request, served: Served, asked: QueryIn, uploads: Mapping[str, bytes], clock: Clock
-) -> dict[str, Any]:
-    """The result as JSON has it."""
+    request: Request,
+    served: Served,
+    asked: QueryIn,
+    uploads: Mapping[str, bytes],
+    clock: Clock,
+    turns: asyncio.Semaphore | None = None,
+) -> Pieces:
+    """The result in JSON. turns: of those that are searched for at the same time."""
     state, began = state_of(request), clock.ms
     _check_view(served, asked.view)
     named = asked.pictures()
     if named:
         async with state.pictures.read(named, uploads) as pictures:
-            question = Question.of(asked.query(pictures))
+            question = Question.of(asked.query([one.image for one in pictures]))
             embedded = await _embedded(state, served, question)
     else:
         question = Question.of(asked.query([]))
@@ -96,16 +117,18 @@ async def _answered(
     if question.query.explain:
         await state.catalogue.batcher(served)
     encode_ms = clock.ms - began
-    result = await state.workers.run("search", served.service.answer, question, embedded, encode_ms=encode_ms)
+
+    def written() -> tuple[float, Pieces]:
+        result = served.service.answer(question, embedded, encode_ms=encode_ms)
+        timings = {"encode_ms": encode_ms, "search_ms": result.search_ms, "total_ms": clock.ms}
+        rest = result.about() | {"timings": {name: round(ms, 3) for name, ms in timings.items()}}
+        with_payload = "payload" in question.query.include
+        return result.search_ms, listed("hits", (hit.as_dict(payload=with_payload) for hit in result), rest)
+
+    async with turns or nullcontext():
+        search_ms, document = await state.workers.run("search", written)
     tell_stage(request, "encode", encode_ms)
-    tell_stage(request, "search", result.search_ms)
-    document = result.as_dict()
-    timings = {"encode_ms": encode_ms, "search_ms": result.search_ms, "total_ms": clock.ms}
-    document["timings"] = {name: round(ms, 3) for name, ms in timings.items()}
-    if "payload" not in question.query.include:
-        for hit in document["hits"]:
-            for name in ("uri", "text", "metadata"):
-                del hit[name]
+    tell_stage(request, "search", search_ms)
     return document
 
 

@@ -15,6 +15,7 @@ from query.server.budget import Budget
 from query.server.config import ServerConfig
 from query.server.pictures import Pictures
 from query.server.problem import Problem
+from query.server.processes import Processes
 from query.server.workers import Workers
 
 
@@ -103,7 +104,9 @@ def png(side: int) -> bytes:
 def pictures(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "PIXELS_AT_ONCE", 1000)
     workers = Workers()
-    yield Pictures(ServerConfig(max_pixels=500), workers)
+    processes = Processes(2, seconds=30)
+    yield Pictures(ServerConfig(max_pixels=500), workers, processes)
+    processes.close()
     workers.close()
 
 
@@ -114,7 +117,7 @@ def test_many_requests_of_many_pictures(pictures: Pictures) -> None:
         async with pictures.read([(f"upload:{name}", name) for name in names], uploads) as images:
             assert pictures._pixels.used <= 1000
             await asyncio.sleep(0.001)
-            return sum(image.size[0] ** 2 for image in images)
+            return sum(one.image.size[0] ** 2 for one in images)
 
     async def work() -> list[Any]:
         asked = [["a"], ["a", "a", "a", "b"], ["b"], ["a", "bad"], ["large"], ["b", "none"], []] * 5

@@ -7,10 +7,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from indexer import handover
+from engine import handover
+from engine.handover import Handover, Laid, Place, laid
+from engine.pictures import Picture, decode_picture
 from indexer.decoding import Decoders
-from indexer.handover import Handover, Laid, Place, laid
-from indexer.pictures import Picture, decode_picture
 
 
 def photo(width: int = 33, height: int = 21) -> bytes:

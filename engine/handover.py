@@ -13,7 +13,7 @@ from typing import TypeVar
 import PIL.Image
 
 from engine.inputs import Image
-from indexer.pictures import Picture
+from engine.pictures import Picture
 
 Found = TypeVar("Found")
 
