@@ -105,13 +105,13 @@ def attack(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
     """Starts targets: `attack("--queue", 4)`; with `keys=True` it has keys of each scope, by the scope's name."""
     targets: list[Target] = []
 
-    def attacking(*options: object, keys: bool = False) -> Target:
+    def attacking(*options: object, keys: bool = False, env: dict[str, str] | None = None) -> Target:
         folder = tmp_path_factory.mktemp("target")
         made = {scope: make(scope, scope) for scope in ("read", "write", "admin")} if keys else {}  # type: ignore[arg-type]
         if keys:
             key_file.write(folder / "keys.toml", [key for key, _ in made.values()])
             options = (*options, "--api-keys", folder / "keys.toml")
-        service = start("--db", folder / "db", "--model", "hash", *options)
+        service = start("--db", folder / "db", "--model", "hash", *options, env=env)
         target = Target(service=service, folder=folder, keys={scope: text for scope, (_, text) in made.items()})
         targets.append(target)
         assert target.call("POST", "/v1/collections", json={"name": "c"}).status_code == 201
