@@ -17,6 +17,8 @@ class StorageConfig:
             object stores see to it themselves.
         loaded: read them into memory whole. Otherwise they hold 1-bit codes in memory, about 100 bytes a vector, and
             read vectors from disk, of which the system keeps what memory allows.
+        rebuilds: build an index anew that is found to be damaged, in a thread, at the next search: for a process that
+            stays.
         index_device: "cpu", or "cuda" or "cuda:N" for a copy of the vectors on a GPU, for which faiss-gpu takes the
             place of faiss-cpu.
 
@@ -26,6 +28,7 @@ class StorageConfig:
 
     durable: bool = True
     loaded: bool = False
+    rebuilds: bool = False
     index_device: str = "cpu"
 
     def __post_init__(self) -> None:

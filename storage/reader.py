@@ -240,7 +240,7 @@ class CollectionReader:
             serving = None if wanted.exact else self.serving()
             if serving is None:
                 raise
-            serving.distrust(None, f"{type(error).__name__}: {error}")
+            serving.distrust(None, error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
             wanted = replace(wanted, exact=True)
             pages = [page(one, wanted, snapshot.version) for one in self._rankings(snapshot, questions, wanted)]
         return [self._with_thumbnails(hits, snapshot.table) for hits in pages] if wanted.thumbnails else pages

@@ -199,9 +199,10 @@ class BuildingOut(BaseModel):
 
 
 class StatusOut(BaseModel):
-    """How the service is."""
+    """How the service is. detail: what does not keep it from answering."""
 
     status: str
+    detail: str | None = None
 
 
 class MeOut(BaseModel):

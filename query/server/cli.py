@@ -85,7 +85,7 @@ def serve(
         ServerConfig(
             db=db,
             model=EngineConfig(model=model, device=device, dtype=dtype),
-            storage=StorageConfig(loaded=loaded, index_device=index_device),
+            storage=StorageConfig(loaded=loaded, rebuilds=True, index_device=index_device),
             host=host,
             port=port,
             keys_file=api_keys,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from storage.schema import ITEM_COLUMNS, STAMP, vectors_of
 from storage.serving import vectors as vector_file
 from storage.serving.about import ABOUT, About
 from storage.serving.documents import DocumentWriter
-from storage.serving.index import ADDRESSES, LISTS, STAMPS
+from storage.serving.index import ADDRESSES, CHECKS, LISTS, STAMPS
 from storage.serving.reduction import DIRECTIONS, SAMPLED, pays, reduction
 from storage.serving.tuning import BLOCK, Tuned, tune
 from storage.snapshot import Snapshot
@@ -123,12 +124,14 @@ def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]
     """Writes vectors, documents, addresses and stamps; how many rows, and how far a length is from 1 at most."""
     vectors, documents = vector_file.VectorWriter(folder, dimension), DocumentWriter(folder)
     addresses, stamp, worst = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0.0
+    checks: list[int] = []
     columns = [*ITEM_COLUMNS, "vector", *identity(table.schema())]
     for batch in table.rows(columns, batch_size=2048):
         if not batch.num_rows:
             continue
         stored = vectors_of(batch)
         vectors.append(stored)
+        checks += map(crc32, np.ascontiguousarray(stored, "<f2"))
         documents.append(batch)
         addresses.append(integers(batch, Table.ADDRESS))
         stamp.append(stamps(batch))
@@ -137,6 +140,7 @@ def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]
     documents.close()
     np.save(folder / ADDRESSES, np.concatenate(addresses))
     np.save(folder / STAMPS, np.concatenate(stamp))
+    np.save(folder / CHECKS, np.array([checks, documents.checks], np.uint32).T)
     return vectors.count, worst
 
 

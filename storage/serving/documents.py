@@ -7,9 +7,11 @@ import mmap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from storage.item import Item
 from storage.metadata import plain
@@ -29,12 +31,14 @@ class DocumentWriter:
         self._file: BinaryIO = (folder / DOCUMENTS).open("wb")
         self._ends = [np.zeros(1, np.int64)]
         self._size = 0
+        self.checks: list[int] = []
 
     def append(self, batch: pa.RecordBatch) -> None:
         """batch: with ITEM_COLUMNS."""
         packed = [_packed(row) for row in _rows(batch)]
         ends = self._size + np.cumsum([len(one) for one in packed], dtype=np.int64)
         self._file.write(b"".join(packed))
+        self.checks += map(crc32, packed)
         if len(ends):
             self._ends.append(ends)
             self._size = int(ends[-1])
@@ -48,11 +52,15 @@ class DocumentWriter:
 class Documents:
     """Reads what a DocumentWriter wrote; the file is memory-mapped."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checks: NDArray[np.uint32]) -> None:
         """
+        Args:
+            checks: CRC-32 of each document.
+
         Raises:
             OSError, ValueError: a file is missing or shorter than it should be.
         """
+        self._checks = checks
         self._offsets = np.load(folder / OFFSETS, mmap_mode="r").view(np.ndarray)
         file = folder / DOCUMENTS
         if file.stat().st_size != self._offsets[-1]:
@@ -64,7 +72,11 @@ class Documents:
         return len(self._offsets) - 1
 
     def __getitem__(self, row: int) -> Item:
-        return _unpacked(self._bytes[self._offsets[row] : self._offsets[row + 1]].decode())
+        """Raises ValueError where its bytes are not those that were written."""
+        packed = self._bytes[self._offsets[row] : self._offsets[row + 1]]
+        if crc32(packed) != self._checks[row]:
+            raise ValueError(f"row {row} of {DOCUMENTS} changed since it was written")
+        return _unpacked(packed.decode())
 
 
 def items_of(batch: pa.RecordBatch | pa.Table) -> list[Item]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,7 @@ Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Scored = tuple[float, int]
 
-UNUSABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError)
-"""What reading an index raises that is incomplete or malformed."""
-LISTS, ADDRESSES, STAMPS = "lists.faiss", "addresses.npy", "stamps.npy"
+LISTS, ADDRESSES, STAMPS, CHECKS = "lists.faiss", "addresses.npy", "stamps.npy", "checks.npy"
 DEAREST = 4
 """What comparing a vector in full costs, in codes of as many dimensions: 4.5 at 4,096 and 2.4 at 384
 (benchmarks/rates.py)."""
@@ -50,7 +49,7 @@ class ServingIndex:
         config: how it is held.
 
     Raises:
-        UNUSABLE: it is incomplete or malformed; it can be built again.
+        Exception: of any kind, where it is incomplete or malformed; it can be built again.
         MissingGpu: it is wanted on a GPU that is not there.
     """
 
@@ -60,7 +59,9 @@ class ServingIndex:
         self.about = About.load(folder)
         self.addresses: Rows = np.load(folder / ADDRESSES, mmap_mode="r")
         self.stamps: Rows = np.load(folder / STAMPS, mmap_mode="r")
-        self.documents = Documents(folder)
+        # CRC-32 of each row's vector and document: what is mapped may change after its digest was compared.
+        self._checks: NDArray[np.uint32] = np.load(folder / CHECKS, mmap_mode="r").view(np.ndarray)
+        self.documents = Documents(folder, self._checks[:, 1])
         self._flat = vector_file.read(folder, mapped=not config.loaded)
         self.all_stored = vector_file.mapped(folder, self.about.rows, self.about.dimension)
         self._lists = None
@@ -70,7 +71,14 @@ class ServingIndex:
             inner = faiss.extract_index_ivf(self._lists)
             self._count, self._dearest = int(inner.nlist), DEAREST * self.about.dimension / inner.d
             self._both = faiss.IndexRefine(self._lists, self._flat)
-        sizes = {len(self.addresses), len(self.stamps), len(self.documents), self._flat.ntotal, self.about.rows}
+        sizes = {
+            len(self._checks),
+            len(self.addresses),
+            len(self.stamps),
+            len(self.documents),
+            self._flat.ntotal,
+            self.about.rows,
+        }
         if self._lists is not None:
             sizes.add(self._lists.ntotal)
         if len(sizes) > 1:
@@ -133,8 +141,16 @@ class ServingIndex:
         return ranked
 
     def stored(self, rows: Rows) -> NDArray[np.float16]:
-        """The vectors as the table stores them, float16 (rows, d)."""
-        return self.all_stored[rows]
+        """The vectors as the table stores them, float16 (rows, d).
+
+        Raises:
+            ValueError: one of them is not as it was written.
+        """
+        found = self.all_stored[rows]
+        for row, vector in zip(rows.tolist(), found, strict=True):
+            if crc32(vector) != self._checks[row, 0]:
+                raise ValueError(f"row {row} of {vector_file.VECTORS} changed since it was written")
+        return found
 
     def _pays(self, depth: int, there: int) -> bool:
         """Whether looking up so many of all rows costs less than comparing each that is allowed."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,9 @@ WORTH_BUILDING = 2**22
 DEAD_SHARE = 0.2  # of an index's rows: from here on, too
 CHECKED_AT_ONCE = 2**26
 """Bytes of a file up to which its digest is compared before it serves; a larger one's is in the background."""
+REVISIT = 60.0
+"""Seconds between two looks at the files of an index that serves: 64 MiB of each, and a sample of rows."""
+SAMPLED = 256  # rows of each look
 ROOM = 1.3
 """What an index takes, in its vectors and documents: codes and centroids come to less than a third of them."""
 DOCUMENT = 500  # bytes of an item without its thumbnail, generously
@@ -110,6 +114,8 @@ class Serving:
         """
         found = self._current(snapshot)
         if found is None:
+            if self.damaged and self._config.rebuilds:
+                self.build_aside(snapshot)
             return None
         name, index = found
         standing = self._standing(name, index, snapshot)
@@ -228,9 +234,10 @@ class Serving:
                 raise
             except Exception as error:  # whatever a damaged file makes its reader raise; the table answers
                 log.warning("%s: this serving index cannot be used (%s); build it again", self.folder / name, error)
+                self._distrusted.add(name)
                 continue
             self._served = (name, index)
-            threading.Thread(target=self._check, args=(name, index), name="check", daemon=True).start()
+            threading.Thread(target=_watch, args=(weakref.ref(self), name, index), name="check", daemon=True).start()
             self._standings.clear()  # of the index that serves no more
             self._filters.clear()
             return
@@ -246,14 +253,32 @@ class Serving:
             self._distrusted.add(name)
             self._served, self._names = None, ()
 
-    def _check(self, name: str, index: ServingIndex) -> None:
-        """Compares files that are too large to be read at the start with what was written."""
+    @property
+    def distrusted(self) -> int:
+        """Indexes that were found to be damaged since this object was made."""
+        return len(self._distrusted)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether searches ask the table because the newest index is damaged."""
+        return self._served is None and bool(self._distrusted)
+
+    def check_files(self, name: str, index: ServingIndex, *, least: int = -1, most: float = float("inf")) -> bool:
+        """Compares files of more than `least` bytes and up to `most` with what was written; whether it still serves."""
+        if self._served is None or self._served[0] != name:
+            return False
         try:
-            wrong = changed(self.folder / name, index.about, least=CHECKED_AT_ONCE)
+            wrong = changed(self.folder / name, index.about, least=least, most=most)
+            rows = np.random.default_rng().integers(0, max(index.about.rows, 1), min(SAMPLED, index.about.rows))
+            for row in rows.tolist():
+                _ = index.stored(np.array([row])), index.documents[row]
         except OSError:  # replaced by a build
-            return
+            return False
+        except ValueError as error:
+            wrong = [str(error)]
         if wrong:
-            self.distrust(name, f"{', '.join(wrong)} changed since they were written")
+            self.distrust(name, f"{', '.join(wrong)}: changed since it was written")
+        return not wrong
 
     def _standing(self, name: str, index: ServingIndex, snapshot: Snapshot) -> Standing:
         """Kept until the table changes; one thread works it out."""
@@ -290,6 +315,15 @@ class Serving:
         with self._mutex:
             _keep(self._filters, key, passing, FILTERS)
         return passing
+
+
+def _watch(serving: weakref.ref[Serving], name: str, index: ServingIndex) -> None:
+    """In a thread: compares an index with what was written, the large files once and the others again and again."""
+    least, most = CHECKED_AT_ONCE, float("inf")
+    while (keeper := serving()) is not None and keeper.check_files(name, index, least=least, most=most):
+        del keeper
+        least, most = -1, CHECKED_AT_ONCE
+        time.sleep(REVISIT)
 
 
 def _keep(among: OrderedDict, key: object, value: object, most: int) -> None:  # type: ignore[type-arg]

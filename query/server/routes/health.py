@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.inputs import Text
 from engine.views import DEFAULT
 from query.server.answers import ProblemOut, StatusOut
+from query.server.catalogue import Served
 from query.server.guard.access import needs
 from query.server.metrics import CONTENT_TYPE, Gauges
 from query.server.problem import MEDIA_TYPE, Problem
@@ -46,7 +47,14 @@ async def ready(request: Request) -> Response:
     reasons = unready(state_of(request))
     if reasons:
         raise Problem(503, "not_ready", "; ".join(reasons), remedy="Ask again in a moment.", retry_after=1)
-    return answer({"status": "ready"})
+    damaged = [name for name, served in state_of(request).catalogue.open.items() if _is_damaged(served)]
+    detail = [f"the serving index of {name!r} is damaged: searches ask the table until it is built" for name in damaged]
+    return answer({"status": "ready"} | ({"detail": "; ".join(detail)} if detail else {}))
+
+
+def _is_damaged(served: Served) -> bool:
+    serving = served.collection.serving()
+    return serving is not None and serving.damaged
 
 
 @router.get("/metrics", dependencies=[needs("read")], response_class=PlainTextResponse)
@@ -145,6 +153,11 @@ class ServiceGauges(Gauges):
             except Exception as error:  # what there is to tell of the others is told
                 _log(f"no metrics of collection {name!r}", error)
                 continue
+            if serving is not None:
+                damaged = float(serving.distrusted)
+                yield "index_damaged", "Serving indexes found damaged since the start.", labels, damaged
+                meaning = "Whether the newest is damaged, so that searches ask the table."
+                yield "index_distrusted", meaning, labels, float(serving.damaged)
             yield "collection_version", "The newest commit's number.", labels, float(snapshot.version)
             if about is not None and built is not None:
                 behind = float(snapshot.version - about.version)

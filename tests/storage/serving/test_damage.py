@@ -2,13 +2,14 @@
 
 import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from storage import Collection, Item, Store
+from storage import Collection, Item, StorageConfig, Store
 
 SPACE = {"fingerprint": "f", "dimension": 16, "model": "m", "view": "v"}
 FILES = ["about.json", "addresses.npy", "documents.bin", "offsets.npy", "stamps.npy", "vectors.faiss"]
@@ -70,6 +71,58 @@ def test_whatever_is_damaged_the_answers_are_right(
         collection.build_index()
         assert collection.info().serving is not None
     assert answers(collection) == answers(collection, exact=True)
+
+
+@pytest.mark.parametrize("name", ["documents.bin", "vectors.faiss"])
+@pytest.mark.parametrize("seed", range(8))
+def test_what_changes_while_it_serves_is_noticed_where_it_is_read(
+    built: Path, tmp_path: Path, name: str, seed: int
+) -> None:
+    """Every row is among the hits, so every changed byte is; their files are mapped, and change in memory too."""
+    shutil.copytree(built, tmp_path / "store")
+    (folder,) = (one for one in (tmp_path / "store" / "a.serving").iterdir() if one.is_dir())
+    collection = Store(tmp_path / "store", config=StorageConfig(rebuilds=True)).open("a")
+    assert len(collection.search(np.eye(16, dtype=np.float32)[3], limit=200)) == 200
+    serving = collection.serving()
+    assert serving is not None
+    assert serving.about(collection.snapshot()) is not None
+    data = (folder / name).read_bytes()
+    chance = random.Random(seed)
+    with (folder / name).open("r+b") as file:
+        at = chance.randrange(len(data) - 16 * 2 * 200 if name == "vectors.faiss" else 0, len(data))
+        file.seek(at)
+        file.write(bytes([data[at] ^ (1 << chance.randrange(8))]))
+    asked = {"limit": 200, "thumbnails": False}
+    question = np.eye(16, dtype=np.float32)[3]
+    right = [(hit.item, hit.score) for hit in collection.search(question, exact=True, **asked)]
+    assert [(hit.item, hit.score) for hit in collection.search(question, **asked)] == right
+    assert (serving.damaged, serving.distrusted) == (True, 1)
+    assert [(hit.item, hit.score) for hit in collection.search(question, **asked)] == right  # and starts a build
+    assert serving._builder is not None
+    serving._builder.join()
+    assert serving.about(collection.snapshot()) is not None
+    assert (serving.damaged, serving.distrusted) == (False, 1)
+
+
+def test_files_are_looked_at_again_while_they_serve(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that no search has read since."""
+    monkeypatch.setattr("storage.serving.keeper.REVISIT", 0.05)
+    shutil.copytree(built, tmp_path / "store")
+    (folder,) = (one for one in (tmp_path / "store" / "a.serving").iterdir() if one.is_dir())
+    collection = Store(tmp_path / "store").open("a")
+    serving = collection.serving()
+    assert serving is not None
+    assert serving.about(collection.snapshot()) is not None
+    with (folder / "stamps.npy").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    for _ in range(200):
+        if serving.damaged:
+            break
+        time.sleep(0.05)
+    assert serving.damaged
 
 
 def test_an_index_that_fails_while_it_serves_is_left(
