@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +17,8 @@ from numpy.typing import ArrayLike
 
 from storage import keywords, scalars, versions
 from storage.compaction import Compaction
+from storage.config import RESERVE
+from storage.damage import live_bytes
 from storage.database import Database, IndexKind, Table
 from storage.errors import (
     BadItem,
@@ -23,6 +27,7 @@ from storage.errors import (
     Locked,
     MissingFaiss,
     MissingKeywords,
+    NoRoom,
     StoreUnavailable,
 )
 from storage.filters import Filter
@@ -47,6 +52,8 @@ if TYPE_CHECKING:
     from storage.serving.about import About
     from storage.serving.check import Check
     from storage.serving.keeper import Serving
+
+log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
@@ -195,9 +202,12 @@ class Collection(CollectionReader):
         """Compact the files of many small commits, and remove versions older than `older_than`.
 
         A reader still in the middle of a removed version fails; the default leaves it an hour. What is `pinned` here
-        stays, whatever its age.
+        stays, whatever its age. Where the disk has too little room, a warning is logged and nothing is done.
         """
-        self._optimize(older_than)
+        try:
+            self._optimize(older_than)
+        except NoRoom as error:
+            log.warning("%s", error)
 
     @contextmanager
     def pinned(self) -> Iterator[int]:
@@ -215,12 +225,16 @@ class Collection(CollectionReader):
             yield snapshot.version
 
     def compact(self, older_than: timedelta = SAFE_AGE) -> Compaction:
-        """As `optimize`, and tell what it did."""
+        """As `optimize`, and tell what it did.
+
+        Raises:
+            NoRoom: the disk has too little room; everything is as it was.
+        """
         with self.writing():
             location, table = self._database.location, self._table()
             before = {one["version"] for one in table.versions()}
             files, size = location.files_of(self.name), location.bytes_of(self.name)
-            self.optimize(older_than)
+            self._optimize(older_than)
             after = {one["version"] for one in table.versions()}
             return Compaction(
                 files_before=files,
@@ -388,12 +402,28 @@ class Collection(CollectionReader):
         return serving
 
     def _optimize(self, older_than: timedelta, *, orphans: bool = False) -> None:
-        with self.writing(), self._commit, versions.kept(table := self._table()):
-            if (pinned := self._snapshots.oldest_pinned) is not None:
-                older_than = max(older_than, versions.age(table, pinned) + MARGIN)
-            table.optimize(older_than, orphans=orphans)
-            if orphans:
-                self._database.sweep_halves(self.name)
+        with self.writing(), self._commit:
+            self._check_room()
+            with versions.kept(table := self._table()):
+                if (pinned := self._snapshots.oldest_pinned) is not None:
+                    older_than = max(older_than, versions.age(table, pinned) + MARGIN)
+                table.optimize(older_than, orphans=orphans)
+                if orphans:
+                    self._database.sweep_halves(self.name)
+
+    def _check_room(self) -> None:
+        """Merging writes all files anew before it removes old ones. Where a derived index takes the room, it goes."""
+        path = self._database.location.path
+        if path is None:
+            return
+        wanted = live_bytes(path / f"{self.name}.lance")
+        if shutil.disk_usage(path).free >= wanted + RESERVE:
+            return
+        serving = self.serving()
+        if serving is not None:
+            serving.remove()
+        if (free := shutil.disk_usage(path).free) < wanted + RESERVE:
+            raise NoRoom(self._database.location.uri, self.name, wanted=wanted + RESERVE, free=free)
 
     def _check_writing(self, doing: str) -> None:
         if not self._lock.held:

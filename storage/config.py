@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from storage.errors import MissingGpu
 
+RESERVE = 8 * 2**20
+"""Bytes that builds and compaction leave free, for the table to be written. Our own choice."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StorageConfig:

@@ -53,6 +53,15 @@ def go_back(table: Path, version: int) -> None:
     (table / "_versions" / "latest_version_hint.json").unlink(missing_ok=True)
 
 
+def live_bytes(table: Path) -> int:
+    """Bytes of the data files of the newest version: what merging them writes anew, at most."""
+    newest = min((table / "_versions").glob("*.manifest"), default=None)
+    if newest is None:
+        return 0
+    files = {table / "data" / name.decode() for name in _DATA_FILE.findall(newest.read_bytes())}
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
 def version_of(manifest: Path) -> int:
     """The version that a manifest is of (ManifestNamingScheme::V2)."""
     return 2**64 - 1 - int(manifest.stem)

@@ -24,6 +24,7 @@
     ├── MissingLance        fragments are written or committed where pylance is not installed
     ├── MissingGpu          a serving index is wanted on a GPU that is not there, or that FAISS cannot use
     └── StoreUnavailable    the place itself: a file in the way, no permission, an object store out of reach
+        └── NoRoom          the disk has too little room for upkeep, which was not begun
 
 Every message says the thing, its value, what was expected and what to do next.
 """
@@ -228,6 +229,18 @@ class StoreUnavailable(StorageError):
     def __init__(self, uri: str, doing: str, reason: object) -> None:
         self.uri = uri
         super().__init__(f"cannot {doing} in {uri}: {_plain_reason(reason)}")
+
+
+class NoRoom(StoreUnavailable):
+    """The disk has too little room for upkeep; everything is as it was."""
+
+    def __init__(self, uri: str, name: str, *, wanted: int, free: int) -> None:
+        self.uri, self.name = uri, name
+        StorageError.__init__(
+            self,
+            f"collection {name!r} is not compacted: that writes its data anew, for which {wanted / 1e6:,.0f} MB are "
+            f"wanted in {uri}, and {free / 1e6:,.0f} MB are free; free some space and do it again",
+        )
 
 
 # LanceDB names its own source files (`, /path/src/io/commit.rs:1663:50`) and wraps errors in the names of their types.

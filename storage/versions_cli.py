@@ -146,6 +146,8 @@ def compact(
     files = "" if done.files_before is None else f"; files: {done.files_before:,} before, {done.files_after:,} after"
     sizes = "" if done.bytes_before is None else f" ({size(done.bytes_before)}, {size(done.bytes_after)})"
     say(f"{collection!r}: versions: {done.versions_removed:,} removed, {done.versions_kept:,} kept{files}{sizes}.")
+    if done.versions_kept > 1 and not done.versions_removed:
+        say(f"Versions of the last {older_than} stay, and their files with them: --older-than 0s removes them.")
 
 
 def _duration(text: str) -> timedelta:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from storage.config import StorageConfig
+from storage.config import RESERVE, StorageConfig
 from storage.durability import sync_folder
 from storage.errors import MissingGpu
 from storage.serving.about import About
@@ -44,8 +44,6 @@ SAMPLED = 256  # rows of each look
 ROOM = 1.3
 """What an index takes, in its vectors and documents: codes and centroids come to less than a third of them."""
 DOCUMENT = 500  # bytes of an item without its thumbnail, generously
-RESERVE = 8 * 2**20
-"""Bytes that a build leaves free."""
 PAUSE = 300.0
 """Seconds after a build that failed for the disk's sake before the next one is tried."""
 TRIES = 3  # to check an index that builds replace meanwhile
@@ -242,6 +240,11 @@ class Serving:
             self._filters.clear()
             return
         self._served = None
+
+    def remove(self) -> None:
+        """Removes the indexes: they can be built again. One that serves here goes on until it is let go."""
+        for one in self.folder.glob("*"):
+            shutil.rmtree(one, ignore_errors=True)
 
     def distrust(self, name: str | None, reason: object) -> None:
         """Lets an index serve no more, or the one that does: the table answers, and a build is due."""
