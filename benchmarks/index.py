@@ -1,6 +1,6 @@
 """How fast the indexer is, against its encoder alone and against scripts; and whether memory and rate stay as it grows.
 
-    python benchmarks/index.py [--quick] [--out FILE] [--clip-retrieval FOLDER] [--parts speed,sleeping,memory,growth]
+    python benchmarks/index.py [--quick] [--out FILE] [--clip-retrieval FOLDER] [--parts speed,memory,growth,writing]
 
 **Speed.** Inputs a second of `index_paths`, and of what contenders.py has: `bare` is `engine.encode` on the same
 inputs, decoded in memory beforehand, so the most that there could be (goal: 0.9 of it); `script` is decode, encode,
@@ -25,6 +25,9 @@ GPU would. It is no model: its figures are never the headline.
 **Memory** at n and at 10 n inputs (goal: equal within 20 %), and **growth**: the rate in the last tenth of a job over
 that in the first (goal: 0.9), with the encoder `hash`, on texts and on small pictures.
 
+**Writing**: milliseconds of a commit of 1 and of 1,000 items of 384 numbers with 10 metadata keys, and of a filtered
+search over 20,000 of them: as it is, without waiting for the disk (`StorageConfig(durable=False)`), and with 512 keys.
+
 Each contender runs in a process of its own, in turn; figures are medians, and the headline is the workload that comes
 off worst. `--quick`: 120 pictures, 300 texts, one repeat, memory and growth at 10,000 and 100,000 texts before the
 serving index's build, no sleeping: two to three minutes. The whole: 600 pictures, 6,000 texts, 3 repeats, growth to
@@ -40,6 +43,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -51,6 +55,8 @@ ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT.parent), str(ROOT)]
 
 from contenders import CONTENDERS, ROWS_OF_TEXTS, encoder_of, grow, use_clip_retrieval  # noqa: E402
+
+from storage import Item, StorageConfig, Store  # noqa: E402
 
 SOURCES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "hubble_deep_field.jpg")
 WORDS = (
@@ -207,11 +213,66 @@ class Benchmark:
             self.found["growth"] = self.run(grow=str(path), build=False, again=True)
             self._rate(self.found["growth"])
 
+    def all_writing(self) -> None:
+        """What a commit and a search cost: durable or not, with few and with as many metadata keys as there may be."""
+        kinds = {"durable": (True, 10), "not_durable": (False, 10), "512_keys": (True, 512)}
+        stores = {name: Writing(self.folder / f"writing-{name}", *kind) for name, kind in kinds.items()}
+        times: dict[str, dict[str, list[float]]] = {name: {"1": [], "1000": [], "search": []} for name in kinds}
+        for _ in range(20):
+            for name, store in stores.items():
+                times[name]["1000"].append(store.commit(1000))
+                for _ in range(5):
+                    times[name]["1"].append(store.commit(1))
+        for _ in range(50):
+            for name, store in stores.items():
+                times[name]["search"].append(store.search())
+        self.found["writing_ms"] = {
+            name: {what: round(1000 * statistics.median(one), 2) for what, one in row.items()}
+            for name, row in times.items()
+        }
+        print(self.found["writing_ms"], flush=True)
+
     def _rate(self, found: dict[str, Any]) -> None:
         self.found["rate_end_over_start"] = round(found["rates"][-1] / found["rates"][0], 3)
         self.found["cpu_rate_end_over_start"] = round(found["cpu_rates"][-1] / found["cpu_rates"][0], 3)
         self.found["again_over_first"] = round(found["again_seconds"] / found["seconds"], 3)
         print({key: value for key, value in found.items() if key != "stages"}, flush=True)
+
+
+class Writing:
+    """A collection that is written to."""
+
+    def __init__(self, folder: Path, durable: bool, keys: int) -> None:
+        space = {"model": "none", "view": "default", "fingerprint": "0", "dimension": 384, "prompts": {}}
+        self._collection = Store(str(folder), config=StorageConfig(durable=durable)).create("default", space)
+        self._draw, self._keys, self._made = np.random.default_rng(0), keys, 0
+
+    def commit(self, count: int) -> float:
+        """Seconds; items have 10 of the keys each, in turn."""
+        vectors = self._draw.normal(size=(count, 384)).astype(np.float32)
+        items = [
+            Item(
+                id=f"{self._made + n}",
+                modality="text",
+                uri=f"urn:{self._made + n}",
+                content_hash=f"{self._made + n}",
+                text=f"text {n}",
+                metadata={f"key_{(10 * (self._made + n) + k) % self._keys}": n for k in range(10)},
+                vector=vector / np.linalg.norm(vector),
+            )
+            for n, vector in enumerate(vectors)
+        ]
+        self._made += count
+        began = time.perf_counter()
+        self._collection.upsert(items)
+        return time.perf_counter() - began
+
+    def search(self) -> float:
+        """Seconds; by a question and a filter never asked before."""
+        question, year = self._draw.normal(size=384), int(self._draw.integers(1000))
+        began = time.perf_counter()
+        self._collection.search(question, filter=f"key_3 >= {year}")
+        return time.perf_counter() - began
 
 
 def child(told: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +306,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="oneword-benchmark-") as folder:
         benchmark = Benchmark(given, Path(folder))
-        parts = given.parts or ("speed,memory,growth" if given.quick else "speed,sleeping,memory,growth")
+        parts = given.parts or ("speed,memory,growth" if given.quick else "speed,sleeping,memory,growth,writing")
         for part in parts.split(","):
             getattr(benchmark, f"all_{part}")()
             benchmark.keep()

@@ -15,6 +15,8 @@ turn; the difference of the medians (goal: at most 2 ms).
 **Plain**: at 1 and 32 clients against plain_service.py, on the same vectors in a table with LanceDB's index at its
 defaults (`IvfPq`), which is quicker and finds less than what we build: speed here is mostly the encoder's.
 
+**Writing**: one item a request, as it is and with `--no-durable`.
+
 Contenders take turns within a round; figures are medians over rounds. `--quick`: two rounds of two seconds on 10,000
 rows, under two minutes; the whole: five of five on 50,000. The last line is one JSON object.
 """
@@ -148,6 +150,29 @@ def overhead(server: Server, folder: str, times: int) -> dict[str, float]:
     return {name: 1000 * statistics.median(all_[64:]) for name, all_ in took.items()}
 
 
+def writing(rounds: int) -> dict[str, float]:
+    """Milliseconds of a request that stores one item with its vector, durable and not, in turn."""
+    with tempfile.TemporaryDirectory(prefix="oneword-serve-writing-") as folder:
+        space = load("hash").space(views.DEFAULT).as_dict()
+        servers = {}
+        for name, option in (("durable", "--durable"), ("not_durable", "--no-durable")):
+            db = f"{folder}/{name}"
+            Store(db).create(COLLECTION, space)
+            command = ("-m", "oneword", "serve", "--db", db, "--model", "hash", "--port", "PORT", option)
+            servers[name] = Server(*command, path=SEARCH)
+            servers[name].path = f"/v1/collections/{COLLECTION}/items"
+        took: dict[str, list[float]] = {name: [] for name in servers}
+        vector = np.random.default_rng(0).normal(size=space["dimension"]).tolist()
+        for turn in range(rounds):
+            for name, server in servers.items():
+                began = time.perf_counter()
+                server.ask({"items": [{"id": f"{turn}", "vector": vector, "metadata": {"turn": turn}}]})
+                took[name].append(time.perf_counter() - began)
+        for server in servers.values():
+            server.stop()
+    return {name: round(1000 * statistics.median(one), 2) for name, one in took.items()}
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -183,6 +208,8 @@ def main() -> None:
                         loads.setdefault(f"{name}, {clients}", []).append(server.load(clients, seconds))
         for server in contenders.values():
             server.stop()
+    found["write_ms"] = writing(50 if given.quick else 200)
+    print(f"one item stored, ms: {found['write_ms']}")
     rates = {name: statistics.median(one.rate for one in all_) for name, all_ in loads.items()}
     print(f"{'':16}{'queries/s':>12}{'p50 ms':>10}{'p99 ms':>10}")
     for name, all_ in loads.items():

@@ -59,6 +59,9 @@ def serve(
         float, typer.Option(min=0.1, help="Seconds in one batch after which the service is not ready any more.")
     ] = 60,
     drain: Annotated[float, typer.Option(min=0, help="Seconds between SIGTERM and closing the door.")] = 1,
+    durable: Annotated[
+        bool, typer.Option("--durable/--no-durable", help="Acknowledge writes when they are on the disk.")
+    ] = True,
     loaded: Annotated[bool, typer.Option("--loaded", help="Hold serving indexes in memory whole.")] = False,
     index_device: Annotated[str, typer.Option(help="Of serving indexes: cpu, cuda or cuda:N.")] = "cpu",
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain, PEM.")] = None,
@@ -85,7 +88,7 @@ def serve(
         ServerConfig(
             db=db,
             model=EngineConfig(model=model, device=device, dtype=dtype),
-            storage=StorageConfig(loaded=loaded, rebuilds=True, index_device=index_device),
+            storage=StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index_device=index_device),
             host=host,
             port=port,
             keys_file=api_keys,

@@ -1,12 +1,16 @@
 """URLs of pictures that lead into our own network: none is connected to."""
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+import query
 
 
 class Canary:
@@ -185,4 +189,36 @@ def test_a_service_that_fetches_nothing(attack: Callable[..., Any], canary: Cana
     target = attack("--no-fetch", "--allow-private")
     for path, document in questions(f"http://127.0.0.1:{canary.port}/").values():
         target.check(target.call("POST", path, json=document), 422, "fetching_off")
+    assert canary.connections == 0
+
+
+REBINDING = """
+import itertools
+import socket
+real, turn = socket.getaddrinfo, itertools.count()
+def answers(host, port, *more, **names):
+    name = host.decode() if isinstance(host, bytes) else host
+    if name != "rebind.example":
+        return real(host, port, *more, **names)
+    address = ("93.184.216.34", "127.0.0.1")[next(turn) % 2]
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(port or 0)))]
+socket.getaddrinfo = answers
+"""
+
+
+def test_a_name_that_answers_otherwise_the_next_time(
+    attack: Callable[..., Any], canary: Canary, tmp_path: Path
+) -> None:
+    """What was checked is what is connected to: a name that is looked up again would lead to this machine."""
+    (tmp_path / "sitecustomize.py").write_text(REBINDING, encoding="utf-8")
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(query.__file__).parents[1])])}
+    target = attack("--deadline", 4, env=env)
+    url = f"http://rebind.example:{canary.port}/cat.png"
+    codes = set()
+    for _ in range(6):
+        for path, document in questions(url).values():
+            answer = target.call("POST", path, json=document)
+            target.check(answer, (422, 504), (*CODES, "deadline"))
+            codes.add(answer.json().get("code"))
+    assert "url_refused" in codes  # the name did lead to this machine
     assert canary.connections == 0
