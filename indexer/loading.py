@@ -15,9 +15,9 @@ from engine.pictures import Picture
 from engine.texts import decode_text, is_blank
 from indexer.entry import Elsewhere, Entry, path_of
 from indexer.etag import ETAG, etag
-from indexer.sources.place import one_line
 from indexer.sources.values import SET_ASIDE
 from storage import Item, Metadata, Refused
+from storage.visible import visible
 
 CAPTION_FILE = "caption file"
 """What values that were set aside are called which are captions that could not be read."""
@@ -90,7 +90,7 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
 
 def refuse(origin: str, kind: str, reason: str) -> Refused:
     """A quarantine record: one line that a terminal shows as it is, whatever a file's name holds."""
-    return Refused(uri=origin, reason=one_line(reason), kind=kind, at=datetime.now(UTC))
+    return Refused(uri=origin, reason=visible(reason), kind=kind, at=datetime.now(UTC))
 
 
 def name_of(content: bytes | str | Elsewhere | None, origin: str) -> str:
@@ -124,7 +124,7 @@ def _with_fault(entry: Entry, fault: str) -> Entry:
     """
     aside = entry.metadata.get(SET_ASIDE)
     kept = aside if isinstance(aside, list) else []
-    return replace(entry, metadata={**entry.metadata, SET_ASIDE: [*kept, f"{CAPTION_FILE}: {one_line(fault)}"]})
+    return replace(entry, metadata={**entry.metadata, SET_ASIDE: [*kept, f"{CAPTION_FILE}: {visible(fault)}"]})
 
 
 def _caption(read: Read, place: Elsewhere, name: str) -> tuple[str | None, str | None]:

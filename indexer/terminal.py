@@ -8,7 +8,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from storage.terminal import visible
+from storage.terminal import console
+from storage.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,14 +49,14 @@ class VisibleLines(logging.Formatter):
         return "\n".join(map(visible, super().format(record).split("\n")))
 
 
-def logging_to(console: "Console") -> None:
+def logging_to(terminal: "Console") -> None:
     """Log lines on stderr; with their time where nobody sits before it."""
     from rich.logging import RichHandler
 
     handler: logging.Handler = logging.StreamHandler()
     line = VisibleLines("%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     if sys.stderr.isatty():
-        handler = RichHandler(console=console, show_path=False, show_time=False, show_level=False, highlighter=None)
+        handler = RichHandler(console=terminal, show_path=False, show_time=False, show_level=False, highlighter=None)
         line = VisibleLines("%(message)s")
     handler.setFormatter(line)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -67,7 +68,7 @@ def logging_to(console: "Console") -> None:
 class ProgressBar:
     """Bar, count, rate and time left on a terminal's stderr, gone when done; elsewhere a log line now and then."""
 
-    def __init__(self, console: "Console") -> None:
+    def __init__(self, terminal: "Console") -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -89,7 +90,7 @@ class ProgressBar:
             MofNCompleteColumn(),
             Rate(),
             TimeRemainingColumn(),
-            console=console,
+            console=terminal,
             transient=True,
             disable=not sys.stderr.isatty(),
         )
@@ -122,57 +123,57 @@ class ProgressBar:
         return follow
 
 
-def progress_bar(console: "Console") -> ProgressBar:
+def progress_bar(terminal: "Console") -> ProgressBar:
     """See `ProgressBar`."""
-    return ProgressBar(console)
+    return ProgressBar(terminal)
 
 
 def show(report: "Report", db: str) -> None:
-    """A report for people."""
-    from rich.console import Console
-    from rich.markup import escape
+    """Prints a report for people. No string is taken for markup: styles are given beside it."""
+    from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    out = console()
     rate = report.inputs / report.seconds if report.seconds else 0
     would = "would be " if report.dry_run else ""
-    console.print(
-        f"{report.inputs} inputs: [bold]{report.indexed} {would}indexed[/bold] "
-        f"({report.added} new, {report.updated} changed), {report.unchanged} unchanged, "
-        f"{report.quarantined} {would}quarantined  [dim]{report.seconds:.1f} s, {rate:.1f}/s[/dim]"
+
+    def say(*parts: str | tuple[str, str]) -> None:
+        out.print(Text.assemble(*parts), soft_wrap=True)
+
+    say(
+        f"{report.inputs} inputs: ",
+        (f"{report.indexed} {would}indexed", "bold"),
+        f" ({report.added} new, {report.updated} changed), {report.unchanged} unchanged, "
+        f"{report.quarantined} {would}quarantined  ",
+        (f"{report.seconds:.1f} s, {rate:.1f}/s", "dim"),
     )
     if report.deleted:
         back = "" if report.dry_run else f" To go back: oneword restore {report.collection} {report.version_before}"
-        console.print(f"{report.deleted} items {would}deleted: their inputs are gone.{back}")
+        say(f"{report.deleted} items {would}deleted: their inputs are gone.{back}")
     if report.kept:
-        console.print(f"[yellow]{report.kept}[/yellow]", highlight=False)
+        say((visible(report.kept), "yellow"))
     if report.rows > report.indexed:
-        console.print(
-            f"[dim]{report.rows} rows: long texts are split into passages (search with --group-by document)[/dim]"
-        )
+        say((f"{report.rows} rows: long texts are split into passages (search with --group-by document)", "dim"))
     if not report.inputs:
-        console.print("No inputs were found.")
+        say("No inputs were found.")
     if report.ignored:
         kinds = ", ".join(f"{count} {visible(suffix)}" for suffix, count in report.ignored.most_common())
-        console.print(f"[dim]{report.ignored.total()} files and folders were passed over ({escape(kinds)})[/dim]")
+        say((f"{report.ignored.total()} files and folders were passed over ({kinds})", "dim"))
         if any(kind.startswith("archives ") for kind in report.ignored):
-            console.print("[dim]Archives in folders are not opened: unpack them, or name .tar shards as paths.[/dim]")
+            say(("Archives in folders are not opened: unpack them, or name .tar shards as paths.", "dim"))
     for one in report.refused[:SHOWN]:
-        console.print(f"[yellow]quarantined[/yellow] {one.kind}: ", end="")
-        console.print(visible(one.reason), markup=False)
+        say(("quarantined", "yellow"), f" {one.kind}: {visible(one.reason)}")
     if report.quarantined > SHOWN:
-        console.print(f"... and {report.quarantined - SHOWN} more: oneword quarantine list")
+        say(f"... and {report.quarantined - SHOWN} more: oneword quarantine list")
     if taken := report.kinds["IdTaken"]:
-        console.print(
+        say(
             f"{taken} rows {would}refused, because items of other sources have their ids. Give --id-prefix TEXT to "
             "keep both, or --take-over to let these rows replace them."
         )
     if report.quarantined and not report.dry_run:
-        console.print("[dim]Mend or remove them and run the same command again, or: oneword quarantine retry[/dim]")
+        say(("Mend or remove them and run the same command again, or: oneword quarantine retry", "dim"))
     if report.interrupted:
-        console.print("[yellow]Interrupted.[/yellow] What was done is committed; the same command goes on from there.")
+        say(("Interrupted.", "yellow"), " What was done is committed; the same command goes on from there.")
     busy = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.stages.items() if seconds >= 0.05)
     if busy:
-        console.print(f"[dim]seconds by stage, threads added up: {busy}[/dim]")
-    console.print(
-        f"Collection [bold]{report.collection}[/bold] in {escape(visible(db))}, model {escape(visible(report.model))}."
-    )
+        say((f"seconds by stage, threads added up: {busy}", "dim"))
+    say("Collection ", (report.collection, "bold"), f" in {visible(db)}, model {visible(report.model)}.")

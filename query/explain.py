@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storage.terminal import print_json, visible
+from storage.terminal import print_json
+from storage.visible import visible
 
 if TYPE_CHECKING:
     from engine.words import Word

@@ -9,7 +9,7 @@ from rich.text import Text
 from query.explain import beginning, listed
 from query.result import Hit, SearchResult
 from storage.terminal import console as terminal
-from storage.terminal import visible
+from storage.visible import visible
 
 
 def show(result: SearchResult, offset: int = 0) -> None:

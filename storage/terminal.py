@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from storage.visible import OBEYED, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,21 +21,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 WIDE = 4096
 """Columns where there is no terminal: a program that reads a table has no use for broken lines."""
-
-
-# Control characters (C0 and C1), line and paragraph separators, everything that changes the direction of text, marks
-# that belong to no text (BOM, interlinear annotation, tags) and lone surrogates.
-_OBEYED = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def visible(text: str) -> str:
-    """Returns `text` in one line, with escapes for what a terminal would obey instead of showing.
-
-    Every string that comes from a store, a file or a server passes through here on its way to a terminal.
-    """
-    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -74,7 +61,7 @@ def print_json(document: dict[str, Any], *, indent: int | None = 2) -> None:
 
     # The only values that are not JSON already are times.
     text = dumps(document, ensure_ascii=False, indent=indent, default=lambda time: time.isoformat())
-    typer.echo(re.sub(rf"(?!\n){_OBEYED.pattern}", lambda found: dumps(found[0])[1:-1], text))
+    typer.echo(re.sub(rf"(?!\n){OBEYED.pattern}", lambda found: dumps(found[0])[1:-1], text))
 
 
 def print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:

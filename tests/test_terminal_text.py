@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oneword import run
-from storage.terminal import visible
+from storage.visible import visible
 
 IDS = ["IMG_01[edit]", "[bold]x", "a[/]b", "[link=http://evil]x", ":smile:", "x\x1b[31my", "line\nbreak", "\u202egnp"]
 

@@ -15,12 +15,12 @@ from indexer.sources.place import (
     has_magic,
     is_uri,
     matching,
-    one_line,
     place_of,
     reason_of,
 )
 from indexer.sources.source import Source
 from indexer.sources.table import Part, TableSource, is_table, table_at
+from storage.visible import visible
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """Names of shards end so, in lower case."""
@@ -94,7 +94,7 @@ def check_roots(paths: Sequence[str | Path], options: SourceOptions, roots: Root
         assert roots is not None
         inside = roots.allow_uri(given) if is_url(given, options.kind) else not given or roots.allow_given(given)
         if not inside:
-            raise BadSource(f"{one_line(given)} {OUTSIDE}")
+            raise BadSource(f"{visible(given)} {OUTSIDE}")
 
 
 def is_url(given: str | Path, kind: SourceKind) -> bool:

@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from engine.roots import OUTSIDE, OutsideRoots, Roots
 from engine.roots import STORES as CITED
 from indexer.errors import BadSource
+from storage.visible import visible
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _MAGIC = re.compile(r"[*?\[]")
@@ -107,7 +108,7 @@ class Local(Place):
 
     @property
     def shown(self) -> str:
-        return one_line(str(self.path))
+        return visible(str(self.path))
 
     @property
     def parent(self) -> "Local":
@@ -281,11 +282,6 @@ def as_on_disk(place: Place) -> Place:
 def printable(text: str) -> str:
     """`text`, with escapes for what no Unicode text can hold: bytes of file names that are no UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def one_line(text: str) -> str:
-    """With escapes for what is no UTF-8, ends a line, or steers a terminal (also what turns the writing around)."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def reason_of(error: BaseException) -> str:

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 from engine.roots import OUTSIDE, OutsideRoots, Roots
 from indexer.errors import BadSource
-from indexer.sources.place import Place, one_line, reason_of
+from indexer.sources.place import Place, reason_of
+from storage.visible import visible
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Remote(Place):
 
     @property
     def shown(self) -> str:
-        return one_line(self.uri)
+        return visible(self.uri)
 
     @property
     def parent(self) -> "Remote":
@@ -99,10 +100,10 @@ def remote(uri: str, roots: Roots | None = None) -> Remote:
         BadSource: nothing here can read its scheme, with the package that can; or it is outside the roots.
     """
     if roots is not None and not roots.allow_uri(uri):
-        raise BadSource(f"{one_line(uri)} {OUTSIDE}")
+        raise BadSource(f"{visible(uri)} {OUTSIDE}")
     if roots is not None and uri.lower().startswith(("http://", "https://")):
         # fsspec would follow redirects to whatever private host they lead to; the fetcher does not.
-        raise BadSource(f"{one_line(uri)} is read through fsspec, expected a picture's URL; download it first")
+        raise BadSource(f"{visible(uri)} is read through fsspec, expected a picture's URL; download it first")
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
