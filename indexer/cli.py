@@ -150,8 +150,10 @@ def index(
 
     if delete_missing and not (sync or watch):
         raise typer.BadParameter("--delete-missing removes items: give --sync, too")
-    if delimiter is not None and len(delimiter.replace("\\t", "\t")) != 1:
-        raise typer.BadParameter(f"--delimiter {delimiter!r}: expected one character, such as ';' or '\\t'")
+    if delimiter is not None:
+        delimiter = delimiter.replace("\\t", "\t")
+        if len(delimiter) != 1:
+            raise typer.BadParameter(f"--delimiter {delimiter!r}: expected one character, such as ';' or '\\t'")
     if len(id_prefix) > MAX_PREFIX or not id_prefix.isprintable():
         raise typer.BadParameter(f"--id-prefix {id_prefix!r}: expected at most {MAX_PREFIX} printable characters")
     if report_file and not report_file.parent.is_dir():
@@ -186,7 +188,7 @@ def index(
         image_column=image_column,
         id_prefix=id_prefix,
         allow_schemes=tuple(one.lower() for one in allow_scheme or ()),
-        delimiter=None if delimiter is None else delimiter.replace("\\t", "\t"),
+        delimiter=delimiter,
         metadata_columns=None if metadata_columns is None else tuple(filter(None, metadata_columns.split(","))),
     )
     config = JobConfig(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -14,7 +13,7 @@ from indexer.entry import SOURCE, id_of, path_of
 from indexer.errors import BadSource, IndexerError
 from indexer.sources.choosing import braces, is_url, kind_of
 from indexer.sources.options import SourceKind, SourceOptions
-from indexer.sources.patterns import Patterns
+from indexer.sources.patterns import Patterns, matches
 from indexer.sources.place import as_on_disk, has_magic, is_uri, matching, place_of, reason_of
 from storage import Item
 
@@ -63,14 +62,14 @@ class Claim:
         """How many leading parts of a place are what the path names; a glob may match at several lengths."""
         if self.literal:
             return [len(self.parts)] if tuple(parts[: len(self.parts)]) == self.parts else []
-        return [end for end in range(1, len(parts) + 1) if _matches(parts[:end], self.parts)]
+        return [end for end in range(1, len(parts) + 1) if matches(parts[:end], self.parts, hidden=False)]
 
 
 class Coverage:
     """The claims of all paths of a job. gone: those that name nothing any more."""
 
     def __init__(self, paths: Sequence[str | Path], options: SourceOptions, gone: Sequence[str] = ()) -> None:
-        self._claims = [claim for path in paths for one in expanded(path, options) for claim in _claims(one, options)]
+        self._claims = [_claim(one, options) for path in paths for one in expanded(path, options)]
         self._claims += [_gone_claim(path, options) for path in gone]
 
     def covers(self, item: Item) -> bool:
@@ -78,11 +77,11 @@ class Coverage:
         return any(claim.covers(item) for claim in self._claims)
 
 
-def _claims(path: str, options: SourceOptions) -> list[Claim]:
+def _claim(path: str, options: SourceOptions) -> Claim:
     """What a path answers for: what it names, or, of a glob, what matches."""
     url = is_url(path, options.kind)
     kind = SourceKind.URLS if url else _kind(path, options.kind)
-    return [Claim(kind, _absolute(path), literal=url or not has_magic(path) or _exists(path), patterns=_of(options))]
+    return Claim(kind, _absolute(path), literal=url or not has_magic(path) or _exists(path), patterns=_of(options))
 
 
 def _gone_claim(path: str, options: SourceOptions) -> Claim:
@@ -120,7 +119,7 @@ def sort_out(
         missing = bool(path) and not is_url(path, options.kind) and not _exists(path)
         claims = [_gone_claim(path, options)] if missing else []
         if missing and has_magic(path) and not _matches_any(path):
-            claims += _claims(path, options)
+            claims.append(_claim(path, options))
         count = sum(any(one.covers(item) for one in claims) for some in items() for item in some) if claims else 0
         if count:
             counts[path] = count
@@ -193,17 +192,3 @@ def _parts(uri: str) -> tuple[str, ...]:
     path = path_of(uri)
     text = path.as_posix() if path else unquote(uri) if uri.startswith("file:") else uri
     return tuple(part for part in normalize("NFC", text).split("/") if part not in ("", "."))
-
-
-def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
-    """As `glob` matches: `**` stands for any number of folders, and no sign for a leading dot."""
-    if not wanted:
-        return not parts
-    if wanted[0] == "**":
-        return _matches(parts, wanted[1:]) or bool(
-            parts and not parts[0].startswith(".") and _matches(parts[1:], wanted)
-        )
-    if not parts or (parts[0].startswith(".") and not wanted[0].startswith(".")):
-        return False
-    same = fnmatchcase(parts[0], wanted[0]) if has_magic(wanted[0]) else parts[0] == wanted[0]
-    return same and _matches(parts[1:], wanted[1:])

@@ -19,7 +19,7 @@ from storage import keywords, scalars, versions
 from storage.compaction import Compaction
 from storage.config import RESERVE
 from storage.damage import live_bytes
-from storage.database import Database, IndexKind, Table
+from storage.database import Database
 from storage.errors import (
     BadItem,
     BadSearch,
@@ -42,6 +42,7 @@ from storage.reader import CollectionReader
 from storage.rules import Rules
 from storage.schema import metadata_kinds, to_arrow
 from storage.sql import one_of
+from storage.table import IndexKind, Table
 from storage.versions import Version
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from storage import keywords as keyword_index
 from storage import ranking
-from storage.database import Database, Table
+from storage.database import Database
 from storage.errors import BadItem, BadSearch, StorageError, StoreUnavailable, VersionNotFound
 from storage.filters import Filter, read
 from storage.filters import compile as compile_filter
@@ -25,6 +25,7 @@ from storage.schema import ITEM_COLUMNS, created_of, metadata_kinds, space_of, t
 from storage.snapshot import Snapshot, Snapshots
 from storage.space import check_same
 from storage.sql import one_of
+from storage.table import Table
 from storage.wanted import Wanted
 
 if TYPE_CHECKING:

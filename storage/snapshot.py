@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.database import Database, Table
+from storage.database import Database
 from storage.errors import CollectionNotFound, VersionNotFound
 from storage.filters import Filter, read
 from storage.filters import compile as compile_filter
 from storage.schema import created_of, space_of
 from storage.space import check_same
+from storage.table import Table
 from storage.watch import Watch
 
 KEPT = 4  # older versions that stay open: readers turn pages of a few

@@ -33,16 +33,21 @@ def _below(path: str, pattern: str) -> bool:
     if "/" not in pattern.rstrip("/"):
         wanted = ["**", *wanted]
     parts = path.split("/")
-    return any(_matches(parts[:end], wanted) for end in range(1, len(parts) + 1))
+    return any(matches(parts[:end], wanted) for end in range(1, len(parts) + 1))
 
 
-def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+def matches(parts: Sequence[str], wanted: Sequence[str], *, hidden: bool = True) -> bool:
+    """Whether a pattern, in parts, matches a path. hidden: signs stand for a leading dot; for `glob` they do not."""
     reached = {0}  # how many of `parts` the pattern so far can stand for
     for one in wanted:
+        dotted = hidden or one.startswith(".")
+        taken = {at for at in range(len(parts)) if dotted or not parts[at].startswith(".")}
         if one == "**":
-            reached = set(range(min(reached), len(parts) + 1))
+            for at in range(min(reached), len(parts)):
+                if at in reached and at in taken:
+                    reached.add(at + 1)
         else:
-            reached = {at + 1 for at in reached if at < len(parts) and fnmatchcase(parts[at], one)}
+            reached = {at + 1 for at in reached & taken if fnmatchcase(parts[at], one)}
         if not reached:
             return False
     return len(parts) in reached

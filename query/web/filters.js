@@ -130,7 +130,7 @@ export class Filters {
             change: (/** @type {Event} */ event) => {
               const said = /** @type {HTMLInputElement} */ (event.target).value;
               const bound =
-                said === "" ? undefined : time ? `${said}T${end === "gte" ? "00:00:00" : "23:59:59"}Z` : Number(said);
+                said === "" ? undefined : time ? `${said}T${end === "gte" ? "00:00:00" : "23:59:59"}Z` : numberOf(said);
               const range = { ...this.app.place.filters.find((one) => one.field === facet.name)?.range, [end]: bound };
               if (range.gte === undefined) delete range.gte;
               if (range.lte === undefined) delete range.lte;
@@ -197,4 +197,9 @@ export class Filters {
     this.app.go({ ...this.app.place, filters: condition ? [...others, condition] : others });
     say(condition ? `Filter on ${field} set` : `Filter on ${field} removed`);
   }
+}
+
+/** A number; a whole one that JavaScript cannot hold as its digits. @param {string} said */
+function numberOf(said) {
+  return /^-?\d+$/.test(said) && !Number.isSafeInteger(Number(said)) ? said : Number(said);
 }

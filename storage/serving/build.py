@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.database import Table
 from storage.durability import sync_file, sync_folder
 from storage.schema import ITEM_COLUMNS, STAMP, vectors_of
 from storage.serving import vectors as vector_file
@@ -23,6 +22,7 @@ from storage.serving.index import ADDRESSES, CHECKS, LISTS, STAMPS
 from storage.serving.reduction import DIRECTIONS, SAMPLED, pays, reduction
 from storage.serving.tuning import BLOCK, Tuned, tune
 from storage.snapshot import Snapshot
+from storage.table import Table
 
 FLAT_NUMBERS = 2**23
 """Up to so many numbers (rows x dimensions) every vector is compared, in 2 ms or less (benchmarks/rates.py)."""

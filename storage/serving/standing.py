@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from storage.database import Table
 from storage.item import Item
 from storage.ranking import cosines
 from storage.schema import ITEM_COLUMNS, vectors_of
@@ -18,6 +17,7 @@ from storage.serving.documents import items_of
 from storage.serving.index import Scored, ServingIndex, Vectors
 from storage.serving.places import Addresses, Places
 from storage.serving.tuning import SAME_SCORE
+from storage.table import Table
 
 FRESH_NUMBERS = 2**25
 """Numbers (rows x dimensions) written since the build that are kept in memory, 128 MB, and compared exactly. Beyond,

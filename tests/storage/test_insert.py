@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from storage import BadItem, Collection, Item, Locked, Store
-from storage.database import Table
+from storage.table import Table
 
 
 def test_insert_is_one_commit_and_stores_what_upsert_does(collection: Collection, item: Callable[..., Item]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from storage import BadJobId, JobNotFound, JobRecord, Store, StoreUnavailable, journal
-from storage.database import Table
+from storage.table import Table
 
 MANY = """
 import sys

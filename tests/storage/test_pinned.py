@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from storage import Collection, Item, Locked, Store, VersionNotFound, scalars
-from storage.database import Database, Table
+from storage.database import Database
+from storage.table import Table
 
 NOW = timedelta(milliseconds=1)
 

@@ -10,7 +10,7 @@ import pytest
 
 from storage import Quarantined, Refused, Store
 from storage import quarantine as module
-from storage.database import Table
+from storage.table import Table
 
 NOW = datetime(2024, 5, 31, 12, tzinfo=UTC)
 

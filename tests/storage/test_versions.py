@@ -124,7 +124,7 @@ def test_a_cleanup_that_is_killed_loses_no_tag(grown: Collection, process: Calla
 import os, signal, sys, warnings
 from datetime import timedelta
 from storage import Store
-from storage.database import Table
+from storage.table import Table
 warnings.simplefilter("ignore")
 optimize = Table.optimize
 def dying(self, older_than, **options):

@@ -116,3 +116,21 @@ def test_only_the_last_answer_is_shown(visit: Any, service: Any) -> None:
     visitor.page.wait_for_timeout(200)
     assert visitor.found()[0] == "dog.txt"
     assert visitor.page.get_by_role("alert").count() == 0
+
+
+def test_whole_numbers_beyond_what_javascript_holds(visit: Any, service: Any) -> None:
+    numbers = [2**53 - 1, 2**53, 2**53 + 1, 2**53 + 2]
+    service.post("/collections", {"name": "large"}).raise_for_status()
+    items = [{"id": f"{number}", "text": f"tea {number}", "metadata": {"number": number}} for number in numbers]
+    service.post("/collections/large/items", {"items": items}).raise_for_status()
+    visitor = visit(service, "c=large&p=text:tea")
+    assert len(visitor.found()) == 4
+    page = visitor.page
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("number from").fill(f"{2**53 + 1}")
+    page.get_by_label("number from").press("Enter")
+    page.wait_for_url(lambda url: "gte" in url)
+    assert sorted(visitor.found()) == [f"tea {2**53 + 1}", f"tea {2**53 + 2}"]
+    page.reload()
+    assert sorted(visitor.found()) == [f"tea {2**53 + 1}", f"tea {2**53 + 2}"]
+    service.http.delete(f"{service.url}/v1/collections/large").raise_for_status()
