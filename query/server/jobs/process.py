@@ -26,7 +26,7 @@ MOST_WRITTEN = 16 * 2**20
 LOOK = 1.0
 """Seconds between two looks at that."""
 
-_CODE = Path(__file__).resolve().parents[2]
+_CODE = Path(__file__).resolve().parents[3]
 _KEYS = ("API_KEY", "API_KEYS", "_KEYS")
 
 

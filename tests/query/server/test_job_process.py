@@ -3,14 +3,18 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import query
 from query.server.jobs.process import MOST_WRITTEN, JobProcess, environment, said
 from storage.journal import new_id
+
+ROOT = Path(query.__file__).resolve().parents[1]
 
 if sys.platform == "win32":
     pytest.skip("signals and process groups", allow_module_level=True)
@@ -43,5 +47,13 @@ def test_last_words() -> None:
 def test_environment() -> None:
     given = {"ONEWORD_API_KEY": "1", "ONEWORD_KEYS": "2", "my_api_key": "3", "AWS_ACCESS_KEY_ID": "4", "PATH": "p"}
     kept = environment(given)
-    assert kept.pop("PYTHONPATH", "") is not None
-    assert kept == {"AWS_ACCESS_KEY_ID": "4", "PATH": "p"}
+    assert kept == {"AWS_ACCESS_KEY_ID": "4", "PATH": "p", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", "import query; print(query.__file__)"],
+        cwd="/",
+        env={**os.environ, **kept},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()).is_relative_to(ROOT)
