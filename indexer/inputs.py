@@ -79,12 +79,13 @@ class Inputs:
                     entry = _within(entry, self.roots)
                 yield self._fitted(entry if in_folder else self._marked(entry))
         for key, count in self.set_aside.items():
+            kind = self.kinds.get(key)
             log.warning(
-                "%s of metadata %r set aside, being no %s, such as %s; find them with --where 'exists(%s)'",
+                "%s of metadata %r, such as %s, %s: kept apart; find with --where 'exists(%s)'",
                 f"{count:,} values" if count > 1 else "1 value",
                 key,
-                self.kinds.get(key, "key that there is room for"),
                 self._examples[key],
+                f"not of its kind ({kind})" if kind else "beyond the number of keys that a collection has",
                 SET_ASIDE,
             )
 

@@ -113,5 +113,5 @@ def _taken(entry: Entry, stored: Item) -> str | None:
     owner = stored.metadata.get(SOURCE)
     if entry.problem or not entry.has_own_id or owner == _source(entry):
         return None
-    whose = "of an item that came by API or import" if owner is None else f"of an item from {name_of(None, str(owner))}"
-    return f"{name_of(None, entry.origin)}: the id {entry.id!r} is already that {whose}; {ID_REMEDY}"
+    whose = "an item that came by API or import" if owner is None else f"an item from {name_of(None, str(owner))}"
+    return f"{name_of(None, entry.origin)}: the id {entry.id!r} already belongs to {whose}; {ID_REMEDY}"

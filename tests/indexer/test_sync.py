@@ -271,7 +271,7 @@ def test_an_id_that_another_source_has_is_refused_and_both_are_named() -> None:
     report = run(table("furniture.csv", ("1", "a table", 1), ("3", "a chair", 2)))
     assert counts(report) == (1, 0, 0, 1, 0)
     assert report.kinds == {"IdTaken": 1}
-    assert "furniture.csv, id=1: the id '1' is already that of an item from" in report.refused[0].reason
+    assert "furniture.csv, id=1: the id '1' already belongs to an item from" in report.refused[0].reason
     assert "shoes.csv" in report.refused[0].reason
     assert rows()["1"].text == "a red shoe"
     Path("shoes.csv").write_text("id,text,year\n1,a green shoe,1\n2,a blue shoe,2\n")
@@ -339,7 +339,7 @@ def test_a_value_of_another_kind_is_set_aside_and_its_item_is_kept(caplog: pytes
         assert collection.count("year >= 1990") == 39
         ((kept,),) = collection.scan(filter="exists(set_aside)")
         assert kept.metadata["set_aside"] == ["year: ca. 1900"]
-    assert "1 value of metadata 'year' set aside, being no number, such as 'ca. 1900'" in caplog.text
+    assert "1 value of metadata 'year', such as 'ca. 1900', not of its kind (number): kept apart" in caplog.text
     later = index_paths([odd], db=f"db-{sound}", model="hash")
     assert (later.added, later.set_aside) == (21, {"year": 1})
     assert index_paths([odd], db=f"db-{sound}", model="hash").unchanged == 21
