@@ -1,7 +1,6 @@
 """How many connections there are: in all, and from one address. Whoever has nothing under way makes room first."""
 
 import ipaddress
-import resource
 from collections import Counter, OrderedDict
 from typing import Protocol
 
@@ -86,6 +85,10 @@ def room() -> int:
 
     Half of them, and at most 1,024, are kept for the store's files and for what is fetched.
     """
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return MOST
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
