@@ -26,12 +26,12 @@ class Processes:
     system starts no processes, calls run in threads, and cannot be ended.
 
     Args:
-        count: None: as many as cores, and at least 2.
+        count: None: as many as cores, at least 2 and at most 8; each takes about 96 MB.
         seconds: that a call may take; the time until a process is free does not count.
     """
 
     def __init__(self, count: int | None = None, *, seconds: float) -> None:
-        self.count, self.seconds = count or max(2, os.cpu_count() or 1), seconds
+        self.count, self.seconds = count or min(8, max(2, os.cpu_count() or 1)), seconds
         self._free: asyncio.Queue[Any] = asyncio.Queue()  # executors of one process; None: to be started
         for _ in range(self.count):
             self._free.put_nowait(None)
