@@ -6,7 +6,8 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 oneword && install -d -o oneword /data
 WORKDIR /app
-COPY pyproject.toml README.md LICENSE oneword.py ./
+COPY pyproject.toml README.md LICENSE ./
+COPY oneword oneword
 COPY engine engine
 COPY indexer indexer
 COPY query query

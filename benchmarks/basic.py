@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engine import Composed, Image, Text, encode, load, views
-from engine.images import decode_file
+from oneword.engine import Composed, Image, Text, encode, load, views
+from oneword.engine.images import decode_file
 
 CAPTIONS = {
     "astronaut.png": "an astronaut in an orange space suit|a portrait of a smiling woman from NASA"

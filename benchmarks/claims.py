@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engine.e5v import E5VEncoder, load_e5v
-from engine.evaluation.ranking import best_ranks, recalls
-from engine.miniature import base_folder, folder, measure, view
-from engine.views import DEFAULT, View
+from oneword.engine.e5v import E5VEncoder, load_e5v
+from oneword.engine.evaluation.ranking import best_ranks, recalls
+from oneword.engine.miniature import base_folder, folder, measure, view
+from oneword.engine.views import DEFAULT, View
 
 Vectors = NDArray[np.float32]
 PROMPTS = {"one word (E5-V's)": DEFAULT, "describe": view("describe"), "something else": view("wrong")}

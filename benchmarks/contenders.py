@@ -18,11 +18,11 @@ import numpy as np
 import PIL.Image
 import psutil
 
-from engine import Image, Input, Text, encode, load
-from engine.encoder import Side, Vectors
-from engine.images import decode_file
-from engine.space import Space
-from engine.views import DEFAULT, View
+from oneword.engine import Image, Input, Text, encode, load
+from oneword.engine.encoder import Side, Vectors
+from oneword.engine.images import decode_file
+from oneword.engine.space import Space
+from oneword.engine.views import DEFAULT, View
 
 BATCH = 64  # inputs of a batch of the plain script's batch form
 ROWS_OF_TEXTS = "texts.jsonl"
@@ -108,7 +108,7 @@ def content_of(folder: Path) -> Iterator[tuple[str, Callable[[], Input]]]:
 
 
 def bare(encoder: Any, folder: Path, scratch: Path) -> dict[str, float]:  # noqa: ARG001
-    """`engine.encode` of everything at once, decoded beforehand: nothing is read, looked up or written."""
+    """`oneword.engine.encode` of everything at once, decoded beforehand: nothing is read, looked up or written."""
     inputs = [read() for _, read in content_of(folder)]
     clock = Clock()
     encode(encoder, inputs, DEFAULT)
@@ -117,7 +117,7 @@ def bare(encoder: Any, folder: Path, scratch: Path) -> dict[str, float]:  # noqa
 
 def oneword(encoder: Any, folder: Path, scratch: Path) -> dict[str, Any]:
     """`index_paths`, to the last commit, compaction and index of words; the serving index's build apart."""
-    from indexer import index_paths, job
+    from oneword.indexer import index_paths, job
 
     job.load_model = lambda config: encoder  # noqa: ARG005
     table = import_module("lancedb")  # as all of them have it before their clock starts
@@ -188,8 +188,8 @@ def clip_retrieval(encoder: Any, folder: Path, scratch: Path) -> dict[str, float
     import torch
     from torch.utils.data import default_collate  # noqa: F401 (imported before the clock starts, as by its reader)
 
-    from engine.basic import classifier
-    from engine.basic.encoder import Batch
+    from oneword.engine.basic import classifier
+    from oneword.engine.basic.encoder import Batch
 
     reader, runner, writer = (import_module(f"clip_retrieval.clip_inference.{name}") for name in PASSES)
     import_module("pandas")
@@ -246,7 +246,7 @@ def use_clip_retrieval(folder: Path) -> None:
 @contextmanager
 def timed_build(*, skip: bool = False) -> Iterator[dict[str, float]]:
     """How long the serving index's build takes, and this process's memory before it; skip: it is not built."""
-    from storage import Collection
+    from oneword.storage import Collection
 
     found: dict[str, float] = {"seconds": 0.0, "cpu": 0.0}
     keep = Collection.keep_index
@@ -267,7 +267,7 @@ def timed_build(*, skip: bool = False) -> Iterator[dict[str, float]]:
 
 def grow(path: Path, scratch: Path, *, build: bool, again: bool) -> dict[str, Any]:
     """One job with the `hash` encoder: rates by tenth, memory, and how long a second, unchanged run takes."""
-    from indexer import index_paths
+    from oneword.indexer import index_paths
 
     times: list[tuple[int, float]] = []
     cpu: list[tuple[int, float]] = []

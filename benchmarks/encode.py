@@ -1,4 +1,4 @@
-"""E5-V through `engine.encode` against the reference's loop, side by side on the same inputs.
+"""E5-V through `oneword.engine.encode` against the reference's loop, side by side on the same inputs.
 
     python benchmarks/encode.py [--quick] [--device cpu] [--model FOLDER] [--repeats 3]
 
@@ -36,11 +36,11 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engine import Image, Input, Text, encode, views
-from engine.dependencies import quiet
-from engine.e5v import load_e5v
-from engine.e5v.tiny import make_checkpoint, sentences
-from engine.e5v.tokens import fill
+from oneword.engine import Image, Input, Text, encode, views
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v import load_e5v
+from oneword.engine.e5v.tiny import make_checkpoint, sentences
+from oneword.engine.e5v.tokens import fill
 
 TEXT_BATCH, IMAGE_BATCH = 12, 4  # kongds/E5-V:retrieval.py, `batch_size=3*bsz` for texts, bsz=4
 # Shapes that photographs, scans and crops come in: landscape, portrait, square, panorama, strip.

@@ -20,8 +20,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from storage import Collection, Item, Store, scalars
-from storage.filters import compile, parse  # noqa: A004
+from oneword.storage import Collection, Item, Store, scalars
+from oneword.storage.filters import compile, parse  # noqa: A004
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SHARES = (50, 10, 1, 0.1)  # percent

@@ -2,8 +2,8 @@
 
     python benchmarks/index.py [--quick] [--out FILE] [--clip-retrieval FOLDER] [--parts speed,memory,growth,writing]
 
-**Speed.** Inputs a second of `index_paths`, and of what contenders.py has: `bare` is `engine.encode` on the same
-inputs, decoded in memory beforehand, so the most that there could be (goal: 0.9 of it); `script` is decode, encode,
+**Speed.** Inputs a second of `index_paths`, and of what contenders.py has: `bare` is `oneword.engine.encode` on
+the same inputs, decoded beforehand, so the most that there could be (goal: 0.9 of it); `script` is decode, encode,
 `table.add` one by one; `batches` is that in LanceDB's documented batch form; `clip_retrieval` is that package's reader,
 runner and writer around our encoder, for pictures, if FOLDER has it:
 
@@ -56,7 +56,7 @@ sys.path[:0] = [str(ROOT.parent), str(ROOT)]
 
 from contenders import CONTENDERS, ROWS_OF_TEXTS, encoder_of, grow, use_clip_retrieval  # noqa: E402
 
-from storage import Item, StorageConfig, Store  # noqa: E402
+from oneword.storage import Item, StorageConfig, Store  # noqa: E402
 
 SOURCES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "hubble_deep_field.jpg")
 WORDS = (

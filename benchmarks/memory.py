@@ -37,7 +37,7 @@ def resident() -> dict[str, float]:
 
 def measure(folder: Path, loaded: bool) -> None:
     """One way; prints JSON."""
-    from storage import StorageConfig, Store
+    from oneword.storage import StorageConfig, Store
 
     questions = np.load(folder / "data" / "questions.npy")
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engine import Text, encode, load, views
-from engine.encoder import Side
+from oneword.engine import Text, encode, load, views
+from oneword.engine.encoder import Side
 
 store, table_name, model, port = sys.argv[1:]
 app = FastAPI()

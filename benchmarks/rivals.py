@@ -122,7 +122,7 @@ class Oneword(_Base):
 
     def fill(self) -> None:
         """Upserts the items."""
-        from storage import Item, Store
+        from oneword.storage import Item, Store
 
         collection = Store(self.folder).create("a", SPACE | {"dimension": self.data.dimension})
         for start, chunk in self.data.chunks():
@@ -141,13 +141,13 @@ class Oneword(_Base):
 
     def build(self) -> None:
         """The serving index alone."""
-        from storage import Store
+        from oneword.storage import Store
 
         Store(self.folder).open("a").build_index()
 
     def open(self) -> str:
         """The index is loaded by the first search."""
-        from storage import Store
+        from oneword.storage import Store
 
         self.collection = Store(self.folder).open("a")
         self.collection.search(np.eye(1, self.data.dimension, dtype=np.float32)[0])

@@ -45,11 +45,11 @@ sys.path[:0] = [str(ROOT.parent), str(ROOT)]
 from clients import Connection, Load, closed_loop  # noqa: E402
 from vectors import Corpus, Shape  # noqa: E402
 
-from engine import load, views  # noqa: E402
-from query import SearchService, Text  # noqa: E402
-from query.mixing import Question  # noqa: E402
-from query.question import Query  # noqa: E402
-from storage import Item, Store  # noqa: E402
+from oneword.engine import load, views  # noqa: E402
+from oneword.query import SearchService, Text  # noqa: E402
+from oneword.query.mixing import Question  # noqa: E402
+from oneword.query.question import Query  # noqa: E402
+from oneword.storage import Item, Store  # noqa: E402
 
 COLLECTION, PLAIN = "default", "plain"
 SEARCH = f"/v1/collections/{COLLECTION}/search"

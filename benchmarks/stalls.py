@@ -29,8 +29,8 @@ import PIL.Image
 ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT.parent), str(ROOT)]
 
-from engine.thumbnails import thumbnail  # noqa: E402
-from storage import Item, Store  # noqa: E402
+from oneword.engine.thumbnails import thumbnail  # noqa: E402
+from oneword.storage import Item, Store  # noqa: E402
 
 ITEMS, DIMENSION = 2_000, 384
 SPACE = {"model": "none", "view": "default", "fingerprint": "0" * 16, "dimension": DIMENSION, "prompts": {}}
@@ -39,9 +39,9 @@ SEARCH, BATCH, UPSERT = (f"/v1/collections/default/{path}" for path in ("search"
 
 def make(db: Path) -> None:
     """Makes the store: the model is one that needs no files."""
-    import engine.views as views
-    from engine.config import EngineConfig
-    from engine.models import load
+    import oneword.engine.views as views
+    from oneword.engine.config import EngineConfig
+    from oneword.engine.models import load
 
     encoder = load(EngineConfig(model="hash"))
     collection = Store(str(db)).create("default", encoder.space(views.DEFAULT).as_dict())
@@ -177,8 +177,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "db"
         make(db)
-        from engine.config import EngineConfig
-        from engine.models import load
+        from oneword.engine.config import EngineConfig
+        from oneword.engine.models import load
 
         dimension = load(EngineConfig(model="hash")).dimension
         command = [sys.executable, "-m", "oneword", "serve", "--db", str(db), "--model", "hash", "--port", "0"]

@@ -22,21 +22,21 @@ from transformers import get_scheduler
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engine import Image, Side, Text
-from engine.dependencies import quiet
-from engine.e5v import load_e5v
-from engine.e5v.checkpoint import find
-from engine.miniature import base_folder, edits, view, view_file
-from engine.miniature.captions import caption
-from engine.miniature.render import render
-from engine.miniature.scenes import Scene, jittered
-from engine.training import Recipe, export
-from engine.training.chunks import backward
-from engine.training.loss import gathered
-from engine.training.pairs import Pairs, order
-from engine.training.trainer import train
-from engine.training.weights import adapted
-from engine.views import DEFAULT, View
+from oneword.engine import Image, Side, Text
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v import load_e5v
+from oneword.engine.e5v.checkpoint import find
+from oneword.engine.miniature import base_folder, edits, view, view_file
+from oneword.engine.miniature.captions import caption
+from oneword.engine.miniature.render import render
+from oneword.engine.miniature.scenes import Scene, jittered
+from oneword.engine.training import Recipe, export
+from oneword.engine.training.chunks import backward
+from oneword.engine.training.loss import gathered
+from oneword.engine.training.pairs import Pairs, order
+from oneword.engine.training.trainer import train
+from oneword.engine.training.weights import adapted
+from oneword.engine.views import DEFAULT, View
 
 COUNT = 10_000  # scenes
 RECIPE: dict[str, Any] = {"batch": 64, "micro_batch": 64, "learning_rate": 5e-4, "warm_up_steps": 15, "save_every": 500}

@@ -355,13 +355,13 @@ def docstrings(count: int) -> list[str]:
 
 def measured() -> dict[str, dict[str, float]]:
     """Figures of real vectors: docstrings, class names and descriptions, captions and pictures."""
-    from engine.basic import classes
-    from engine.encoder import Side
-    from engine.encoding import encode
-    from engine.inputs import Text
-    from engine.miniature import measure
-    from engine.models import load
-    from engine.views import DEFAULT
+    from oneword.engine.basic import classes
+    from oneword.engine.encoder import Side
+    from oneword.engine.encoding import encode
+    from oneword.engine.inputs import Text
+    from oneword.engine.miniature import measure
+    from oneword.engine.models import load
+    from oneword.engine.views import DEFAULT
 
     basic = load("basic")
 

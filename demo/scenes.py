@@ -8,10 +8,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from engine.miniature import sets
-from engine.miniature.edits import edit
-from engine.miniature.render import render
-from engine.miniature.scenes import Scene, Thing, jittered
+from oneword.engine.miniature import sets
+from oneword.engine.miniature.edits import edit
+from oneword.engine.miniature.render import render
+from oneword.engine.miniature.scenes import Scene, Thing, jittered
 
 REFERENCE = Scene(
     things=(

@@ -11,8 +11,8 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the models that can be used here, and what the others lack."""
-    from engine.errors import ModelNotFound
-    from engine.models import cards, choose
+    from oneword.engine.errors import ModelNotFound
+    from oneword.engine.models import cards, choose
 
     name: str | None
     try:

@@ -15,13 +15,13 @@ class EngineConfig:
 
     Args:
         model: "auto", "basic", "mini", "hash", "e5-v", a Hugging Face id of a LLaVA-NeXT model, a checkpoint folder,
-            or the URL of a server, see `engine.remote`.
+            or the URL of a server, see `oneword.engine.remote`.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantise: None, "int8" or "nf4" (E5-V on CUDA only).
         batch_size: most inputs in one forward pass; None lets the model fill its token budget.
         from_data: the model's name was read from a collection, which anyone may have made: a server's address among
-            such names is contacted only if the environment allows it, see `engine.remote`.
+            such names is contacted only if the environment allows it, see `oneword.engine.remote`.
     """
 
     model: str = "auto"

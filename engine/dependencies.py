@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from engine.errors import MissingDependency
+from oneword.engine.errors import MissingDependency
 
 
 def require(*packages: str, what: str = "E5-V", extra: str = "e5v") -> None:

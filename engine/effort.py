@@ -2,7 +2,7 @@
 
 import re
 
-from engine.errors import CorruptImage
+from oneword.engine.errors import CorruptImage
 
 MOST_SCANS = 500
 """Most scans of a JPEG of any size: what libjpeg-turbo's own fuzzers allow."""

@@ -3,11 +3,11 @@
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
-from engine.encoder import Encoder, Side, Vectors
-from engine.encoding import encode
-from engine.errors import DeviceOutOfMemory, EncodingError, EngineError
-from engine.inputs import Input
-from engine.views import View
+from oneword.engine.encoder import Encoder, Side, Vectors
+from oneword.engine.encoding import encode
+from oneword.engine.errors import DeviceOutOfMemory, EncodingError, EngineError
+from oneword.engine.inputs import Input
+from oneword.engine.views import View
 
 Key = TypeVar("Key", bound=Hashable)
 

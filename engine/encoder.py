@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.inputs import Input
-from engine.space import Space
-from engine.views import View
+from oneword.engine.inputs import Input
+from oneword.engine.space import Space
+from oneword.engine.views import View
 
 Vectors = NDArray[np.float32]
 
@@ -24,14 +24,14 @@ class Side(StrEnum):
 class Encoder(Protocol):
     """A model that embeds inputs, in three steps so that they can overlap.
 
-    `engine.encode` drives it: it asks for a `plan`, then runs `prepare` (CPU: tokenise, resize) for the next
+    `oneword.engine.encode` drives it: it asks for a `plan`, then runs `prepare` (CPU: tokenise, resize) for the next
     batch in a thread while `forward` (device) works on this one, and `finish` brings the result back.
 
     Legend: n inputs in a batch, d dimensions.
     """
 
     name: str
-    """The model's id, as `engine.models.load` takes it."""
+    """The model's id, as `oneword.engine.models.load` takes it."""
 
     dimension: int
     """d, the length of a vector."""

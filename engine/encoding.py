@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.encoder import Encoder, Side, Vectors
-from engine.errors import DeviceOutOfMemory, EncodingError
-from engine.inputs import Input
-from engine.views import View
+from oneword.engine.encoder import Encoder, Side, Vectors
+from oneword.engine.errors import DeviceOutOfMemory, EncodingError
+from oneword.engine.inputs import Input
+from oneword.engine.views import View
 
 AHEAD = 2  # batches prepared ahead of the device: one in hand, one on the way
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import PIL.Image
 
-from engine.inputs import Image
-from engine.pictures import Picture
+from oneword.engine.inputs import Image
+from oneword.engine.pictures import Picture
 
 Found = TypeVar("Found")
 

@@ -11,11 +11,11 @@ from hashlib import blake2b
 import numpy as np
 import PIL.Image
 
-from engine.encoder import Side, Vectors
-from engine.errors import ViewError
-from engine.inputs import Composed, Document, Image, Input, Text
-from engine.space import Space
-from engine.views import DEFAULT, View
+from oneword.engine.encoder import Side, Vectors
+from oneword.engine.errors import ViewError
+from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.space import Space
+from oneword.engine.views import DEFAULT, View
 
 DIMENSION = 256  # of which an 8x8 RGB miniature takes the first 192
 _BATCH = 256

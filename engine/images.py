@@ -15,9 +15,9 @@ import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
 
-from engine import effort, tiff
-from engine.config import MAX_PIXELS, MOST_PIXELS
-from engine.errors import (
+from oneword.engine import effort, tiff
+from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
+from oneword.engine.errors import (
     CorruptImage,
     EmptyFile,
     ImageError,

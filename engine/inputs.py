@@ -11,9 +11,9 @@ from unicodedata import normalize
 
 import PIL.Image
 
-from engine.errors import BadText, BlankText, ZeroAreaImage
-from engine.images import to_rgb
-from engine.texts import is_blank
+from oneword.engine.errors import BadText, BlankText, ZeroAreaImage
+from oneword.engine.images import to_rgb
+from oneword.engine.texts import is_blank
 
 
 def _digest(kind: str, *parts: bytes) -> str:
@@ -60,7 +60,7 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A decoded picture. Use `engine.images.decode` to make one from bytes.
+    """A decoded picture. Use `oneword.engine.images.decode` to make one from bytes.
 
     Args:
         pixels: a PIL image of any mode; kept as it is if RGB, else converted by the one decoder.

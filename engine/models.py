@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from engine.config import EngineConfig
-from engine.encoder import Encoder
-from engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
-from engine.remote.name import is_remote
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder
+from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
+from oneword.engine.remote.name import is_remote
 
 E5V = "royokong/e5-v"
 E5V_GPU_BYTES = 20 * 2**30
@@ -105,15 +105,15 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
     if is_remote(name):
         return _remote(name, config)
     if name == "hash":
-        from engine.hashing import HashEncoder
+        from oneword.engine.hashing import HashEncoder
 
         return HashEncoder()
     if name == "basic":
-        from engine.basic import load_basic
+        from oneword.engine.basic import load_basic
 
         return load_basic(device=config.device, dtype=config.dtype)
-    from engine.e5v import load_e5v
-    from engine.miniature import folder
+    from oneword.engine.e5v import load_e5v
+    from oneword.engine.miniature import folder
 
     return load_e5v(
         str(folder()) if name == "mini" else _checkpoint(name),
@@ -133,7 +133,7 @@ def check_name(name: str) -> None:
 
 def _remote(url: str, config: EngineConfig) -> Encoder:
     """A model on another machine, which has its own device."""
-    from engine.remote import RemoteConfig, load_remote
+    from oneword.engine.remote import RemoteConfig, load_remote
 
     if config.quantise or config.dtype != "auto" or config.device != "auto":
         raise DeviceUnavailable(
@@ -175,7 +175,7 @@ def choose() -> tuple[str, str]:
 
 
 def _size_of_mini() -> int:
-    from engine.miniature import folder
+    from oneword.engine.miniature import folder
 
     return (folder() / "model.safetensors").stat().st_size
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.encoder import Encoder
+from oneword.engine.encoder import Encoder
 
 WORDS = re.compile(r"\w+|[^\w\s]")
 """What counts as a token for a model without a tokeniser: a word, or a mark."""

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from engine.config import MAX_PIXELS, MOST_PIXELS
-from engine.errors import ImageTooLarge
-from engine.images import decode
-from engine.inputs import Image
-from engine.thumbnails import thumbnail
+from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
+from oneword.engine.errors import ImageTooLarge
+from oneword.engine.images import decode
+from oneword.engine.inputs import Image
+from oneword.engine.thumbnails import thumbnail
 
 
 @dataclass(frozen=True, kw_only=True)

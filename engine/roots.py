@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from engine.errors import BadRoot
+from oneword.engine.errors import BadRoot
 
 STORES = frozenset("s3 s3a gs gcs az abfs abfss adl hf oss memory".split())
 """Schemes of object stores, as fsspec calls them."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from engine.views import View
+from oneword.engine.views import View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class Space:
     """Model, revision, view, preprocessing, dimension and normalisation.
 
     Args:
-        model: the model's id, as `engine.models.load` takes it (a name, a hub id, or a folder).
+        model: the model's id, as `oneword.engine.models.load` takes it (a name, a hub id, or a folder).
         revision: what exactly the weights are: a commit, or a digest of the files.
         view: the prompts, both sides.
         preprocessing: JSON-ready settings that change a vector (image size, tiling, text cut-off, ...).

@@ -3,7 +3,7 @@
 import unicodedata
 from pathlib import Path
 
-from engine.errors import BadText, BlankText, EmptyFile, UnreadableFile
+from oneword.engine.errors import BadText, BlankText, EmptyFile, UnreadableFile
 
 EXTENSIONS = frozenset({".txt", ".md"})
 """File names that claim to be texts, in lower case."""

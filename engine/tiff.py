@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from engine.errors import CorruptImage
+from oneword.engine.errors import CorruptImage
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _COUNT, _SIZES = 258, 259, 262, 273, 277, 279
 _MOST, _PLANAR, _TILES, _FORMAT = 281, 284, 322, 339

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ViewError
+from oneword.engine.errors import ViewError
 
 IMAGE = "<image>"
 SENTENCE = "<sent>"

@@ -12,8 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from engine.encoder import Encoder, Vectors
-from engine.errors import NoWords
+from oneword.engine.encoder import Encoder, Vectors
+from oneword.engine.errors import NoWords
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Gets pictures and texts into a collection, in bulk and without losing any.
 
->>> from indexer import SourceOptions, index_paths
+>>> from oneword.indexer import SourceOptions, index_paths
 >>> report = index_paths(["photos/", "captions.csv"], db=".oneword", options=SourceOptions(text_column="caption"))
 >>> report.indexed, report.unchanged, report.quarantined
 (1200, 0, 3)
@@ -10,33 +10,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexer.captions import Captions
-    from indexer.distributed.config import RayConfig
-    from indexer.errors import BadCluster, BadSource, IndexerError, NotEmbedded, SourceNotFound, WorkersFailed
-    from indexer.job import JobConfig, index_paths
-    from indexer.reembedding import Reembedded, reembed
-    from indexer.report import Report
-    from indexer.retrying import Retried, retry
-    from indexer.sources.options import SourceKind, SourceOptions
+    from oneword.indexer.captions import Captions
+    from oneword.indexer.distributed.config import RayConfig
+    from oneword.indexer.errors import BadCluster, BadSource, IndexerError, NotEmbedded, SourceNotFound, WorkersFailed
+    from oneword.indexer.job import JobConfig, index_paths
+    from oneword.indexer.reembedding import Reembedded, reembed
+    from oneword.indexer.report import Report
+    from oneword.indexer.retrying import Retried, retry
+    from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 _HOME = {
-    "BadCluster": "indexer.errors",
-    "BadSource": "indexer.errors",
-    "Captions": "indexer.captions",
-    "IndexerError": "indexer.errors",
-    "JobConfig": "indexer.job",
-    "NotEmbedded": "indexer.errors",
-    "Reembedded": "indexer.reembedding",
-    "RayConfig": "indexer.distributed.config",
-    "Report": "indexer.report",
-    "Retried": "indexer.retrying",
-    "SourceKind": "indexer.sources.options",
-    "SourceNotFound": "indexer.errors",
-    "SourceOptions": "indexer.sources.options",
-    "WorkersFailed": "indexer.errors",
-    "index_paths": "indexer.job",
-    "reembed": "indexer.reembedding",
-    "retry": "indexer.retrying",
+    "BadCluster": "oneword.indexer.errors",
+    "BadSource": "oneword.indexer.errors",
+    "Captions": "oneword.indexer.captions",
+    "IndexerError": "oneword.indexer.errors",
+    "JobConfig": "oneword.indexer.job",
+    "NotEmbedded": "oneword.indexer.errors",
+    "Reembedded": "oneword.indexer.reembedding",
+    "RayConfig": "oneword.indexer.distributed.config",
+    "Report": "oneword.indexer.report",
+    "Retried": "oneword.indexer.retrying",
+    "SourceKind": "oneword.indexer.sources.options",
+    "SourceNotFound": "oneword.indexer.errors",
+    "SourceOptions": "oneword.indexer.sources.options",
+    "WorkersFailed": "oneword.indexer.errors",
+    "index_paths": "oneword.indexer.job",
+    "reembed": "oneword.indexer.reembedding",
+    "retry": "oneword.indexer.retrying",
 }
 
 __all__ = [
@@ -63,4 +63,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'indexer' has no attribute {name!r}")
+    raise AttributeError(f"module 'oneword.indexer' has no attribute {name!r}")

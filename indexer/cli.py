@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.config import MAX_PIXELS, MOST_PIXELS
-from indexer.captions import Captions
-from indexer.sources.options import SourceKind
-from indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
-from storage.terminal import print_json
+from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
+from oneword.indexer.captions import Captions
+from oneword.indexer.sources.options import SourceKind
+from oneword.indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
+from oneword.storage.terminal import print_json
 
 if TYPE_CHECKING:
-    from indexer.report import Report
+    from oneword.indexer.report import Report
 
 
 MAX_PREFIX = 64
-"""Characters of --id-prefix, beside ids of up to indexer.sources.layout.MAX_ID."""
+"""Characters of --id-prefix, beside ids of up to oneword.indexer.sources.layout.MAX_ID."""
 
 
 class EngineKind(StrEnum):
@@ -141,12 +141,12 @@ def index(
     """Index pictures and texts. Run it again: only what is new or changed is embedded."""
     from rich.console import Console
 
-    from engine.config import EngineConfig
-    from indexer.job import JobConfig, index_paths
-    from indexer.sources.options import SourceOptions
-    from indexer.stopping import stopping
-    from indexer.watching import watch as watching
-    from storage.journal import is_id
+    from oneword.engine.config import EngineConfig
+    from oneword.indexer.job import JobConfig, index_paths
+    from oneword.indexer.sources.options import SourceOptions
+    from oneword.indexer.stopping import stopping
+    from oneword.indexer.watching import watch as watching
+    from oneword.storage.journal import is_id
 
     if delete_missing and not (sync or watch):
         raise typer.BadParameter("--delete-missing removes items: give --sync, too")
@@ -165,14 +165,14 @@ def index(
             "--address, --workers and --gpus-per-worker say how a cluster is used: give --engine ray"
         )
     if job_id is not None and not is_id(job_id):
-        raise typer.BadParameter(f"--job-id {job_id!r}: expected one as storage.journal.new_id makes them")
+        raise typer.BadParameter(f"--job-id {job_id!r}: expected one as oneword.storage.journal.new_id makes them")
     if job_id is not None and watch:
         raise typer.BadParameter("--job-id is one job's, and --watch starts many: leave one of them out")
     ray = None
     apart: Callable[[], AbstractContextManager[None]] = nullcontext
     if engine is EngineKind.RAY:
-        from indexer.distributed.cluster import apart_from_stdout
-        from indexer.distributed.config import RayConfig
+        from oneword.indexer.distributed.cluster import apart_from_stdout
+        from oneword.indexer.distributed.config import RayConfig
 
         apart = apart_from_stdout
         ray = RayConfig(address=address or "auto", workers=workers, gpus_per_worker=gpus_per_worker)

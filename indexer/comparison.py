@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from unicodedata import normalize
 
-from engine.passages import Splitter
-from indexer.entry import Elsewhere, Entry
-from indexer.etag import ETAG, etag
-from indexer.loading import DIGEST, Loaded, passage_id
-from storage import Item, Metadata
+from oneword.engine.passages import Splitter
+from oneword.indexer.entry import Elsewhere, Entry
+from oneword.indexer.etag import ETAG, etag
+from oneword.indexer.loading import DIGEST, Loaded, passage_id
+from oneword.storage import Item, Metadata
 
 OURS = frozenset({ETAG, DIGEST, "document", "passage", "passages"})
 """Metadata that indexing adds."""

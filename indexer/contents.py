@@ -3,16 +3,16 @@
 import threading
 from typing import TYPE_CHECKING
 
-from engine.roots import Roots
-from indexer.entry import Elsewhere
-from indexer.sources.reading import read
+from oneword.engine.roots import Roots
+from oneword.indexer.entry import Elsewhere
+from oneword.indexer.sources.reading import read
 
 if TYPE_CHECKING:
-    from engine.fetching import Fetcher
+    from oneword.engine.fetching import Fetcher
 
 
 class Contents:
-    """See `indexer.loading.Read`. Safe from many threads; URLs go through one safe fetcher, made at the first."""
+    """See `oneword.indexer.loading.Read`. Safe from many threads; URLs go through one safe fetcher, made at need."""
 
     def __init__(self, *, allow_private: bool = False, roots: Roots | None = None) -> None:
         """allow_private: let URLs lead to private addresses, too. roots: outside which nothing is read."""
@@ -32,7 +32,7 @@ class Contents:
     def _fetch(self, url: str) -> bytes:
         with self._mutex:
             if self._fetcher is None:
-                from engine.fetching import FetchConfig, Fetcher
+                from oneword.engine.fetching import FetchConfig, Fetcher
 
                 self._fetcher = Fetcher(FetchConfig(allow_private=self._allow_private))
         return self._fetcher.fetch(url).data

@@ -9,13 +9,13 @@ from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote
 
-from indexer.entry import SOURCE, id_of, path_of
-from indexer.errors import BadSource, IndexerError
-from indexer.sources.choosing import braces, is_url, kind_of
-from indexer.sources.options import SourceKind, SourceOptions
-from indexer.sources.patterns import Patterns, matches
-from indexer.sources.place import as_on_disk, has_magic, is_uri, matching, place_of, reason_of
-from storage import Item
+from oneword.indexer.entry import SOURCE, id_of, path_of
+from oneword.indexer.errors import BadSource, IndexerError
+from oneword.indexer.sources.choosing import braces, is_url, kind_of
+from oneword.indexer.sources.options import SourceKind, SourceOptions
+from oneword.indexer.sources.patterns import Patterns, matches
+from oneword.indexer.sources.place import as_on_disk, has_magic, is_uri, matching, place_of, reason_of
+from oneword.storage import Item
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ def create(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Make an empty collection, for a model and view or like another one."""
-    from storage import Store
-    from storage.terminal import print_json, say
+    from oneword.storage import Store
+    from oneword.storage.terminal import print_json, say
 
     if (like is None) == (model is None):
         raise typer.BadParameter("say what the collection is for: --like OTHER, or --model MODEL (one of the two)")
@@ -28,8 +28,8 @@ def create(
     if like is not None:
         space = store.open(like).space
     else:
-        from engine import models, views
-        from engine.config import EngineConfig
+        from oneword.engine import models, views
+        from oneword.engine.config import EngineConfig
 
         encoder = models.load(EngineConfig(model=str(model), device=device))
         space = encoder.space(views.get(view) if view else views.DEFAULT).as_dict()

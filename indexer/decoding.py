@@ -8,12 +8,12 @@ import threading
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
-from engine.config import MAX_PIXELS
-from engine.errors import CorruptImage, InputError
-from engine.handover import Handover, Laid, laid
-from engine.pictures import Picture, decode_picture
-from engine.processes import UNSTARTED, start
-from indexer.sources.place import reason_of
+from oneword.engine.config import MAX_PIXELS
+from oneword.engine.errors import CorruptImage, InputError
+from oneword.engine.handover import Handover, Laid, laid
+from oneword.engine.pictures import Picture, decode_picture
+from oneword.engine.processes import UNSTARTED, start
+from oneword.indexer.sources.place import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Decoders:
         self._max_pixels, self._patience = max_pixels, patience
 
     def __call__(self, data: bytes, name: str) -> Picture:
-        """See `indexer.loading.Decoder`."""
+        """See `oneword.indexer.loading.Decoder`."""
         from loky.process_executor import ShutdownExecutorError
 
         if _unable:

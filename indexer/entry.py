@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from storage import Metadata
+from oneword.storage import Metadata
 
 OUTSIDE_ROOTS = "OutsideRoots"
 """Kind of the problem of an input whose content is where nothing may be read."""

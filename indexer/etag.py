@@ -2,8 +2,8 @@
 
 import hashlib
 
-from engine.passages import Splitter
-from indexer.entry import Elsewhere, Entry
+from oneword.engine.passages import Splitter
+from oneword.indexer.entry import Elsewhere, Entry
 
 ETAG = "_etag"
 """Metadata of every item whose content was read from a file: what told that file, as it was, from any other."""

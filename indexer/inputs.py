@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine.roots import OUTSIDE, Roots
-from indexer.entry import OUTSIDE_ROOTS, SOURCE, Elsewhere, Entry, Problem
-from indexer.loading import name_of
-from indexer.sources.choosing import open_sources
-from indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
-from indexer.sources.options import SourceOptions
-from indexer.sources.table import TableSource
-from indexer.sources.values import SET_ASIDE, fit
-from storage.metadata import Kind
+from oneword.engine.roots import OUTSIDE, Roots
+from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Elsewhere, Entry, Problem
+from oneword.indexer.loading import name_of
+from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
+from oneword.indexer.sources.options import SourceOptions
+from oneword.indexer.sources.table import TableSource
+from oneword.indexer.sources.values import SET_ASIDE, fit
+from oneword.storage.metadata import Kind
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Inputs:
     Attributes:
         roots: outside which nothing is read; None: anything may be.
         kinds: of the collection's metadata keys, for whoever runs the job to set; new ones are added.
-        set_aside: how many values were not of their key's kind, see `indexer.sources.values.fit`.
+        set_aside: how many values were not of their key's kind, see `oneword.indexer.sources.values.fit`.
         incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to
             its end, or a row could not be told.
     """

@@ -11,34 +11,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.config import MAX_PIXELS, EngineConfig
-from engine.encoder import Encoder
-from engine.models import choose
-from engine.models import load as load_model
-from engine.passages import Splitter
-from engine.roots import Roots
-from engine.views import DEFAULT, View
-from engine.views import get as get_view
-from indexer.coverage import Coverage, sort_out
-from indexer.errors import BadCluster, SourceNotFound
-from indexer.inputs import Inputs
-from indexer.journaling import journaled
-from indexer.loading import CAPTION_FILE
-from indexer.local import run_local
-from indexer.report import Report
-from indexer.seen import Seen
-from indexer.sources.choosing import check_roots
-from indexer.sources.options import SourceOptions
-from indexer.sources.place import is_uri
-from indexer.sources.values import SET_ASIDE
-from indexer.stages import Stages
-from indexer.sync import delete_missing, settle_quarantine
-from storage import Collection, CollectionNotFound, Item, StorageError, Store
-from storage.schema import metadata_kinds
+from oneword.engine.config import MAX_PIXELS, EngineConfig
+from oneword.engine.encoder import Encoder
+from oneword.engine.models import choose
+from oneword.engine.models import load as load_model
+from oneword.engine.passages import Splitter
+from oneword.engine.roots import Roots
+from oneword.engine.views import DEFAULT, View
+from oneword.engine.views import get as get_view
+from oneword.indexer.coverage import Coverage, sort_out
+from oneword.indexer.errors import BadCluster, SourceNotFound
+from oneword.indexer.inputs import Inputs
+from oneword.indexer.journaling import journaled
+from oneword.indexer.loading import CAPTION_FILE
+from oneword.indexer.local import run_local
+from oneword.indexer.report import Report
+from oneword.indexer.seen import Seen
+from oneword.indexer.sources.choosing import check_roots
+from oneword.indexer.sources.options import SourceOptions
+from oneword.indexer.sources.place import is_uri
+from oneword.indexer.sources.values import SET_ASIDE
+from oneword.indexer.stages import Stages
+from oneword.indexer.sync import delete_missing, settle_quarantine
+from oneword.storage import Collection, CollectionNotFound, Item, StorageError, Store
+from oneword.storage.schema import metadata_kinds
 
 if TYPE_CHECKING:
-    from indexer.distributed.cluster import Cluster
-    from indexer.distributed.config import RayConfig
+    from oneword.indexer.distributed.cluster import Cluster
+    from oneword.indexer.distributed.config import RayConfig
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ class JobConfig:
         reread: read everything again, also what seems unchanged by its file's time and size, or lies at a URL.
         dry_run: read and compare, but embed and write nothing.
         decoders: processes that decode pictures; None: one fewer than there are cores.
-        max_pixels: most pixels of an image that is no JPEG; JPEGs may have `engine.images.MOST_PIXELS`.
+        max_pixels: most pixels of an image that is no JPEG; JPEGs may have `oneword.engine.images.MOST_PIXELS`.
         allow_private: let URLs lead to private addresses, too.
         only: nothing but inputs of these origins, or from these tables, shards and folders.
-        roots: folders and URI prefixes outside which nothing is read, see `engine.roots`; none: anything may be.
+        roots: folders and URI prefixes outside which nothing is read (`oneword.engine.roots`); none: anything may be.
     """
 
     passages: int | None = None
@@ -143,7 +143,7 @@ def index_paths(
         progress: called after every group of inputs.
         stop: set it from elsewhere, and the job commits what it has and ends.
         command: what past jobs are listed by.
-        job_id: what it is called in the journal, made by `storage.journal.new_id`; None: a new one.
+        job_id: what it is called in the journal, made by `oneword.storage.journal.new_id`; None: a new one.
         ray: the cluster to do it on, whose every node must reach `db` and the inputs; None: this machine alone.
 
     Raises:
@@ -281,7 +281,7 @@ def _run(job: Job, progress: Progress | None, beat: Callable[[], None]) -> None:
 
 
 def _joined(ray: "RayConfig") -> "Cluster":
-    from indexer.distributed.cluster import Cluster
+    from oneword.indexer.distributed.cluster import Cluster
 
     return Cluster(ray)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from indexer.report import Report
-from storage import StorageError
+from oneword.indexer.report import Report
+from oneword.storage import StorageError
 
 if TYPE_CHECKING:
-    from indexer.job import Job
+    from oneword.indexer.job import Job
 
 log = logging.getLogger(__name__)
 

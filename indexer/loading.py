@@ -8,16 +8,16 @@ from typing import Protocol
 from unicodedata import normalize
 from urllib.parse import unquote
 
-from engine.errors import BadText, BlankText, EmptyFile, InputError
-from engine.inputs import Document, Input, Text
-from engine.passages import Splitter
-from engine.pictures import Picture
-from engine.texts import decode_text, is_blank
-from indexer.entry import Elsewhere, Entry, path_of
-from indexer.etag import ETAG, etag
-from indexer.sources.values import SET_ASIDE
-from storage import Item, Metadata, Refused
-from storage.visible import visible
+from oneword.engine.errors import BadText, BlankText, EmptyFile, InputError
+from oneword.engine.inputs import Document, Input, Text
+from oneword.engine.passages import Splitter
+from oneword.engine.pictures import Picture
+from oneword.engine.texts import decode_text, is_blank
+from oneword.indexer.entry import Elsewhere, Entry, path_of
+from oneword.indexer.etag import ETAG, etag
+from oneword.indexer.sources.values import SET_ASIDE
+from oneword.storage import Item, Metadata, Refused
+from oneword.storage.visible import visible
 
 CAPTION_FILE = "caption file"
 """What values that were set aside are called which are captions that could not be read."""

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from indexer.contents import Contents
-from indexer.decoding import Decoders
-from indexer.entry import Entry
-from indexer.loading import Loaded, load
-from indexer.reading_ahead import ReadingAhead, Unchanged
-from indexer.report import Report
-from indexer.vectors import Embedding
-from indexer.writing import Done, Embedded, Writer
-from storage import Refused
+from oneword.indexer.contents import Contents
+from oneword.indexer.decoding import Decoders
+from oneword.indexer.entry import Entry
+from oneword.indexer.loading import Loaded, load
+from oneword.indexer.reading_ahead import ReadingAhead, Unchanged
+from oneword.indexer.report import Report
+from oneword.indexer.vectors import Embedding
+from oneword.indexer.writing import Done, Embedded, Writer
+from oneword.storage import Refused
 
 if TYPE_CHECKING:
-    from indexer.job import Job
+    from oneword.indexer.job import Job
 
 GROUP = 512
 """Most texts or pictures that the encoder is given at once: it makes its own batches of them."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, Full, Queue
 
-from engine.passages import Splitter
-from indexer.entry import Elsewhere, Entry
-from indexer.loading import Loaded
-from indexer.seen import Seen
-from indexer.stages import Stages
-from indexer.triage import Lookup as Lookup
-from indexer.triage import Triage, Unread
-from indexer.triage import Unchanged as Unchanged
-from storage import Item, Refused
+from oneword.engine.passages import Splitter
+from oneword.indexer.entry import Elsewhere, Entry
+from oneword.indexer.loading import Loaded
+from oneword.indexer.seen import Seen
+from oneword.indexer.stages import Stages
+from oneword.indexer.triage import Lookup as Lookup
+from oneword.indexer.triage import Triage, Unread
+from oneword.indexer.triage import Unchanged as Unchanged
+from oneword.storage import Item, Refused
 
 AT_ONCE = 512
 """Entries that are looked up in the collection together."""

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from engine.config import MOST_PIXELS, EngineConfig
-from engine.embedding import embed
-from engine.encoder import Encoder, Vectors
-from engine.models import load as load_model
-from engine.views import DEFAULT, View
-from engine.views import get as get_view
-from indexer.decoding import Decoders
-from indexer.errors import IndexerError, NotEmbedded
-from indexer.loading import Piece, refuse
-from indexer.stored import decoded, load_stored, piece, source_of
-from storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
+from oneword.engine.config import MOST_PIXELS, EngineConfig
+from oneword.engine.embedding import embed
+from oneword.engine.encoder import Encoder, Vectors
+from oneword.engine.models import load as load_model
+from oneword.engine.views import DEFAULT, View
+from oneword.engine.views import get as get_view
+from oneword.indexer.decoding import Decoders
+from oneword.indexer.errors import IndexerError, NotEmbedded
+from oneword.indexer.loading import Piece, refuse
+from oneword.indexer.stored import decoded, load_stored, piece, source_of
+from oneword.storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
 
 CHUNK = 256
 """Most items in one commit: what a killed run repeats at the worst."""

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from indexer.terminal import SHOWN, Dtype, Quantise, progress_bar
-from storage.terminal import confirm, print_json, say
+from oneword.indexer.terminal import SHOWN, Dtype, Quantise, progress_bar
+from oneword.storage.terminal import confirm, print_json, say
 
 
 def reembed(
@@ -29,8 +29,8 @@ def reembed(
     """Embed a collection again with another model or view. It serves meanwhile; stopped, the same command goes on."""
     from rich.console import Console
 
-    from engine.config import EngineConfig
-    from indexer.reembedding import reembed as run
+    from oneword.engine.config import EngineConfig
+    from oneword.indexer.reembedding import reembed as run
 
     if sum((into is not None, keep is not None, drop_old)) > 1:
         raise typer.BadParameter("--into, --keep and --drop-old say what becomes of the old collection: give one")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from indexer.loading import CAPTION_FILE
-from indexer.sources.values import SET_ASIDE
-from storage import Item, Refused
+from oneword.indexer.loading import CAPTION_FILE
+from oneword.indexer.sources.values import SET_ASIDE
+from oneword.storage import Item, Refused
 
 if TYPE_CHECKING:
-    from indexer.writing import Embedded
+    from oneword.indexer.writing import Embedded
 
 SHOWN = 1000
 """Refusals that a report holds in full; the quarantine has them all."""
@@ -33,7 +33,7 @@ class Report:
         added, updated: inputs whose items are new, or replace others. unchanged: stored as they are.
         quarantined: inputs that could not be indexed. kinds: how many for which kind of reason.
         refused: the first of them, with reasons.
-        set_aside: values that were not of their metadata key's kind, by key; see `indexer.sources.values.fit`. And
+        set_aside: values that were not of their metadata key's kind, by key (`oneword.indexer.sources.values.fit`); and
             caption files that are no text, whose images are indexed without them.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.

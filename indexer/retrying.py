@@ -9,18 +9,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.config import EngineConfig
-from engine.errors import BadRoot
-from engine.roots import Roots
-from indexer.entry import path_of
-from indexer.errors import BadSource, SourceNotFound
-from indexer.job import JobConfig, Progress, index_paths
-from indexer.report import Report
-from indexer.sources.options import SourceOptions
-from storage import Quarantined, Store
+from oneword.engine.config import EngineConfig
+from oneword.engine.errors import BadRoot
+from oneword.engine.roots import Roots
+from oneword.indexer.entry import path_of
+from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.job import JobConfig, Progress, index_paths
+from oneword.indexer.report import Report
+from oneword.indexer.sources.options import SourceOptions
+from oneword.storage import Quarantined, Store
 
 SECOND = re.compile(r"~[0-9a-f]{8}$")
-"""What `indexer.reading_ahead` adds."""
+"""What `oneword.indexer.reading_ahead` adds."""
 
 
 @dataclass(kw_only=True)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from indexer.terminal import logging_to, progress_bar
-from storage.terminal import print_json, say
+from oneword.indexer.terminal import logging_to, progress_bar
+from oneword.storage.terminal import print_json, say
 
 
 def retry(
@@ -26,10 +26,10 @@ def retry(
     """Read quarantined inputs again from their sources, and index those that can be."""
     from rich.console import Console
 
-    from engine.config import EngineConfig
-    from indexer.job import JobConfig
-    from indexer.retrying import retry as run
-    from indexer.stopping import stopping
+    from oneword.engine.config import EngineConfig
+    from oneword.indexer.job import JobConfig
+    from oneword.indexer.retrying import retry as run
+    from oneword.indexer.stopping import stopping
 
     console = Console(stderr=True)
     logging_to(console)

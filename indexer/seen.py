@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from indexer.errors import TemporarySpace
+from oneword.indexer.errors import TemporarySpace
 
 CACHE = 32_000  # KiB of memory for pages
 

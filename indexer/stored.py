@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from engine.errors import InputError
-from engine.inputs import Document, Image, Input, Text
-from engine.texts import is_blank
-from indexer.entry import SOURCE, Elsewhere, Entry, path_of
-from indexer.loading import Decoder, Piece, refuse
-from indexer.sources.choosing import open_sources
-from indexer.sources.reading import read
-from storage import Item, Refused
+from oneword.engine.errors import InputError
+from oneword.engine.inputs import Document, Image, Input, Text
+from oneword.engine.texts import is_blank
+from oneword.indexer.entry import SOURCE, Elsewhere, Entry, path_of
+from oneword.indexer.loading import Decoder, Piece, refuse
+from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources.reading import read
+from oneword.storage import Item, Refused
 
 AT_ONCE = 2
 """Images of a source that are decoded together."""

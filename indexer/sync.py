@@ -8,12 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.coverage import is_absent, unmounted
-from indexer.entry import SOURCE
-from storage import Collection, Item
+from oneword.indexer.coverage import is_absent, unmounted
+from oneword.indexer.entry import SOURCE
+from oneword.storage import Collection, Item
 
 if TYPE_CHECKING:
-    from indexer.job import Job
+    from oneword.indexer.job import Job
 
 log = logging.getLogger(__name__)
 

@@ -8,14 +8,14 @@ from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from storage.terminal import console
-from storage.visible import visible
+from oneword.storage.terminal import console
+from oneword.storage.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from indexer.report import Report
+    from oneword.indexer.report import Report
 
 log = logging.getLogger(__name__)
 

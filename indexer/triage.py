@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.passages import Splitter
-from indexer.comparison import unchanged_unread
-from indexer.entry import SOURCE, Elsewhere, Entry, id_of
-from indexer.loading import name_of, refuse
-from indexer.seen import Seen
-from storage import Item, Refused
+from oneword.engine.passages import Splitter
+from oneword.indexer.comparison import unchanged_unread
+from oneword.indexer.entry import SOURCE, Elsewhere, Entry, id_of
+from oneword.indexer.loading import name_of, refuse
+from oneword.indexer.seen import Seen
+from oneword.storage import Item, Refused
 
 Lookup = Callable[[list[str]], dict[str, Item]]
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.embedding import embed
-from engine.errors import EngineError
-from engine.inputs import Input
-from indexer.comparison import same_content, stale_passages, unchanged
-from indexer.loading import Loaded, name_of, refuse
-from indexer.reading_ahead import Outcome, Ready, Unchanged
-from indexer.writing import ROWS, Done, Embedded
-from storage import Item, Refused
+from oneword.engine.embedding import embed
+from oneword.engine.errors import EngineError
+from oneword.engine.inputs import Input
+from oneword.indexer.comparison import same_content, stale_passages, unchanged
+from oneword.indexer.loading import Loaded, name_of, refuse
+from oneword.indexer.reading_ahead import Outcome, Ready, Unchanged
+from oneword.indexer.writing import ROWS, Done, Embedded
+from oneword.storage import Item, Refused
 
 if TYPE_CHECKING:
-    from indexer.distributed.settings import WorkerJob
-    from indexer.job import Job
+    from oneword.indexer.distributed.settings import WorkerJob
+    from oneword.indexer.job import Job
 
 REMEMBERED = 3 * ROWS
 """Vectors kept in memory, in half precision as the store keeps them: more than are ever on their way into the table."""

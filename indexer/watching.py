@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from indexer.report import Report
+from oneword.indexer.report import Report
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from queue import Empty, Queue
 from threading import Thread
 
-from indexer.loading import name_of, refuse
-from indexer.reading_ahead import Unchanged
-from indexer.report import Report
-from indexer.stages import Stages
-from storage import Collection, Item, Quarantine, Refused
+from oneword.indexer.loading import name_of, refuse
+from oneword.indexer.reading_ahead import Unchanged
+from oneword.indexer.report import Report
+from oneword.indexer.stages import Stages
+from oneword.storage import Collection, Item, Quarantine, Refused
 
 ROWS = 4096
 BYTES = 128 * 2**20

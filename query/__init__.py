@@ -1,6 +1,6 @@
 """From a question to hits: texts, pictures, edits of pictures, stored items and raw vectors, in any mix.
 
->>> from query import SearchService
+>>> from oneword.query import SearchService
 >>> service = SearchService(".oneword")
 >>> for hit in service.search("a cat"):
 ...     print(hit.score, hit.uri)
@@ -11,26 +11,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from query.errors import BadQuery, QueryError
-    from query.explanation import Explanation
-    from query.question import Composed, Image, Like, Part, Query, Text, Vector
-    from query.result import Hit, SearchResult
-    from query.service import SearchService
+    from oneword.query.errors import BadQuery, QueryError
+    from oneword.query.explanation import Explanation
+    from oneword.query.question import Composed, Image, Like, Part, Query, Text, Vector
+    from oneword.query.result import Hit, SearchResult
+    from oneword.query.service import SearchService
 
 _HOME = {
-    "BadQuery": "query.errors",
-    "Composed": "query.question",
-    "Explanation": "query.explanation",
-    "Hit": "query.result",
-    "Image": "query.question",
-    "Like": "query.question",
-    "Part": "query.question",
-    "Query": "query.question",
-    "QueryError": "query.errors",
-    "SearchResult": "query.result",
-    "SearchService": "query.service",
-    "Text": "query.question",
-    "Vector": "query.question",
+    "BadQuery": "oneword.query.errors",
+    "Composed": "oneword.query.question",
+    "Explanation": "oneword.query.explanation",
+    "Hit": "oneword.query.result",
+    "Image": "oneword.query.question",
+    "Like": "oneword.query.question",
+    "Part": "oneword.query.question",
+    "Query": "oneword.query.question",
+    "QueryError": "oneword.query.errors",
+    "SearchResult": "oneword.query.result",
+    "SearchService": "oneword.query.service",
+    "Text": "oneword.query.question",
+    "Vector": "oneword.query.question",
 }
 
 __all__ = [
@@ -53,4 +53,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'query' has no attribute {name!r}")
+    raise AttributeError(f"module 'oneword.query' has no attribute {name!r}")

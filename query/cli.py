@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storage.terminal import print_json
+from oneword.storage.terminal import print_json
 
 if TYPE_CHECKING:
-    from query.question import Query
-    from query.result import SearchResult
+    from oneword.query.question import Query
+    from oneword.query.result import SearchResult
 
 
 class Modality(StrEnum):
@@ -70,7 +70,7 @@ def search(
         raise typer.BadParameter("--hybrid takes the words of TEXT: say some, or use --keywords")
     if server is not None:
         _check_options(context, server)
-    from query.question import Query
+    from oneword.query.question import Query
 
     query = Query.of(
         text,
@@ -95,14 +95,14 @@ def search(
     if server is not None:
         result = _asked(server, query, collection)
     else:
-        from engine.config import EngineConfig
-        from query.service import SearchService
+        from oneword.engine.config import EngineConfig
+        from oneword.query.service import SearchService
 
         result = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype)).search(query)
     if as_json:
         print_json(result.as_dict(), indent=None)
     else:
-        from query.table import show
+        from oneword.query.table import show
 
         show(result, offset)
 
@@ -118,8 +118,8 @@ def _check_options(context: typer.Context, server: str) -> None:
 
 
 def _asked(server: str, query: "Query", collection: str) -> "SearchResult":
-    from query.client import Client
-    from query.client.errors import Refused
+    from oneword.query.client import Client
+    from oneword.query.client.errors import Refused
 
     key = os.environ.get("ONEWORD_API_KEY") or None
     with Client(server, key=key) as client:

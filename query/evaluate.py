@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storage.terminal import print_json, say
+from oneword.storage.terminal import print_json, say
 
 if TYPE_CHECKING:
-    from query.labels import Labelled
-    from query.service import SearchService
+    from oneword.query.labels import Labelled
+    from oneword.query.service import SearchService
 
 METRICS = ("nDCG@10", "RR@10", "Success@1", "Success@5", "Success@10", "R@10", "R@100", "AP@100")
 """As `ir_measures` calls them; RR is the reciprocal rank, AP average precision, R recall."""
@@ -51,7 +51,7 @@ def evaluate(service: "SearchService", labelled: "Sequence[Labelled]", *, depth:
     import ir_measures
     import numpy as np
 
-    from query.question import Query
+    from oneword.query.question import Query
 
     run, grades, times = {}, {}, []
     unknown: set[str] = set()
@@ -96,10 +96,10 @@ def live(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Labelled queries against a collection that is in use: how good are its answers, and how fast?"""
-    from engine.config import EngineConfig
-    from engine.dependencies import require
-    from query.labels import read_labelled
-    from query.service import SearchService
+    from oneword.engine.config import EngineConfig
+    from oneword.engine.dependencies import require
+    from oneword.query.labels import read_labelled
+    from oneword.query.service import SearchService
 
     require("ir_measures", what="eval live", extra="eval")
     labelled = read_labelled(queries, qrels)

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storage.terminal import print_json
-from storage.visible import visible
+from oneword.storage.terminal import print_json
+from oneword.storage.visible import visible
 
 if TYPE_CHECKING:
-    from engine.words import Word
-    from query.explanation import Explanation
+    from oneword.engine.words import Word
+    from oneword.query.explanation import Explanation
 
 
 SNIPPET = 60
@@ -31,8 +31,8 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say which words a question and stored items stand for, and which they share."""
-    from engine.config import EngineConfig
-    from query.service import SearchService
+    from oneword.engine.config import EngineConfig
+    from oneword.query.service import SearchService
 
     service = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype))
     explanation = service.explain(text, image=image, edit=edit, like=like or (), items=item or (), words=words)
@@ -45,7 +45,7 @@ def explain(
 def _show(explanation: "Explanation") -> None:
     from rich.text import Text
 
-    from storage.terminal import console as terminal
+    from oneword.storage.terminal import console as terminal
 
     console = terminal()
     if explanation.words:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.encoder import Encoder
-from engine.words import Word, best, shared, speaker
-from storage import Item
+from oneword.engine.encoder import Encoder
+from oneword.engine.words import Word, best, shared, speaker
+from oneword.storage import Item
 
 Vectors = NDArray[np.float32]
 

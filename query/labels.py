@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from query.errors import BadQuery
+from oneword.query.errors import BadQuery
 
 PARTS = ("text", "image", "edit", "like", "without", "where", "modality")
 """What a query in a file may say; each as in `Query.of`."""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import engine
-from engine.images import decode, decode_file
-from query.errors import BadQuery
-from query.question import Composed, Image, Like, Picture, Query, Text, Vector
-from storage import Item, ItemNotFound
+from oneword import engine
+from oneword.engine.images import decode, decode_file
+from oneword.query.errors import BadQuery
+from oneword.query.question import Composed, Image, Like, Picture, Query, Text, Vector
+from oneword.storage import Item, ItemNotFound
 
 Vectors = NDArray[np.float32]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import PIL.Image
 
-from query.errors import BadQuery
-from storage import Filter
+from oneword.query.errors import BadQuery
+from oneword.storage import Filter
 
 NEGATIVE = -0.5
 """Weight of an unwanted part. Half: with -1, a query and a near negative would cancel to noise."""
@@ -82,7 +82,7 @@ class Query:
 
     Args:
         parts: at least one. The question's vector is the normalised sum of weight x unit vector.
-        filter: only items that pass it (see `storage.parse_filter`).
+        filter: only items that pass it (see `oneword.storage.parse_filter`).
         modality: "image" or "text": only such items.
         limit: most hits, 1 to 10,000.
         offset: hits to skip, for the next page.
@@ -188,7 +188,7 @@ class Query:
         parts += [Like(id=one) for one in _several(like)]
         parts += [Text(text=one, weight=NEGATIVE) for one in _several(without)]
         if where is not None:
-            from storage import parse_filter
+            from oneword.storage import parse_filter
 
             where = parse_filter(where)
         return cls(

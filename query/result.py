@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import storage
-from engine.words import Word
+from oneword import storage
+from oneword.engine.words import Word
 
 
 @dataclass(frozen=True, kw_only=True)

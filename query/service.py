@@ -6,19 +6,19 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from engine.config import EngineConfig
-from engine.encoder import Encoder, Side
-from engine.encoding import encode
-from engine.models import load
-from engine.views import View
-from engine.views import get as get_view
-from engine.words import Word
-from query.errors import BadQuery
-from query.explanation import Explanation, ItemWords, explain
-from query.mixing import Question, Vectors
-from query.question import MAX_WORDS, Like, Query, Vector
-from query.result import Hit, SearchResult
-from storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder, Side
+from oneword.engine.encoding import encode
+from oneword.engine.models import load
+from oneword.engine.views import View
+from oneword.engine.views import get as get_view
+from oneword.engine.words import Word
+from oneword.query.errors import BadQuery
+from oneword.query.explanation import Explanation, ItemWords, explain
+from oneword.query.mixing import Question, Vectors
+from oneword.query.question import MAX_WORDS, Like, Query, Vector
+from oneword.query.result import Hit, SearchResult
+from oneword.storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
 
 
 class SearchService:

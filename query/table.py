@@ -6,10 +6,10 @@ from urllib.parse import unquote, urlsplit
 from rich.table import Table
 from rich.text import Text
 
-from query.explain import beginning, listed
-from query.result import Hit, SearchResult
-from storage.terminal import console as terminal
-from storage.visible import visible
+from oneword.query.explain import beginning, listed
+from oneword.query.result import Hit, SearchResult
+from oneword.storage.terminal import console as terminal
+from oneword.storage.visible import visible
 
 
 def show(result: SearchResult, offset: int = 0) -> None:

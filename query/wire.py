@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from engine.errors import UnreadableFile
-from engine.images import to_rgb
-from engine.words import Word
-from query.errors import BadQuery
-from query.question import INCLUDABLE, Composed, Image, Like, Part, Picture, Query, Text, Vector
-from query.result import Hit, SearchResult
-from storage import filter_to_json
+from oneword.engine.errors import UnreadableFile
+from oneword.engine.images import to_rgb
+from oneword.engine.words import Word
+from oneword.query.errors import BadQuery
+from oneword.query.question import INCLUDABLE, Composed, Image, Like, Part, Picture, Query, Text, Vector
+from oneword.query.result import Hit, SearchResult
+from oneword.storage import filter_to_json
 
 UNKNOWN = "application/octet-stream"
 
-# The first bytes of the formats that `engine.images` decodes and that have a media type of their own.
+# The first bytes of the formats that `oneword.engine.images` decodes and that have a media type of their own.
 _SIGNATURES = {
     b"\xff\xd8\xff": "image/jpeg",
     b"\x89PNG\r\n\x1a\n": "image/png",

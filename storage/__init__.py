@@ -15,10 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from storage.collection import Collection
-    from storage.compaction import Compaction
-    from storage.config import StorageConfig
-    from storage.errors import (
+    from oneword.storage.collection import Collection
+    from oneword.storage.compaction import Compaction
+    from oneword.storage.config import StorageConfig
+    from oneword.storage.errors import (
         BadFile,
         BadFragment,
         BadItem,
@@ -45,21 +45,21 @@ if TYPE_CHECKING:
         StoreUnavailable,
         VersionNotFound,
     )
-    from storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
-    from storage.filters import from_json as filter_from_json
-    from storage.filters import read as parse_filter
-    from storage.filters import to_json as filter_to_json
-    from storage.fragments import FragmentTarget, write_fragments
-    from storage.fusion import reciprocal_rank, weighted
-    from storage.hits import Hits
-    from storage.info import CollectionInfo
-    from storage.item import Hit, Item, Metadata, Modality, UpsertCount
-    from storage.journal import JobRecord, Journal
-    from storage.parquet.export import Exported
-    from storage.parquet.load import Imported
-    from storage.quarantine import Quarantine, Quarantined, Refused
-    from storage.store import Store
-    from storage.versions import Version
+    from oneword.storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
+    from oneword.storage.filters import from_json as filter_from_json
+    from oneword.storage.filters import read as parse_filter
+    from oneword.storage.filters import to_json as filter_to_json
+    from oneword.storage.fragments import FragmentTarget, write_fragments
+    from oneword.storage.fusion import reciprocal_rank, weighted
+    from oneword.storage.hits import Hits
+    from oneword.storage.info import CollectionInfo
+    from oneword.storage.item import Hit, Item, Metadata, Modality, UpsertCount
+    from oneword.storage.journal import JobRecord, Journal
+    from oneword.storage.parquet.export import Exported
+    from oneword.storage.parquet.load import Imported
+    from oneword.storage.quarantine import Quarantine, Quarantined, Refused
+    from oneword.storage.store import Store
+    from oneword.storage.versions import Version
 
 _HOMES = {
     "collection": ["Collection"],
@@ -176,7 +176,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'storage' has no attribute {name!r}")
+        raise AttributeError(f"module 'oneword.storage' has no attribute {name!r}")
     module, attribute = _HOME[name]
-    value = globals()[name] = getattr(import_module(f"storage.{module}"), attribute)
+    value = globals()[name] = getattr(import_module(f"oneword.storage.{module}"), attribute)
     return value

@@ -1,4 +1,4 @@
-"""The store's commands: collections, info, delete. `oneword.py` names them; each is one function here."""
+"""The store's commands: collections, info, delete. `oneword.cli` names them; each is one function here."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from storage.terminal import Db, Json, say, size
-from storage.terminal import confirm as _confirm
-from storage.terminal import print_json as _print_json
-from storage.terminal import print_table as _print_table
+from oneword.storage.terminal import Db, Json, say, size
+from oneword.storage.terminal import confirm as _confirm
+from oneword.storage.terminal import print_json as _print_json
+from oneword.storage.terminal import print_table as _print_table
 
 if TYPE_CHECKING:
-    from storage.info import CollectionInfo
+    from oneword.storage.info import CollectionInfo
 
 Name = Annotated[str, typer.Option("--collection", "-c", help="The collection.")]
 
@@ -21,7 +21,7 @@ SHOWN = 10  # quarantine entries in a table; JSON has all
 
 def collections(db: Db = ".oneword", json: Json = False) -> None:
     """List the collections of a store."""
-    from storage import DamagedCollection, Store, StoreUnavailable
+    from oneword.storage import DamagedCollection, Store, StoreUnavailable
 
     store = Store(db)
     infos, damaged = [], {}
@@ -59,7 +59,7 @@ def info(
     json: Json = False,
 ) -> None:
     """Show a collection: its items, its space, its metadata, and what could not be indexed."""
-    from storage import Store
+    from oneword.storage import Store
 
     store = Store(db)
     known = store.open(collection).info()
@@ -104,7 +104,7 @@ def build(
     json: Json = False,
 ) -> None:
     """Build the indexes of a collection: of metadata, of words, and the serving index for speed."""
-    from storage import Locked, Store
+    from oneword.storage import Locked, Store
 
     target = Store(db).open(collection)
     try:
@@ -127,7 +127,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Compare the serving index with the table; exit code 1 if they disagree."""
-    from storage import Store
+    from oneword.storage import Store
 
     found = Store(db).open(collection).verify()
     wrong = found is not None and not found.right
@@ -160,7 +160,7 @@ def delete(
     json: Json = False,
 ) -> None:
     """Delete items by id or by filter, or drop a whole collection."""
-    from storage import Store
+    from oneword.storage import Store
 
     ids = ids or []
     if bool(ids) + (where is not None) + all_ != 1:

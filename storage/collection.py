@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import ArrayLike
 
-from storage import keywords, scalars, versions
-from storage.compaction import Compaction
-from storage.config import RESERVE
-from storage.damage import live_bytes
-from storage.database import Database
-from storage.errors import (
+from oneword.storage import keywords, scalars, versions
+from oneword.storage.compaction import Compaction
+from oneword.storage.config import RESERVE
+from oneword.storage.damage import live_bytes
+from oneword.storage.database import Database
+from oneword.storage.errors import (
     BadItem,
     BadSearch,
     CollectionNotFound,
@@ -30,29 +30,29 @@ from storage.errors import (
     NoRoom,
     StoreUnavailable,
 )
-from storage.filters import Filter
-from storage.hits import Hits
-from storage.info import CollectionInfo
-from storage.item import Item, UpsertCount
-from storage.lock import WriterLock
-from storage.metadata import Kind
-from storage.quarantine import Quarantine
-from storage.ranking import Ranked
-from storage.reader import CollectionReader
-from storage.rules import Rules
-from storage.schema import metadata_kinds, to_arrow
-from storage.sql import one_of
-from storage.table import IndexKind, Table
-from storage.versions import Version
+from oneword.storage.filters import Filter
+from oneword.storage.hits import Hits
+from oneword.storage.info import CollectionInfo
+from oneword.storage.item import Item, UpsertCount
+from oneword.storage.lock import WriterLock
+from oneword.storage.metadata import Kind
+from oneword.storage.quarantine import Quarantine
+from oneword.storage.ranking import Ranked
+from oneword.storage.reader import CollectionReader
+from oneword.storage.rules import Rules
+from oneword.storage.schema import metadata_kinds, to_arrow
+from oneword.storage.sql import one_of
+from oneword.storage.table import IndexKind, Table
+from oneword.storage.versions import Version
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from storage.fragments import FragmentTarget
-    from storage.parquet.export import Exported, Precision
-    from storage.serving.about import About
-    from storage.serving.check import Check
-    from storage.serving.keeper import Serving
+    from oneword.storage.fragments import FragmentTarget
+    from oneword.storage.parquet.export import Exported, Precision
+    from oneword.storage.serving.about import About
+    from oneword.storage.serving.check import Check
+    from oneword.storage.serving.keeper import Serving
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Collection(CollectionReader):
         Raises:
             MissingLance: pylance is not installed.
         """
-        from storage.fragments import target
+        from oneword.storage.fragments import target
 
         location = self._database.location
         return target(location.table_uri(self.name), self.schema(), self._database.storage_options)
@@ -164,7 +164,7 @@ class Collection(CollectionReader):
             BadFragment: one that cannot be; then none is.
             RuntimeError: outside a `writing()` block.
         """
-        from storage.fragments import commit
+        from oneword.storage.fragments import commit
 
         self._check_writing("commit_fragments")
         with self._commit:
@@ -289,7 +289,7 @@ class Collection(CollectionReader):
 
         precision: of the vectors in the file; both keep every bit, and not every tool reads float16.
         """
-        from storage.parquet.export import export
+        from oneword.storage.parquet.export import export
 
         self._table()  # still there, and of this space
         if (snapshot := self._database.snapshot(self.name)) is None:

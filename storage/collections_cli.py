@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from storage import cli
-from storage.terminal import Db, Json, Yes, confirm, print_json, say
+from oneword.storage import cli
+from oneword.storage.terminal import Db, Json, Yes, confirm, print_json, say
 
 app = typer.Typer(help="List the collections of a store; make, drop, rename and copy them.")
 
@@ -32,7 +32,7 @@ def drop(
     json: Json = False,
 ) -> None:
     """Drop a collection, with its quarantine, its versions and its serving index."""
-    from storage import DamagedCollection, Store
+    from oneword.storage import DamagedCollection, Store
 
     store = Store(db)
     try:
@@ -56,7 +56,7 @@ def rename(
     json: Json = False,
 ) -> None:
     """Give a collection another name."""
-    from storage import Store
+    from oneword.storage import Store
 
     items = Store(db).rename(old, new).count()
     if json:
@@ -73,7 +73,7 @@ def copy(
     json: Json = False,
 ) -> None:
     """Copy a collection as it is now, with its quarantine; versions, tags and indexes are not copied."""
-    from storage import Store
+    from oneword.storage import Store
 
     items = Store(db).copy(old, new).count()
     if json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from storage.errors import MissingGpu
+from oneword.storage.errors import MissingGpu
 
 RESERVE = 8 * 2**20
 """Bytes that builds and compaction leave free, for the table to be written. Our own choice."""

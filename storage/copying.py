@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from storage.database import Database
-from storage.errors import CollectionNotFound
-from storage.quarantine import SUFFIX
-from storage.schema import CREATED_KEY
-from storage.table import Table
+from oneword.storage.database import Database
+from oneword.storage.errors import CollectionNotFound
+from oneword.storage.quarantine import SUFFIX
+from oneword.storage.schema import CREATED_KEY
+from oneword.storage.table import Table
 
 ROWS = 1024  # in memory at once
 

@@ -1,4 +1,4 @@
-"""The tables of a store. This file and `storage.table` are the only ones that talk to LanceDB."""
+"""The tables of a store. This file and `oneword.storage.table` are the only ones that talk to LanceDB."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.config import StorageConfig
-from storage.damage import examine, go_back
-from storage.durability import Durability
-from storage.errors import DamagedCollection, StoreUnavailable, VersionNotFound
-from storage.location import Location
-from storage.table import Table, in_our_words, let_reads_be_cancelled
+from oneword.storage.config import StorageConfig
+from oneword.storage.damage import examine, go_back
+from oneword.storage.durability import Durability
+from oneword.storage.errors import DamagedCollection, StoreUnavailable, VersionNotFound
+from oneword.storage.location import Location
+from oneword.storage.table import Table, in_our_words, let_reads_be_cancelled
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,12 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.errors import BadFragment, BadItem, MissingLance
-from storage.item import Item
-from storage.location import Location
-from storage.rules import Rules
-from storage.schema import to_arrow
-from storage.table import in_our_words
+from oneword.storage.errors import BadFragment, BadItem, MissingLance
+from oneword.storage.item import Item
+from oneword.storage.location import Location
+from oneword.storage.rules import Rules
+from oneword.storage.schema import to_arrow
+from oneword.storage.table import in_our_words
 
 
 @dataclass(frozen=True, kw_only=True)

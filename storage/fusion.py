@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from storage.ranking import Ranked, order
+from oneword.storage.ranking import Ranked, order
 
 # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
 # Methods", SIGIR 2009: they fixed 60 in a pilot study, and found that it matters little.

@@ -10,12 +10,12 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.cancellation import check
-from storage.errors import BadSearch
-from storage.filters.fields import BUILTINS
-from storage.item import Hit, Item
-from storage.ranking import Ranked, Ranking
-from storage.wanted import DIVERSE, Wanted
+from oneword.storage.cancellation import check
+from oneword.storage.errors import BadSearch
+from oneword.storage.filters.fields import BUILTINS
+from oneword.storage.item import Hit, Item
+from oneword.storage.ranking import Ranked, Ranking
+from oneword.storage.wanted import DIVERSE, Wanted
 
 GROUPED = 10_240
 """The nearest that are looked at for groups: fewer groups than asked for may be among them."""

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage import keywords
-from storage.fusion import K, reciprocal_rank, weighted
-from storage.item import Item
-from storage.ranking import Ranked, Ranking, TableRanking
+from oneword.storage import keywords
+from oneword.storage.fusion import K, reciprocal_rank, weighted
+from oneword.storage.item import Item
+from oneword.storage.ranking import Ranked, Ranking, TableRanking
 
 WINDOW = 160
 """The best of each ranking that are fused; after them come the next nearest. Fixed, so that pages join."""

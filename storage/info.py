@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from storage.metadata import Kind
+from oneword.storage.metadata import Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class CollectionInfo:
     by_modality: items of each modality there is. version: LanceDB's commit number.
     bytes_on_disk: all its files, older versions included; None in an object store.
     metadata_keys: the kind of each metadata key met so far. quarantined: inputs that could not be indexed.
-    serving: the serving index that answers (see `storage.serving.index.About`), or None.
+    serving: the serving index that answers (see `oneword.storage.serving.index.About`), or None.
     created, updated: its first and its newest commit (UTC).
     """
 

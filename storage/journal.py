@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from storage.database import Database
-from storage.errors import BadJobId, JobNotFound, StorageError, StoreUnavailable
-from storage.lock import WriterLock
-from storage.process import Process
-from storage.sql import all_of, escaped, one_of, quoted
-from storage.table import Table
+from oneword.storage.database import Database
+from oneword.storage.errors import BadJobId, JobNotFound, StorageError, StoreUnavailable
+from oneword.storage.lock import WriterLock
+from oneword.storage.process import Process
+from oneword.storage.sql import all_of, escaped, one_of, quoted
+from oneword.storage.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from storage.terminal import Db, Json, print_json, print_table, say
+from oneword.storage.terminal import Db, Json, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from storage.journal import JobRecord
+    from oneword.storage.journal import JobRecord
 
 
 def jobs(
@@ -20,7 +20,7 @@ def jobs(
     json: Json = False,
 ) -> None:
     """List the jobs of a store: when they began, what they did and how they ended."""
-    from storage import Store
+    from oneword.storage import Store
 
     store = Store(db)
     found = store.journal().list(limit, collection)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 from unicodedata import normalize
 
-from storage.errors import MissingKeywords
-from storage.ranking import Ranked, order
-from storage.scalars import KEPT, MOST_STALE
-from storage.sql import is_unicode
-from storage.table import Table
+from oneword.storage.errors import MissingKeywords
+from oneword.storage.ranking import Ranked, order
+from oneword.storage.scalars import KEPT, MOST_STALE
+from oneword.storage.sql import is_unicode
+from oneword.storage.table import Table
 
 COLUMN = "text"
 

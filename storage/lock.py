@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from storage.errors import Locked, StoreUnavailable
+from oneword.storage.errors import Locked, StoreUnavailable
 
 
 class WriterLock:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 from unicodedata import normalize
 
-from storage.item import Metadata
+from oneword.storage.item import Metadata
 
 Kind: TypeAlias = Literal["string", "number", "bool", "time", "list of strings"]
 

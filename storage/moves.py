@@ -14,13 +14,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from storage.database import Database
-from storage.durability import replacing, sync_folder
-from storage.errors import Locked, StorageError, StoreUnavailable
-from storage.lock import WriterLock
-from storage.quarantine import LOCK_TIMEOUT, SUFFIX
-from storage.schema import created_of
-from storage.table import in_our_words
+from oneword.storage.database import Database
+from oneword.storage.durability import replacing, sync_folder
+from oneword.storage.errors import Locked, StorageError, StoreUnavailable
+from oneword.storage.lock import WriterLock
+from oneword.storage.quarantine import LOCK_TIMEOUT, SUFFIX
+from oneword.storage.schema import created_of
+from oneword.storage.table import in_our_words
 
 ENDING = ".moving"
 PATIENCE = 10.0  # seconds that someone who needs a name waits for the process that is moving it

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from storage.cli import Name
-from storage.terminal import Db, Json, Yes, confirm, print_json, say, size
+from oneword.storage.cli import Name
+from oneword.storage.terminal import Db, Json, Yes, confirm, print_json, say, size
 
 
 class Vectors(StrEnum):
@@ -28,8 +28,8 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a collection to a parquet file: items, thumbnails, metadata, vectors, and the space they are in."""
-    from storage import Store
-    from storage.parquet.export import target
+    from oneword.storage import Store
+    from oneword.storage.parquet.export import target
 
     source = Store(db).open(collection)
     file = target(path, collection)
@@ -49,7 +49,7 @@ def import_(
     json: Json = False,
 ) -> None:
     """Import a parquet file. An export makes its collection; other files need one whose model made their vectors."""
-    from storage import Store
+    from oneword.storage import Store
 
     done = Store(db).import_parquet(file, collection)
     if json:

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from storage.database import Database
-from storage.lock import WriterLock
-from storage.metadata import utc
-from storage.scalars import LEAST_ROWS
-from storage.sql import escaped, one_of
-from storage.table import Table
+from oneword.storage.database import Database
+from oneword.storage.lock import WriterLock
+from oneword.storage.metadata import utc
+from oneword.storage.scalars import LEAST_ROWS
+from oneword.storage.sql import escaped, one_of
+from oneword.storage.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa

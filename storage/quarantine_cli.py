@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from storage.terminal import Db, Json, Yes, confirm, print_json, print_table, say
+from oneword.storage.terminal import Db, Json, Yes, confirm, print_json, print_table, say
 
 app = typer.Typer(help="The inputs that could not be indexed into a collection, and why.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def list_(
     from heapq import nsmallest
     from itertools import chain
 
-    from storage import Store
+    from oneword.storage import Store
 
     store = Store(db)
     store.open(collection)
@@ -68,7 +68,7 @@ def clear(
     json: Json = False,
 ) -> None:
     """Forget inputs that could not be indexed: all, those given, or those of a kind. The next job tries them anew."""
-    from storage import Store
+    from oneword.storage import Store
 
     wanted = list(dict.fromkeys(uris or []))
     if wanted and kind is not None:

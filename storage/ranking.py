@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.cancellation import check
-from storage.item import Item
-from storage.schema import ITEM_COLUMNS, to_items, vectors_of
-from storage.sql import one_of
-from storage.table import Table
+from oneword.storage.cancellation import check
+from oneword.storage.item import Item
+from oneword.storage.schema import ITEM_COLUMNS, to_items, vectors_of
+from oneword.storage.sql import one_of
+from oneword.storage.table import Table
 
 # LanceDB rounds the question to float16 and sums in float32. Rounding moves a cosine by at most
 # 2^-11 (half a unit in the last place, over unit vectors); twice that leaves room for the sums.

@@ -12,25 +12,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from storage import keywords as keyword_index
-from storage import ranking
-from storage.database import Database
-from storage.errors import BadItem, BadSearch, StorageError, StoreUnavailable, VersionNotFound
-from storage.filters import Filter, read
-from storage.filters import compile as compile_filter
-from storage.hits import Hits, check_field, page
-from storage.hybrid import HybridRanking, KeywordRanking
-from storage.item import Item
-from storage.schema import ITEM_COLUMNS, created_of, metadata_kinds, space_of, to_items, vectors_of
-from storage.snapshot import Snapshot, Snapshots
-from storage.space import check_same
-from storage.sql import one_of
-from storage.table import Table
-from storage.wanted import Wanted
+from oneword.storage import keywords as keyword_index
+from oneword.storage import ranking
+from oneword.storage.database import Database
+from oneword.storage.errors import BadItem, BadSearch, StorageError, StoreUnavailable, VersionNotFound
+from oneword.storage.filters import Filter, read
+from oneword.storage.filters import compile as compile_filter
+from oneword.storage.hits import Hits, check_field, page
+from oneword.storage.hybrid import HybridRanking, KeywordRanking
+from oneword.storage.item import Item
+from oneword.storage.schema import ITEM_COLUMNS, created_of, metadata_kinds, space_of, to_items, vectors_of
+from oneword.storage.snapshot import Snapshot, Snapshots
+from oneword.storage.space import check_same
+from oneword.storage.sql import one_of
+from oneword.storage.table import Table
+from oneword.storage.wanted import Wanted
 
 if TYPE_CHECKING:
-    from storage.serving.about import About
-    from storage.serving.keeper import Serving
+    from oneword.storage.serving.about import About
+    from oneword.storage.serving.keeper import Serving
 
 IDS_AT_ONCE = 2000  # ids in one SQL condition
 
@@ -210,7 +210,7 @@ class CollectionReader:
         """The serving index's keeper, or None where FAISS is not installed."""
         with self._mutex:
             if self._serving is None and find_spec("faiss") is not None:
-                from storage.serving.keeper import Serving
+                from oneword.storage.serving.keeper import Serving
 
                 folder = self._database.location.serving_folder(self.name)
                 self._serving = Serving(folder, self._database.config)
@@ -286,7 +286,7 @@ class CollectionReader:
         return Hits(with_them, version=hits.version, total=hits.total)
 
     def schema(self) -> pa.Schema:
-        """The table's Arrow schema now: what `storage.filters.compile` takes."""
+        """The table's Arrow schema now: what `oneword.storage.filters.compile` takes."""
         return self._table().schema()
 
     def _table(self) -> Table:

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.errors import BadItem
-from storage.item import Item
-from storage.metadata import KEY, MOST_KEYS, Kind, comparable, counted, kind_of
-from storage.schema import META, REST, STRINGS, TYPES, metadata_kinds, rest_of
+from oneword.storage.errors import BadItem
+from oneword.storage.item import Item
+from oneword.storage.metadata import KEY, MOST_KEYS, Kind, comparable, counted, kind_of
+from oneword.storage.schema import META, REST, STRINGS, TYPES, metadata_kinds, rest_of
 
 UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
 

@@ -12,10 +12,10 @@ from datetime import timedelta
 
 import pyarrow.compute as pc
 
-from storage.filters.fields import INDEXED
-from storage.metadata import Kind
-from storage.schema import META, metadata_kinds
-from storage.table import IndexKind, Table
+from oneword.storage.filters.fields import INDEXED
+from oneword.storage.metadata import Kind
+from oneword.storage.schema import META, metadata_kinds
+from oneword.storage.table import IndexKind, Table
 
 LEAST_ROWS = 20_000  # in a table of fewer, a column is read in 1 ms or less
 MOST_STALE = 2_000  # rows left to be read one by one: a tenth of what is not worth an index at all

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.item import Item
-from storage.metadata import Kind, comparable, dumps, loads, number_of
+from oneword.storage.item import Item
+from oneword.storage.metadata import Kind, comparable, dumps, loads, number_of
 
 # Kept in the schema's own metadata, which LanceDB writes in the commit that creates the table and
 # carries through every later one: a collection can not be without its space, nor lose it.

@@ -11,14 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.database import Database
-from storage.errors import CollectionNotFound, VersionNotFound
-from storage.filters import Filter, read
-from storage.filters import compile as compile_filter
-from storage.schema import created_of, space_of
-from storage.space import check_same
-from storage.table import Table
-from storage.watch import Watch
+from oneword.storage.database import Database
+from oneword.storage.errors import CollectionNotFound, VersionNotFound
+from oneword.storage.filters import Filter, read
+from oneword.storage.filters import compile as compile_filter
+from oneword.storage.schema import created_of, space_of
+from oneword.storage.space import check_same
+from oneword.storage.table import Table
+from oneword.storage.watch import Watch
 
 KEPT = 4  # older versions that stay open: readers turn pages of a few
 TRIES = 3  # a newest version may be replaced and cleaned up, or the table made again, before it is opened

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from storage.errors import BadSpace, SpaceMismatch
+from oneword.storage.errors import BadSpace, SpaceMismatch
 
 REQUIRED: dict[str, type] = {"fingerprint": str, "dimension": int, "model": str, "view": str}
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.collection import Collection
-from storage.config import StorageConfig
-from storage.damage import go_back, manifests
-from storage.database import Database
-from storage.errors import (
+from oneword.storage.collection import Collection
+from oneword.storage.config import StorageConfig
+from oneword.storage.damage import go_back, manifests
+from oneword.storage.database import Database
+from oneword.storage.errors import (
     BadName,
     CollectionExists,
     CollectionNotFound,
@@ -23,16 +23,16 @@ from storage.errors import (
     NeedsDirectory,
     VersionNotFound,
 )
-from storage.journal import Journal
-from storage.location import Location
-from storage.lock import WriterLock
-from storage.moves import Move, Moves, Plan
-from storage.quarantine import SUFFIX, Quarantine
-from storage.schema import created_of, table_schema
-from storage.space import check_same, checked_space
+from oneword.storage.journal import Journal
+from oneword.storage.location import Location
+from oneword.storage.lock import WriterLock
+from oneword.storage.moves import Move, Moves, Plan
+from oneword.storage.quarantine import SUFFIX, Quarantine
+from oneword.storage.schema import created_of, table_schema
+from oneword.storage.space import check_same, checked_space
 
 if TYPE_CHECKING:
-    from storage.parquet.load import Imported
+    from oneword.storage.parquet.load import Imported
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 CREATION = 10.0  # seconds that a process waits for another one to make the same collection
@@ -225,7 +225,7 @@ class Store:
             CollectionExists: the new name is taken.
             Locked: someone is making the new one.
         """
-        from storage.copying import copy
+        from oneword.storage.copying import copy
 
         self.open(old)
         if old == _checked_name(new):
@@ -272,7 +272,7 @@ class Store:
             SpaceMismatch: it is an export of another space.
             Locked: another writer has the collection.
         """
-        from storage.parquet.load import load
+        from oneword.storage.parquet.load import load
 
         return load(self, Path(file), _checked_name(name))
 

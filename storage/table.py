@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from storage.cancellation import Cancellation, current
-from storage.damage import examine
-from storage.durability import Durability
-from storage.errors import CollectionNotFound, DamagedCollection, StoreUnavailable
-from storage.location import Location
+from oneword.storage.cancellation import Cancellation, current
+from oneword.storage.damage import examine
+from oneword.storage.durability import Durability
+from oneword.storage.errors import CollectionNotFound, DamagedCollection, StoreUnavailable
+from oneword.storage.location import Location
 
 if TYPE_CHECKING:
     import numpy as np

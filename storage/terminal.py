@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from storage.visible import OBEYED, visible
+from oneword.storage.visible import OBEYED, visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from storage.errors import BadTag, VersionNotFound
-from storage.table import Table
+from oneword.storage.errors import BadTag, VersionNotFound
+from oneword.storage.table import Table
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 PIN = "pin"  # a branch that stands for a tag is called pin/SOMETHING/TAG

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storage.terminal import Db, Json, Yes, confirm, print_json, print_table, say, size
+from oneword.storage.terminal import Db, Json, Yes, confirm, print_json, print_table, say, size
 
 if TYPE_CHECKING:
-    from storage import DamagedCollection, Store
+    from oneword.storage import DamagedCollection, Store
 
 Collection = Annotated[str, typer.Argument(metavar="NAME", help="The collection.")]
 
@@ -21,7 +21,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 def versions(collection: Collection = "default", db: Db = ".oneword", json: Json = False) -> None:
     """List the versions of a collection that are still kept, with their tags."""
-    from storage import DamagedCollection, Store
+    from oneword.storage import DamagedCollection, Store
 
     store = Store(db)
     try:
@@ -61,7 +61,7 @@ def tag(
     json: Json = False,
 ) -> None:
     """Tag a version of a collection, so that no cleanup removes it and it can be restored by name."""
-    from storage import Store
+    from oneword.storage import Store
 
     if delete and version is not None:
         raise typer.BadParameter("--delete takes no --version: a tag is of one version")
@@ -85,7 +85,7 @@ def restore(
     json: Json = False,
 ) -> None:
     """Go back to an older version: it is made the newest one. Nothing is removed, so this can be undone likewise."""
-    from storage import DamagedCollection, Store
+    from oneword.storage import DamagedCollection, Store
 
     store = Store(db)
     try:
@@ -134,7 +134,7 @@ def compact(
     json: Json = False,
 ) -> None:
     """Merge the files of many small commits, and remove old versions. Readers of a removed version fail."""
-    from storage import Store
+    from oneword.storage import Store
 
     age = _duration(older_than)
     with warnings.catch_warnings():

@@ -7,8 +7,8 @@ from collections.abc import Collection as Sized
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from storage.errors import BadSearch
-from storage.filters import Filter
+from oneword.storage.errors import BadSearch
+from oneword.storage.filters import Filter
 
 MOST = 10_000
 """Most hits in one answer."""

@@ -12,8 +12,8 @@ from typing import Any
 import PIL.Image
 import pytest
 
-import oneword as front_door
-from indexer import index_paths
+from oneword import cli as front_door
+from oneword.indexer import index_paths
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,9 +51,7 @@ def as_json(oneword: Callable[..., Done]) -> Callable[..., Any]:
 
 def process(*arguments: str | Path, code: int = 0) -> Done:
     """The same in a process of its own, as a user runs it."""
-    done = subprocess.run(
-        [sys.executable, ROOT / "oneword.py", *arguments], capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([sys.executable, "-m", "oneword", *arguments], capture_output=True, text=True, timeout=300)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return Done(done.stdout, done.stderr)
@@ -122,8 +120,8 @@ def test_search_in_every_way(indexed: Path, oneword: Callable[..., Done], as_jso
 def test_search_like_loads_no_torch(indexed: Path, as_json: Callable[..., Any]) -> None:
     first = as_json("search", "cat")["hits"][0]["id"]
     code = (
-        "import sys, oneword\n"
-        f"assert oneword.run(['search', '--like', '{first}', '--json']) == 0\n"
+        "import sys; from oneword import cli\n"
+        f"assert cli.run(['search', '--like', '{first}', '--json']) == 0\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -230,8 +228,8 @@ def test_help_and_version(oneword: Callable[..., Done]) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys, oneword\n"
-        "oneword.run(['--help'])\n"
+        "import sys; from oneword import cli\n"
+        "cli.run(['--help'])\n"
         "heavy = {'torch', 'transformers', 'lancedb', 'pyarrow', 'numpy', 'PIL', 'pydantic', 'rich'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from typer.main import get_command
 
-import oneword
+from oneword import cli
 
-ROOT = Path(oneword.__file__).parent
+ROOT = Path(cli.__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
 
@@ -28,7 +28,7 @@ def test_extras_that_are_installed_exist() -> None:
 def test_what_is_copied_is_there_and_is_not_ignored() -> None:
     kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     copied = [name for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE) for name in line.split()]
-    assert {"engine", "indexer", "query", "storage", "oneword.py", "pyproject.toml"} <= set(copied)
+    assert {"engine", "indexer", "query", "storage", "oneword", "pyproject.toml"} <= set(copied)
     for name in copied:
         assert (ROOT / name).exists()
         assert f"!{name}" in kept
@@ -37,14 +37,14 @@ def test_what_is_copied_is_there_and_is_not_ignored() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_commands_have_options_that_there_are(name: str) -> None:
     command, *given = SERVICES[name]["command"]
-    known = get_command(oneword.app).commands[command]  # type: ignore[attr-defined]
+    known = get_command(cli.app).commands[command]  # type: ignore[attr-defined]
     options = {one for parameter in known.params for one in parameter.opts}
     assert {one for one in given if one.startswith("--")} <= options
     assert SERVICES[name]["build"]["target"] in re.findall(r"AS (\w+)", DOCKERFILE)
 
 
 def test_environment_is_what_the_command_reads() -> None:
-    serve = get_command(oneword.app).commands["serve"]  # type: ignore[attr-defined]
+    serve = get_command(cli.app).commands["serve"]  # type: ignore[attr-defined]
     read = {parameter.envvar for parameter in serve.params if parameter.envvar}
     said = set(re.findall(r"(ONEWORD_\w+)=", DOCKERFILE))
     assert said <= read

@@ -8,7 +8,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
-import oneword as front_door
+from oneword import cli as front_door
 
 ROWS = [("a dog", "one dog", "a cat"), ("a red box", "one red box", "a blue box"), ("the sea", "the ocean", "a hill")]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import oneword
-from storage import Refused, Store
+from oneword import cli
+from oneword.storage import Refused, Store
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"}
 
@@ -21,7 +21,7 @@ def test_quarantine_and_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     store.journal().finish(store.journal().start(collection="default", command="c"), "done", {"inputs": 1})
 
     def run(*args: str) -> tuple[int, str]:
-        code = oneword.run([*args, "--db", store.uri, "--json"])
+        code = cli.run([*args, "--db", store.uri, "--json"])
         return code, capsys.readouterr().out
 
     code, out = run("quarantine", "list")

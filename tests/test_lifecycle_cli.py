@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import oneword as front_door
-from indexer import index_paths
+from oneword import cli as front_door
+from oneword.indexer import index_paths
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import oneword
-from engine import views
-from indexer import index_paths
+from oneword import cli
+from oneword.engine import views
+from oneword.indexer import index_paths
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -37,10 +37,10 @@ def test_the_commands_run(album: Path, capsys: pytest.CaptureFixture[str]) -> No
     for command in commands:
         assert command[0] == "oneword"
         if "ID" in command:
-            oneword.run(["search", "a cat", "-k", "1", "--json"])
+            cli.run(["search", "a cat", "-k", "1", "--json"])
             (found,) = re.findall(r'"id": "(\w+)"', capsys.readouterr().out)
             command[command.index("ID")] = found
-        assert oneword.run(command[1:]) == 0, command
+        assert cli.run(command[1:]) == 0, command
         ran.add(command[1])
     assert ran == {
         "index",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from oneword import run
-from storage.visible import visible
+from oneword.cli import run
+from oneword.storage.visible import visible
 
 IDS = ["IMG_01[edit]", "[bold]x", "a[/]b", "[link=http://evil]x", ":smile:", "x\x1b[31my", "line\nbreak", "\u202egnp"]
 

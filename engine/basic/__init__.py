@@ -7,15 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.basic.encoder import BasicEncoder
-    from engine.basic.loading import load_basic
+    from oneword.engine.basic.encoder import BasicEncoder
+    from oneword.engine.basic.loading import load_basic
 
 __all__ = ["BasicEncoder", "load_basic"]
 
-_HOME = {"BasicEncoder": "engine.basic.encoder", "load_basic": "engine.basic.loading"}
+_HOME = {"BasicEncoder": "oneword.engine.basic.encoder", "load_basic": "oneword.engine.basic.loading"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'engine.basic' has no attribute {name!r}")
+    raise AttributeError(f"module 'oneword.engine.basic' has no attribute {name!r}")

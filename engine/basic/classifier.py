@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.errors import WrongCheckpoint
+from oneword.engine.errors import WrongCheckpoint
 
 SIZE = 224  # side of the square that the network was trained on
 CROP = 32  # the centre crop leaves out this many of SIZE + CROP pixels: the builder's CROP_PADDING

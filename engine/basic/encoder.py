@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine import views
-from engine.basic import classes, classifier, sentences
-from engine.basic.digest import digest
-from engine.encoder import Side, Vectors
-from engine.errors import DeviceOutOfMemory, ViewError
-from engine.inputs import Composed, Document, Image, Input, Text
-from engine.space import Space
+from oneword.engine import views
+from oneword.engine.basic import classes, classifier, sentences
+from oneword.engine.basic.digest import digest
+from oneword.engine.encoder import Side, Vectors
+from oneword.engine.errors import DeviceOutOfMemory, ViewError
+from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.space import Space
 
 TEMPERATURE = 1.5
 """Softens the probabilities, so that the runners-up have a say. 1 to 2 measured alike."""
@@ -187,7 +187,7 @@ class BasicEncoder:
 
     @cached_property
     def vocabulary(self) -> list[str]:
-        """The classes' names. See `engine.words.Speaker`."""
+        """The classes' names. See `oneword.engine.words.Speaker`."""
         return list(dict.fromkeys(self.class_names))
 
     def say(self, vectors: Vectors) -> Vectors:

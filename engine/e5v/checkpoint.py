@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ModelNotFound, WrongCheckpoint
+from oneword.engine.errors import ModelNotFound, WrongCheckpoint
 
 ARCHITECTURE = "llava_next"
 BLOCKS, BLOCK = 64, 64 * 1024

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from engine.dependencies import require
-from engine.e5v.batches import Budget
-from engine.errors import DeviceUnavailable
+from oneword.engine.dependencies import require
+from oneword.engine.e5v.batches import Budget
+from oneword.engine.errors import DeviceUnavailable
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 

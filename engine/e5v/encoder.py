@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.e5v.batches import Budget, Cost, plan
-from engine.e5v.pictures import Pictures
-from engine.e5v.prompts import prompted
-from engine.e5v.speech import Speech
-from engine.e5v.tokens import PromptTokens
-from engine.encoder import Side, Vectors
-from engine.errors import DeviceOutOfMemory
-from engine.inputs import Input
-from engine.space import Space
-from engine.views import View
+from oneword.engine.e5v.batches import Budget, Cost, plan
+from oneword.engine.e5v.pictures import Pictures
+from oneword.engine.e5v.prompts import prompted
+from oneword.engine.e5v.speech import Speech
+from oneword.engine.e5v.tokens import PromptTokens
+from oneword.engine.encoder import Side, Vectors
+from oneword.engine.errors import DeviceOutOfMemory
+from oneword.engine.inputs import Input
+from oneword.engine.space import Space
+from oneword.engine.views import View
 
 PREPROCESSING_VERSION = 1
 """Raised whenever our own part of the way from input to ids and tiles changes a vector."""
@@ -177,7 +177,7 @@ class E5VEncoder:
 
     @property
     def vocabulary(self) -> Sequence[str]:
-        """See `engine.words.Speaker`."""
+        """See `oneword.engine.words.Speaker`."""
         return self._speech.vocabulary
 
     def say(self, vectors: Vectors) -> Vectors:

@@ -11,13 +11,13 @@ from transformers import (
     LlavaNextProcessor,
 )
 
-from engine.dependencies import quiet
-from engine.e5v import tokens
-from engine.e5v.checkpoint import Checkpoint, find
-from engine.e5v.devices import budget, pick_attention, pick_device, pick_dtype, quantisation
-from engine.e5v.encoder import E5VEncoder
-from engine.e5v.pictures import Pictures
-from engine.errors import MissingDependency, WrongCheckpoint
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v import tokens
+from oneword.engine.e5v.checkpoint import Checkpoint, find
+from oneword.engine.e5v.devices import budget, pick_attention, pick_device, pick_dtype, quantisation
+from oneword.engine.e5v.encoder import E5VEncoder
+from oneword.engine.e5v.pictures import Pictures
+from oneword.engine.errors import MissingDependency, WrongCheckpoint
 
 MAX_TEXT_TOKENS = 512
 """Where a user's text is cut by default. E5-V was trained on 32 tokens (kongds/E5-V:run.sh)."""

@@ -1,8 +1,8 @@
 """Which of a view's prompts an input is put into."""
 
-from engine.encoder import Side
-from engine.inputs import Composed, Document, Image, Input, Text
-from engine.views import View
+from oneword.engine.encoder import Side
+from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.views import View
 
 
 def prompted(item: Input, view: View, side: Side) -> tuple[str, str | None, Image | None]:

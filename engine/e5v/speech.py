@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.encoder import Vectors
+from oneword.engine.encoder import Vectors
 
 SMALLEST = 1e-6
 """Norm weights are kept this far from zero when divided by."""

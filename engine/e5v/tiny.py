@@ -1,7 +1,7 @@
 """A small random LLaVA-NeXT checkpoint, whole and real but for its knowledge.
 
 It has E5-V's shape (CLIP tower, projector, Llama decoder, byte-level BPE with Llama-3's special tokens,
-tiling image processor) at a thousandth of its size, so that every path of `engine.e5v` can be run without
+tiling image processor) at a thousandth of its size, so that every path of `oneword.engine.e5v` can be run without
 16 GB of weights: in tests, in benchmarks, and by whoever wants to try a GPU. Its vectors mean nothing.
 """
 
@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.dependencies import quiet, require
+from oneword.engine.dependencies import quiet, require
 
 if TYPE_CHECKING:
     import transformers

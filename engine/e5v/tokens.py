@@ -20,8 +20,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from engine.errors import BadText
-from engine.views import SENTENCE
+from oneword.engine.errors import BadText
+from oneword.engine.views import SENTENCE
 
 LLAMA_3 = "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
 """E5-V's chat template, kongds/E5-V:retrieval.py `llama3_template`."""

@@ -2,5 +2,5 @@
 
 `text_image` and `image_image` (Flickr30K, COCO), `cirr` and `fashioniq` (composed), `sts` (sentence similarity).
 Each task reads a folder, embeds through one `Vectors` cache, and returns a `Report`. `oneword eval` is the command;
-`engine.evaluation.mteb` lets MTEB and MIEB run our encoders.
+`oneword.engine.evaluation.mteb` lets MTEB and MIEB run our encoders.
 """

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.evaluation.errors import BadData
-from engine.evaluation.files import field, picture, read_json
-from engine.evaluation.tables import cell, is_table, read_table
-from engine.inputs import Image
+from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.files import field, picture, read_json
+from oneword.engine.evaluation.tables import cell, is_table, read_table
+from oneword.engine.inputs import Image
 
 CAPTIONS = 5  # of a picture, at most; COCO has a few with six or seven, which the usual protocol drops
 _KARPATHY = "dataset_flickr30k.json or dataset_coco.json (Karpathy's splits), beside the pictures"

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from engine.encoder import Side, Vectors
-from engine.evaluation import paper
-from engine.evaluation.errors import BadData
-from engine.evaluation.files import field, picture, read_json
-from engine.evaluation.ranking import best_ranks, recalls, top
-from engine.evaluation.report import Report
-from engine.evaluation.tables import cell, is_table, read_table
-from engine.evaluation.vectors import VectorCache
-from engine.inputs import Composed, Image
-from engine.views import CIRR
+from oneword.engine.encoder import Side, Vectors
+from oneword.engine.evaluation import paper
+from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.files import field, picture, read_json
+from oneword.engine.evaluation.ranking import best_ranks, recalls, top
+from oneword.engine.evaluation.report import Report
+from oneword.engine.evaluation.tables import cell, is_table, read_table
+from oneword.engine.evaluation.vectors import VectorCache
+from oneword.engine.inputs import Composed, Image
+from oneword.engine.views import CIRR
 
 AT = (1, 5, 10, 50)
 SUBSET_AT = (1, 2, 3)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from engine.evaluation.report import Report
-    from engine.evaluation.vectors import VectorCache
+    from oneword.engine.evaluation.report import Report
+    from oneword.engine.evaluation.vectors import VectorCache
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure a model, or an index that is in use.")
 
@@ -35,9 +35,9 @@ class Common:
 
     def vectors(self) -> "VectorCache":
         """The model, loaded, behind its cache."""
-        from engine.config import EngineConfig
-        from engine.evaluation.vectors import VectorCache
-        from engine.models import load
+        from oneword.engine.config import EngineConfig
+        from oneword.engine.evaluation.vectors import VectorCache
+        from oneword.engine.models import load
 
         config = EngineConfig(model=self.model, device=self.device, dtype=self.dtype, quantise=self.quantise)
         return VectorCache(load(config), self.cache, _progress())
@@ -79,8 +79,8 @@ def _task(name: str) -> Callable[[Callable[..., None]], None]:
 @_task("text-image")
 def text_image(common: Common, data: Data, split: Split = "test", limit: Limit = None) -> None:
     """Text to image and back: Flickr30K or COCO in Karpathy's layout, or a `datasets` folder."""
-    from engine.evaluation.captioned import read_captioned
-    from engine.evaluation.text_image import text_image as run
+    from oneword.engine.evaluation.captioned import read_captioned
+    from oneword.engine.evaluation.text_image import text_image as run
 
     read = read_captioned(data, split, limit)
     common.run(lambda vectors: run(read, str(data), vectors))
@@ -95,8 +95,8 @@ def image_image(
     font: Annotated[Path | None, typer.Option(help="A .ttf file for the captions; the paper's is Arial.")] = None,
 ) -> None:
     """The same data as text-image, with each caption rendered as a picture."""
-    from engine.evaluation.captioned import read_captioned
-    from engine.evaluation.text_image import image_image as run
+    from oneword.engine.evaluation.captioned import read_captioned
+    from oneword.engine.evaluation.text_image import image_image as run
 
     read = read_captioned(data, split, limit)
     common.run(lambda vectors: run(read, str(data), vectors, font))
@@ -112,9 +112,9 @@ def cirr(
     ] = None,
 ) -> None:
     """A picture and a change: CIRR's validation split, or files for its test server (--split test1 --submission)."""
-    from engine.evaluation.cirr import cirr as run
-    from engine.evaluation.cirr import read_cirr
-    from engine.evaluation.cirr import submission as submit
+    from oneword.engine.evaluation.cirr import cirr as run
+    from oneword.engine.evaluation.cirr import read_cirr
+    from oneword.engine.evaluation.cirr import submission as submit
 
     read = read_cirr(data, split)
     if submission is None:
@@ -130,7 +130,7 @@ def cirr(
 @_task("fashioniq")
 def fashioniq(common: Common, data: Data, split: Split = "val") -> None:
     """A garment and what another has instead: FashionIQ's validation split."""
-    from engine.evaluation.fashioniq import fashioniq as run
+    from oneword.engine.evaluation.fashioniq import fashioniq as run
 
     common.run(lambda vectors: run(data, vectors, split))
 
@@ -138,9 +138,9 @@ def fashioniq(common: Common, data: Data, split: Split = "val") -> None:
 @_task("sts")
 def sts(common: Common, data: Data) -> None:
     """Sentence similarity: STS12 to 16, STS-B and SICK-R in SentEval's layout, whichever are there."""
-    from engine.dependencies import require
-    from engine.evaluation.sts import read_sts
-    from engine.evaluation.sts import sts as run
+    from oneword.engine.dependencies import require
+    from oneword.engine.evaluation.sts import read_sts
+    from oneword.engine.evaluation.sts import sts as run
 
     require("scipy", what="sts", extra="eval")
     read = read_sts(data)

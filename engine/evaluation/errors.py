@@ -1,6 +1,6 @@
 """What can be wrong with evaluation data."""
 
-from engine.errors import EngineError
+from oneword.engine.errors import EngineError
 
 
 class BadData(EngineError):

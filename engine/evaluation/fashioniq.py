@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.encoder import Side
-from engine.evaluation import paper
-from engine.evaluation.errors import BadData
-from engine.evaluation.files import field, picture, read_json
-from engine.evaluation.ranking import best_ranks, recalls
-from engine.evaluation.report import Report
-from engine.evaluation.tables import cell, is_table, read_table
-from engine.evaluation.vectors import VectorCache
-from engine.inputs import Composed, Image
-from engine.views import FASHIONIQ_DRESS, FASHIONIQ_SHIRT
+from oneword.engine.encoder import Side
+from oneword.engine.evaluation import paper
+from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.files import field, picture, read_json
+from oneword.engine.evaluation.ranking import best_ranks, recalls
+from oneword.engine.evaluation.report import Report
+from oneword.engine.evaluation.tables import cell, is_table, read_table
+from oneword.engine.evaluation.vectors import VectorCache
+from oneword.engine.inputs import Composed, Image
+from oneword.engine.views import FASHIONIQ_DRESS, FASHIONIQ_SHIRT
 
 AT = (10, 50)
 VIEWS = {"dress": FASHIONIQ_DRESS, "shirt": FASHIONIQ_SHIRT, "toptee": FASHIONIQ_SHIRT}

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InputError
-from engine.evaluation.errors import BadData
-from engine.images import decode_file
-from engine.inputs import Image
+from oneword.engine.errors import InputError
+from oneword.engine.evaluation.errors import BadData
+from oneword.engine.images import decode_file
+from oneword.engine.inputs import Image
 
 
 def read_json(path: Path, layout: str, kind: type = dict) -> Any:

@@ -11,11 +11,11 @@ from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta
 from mteb.types import PromptType
 
-from engine import models
-from engine.encoder import Encoder, Side
-from engine.encoding import encode
-from engine.inputs import Composed, Document, Image, Input, Text
-from engine.views import DEFAULT, View
+from oneword.engine import models
+from oneword.engine.encoder import Encoder, Side
+from oneword.engine.encoding import encode
+from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.views import DEFAULT, View
 
 BLANK = "."
 """Stands for a blank text, which some data sets have: MTEB wants a vector for each."""

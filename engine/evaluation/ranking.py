@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.encoder import Vectors
+from oneword.engine.encoder import Vectors
 
 BLOCK = 1024  # queries that are scored at once
 

@@ -7,7 +7,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from engine.evaluation.errors import BadData
+from oneword.engine.evaluation.errors import BadData
 
 # Arial 40 px on white, 800 x 400, wrapped, 20 px margin, vertically centred: arXiv 2407.12580 and kongds/E5-V.
 SIZE = (800, 400)

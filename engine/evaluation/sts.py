@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.evaluation import paper
-from engine.evaluation.errors import BadData
-from engine.evaluation.report import Report
-from engine.evaluation.tables import is_table, read_table
-from engine.evaluation.vectors import VectorCache
-from engine.inputs import Text
-from engine.views import DEFAULT, View
+from oneword.engine.evaluation import paper
+from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.report import Report
+from oneword.engine.evaluation.tables import is_table, read_table
+from oneword.engine.evaluation.vectors import VectorCache
+from oneword.engine.inputs import Text
+from oneword.engine.views import DEFAULT, View
 
 _TEXT = replace(DEFAULT.query, text=" " + DEFAULT.query.text.rstrip(" "))
 STS = View(name="sts", query=_TEXT, gallery=_TEXT)

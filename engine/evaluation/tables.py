@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.dependencies import require
-from engine.errors import InputError
-from engine.evaluation.errors import BadData
-from engine.inputs import Image
+from oneword.engine.dependencies import require
+from oneword.engine.errors import InputError
+from oneword.engine.evaluation.errors import BadData
+from oneword.engine.inputs import Image
 
 
 def is_table(folder: Path) -> bool:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from engine.evaluation import paper
-from engine.evaluation.captioned import Captioned
-from engine.evaluation.ranking import best_ranks, recalls
-from engine.evaluation.rendering import load_font, render
-from engine.evaluation.report import Report
-from engine.evaluation.vectors import VectorCache
-from engine.inputs import Image, Input, Text
-from engine.views import DEFAULT
+from oneword.engine.evaluation import paper
+from oneword.engine.evaluation.captioned import Captioned
+from oneword.engine.evaluation.ranking import best_ranks, recalls
+from oneword.engine.evaluation.rendering import load_font, render
+from oneword.engine.evaluation.report import Report
+from oneword.engine.evaluation.vectors import VectorCache
+from oneword.engine.inputs import Image, Input, Text
+from oneword.engine.views import DEFAULT
 
 AT = (1, 5, 10)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.encoder import Encoder, Side, Vectors
-from engine.encoding import encode
-from engine.inputs import Input
-from engine.views import View
+from oneword.engine.encoder import Encoder, Side, Vectors
+from oneword.engine.encoding import encode
+from oneword.engine.inputs import Input
+from oneword.engine.views import View
 
 CHUNK = 256  # inputs that are in memory at once, and in one file
 Progress = Callable[[int, int], None]

@@ -1,6 +1,6 @@
 """Pictures and small files by URL, safely: from the world, never from the network that we stand in.
 
-    >>> from engine.fetching import Fetcher
+    >>> from oneword.engine.fetching import Fetcher
     >>> with Fetcher() as fetcher:                                          # doctest: +SKIP
     ...     fetcher.fetch("https://example.org/cat.jpg").data
 
@@ -12,22 +12,22 @@ be slow, large or busy only so far (`config`). One `Fetcher` serves many threads
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.fetching.config import FetchConfig
-    from engine.fetching.fetcher import Fetched, Fetcher
+    from oneword.engine.fetching.config import FetchConfig
+    from oneword.engine.fetching.fetcher import Fetched, Fetcher
 
 __all__ = ["FetchConfig", "Fetched", "Fetcher"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'engine.fetching' has no attribute {name!r}")
+        raise AttributeError(f"module 'oneword.engine.fetching' has no attribute {name!r}")
     if name == "FetchConfig":
-        from engine.fetching.config import FetchConfig
+        from oneword.engine.fetching.config import FetchConfig
 
         return FetchConfig
-    from engine.dependencies import require
+    from oneword.engine.dependencies import require
 
     require("httpcore", "idna", what="fetching by URL", extra="remote")
-    from engine.fetching import fetcher
+    from oneword.engine.fetching import fetcher
 
     return getattr(fetcher, name)

@@ -11,12 +11,12 @@ from typing import Self
 
 import httpcore
 
-from engine.errors import FetchError, FetchFailed, FetchTooLarge, UrlRefused
-from engine.fetching import retrying, urls
-from engine.fetching.config import FetchConfig
-from engine.fetching.network import Clock, GuardedNetwork, NoSuchHost, Resolver
-from engine.fetching.turns import Turns
-from engine.fetching.urls import Url, shown
+from oneword.engine.errors import FetchError, FetchFailed, FetchTooLarge, UrlRefused
+from oneword.engine.fetching import retrying, urls
+from oneword.engine.fetching.config import FetchConfig
+from oneword.engine.fetching.network import Clock, GuardedNetwork, NoSuchHost, Resolver
+from oneword.engine.fetching.turns import Turns
+from oneword.engine.fetching.urls import Url, shown
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 KEEP_ALIVE_S = 15.0

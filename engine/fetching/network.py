@@ -15,9 +15,9 @@ from typing import Any
 
 import httpcore
 
-from engine.errors import UrlRefused
-from engine.fetching.addresses import parsed, refusal
-from engine.fetching.urls import REMEDY
+from oneword.engine.errors import UrlRefused
+from oneword.engine.fetching.addresses import parsed, refusal
+from oneword.engine.fetching.urls import REMEDY
 
 Resolver = Callable[..., list[Any]]
 """`socket.getaddrinfo`, or what stands in for it."""

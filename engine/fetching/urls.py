@@ -7,7 +7,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import idna
 
-from engine.errors import UrlRefused
+from oneword.engine.errors import UrlRefused
 
 MAX_LENGTH = 8000
 """Longest URL, in characters: what RFC 9110, section 4.1, asks every recipient to support. Signed URLs need 2,000."""

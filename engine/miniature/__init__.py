@@ -1,12 +1,12 @@
 """E5-V in miniature: the method shown on a model of a few million parameters and on drawn scenes.
 
 `--model mini` is a real LLaVA-NeXT checkpoint, run by the very class that runs E5-V; `MODEL_CARD.md` says how it was
-made and what it can do. `python -m engine.miniature.build` makes it again from nothing.
+made and what it can do. `python -m oneword.engine.miniature.build` makes it again from nothing.
 """
 
 from pathlib import Path
 
-from engine.views import View, get
+from oneword.engine.views import View, get
 
 _WEIGHTS = Path(__file__).parent / "weights"
 _VIEWS = Path(__file__).parent / "views"

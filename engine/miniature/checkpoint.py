@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.dependencies import quiet
-from engine.e5v.tiny import SPECIAL
-from engine.miniature import captions, edits, prompts, questions, scenes
-from engine.miniature.render import SIDE
-from engine.views import DEFAULT
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v.tiny import SPECIAL
+from oneword.engine.miniature import captions, edits, prompts, questions, scenes
+from oneword.engine.miniature.render import SIDE
+from oneword.engine.views import DEFAULT
 
 PATCH = 16  # pixels
 GRID = SIDE // PATCH

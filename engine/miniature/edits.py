@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from engine.miniature.captions import caption, cell_name, description, noun, place, wording
-from engine.miniature.scenes import (
+from oneword.engine.miniature.captions import caption, cell_name, description, noun, place, wording
+from oneword.engine.miniature.scenes import (
     BACKGROUNDS,
     COLOURS,
     SHAPES,

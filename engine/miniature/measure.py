@@ -1,4 +1,7 @@
-"""What the miniature can do, on scenes whose attributes it never met: `python -m engine.miniature.measure FOLDER`."""
+"""What the miniature can do, on scenes whose attributes it never met.
+
+`python -m oneword.engine.miniature.measure FOLDER`
+"""
 
 import argparse
 import json
@@ -9,18 +12,18 @@ from itertools import islice
 
 import numpy as np
 
-from engine.encoder import Encoder, Side, Vectors
-from engine.encoding import encode
-from engine.evaluation.cirr import cirr
-from engine.evaluation.ranking import best_ranks, recalls
-from engine.evaluation.sts import sts
-from engine.evaluation.text_image import text_image
-from engine.evaluation.vectors import VectorCache
-from engine.inputs import Text
-from engine.miniature import captions, sets, view
-from engine.miniature.scenes import Scene, Split
-from engine.views import DEFAULT, View
-from engine.words import best, speaker
+from oneword.engine.encoder import Encoder, Side, Vectors
+from oneword.engine.encoding import encode
+from oneword.engine.evaluation.cirr import cirr
+from oneword.engine.evaluation.ranking import best_ranks, recalls
+from oneword.engine.evaluation.sts import sts
+from oneword.engine.evaluation.text_image import text_image
+from oneword.engine.evaluation.vectors import VectorCache
+from oneword.engine.inputs import Text
+from oneword.engine.miniature import captions, sets, view
+from oneword.engine.miniature.scenes import Scene, Split
+from oneword.engine.views import DEFAULT, View
+from oneword.engine.words import best, speaker
 
 COUNT = 500
 WORDS = 5  # the most likely ones, that are looked at
@@ -150,9 +153,9 @@ def words(encoder: Encoder, view: View, count: int, seed: int, split: Split) -> 
 
 def main() -> None:
     """The command."""
-    from engine.e5v import load_e5v
+    from oneword.engine.e5v import load_e5v
 
-    parser = argparse.ArgumentParser(prog="python -m engine.miniature.measure", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m oneword.engine.miniature.measure", description=__doc__)
     parser.add_argument("folder", help="a checkpoint")
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--count", type=int, default=COUNT)

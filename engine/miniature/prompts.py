@@ -1,7 +1,7 @@
 """How the language stage asks, in many wordings.
 
-E5-V's own prompts (`engine.views.DEFAULT`) are not among them: what tuning on text alone does for those prompts could
-not be told otherwise.
+E5-V's own prompts (`oneword.engine.views.DEFAULT`) are not among them: what tuning on text alone does for those prompts
+could not be told otherwise.
 """
 
 import random

@@ -6,14 +6,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import Literal
 
-from engine.evaluation.captioned import Captioned
-from engine.evaluation.cirr import Cirr, Entry
-from engine.evaluation.sts import Rated
-from engine.inputs import Image
-from engine.miniature.captions import caption
-from engine.miniature.edits import edit
-from engine.miniature.render import render
-from engine.miniature.scenes import COLOURS, SHAPES, Scene, Split, draw, jittered, swapped
+from oneword.engine.evaluation.captioned import Captioned
+from oneword.engine.evaluation.cirr import Cirr, Entry
+from oneword.engine.evaluation.sts import Rated
+from oneword.engine.inputs import Image
+from oneword.engine.miniature.captions import caption
+from oneword.engine.miniature.edits import edit
+from oneword.engine.miniature.render import render
+from oneword.engine.miniature.scenes import COLOURS, SHAPES, Scene, Split, draw, jittered, swapped
 
 MEMBERS = 6  # of a set of pictures alike, the reference among them, as in CIRR
 

@@ -13,27 +13,27 @@ server wants one, is in the environment as ONEWORD_REMOTE_KEY. Needs the extra `
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.remote.config import RemoteConfig
-    from engine.remote.encoder import RemoteEncoder
-    from engine.remote.loading import load_remote
+    from oneword.engine.remote.config import RemoteConfig
+    from oneword.engine.remote.encoder import RemoteEncoder
+    from oneword.engine.remote.loading import load_remote
 
 __all__ = ["RemoteConfig", "RemoteEncoder", "load_remote"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'engine.remote' has no attribute {name!r}")
+        raise AttributeError(f"module 'oneword.engine.remote' has no attribute {name!r}")
     if name == "RemoteConfig":
-        from engine.remote.config import RemoteConfig
+        from oneword.engine.remote.config import RemoteConfig
 
         return RemoteConfig
-    from engine.dependencies import require
+    from oneword.engine.dependencies import require
 
     require("httpx", "httpcore", what="a model on another machine", extra="remote")
     if name == "load_remote":
-        from engine.remote.loading import load_remote
+        from oneword.engine.remote.loading import load_remote
 
         return load_remote
-    from engine.remote.encoder import RemoteEncoder
+    from oneword.engine.remote.encoder import RemoteEncoder
 
     return RemoteEncoder

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.encoder import Vectors
-from engine.errors import RemoteUnavailable
+from oneword.engine.encoder import Vectors
+from oneword.engine.errors import RemoteUnavailable
 
 
 def vectors(answer: Any, count: int, dimension: int) -> Vectors:
@@ -19,7 +19,7 @@ def vectors(answer: Any, count: int, dimension: int) -> Vectors:
             numbers (from servers that do not know `encoding_format`).
 
     Returns:
-        float32 (count, dimension). Rows may be anything but absent: `engine.encode` looks at them next.
+        float32 (count, dimension). Rows may be anything but absent: `oneword.engine.encode` looks at them next.
 
     Raises:
         RemoteUnavailable: another shape, count or dimension, or an index that is missing or stands twice.

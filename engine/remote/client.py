@@ -7,9 +7,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from engine.errors import RemoteUnavailable
-from engine.fetching import retrying
-from engine.remote.config import KEY, RemoteConfig
+from oneword.engine.errors import RemoteUnavailable
+from oneword.engine.fetching import retrying
+from oneword.engine.remote.config import KEY, RemoteConfig
 
 FAULT_OF_INPUTS = frozenset({400, 413, 422})
 """Statuses that may be the fault of one of a request's inputs: malformed, too large, not to be processed."""

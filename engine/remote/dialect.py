@@ -5,10 +5,10 @@ import io
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from engine.encoder import Side
-from engine.inputs import Image, Input, Text
-from engine.space import Space
-from engine.views import View
+from oneword.engine.encoder import Side
+from oneword.engine.inputs import Image, Input, Text
+from oneword.engine.space import Space
+from oneword.engine.views import View
 
 
 class Dialect(Protocol):

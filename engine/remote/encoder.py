@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.encoder import Side, Vectors
-from engine.errors import EncodingError, InputError
-from engine.inputs import Input, Text
-from engine.remote import answers
-from engine.remote.client import Client, Rejected, Stumbled
-from engine.remote.dialect import Dialect, grouped
-from engine.space import Space
-from engine.views import View
+from oneword.engine.encoder import Side, Vectors
+from oneword.engine.errors import EncodingError, InputError
+from oneword.engine.inputs import Input, Text
+from oneword.engine.remote import answers
+from oneword.engine.remote.client import Client, Rejected, Stumbled
+from oneword.engine.remote.dialect import Dialect, grouped
+from oneword.engine.space import Space
+from oneword.engine.views import View
 
 WAVE = 4
 """Requests for each that may be in flight, between two pauses of `forward`: the last ones of a wave run with less
@@ -39,7 +39,7 @@ class RemoteEncoder:
     """An OpenAI-style embedding server behind the `Encoder` protocol. Made by `load_remote`.
 
     Args:
-        name: what the model is called, as `engine.models.load` takes it.
+        name: what the model is called, as `oneword.engine.models.load` takes it.
         client: the server.
         dialect: its way of being asked.
     """

@@ -9,17 +9,17 @@ from urllib.parse import quote
 
 import PIL.Image
 
-from engine.encoder import Side
-from engine.encoding import encode
-from engine.errors import EncodingError, ModelNotFound, RemoteUnavailable
-from engine.inputs import Image, Input, Text
-from engine.remote.client import Client
-from engine.remote.config import RemoteConfig
-from engine.remote.dialect import Dialect
-from engine.remote.encoder import RemoteEncoder
-from engine.remote.name import RemoteName, read
-from engine.remote.oneword import OnewordDialect
-from engine.views import DEFAULT
+from oneword.engine.encoder import Side
+from oneword.engine.encoding import encode
+from oneword.engine.errors import EncodingError, ModelNotFound, RemoteUnavailable
+from oneword.engine.inputs import Image, Input, Text
+from oneword.engine.remote.client import Client
+from oneword.engine.remote.config import RemoteConfig
+from oneword.engine.remote.dialect import Dialect
+from oneword.engine.remote.encoder import RemoteEncoder
+from oneword.engine.remote.name import RemoteName, read
+from oneword.engine.remote.oneword import OnewordDialect
+from oneword.engine.views import DEFAULT
 
 
 def load_remote(name: str, config: RemoteConfig | None = None) -> RemoteEncoder:
@@ -81,11 +81,11 @@ def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Cl
 
 def _vllm(wanted: RemoteName, card: Mapping[str, Any], known: str) -> Dialect:
     """vLLM tells an id, and as `root` the hub id or folder that it loaded."""
-    from engine.dependencies import require
-    from engine.e5v.checkpoint import find
+    from oneword.engine.dependencies import require
+    from oneword.engine.e5v.checkpoint import find
 
     require("torch", "transformers", "tokenizers", what="a model served by vLLM (its prompts are applied here)")
-    from engine.remote.vllm import VllmDialect
+    from oneword.engine.remote.vllm import VllmDialect
 
     source = str(card.get("root") or card["id"])
     # Of a hub model a revision names a commit; of a folder it is whatever the user calls it by.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from engine.errors import ModelNotFound
-from engine.remote.config import KEY
+from oneword.engine.errors import ModelNotFound
+from oneword.engine.remote.config import KEY
 
 SCHEMES = ("http://", "https://")
 

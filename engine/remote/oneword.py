@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.encoder import Side
-from engine.errors import RemoteUnavailable, ViewError
-from engine.inputs import Composed, Document, Image, Input, Text
-from engine.remote.dialect import data_uri
-from engine.space import Space
-from engine.views import DEFAULT, View
+from oneword.engine.encoder import Side
+from oneword.engine.errors import RemoteUnavailable, ViewError
+from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.remote.dialect import data_uri
+from oneword.engine.space import Space
+from oneword.engine.views import DEFAULT, View
 
 
 class OnewordDialect:

@@ -1,4 +1,4 @@
-"""vLLM with a LLaVA-NeXT model: prompts are applied here, as `engine.e5v` does, and the server runs the weights.
+"""vLLM with a LLaVA-NeXT model: prompts are applied here, as `oneword.engine.e5v` does; the server runs the weights.
 
 Texts go as token ids, so a text that spells a special token stays plain, as it does locally. Pictures can only go as
 chat messages; `CHAT_TEMPLATE`, which the server must be started with, joins their parts and adds nothing. The server
@@ -11,15 +11,15 @@ of vectors, and the number of tokens in the prompt, which another chat template 
 from collections.abc import Sequence
 from typing import Any
 
-from engine.e5v.checkpoint import Checkpoint
-from engine.e5v.prompts import prompted
-from engine.encoder import Side
-from engine.errors import RemoteUnavailable
-from engine.inputs import Input, Text
-from engine.remote.answers import prompt_tokens
-from engine.remote.dialect import data_uri
-from engine.space import Space
-from engine.views import IMAGE, View
+from oneword.engine.e5v.checkpoint import Checkpoint
+from oneword.engine.e5v.prompts import prompted
+from oneword.engine.encoder import Side
+from oneword.engine.errors import RemoteUnavailable
+from oneword.engine.inputs import Input, Text
+from oneword.engine.remote.answers import prompt_tokens
+from oneword.engine.remote.dialect import data_uri
+from oneword.engine.space import Space
+from oneword.engine.views import IMAGE, View
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}{%- for part in message['content'] -%}"
@@ -42,10 +42,10 @@ class VllmDialect:
     def __init__(self, *, id: str, name: str, checkpoint: Checkpoint, revision: str | None = None) -> None:  # noqa: A002
         from transformers import AutoConfig
 
-        from engine.dependencies import quiet
-        from engine.e5v.encoder import PASSAGE_TOKENS, preprocessing
-        from engine.e5v.loading import MAX_TEXT_TOKENS, tiling
-        from engine.e5v.loading import prompt_tokens as tokens_of
+        from oneword.engine.dependencies import quiet
+        from oneword.engine.e5v.encoder import PASSAGE_TOKENS, preprocessing
+        from oneword.engine.e5v.loading import MAX_TEXT_TOKENS, tiling
+        from oneword.engine.e5v.loading import prompt_tokens as tokens_of
 
         self.id = id
         self._name = name

@@ -11,27 +11,27 @@ Needs the extra `oneword[train]`.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.training.merge import export
-    from engine.training.recipe import Recipe
-    from engine.training.trainer import train
+    from oneword.engine.training.merge import export
+    from oneword.engine.training.recipe import Recipe
+    from oneword.engine.training.trainer import train
 
 __all__ = ["Recipe", "export", "train"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'engine.training' has no attribute {name!r}")
-    from engine.dependencies import require
+        raise AttributeError(f"module 'oneword.engine.training' has no attribute {name!r}")
+    from oneword.engine.dependencies import require
 
     require("torch", "transformers", "accelerate", "peft", "tensorboard", what="training", extra="train")
     if name == "Recipe":
-        from engine.training.recipe import Recipe
+        from oneword.engine.training.recipe import Recipe
 
         return Recipe
     if name == "train":
-        from engine.training.trainer import train
+        from oneword.engine.training.trainer import train
 
         return train
-    from engine.training.merge import export
+    from oneword.engine.training.merge import export
 
     return export

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from engine.training.loss import Outcome
+from oneword.engine.training.loss import Outcome
 
 Embed = Callable[[Sequence[tuple[str, ...]]], Tensor]
 """Rows of s sentences to (n, s, d), of unit length."""

@@ -38,10 +38,10 @@ def train(
         raise typer.BadParameter(f"missing {', '.join(lacking)}")
     import logging
 
-    from engine.training import Recipe
-    from engine.training import train as run
+    from oneword.engine.training import Recipe
+    from oneword.engine.training import train as run
 
-    log = logging.getLogger("engine.training")
+    log = logging.getLogger("oneword.engine.training")
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     chosen = Recipe.named(recipe).changed(changes or ())
@@ -65,7 +65,7 @@ def train(
 def _shipped(name: str) -> str:
     from importlib.resources import files
 
-    folder = files("engine.training") / "recipes"
+    folder = files("oneword.engine.training") / "recipes"
     there = {one.name.rpartition(".")[0]: one for one in folder.iterdir()}
     if name not in there:
         raise typer.BadParameter(f"--show {name}: expected one of {', '.join(sorted(there))}")

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.dependencies import quiet
-from engine.e5v.checkpoint import Checkpoint
-from engine.e5v.loading import prompt_tokens
-from engine.errors import WrongCheckpoint
-from engine.training.recipe import Recipe
-from engine.views import get
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v.checkpoint import Checkpoint
+from oneword.engine.e5v.loading import prompt_tokens
+from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.training.recipe import Recipe
+from oneword.engine.views import get
 
 OURS = re.compile(r"^(model\.)?language_model\.(model\.)?(?!lm_head)")
 """Where checkpoints keep the decoder's weights: LLaVA-NeXT's of transformers 4.39 to 5."""
@@ -22,7 +22,7 @@ OURS = re.compile(r"^(model\.)?language_model\.(model\.)?(?!lm_head)")
 class SentenceEmbedder(nn.Module):
     """Sentences to unit vectors, just as `E5VEncoder` makes them: same prompt, same ids, same state.
 
-    Rows are padded on the right and read at their own last token; see `engine.e5v.encoder` why that needs no mask.
+    Rows are padded on the right and read at their own last token; that needs no mask, see `oneword.engine.e5v.encoder`.
     """
 
     def __init__(self, decoder: Any, tokens: Any, prompt: str) -> None:

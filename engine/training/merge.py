@@ -8,11 +8,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from engine.dependencies import quiet
-from engine.e5v.checkpoint import Checkpoint
-from engine.errors import WrongCheckpoint
-from engine.training.language import OURS, load_decoder
-from engine.training.weights import TRAINED
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v.checkpoint import Checkpoint
+from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.training.language import OURS, load_decoder
+from oneword.engine.training.weights import TRAINED
 
 
 def export(base: Checkpoint, trained: Path, out: Path) -> Path:

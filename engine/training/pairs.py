@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import EngineError
+from oneword.engine.errors import EngineError
 
 COLUMNS = (
     ("sent0", "sent1", "hard_neg"),  # SimCSE's nli_for_simcse.csv (arXiv 2104.08821)

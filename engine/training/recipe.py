@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engine.errors import EngineError
+from oneword.engine.errors import EngineError
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -87,7 +87,7 @@ class Recipe(BaseModel):
         Raises:
             RecipeError: no such recipe or file, or a field that does not exist or fit.
         """
-        shipped = files("engine.training") / "recipes"
+        shipped = files("oneword.engine.training") / "recipes"
         path = Path(name)
         try:
             if path.suffix == ".toml":

@@ -16,18 +16,18 @@ import torch
 from accelerate import DistributedType
 from safetensors import SafetensorError
 
-from engine.dependencies import quiet
-from engine.e5v.checkpoint import find
-from engine.errors import DeviceUnavailable, EngineError
-from engine.miniature import base_folder
-from engine.training.chunks import backward
-from engine.training.language import SentenceEmbedder, load_embedder
-from engine.training.log import TrainingLog
-from engine.training.loss import gathered
-from engine.training.merge import export
-from engine.training.pairs import Pairs, order, read_pairs
-from engine.training.recipe import Recipe, RecipeError
-from engine.training.weights import adapted, save_trained, trainable_only
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v.checkpoint import find
+from oneword.engine.errors import DeviceUnavailable, EngineError
+from oneword.engine.miniature import base_folder
+from oneword.engine.training.chunks import backward
+from oneword.engine.training.language import SentenceEmbedder, load_embedder
+from oneword.engine.training.log import TrainingLog
+from oneword.engine.training.loss import gathered
+from oneword.engine.training.merge import export
+from oneword.engine.training.pairs import Pairs, order, read_pairs
+from oneword.engine.training.recipe import Recipe, RecipeError
+from oneword.engine.training.weights import adapted, save_trained, trainable_only
 
 _log = logging.getLogger(__name__)
 RUN = "run.json"

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from engine.training.language import SentenceEmbedder
-from engine.training.recipe import Recipe, RecipeError
+from oneword.engine.training.language import SentenceEmbedder
+from oneword.engine.training.recipe import Recipe, RecipeError
 
 TRAINED = "trained.safetensors"
 

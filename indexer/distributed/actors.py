@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from engine.models import load as load_model
-from indexer.contents import Contents
-from indexer.decoding import Decoders
-from indexer.distributed.rows import Encoded, Group, InFragment, Places, Share, Written, from_block, to_block
-from indexer.distributed.settings import WorkerJob, WorkerSettings
-from indexer.loading import load, refuse
-from indexer.reading_ahead import Outcome, Ready
-from indexer.report import Report
-from indexer.seen import Seen
-from indexer.stages import Stages
-from indexer.triage import Unread
-from indexer.vectors import Embedding
-from indexer.writing import Done, Embedded, may_be_there
-from storage import FragmentTarget, Refused, write_fragments
+from oneword.engine.models import load as load_model
+from oneword.indexer.contents import Contents
+from oneword.indexer.decoding import Decoders
+from oneword.indexer.distributed.rows import Encoded, Group, InFragment, Places, Share, Written, from_block, to_block
+from oneword.indexer.distributed.settings import WorkerJob, WorkerSettings
+from oneword.indexer.loading import load, refuse
+from oneword.indexer.reading_ahead import Outcome, Ready
+from oneword.indexer.report import Report
+from oneword.indexer.seen import Seen
+from oneword.indexer.stages import Stages
+from oneword.indexer.triage import Unread
+from oneword.indexer.vectors import Embedding
+from oneword.indexer.writing import Done, Embedded, may_be_there
+from oneword.storage import FragmentTarget, Refused, write_fragments
 
 THREADS = 16
 """That read content in one loader: most of their time they wait."""

@@ -11,14 +11,14 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.config import EngineConfig
-from engine.encoder import Encoder
-from engine.views import View
-from indexer.distributed.config import RayConfig
-from indexer.errors import BadCluster
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder
+from oneword.engine.views import View
+from oneword.indexer.distributed.config import RayConfig
+from oneword.indexer.errors import BadCluster
 
 if TYPE_CHECKING:
-    from indexer.job import Job
+    from oneword.indexer.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +77,13 @@ class Cluster:
 
     def describe(self, config: EngineConfig, view: View) -> Encoder:
         """The model, as a worker tells of it; raises what loading it raises."""
-        from indexer.distributed.description import describe
+        from oneword.indexer.distributed.description import describe
 
         return describe(self.ray, config, view, self.pools())
 
     def run(self, job: "Job") -> None:
         """Every entry of the job, until the end or until it is told to stop."""
-        from indexer.distributed.driver import run_ray
+        from oneword.indexer.distributed.driver import run_ray
 
         run_ray(job, self)
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from indexer.distributed.rows import InFragment
-from indexer.writing import BYTES, Done, Embedded, Writer
-from storage import Refused
+from oneword.indexer.distributed.rows import InFragment
+from oneword.indexer.writing import BYTES, Done, Embedded, Writer
+from oneword.storage import Refused
 
 INPUTS = 65_536
 """A commit is due at so many inputs: 32 fragments, if they are full."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from indexer.errors import BadCluster
+from oneword.indexer.errors import BadCluster
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.config import EngineConfig
-from engine.encoder import Encoder, Side, Vectors
-from engine.inputs import Input
-from engine.space import Space
-from engine.views import View
-from indexer.distributed.cluster import Pools
-from indexer.distributed.faults import in_our_words
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder, Side, Vectors
+from oneword.engine.inputs import Input
+from oneword.engine.space import Space
+from oneword.engine.views import View
+from oneword.indexer.distributed.cluster import Pools
+from oneword.indexer.distributed.faults import in_our_words
 
 
 @dataclass(kw_only=True)
 class DescribedEncoder:
-    """An encoder (`engine.encoder.Encoder`) whose model is on the workers: it is known here, and cannot encode."""
+    """An encoder (`oneword.engine.encoder.Encoder`) whose model is on the workers: known here, it cannot encode."""
 
     config: EngineConfig
     """What the workers load it by."""
@@ -67,7 +67,7 @@ def describe(ray: Any, config: EngineConfig, view: View, pools: Pools) -> Descri
     """Has a worker load the model and tell of it; "auto" is settled there, where the GPUs are.
 
     Raises:
-        What `engine.models.load` and `Encoder.space` raise.
+        What `oneword.engine.models.load` and `Encoder.space` raise.
     """
     task = ray.remote(num_cpus=1, num_gpus=pools.gpus, max_retries=3)(_describe)
     with in_our_words(ray):
@@ -76,6 +76,6 @@ def describe(ray: Any, config: EngineConfig, view: View, pools: Pools) -> Descri
 
 
 def _describe(config: EngineConfig, view: View) -> DescribedEncoder:
-    from engine.models import load
+    from oneword.engine.models import load
 
     return DescribedEncoder.of(load(config), view, config)

@@ -8,21 +8,21 @@ from dataclasses import replace
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING, Any
 
-from indexer.distributed.cluster import Cluster
-from indexer.distributed.committer import Committer
-from indexer.distributed.description import DescribedEncoder
-from indexer.distributed.faults import failed, in_our_words, is_lost
-from indexer.distributed.feeder import Feeder
-from indexer.distributed.ledger import Ledger
-from indexer.distributed.pipeline import Pipeline, alive
-from indexer.distributed.rows import Share, Written, from_block, to_block
-from indexer.distributed.settings import WorkerSettings
-from indexer.local import Counting, Sink
-from indexer.triage import Unchanged
-from storage import Refused
+from oneword.indexer.distributed.cluster import Cluster
+from oneword.indexer.distributed.committer import Committer
+from oneword.indexer.distributed.description import DescribedEncoder
+from oneword.indexer.distributed.faults import failed, in_our_words, is_lost
+from oneword.indexer.distributed.feeder import Feeder
+from oneword.indexer.distributed.ledger import Ledger
+from oneword.indexer.distributed.pipeline import Pipeline, alive
+from oneword.indexer.distributed.rows import Share, Written, from_block, to_block
+from oneword.indexer.distributed.settings import WorkerSettings
+from oneword.indexer.local import Counting, Sink
+from oneword.indexer.triage import Unchanged
+from oneword.storage import Refused
 
 if TYPE_CHECKING:
-    from indexer.job import Job
+    from oneword.indexer.job import Job
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from engine.errors import EngineError
-from indexer.errors import IndexerError, WorkersFailed
-from storage import StorageError
+from oneword.engine.errors import EngineError
+from oneword.indexer.errors import IndexerError, WorkersFailed
+from oneword.storage import StorageError
 
 
 def ours(error: BaseException | None) -> Exception | None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from indexer.distributed.rows import empty_row
+from oneword.indexer.distributed.rows import empty_row
 
 
 class Feed:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from indexer.distributed.rows import Share
-from indexer.entry import Elsewhere, Entry
-from indexer.loading import refuse
-from indexer.triage import Triage, Unchanged, Unread
-from storage import Refused
+from oneword.indexer.distributed.rows import Share
+from oneword.indexer.entry import Elsewhere, Entry
+from oneword.indexer.loading import refuse
+from oneword.indexer.triage import Triage, Unchanged, Unread
+from oneword.storage import Refused
 
 if TYPE_CHECKING:
-    from indexer.job import Job
+    from oneword.indexer.job import Job
 
 AT_ONCE = 2048
 """Entries that are looked up in the collection together."""

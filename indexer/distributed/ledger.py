@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from indexer.distributed.rows import Places
+from oneword.indexer.distributed.rows import Places
 
 
 @dataclass(kw_only=True)

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from queue import Queue
 from typing import Any
 
-from indexer.distributed import feed as feeding
-from indexer.distributed.actors import Embedder, FragmentWriter, Loader
-from indexer.distributed.cluster import Pools
-from indexer.distributed.rows import from_block
-from indexer.distributed.settings import WorkerSettings
+from oneword.indexer.distributed import feed as feeding
+from oneword.indexer.distributed.actors import Embedder, FragmentWriter, Loader
+from oneword.indexer.distributed.cluster import Pools
+from oneword.indexer.distributed.rows import from_block
+from oneword.indexer.distributed.settings import WorkerSettings
 
 GROUPS = 8
 """Encoded groups that become one fragment: 2,048 texts or 512 pictures if they are full."""

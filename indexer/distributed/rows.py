@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from indexer.reading_ahead import Outcome
-from indexer.triage import Unread
-from indexer.writing import Done, Embedded
+from oneword.indexer.reading_ahead import Outcome
+from oneword.indexer.triage import Unread
+from oneword.indexer.writing import Done, Embedded
 
 
 @dataclass(frozen=True, kw_only=True)

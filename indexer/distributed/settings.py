@@ -3,17 +3,17 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.config import EngineConfig
-from engine.encoder import Encoder
-from engine.passages import Splitter
-from engine.views import View
-from indexer.report import Report
-from indexer.seen import Seen
-from indexer.stages import Stages
-from storage import Collection, Store
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder
+from oneword.engine.passages import Splitter
+from oneword.engine.views import View
+from oneword.indexer.report import Report
+from oneword.indexer.seen import Seen
+from oneword.indexer.stages import Stages
+from oneword.storage import Collection, Store
 
 if TYPE_CHECKING:
-    from indexer.job import JobConfig
+    from oneword.indexer.job import JobConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class WorkerSettings:
 
 @dataclass(kw_only=True)
 class WorkerJob:
-    """A worker's side of a job, as `indexer.vectors.Embedding` knows a job."""
+    """A worker's side of a job, as `oneword.indexer.vectors.Embedding` knows a job."""
 
     config: "JobConfig"
     target: Collection | None

@@ -8,12 +8,12 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from indexer.entry import Problem
-from indexer.sources.place import Local, Place, reason_of
-from indexer.sources.tabular import NotATable, Row, Survey, Unreadable
-from indexer.sources.values import distinct
-from storage.metadata import Kind
-from storage.parquet.columns import PANDAS, metadata_kind
+from oneword.indexer.entry import Problem
+from oneword.indexer.sources.place import Local, Place, reason_of
+from oneword.indexer.sources.tabular import NotATable, Row, Survey, Unreadable
+from oneword.indexer.sources.values import distinct
+from oneword.storage.metadata import Kind
+from oneword.storage.parquet.columns import PANDAS, metadata_kind
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, EOFError)
 """What pyarrow raises for files that are cut or spoilt."""

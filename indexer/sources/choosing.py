@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.roots import OUTSIDE, Roots
-from indexer.errors import BadSource, SourceNotFound
-from indexer.sources.folder import FolderSource, is_passed_over
-from indexer.sources.options import SourceKind, SourceOptions
-from indexer.sources.patterns import Patterns
-from indexer.sources.place import (
+from oneword.engine.roots import OUTSIDE, Roots
+from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.sources.folder import FolderSource, is_passed_over
+from oneword.indexer.sources.options import SourceKind, SourceOptions
+from oneword.indexer.sources.patterns import Patterns
+from oneword.indexer.sources.place import (
     Local,
     Place,
     as_on_disk,
@@ -18,9 +18,9 @@ from indexer.sources.place import (
     place_of,
     reason_of,
 )
-from indexer.sources.source import Source
-from indexer.sources.table import Part, TableSource, is_table, table_at
-from storage.visible import visible
+from oneword.indexer.sources.source import Source
+from oneword.indexer.sources.table import Part, TableSource, is_table, table_at
+from oneword.storage.visible import visible
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """Names of shards end so, in lower case."""
@@ -71,18 +71,18 @@ def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptio
     places = list({one.uri: one for one in found if isinstance(one, Place)}.values())
     match kind:
         case SourceKind.URLS:
-            from indexer.sources.urls import UrlSource
+            from oneword.indexer.sources.urls import UrlSource
 
             return UrlSource(found, options.allow_schemes)
         case SourceKind.TABLE:
             files = _files(places, patterns, is_table, "a table")
             return TableSource([Part(table=table_at(one, options.delimiter)) for one in files], options)
         case SourceKind.WEBDATASET:
-            from indexer.sources.webdataset import WebDatasetSource
+            from oneword.indexer.sources.webdataset import WebDatasetSource
 
             return WebDatasetSource(_files(places, patterns, _is_tar, "a tar file"), options)
         case SourceKind.DATASET:
-            from indexer.sources.dataset import dataset_source
+            from oneword.indexer.sources.dataset import dataset_source
 
             return dataset_source(places[0], options)
     return FolderSource(places, captions=options.captions, patterns=patterns)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexer.errors import BadSource
-from indexer.sources.options import SourceOptions
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.options import SourceOptions
 
 IDS = ("id", "_id", "item_id", "uid", "uuid", "key")
 """Usual names of an id, the likeliest first; letters may be large or small."""

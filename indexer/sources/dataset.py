@@ -8,11 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from indexer.errors import BadSource
-from indexer.sources.arrow import ArrowTable
-from indexer.sources.options import SourceOptions
-from indexer.sources.place import Place, reason_of
-from indexer.sources.table import Part, TableSource
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.arrow import ArrowTable
+from oneword.indexer.sources.options import SourceOptions
+from oneword.indexer.sources.place import Place, reason_of
+from oneword.indexer.sources.table import Part, TableSource
 
 _MAX_BYTES = 64 * 2**20  # of a JSON file with the names of columns and files
 

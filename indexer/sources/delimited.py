@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from indexer.entry import Problem
-from indexer.sources.lines import DAMAGE, lines
-from indexer.sources.place import Place, reason_of
-from indexer.sources.tabular import NotATable, Row, Survey
-from indexer.sources.values import distinct, kind_of_text
-from storage.metadata import Kind
+from oneword.indexer.entry import Problem
+from oneword.indexer.sources.lines import DAMAGE, lines
+from oneword.indexer.sources.place import Place, reason_of
+from oneword.indexer.sources.tabular import NotATable, Row, Survey
+from oneword.indexer.sources.values import distinct, kind_of_text
+from oneword.storage.metadata import Kind
 
 MAX_LINE = 16 * 2**20
-"""Longest line in bytes: as long as the longest text file that is read (engine.texts.MAX_BYTES)."""
+"""Longest line in bytes: as long as the longest text file that is read (oneword.engine.texts.MAX_BYTES)."""
 
 MAX_MORE = 2**20
 """Most bytes in the further lines of one row: what a quote that is never closed makes the parser read in vain."""

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
-from engine import images, texts
-from engine.roots import OUTSIDE
-from indexer.captions import Captions
-from indexer.entry import OUTSIDE_ROOTS, Elsewhere, Entry, Problem, id_of
-from indexer.sources.patterns import Patterns
-from indexer.sources.place import Place, printable, reason_of
-from storage import Metadata
+from oneword.engine import images, texts
+from oneword.engine.roots import OUTSIDE
+from oneword.indexer.captions import Captions
+from oneword.indexer.entry import OUTSIDE_ROOTS, Elsewhere, Entry, Problem, id_of
+from oneword.indexer.sources.patterns import Patterns
+from oneword.indexer.sources.place import Place, printable, reason_of
+from oneword.storage import Metadata
 
 SYSTEM_FOLDERS = frozenset(
     {

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from unicodedata import normalize
 
-from engine.roots import OutsideRoots, Roots
-from indexer.sources.folder import is_passed_over
-from indexer.sources.place import Local, Place, as_on_disk, has_magic, place_of
+from oneword.engine.roots import OutsideRoots, Roots
+from oneword.indexer.sources.folder import is_passed_over
+from oneword.indexer.sources.place import Local, Place, as_on_disk, has_magic, place_of
 
 
 def found_in(pattern: str, roots: Roots | None = None) -> list[Place]:

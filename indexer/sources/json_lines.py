@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from indexer.entry import Problem
-from indexer.sources.lines import DAMAGE, lines
-from indexer.sources.place import Place, reason_of
-from indexer.sources.tabular import NotATable, Row, Survey
-from indexer.sources.values import kind_of_json
+from oneword.indexer.entry import Problem
+from oneword.indexer.sources.lines import DAMAGE, lines
+from oneword.indexer.sources.place import Place, reason_of
+from oneword.indexer.sources.tabular import NotATable, Row, Survey
+from oneword.indexer.sources.values import kind_of_json
 
 MAX_LINE = 32 * 2**20
 """Longest line in bytes: a picture of 24 MB in base 64."""

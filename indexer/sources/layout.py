@@ -8,15 +8,15 @@ from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote
 
-from engine.texts import MAX_BYTES, is_blank
-from indexer.entry import Elsewhere, Entry, Problem, id_of
-from indexer.sources.columns import Roles
-from indexer.sources.picture import BadPicture, picture
-from indexer.sources.place import Place
-from indexer.sources.tabular import Row, Unreadable
-from indexer.sources.values import as_kind, is_missing
-from storage import Metadata
-from storage.metadata import Kind
+from oneword.engine.texts import MAX_BYTES, is_blank
+from oneword.indexer.entry import Elsewhere, Entry, Problem, id_of
+from oneword.indexer.sources.columns import Roles
+from oneword.indexer.sources.picture import BadPicture, picture
+from oneword.indexer.sources.place import Place
+from oneword.indexer.sources.tabular import Row, Unreadable
+from oneword.indexer.sources.values import as_kind, is_missing
+from oneword.storage import Metadata
+from oneword.storage.metadata import Kind
 
 MAX_ID = 512
 """Longest id, in characters: it is written into every index and every report."""

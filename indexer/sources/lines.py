@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import BinaryIO
 
-from indexer.sources.place import Place
+from oneword.indexer.sources.place import Place
 
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
 """What reading a compressed file that is cut or spoilt raises, besides what reading any file does."""

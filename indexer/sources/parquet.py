@@ -13,12 +13,12 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from indexer.entry import Problem
-from indexer.sources.arrow import BATCH, DAMAGE, named, rows_of, survey_of
-from indexer.sources.place import Place, reason_of
-from indexer.sources.tabular import NotATable, Row, Survey
-from indexer.sources.values import distinct
-from storage.parquet.columns import PANDAS
+from oneword.indexer.entry import Problem
+from oneword.indexer.sources.arrow import BATCH, DAMAGE, named, rows_of, survey_of
+from oneword.indexer.sources.place import Place, reason_of
+from oneword.indexer.sources.tabular import NotATable, Row, Survey
+from oneword.indexer.sources.values import distinct
+from oneword.storage.parquet.columns import PANDAS
 
 _BUFFER = 2**20  # bytes read ahead in each column; without it, pyarrow reads a row group's whole columns
 

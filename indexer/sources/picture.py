@@ -7,9 +7,9 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 from urllib.parse import unquote_to_bytes
 
-from indexer.entry import Elsewhere
-from indexer.sources.place import Local, Place, is_uri, may_be_cited, printable
-from indexer.sources.tabular import Unreadable
+from oneword.indexer.entry import Elsewhere
+from oneword.indexer.sources.place import Local, Place, is_uri, may_be_cited, printable
+from oneword.indexer.sources.tabular import Unreadable
 
 _DATA = re.compile(r"data:([^,]{0,200}),", re.IGNORECASE)
 

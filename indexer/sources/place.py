@@ -15,10 +15,10 @@ from typing import BinaryIO
 from unicodedata import normalize
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from engine.roots import OUTSIDE, OutsideRoots, Roots
-from engine.roots import STORES as CITED
-from indexer.errors import BadSource
-from storage.visible import visible
+from oneword.engine.roots import OUTSIDE, OutsideRoots, Roots
+from oneword.engine.roots import STORES as CITED
+from oneword.indexer.errors import BadSource
+from oneword.storage.visible import visible
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _MAGIC = re.compile(r"[*?\[]")
@@ -209,7 +209,7 @@ def place_of(given: str | Path, roots: Roots | None = None) -> Place:
             raise BadSource(f"{text!r} is on another machine, expected file:///...; mount it and name the path")
         path = Path(os.fsdecode(unquote_to_bytes(text.split("://", 1)[1].removeprefix(parts.netloc))))
         return Local(path, roots)
-    from indexer.sources.remote import remote
+    from oneword.indexer.sources.remote import remote
 
     return remote(text, roots)
 
@@ -251,10 +251,10 @@ def has_magic(text: str) -> bool:
 def matching(pattern: str, roots: Roots | None = None) -> list[Place]:
     """The places that a glob matches, sorted; `**` is any number of folders. Raises BadSource, OSError."""
     if is_uri(pattern) and not pattern.lower().startswith("file://"):
-        from indexer.sources.remote import remote
+        from oneword.indexer.sources.remote import remote
 
         return list(remote(pattern, roots).matching())
-    from indexer.sources.globbing import found_in
+    from oneword.indexer.sources.globbing import found_in
 
     local = pattern.split("://", 1)[1].removeprefix("localhost") if is_uri(pattern) else pattern
     local = os.fsdecode(unquote_to_bytes(local)) if is_uri(pattern) else os.path.expanduser(local)  # noqa: PTH111

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from engine.errors import EmptyFile, EngineError, FileTooLarge, UnreadableFile
-from engine.roots import OUTSIDE, Roots
-from indexer.entry import Elsewhere
-from indexer.errors import IndexerError
-from indexer.sources.place import place_of, printable, reason_of
+from oneword.engine.errors import EmptyFile, EngineError, FileTooLarge, UnreadableFile
+from oneword.engine.roots import OUTSIDE, Roots
+from oneword.indexer.entry import Elsewhere
+from oneword.indexer.errors import IndexerError
+from oneword.indexer.sources.place import place_of, printable, reason_of
 
 MAX_BYTES = 2**28
-"""Most bytes of one file: 256 MiB, what the largest picture that is decoded takes raw (engine.images.MAX_PIXELS)."""
+"""Most bytes of one file: 256 MiB, what the largest decoded image takes raw (oneword.engine.config.MAX_PIXELS)."""
 
 
 def read(

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from engine.roots import OUTSIDE, OutsideRoots, Roots
-from indexer.errors import BadSource
-from indexer.sources.place import Place, reason_of
-from storage.visible import visible
+from oneword.engine.roots import OUTSIDE, OutsideRoots, Roots
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.place import Place, reason_of
+from oneword.storage.visible import visible
 
 
 @dataclass(frozen=True)

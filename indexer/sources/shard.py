@@ -20,14 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from engine import images
-from indexer.entry import Problem
-from indexer.sources import lines
-from indexer.sources.folder import SYSTEM_FOLDERS
-from indexer.sources.place import Local, Place, printable
+from oneword.engine import images
+from oneword.indexer.entry import Problem
+from oneword.indexer.sources import lines
+from oneword.indexer.sources.folder import SYSTEM_FOLDERS
+from oneword.indexer.sources.place import Local, Place, printable
 
 MAX_MEMBER = 2**28
-"""Largest file in a shard, in bytes: as large as any that is read (indexer.sources.reading.MAX_BYTES)."""
+"""Largest file in a shard, in bytes: as large as any that is read (oneword.indexer.sources.reading.MAX_BYTES)."""
 
 TEXTS = ("txt", "caption", "cap", "text")
 """Endings of a sample's text, the one that counts first."""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
-from indexer.entry import Entry
+from oneword.indexer.entry import Entry
 
 
 class Source(Protocol):

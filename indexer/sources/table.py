@@ -5,16 +5,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from indexer.entry import Entry, Problem
-from indexer.errors import BadSource
-from indexer.sources.columns import Roles, roles
-from indexer.sources.layout import Layout, failed
-from indexer.sources.options import SourceOptions
-from indexer.sources.place import Place, reason_of
-from indexer.sources.tabular import NotATable, Survey, Table
-from indexer.sources.values import has_room, keys
-from storage import Metadata
-from storage.metadata import Kind
+from oneword.indexer.entry import Entry, Problem
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.columns import Roles, roles
+from oneword.indexer.sources.layout import Layout, failed
+from oneword.indexer.sources.options import SourceOptions
+from oneword.indexer.sources.place import Place, reason_of
+from oneword.indexer.sources.tabular import NotATable, Survey, Table
+from oneword.indexer.sources.values import has_room, keys
+from oneword.storage import Metadata
+from oneword.storage.metadata import Kind
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +37,19 @@ def table_at(place: Place, delimiter: str | None = None) -> Table:
     """The table in a file, by the file's name. Raises BadSource for a name of no known format."""
     match _suffix(place.name).removesuffix(".gz"):
         case ".csv" | ".tsv" | ".tab":
-            from indexer.sources.delimited import DelimitedTable
+            from oneword.indexer.sources.delimited import DelimitedTable
 
             return DelimitedTable(place, delimiter)
         case ".jsonl" | ".ndjson" | ".json":
-            from indexer.sources.json_lines import JsonLinesTable
+            from oneword.indexer.sources.json_lines import JsonLinesTable
 
             return JsonLinesTable(place)
         case ".parquet" | ".pq":
-            from indexer.sources.parquet import ParquetTable
+            from oneword.indexer.sources.parquet import ParquetTable
 
             return ParquetTable(place)
         case ".arrow" | ".feather" | ".ipc" | ".arrows":
-            from indexer.sources.arrow import ArrowTable
+            from oneword.indexer.sources.arrow import ArrowTable
 
             return ArrowTable(uri=place.uri, place=place, parts=[place])
     raise BadSource(f"{place.shown} is no table, expected a name that ends in {', '.join(sorted(SUFFIXES))}")

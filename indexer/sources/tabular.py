@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from indexer.entry import Problem
-from indexer.sources.place import Place
-from storage.metadata import Kind
+from oneword.indexer.entry import Problem
+from oneword.indexer.sources.place import Place
+from oneword.storage.metadata import Kind
 
 MAJORITY = 0.9
 """Share of a column's values that decide its kind: one 'ca. 1900' does not make text of all years."""

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from indexer.entry import Elsewhere, Entry, Problem, id_of
-from indexer.errors import BadSource
-from indexer.sources.lines import DAMAGE, lines
-from indexer.sources.place import Place, may_be_cited, printable, reason_of
+from oneword.indexer.entry import Elsewhere, Entry, Problem, id_of
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.lines import DAMAGE, lines
+from oneword.indexer.sources.place import Place, may_be_cited, printable, reason_of
 
 MAX_LINE = 2**16
 """Longest URL in bytes; browsers and servers stop well before."""

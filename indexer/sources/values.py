@@ -11,9 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from indexer.sources.place import printable
-from storage import Metadata
-from storage.metadata import KEY, LEAST, MOST, MOST_KEYS, Kind, counted, kind_of, utc
+from oneword.indexer.sources.place import printable
+from oneword.storage import Metadata
+from oneword.storage.metadata import KEY, LEAST, MOST, MOST_KEYS, Kind, counted, kind_of, utc
 
 SET_ASIDE = "set_aside"
 """Metadata of items with values that are not of their key's kind: `key: value`, each."""

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from engine.errors import InputError
-from engine.texts import decode_text, is_blank
-from indexer.entry import Entry, Problem, id_of
-from indexer.errors import BadSource
-from indexer.sources import columns
-from indexer.sources.json_lines import said_of_json
-from indexer.sources.layout import MAX_ID, failed
-from indexer.sources.options import SourceOptions
-from indexer.sources.place import Place, printable, reason_of
-from indexer.sources.shard import DAMAGE, TEXTS, Sample, members, samples
-from indexer.sources.values import as_kind, keys, kind_of_json
-from storage import Metadata
+from oneword.engine.errors import InputError
+from oneword.engine.texts import decode_text, is_blank
+from oneword.indexer.entry import Entry, Problem, id_of
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources import columns
+from oneword.indexer.sources.json_lines import said_of_json
+from oneword.indexer.sources.layout import MAX_ID, failed
+from oneword.indexer.sources.options import SourceOptions
+from oneword.indexer.sources.place import Place, printable, reason_of
+from oneword.indexer.sources.shard import DAMAGE, TEXTS, Sample, members, samples
+from oneword.indexer.sources.values import as_kind, keys, kind_of_json
+from oneword.storage import Metadata
 
 CAPTIONS = (*columns.TEXTS, "TEXT", "Caption", "alt", "prompt")
 """Keys of a sample's JSON that hold its text where no member does, the likeliest first."""

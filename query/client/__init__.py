@@ -1,19 +1,19 @@
 """A running service from Python, with or without asyncio. Needs the extra `oneword[client]`, on httpx alone.
 
->>> from query.client import Client
+>>> from oneword.query.client import Client
 >>> with Client("http://localhost:8000", key=None) as client:               # doctest: +SKIP
 ...     for hit in client.search("a cat", where="year >= 2020", limit=5):
 ...         print(hit.score, hit.uri)
 ...     client.search(image="cat.jpg", edit="the same, but a dog")
 
-`AsyncClient` has the same methods, to be awaited. What both raise is in `query.client.errors`.
+`AsyncClient` has the same methods, to be awaited. What both raise is in `oneword.query.client.errors`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from query.client.answers import (
+    from oneword.query.client.answers import (
         CollectionDetails,
         CollectionSummary,
         File,
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
         StoredItem,
         Upserted,
     )
-    from query.client.async_client import AsyncClient
-    from query.client.client import Client
-    from query.client.errors import BadAnswer, Busy, ClientError, NotThere, Refused, Rejected, ServerUnreachable
-    from query.client.inputs import NewItem
+    from oneword.query.client.async_client import AsyncClient
+    from oneword.query.client.client import Client
+    from oneword.query.client.errors import BadAnswer, Busy, ClientError, NotThere, Refused, Rejected, ServerUnreachable
+    from oneword.query.client.inputs import NewItem
 
 _HOMES = {
     "answers": [
@@ -70,8 +70,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'query.client' has no attribute {name!r}")
-    from engine.dependencies import require
+        raise AttributeError(f"module 'oneword.query.client' has no attribute {name!r}")
+    from oneword.engine.dependencies import require
 
     require("httpx", what="a client of a server", extra="client")
-    return getattr(import_module(f"query.client.{_HOME[name]}"), name)
+    return getattr(import_module(f"oneword.query.client.{_HOME[name]}"), name)

@@ -9,9 +9,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from query.client.errors import ClientError
-from query.client.problems import stated
-from query.wire import attached
+from oneword.query.client.errors import ClientError
+from oneword.query.client.problems import stated
+from oneword.query.wire import attached
 
 Vectors = NDArray[np.float32]
 
@@ -146,7 +146,7 @@ class CollectionDetails(_Known):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexCheck(_Known):
-    """A serving index compared with its table; see `storage.serving.check.Check`. right: nothing is wrong with it."""
+    """A serving index compared with its table; see `oneword.storage.serving.check.Check`. right: nothing is wrong."""
 
     right: bool
     recall: float

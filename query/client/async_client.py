@@ -7,7 +7,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from query.client.answers import (
+from oneword.query.client.answers import (
     CollectionDetails,
     CollectionSummary,
     File,
@@ -17,21 +17,21 @@ from query.client.answers import (
     Upserted,
     Vectors,
 )
-from query.client.calls import collections, jobs, searches
-from query.client.calls import items as _items
-from query.client.calls.call import Call
-from query.client.errors import Busy, ClientError
-from query.client.inputs import Input, NewItem
-from query.client.parts import Parts, Where
-from query.client.server import CONNECT_SECONDS, Outcome, Server
-from query.question import Query
-from query.result import SearchResult
+from oneword.query.client.calls import collections, jobs, searches
+from oneword.query.client.calls import items as _items
+from oneword.query.client.calls.call import Call
+from oneword.query.client.errors import Busy, ClientError
+from oneword.query.client.inputs import Input, NewItem
+from oneword.query.client.parts import Parts, Where
+from oneword.query.client.server import CONNECT_SECONDS, Outcome, Server
+from oneword.query.question import Query
+from oneword.query.result import SearchResult
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """A running service, for programs on asyncio or trio: `query.client.Client`, to be awaited.
+    """A running service, for programs on asyncio or trio: `oneword.query.client.Client`, to be awaited.
 
     Pictures are read and written in threads, so that the event loop goes on. Close it by `aclose`, or use it in an
     `async with`.

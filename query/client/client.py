@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx
 
-from query.client.answers import (
+from oneword.query.client.answers import (
     CollectionDetails,
     CollectionSummary,
     File,
@@ -16,15 +16,15 @@ from query.client.answers import (
     Upserted,
     Vectors,
 )
-from query.client.calls import collections, jobs, searches
-from query.client.calls import items as _items
-from query.client.calls.call import Call
-from query.client.errors import Busy, ClientError
-from query.client.inputs import Input, NewItem
-from query.client.parts import Parts, Where
-from query.client.server import CONNECT_SECONDS, Outcome, Server
-from query.question import Query
-from query.result import SearchResult
+from oneword.query.client.calls import collections, jobs, searches
+from oneword.query.client.calls import items as _items
+from oneword.query.client.calls.call import Call
+from oneword.query.client.errors import Busy, ClientError
+from oneword.query.client.inputs import Input, NewItem
+from oneword.query.client.parts import Parts, Where
+from oneword.query.client.server import CONNECT_SECONDS, Outcome, Server
+from oneword.query.question import Query
+from oneword.query.result import SearchResult
 
 T = TypeVar("T")
 
@@ -43,9 +43,9 @@ class Client:
         timeout: seconds to wait for the next bytes of an answer.
         retries: tries after the first one.
 
-    Every method raises ClientError, see `query.client.errors`. `collection` is always a collection's name; `deadline`
-    seconds, of at most the server's own, after which the server gives up; `include` what items have besides id and
-    modality: "payload" (uri, text, metadata), "vector", "thumbnail".
+    Every method raises ClientError, see `oneword.query.client.errors`. `collection` is always a collection's name;
+    `deadline` seconds, of at most the server's own, after which the server gives up; `include` what items have besides
+    id and modality: "payload" (uri, text, metadata), "vector", "thumbnail".
 
     Raises:
         ClientError: the URL or the key cannot be one.
@@ -88,7 +88,7 @@ class Client:
         side: Literal["gallery", "query"] = "gallery",
         deadline: float | None = None,
     ) -> Vectors:
-        """Vectors, float32 (n, d), of n texts and pictures; see `query.client.inputs.Input`.
+        """Vectors, float32 (n, d), of n texts and pictures; see `oneword.query.client.inputs.Input`.
 
         model: an id of the server's list; None: the only one. view: how things are described; None: "default".
         side: "gallery" of what is stored, "query" of what is asked.

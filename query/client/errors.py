@@ -12,11 +12,11 @@
 The message is what the server says is wrong, and what to do about it.
 """
 
-from query.errors import QueryError
+from oneword.query.errors import QueryError
 
 
 class ClientError(QueryError):
-    """Base of all errors raised by `query.client`.
+    """Base of all errors raised by `oneword.query.client`.
 
     Args:
         detail: what is wrong: the thing, its value, what was expected.

@@ -7,10 +7,10 @@ from typing import Any
 
 import PIL.Image
 
-from query.errors import BadQuery
-from query.question import Picture
-from query.result import plain
-from query.wire import numbers, picture_uri
+from oneword.query.errors import BadQuery
+from oneword.query.question import Picture
+from oneword.query.result import plain
+from oneword.query.wire import numbers, picture_uri
 
 Input = str | Path | bytes | PIL.Image.Image | Mapping[str, Any]
 """What is embedded: a text; a picture as a path, encoded bytes or a PIL image; or a mapping of `image` (also a URL or

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from query.question import Picture
-from storage import Filter
+from oneword.query.question import Picture
+from oneword.storage import Filter
 
 Where = str | Mapping[str, Any] | Filter
 """A filter, one in words (`year >= 2020`), or one as JSON (`{"must": [...]}`)."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from engine.fetching.retrying import retry_after
-from query.client.errors import BadAnswer, Busy, ClientError, NotThere, Refused, Rejected
+from oneword.engine.fetching.retrying import retry_after
+from oneword.query.client.errors import BadAnswer, Busy, ClientError, NotThere, Refused, Rejected
 
 SHOWN = 200
 """Of an answer that is none of the service's, so many characters are shown."""

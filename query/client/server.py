@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import httpx
 
-from engine.fetching import retrying
-from query.client.calls.call import Call
-from query.client.errors import BadAnswer, ClientError, ServerUnreachable
-from query.client.problems import failure, unreadable
-from query.errors import BadQuery
+from oneword.engine.fetching import retrying
+from oneword.query.client.calls.call import Call
+from oneword.query.client.errors import BadAnswer, ClientError, ServerUnreachable
+from oneword.query.client.problems import failure, unreadable
+from oneword.query.errors import BadQuery
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ _LOST = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How often and how long; our own choice. See `engine.fetching.retrying`.
+    """How often and how long; our own choice. See `oneword.engine.fetching.retrying`.
 
     Args:
         tries: most requests for one call.
@@ -79,7 +79,7 @@ class Server:
         what was sent and may have been done only if it changes nothing.
 
         Raises:
-            ClientError: it is as `query.client.errors` says.
+            ClientError: it is as `oneword.query.client.errors` says.
         """
         request, tries, hops = self._request(call), 0, 0
         while True:

@@ -14,25 +14,25 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from engine.errors import EngineError
-from engine.models import check_name
-from query.errors import QueryError
-from query.server.config import ServerConfig
-from query.server.documents import PROBLEMS, completed
-from query.server.guard.exposure import check_exposed
-from query.server.guard.gate import Gate
-from query.server.guard.guard import Guard
-from query.server.guard.outermost import speaks_openai
-from query.server.guard.outflow import Outflow
-from query.server.jobs import routes as jobs
-from query.server.keys.keys import Keys
-from query.server.payload import problem_of
-from query.server.problem import Problem
-from query.server.routes import collections, embeddings, health, items, media, overview, pages, searching
-from query.server.state import State, state_of
-from query.server.telemetry import Telemetry
-from query.server.tracing import OpenTelemetry, Tracer
-from storage import CollectionNotFound, SpaceMismatch, StorageError
+from oneword.engine.errors import EngineError
+from oneword.engine.models import check_name
+from oneword.query.errors import QueryError
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.documents import PROBLEMS, completed
+from oneword.query.server.guard.exposure import check_exposed
+from oneword.query.server.guard.gate import Gate
+from oneword.query.server.guard.guard import Guard
+from oneword.query.server.guard.outermost import speaks_openai
+from oneword.query.server.guard.outflow import Outflow
+from oneword.query.server.jobs import routes as jobs
+from oneword.query.server.keys.keys import Keys
+from oneword.query.server.payload import problem_of
+from oneword.query.server.problem import Problem
+from oneword.query.server.routes import collections, embeddings, health, items, media, overview, pages, searching
+from oneword.query.server.state import State, state_of
+from oneword.query.server.telemetry import Telemetry
+from oneword.query.server.tracing import OpenTelemetry, Tracer
+from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError
 
 log = logging.getLogger(__name__)
 

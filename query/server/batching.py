@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
-from engine.embedding import embed
-from engine.encoder import Encoder, Side
-from engine.errors import EncodingError, EngineError, ModelError
-from engine.inputs import Input
-from engine.views import View
-from query.server.cache import Vector, VectorCache
+from oneword.engine.embedding import embed
+from oneword.engine.encoder import Encoder, Side
+from oneword.engine.errors import EncodingError, EngineError, ModelError
+from oneword.engine.inputs import Input
+from oneword.engine.views import View
+from oneword.query.server.cache import Vector, VectorCache
 
 log = logging.getLogger(__name__)
 

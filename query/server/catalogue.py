@@ -3,14 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
-from engine.encoder import Encoder
-from query.server.batching import Batcher
-from query.server.config import ServerConfig
-from query.server.models import Models
-from query.server.workers import Workers
-from query.server.writer import Writer
-from query.service import SearchService
-from storage import Collection, CollectionNotFound, SpaceMismatch, Store
+from oneword.engine.encoder import Encoder
+from oneword.query.server.batching import Batcher
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.models import Models
+from oneword.query.server.workers import Workers
+from oneword.query.server.writer import Writer
+from oneword.query.service import SearchService
+from oneword.storage import Collection, CollectionNotFound, SpaceMismatch, Store
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -72,17 +72,17 @@ def serve(
     ] = None,
 ) -> None:
     """Serve searches, items, jobs and embeddings over HTTP."""
-    from engine.dependencies import require
+    from oneword.engine.dependencies import require
 
     require(
         "fastapi", "uvicorn", "httptools", "prometheus_client", "python_multipart", what="the service", extra="serve"
     )
     if otlp is not None and not otlp.startswith(("http://", "https://")):
         raise typer.BadParameter(f"--otlp {otlp!r}: expected the URL of a collector, such as http://localhost:4318")
-    from engine.config import EngineConfig
-    from query.server.config import ServerConfig
-    from query.server.serving import serve as run
-    from storage import StorageConfig
+    from oneword.engine.config import EngineConfig
+    from oneword.query.server.config import ServerConfig
+    from oneword.query.server.serving import serve as run
+    from oneword.storage import StorageConfig
 
     run(
         ServerConfig(

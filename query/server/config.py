@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.config import MAX_PIXELS, EngineConfig
-from storage import StorageConfig
+from oneword.engine.config import MAX_PIXELS, EngineConfig
+from oneword.storage import StorageConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class ServerConfig:
         model: "auto" is, for each collection, the model that it was made with.
         storage: how serving indexes are held.
         host, port: where to listen.
-        keys_file: see `query.server.keys.file`; None: anyone may do anything.
+        keys_file: see `oneword.query.server.keys.file`; None: anyone may do anything.
         insecure: listen beyond loopback without keys.
         cors: origins whose pages may call us ("https://example.org"); "*" is any.
         hosts: names we answer to besides loopback's, where there are no keys.

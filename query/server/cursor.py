@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from query.server.problem import Problem
+from oneword.query.server.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True)

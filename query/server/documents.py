@@ -4,11 +4,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from query.server.answers import ProblemOut
-from query.server.examples import EXAMPLES
-from query.server.guard.gate import UNHURRIED
-from query.server.openai import OpenAIErrorOut
-from query.server.problem import MEDIA_TYPE
+from oneword.query.server.answers import ProblemOut
+from oneword.query.server.examples import EXAMPLES
+from oneword.query.server.guard.gate import UNHURRIED
+from oneword.query.server.openai import OpenAIErrorOut
+from oneword.query.server.problem import MEDIA_TYPE
 
 SCHEMAS = "#/components/schemas/"
 

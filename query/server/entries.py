@@ -9,19 +9,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import ConfigDict, Field
 
-import engine
-from engine.encoder import Side
-from engine.errors import EngineError, InputError
-from engine.pictures import Picture as Decoded
-from query.result import data_uri, plain
-from query.server.catalogue import Served
-from query.server.limits import MAX_ITEMS
-from query.server.parts import Numbers, Picture
-from query.server.payload import Body, Name, Number, Text
-from query.server.problem import Problem
-from query.server.state import State
-from query.server.together import together
-from storage import Item
+from oneword import engine
+from oneword.engine.encoder import Side
+from oneword.engine.errors import EngineError, InputError
+from oneword.engine.pictures import Picture as Decoded
+from oneword.query.result import data_uri, plain
+from oneword.query.server.catalogue import Served
+from oneword.query.server.limits import MAX_ITEMS
+from oneword.query.server.parts import Numbers, Picture
+from oneword.query.server.payload import Body, Name, Number, Text
+from oneword.query.server.problem import Problem
+from oneword.query.server.state import State
+from oneword.query.server.together import together
+from oneword.storage import Item
 
 Value = Annotated[
     bool | int | Number | Text | Annotated[list[Name], Field(max_length=1000, fail_fast=True)],

@@ -3,8 +3,8 @@
 import socket
 import ssl
 
-from query.errors import CannotListen
-from query.server.config import ServerConfig
+from oneword.query.errors import CannotListen
+from oneword.query.server.config import ServerConfig
 
 BACKLOG = 2048
 """Connections that the system holds until they are taken; uvicorn's number."""

@@ -6,9 +6,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from query.server.limits import MAX_ANSWER
-from query.server.problem import Problem
-from query.server.response import dumped
+from oneword.query.server.limits import MAX_ANSWER
+from oneword.query.server.problem import Problem
+from oneword.query.server.response import dumped
 
 PIECE = 64 * 2**10
 """Bytes that are joined to one piece, or a little more."""

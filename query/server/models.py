@@ -5,14 +5,14 @@ import logging
 import time
 from collections.abc import Callable
 
-from engine.config import EngineConfig
-from engine.encoder import Encoder
-from engine.errors import EngineError, ModelError
-from engine.models import choose, load
-from query.server.batching import Batcher, Meter
-from query.server.cache import VectorCache
-from query.server.config import ServerConfig
-from query.server.workers import Workers
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder
+from oneword.engine.errors import EngineError, ModelError
+from oneword.engine.models import choose, load
+from oneword.query.server.batching import Batcher, Meter
+from oneword.query.server.cache import VectorCache
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.workers import Workers
 
 log = logging.getLogger(__name__)
 

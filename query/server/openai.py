@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from query.server.limits import MAX_INPUTS
-from query.server.parts import Picture
-from query.server.payload import Body, Name, Text
+from oneword.query.server.limits import MAX_INPUTS
+from oneword.query.server.parts import Picture
+from oneword.query.server.payload import Body, Name, Text
 
 
 class PictureIn(Body):

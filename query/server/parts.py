@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import PIL.Image
 from pydantic import Discriminator, Field, Tag
 
-from query.question import Composed, Image, Like, Part, Vector
-from query.question import Text as TextPart
-from query.server.limits import MAX_DIMENSION
-from query.server.payload import Body, Name, Number, Text
+from oneword.query.question import Composed, Image, Like, Part, Vector
+from oneword.query.question import Text as TextPart
+from oneword.query.server.limits import MAX_DIMENSION
+from oneword.query.server.payload import Body, Name, Number, Text
 
 Picture = Annotated[
     str,

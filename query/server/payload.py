@@ -13,10 +13,10 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
-from query.server.guard.shape import bounded
-from query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
-from query.server.problem import Problem
-from query.server.processes import Crashed, Processes
+from oneword.query.server.guard.shape import bounded
+from oneword.query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
+from oneword.query.server.problem import Problem
+from oneword.query.server.processes import Crashed, Processes
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]

@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import CorruptImage, ImageTooLarge, InputError
-from engine.handover import Handover, laid
-from engine.images import FORMATS, SAFE_FORMATS, decode, size_of
-from engine.inputs import Image
-from engine.pictures import Picture
-from engine.thumbnails import thumbnail
-from query.server.budget import Budget
-from query.server.config import ServerConfig
-from query.server.problem import Problem
-from query.server.processes import Crashed, Processes
-from query.server.together import together
-from query.server.workers import Workers
+from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
+from oneword.engine.handover import Handover, laid
+from oneword.engine.images import FORMATS, SAFE_FORMATS, decode, size_of
+from oneword.engine.inputs import Image
+from oneword.engine.pictures import Picture
+from oneword.engine.thumbnails import thumbnail
+from oneword.query.server.budget import Budget
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.problem import Problem
+from oneword.query.server.processes import Crashed, Processes
+from oneword.query.server.together import together
+from oneword.query.server.workers import Workers
 
 if TYPE_CHECKING:
-    from engine.fetching import Fetcher
+    from oneword.engine.fetching import Fetcher
 
 UPLOAD = "upload:"
 """A picture in JSON that is a file of the same multipart request: `upload:NAME`."""
@@ -117,7 +117,7 @@ class Pictures:
         if not self._config.fetch:
             raise Problem(422, "fetching_off", "this service fetches no pictures by URL", remedy="Send its bytes.")
         if self._fetcher is None:
-            from engine.fetching import FetchConfig, Fetcher
+            from oneword.engine.fetching import FetchConfig, Fetcher
 
             self._fetcher = Fetcher(
                 FetchConfig(

@@ -6,10 +6,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-import engine.errors as engine
-import storage.errors as storage
-from query.errors import BadJob, BadQuery, QueryError
-from query.server.response import dumped
+import oneword.engine.errors as engine
+import oneword.storage.errors as storage
+from oneword.query.errors import BadJob, BadQuery, QueryError
+from oneword.query.server.response import dumped
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from typing import Any, ParamSpec, TypeVar
 
-from engine.processes import UNSTARTED, start
+from oneword.engine.processes import UNSTARTED, start
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +107,6 @@ class Processes:
 
 def _imports() -> None:
     """What most calls need, so that the first is not slower than others."""
-    import query.server.entries
-    import query.server.pictures
-    import query.server.questions  # noqa: F401
+    import oneword.query.server.entries
+    import oneword.query.server.pictures
+    import oneword.query.server.questions  # noqa: F401

@@ -6,18 +6,29 @@ from typing import Annotated, Any, Literal
 import PIL.Image
 from pydantic import ConfigDict, Field, StringConstraints
 
-import engine
-from engine.errors import BlankText
-from engine.texts import is_blank
-from query.errors import BadQuery
-from query.question import INCLUDABLE, MAX_LIMIT, MAX_WORDS, NEGATIVE, Composed, Image, Like, Part, Query, Vector
-from query.question import Text as TextPart
-from query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
-from query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
-from query.server.payload import Body, Name, Number, Text
-from query.server.pictures import UPLOAD, Named
-from query.server.problem import Problem
-from storage import FilterError, parse_filter
+from oneword import engine
+from oneword.engine.errors import BlankText
+from oneword.engine.texts import is_blank
+from oneword.query.errors import BadQuery
+from oneword.query.question import (
+    INCLUDABLE,
+    MAX_LIMIT,
+    MAX_WORDS,
+    NEGATIVE,
+    Composed,
+    Image,
+    Like,
+    Part,
+    Query,
+    Vector,
+)
+from oneword.query.question import Text as TextPart
+from oneword.query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
+from oneword.query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
+from oneword.query.server.payload import Body, Name, Number, Text
+from oneword.query.server.pictures import UPLOAD, Named
+from oneword.query.server.problem import Problem
+from oneword.storage import FilterError, parse_filter
 
 Filter = Annotated[
     Annotated[str, StringConstraints(max_length=MAX_FILTER)] | dict[str, Any],

@@ -17,13 +17,13 @@ import pyarrow
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query.server.app import application
-from query.server.config import ServerConfig
-from query.server.guard.connections import Connections, room
-from query.server.guard.protocol import HttpProtocol
-from query.server.listening import listen
-from query.server.state import State
-from query.server.telemetry import log_to_stderr
+from oneword.query.server.app import application
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.guard.connections import Connections, room
+from oneword.query.server.guard.protocol import HttpProtocol
+from oneword.query.server.listening import listen
+from oneword.query.server.state import State
+from oneword.query.server.telemetry import log_to_stderr
 
 log = logging.getLogger(__name__)
 

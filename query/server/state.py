@@ -9,18 +9,18 @@ from typing import Any
 
 from starlette.requests import Request
 
-from query.server.catalogue import Catalogue
-from query.server.config import ServerConfig
-from query.server.guard.connections import Connections
-from query.server.guard.outflow import Held
-from query.server.jobs.supervisor import Supervisor
-from query.server.limits import MAX_ANSWERS
-from query.server.metrics import Metrics
-from query.server.models import Models
-from query.server.pictures import Pictures
-from query.server.processes import Processes
-from query.server.tracing import Span
-from query.server.workers import Workers
+from oneword.query.server.catalogue import Catalogue
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.guard.connections import Connections
+from oneword.query.server.guard.outflow import Held
+from oneword.query.server.jobs.supervisor import Supervisor
+from oneword.query.server.limits import MAX_ANSWERS
+from oneword.query.server.metrics import Metrics
+from oneword.query.server.models import Models
+from oneword.query.server.pictures import Pictures
+from oneword.query.server.processes import Processes
+from oneword.query.server.tracing import Span
+from oneword.query.server.workers import Workers
 
 log = logging.getLogger(__name__)
 

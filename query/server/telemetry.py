@@ -8,10 +8,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query.server.metrics import Metrics
-from query.server.tracing import Tracer
+from oneword.query.server.metrics import Metrics
+from oneword.query.server.tracing import Tracer
 
-log = logging.getLogger("query.server.requests")
+log = logging.getLogger("oneword.query.server.requests")
 
 GONE = 499
 """The status of a request that nobody waited for until it was answered; nginx's."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from engine.dependencies import require
+from oneword.engine.dependencies import require
 
 
 class Span:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from engine.encoder import Encoder
-from engine.passages import WORDS
+from oneword.engine.encoder import Encoder
+from oneword.engine.passages import WORDS
 
 
 def tokens_of(encoder: Encoder, texts: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import ParamSpec, TypeVar
 
-from storage.cancellation import Cancellation
+from oneword.storage.cancellation import Cancellation
 
 P = ParamSpec("P")
 Done = TypeVar("Done")

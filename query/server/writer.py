@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from query.server.workers import Workers
-from storage import Collection, Filter, Item, Locked, StorageError
+from oneword.query.server.workers import Workers
+from oneword.storage import Collection, Filter, Item, Locked, StorageError
 
 log = logging.getLogger(__name__)
 

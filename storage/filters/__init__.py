@@ -5,11 +5,11 @@ tree = from_json({"must": {"field": "year", "range": {"gte": 2020}}, "should": [
 tree = Range("year", gte=2020) & (Match("camera", "Nikon D5") | Contains("tags", "beach"))
 """
 
-from storage.filters.clauses import from_json, to_json
-from storage.filters.parser import parse
-from storage.filters.reading import read
-from storage.filters.sql import compile  # noqa: A004
-from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
+from oneword.storage.filters.clauses import from_json, to_json
+from oneword.storage.filters.parser import parse
+from oneword.storage.filters.reading import read
+from oneword.storage.filters.sql import compile  # noqa: A004
+from oneword.storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
 
 __all__ = [
     "And",

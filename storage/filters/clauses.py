@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from storage.errors import FilterError
-from storage.filters.normal import MOST_CONDITIONS, MOST_VALUES
-from storage.filters.parser import DEEPEST
-from storage.filters.shown import shown
-from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
-from storage.metadata import utc
+from oneword.storage.errors import FilterError
+from oneword.storage.filters.normal import MOST_CONDITIONS, MOST_VALUES
+from oneword.storage.filters.parser import DEEPEST
+from oneword.storage.filters.shown import shown
+from oneword.storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
+from oneword.storage.metadata import utc
 
 CLAUSES = ("must", "should", "must_not")
 TESTS = ("match", "any", "range", "exists", "contains")

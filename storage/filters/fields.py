@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage.errors import FilterError
-from storage.filters.shown import shown
-from storage.metadata import Kind
+from oneword.storage.errors import FilterError
+from oneword.storage.filters.shown import shown
+from oneword.storage.metadata import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,7 @@ INDEXED = ("id", "modality", "content_hash", "indexed_at")
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """name: as the filter writes it; column: quoted for SQL; indexed: a large collection has a scalar index on it;
-    rest: of a number, the column of what a float64 lacks to a whole number (storage.schema.REST), if there is one."""
+    rest: of a number, the column of what a float64 lacks to a whole number (oneword.storage.schema.REST), if any."""
 
     name: str
     column: str
@@ -50,7 +50,11 @@ class Fields:
 
     def __init__(self, schema: pa.Schema) -> None:
         """schema: of the collection's table."""
-        from storage.schema import META, REST, metadata_kinds  # here: it imports pyarrow, which parsing does without
+        from oneword.storage.schema import (  # here: it imports pyarrow, which parsing does without
+            META,
+            REST,
+            metadata_kinds,
+        )
 
         self._metadata, self._prefix, self._rest = metadata_kinds(schema), META, REST
         self._columns = frozenset(schema.names)

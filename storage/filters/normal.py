@@ -6,8 +6,8 @@ LanceDB's parser of SQL gives up, or runs for minutes, on brackets within bracke
 
 from __future__ import annotations
 
-from storage.errors import FilterError
-from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
+from oneword.storage.errors import FilterError
+from oneword.storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range
 
 MOST_CONDITIONS = 1000  # LanceDB plans 1,000 in 0.1 s
 MOST_VALUES = 10_000  # in the lists of all its `in`

@@ -18,8 +18,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from storage.errors import FilterError
-from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
+from oneword.storage.errors import FilterError
+from oneword.storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
 
 DEEPEST = 50  # levels of brackets and "not": far more than anyone writes, far fewer than Python's stack
 

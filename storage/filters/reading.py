@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from storage.errors import FilterError
-from storage.filters.clauses import from_json
-from storage.filters.parser import parse
-from storage.filters.tree import Filter
+from oneword.storage.errors import FilterError
+from oneword.storage.filters.clauses import from_json
+from oneword.storage.filters.parser import parse
+from oneword.storage.filters.tree import Filter
 
 
 def read(written: str | Mapping[str, Any] | Filter) -> Filter:

@@ -14,13 +14,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 from unicodedata import normalize
 
-from storage.errors import FilterError
-from storage.filters.fields import AS_GIVEN, INTEGERS, Field, Fields
-from storage.filters.normal import leaves, normal
-from storage.filters.shown import shown
-from storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
-from storage.metadata import kind_of, microseconds, number_of
-from storage.sql import is_unicode, quoted
+from oneword.storage.errors import FilterError
+from oneword.storage.filters.fields import AS_GIVEN, INTEGERS, Field, Fields
+from oneword.storage.filters.normal import leaves, normal
+from oneword.storage.filters.shown import shown
+from oneword.storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
+from oneword.storage.metadata import kind_of, microseconds, number_of
+from oneword.storage.sql import is_unicode, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa

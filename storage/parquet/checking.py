@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from storage.errors import BadFile
-from storage.metadata import loads
-from storage.parquet.columns import Layout
-from storage.rules import UNIT_TOLERANCE
+from oneword.storage.errors import BadFile
+from oneword.storage.metadata import loads
+from oneword.storage.parquet.columns import Layout
+from oneword.storage.rules import UNIT_TOLERANCE
 
 SHOWN = 10  # row numbers in a message
 REQUIRED = ("modality", "uri", "content_hash", "indexed_at", "metadata")

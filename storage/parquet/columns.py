@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.errors import BadFile, BadSpace
-from storage.metadata import KEY, Kind
-from storage.schema import ITEM_COLUMNS, META, REST, SPACE_KEY, TIME
-from storage.space import checked_space
+from oneword.storage.errors import BadFile, BadSpace
+from oneword.storage.metadata import KEY, Kind
+from oneword.storage.schema import ITEM_COLUMNS, META, REST, SPACE_KEY, TIME
+from oneword.storage.space import checked_space
 
 TEXTS = ("modality", "uri", "text", "content_hash", "image_hash")
 NUMBERS = ("width", "height")

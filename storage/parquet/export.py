@@ -14,10 +14,10 @@ from typing import IO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.durability import sync_folder
-from storage.errors import StoreUnavailable
-from storage.schema import SPACE_KEY, STAMP
-from storage.table import Table
+from oneword.storage.durability import sync_folder
+from oneword.storage.errors import StoreUnavailable
+from oneword.storage.schema import SPACE_KEY, STAMP
+from oneword.storage.table import Table
 
 ROWS = 1024  # read at once
 GROUP_BYTES = 32 * 2**20

@@ -15,18 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from storage.errors import BadFile, CollectionNotFound
-from storage.item import Item
-from storage.metadata import loads
-from storage.parquet.checking import check, matrix
-from storage.parquet.columns import NUMBERS, TEXTS, Layout, layout, values
-from storage.rules import UNIT_TOLERANCE
-from storage.schema import metadata_kinds
-from storage.space import check_same
+from oneword.storage.errors import BadFile, CollectionNotFound
+from oneword.storage.item import Item
+from oneword.storage.metadata import loads
+from oneword.storage.parquet.checking import check, matrix
+from oneword.storage.parquet.columns import NUMBERS, TEXTS, Layout, layout, values
+from oneword.storage.rules import UNIT_TOLERANCE
+from oneword.storage.schema import metadata_kinds
+from oneword.storage.space import check_same
 
 if TYPE_CHECKING:
-    from storage.collection import Collection
-    from storage.store import Store
+    from oneword.storage.collection import Collection
+    from oneword.storage.store import Store
 
 CHUNK = 4096
 """Most rows in one commit; what a killed import repeats at the worst, and what it has in memory."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from storage.serving.tuning import Effort
+from oneword.storage.serving.tuning import Effort
 
 ABOUT = "about.json"
 

@@ -13,16 +13,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.durability import sync_file, sync_folder
-from storage.schema import ITEM_COLUMNS, STAMP, vectors_of
-from storage.serving import vectors as vector_file
-from storage.serving.about import ABOUT, About
-from storage.serving.documents import DocumentWriter
-from storage.serving.index import ADDRESSES, CHECKS, LISTS, STAMPS
-from storage.serving.reduction import DIRECTIONS, SAMPLED, pays, reduction
-from storage.serving.tuning import BLOCK, Tuned, tune
-from storage.snapshot import Snapshot
-from storage.table import Table
+from oneword.storage.durability import sync_file, sync_folder
+from oneword.storage.schema import ITEM_COLUMNS, STAMP, vectors_of
+from oneword.storage.serving import vectors as vector_file
+from oneword.storage.serving.about import ABOUT, About
+from oneword.storage.serving.documents import DocumentWriter
+from oneword.storage.serving.index import ADDRESSES, CHECKS, LISTS, STAMPS
+from oneword.storage.serving.reduction import DIRECTIONS, SAMPLED, pays, reduction
+from oneword.storage.serving.tuning import BLOCK, Tuned, tune
+from oneword.storage.snapshot import Snapshot
+from oneword.storage.table import Table
 
 FLAT_NUMBERS = 2**23
 """Up to so many numbers (rows x dimensions) every vector is compared, in 2 ms or less (benchmarks/rates.py)."""

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.ranking import ExactRanking
-from storage.schema import to_items, vectors_of
-from storage.serving.allowed import Allowed
-from storage.serving.build import digests, identity, stamps
-from storage.serving.index import ServingIndex
-from storage.serving.ranking import ServedRanking
-from storage.serving.standing import COLUMNS, Standing, addresses_in
-from storage.serving.tuning import NEAR, SAME_SCORE, questions
-from storage.snapshot import Snapshot
-from storage.sql import one_of
+from oneword.storage.ranking import ExactRanking
+from oneword.storage.schema import to_items, vectors_of
+from oneword.storage.serving.allowed import Allowed
+from oneword.storage.serving.build import digests, identity, stamps
+from oneword.storage.serving.index import ServingIndex
+from oneword.storage.serving.ranking import ServedRanking
+from oneword.storage.serving.standing import COLUMNS, Standing, addresses_in
+from oneword.storage.serving.tuning import NEAR, SAME_SCORE, questions
+from oneword.storage.snapshot import Snapshot
+from oneword.storage.sql import one_of
 
 COMPARED = 256  # sampled rows whose vectors and items are compared
 

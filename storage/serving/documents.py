@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.item import Item
-from storage.metadata import plain
-from storage.schema import ITEM_COLUMNS
+from oneword.storage.item import Item
+from oneword.storage.metadata import plain
+from oneword.storage.schema import ITEM_COLUMNS
 
 _TEXTS = [name for name in ITEM_COLUMNS if name not in ("indexed_at", "metadata")]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

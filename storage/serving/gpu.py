@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import MissingGpu
-from storage.serving.tuning import BLOCK
+from oneword.storage.errors import MissingGpu
+from oneword.storage.serving.tuning import BLOCK
 
 FLAT_NUMBERS = 2**33
 """Up to so many numbers (rows x dimensions), 16 GiB in float16, every vector is compared: 5 ms of reading at the

@@ -12,15 +12,15 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.config import StorageConfig
-from storage.ranking import cosines
-from storage.serving import vectors as vector_file
-from storage.serving.about import About
-from storage.serving.allowed import Allowed
-from storage.serving.documents import Documents
-from storage.serving.gpu import GpuIndex
-from storage.serving.places import Places
-from storage.serving.tuning import NEAR, SAME_SCORE, parameters
+from oneword.storage.config import StorageConfig
+from oneword.storage.ranking import cosines
+from oneword.storage.serving import vectors as vector_file
+from oneword.storage.serving.about import About
+from oneword.storage.serving.allowed import Allowed
+from oneword.storage.serving.documents import Documents
+from oneword.storage.serving.gpu import GpuIndex
+from oneword.storage.serving.places import Places
+from oneword.storage.serving.tuning import NEAR, SAME_SCORE, parameters
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]

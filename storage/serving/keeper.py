@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from storage.config import RESERVE, StorageConfig
-from storage.durability import sync_folder
-from storage.errors import MissingGpu
-from storage.serving.about import About
-from storage.serving.allowed import Allowed, Mask
-from storage.serving.build import build, changed
-from storage.serving.check import Check, check
-from storage.serving.index import ServingIndex, Vectors
-from storage.serving.ranking import ServedRanking, looked_up_together
-from storage.serving.standing import Standing, addresses_of, stand
-from storage.snapshot import Snapshot
+from oneword.storage.config import RESERVE, StorageConfig
+from oneword.storage.durability import sync_folder
+from oneword.storage.errors import MissingGpu
+from oneword.storage.serving.about import About
+from oneword.storage.serving.allowed import Allowed, Mask
+from oneword.storage.serving.build import build, changed
+from oneword.storage.serving.check import Check, check
+from oneword.storage.serving.index import ServingIndex, Vectors
+from oneword.storage.serving.ranking import ServedRanking, looked_up_together
+from oneword.storage.serving.standing import Standing, addresses_of, stand
+from oneword.storage.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 

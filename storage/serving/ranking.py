@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.item import Item
-from storage.ranking import Ranked
-from storage.serving.allowed import Allowed, Mask
-from storage.serving.index import Scored, ServingIndex, Vectors
-from storage.serving.standing import Standing
+from oneword.storage.item import Item
+from oneword.storage.ranking import Ranked
+from oneword.storage.serving.allowed import Allowed, Mask
+from oneword.storage.serving.index import Scored, ServingIndex, Vectors
+from oneword.storage.serving.standing import Standing
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedRanking:
-    """See `storage.ranking.Ranking`. A key is a row of the index, or -1 - row for a fresh row.
+    """See `oneword.storage.ranking.Ranking`. A key is a row of the index, or -1 - row for a fresh row.
 
     Args:
         question: float32 (d,), unit length.

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from storage.item import Item
-from storage.ranking import cosines
-from storage.schema import ITEM_COLUMNS, vectors_of
-from storage.serving.allowed import Mask
-from storage.serving.build import identity, integers, stamps
-from storage.serving.documents import items_of
-from storage.serving.index import Scored, ServingIndex, Vectors
-from storage.serving.places import Addresses, Places
-from storage.serving.tuning import SAME_SCORE
-from storage.table import Table
+from oneword.storage.item import Item
+from oneword.storage.ranking import cosines
+from oneword.storage.schema import ITEM_COLUMNS, vectors_of
+from oneword.storage.serving.allowed import Mask
+from oneword.storage.serving.build import identity, integers, stamps
+from oneword.storage.serving.documents import items_of
+from oneword.storage.serving.index import Scored, ServingIndex, Vectors
+from oneword.storage.serving.places import Addresses, Places
+from oneword.storage.serving.tuning import SAME_SCORE
+from oneword.storage.table import Table
 
 FRESH_NUMBERS = 2**25
 """Numbers (rows x dimensions) written since the build that are kept in memory, 128 MB, and compared exactly. Beyond,

@@ -6,9 +6,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine import effort
-from engine.errors import CorruptImage
-from engine.images import decode, size_of
+from oneword.engine import effort
+from oneword.engine.errors import CorruptImage
+from oneword.engine.images import decode, size_of
 
 PHOTO = PIL.Image.fromarray(np.arange(3 * 64 * 64, dtype=np.uint8).reshape(64, 64, 3))
 

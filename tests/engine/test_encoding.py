@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.encoder import Side
-from engine.encoding import encode
-from engine.errors import DeviceOutOfMemory, EncodingError
-from engine.hashing import HashEncoder
-from engine.inputs import Image, Input, Text
-from engine.views import DEFAULT
+from oneword.engine.encoder import Side
+from oneword.engine.encoding import encode
+from oneword.engine.errors import DeviceOutOfMemory, EncodingError
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.inputs import Image, Input, Text
+from oneword.engine.views import DEFAULT
 
 TEXTS = [Text(text=f"text number {i}") for i in range(23)]
 

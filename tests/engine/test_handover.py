@@ -7,10 +7,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine import handover
-from engine.handover import Handover, Laid, Place, laid
-from engine.pictures import Picture, decode_picture
-from indexer.decoding import Decoders
+from oneword.engine import handover
+from oneword.engine.handover import Handover, Laid, Place, laid
+from oneword.engine.pictures import Picture, decode_picture
+from oneword.indexer.decoding import Decoders
 
 
 def photo(width: int = 33, height: int = 21) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.errors import (
+from oneword.engine.errors import (
     CorruptImage,
     EmptyFile,
     ImageError,
@@ -22,7 +22,7 @@ from engine.errors import (
     UnreadableFile,
     ZeroAreaImage,
 )
-from engine.images import decode, decode_file, size_of, to_rgb
+from oneword.engine.images import decode, decode_file, size_of, to_rgb
 
 
 def encoded(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
@@ -251,6 +251,6 @@ def test_a_jpeg_beyond_the_cap_is_reduced_where_that_is_allowed(monkeypatch: pyt
     PIL.Image.new("RGB", (400, 300), "blue").save(data, "JPEG")
     with pytest.raises(ImageTooLarge):
         decode(data.getvalue(), max_pixels=50_000)
-    monkeypatch.setattr("engine.images.MAX_PIXELS", 50_000)
+    monkeypatch.setattr("oneword.engine.images.MAX_PIXELS", 50_000)
     assert decode(data.getvalue(), max_pixels=50_000, max_jpeg_pixels=200_000).size == (200, 150)
     assert decode(data.getvalue(), max_pixels=200_000).size == (200, 150), "by its size alone"

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import BadText, BlankText, ZeroAreaImage
-from engine.inputs import Composed, Document, Image, Text
+from oneword.engine.errors import BadText, BlankText, ZeroAreaImage
+from oneword.engine.inputs import Composed, Document, Image, Text
 
 visible = st.text(min_size=1).filter(lambda text: text.strip() and text.isprintable())
 sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -49,7 +49,7 @@ def test_kinds_never_collide(image: Image, text: str) -> None:
 
 
 def test_the_encoding_of_a_picture_does_not_matter(tmp_path) -> None:
-    from engine.images import decode_file
+    from oneword.engine.images import decode_file
 
     picture = PIL.Image.linear_gradient("L").convert("RGB")
     for name in ("a.png", "b.bmp", "c.tiff", "renamed.jpg"):

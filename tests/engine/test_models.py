@@ -1,7 +1,7 @@
 import pytest
 
-from engine import EngineConfig, load, models
-from engine.errors import DeviceUnavailable, ModelError, ModelNotFound
+from oneword.engine import EngineConfig, load, models
+from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound
 
 
 def test_cards_say_what_is_missing() -> None:

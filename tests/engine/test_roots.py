@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import BadRoot
-from engine.roots import OutsideRoots, Roots
+from oneword.engine.errors import BadRoot
+from oneword.engine.roots import OutsideRoots, Roots
 
 
 @pytest.fixture

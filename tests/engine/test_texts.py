@@ -1,7 +1,7 @@
 import pytest
 
-from engine.errors import BadText, BlankText, EmptyFile, UnreadableFile
-from engine.texts import MAX_BYTES, decode_text, read_text_file
+from oneword.engine.errors import BadText, BlankText, EmptyFile, UnreadableFile
+from oneword.engine.texts import MAX_BYTES, decode_text, read_text_file
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from engine.errors import CorruptImage, ImageError
-from engine.images import decode
+from oneword.engine.errors import CorruptImage, ImageError
+from oneword.engine.images import decode
 
 Y, X = np.mgrid[0:60, 0:80]
 GREY = ((X * 3 + Y) % 256).astype(np.uint8)

@@ -1,10 +1,10 @@
 import pytest
 
-from engine import views
-from engine.errors import ViewError
-from engine.hashing import HashEncoder
-from engine.space import Space
-from engine.views import BUILT_IN, DEFAULT, Prompts, View
+from oneword.engine import views
+from oneword.engine.errors import ViewError
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.space import Space
+from oneword.engine.views import BUILT_IN, DEFAULT, Prompts, View
 
 
 def test_the_references_prompts_to_the_letter() -> None:

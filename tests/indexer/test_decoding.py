@@ -17,11 +17,11 @@ import cloudpickle
 import PIL.Image
 import pytest
 
-import engine.pictures
-from engine.errors import CorruptImage, ImageTooLarge, InputError
-from indexer import Report, decoding, index_paths, local
-from indexer.decoding import Decoders
-from storage import Store
+import oneword.engine.pictures
+from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
+from oneword.indexer import Report, decoding, index_paths, local
+from oneword.indexer.decoding import Decoders
+from oneword.storage import Store
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -132,7 +132,7 @@ def test_what_no_decoder_should_raise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_picture_that_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.pictures, "decode", raising(MemoryError()))
+    monkeypatch.setattr(oneword.engine.pictures, "decode", raising(MemoryError()))
     found = DECODE(b"x", "a.png", 1)
     assert isinstance(found, ImageTooLarge)
     assert str(found) == "a.png: does not fit into memory; scale it down first"

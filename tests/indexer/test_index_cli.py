@@ -15,11 +15,11 @@ from typing import Any
 import PIL.Image
 import pytest
 
-import oneword as front_door
-from storage import Item, Store
-from storage.journal import new_id
+from oneword import cli as front_door
+from oneword.storage import Item, Store
+from oneword.storage.journal import new_id
 
-ROOT = Path(front_door.__file__).parent
+ROOT = Path(front_door.__file__).parents[1]
 
 
 class Done:
@@ -204,8 +204,8 @@ def jobs(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 SLOW = """
 import sys, time
-from indexer import vectors, local
-import oneword
+from oneword.indexer import vectors, local
+from oneword import cli
 local.GROUP = 1
 embed = vectors.embed
 def slowly(contents, *rest):
@@ -215,7 +215,7 @@ def slowly(contents, *rest):
         raise OSError("the disk is full")
     return embed(contents, *rest)
 vectors.embed = slowly
-sys.exit(oneword.run([one for one in sys.argv[1:] if one != "--fail"]))
+sys.exit(cli.run([one for one in sys.argv[1:] if one != "--fail"]))
 """
 
 
@@ -263,9 +263,9 @@ def test_jobs_are_listed_with_how_they_ended(
 def test_lines_of_progress_where_there_is_no_terminal(album: Path) -> None:
     code = """
 import sys, oneword
-from indexer import terminal
+from oneword.indexer import terminal
 terminal.LINES = 0.0
-sys.exit(oneword.run(["index", sys.argv[1], "--model", "hash", "--json"]))
+sys.exit(cli.run(["index", sys.argv[1], "--model", "hash", "--json"]))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, album],
@@ -288,7 +288,8 @@ def test_watching_sees_changes_and_ends_when_it_is_told(album: Path) -> None:
     child = subprocess.Popen(
         [
             sys.executable,
-            str(ROOT / "oneword.py"),
+            "-m",
+            "oneword",
             "index",
             ".",
             "--watch",
@@ -319,8 +320,8 @@ def test_a_change_during_the_first_pass_is_seen(album: Path) -> None:
     """And a table that an editor replaces is still watched."""
     import threading
 
-    from indexer import Report, index_paths
-    from indexer.watching import watch
+    from oneword.indexer import Report, index_paths
+    from oneword.indexer.watching import watch
 
     Path("t.csv").write_text("id,text\na,one\n")
     stop = threading.Event()

@@ -9,15 +9,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine import embedding
-from engine.encoding import encode
-from engine.errors import ViewError
-from engine.hashing import HashEncoder
-from engine.inputs import Document, Image, Input, Text
-from engine.views import DEFAULT, View
-from indexer import index_paths, job, local, reading_ahead, vectors, writing
-from indexer.report import Report
-from storage import Collection, SpaceMismatch, Store
+from oneword.engine import embedding
+from oneword.engine.encoding import encode
+from oneword.engine.errors import ViewError
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.inputs import Document, Image, Input, Text
+from oneword.engine.views import DEFAULT, View
+from oneword.indexer import index_paths, job, local, reading_ahead, vectors, writing
+from oneword.indexer.report import Report
+from oneword.storage import Collection, SpaceMismatch, Store
 
 
 def run(*paths: Path, **options: Any) -> Report:

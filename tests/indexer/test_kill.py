@@ -19,16 +19,16 @@ import numpy as np
 import PIL.Image
 import pytest
 
-import indexer
-from storage import Store
+from oneword import indexer
+from oneword.storage import Store
 
-ROOT = Path(indexer.__file__).parents[1]
+ROOT = Path(indexer.__file__).parents[2]
 KILLS = int(os.environ.get("ONEWORD_KILLS", "8"))
 
 # Commits of 200 rows, so that a job of some seconds has many; what is embedded is told before it is.
 JOB = """
 import sys
-from indexer import index_paths, vectors, local, writing
+from oneword.indexer import index_paths, vectors, local, writing
 
 writing.ROWS, writing.SECONDS, local.GROUP = 200, 0.1, 64
 db, log, *paths = sys.argv[1:]
@@ -138,7 +138,7 @@ def test_a_signal_ends_a_job_well(tmp_path: Path, number: int) -> None:
     paths = corpus(tmp_path)
     slow = """
 import sys, time
-from indexer import vectors, local, writing
+from oneword.indexer import vectors, local, writing
 local.GROUP = 64
 embed = vectors.embed
 def slowly(contents, *rest):
@@ -146,8 +146,8 @@ def slowly(contents, *rest):
     time.sleep(0.05)
     return embed(contents, *rest)
 vectors.embed = slowly
-import oneword
-sys.exit(oneword.run(["index", *sys.argv[1:], "--db", "db", "--model", "hash", "--json"]))
+from oneword import cli
+sys.exit(cli.run(["index", *sys.argv[1:], "--db", "db", "--model", "hash", "--json"]))
 """
     child = subprocess.Popen(
         [sys.executable, "-c", slow, *paths],

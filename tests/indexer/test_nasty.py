@@ -23,13 +23,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine import hashing
-from engine.encoding import encode
-from engine.hashing import HashEncoder
-from engine.inputs import Image, Text
-from engine.views import DEFAULT
-from indexer import JobConfig, Report, index_paths, local, writing
-from storage import Store
+from oneword.engine import hashing
+from oneword.engine.encoding import encode
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.inputs import Image, Text
+from oneword.engine.views import DEFAULT
+from oneword.indexer import JobConfig, Report, index_paths, local, writing
+from oneword.storage import Store
 
 FULL = os.environ.get("ONEWORD_NASTY") == "1"
 
@@ -353,7 +353,7 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
 
 UNPRIVILEGED = """
 import os, sys
-from indexer import index_paths
+from oneword.indexer import index_paths
 album, other = sys.argv[1:]
 index_paths([other], db="db", model="hash")  # imports and starts all, while it may read Python itself
 if os.geteuid() == 0:
@@ -381,7 +381,7 @@ def test_what_may_not_be_read_is_quarantined(album: Path) -> None:
             capture_output=True,
             text=True,
             cwd=root,
-            env={**os.environ, "PYTHONPATH": str(Path(hashing.__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(hashing.__file__).parents[2])},
             timeout=100,
         )
         for one in closed:

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine import hashing
-from indexer import BadSource, JobConfig, Report, index_paths
-from storage import Store
+from oneword.engine import hashing
+from oneword.indexer import BadSource, JobConfig, Report, index_paths
+from oneword.storage import Store
 
 TEXTS = 100_000 if os.environ.get("ONEWORD_NASTY") == "1" else 6_000
 

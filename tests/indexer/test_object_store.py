@@ -8,9 +8,9 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from indexer import JobConfig, index_paths
-from query import SearchService
-from storage import Store
+from oneword.indexer import JobConfig, index_paths
+from oneword.query import SearchService
+from oneword.storage import Store
 
 moto_server = pytest.importorskip("moto.server")
 boto3 = pytest.importorskip("boto3")

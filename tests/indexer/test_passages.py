@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.models import load
-from engine.passages import WORDS, Splitter
-from indexer import JobConfig, Report, index_paths
-from storage import Item, Store
+from oneword.engine.models import load
+from oneword.engine.passages import WORDS, Splitter
+from oneword.indexer import JobConfig, Report, index_paths
+from oneword.storage import Item, Store
 
 
 def text(sentences: int, seed: int = 0) -> str:

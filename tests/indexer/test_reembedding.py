@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine import embedding
-from engine.encoder import Vectors
-from engine.hashing import HashEncoder
-from engine.space import Space
-from engine.views import View
-from indexer import NotEmbedded, Reembedded, index_paths, reembed, reembedding
-from storage import (
+from oneword.engine import embedding
+from oneword.engine.encoder import Vectors
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.space import Space
+from oneword.engine.views import View
+from oneword.indexer import NotEmbedded, Reembedded, index_paths, reembed, reembedding
+from oneword.storage import (
     BadName,
     Collection,
     CollectionExists,
@@ -337,8 +337,8 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from tests_reembedding import Turned
-from indexer import reembed, reembedding
-from storage import Collection, Store, moves
+from oneword.indexer import reembed, reembedding
+from oneword.storage import Collection, Store, moves
 reembedding.CHUNK = 2
 reembedding.load_model = lambda config: Turned()
 at, done = int(sys.argv[2]), 0

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import oneword as front_door
-from engine.encoding import encode
-from engine.hashing import HashEncoder
-from engine.inputs import Image, Text
-from engine.views import DEFAULT
-from indexer import JobConfig, Report, Retried, SourceKind, SourceOptions, index_paths, retry
-from storage import Store
+from oneword import cli as front_door
+from oneword.engine.encoding import encode
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.inputs import Image, Text
+from oneword.engine.views import DEFAULT
+from oneword.indexer import JobConfig, Report, Retried, SourceKind, SourceOptions, index_paths, retry
+from oneword.storage import Store
 
 
 def run(*paths: Path | str, **options: Any) -> Report:
@@ -269,7 +269,7 @@ def encoder() -> Iterator[tuple[str, Callable[[], int]]]:
         image = Image(pixels=PIL.Image.open(io.BytesIO(data)).convert("RGB"))
         if "text" not in one:
             return image
-        from engine.inputs import Document
+        from oneword.engine.inputs import Document
 
         return Document(image=image, text=one["text"])
 

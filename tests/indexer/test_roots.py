@@ -16,15 +16,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import oneword as front_door
-from engine.errors import BadRoot
-from engine.roots import Roots
-from indexer import BadCluster, BadSource, JobConfig, RayConfig, Report, SourceKind, SourceOptions, index_paths, retry
-from indexer.contents import Contents
-from indexer.entry import Elsewhere
-from indexer.sources import reading
-from indexer.sources.place import Local, matching, place_of
-from storage import Store
+from oneword import cli as front_door
+from oneword.engine.errors import BadRoot
+from oneword.engine.roots import Roots
+from oneword.indexer import (
+    BadCluster,
+    BadSource,
+    JobConfig,
+    RayConfig,
+    Report,
+    SourceKind,
+    SourceOptions,
+    index_paths,
+    retry,
+)
+from oneword.indexer.contents import Contents
+from oneword.indexer.entry import Elsewhere
+from oneword.indexer.sources import reading
+from oneword.indexer.sources.place import Local, matching, place_of
+from oneword.storage import Store
 
 SECRET = "the secret that nobody may read"
 

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-import query
+from oneword import query
 
-ROOT = Path(query.__file__).parents[1]
+ROOT = Path(query.__file__).parents[2]
 
 
 @dataclass

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-import oneword
-from engine.e5v.tiny import make_checkpoint
-from engine.errors import NoWords
-from indexer import index_paths
-from query import BadQuery, Query, SearchService
-from storage import ItemNotFound
+from oneword import cli
+from oneword.engine.e5v.tiny import make_checkpoint
+from oneword.engine.errors import NoWords
+from oneword.indexer import index_paths
+from oneword.query import BadQuery, Query, SearchService
+from oneword.storage import ItemNotFound
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,13 @@ def test_mistakes(service: SearchService, album: Path) -> None:
 
 def test_commands(store: Path, service: SearchService, capsys: pytest.CaptureFixture[str]) -> None:
     one = service.search("a dog", limit=1).hits[0]
-    assert oneword.run(["explain", "a dog", "--item", one.id, "--db", str(store), "--words", "2", "--json"]) == 0
+    assert cli.run(["explain", "a dog", "--item", one.id, "--db", str(store), "--words", "2", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert len(document["words"]) == len(document["items"][0]["shared"]) == 2
-    assert oneword.run(["explain", "--item", one.id, "--db", str(store)]) == 0
+    assert cli.run(["explain", "--item", one.id, "--db", str(store)]) == 0
     assert "stands for" in capsys.readouterr().out
-    assert oneword.run(["search", "a dog", "--db", str(store), "--explain", "2"]) == 0
+    assert cli.run(["search", "a dog", "--db", str(store), "--explain", "2"]) == 0
     printed = capsys.readouterr().out
     assert "The question stands for" in printed
     assert "shared words" in printed
-    assert oneword.run(["explain", "--db", str(store)]) == 1
+    assert cli.run(["explain", "--db", str(store)]) == 1

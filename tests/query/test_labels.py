@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer import index_paths
-from query import SearchService
-from query.errors import BadQuery
-from query.evaluate import evaluate
-from query.labels import read_labelled
+from oneword.indexer import index_paths
+from oneword.query import SearchService
+from oneword.query.errors import BadQuery
+from oneword.query.evaluate import evaluate
+from oneword.query.labels import read_labelled
 
 
 def write(path: Path, *lines: object) -> Path:

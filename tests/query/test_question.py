@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query import BadQuery, Composed, Image, Like, Query, Text, Vector
-from query.question import NEGATIVE
-from storage import And, FilterError, Match
+from oneword.query import BadQuery, Composed, Image, Like, Query, Text, Vector
+from oneword.query.question import NEGATIVE
+from oneword.storage import And, FilterError, Match
 
 texts = st.text(min_size=1, max_size=20)
 

@@ -11,10 +11,10 @@ from typing import Any
 import PIL.Image
 import pytest
 
-import query
-from storage import Store
+from oneword import query
+from oneword.storage import Store
 
-ROOT = Path(query.__file__).parents[1]
+ROOT = Path(query.__file__).parents[2]
 PAGE = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 

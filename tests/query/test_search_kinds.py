@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import oneword
-from indexer import index_paths
-from query import BadQuery, Query, SearchService, Text
-from storage import BadSearch, Store, VersionNotFound
+from oneword import cli
+from oneword.indexer import index_paths
+from oneword.query import BadQuery, Query, SearchService, Text
+from oneword.storage import BadSearch, Store, VersionNotFound
 
 TEXTS = {
     "zoo/owl.txt": "an owl sleeps by day",
@@ -36,7 +36,7 @@ def names(result: Any) -> list[str]:
 
 
 def test_keywords_alone_need_no_model(searching: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("query.service.load", lambda config: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("oneword.query.service.load", lambda config: pytest.fail("a model was loaded"))
     result = searching.search(keywords="sleeps")
     assert sorted(names(result)) == ["cat.txt", "dog.txt", "owl.txt"]
     assert result.low_confidence is None
@@ -123,7 +123,7 @@ def test_bad_searches(searching: SearchService, wrong: dict[str, Any]) -> None:
 def test_the_command(searching: SearchService, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: str, code: int = 0) -> Any:
         capsys.readouterr()
-        assert oneword.run(["search", *arguments, "--db", "db", "--json"]) == code
+        assert cli.run(["search", *arguments, "--db", "db", "--json"]) == code
         return json.loads(capsys.readouterr().out)
 
     def found(document: Any) -> list[str]:

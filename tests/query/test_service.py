@@ -5,14 +5,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
-import engine
-from engine import encode, views
-from engine.encoder import Side
-from engine.errors import BlankText, ModelNotFound, NotAnImage, UnreadableFile
-from engine.hashing import HashEncoder
-from indexer import index_paths
-from query import BadQuery, Composed, Image, Query, SearchService, Text, Vector, service
-from storage import CollectionNotFound, FilterError, ItemNotFound, SpaceMismatch, Store
+from oneword import engine
+from oneword.engine import encode, views
+from oneword.engine.encoder import Side
+from oneword.engine.errors import BlankText, ModelNotFound, NotAnImage, UnreadableFile
+from oneword.engine.hashing import HashEncoder
+from oneword.indexer import index_paths
+from oneword.query import BadQuery, Composed, Image, Query, SearchService, Text, Vector, service
+from oneword.storage import CollectionNotFound, FilterError, ItemNotFound, SpaceMismatch, Store
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import storage
-from storage import Collection, Item, Store
+from oneword import storage
+from oneword.storage import Collection, Item, Store
 
 ROOT = Path(storage.__file__).parents[1]
 

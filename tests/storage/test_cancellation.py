@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import Collection, Item, Store
-from storage import cancellation as module
-from storage.cancellation import Cancellation, Cancelled, check
+from oneword.storage import Collection, Item, Store
+from oneword.storage import cancellation as module
+from oneword.storage.cancellation import Cancellation, Cancelled, check
 
 SPACE = {"model": "none", "view": "default", "fingerprint": "0" * 16, "dimension": 8, "prompts": {}}
 
@@ -45,7 +45,7 @@ READS: dict[str, Callable[[Collection], Any]] = {
 
 
 def module_filter() -> Any:
-    from storage import parse_filter
+    from oneword.storage import parse_filter
 
     return parse_filter(LONG)
 
@@ -86,7 +86,7 @@ def test_a_read_that_waits_for_the_store_is_ended(
 
 def test_a_deep_page_of_diverse_hits_is_ended(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the blocks that it is put together of: arithmetic, during which nothing is waited for."""
-    from storage import hits
+    from oneword.storage import hits
 
     cancellation, blocks = Cancellation(), []
 

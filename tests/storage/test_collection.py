@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import Collection, FilterError, Item, Match, Refused, Store, UpsertCount
+from oneword.storage import Collection, FilterError, Item, Match, Refused, Store, UpsertCount
 
 
 def test_upsert_counts_and_replaces(collection: Collection, item: Callable[..., Item]) -> None:

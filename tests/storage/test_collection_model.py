@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from storage import Item, Store
+from oneword.storage import Item, Store
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"}
 names = st.sampled_from([f"{n}" for n in range(12)] + ["it's", "é"])

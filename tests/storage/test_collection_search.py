@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import BadItem, BadSearch, Collection, Hit, Item, Store, ranking
+from oneword.storage import BadItem, BadSearch, Collection, Hit, Item, Store, ranking
 
 
 def ids(hits: list[Hit]) -> list[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage import DamagedCollection, Item, StorageConfig, StorageError, Store, VersionNotFound
-from storage.damage import examine
+from oneword.storage import DamagedCollection, Item, StorageConfig, StorageError, Store, VersionNotFound
+from oneword.storage.damage import examine
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"}
 
@@ -94,7 +94,7 @@ CUT = """
 import sys
 sys.path.insert(0, sys.argv[3])
 from tests.storage.test_durability import SPACE, items
-from storage import Store
+from oneword.storage import Store
 collection = Store(sys.argv[1]).open_or_create("a", SPACE)
 for number in range(int(sys.argv[2])):
     collection.upsert(items(f"{number}"))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import And, AnyOf, Contains, Exists, Filter, FilterError, Match, Not, Or, Range, filter_from_json
-from storage.filters import from_json, normal, to_json
-from storage.filters.parser import DEEPEST
+from oneword.storage import And, AnyOf, Contains, Exists, Filter, FilterError, Match, Not, Or, Range, filter_from_json
+from oneword.storage.filters import from_json, normal, to_json
+from oneword.storage.filters.parser import DEEPEST
 
 A, B = Match("a", 1), Match("b", "x")
 JSON_A, JSON_B = {"field": "a", "match": 1}, {"field": "b", "match": "x"}

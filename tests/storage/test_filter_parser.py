@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import FilterError
-from storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, parse
+from oneword.storage.errors import FilterError
+from oneword.storage.filters import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, parse
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import (
+from oneword.storage import (
     And,
     AnyOf,
     Collection,
@@ -32,9 +32,9 @@ from storage import (
     Store,
     scalars,
 )
-from storage.filters import compile, from_json, normal, parse, to_json  # noqa: A004
-from storage.filters.fields import BUILTINS
-from storage.schema import META, TYPES, table_schema
+from oneword.storage.filters import compile, from_json, normal, parse, to_json  # noqa: A004
+from oneword.storage.filters.fields import BUILTINS
+from oneword.storage.schema import META, TYPES, table_schema
 
 # ASCII, quotes and SQL's own characters, and letters whose lower case is the same in every Unicode version.
 STRINGS = [

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import BadFragment, BadItem, Collection, Item, Locked, MissingLance, Store, write_fragments
+from oneword.storage import BadFragment, BadItem, Collection, Item, Locked, MissingLance, Store, write_fragments
 
 NOW = timedelta(milliseconds=1)
 
@@ -220,7 +220,7 @@ def test_workers_killed_and_a_committer_that_goes_on(
 import pickle, sys
 from pathlib import Path
 import numpy as np
-from storage import Item, write_fragments
+from oneword.storage import Item, write_fragments
 target, name = pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2]
 vector = np.array([1, 0, 0, 0], np.float32)
 for n in range(100_000):

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import Item, NoRoom, StorageConfig, Store, StoreUnavailable
-from storage.config import RESERVE
+from oneword.storage import Item, NoRoom, StorageConfig, Store, StoreUnavailable
+from oneword.storage.config import RESERVE
 
 SPACE = {"fingerprint": "f", "dimension": 256, "model": "m", "view": "v"}
 Fill = Callable[[int], None]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import reciprocal_rank, weighted
-from storage.ranking import Ranked, order
+from oneword.storage import reciprocal_rank, weighted
+from oneword.storage.ranking import Ranked, order
 
 scores = st.floats(allow_nan=False, allow_infinity=False)
 rankings = st.dictionaries(st.sampled_from("abcdefgh"), scores).map(

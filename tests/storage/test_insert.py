@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import BadItem, Collection, Item, Locked, Store
-from storage.table import Table
+from oneword.storage import BadItem, Collection, Item, Locked, Store
+from oneword.storage.table import Table
 
 
 def test_insert_is_one_commit_and_stores_what_upsert_does(collection: Collection, item: Callable[..., Item]) -> None:
@@ -75,7 +75,7 @@ def test_an_insert_killed_at_any_instant_leaves_whole_batches(
     code = """
 import sys
 import numpy as np
-from storage import Item, Store
+from oneword.storage import Item, Store
 vector = np.array([1, 0, 0, 0], np.float32)
 collection = Store(sys.argv[1]).open("things")
 def item(batch, n):

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from storage import BadJobId, JobNotFound, JobRecord, Store, StoreUnavailable, journal
-from storage.table import Table
+from oneword.storage import BadJobId, JobNotFound, JobRecord, Store, StoreUnavailable, journal
+from oneword.storage.table import Table
 
 MANY = """
 import sys
 from contextlib import nullcontext
-from storage import Store, journal
-from storage.lock import WriterLock
+from oneword.storage import Store, journal
+from oneword.storage.lock import WriterLock
 if sys.argv[2] == "hosts":  # as from several hosts, of which none sees another's lock
     WriterLock.hold = lambda self, timeout=0.0: nullcontext()
 journal.COMMITS, journal.LOCK_TIMEOUT = 7, 60  # who writes without a pause is hard to get in between of
@@ -88,7 +88,7 @@ def test_odd_and_long_text(store: Store) -> None:
 def test_a_killed_job_is_told_from_a_running_one(store: Store, process: Callable[..., Any]) -> None:
     code = """
 import sys, time
-from storage import Store
+from oneword.storage import Store
 store = Store(sys.argv[1])
 job = store.journal().start(collection="a", command="c")
 print(job, flush=True)

@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from storage import Store
-from storage.journal_cli import jobs
+from oneword.storage import Store
+from oneword.storage.journal_cli import jobs
 
 app = typer.Typer()
 app.command()(jobs)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import Collection, FilterError, Item, MissingKeywords, Store, VersionNotFound, keywords
-from storage.ranking import order
+from oneword.storage import Collection, FilterError, Item, MissingKeywords, Store, VersionNotFound, keywords
+from oneword.storage.ranking import order
 
 TEXTS = {
     "a": "a red cat on the mat",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.location import Location
+from oneword.storage.location import Location
 
 
 @pytest.mark.parametrize(

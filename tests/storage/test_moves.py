@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import (
+from oneword.storage import (
     BadName,
     Collection,
     CollectionExists,
@@ -287,7 +287,7 @@ def test_a_rename_killed_for_real_leaves_one_name(
 ) -> None:
     code = """
 import sys
-from storage import Store
+from oneword.storage import Store
 store = Store(sys.argv[1])
 print("ready", flush=True)
 while True:
@@ -351,7 +351,7 @@ def test_a_copy_is_whole_and_independent(store: Store, filled: Collection, item:
 def test_a_copy_is_streamed(
     store: Store, collection: Collection, item: Callable[..., Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from storage import copying
+    from oneword.storage import copying
 
     collection.upsert([item(f"{n}", [n, 1, 0, 0]) for n in range(50)])
     monkeypatch.setattr(copying, "ROWS", 8)
@@ -372,7 +372,7 @@ def test_a_copy_that_fails_or_dies_leaves_no_collection_and_can_be_done_again(
 ) -> None:
     code = """
 import os, signal, sys
-from storage import Store, copying
+from oneword.storage import Store, copying
 rows = copying._rows
 def dying(table, schema):
     yield from rows(table, schema)
@@ -398,7 +398,7 @@ Store(sys.argv[1]).copy("things", "copy")
 def test_what_goes_wrong_while_copying_keeps_its_name(
     store: Store, filled: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from storage import copying
+    from oneword.storage import copying
 
     def gone(*_: Any) -> Iterator[Any]:
         raise CollectionNotFound("things", store.uri)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from storage import Collection, Item, VersionNotFound
+from oneword.storage import Collection, Item, VersionNotFound
 
 
 @pytest.fixture

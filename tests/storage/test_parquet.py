@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import BadFile, BadItem, Collection, Item, Locked, SpaceMismatch, Store, StoreUnavailable
-from storage.parquet import export, load
+from oneword.storage import BadFile, BadItem, Collection, Item, Locked, SpaceMismatch, Store, StoreUnavailable
+from oneword.storage.parquet import export, load
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v", "prompts": {"é": 1}}
 NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
@@ -154,8 +154,8 @@ def test_an_import_updates_and_leaves_what_is_not_in_the_file(
 def test_a_killed_import_goes_on(filled: Collection, store: Store, tmp_path: Path, process: Callable[..., Any]) -> None:
     code = """
 import os, signal, sys
-from storage import Collection, Store
-from storage.parquet import load
+from oneword.storage import Collection, Store
+from oneword.storage.parquet import load
 load.CHUNK = 4
 upsert, done = Collection.upsert, []
 def dying(self, items):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import Collection, Item, Locked, Store, VersionNotFound, scalars
-from storage.database import Database
-from storage.table import Table
+from oneword.storage import Collection, Item, Locked, Store, VersionNotFound, scalars
+from oneword.storage.database import Database
+from oneword.storage.table import Table
 
 NOW = timedelta(milliseconds=1)
 
@@ -141,7 +141,7 @@ def test_ids_come_in_batches_of_one_version(collection: Collection, item: Callab
 def test_many_deletes_are_commits_of_bounded_size(
     collection: Collection, item: Callable[..., Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.collection.DELETED_AT_ONCE", 7)
+    monkeypatch.setattr("oneword.storage.collection.DELETED_AT_ONCE", 7)
     collection.upsert([item(f"{n}") for n in range(30)])
     before = collection.version
     assert collection.delete([f"{n}" for n in range(25)] * 2 + ["nope"]) == 25

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from storage import process as module
-from storage.process import Process
+from oneword.storage import process as module
+from oneword.storage.process import Process
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from storage import Quarantined, Refused, Store
-from storage import quarantine as module
-from storage.table import Table
+from oneword.storage import Quarantined, Refused, Store
+from oneword.storage import quarantine as module
+from oneword.storage.table import Table
 
 NOW = datetime(2024, 5, 31, 12, tzinfo=UTC)
 
@@ -188,7 +188,7 @@ def test_records_killed_at_any_instant_are_whole(store: Store, process: Callable
     code = """
 import sys
 from datetime import UTC, datetime
-from storage import Refused, Store, quarantine
+from oneword.storage import Refused, Store, quarantine
 quarantine.COMMITS, quarantine.LEAST_ROWS = 4, 10
 entries = Store(sys.argv[1]).quarantine("a")
 print("ready", flush=True)

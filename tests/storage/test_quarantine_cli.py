@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from storage import CollectionNotFound, Refused, Store, terminal
-from storage.quarantine_cli import app
+from oneword.storage import CollectionNotFound, Refused, Store, terminal
+from oneword.storage.quarantine_cli import app
 
 NOW = datetime(2024, 5, 31, 12, tzinfo=UTC)
 

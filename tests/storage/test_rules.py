@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import BadItem, Collection, Item, Store
+from oneword.storage import BadItem, Collection, Item, Store
 
 SPACE = {"fingerprint": "f", "dimension": 2, "model": "m", "view": "v"}
 

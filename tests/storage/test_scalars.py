@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from storage import Collection, Item, Locked, Store, scalars
+from oneword.storage import Collection, Item, Locked, Store, scalars
 
 WRITER = """
 import sys
-from storage import Store, scalars
+from oneword.storage import Store, scalars
 collection = Store(sys.argv[1]).open("things")
 print("up", flush=True)
 while True:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import BadItem, BadSearch, Collection, FilterError, Hits, Item, Store, VersionNotFound
+from oneword.storage import BadItem, BadSearch, Collection, FilterError, Hits, Item, Store, VersionNotFound
 
 Make = Callable[..., Item]
 DIMENSION = 6

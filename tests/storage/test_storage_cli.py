@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from storage import Collection, CollectionNotFound, FilterError, Item, Refused, Store, cli, terminal
+from oneword.storage import Collection, CollectionNotFound, FilterError, Item, Refused, Store, cli, terminal
 
 app = typer.Typer()
 app.command()(cli.collections)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from storage import Collection, Item, Locked, Store, StoreUnavailable
-from storage.lock import WriterLock
+from oneword.storage import Collection, Item, Locked, Store, StoreUnavailable
+from oneword.storage.lock import WriterLock
 
 HOLD = """
 import sys, time
-from storage import Store
+from oneword.storage import Store
 with Store(sys.argv[1]).open("things").writing():
     print("held", flush=True)
     sys.stdin.readline()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.metadata import comparable, dumps, kind_of, loads, microseconds
+from oneword.storage.metadata import comparable, dumps, kind_of, loads, microseconds
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.one_of(

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-import storage
-from storage import errors
+from oneword import storage
+from oneword.storage import errors
 
 
 def test_every_public_name_is_there() -> None:

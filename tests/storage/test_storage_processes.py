@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from storage import Collection, Item, Store
+from oneword.storage import Collection, Item, Store
 
 WRITE = """
 import sys
 import numpy as np
-from storage import Item, Store
+from oneword.storage import Item, Store
 vector = np.array([1, 0, 0, 0], np.float32)
 collection = Store(sys.argv[1]).open("things")
 def item(batch, n):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import BadItem, Collection, Item
+from oneword.storage import BadItem, Collection, Item
 
 
 def test_every_field_comes_back(collection: Collection, item: Callable[..., Item]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storage import (
+from oneword.storage import (
     BadName,
     BadSpace,
     Collection,
@@ -195,7 +195,7 @@ def test_an_object_store_out_of_reach(space: dict[str, Any]) -> None:
 def test_processes_that_create_at_once_get_the_same_collection(tmp_path: Path, process: Callable[..., Any]) -> None:
     code = """
 import json, sys
-from storage import Store
+from oneword.storage import Store
 import lancedb
 print("ready", flush=True); sys.stdin.readline()
 space = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from storage import BadTag, Collection, Item, Locked, Store, VersionNotFound
+from oneword.storage import BadTag, Collection, Item, Locked, Store, VersionNotFound
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*removes every version:UserWarning")
 NOW = timedelta(0)
@@ -123,8 +123,8 @@ def test_a_cleanup_that_is_killed_loses_no_tag(grown: Collection, process: Calla
     code = """
 import os, signal, sys, warnings
 from datetime import timedelta
-from storage import Store
-from storage.table import Table
+from oneword.storage import Store
+from oneword.storage.table import Table
 warnings.simplefilter("ignore")
 optimize = Table.optimize
 def dying(self, older_than, **options):

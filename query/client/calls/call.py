@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from query.client.parts import Where
-from query.errors import BadQuery
-from storage import filter_to_json, parse_filter
+from oneword.query.client.parts import Where
+from oneword.query.errors import BadQuery
+from oneword.storage import filter_to_json, parse_filter
 
 if TYPE_CHECKING:
     import httpx

@@ -1,7 +1,7 @@
 """Collections."""
 
-from query.client.answers import CollectionDetails, CollectionSummary, IndexCheck
-from query.client.calls.call import Call, collection_path, given
+from oneword.query.client.answers import CollectionDetails, CollectionSummary, IndexCheck
+from oneword.query.client.calls.call import Call, collection_path, given
 
 
 def collections() -> Call[list[CollectionSummary]]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from query.client.answers import File, Page, StoredItem, Upserted
-from query.client.calls.call import Call, collection_path, filtered, given, id_list, item_path, within
-from query.client.inputs import NewItem
-from query.client.parts import Where
-from query.errors import BadQuery
+from oneword.query.client.answers import File, Page, StoredItem, Upserted
+from oneword.query.client.calls.call import Call, collection_path, filtered, given, id_list, item_path, within
+from oneword.query.client.inputs import NewItem
+from oneword.query.client.parts import Where
+from oneword.query.errors import BadQuery
 
 if TYPE_CHECKING:
     import httpx

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from query.client.answers import Job
-from query.client.calls.call import Call, given, segment
+from oneword.query.client.answers import Job
+from oneword.query.client.calls.call import Call, given, segment
 
 if TYPE_CHECKING:
     import httpx

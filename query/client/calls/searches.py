@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from query.client.answers import Vectors, vectors_of
-from query.client.calls.call import Call, collection_path, given, within
-from query.client.errors import ClientError, NotThere
-from query.client.inputs import Input, input_of
-from query.client.problems import stated
-from query.errors import BadQuery
-from query.question import Query
-from query.result import SearchResult
-from query.wire import result_of, to_json
+from oneword.query.client.answers import Vectors, vectors_of
+from oneword.query.client.calls.call import Call, collection_path, given, within
+from oneword.query.client.errors import ClientError, NotThere
+from oneword.query.client.inputs import Input, input_of
+from oneword.query.client.problems import stated
+from oneword.query.errors import BadQuery
+from oneword.query.question import Query
+from oneword.query.result import SearchResult
+from oneword.query.wire import result_of, to_json
 
 if TYPE_CHECKING:
     import httpx

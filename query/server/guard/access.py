@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import Depends, Request
 
-from query.server.keys.principal import Principal, Scope
-from query.server.problem import Problem
+from oneword.query.server.keys.principal import Principal, Scope
+from oneword.query.server.problem import Problem
 
 
 def needs(scope: Scope) -> Any:

@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query.server.problem import Problem
+from oneword.query.server.problem import Problem
 
 PATIENCE = 0.01  # seconds; most requests are answered before, and cost no task that watches their client
 _BODIED = {"POST", "PUT", "PATCH"}  # may have a body that no header tells of, beyond HTTP/1.1

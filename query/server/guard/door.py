@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from query.server.config import ServerConfig
-from query.server.guard.connections import network
-from query.server.guard.origins import Hosts, Origins
-from query.server.guard.rates import Rates
-from query.server.keys.keys import Keys
-from query.server.keys.principal import ANYONE, Principal
-from query.server.problem import Problem
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.guard.connections import network
+from oneword.query.server.guard.origins import Hosts, Origins
+from oneword.query.server.guard.rates import Rates
+from oneword.query.server.keys.keys import Keys
+from oneword.query.server.keys.principal import ANYONE, Principal
+from oneword.query.server.problem import Problem
 
 log = logging.getLogger(__name__)
 

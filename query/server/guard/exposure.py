@@ -2,8 +2,8 @@
 
 import ipaddress
 
-from query.errors import Exposed
-from query.server.config import ServerConfig
+from oneword.query.errors import Exposed
+from oneword.query.server.config import ServerConfig
 
 
 def check_exposed(config: ServerConfig) -> None:

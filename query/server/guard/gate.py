@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query.server.config import ServerConfig
-from query.server.metrics import Metrics
-from query.server.problem import Problem
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.metrics import Metrics
+from oneword.query.server.problem import Problem
 
 log = logging.getLogger(__name__)
 

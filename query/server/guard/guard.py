@@ -6,11 +6,11 @@ from collections.abc import Callable
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from query.server.config import ServerConfig
-from query.server.guard.bodies import Bodies
-from query.server.guard.door import Door
-from query.server.guard.outermost import Net, SafeHeaders
-from query.server.keys.keys import Keys
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.guard.bodies import Bodies
+from oneword.query.server.guard.door import Door
+from oneword.query.server.guard.outermost import Net, SafeHeaders
+from oneword.query.server.keys.keys import Keys
 
 CORS_METHODS = ("GET", "HEAD", "POST", "DELETE")
 CORS_HEADERS = ("Authorization", "api-key", "Content-Type", "X-Request-Id", "traceparent", "tracestate")

@@ -4,8 +4,8 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from query.server.config import ServerConfig
-from query.server.problem import Problem
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.problem import Problem
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.%]+\]|[a-z0-9._-]+)(:\d{1,5})?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

@@ -6,7 +6,7 @@ import secrets
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query.server.problem import Problem
+from oneword.query.server.problem import Problem
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from query.server.problem import Problem
+from oneword.query.server.problem import Problem
 
 PIECE = 256 * 2**10
 """Bytes that are handed to the connection at a time: what a client does not read stays here, not in its buffer."""

@@ -5,9 +5,9 @@ from enum import Enum
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from query.server.guard.connections import Connections
-from query.server.guard.outermost import SAFE, new_id
-from query.server.problem import Problem
+from oneword.query.server.guard.connections import Connections
+from oneword.query.server.guard.outermost import SAFE, new_id
+from oneword.query.server.problem import Problem
 
 
 class Phase(Enum):

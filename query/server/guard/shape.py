@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from query.server.problem import Problem
+from oneword.query.server.problem import Problem
 
 MOST = 500_000
 """Colons and opening brackets in a body. 1,000 items with 200 metadata each have 202,000."""

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, get_args
 
-from engine.models import SHIPPED
-from engine.roots import Roots
-from engine.views import BUILT_IN
-from query.errors import BadJob
-from storage.errors import BadName
-from storage.store import NAME
+from oneword.engine.models import SHIPPED
+from oneword.engine.roots import Roots
+from oneword.engine.views import BUILT_IN
+from oneword.query.errors import BadJob
+from oneword.storage.errors import BadName
+from oneword.storage.store import NAME
 
 MOST_PATHS = 1_000
 MOST_CHARACTERS = 100_000

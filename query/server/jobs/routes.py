@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from query.errors import NotCancellable, QueryError, TooManyJobs
-from query.server.guard.access import needs
-from query.server.jobs.request import MOST_PATHS, Captions, JobOptions, JobRequest, Source
-from query.server.jobs.status import JobStatus, State
-from query.server.jobs.supervisor import Supervisor
-from query.server.problem import Problem
-from query.server.state import state_of
-from storage import StorageError
+from oneword.query.errors import NotCancellable, QueryError, TooManyJobs
+from oneword.query.server.guard.access import needs
+from oneword.query.server.jobs.request import MOST_PATHS, Captions, JobOptions, JobRequest, Source
+from oneword.query.server.jobs.status import JobStatus, State
+from oneword.query.server.jobs.supervisor import Supervisor
+from oneword.query.server.problem import Problem
+from oneword.query.server.state import state_of
+from oneword.storage import StorageError
 
 Done = TypeVar("Done")
 Text = Annotated[str, Field(max_length=4096)]

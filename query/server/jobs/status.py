@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from query.server.jobs.process import JobProcess
-from query.server.jobs.request import JobRequest
-from storage import JobRecord
+from oneword.query.server.jobs.process import JobProcess
+from oneword.query.server.jobs.request import JobRequest
+from oneword.storage import JobRecord
 
 State: TypeAlias = Literal["starting", "running", "done", "interrupted", "failed", "killed"]
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.roots import Roots
-from query.errors import BadJob, NotCancellable, TooManyJobs
-from query.server.jobs.process import JobProcess
-from query.server.jobs.request import JobRequest
-from query.server.jobs.status import JobStatus, StartedJob, told, untold
-from storage import JobNotFound, Store
-from storage.journal import is_id, new_id
-from storage.process import Process
+from oneword.engine.roots import Roots
+from oneword.query.errors import BadJob, NotCancellable, TooManyJobs
+from oneword.query.server.jobs.process import JobProcess
+from oneword.query.server.jobs.request import JobRequest
+from oneword.query.server.jobs.status import JobStatus, StartedJob, told, untold
+from oneword.storage import JobNotFound, Store
+from oneword.storage.journal import is_id, new_id
+from oneword.storage.process import Process
 
 REMEMBERED = 200
 """Jobs of this process that have ended and are still known by more than the journal says."""
@@ -28,7 +28,7 @@ class Supervisor:
 
     Args:
         db: a folder, or an object-store URI.
-        roots: folders and URI prefixes that jobs may read from, at least one; see `engine.roots`.
+        roots: folders and URI prefixes that jobs may read from, at least one; see `oneword.engine.roots`.
         models: names that a request may give besides "auto"; None: those that come with the engine.
         most: jobs at a time.
         grace: seconds between asking a job to end and ending it.

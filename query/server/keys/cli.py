@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from storage.terminal import Json, print_json, print_table, say
+from oneword.storage.terminal import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from query.server.keys.file import Key
+    from oneword.query.server.keys.file import Key
 
 app = typer.Typer(help="The API keys that a service lets in.", no_args_is_help=True)
 
@@ -39,8 +39,8 @@ def create(
     json: Json = False,
 ) -> None:
     """Make a key and print it. This is the only time that it is shown: only its hash is kept."""
-    from query.server.keys.file import changing
-    from query.server.keys.keys import make
+    from oneword.query.server.keys.file import changing
+    from oneword.query.server.keys.keys import make
 
     with changing(file) as keys:
         try:
@@ -58,7 +58,7 @@ def create(
 @app.command("list")
 def list_(file: File = DEFAULT, json: Json = False) -> None:
     """List the keys, without their secrets."""
-    from query.server.keys.file import read
+    from oneword.query.server.keys.file import read
 
     keys = read(file)
     if json:
@@ -86,8 +86,8 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Take a key away."""
-    from query.errors import KeyFileError
-    from query.server.keys.file import changing, read
+    from oneword.query.errors import KeyFileError
+    from oneword.query.server.keys.file import changing, read
 
     read(file)  # a file that is not there has no keys to take away
     with changing(file) as keys:

@@ -25,9 +25,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from query.errors import KeyFileError
-from query.server.keys.principal import SCOPES, Principal, Scope
-from storage.durability import sync_folder
+from oneword.query.errors import KeyFileError
+from oneword.query.server.keys.principal import SCOPES, Principal, Scope
+from oneword.storage.durability import sync_folder
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from query.errors import KeyFileError
-from query.server.keys import file as key_file
-from query.server.keys.file import Key
-from query.server.keys.principal import Principal, Scope
+from oneword.query.errors import KeyFileError
+from oneword.query.server.keys import file as key_file
+from oneword.query.server.keys.file import Key
+from oneword.query.server.keys.principal import Principal, Scope
 
 log = logging.getLogger(__name__)
 

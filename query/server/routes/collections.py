@@ -8,17 +8,17 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-import engine.views as views
-from engine.models import SHIPPED
-from query.server import payload
-from query.server.answers import BuildingOut, CheckOut, CollectionOut, CollectionsOut, QuarantineOut
-from query.server.documents import PROBLEMS, json_body
-from query.server.guard.access import needs
-from query.server.payload import Body, Name
-from query.server.problem import Problem
-from query.server.response import answer
-from query.server.state import State, state_of
-from storage import Collection, CollectionNotFound, MissingFaiss, StorageError
+import oneword.engine.views as views
+from oneword.engine.models import SHIPPED
+from oneword.query.server import payload
+from oneword.query.server.answers import BuildingOut, CheckOut, CollectionOut, CollectionsOut, QuarantineOut
+from oneword.query.server.documents import PROBLEMS, json_body
+from oneword.query.server.guard.access import needs
+from oneword.query.server.payload import Body, Name
+from oneword.query.server.problem import Problem
+from oneword.query.server.response import answer
+from oneword.query.server.state import State, state_of
+from oneword.storage import Collection, CollectionNotFound, MissingFaiss, StorageError
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 

@@ -9,23 +9,23 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-import engine
-from engine import views
-from engine.encoder import Encoder, Side
-from engine.errors import EngineError, InputError, ViewError
-from engine.views import View
-from query.server import payload
-from query.server.batching import Batcher
-from query.server.cache import Vector
-from query.server.documents import OPENAI_PROBLEMS, json_body
-from query.server.guard.access import needs
-from query.server.listing import Listing, Pieces, listed
-from query.server.openai import EmbeddingsIn, EmbeddingsOut, MessageIn, ModelsOut, PictureIn, Tokens
-from query.server.problem import Problem
-from query.server.response import answer
-from query.server.state import State, state_of
-from query.server.together import together
-from query.server.usage import tokens_of
+from oneword import engine
+from oneword.engine import views
+from oneword.engine.encoder import Encoder, Side
+from oneword.engine.errors import EngineError, InputError, ViewError
+from oneword.engine.views import View
+from oneword.query.server import payload
+from oneword.query.server.batching import Batcher
+from oneword.query.server.cache import Vector
+from oneword.query.server.documents import OPENAI_PROBLEMS, json_body
+from oneword.query.server.guard.access import needs
+from oneword.query.server.listing import Listing, Pieces, listed
+from oneword.query.server.openai import EmbeddingsIn, EmbeddingsOut, MessageIn, ModelsOut, PictureIn, Tokens
+from oneword.query.server.problem import Problem
+from oneword.query.server.response import answer
+from oneword.query.server.state import State, state_of
+from oneword.query.server.together import together
+from oneword.query.server.usage import tokens_of
 
 router = APIRouter(prefix="/v1", tags=["embeddings"])
 

@@ -10,18 +10,18 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
-from engine.encoder import Side
-from engine.errors import EngineError
-from engine.inputs import Text
-from engine.views import DEFAULT
-from query.server.answers import ProblemOut, StatusOut
-from query.server.catalogue import Served
-from query.server.guard.access import needs
-from query.server.metrics import CONTENT_TYPE, Gauges
-from query.server.problem import MEDIA_TYPE, Problem
-from query.server.response import answer
-from query.server.state import State, state_of
-from storage import StorageError
+from oneword.engine.encoder import Side
+from oneword.engine.errors import EngineError
+from oneword.engine.inputs import Text
+from oneword.engine.views import DEFAULT
+from oneword.query.server.answers import ProblemOut, StatusOut
+from oneword.query.server.catalogue import Served
+from oneword.query.server.guard.access import needs
+from oneword.query.server.metrics import CONTENT_TYPE, Gauges
+from oneword.query.server.problem import MEDIA_TYPE, Problem
+from oneword.query.server.response import answer
+from oneword.query.server.state import State, state_of
+from oneword.storage import StorageError
 
 log = logging.getLogger(__name__)
 

@@ -6,20 +6,20 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from query.server import entries, payload
-from query.server.answers import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut
-from query.server.cursor import Cursor, digest
-from query.server.documents import PROBLEMS, json_body, json_or_files
-from query.server.guard.access import needs
-from query.server.limits import MAX_ITEMS
-from query.server.listing import Listing, Pieces, listed
-from query.server.payload import Body, Name
-from query.server.pictures import check_used
-from query.server.problem import Problem
-from query.server.questions import Filter, Include, filter_of
-from query.server.response import answer, dumped
-from query.server.state import state_of
-from storage import And, Item, ItemNotFound, SpaceMismatch
+from oneword.query.server import entries, payload
+from oneword.query.server.answers import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut
+from oneword.query.server.cursor import Cursor, digest
+from oneword.query.server.documents import PROBLEMS, json_body, json_or_files
+from oneword.query.server.guard.access import needs
+from oneword.query.server.limits import MAX_ITEMS
+from oneword.query.server.listing import Listing, Pieces, listed
+from oneword.query.server.payload import Body, Name
+from oneword.query.server.pictures import check_used
+from oneword.query.server.problem import Problem
+from oneword.query.server.questions import Filter, Include, filter_of
+from oneword.query.server.response import answer, dumped
+from oneword.query.server.state import state_of
+from oneword.storage import And, Item, ItemNotFound, SpaceMismatch
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
 

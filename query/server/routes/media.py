@@ -9,17 +9,17 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-import engine
-from engine.config import MAX_PIXELS, MOST_PIXELS
-from engine.errors import InputError
-from engine.images import decode
-from query.result import media_type
-from query.server.documents import PROBLEMS
-from query.server.guard.access import needs
-from query.server.problem import Problem
-from query.server.response import is_held
-from query.server.state import State, state_of
-from storage import Item, ItemNotFound
+from oneword import engine
+from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
+from oneword.engine.errors import InputError
+from oneword.engine.images import decode
+from oneword.query.result import media_type
+from oneword.query.server.documents import PROBLEMS
+from oneword.query.server.guard.access import needs
+from oneword.query.server.problem import Problem
+from oneword.query.server.response import is_held
+from oneword.query.server.state import State, state_of
+from oneword.storage import Item, ItemNotFound
 
 router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["items"])
 

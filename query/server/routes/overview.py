@@ -11,14 +11,14 @@ from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from query.result import plain
-from query.server.answers import FacetsOut, MapOut, MeOut
-from query.server.catalogue import Served
-from query.server.documents import PROBLEMS
-from query.server.guard.access import needs
-from query.server.response import answer
-from query.server.state import State, state_of
-from storage import Collection, Item
+from oneword.query.result import plain
+from oneword.query.server.answers import FacetsOut, MapOut, MeOut
+from oneword.query.server.catalogue import Served
+from oneword.query.server.documents import PROBLEMS
+from oneword.query.server.guard.access import needs
+from oneword.query.server.response import answer
+from oneword.query.server.state import State, state_of
+from oneword.storage import Collection, Item
 
 router = APIRouter(prefix="/v1", tags=["overview"])
 

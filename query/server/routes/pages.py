@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from query.server.response import is_held
+from oneword.query.server.response import is_held
 
 router = APIRouter(include_in_schema=False)
 
@@ -86,7 +86,7 @@ class Page:
 @cache
 def pages() -> dict[str, Page]:
     """The files of the package's folder by name; no path is ever looked up on disk."""
-    found = sorted(files("query").joinpath("web").iterdir(), key=lambda one: one.name)
+    found = sorted(files("oneword.query").joinpath("web").iterdir(), key=lambda one: one.name)
     return {
         one.name: Page.of(one.name, one.read_bytes())
         for one in found

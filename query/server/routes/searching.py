@@ -8,24 +8,24 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from engine import views
-from engine.encoder import Side
-from engine.errors import EngineError
-from query.errors import QueryError
-from query.mixing import Question
-from query.server import payload
-from query.server.answers import ResultOut, ResultsOut
-from query.server.catalogue import Served
-from query.server.documents import PROBLEMS, json_or_files
-from query.server.guard.access import needs
-from query.server.listing import Listing, Pieces, check_size, length, listed
-from query.server.pictures import check_used
-from query.server.problem import Problem
-from query.server.questions import QueriesIn, QueryIn, adopted
-from query.server.response import dumped
-from query.server.state import Clock, State, state_of, tell_stage
-from query.server.together import together
-from storage import CollectionNotFound, SpaceMismatch, StorageError
+from oneword.engine import views
+from oneword.engine.encoder import Side
+from oneword.engine.errors import EngineError
+from oneword.query.errors import QueryError
+from oneword.query.mixing import Question
+from oneword.query.server import payload
+from oneword.query.server.answers import ResultOut, ResultsOut
+from oneword.query.server.catalogue import Served
+from oneword.query.server.documents import PROBLEMS, json_or_files
+from oneword.query.server.guard.access import needs
+from oneword.query.server.listing import Listing, Pieces, check_size, length, listed
+from oneword.query.server.pictures import check_used
+from oneword.query.server.problem import Problem
+from oneword.query.server.questions import QueriesIn, QueryIn, adopted
+from oneword.query.server.response import dumped
+from oneword.query.server.state import Clock, State, state_of, tell_stage
+from oneword.query.server.together import together
+from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import Image
-from engine.images import decode_file
+from oneword.engine import Image
+from oneword.engine.images import decode_file
 
 for package in (
     "torch",
@@ -38,7 +38,7 @@ def encoder(weights, language):
     """One for all tests."""
     import torch
 
-    from engine.basic import BasicEncoder
+    from oneword.engine.basic import BasicEncoder
 
     torch.set_num_threads(min(2, torch.get_num_threads()))
     return BasicEncoder(weights, language)

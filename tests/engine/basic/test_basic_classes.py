@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.basic import classes
+from oneword.engine.basic import classes
 
 SAID = [("cat", "It purrs.", "a photo of a cat."), ("owl", "It hoots.", "a photo of an owl.")]
 

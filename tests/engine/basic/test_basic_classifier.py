@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine.basic import classifier
-from engine.errors import WrongCheckpoint
+from oneword.engine.basic import classifier
+from oneword.engine.errors import WrongCheckpoint
 
 
 def test_a_folded_norm_changes_nothing():

@@ -5,11 +5,11 @@ import PIL.ImageOps
 import pytest
 import torch
 
-from engine import Composed, Document, Image, Text, encode, views
-from engine.basic.encoder import PICTURES
-from engine.basic.sentences import BATCH
-from engine.encoder import Side
-from engine.errors import DeviceOutOfMemory, ViewError
+from oneword.engine import Composed, Document, Image, Text, encode, views
+from oneword.engine.basic.encoder import PICTURES
+from oneword.engine.basic.sentences import BATCH
+from oneword.engine.encoder import Side
+from oneword.engine.errors import DeviceOutOfMemory, ViewError
 
 CAPTIONS = {
     "astronaut.png": ["an astronaut in an orange space suit", "a spacewoman with a helmet"],

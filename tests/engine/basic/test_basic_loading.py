@@ -4,8 +4,9 @@ import sys
 import pytest
 import torch
 
-from engine.basic import load_basic, loading
-from engine.errors import DeviceUnavailable, MissingDependency
+import oneword.engine.basic
+from oneword.engine.basic import load_basic, loading
+from oneword.engine.errors import DeviceUnavailable, MissingDependency
 
 
 def test_importing_it_imports_nothing_heavy():
@@ -15,10 +16,9 @@ def test_importing_it_imports_nothing_heavy():
 
 
 def test_an_unknown_name():
-    import engine.basic
 
     with pytest.raises(AttributeError, match="load_advanced"):
-        _ = engine.basic.load_advanced
+        _ = oneword.engine.basic.load_advanced
 
 
 def test_missing_packages_are_named(monkeypatch):
@@ -51,7 +51,9 @@ def test_threads_are_checked():
 
 def test_arguments_reach_the_encoder(monkeypatch):
     made = {}
-    monkeypatch.setattr("engine.basic.encoder.BasicEncoder", lambda *files, **rest: made.update(rest, files=files))
+    monkeypatch.setattr(
+        "oneword.engine.basic.encoder.BasicEncoder", lambda *files, **rest: made.update(rest, files=files)
+    )
     threads = torch.get_num_threads()
     try:
         load_basic(threads=1, dtype="fp32")

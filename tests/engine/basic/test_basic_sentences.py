@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from engine.basic.sentences import DIMENSION, WORDPIECES, Sentences
-from engine.errors import WrongCheckpoint
+from oneword.engine.basic.sentences import DIMENSION, WORDPIECES, Sentences
+from oneword.engine.errors import WrongCheckpoint
 
 TEXTS = [
     "a",

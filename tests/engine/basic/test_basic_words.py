@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from engine import Text, encode, views
-from engine.words import best, shared, speaker
+from oneword.engine import Text, encode, views
+from oneword.engine.words import best, shared, speaker
 
 
 def said(encoder, *inputs):

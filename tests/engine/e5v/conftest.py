@@ -1,4 +1,4 @@
-"""One small checkpoint for all tests of `engine.e5v`, and plain transformers to compare with."""
+"""One small checkpoint for all tests of `oneword.engine.e5v`, and plain transformers to compare with."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ import PIL.Image
 import pytest
 import torch
 
-from engine import Composed, Document, Image, Input, Side, Text, View
-from engine.dependencies import quiet
-from engine.e5v import E5VEncoder, load_e5v
-from engine.e5v.tiny import make_checkpoint
+from oneword.engine import Composed, Document, Image, Input, Side, Text, View
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v import E5VEncoder, load_e5v
+from oneword.engine.e5v.tiny import make_checkpoint
 
 TEMPLATE = (
     "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"

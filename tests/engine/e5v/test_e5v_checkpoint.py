@@ -11,13 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine import Text, encode, views
-from engine.e5v import checkpoint as checkpoints
-from engine.e5v import load_e5v
-from engine.e5v.tiny import make_checkpoint
-from engine.e5v.tokens import LLAMA_3, MISTRAL
-from engine.encoder import Encoder
-from engine.errors import DeviceUnavailable, MissingDependency, ModelNotFound, WrongCheckpoint
+import oneword.engine.e5v
+from oneword.engine import Text, encode, views
+from oneword.engine.e5v import checkpoint as checkpoints
+from oneword.engine.e5v import load_e5v
+from oneword.engine.e5v.tiny import make_checkpoint
+from oneword.engine.e5v.tokens import LLAMA_3, MISTRAL
+from oneword.engine.encoder import Encoder
+from oneword.engine.errors import DeviceUnavailable, MissingDependency, ModelNotFound, WrongCheckpoint
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def test_templates(copy, encoder):
 def test_mistral_is_known_by_its_decoder(encoder):
     from types import SimpleNamespace as Stand
 
-    from engine.e5v.loading import _template
+    from oneword.engine.e5v.loading import _template
 
     tokenizer = Stand(get_added_vocab=dict)
     for kind, template in (("mistral", MISTRAL), ("llama", "{}")):
@@ -302,23 +303,22 @@ def test_an_unknown_dtype_or_quantisation(folder):
 
 
 def test_transformers_not_installed(monkeypatch):
-    import engine.e5v
-    from engine import dependencies
+    from oneword.engine import dependencies
 
     monkeypatch.setattr(dependencies, "find_spec", lambda name: None if name == "transformers" else name)
     with pytest.raises(MissingDependency, match=r'needs transformers, .*pip install "oneword\[e5v\]"'):
-        engine.e5v.load_e5v  # noqa: B018
+        oneword.engine.e5v.load_e5v  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        engine.e5v.nothing  # noqa: B018
+        oneword.engine.e5v.nothing  # noqa: B018
 
 
 def test_importing_is_light_and_loading_is_quiet(folder):
     program = f"""
 import sys
-import engine.e5v, engine.e5v.checkpoint
+import oneword.engine.e5v, oneword.engine.e5v.checkpoint
 assert "torch" not in sys.modules and "transformers" not in sys.modules
-from engine import Text, encode, views
-encoder = engine.e5v.load_e5v({str(folder)!r}, device="cpu")
+from oneword.engine import Text, encode, views
+encoder = oneword.engine.e5v.load_e5v({str(folder)!r}, device="cpu")
 encode(encoder, [Text(text="a dog")], views.DEFAULT)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

@@ -9,8 +9,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine import Image, encode, views
-from engine.e5v.pictures import Pictures
+from oneword.engine import Image, encode, views
+from oneword.engine.e5v.pictures import Pictures
 
 SIDES = st.integers(1, 20_000) | st.integers(1, 40)
 EXTREME = [(20_000, 2), (2, 20_000), (1, 1), (1, 20_000), (20_000, 1), (3, 3), (3, 500), (500, 3), (2, 1)]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine import Composed, Text, encode, views
-from engine.e5v.tokens import LLAMA_3, fill
-from engine.errors import NoWords
-from engine.hashing import HashEncoder
-from engine.words import Word, best, shared, speaker
+from oneword.engine import Composed, Text, encode, views
+from oneword.engine.e5v.tokens import LLAMA_3, fill
+from oneword.engine.errors import NoWords
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.words import Word, best, shared, speaker
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine import views
-from engine.e5v.tiny import SPECIAL, sentences
-from engine.e5v.tokens import BARE, LLAMA_3, MISTRAL, PromptTokens, fill
+from oneword.engine import views
+from oneword.engine.e5v.tiny import SPECIAL, sentences
+from oneword.engine.e5v.tokens import BARE, LLAMA_3, MISTRAL, PromptTokens, fill
 
 PROMPTS = sorted(
     {getattr(view.gallery, kind) for view in views.BUILT_IN.values() for kind in ("text", "document", "composed")}

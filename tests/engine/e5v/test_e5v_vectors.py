@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine import Composed, Document, Side, Text, encode, views
-from engine.e5v import load_e5v
-from engine.e5v.batches import Budget
-from engine.e5v.tiny import make_checkpoint
-from engine.errors import DeviceOutOfMemory
+from oneword.engine import Composed, Document, Side, Text, encode, views
+from oneword.engine.e5v import load_e5v
+from oneword.engine.e5v.batches import Budget
+from oneword.engine.e5v.tiny import make_checkpoint
+from oneword.engine.errors import DeviceOutOfMemory
 
 SAME = 1e-5  # largest absolute difference between two unit vectors in fp32; seen: 3e-7
 

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine import Composed, Document, Image, Input, Side, Space, Text, View
+from oneword.engine import Composed, Document, Image, Input, Side, Space, Text, View
 
 
 class TableEncoder:

@@ -58,7 +58,7 @@ def task() -> object:
 
 
 def test_a_retrieval_task() -> None:
-    from engine.evaluation.mteb import MtebModel
+    from oneword.engine.evaluation.mteb import MtebModel
 
     results = mteb.evaluate(MtebModel("hash"), task(), cache=None)
     (scores,) = results.task_results[0].scores["test"]
@@ -68,9 +68,9 @@ def test_a_retrieval_task() -> None:
 def test_pictures_texts_and_both() -> None:
     from mteb.types import PromptType
 
-    from engine import Composed, Document, Image, Side, Text, encode
-    from engine.evaluation.mteb import MtebModel
-    from engine.views import DEFAULT
+    from oneword.engine import Composed, Document, Image, Side, Text, encode
+    from oneword.engine.evaluation.mteb import MtebModel
+    from oneword.engine.views import DEFAULT
 
     model = MtebModel("hash")
     red = PIL.Image.new("RGB", (8, 8), "red")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.evaluation.ranking import best_ranks, recalls, top
+from oneword.engine.evaluation.ranking import best_ranks, recalls, top
 
 GALLERY = np.eye(3, dtype=np.float32)
 

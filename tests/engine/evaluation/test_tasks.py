@@ -9,15 +9,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine import Side
-from engine.evaluation.captioned import read_captioned
-from engine.evaluation.cirr import cirr, read_cirr, submission
-from engine.evaluation.errors import BadData
-from engine.evaluation.fashioniq import fashioniq, orders
-from engine.evaluation.rendering import load_font, render
-from engine.evaluation.sts import STS, as_reference, read_sts, sts
-from engine.evaluation.text_image import image_image, text_image
-from engine.evaluation.vectors import VectorCache
+from oneword.engine import Side
+from oneword.engine.evaluation.captioned import read_captioned
+from oneword.engine.evaluation.cirr import cirr, read_cirr, submission
+from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.fashioniq import fashioniq, orders
+from oneword.engine.evaluation.rendering import load_font, render
+from oneword.engine.evaluation.sts import STS, as_reference, read_sts, sts
+from oneword.engine.evaluation.text_image import image_image, text_image
+from oneword.engine.evaluation.vectors import VectorCache
 
 X, Y, Z = [1, 0, 0], [0, 1, 0], [0, 0, 1]
 
@@ -153,7 +153,7 @@ def test_fashioniq(tmp_path: Path, paint: Callable[..., None], table: Any, monke
         entry = {"candidate": "red", "target": "blue", "captions": ["is blue.", "longer"]}
         (tmp_path / "captions" / f"cap.{kind}.val.json").write_text(json.dumps([entry]), encoding="utf-8")
         (tmp_path / "image_splits" / f"split.{kind}.val.json").write_text('["red", "green", "blue"]', encoding="utf-8")
-    monkeypatch.setattr("engine.evaluation.fashioniq.AT", (1, 2))
+    monkeypatch.setattr("oneword.engine.evaluation.fashioniq.AT", (1, 2))
     # Alone each order points elsewhere; the longer one decides the sum only if it is not cut to unit length.
     edits = {("red", "is blue, longer"): [0, 1, 0], ("red", "longer, is blue"): [0, 0, 3]}
     encoder = table({"red": X, "green": Y, "blue": Z} | edits)
@@ -294,7 +294,7 @@ def test_cirr_fashioniq_and_sts_as_tables(tmp_path: Path, table: Any, monkeypatc
     assert report.metrics["R@1"] == 50.0
     assert "subset R@1" not in report.metrics, "the tables do not say the sets"
 
-    monkeypatch.setattr("engine.evaluation.fashioniq.AT", (1,))
+    monkeypatch.setattr("oneword.engine.evaluation.fashioniq.AT", (1,))
     kinds = ("dress", "shirt", "toptee")
     fields = {"candidate_id": "r", "target_id": "b", "caption": ["is blue", "longer"]}
     save("fashioniq_val", [{"category": kind, **fields} for kind in kinds])

@@ -13,9 +13,9 @@ from email.utils import formatdate
 import httpcore
 import pytest
 
-from engine.errors import FetchError, FetchFailed, FetchTooLarge, InputError, UrlRefused
-from engine.fetching import FetchConfig, Fetcher
-from engine.fetching.retrying import retry_after
+from oneword.engine.errors import FetchError, FetchFailed, FetchTooLarge, InputError, UrlRefused
+from oneword.engine.fetching import FetchConfig, Fetcher
+from oneword.engine.fetching.retrying import retry_after
 
 from .conftest import send
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.errors import UrlRefused
-from engine.fetching.urls import MAX_LENGTH, Url, read, redirected, shown
+from oneword.engine.errors import UrlRefused
+from oneword.engine.fetching.urls import MAX_LENGTH, Url, read, redirected, shown
 
 
 @pytest.mark.parametrize(

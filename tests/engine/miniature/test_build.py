@@ -9,17 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine import Image, encode
-from engine.e5v import load_e5v
-from engine.miniature import sets
-from engine.miniature.build import QUICK, build
-from engine.miniature.checkpoint import IMAGE_TOKENS, make
-from engine.miniature.language import Asker, Reader
-from engine.miniature.muon import orthogonal
-from engine.miniature.packing import IGNORE, Branch, Row, pack
-from engine.miniature.scenes import draw
-from engine.miniature.vision import all_features, normalised
-from engine.views import DEFAULT
+from oneword.engine import Image, encode
+from oneword.engine.e5v import load_e5v
+from oneword.engine.miniature import sets
+from oneword.engine.miniature.build import QUICK, build
+from oneword.engine.miniature.checkpoint import IMAGE_TOKENS, make
+from oneword.engine.miniature.language import Asker, Reader
+from oneword.engine.miniature.muon import orthogonal
+from oneword.engine.miniature.packing import IGNORE, Branch, Row, pack
+from oneword.engine.miniature.scenes import draw
+from oneword.engine.miniature.vision import all_features, normalised
+from oneword.engine.views import DEFAULT
 
 torch.set_num_threads(1)
 SMALL = replace(QUICK, pictures=16)
@@ -71,7 +71,7 @@ def test_pictures_reach_the_language_model_as_llava_next_lays_them_out() -> None
 
 
 def test_the_whole_in_small_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.miniature.language.ROWS", 8)
+    monkeypatch.setattr("oneword.engine.miniature.language.ROWS", 8)
     whole = build(tmp_path / "whole", size=SMALL)
     asked = Asker.row
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from engine import Composed, Document, Image, Side, Text, View, decode, encode, views
-from engine.e5v import E5VEncoder, load_e5v
-from engine.e5v.encoder import Batch
-from engine.e5v.tiny import make_checkpoint
-from engine.errors import EngineError, InputError, ViewError
-from engine.hashing import HashEncoder
-from engine.remote.vllm import CHAT_TEMPLATE
+from oneword.engine import Composed, Document, Image, Side, Text, View, decode, encode, views
+from oneword.engine.e5v import E5VEncoder, load_e5v
+from oneword.engine.e5v.encoder import Batch
+from oneword.engine.e5v.tiny import make_checkpoint
+from oneword.engine.errors import EngineError, InputError, ViewError
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.remote.vllm import CHAT_TEMPLATE
 
 torch.set_num_threads(1)
 

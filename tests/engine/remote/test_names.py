@@ -2,10 +2,10 @@
 
 import pytest
 
-from engine import EngineConfig, load
-from engine.errors import DeviceUnavailable, ModelNotFound
-from engine.remote.config import RemoteConfig
-from engine.remote.name import is_remote, read
+from oneword.engine import EngineConfig, load
+from oneword.engine.errors import DeviceUnavailable, ModelNotFound
+from oneword.engine.remote.config import RemoteConfig
+from oneword.engine.remote.name import is_remote, read
 
 
 @pytest.mark.parametrize(

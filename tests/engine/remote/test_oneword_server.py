@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Composed, Document, Image, Side, Text, encode, load, views
-from engine.errors import ModelNotFound, RemoteUnavailable, ViewError
-from engine.hashing import HashEncoder
-from engine.remote import RemoteConfig, load_remote
-from engine.remote.dialect import grouped
+from oneword.engine import Composed, Document, Image, Side, Text, encode, load, views
+from oneword.engine.errors import ModelNotFound, RemoteUnavailable, ViewError
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.remote import RemoteConfig, load_remote
+from oneword.engine.remote.dialect import grouped
 
 from .conftest import OnewordService
 
@@ -141,8 +141,8 @@ def test_groups(items, most, pixels, lonely):
 
 def test_a_collection_is_the_same_by_either_way(serve, hashing, album, monkeypatch):
     """Indexed there, found here, and the other way round: one space."""
-    from indexer import index_paths
-    from query import SearchService
+    from oneword.indexer import index_paths
+    from oneword.query import SearchService
 
     url = serve(hashing)
     monkeypatch.setenv("ONEWORD_REMOTE_MODELS", url)

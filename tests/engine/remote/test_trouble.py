@@ -9,10 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from engine import Text, encode, load, views
-from engine.errors import EncodingError, RemoteUnavailable
-from engine.hashing import HashEncoder
-from engine.remote import RemoteConfig, load_remote
+from oneword.engine import Text, encode, load, views
+from oneword.engine.errors import EncodingError, RemoteUnavailable
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.remote import RemoteConfig, load_remote
 
 from .conftest import Status
 
@@ -230,8 +230,8 @@ def test_several_requests_in_flight(serve, hashing):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    from engine import dependencies
-    from engine.errors import MissingDependency
+    from oneword.engine import dependencies
+    from oneword.engine.errors import MissingDependency
 
     monkeypatch.setattr(dependencies, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r'pip install "oneword\[remote\]"'):

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from engine.config import EngineConfig
-from engine.errors import EngineError, UntrustedModel
-from engine.models import load
+from oneword.engine.config import EngineConfig
+from oneword.engine.errors import EngineError, UntrustedModel
+from oneword.engine.models import load
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import Composed, Document, Side, Text, encode, load, views
-from engine.errors import BadText, EncodingError, ModelNotFound, RemoteUnavailable
-from engine.remote.vllm import CHAT_TEMPLATE
+from oneword.engine import Composed, Document, Side, Text, encode, load, views
+from oneword.engine.errors import BadText, EncodingError, ModelNotFound, RemoteUnavailable
+from oneword.engine.remote.vllm import CHAT_TEMPLATE
 
 from .test_oneword_server import MIXED, noise
 

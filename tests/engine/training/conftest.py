@@ -1,4 +1,4 @@
-"""A small base and a file of triples for all tests of `engine.training`."""
+"""A small base and a file of triples for all tests of `oneword.engine.training`."""
 
 import csv
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.e5v.tiny import make_checkpoint, sentences
-from engine.training import Recipe
+from oneword.engine.e5v.tiny import make_checkpoint, sentences
+from oneword.engine.training import Recipe
 
 torch.set_num_threads(1)
 

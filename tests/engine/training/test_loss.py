@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from engine.training.chunks import backward
-from engine.training.loss import gathered, info_nce
+from oneword.engine.training.chunks import backward
+from oneword.engine.training.loss import gathered, info_nce
 
 Rows = Sequence[tuple[str, ...]]
 

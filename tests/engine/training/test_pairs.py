@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from engine.training.pairs import BadPairs, order, read_pairs
+from oneword.engine.training.pairs import BadPairs, order, read_pairs
 
 ROWS = [("a dog", "one dog", "a cat"), ('he said "hi, you"', "two\nlines", "N/A"), ("12", "0.5", "true")]
 SIMCSE = ("sent0", "sent1", "hard_neg")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.training import Recipe
-from engine.training.recipe import RecipeError
+from oneword.engine.training import Recipe
+from oneword.engine.training.recipe import RecipeError
 
 
 def test_the_papers_recipe() -> None:
@@ -52,5 +52,5 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_deepspeed_settings_are_json() -> None:
-    settings = json.loads((files("engine.training") / "recipes" / "zero2.json").read_text(encoding="utf-8"))
+    settings = json.loads((files("oneword.engine.training") / "recipes" / "zero2.json").read_text(encoding="utf-8"))
     assert settings["zero_optimization"]["stage"] == 2

@@ -16,17 +16,17 @@ import torch
 from safetensors.torch import load_file
 from transformers import modeling_utils
 
-from engine import Image, Text, encode
-from engine.dependencies import quiet
-from engine.e5v import load_e5v
-from engine.e5v.checkpoint import find
-from engine.errors import WrongCheckpoint
-from engine.training import Recipe, export, train
-from engine.training.language import load_decoder, load_embedder
-from engine.training.pairs import Pairs, read_pairs
-from engine.training.recipe import RecipeError
-from engine.training.trainer import TrainingError, _Run
-from engine.views import DEFAULT
+from oneword.engine import Image, Text, encode
+from oneword.engine.dependencies import quiet
+from oneword.engine.e5v import load_e5v
+from oneword.engine.e5v.checkpoint import find
+from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.training import Recipe, export, train
+from oneword.engine.training.language import load_decoder, load_embedder
+from oneword.engine.training.pairs import Pairs, read_pairs
+from oneword.engine.training.recipe import RecipeError
+from oneword.engine.training.trainer import TrainingError, _Run
+from oneword.engine.views import DEFAULT
 
 WORDS = ["a dog sleeps", "two cats on the sofa", "<image> is only text here <|eot_id|>"]
 

@@ -19,10 +19,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-import indexer
-from storage import Store
+from oneword import indexer
+from oneword.storage import Store
 
-ROOT = Path(indexer.__file__).parents[1]
+ROOT = Path(indexer.__file__).parents[2]
 NODE = {"num_cpus": 2, "object_store_memory": 150 * 2**20}
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 WORDS = "red blue car cat house tree river sky night small large old new".split()

@@ -10,8 +10,8 @@ from typing import Any
 
 import ray
 
-from indexer import RayConfig, index_paths, writing
-from indexer.distributed import committer, feeder, pipeline
+from oneword.indexer import RayConfig, index_paths, writing
+from oneword.indexer.distributed import committer, feeder, pipeline
 
 address, db, log, seconds, *paths = sys.argv[1:]
 
@@ -21,7 +21,7 @@ def slow() -> None:
     import os
     import time
 
-    from indexer import vectors
+    from oneword.indexer import vectors
 
     embed = vectors.embed
 

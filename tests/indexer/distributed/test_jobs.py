@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from indexer import index_paths
-from indexer.report import Report
+from oneword.indexer import index_paths
+from oneword.indexer.report import Report
 from tests.indexer.distributed.conftest import add_node, picture, quarantined, rows, start, wait_until
 
 pytestmark = pytest.mark.ray
@@ -24,7 +24,7 @@ SLOW = Path(__file__).parent / "slow_job.py"
 TWICE = """
 import json, sys
 from pathlib import Path
-from indexer import RayConfig, index_paths
+from oneword.indexer import RayConfig, index_paths
 address, db, *paths = sys.argv[1:]
 for _ in range(2):
     report = index_paths(paths, db=db, model="hash", ray=RayConfig(address=address))
@@ -209,7 +209,7 @@ def test_ctrl_c_commits_what_came_back(cluster: Any, corpus: list[str], tmp_path
 
 STOPPED = """
 def stopped(*arguments, **options):
-    from indexer.stopping import stopping
+    from oneword.indexer.stopping import stopping
     with stopping() as stop:
         return index_paths(*arguments, stop=stop, **options)
 

@@ -11,22 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import EngineConfig
-from engine.errors import ModelNotFound
-from engine.hashing import HashEncoder
-from engine.views import DEFAULT
-from indexer import BadCluster, RayConfig, WorkersFailed
-from indexer.distributed.cluster import Pools
-from indexer.distributed.committer import Committer
-from indexer.distributed.description import DescribedEncoder
-from indexer.distributed.faults import failed
-from indexer.distributed.feed import Feed
-from indexer.distributed.ledger import Ledger
-from indexer.distributed.rows import InFragment, Places, empty_row, from_block, to_block
-from indexer.report import Report
-from indexer.stages import Stages
-from indexer.triage import Unchanged
-from storage import Refused, Store
+from oneword.engine.config import EngineConfig
+from oneword.engine.errors import ModelNotFound
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.views import DEFAULT
+from oneword.indexer import BadCluster, RayConfig, WorkersFailed
+from oneword.indexer.distributed.cluster import Pools
+from oneword.indexer.distributed.committer import Committer
+from oneword.indexer.distributed.description import DescribedEncoder
+from oneword.indexer.distributed.faults import failed
+from oneword.indexer.distributed.feed import Feed
+from oneword.indexer.distributed.ledger import Ledger
+from oneword.indexer.distributed.rows import InFragment, Places, empty_row, from_block, to_block
+from oneword.indexer.report import Report
+from oneword.indexer.stages import Stages
+from oneword.indexer.triage import Unchanged
+from oneword.storage import Refused, Store
 
 
 @given(

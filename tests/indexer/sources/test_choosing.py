@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.captions import Captions
-from indexer.errors import BadSource
-from indexer.sources.choosing import open_sources
-from indexer.sources.folder import FolderSource
-from indexer.sources.options import SourceKind, SourceOptions
-from indexer.sources.table import TableSource
-from indexer.sources.urls import UrlSource
-from indexer.sources.webdataset import WebDatasetSource
+from oneword.indexer.captions import Captions
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources.folder import FolderSource
+from oneword.indexer.sources.options import SourceKind, SourceOptions
+from oneword.indexer.sources.table import TableSource
+from oneword.indexer.sources.urls import UrlSource
+from oneword.indexer.sources.webdataset import WebDatasetSource
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 OPTIONS = st.builds(

@@ -9,10 +9,10 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from indexer.entry import Entry
-from indexer.errors import BadSource
-from indexer.sources.choosing import open_sources
-from indexer.sources.options import SourceKind, SourceOptions
+from oneword.indexer.entry import Entry
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 datasets = pytest.importorskip("datasets")
 

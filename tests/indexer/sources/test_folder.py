@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.captions import Captions
-from indexer.entry import Elsewhere, Entry, id_of, path_of
-from indexer.errors import BadSource, SourceNotFound
-from indexer.sources.choosing import open_sources
-from indexer.sources.folder import FolderSource
-from indexer.sources.options import SourceOptions
-from indexer.sources.patterns import Patterns
+from oneword.indexer.captions import Captions
+from oneword.indexer.entry import Elsewhere, Entry, id_of, path_of
+from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources.folder import FolderSource
+from oneword.indexer.sources.options import SourceOptions
+from oneword.indexer.sources.patterns import Patterns
 
 
 def find(*paths: str | Path, **options: object) -> list[Entry]:
@@ -313,7 +313,7 @@ def test_the_memory_holds_one_folder_at_a_time(tmp_path: Path) -> None:
         assert count == 50 * (40 if len(paths) == 1 and paths[0].name == "many" else 1)
         return most
 
-    from indexer.sources.place import place_of
+    from oneword.indexer.sources.place import place_of
 
     peak(tmp_path / "many" / "000")  # what is made once
     assert peak(tmp_path / "many") < 2 * peak(tmp_path / "many" / "000") + 50_000

@@ -4,9 +4,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from engine.errors import EmptyFile, FileTooLarge, InputError, NotAnImage, UnreadableFile
-from indexer.entry import Elsewhere
-from indexer.sources.reading import read
+from oneword.engine.errors import EmptyFile, FileTooLarge, InputError, NotAnImage, UnreadableFile
+from oneword.indexer.entry import Elsewhere
+from oneword.indexer.sources.reading import read
 
 
 def test_files_are_read_wherever_they_are(tmp_path: Path) -> None:

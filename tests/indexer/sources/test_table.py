@@ -19,12 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.texts import is_blank
-from indexer.entry import Elsewhere, Entry, id_of
-from indexer.errors import BadSource, SourceNotFound
-from indexer.sources.choosing import open_sources
-from indexer.sources.options import SourceKind, SourceOptions
-from storage.metadata import KEY
+from oneword.engine.texts import is_blank
+from oneword.indexer.entry import Elsewhere, Entry, id_of
+from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources.options import SourceKind, SourceOptions
+from oneword.storage.metadata import KEY
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -370,7 +370,7 @@ def test_a_quote_at_the_end_of_a_csv_file_that_is_never_closed(tmp_path: Path) -
 
 
 def test_long_lines_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from indexer.sources import delimited, json_lines
+    from oneword.indexer.sources import delimited, json_lines
 
     monkeypatch.setattr(delimited, "MAX_LINE", 1000)
     monkeypatch.setattr(delimited, "MAX_MORE", 100)

@@ -5,10 +5,10 @@ from typing import Any
 import fsspec
 import pytest
 
-from indexer.entry import Elsewhere, Entry, id_of
-from indexer.errors import BadSource
-from indexer.sources.choosing import open_sources
-from indexer.sources.options import SourceKind, SourceOptions
+from oneword.indexer.entry import Elsewhere, Entry, id_of
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 LIST = b"""\xef\xbb\xbfhttps://example.org/a.jpg
 

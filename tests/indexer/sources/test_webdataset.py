@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.entry import Entry, id_of
-from indexer.errors import BadSource, SourceNotFound
-from indexer.sources import shard
-from indexer.sources.choosing import open_sources
-from indexer.sources.options import SourceKind, SourceOptions
-from indexer.sources.webdataset import WebDatasetSource
+from oneword.indexer.entry import Entry, id_of
+from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.sources import shard
+from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources.options import SourceKind, SourceOptions
+from oneword.indexer.sources.webdataset import WebDatasetSource
 
 Members = Iterable[tuple[str, bytes]]
 

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from query.client import AsyncClient, Client
+from oneword.query.client import AsyncClient, Client
 
 HIT = {
     "id": "a/b?c",

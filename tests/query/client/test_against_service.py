@@ -10,15 +10,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-import oneword
-from engine import Text as EngineText
-from engine import encode, views
-from engine.encoder import Side
-from engine.hashing import HashEncoder
-from indexer import index_paths
-from query import Like, Query, SearchService, Text, Vector
-from query.client import ClientError, NotThere, Rejected
-from storage import Store
+from oneword import cli
+from oneword.engine import Text as EngineText
+from oneword.engine import encode, views
+from oneword.engine.encoder import Side
+from oneword.engine.hashing import HashEncoder
+from oneword.indexer import index_paths
+from oneword.query import Like, Query, SearchService, Text, Vector
+from oneword.query.client import ClientError, NotThere, Rejected
+from oneword.storage import Store
 
 TEXTS = ["the cat sleeps on the sofa", "we saw an owl at night", "a red car in the street", "snow on the roof"]
 
@@ -193,7 +193,7 @@ def test_the_command_prints_what_it_prints_of_a_search_here(
     url: str, db: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def printed(*arguments: str) -> str:
-        assert oneword.run(["search", *arguments]) == 0
+        assert cli.run(["search", *arguments]) == 0
         return capsys.readouterr().out
 
     words = ["the cat sleeps", "-k", "3", "--where", "modality = text", "--not", "owl"]

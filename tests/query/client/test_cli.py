@@ -10,8 +10,8 @@ from typing import Any
 import PIL.Image
 import pytest
 
-import oneword
-from query.wire import result_of
+from oneword import cli
+from oneword.query.wire import result_of
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
 
     def command(*arguments: str | Path, code: int = 0) -> Any:
         capfd.readouterr()
-        assert oneword.run([str(one) for one in arguments]) == code
+        assert cli.run([str(one) for one in arguments]) == code
         return capfd.readouterr()
 
     return command

@@ -11,10 +11,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from query import BadQuery, Like, Query, Text, Vector
-from query.client import AsyncClient, Client, NewItem, NotThere, Rejected
-from query.client.parts import Parts
-from storage import FilterError
+from oneword.query import BadQuery, Like, Query, Text, Vector
+from oneword.query.client import AsyncClient, Client, NewItem, NotThere, Rejected
+from oneword.query.client.parts import Parts
+from oneword.storage import FilterError
 
 
 def test_a_search_is_sent_as_the_query_object_and_read_back(client: Any, service: Any) -> None:

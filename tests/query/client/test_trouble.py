@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from query.client import (
+from oneword.query.client import (
     BadAnswer,
     Busy,
     Client,
@@ -18,8 +18,8 @@ from query.client import (
     Rejected,
     ServerUnreachable,
 )
-from query.client.calls import items, jobs
-from query.client.server import Server
+from oneword.query.client.calls import items, jobs
+from oneword.query.client.server import Server
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"count":4}'
 

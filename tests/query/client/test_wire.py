@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import Image as EngineImage
-from engine import decode
-from engine.errors import UnreadableFile
-from engine.texts import is_blank
-from engine.words import Word
-from query import BadQuery, Composed, Hit, Image, Like, Query, SearchResult, Text, Vector
-from query.server.questions import QueryIn
-from query.wire import picture_uri, result_of, to_json
-from storage import And, AnyOf, Contains, Exists, Match, Not, Or, Range, filter_from_json, filter_to_json
+from oneword.engine import Image as EngineImage
+from oneword.engine import decode
+from oneword.engine.errors import UnreadableFile
+from oneword.engine.texts import is_blank
+from oneword.engine.words import Word
+from oneword.query import BadQuery, Composed, Hit, Image, Like, Query, SearchResult, Text, Vector
+from oneword.query.server.questions import QueryIn
+from oneword.query.wire import picture_uri, result_of, to_json
+from oneword.storage import And, AnyOf, Contains, Exists, Match, Not, Or, Range, filter_from_json, filter_to_json
 
 PNG = io.BytesIO()
 PIL.Image.new("RGB", (1, 1), "red").save(PNG, "PNG")

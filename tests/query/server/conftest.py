@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 import uvicorn
 
-from indexer import index_paths
+from oneword.indexer import index_paths
 
 COLOURS = ("red", "blue", "green")
 TEXTS = {"cat.txt": "the cat sleeps on the sofa", "owl.txt": "we saw an owl at night", "dog.txt": "a dog sleeps"}

@@ -6,12 +6,12 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from query.server.config import ServerConfig
-from query.server.guard.access import needs
-from query.server.guard.guard import Guard
-from query.server.keys.keys import Keys, make
-from query.server.keys.principal import SCOPES, Principal
-from query.server.problem import Problem
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.guard.access import needs
+from oneword.query.server.guard.guard import Guard
+from oneword.query.server.keys.keys import Keys, make
+from oneword.query.server.keys.principal import SCOPES, Principal
+from oneword.query.server.problem import Problem
 
 MADE = {scope: make(scope, scope) for scope in SCOPES}
 

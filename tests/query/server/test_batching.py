@@ -9,16 +9,16 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine import Image, Text
-from engine.embedding import embed
-from engine.encoder import Side
-from engine.encoding import encode
-from engine.errors import EncodingError, ModelError, ViewError
-from engine.hashing import HashEncoder
-from engine.inputs import Input
-from engine.views import CIRR, DEFAULT, View
-from query.server.batching import Batcher
-from query.server.cache import VectorCache
+from oneword.engine import Image, Text
+from oneword.engine.embedding import embed
+from oneword.engine.encoder import Side
+from oneword.engine.encoding import encode
+from oneword.engine.errors import EncodingError, ModelError, ViewError
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.inputs import Input
+from oneword.engine.views import CIRR, DEFAULT, View
+from oneword.query.server.batching import Batcher
+from oneword.query.server.cache import VectorCache
 
 
 class Numbers:

@@ -1,4 +1,4 @@
-"""Whatever arrives, is given up or fails: each gets what `engine.encode` gives for its own input alone, once."""
+"""Whatever arrives, is given up or fails: each gets what `oneword.engine.encode` gives for its input alone, once."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Text
-from engine.encoder import Side
-from engine.encoding import encode
-from engine.errors import EncodingError
-from engine.hashing import HashEncoder
-from engine.inputs import Input
-from engine.views import DEFAULT, View
-from query.server.batching import Batcher
-from query.server.cache import VectorCache
+from oneword.engine import Text
+from oneword.engine.encoder import Side
+from oneword.engine.encoding import encode
+from oneword.engine.errors import EncodingError
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.inputs import Input
+from oneword.engine.views import DEFAULT, View
+from oneword.query.server.batching import Batcher
+from oneword.query.server.cache import VectorCache
 
 
 class Picky(HashEncoder):

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from starlette.responses import StreamingResponse
 
-from query.server.guard.bodies import Bodies
-from query.server.guard.outermost import Net
-from query.server.guard.protocol import HttpProtocol
+from oneword.query.server.guard.bodies import Bodies
+from oneword.query.server.guard.outermost import Net
+from oneword.query.server.guard.protocol import HttpProtocol
 
 MAX = 1000
 

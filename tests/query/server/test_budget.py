@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query.server import pictures as module
-from query.server.budget import Budget
-from query.server.config import ServerConfig
-from query.server.pictures import Pictures
-from query.server.problem import Problem
-from query.server.processes import Processes
-from query.server.workers import Workers
+from oneword.query.server import pictures as module
+from oneword.query.server.budget import Budget
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.pictures import Pictures
+from oneword.query.server.problem import Problem
+from oneword.query.server.processes import Processes
+from oneword.query.server.workers import Workers
 
 
 def test_a_large_wish_is_not_overtaken_for_ever() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.models import load
-from engine.views import DEFAULT
-from indexer import index_paths
-from storage import Store
+from oneword.engine.models import load
+from oneword.engine.views import DEFAULT
+from oneword.indexer import index_paths
+from oneword.storage import Store
 
 
 @pytest.fixture(scope="module")

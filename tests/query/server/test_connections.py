@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from query.server.guard import connections
-from query.server.guard.connections import Connections, network, room
+from oneword.query.server.guard import connections
+from oneword.query.server.guard.connections import Connections, network, room
 
 
 class Connection:

@@ -12,11 +12,11 @@ import openai
 import PIL.Image
 import pytest
 
-import query
-from engine import Composed, Document, Image, Side, Text, View, decode, encode, views
-from engine.models import load
-from engine.passages import Splitter
-from storage import Store
+from oneword import query
+from oneword.engine import Composed, Document, Image, Side, Text, View, decode, encode, views
+from oneword.engine.models import load
+from oneword.engine.passages import Splitter
+from oneword.storage import Store
 
 MODELS = ("hash", "mini")
 PROMPTS = views.DEFAULT.as_dict()
@@ -191,7 +191,7 @@ def test_remote_encoder_is_the_local_one(both: Any, drawn: Any, name: str) -> No
 def test_index_by_a_server(both: Any, folder: Path, db: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "oneword", "index", str(folder), "--db", str(tmp_path / "db")]
     command += ["--model", f"{both.url}/v1#hash"]
-    done = subprocess.run(command, cwd=Path(query.__file__).parents[1], capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=Path(query.__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     ours, theirs = Store(db).open("default"), Store(tmp_path / "db").open("default")
     assert ours.space["fingerprint"] == theirs.space["fingerprint"]

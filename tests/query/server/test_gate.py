@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from query.server.config import ServerConfig
-from query.server.guard.gate import Gate
-from query.server.metrics import Metrics
-from query.server.problem import Problem
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.guard.gate import Gate
+from oneword.query.server.metrics import Metrics
+from oneword.query.server.problem import Problem
 
 
 class App:

@@ -8,14 +8,14 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from query.errors import BadQuery
-from query.server.config import ServerConfig
-from query.server.guard.door import GUESSES, address
-from query.server.guard.guard import Guard
-from query.server.guard.outermost import SAFE
-from query.server.guard.protocol import HttpProtocol
-from query.server.keys.keys import Keys, make
-from query.server.problem import Problem
+from oneword.query.errors import BadQuery
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.guard.door import GUESSES, address
+from oneword.query.server.guard.guard import Guard
+from oneword.query.server.guard.outermost import SAFE
+from oneword.query.server.guard.protocol import HttpProtocol
+from oneword.query.server.keys.keys import Keys, make
+from oneword.query.server.problem import Problem
 
 KEY, TEXT = make("the shop", "write")
 QUICK, QUICK_TEXT = make("quick", "read", rate=5)

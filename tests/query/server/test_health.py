@@ -12,15 +12,15 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-import query
-from engine.hashing import HashEncoder
-from engine.views import DEFAULT
-from indexer import index_paths
-from storage import Store
+from oneword import query
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.views import DEFAULT
+from oneword.indexer import index_paths
+from oneword.storage import Store
 
 HANGING = """
 import pathlib, time
-from engine import hashing
+from oneword.engine import hashing
 features = hashing._features
 def hanging(one):
     if "hang" in getattr(one, "text", ""):
@@ -34,7 +34,7 @@ hashing._features = hanging
 def hanging(folder: Path) -> dict[str, str]:
     """The environment of a service whose encoder hangs at texts with "hang", until there is a file `go on`."""
     (folder / "sitecustomize.py").write_text(HANGING.replace("PATH", repr(str(folder / "go on"))), encoding="utf-8")
-    return {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(query.__file__).parents[1])])}
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(query.__file__).parents[2])])}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from storage import Store
+from oneword.storage import Store
 
 IDS = [
     "plain", "a/b/c", "with space", "100%", "100%25", "%2F", "ünïcödé ☾", "q?x=1&y=2", "#hash", "..", "a/../b", "a//b",

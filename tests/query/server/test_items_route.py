@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-import engine
-from indexer import index_paths
+from oneword import engine
+from oneword.indexer import index_paths
 
 ITEMS = "/collections/default/items"
 

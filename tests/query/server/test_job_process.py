@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import query
-from query.server.jobs.process import MOST_WRITTEN, JobProcess, environment, said
-from storage.journal import new_id
+from oneword import query
+from oneword.query.server.jobs.process import MOST_WRITTEN, JobProcess, environment, said
+from oneword.storage.journal import new_id
 
 ROOT = Path(query.__file__).resolve().parents[1]
 
@@ -49,7 +49,7 @@ def test_environment() -> None:
     kept = environment(given)
     assert kept == {"AWS_ACCESS_KEY_ID": "4", "PATH": "p", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", "import query; print(query.__file__)"],
+        [sys.executable, "-c", "import oneword.query; print(oneword.query.__file__)"],
         cwd="/",
         env={**os.environ, **kept},
         capture_output=True,

@@ -17,14 +17,14 @@ uvicorn = pytest.importorskip("uvicorn")
 
 from fastapi.exceptions import RequestValidationError  # noqa: E402
 
-from query.server.config import ServerConfig  # noqa: E402
-from query.server.guard.guard import Guard  # noqa: E402
-from query.server.jobs.routes import router  # noqa: E402
-from query.server.jobs.supervisor import Supervisor  # noqa: E402
-from query.server.problem import Problem  # noqa: E402
-from query.server.state import State  # noqa: E402
-from storage import Store  # noqa: E402
-from storage.journal import new_id  # noqa: E402
+from oneword.query.server.config import ServerConfig  # noqa: E402
+from oneword.query.server.guard.guard import Guard  # noqa: E402
+from oneword.query.server.jobs.routes import router  # noqa: E402
+from oneword.query.server.jobs.supervisor import Supervisor  # noqa: E402
+from oneword.query.server.problem import Problem  # noqa: E402
+from oneword.query.server.state import State  # noqa: E402
+from oneword.storage import Store  # noqa: E402
+from oneword.storage.journal import new_id  # noqa: E402
 
 if sys.platform == "win32":
     pytest.skip("signals and process groups", allow_module_level=True)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.errors import KeyFileError
-from query.server.keys import keys
-from query.server.keys.file import Key, changing, read, write
-from query.server.keys.keys import Keys, make
-from query.server.keys.principal import SCOPES, Principal
+from oneword.query.errors import KeyFileError
+from oneword.query.server.keys import keys
+from oneword.query.server.keys.file import Key, changing, read, write
+from oneword.query.server.keys.keys import Keys, make
+from oneword.query.server.keys.principal import SCOPES, Principal
 
 KEY, TEXT = make("the shop", "write", rate=20)
 OTHER, OTHER_TEXT = make("reports", "read")

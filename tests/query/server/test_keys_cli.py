@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import oneword
-from query.server.keys.cli import app
-from query.server.keys.keys import Keys
+from oneword import cli
+from oneword.query.server.keys.cli import app
+from oneword.query.server.keys.keys import Keys
 
 FILE = Path("oneword-keys.toml")
 
@@ -63,16 +63,16 @@ def test_the_file_may_be_named_by_the_environment(run: Callable[..., Any]) -> No
 
 
 def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert oneword.run(["keys", "list"]) == 1
+    assert cli.run(["keys", "list"]) == 1
     assert "there is no keys file 'oneword-keys.toml': make one" in capsys.readouterr().err
-    assert oneword.run(["keys", "revoke", "nobody"]) == 1
+    assert cli.run(["keys", "revoke", "nobody"]) == 1
     assert not FILE.exists()
-    assert oneword.run(["keys", "create", "a", "--rate", "0"]) == 2
+    assert cli.run(["keys", "create", "a", "--rate", "0"]) == 2
     assert "rate is 0.0; expected requests a second" in capsys.readouterr().err
-    assert oneword.run(["keys", "create", "a", "--scope", "root"]) == 2
-    assert oneword.run(["keys", "create", "a"]) == 0
+    assert cli.run(["keys", "create", "a", "--scope", "root"]) == 2
+    assert cli.run(["keys", "create", "a"]) == 0
     secret = capsys.readouterr().out.strip()
-    assert oneword.run(["keys", "revoke", secret]) == 1
+    assert cli.run(["keys", "revoke", secret]) == 1
     told = capsys.readouterr().err
     assert "no key in 'oneword-keys.toml' has this id" in told
     assert secret not in told
@@ -83,10 +83,10 @@ def test_keys_need_none_of_the_servers_packages() -> None:
 import sys
 for name in ("starlette", "fastapi", "uvicorn", "httptools"):
     sys.modules[name] = None
-import oneword
-sys.exit(oneword.run(["--help"]) + oneword.run(["keys", "create", "a"]) + oneword.run(["keys", "list"]))
+from oneword import cli
+sys.exit(cli.run(["--help"]) + oneword.run(["keys", "create", "a"]) + oneword.run(["keys", "list"]))
 """
-    root = Path(oneword.__file__).parent
+    root = Path(cli.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": str(root)}, capture_output=True, text=True
     )

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import query
-from query.errors import CannotListen
-from query.server.config import ServerConfig
-from query.server.listening import listen
+from oneword import query
+from oneword.query.errors import CannotListen
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.listening import listen
 
-ROOT = Path(query.__file__).parents[1]
+ROOT = Path(query.__file__).parents[2]
 
 
 def test_a_port_in_use() -> None:

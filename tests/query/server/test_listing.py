@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.server import listing
-from query.server.guard.outflow import PIECE, Held, Outflow
-from query.server.listing import Listing, length, listed
-from query.server.problem import Problem
+from oneword.query.server import listing
+from oneword.query.server.guard.outflow import PIECE, Held, Outflow
+from oneword.query.server.listing import Listing, length, listed
+from oneword.query.server.problem import Problem
 
 DOCUMENTS = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=9) | st.integers() | st.none(), max_size=3))
 REST = st.dictionaries(st.sampled_from(["total", "version", "about"]), st.integers() | st.text(max_size=5))

@@ -9,7 +9,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from indexer import index_paths
+from oneword.indexer import index_paths
 
 ITEMS = "/collections/default/items"
 

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import EngineConfig
-from engine.encoder import Encoder
-from engine.errors import ModelError, ModelNotFound
-from engine.hashing import HashEncoder
-from engine.views import DEFAULT
-from query.server import models as module
-from query.server.catalogue import Catalogue
-from query.server.config import ServerConfig
-from query.server.metrics import Metrics
-from query.server.models import Models
-from query.server.workers import Workers
-from storage import CollectionNotFound, Item, Store
+from oneword.engine import EngineConfig
+from oneword.engine.encoder import Encoder
+from oneword.engine.errors import ModelError, ModelNotFound
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.views import DEFAULT
+from oneword.query.server import models as module
+from oneword.query.server.catalogue import Catalogue
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.metrics import Metrics
+from oneword.query.server.models import Models
+from oneword.query.server.workers import Workers
+from oneword.storage import CollectionNotFound, Item, Store
 
 SPACE = HashEncoder().space(DEFAULT).as_dict()
 

@@ -8,11 +8,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine import views
-from engine.hashing import HashEncoder
-from indexer import index_paths
-from query.server.routes.overview import facets_of, gap_of, map_of, projected, sampled
-from storage import Collection, Item, Store
+from oneword.engine import views
+from oneword.engine.hashing import HashEncoder
+from oneword.indexer import index_paths
+from oneword.query.server.routes.overview import facets_of, gap_of, map_of, projected, sampled
+from oneword.storage import Collection, Item, Store
 
 D = HashEncoder.dimension
 

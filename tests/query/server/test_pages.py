@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-import query
-from query.server.routes.pages import POLICY, pages, router
+from oneword import query
+from oneword.query.server.routes.pages import POLICY, pages, router
 
 WEB = Path(query.__file__).parent / "web"
 

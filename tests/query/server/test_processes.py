@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from query.server import processes as module
-from query.server.processes import Crashed, Processes
+from oneword.query.server import processes as module
+from oneword.query.server.processes import Crashed, Processes
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from query.server.guard.protocol import HttpProtocol
+from oneword.query.server.guard.protocol import HttpProtocol
 
 SECONDS = 0.25
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.server.guard.rates import Rates
+from oneword.query.server.guard.rates import Rates
 
 
 class Clock:

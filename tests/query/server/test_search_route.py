@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from query import BadQuery, SearchService
-from query.question import Composed, Image, Like, Part, Query, Text, Vector
-from storage import parse_filter
+from oneword.query import BadQuery, SearchService
+from oneword.query.question import Composed, Image, Like, Part, Query, Text, Vector
+from oneword.storage import parse_filter
 
 SEARCH = "/collections/default/search"
 

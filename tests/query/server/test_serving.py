@@ -14,16 +14,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-import query
-from engine.hashing import HashEncoder
-from engine.views import DEFAULT
-from storage import Store
+from oneword import query
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.views import DEFAULT
+from oneword.storage import Store
 
 SPACE = HashEncoder().space(DEFAULT).as_dict()
 
 SLOW = """
 import time
-from engine import hashing
+from oneword.engine import hashing
 features = hashing._features
 def slow(one):
     time.sleep(1 if "slow" in getattr(one, "text", "") else 0)
@@ -40,7 +40,7 @@ def db(tmp_path: Path) -> Path:
 
 def test_what_was_begun_is_answered_before_the_end(start: Any, db: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
-    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(query.__file__).parents[1])])}
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(query.__file__).parents[2])])}
     service = start("--db", db, "--drain", "0.5", env=env)  # the last --drain counts
     told: list[httpx.Response] = []
 

@@ -12,14 +12,14 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from engine.errors import BadRoot
-from query.errors import BadQuery, NotCancellable, TooManyJobs
-from query.server.jobs.process import environment
-from query.server.jobs.request import JobOptions, JobRequest
-from query.server.jobs.status import JobStatus
-from query.server.jobs.supervisor import Supervisor
-from storage import BadName, JobNotFound, Store
-from storage.journal import new_id
+from oneword.engine.errors import BadRoot
+from oneword.query.errors import BadQuery, NotCancellable, TooManyJobs
+from oneword.query.server.jobs.process import environment
+from oneword.query.server.jobs.request import JobOptions, JobRequest
+from oneword.query.server.jobs.status import JobStatus
+from oneword.query.server.jobs.supervisor import Supervisor
+from oneword.storage import BadName, JobNotFound, Store
+from oneword.storage.journal import new_id
 
 if sys.platform == "win32":
     pytest.skip("signals and process groups", allow_module_level=True)
@@ -339,9 +339,9 @@ def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root
 def test_a_job_outlives_its_service(root: Path) -> None:
     code = f"""
 import os, signal
-from query.server.jobs.process import environment
-from query.server.jobs.request import JobRequest
-from query.server.jobs.supervisor import Supervisor
+from oneword.query.server.jobs.process import environment
+from oneword.query.server.jobs.request import JobRequest
+from oneword.query.server.jobs.supervisor import Supervisor
 print(Supervisor("db", [{str(root)!r}]).start(JobRequest(collection="a", paths=({str(root)!r},), model="hash")).id)
 os.sys.stdout.flush()
 os.kill(os.getpid(), signal.SIGKILL)

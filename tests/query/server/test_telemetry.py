@@ -12,13 +12,13 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from indexer import index_paths
-from query.server import app as app_module
-from query.server.app import application
-from query.server.config import ServerConfig
-from query.server.metrics import Metrics
-from query.server.telemetry import JsonLines, Lines, Telemetry
-from query.server.tracing import OpenTelemetry, Tracer
+from oneword.indexer import index_paths
+from oneword.query.server import app as app_module
+from oneword.query.server.app import application
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.metrics import Metrics
+from oneword.query.server.telemetry import JsonLines, Lines, Telemetry
+from oneword.query.server.tracing import OpenTelemetry, Tracer
 
 SECRET, WORDS = "sk-secret-key", "a private question"
 
@@ -34,7 +34,7 @@ class Kept(logging.Handler):
 
 @pytest.fixture
 def log() -> Iterator[list[logging.LogRecord]]:
-    kept, logger = Kept(), logging.getLogger("query.server.requests")
+    kept, logger = Kept(), logging.getLogger("oneword.query.server.requests")
     logger.addHandler(kept)
     logger.setLevel(logging.INFO)
     yield kept.records
@@ -182,7 +182,7 @@ def test_a_failure_is_an_error_of_the_span(spans: Any) -> None:
 
 
 def test_any_other_exception_is_a_problem_that_tells_nothing(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from query.server.routes import searching
+    from oneword.query.server.routes import searching
 
     async def broken(*_: Any) -> Any:
         raise RuntimeError("the password is hunter2")

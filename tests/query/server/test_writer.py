@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.hashing import HashEncoder
-from engine.views import DEFAULT
-from query.server import writer as module
-from query.server.workers import Workers
-from query.server.writer import Writer
-from storage import Collection, FilterError, Item, Locked, Match, Store
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.views import DEFAULT
+from oneword.query.server import writer as module
+from oneword.query.server.workers import Workers
+from oneword.query.server.writer import Writer
+from oneword.storage import Collection, FilterError, Item, Locked, Match, Store
 
 SPACE = HashEncoder().space(DEFAULT).as_dict()
 
@@ -145,7 +145,7 @@ def test_given_up_before_its_turn_is_not_written(collection: Collection) -> None
 def test_another_process_has_the_lock(collection: Collection, tmp_path: Path) -> None:
     holding = """
 import sys
-from storage import Store
+from oneword.storage import Store
 with Store(sys.argv[1]).open("notes").writing():
     print("held", flush=True)
     sys.stdin.read()
@@ -155,7 +155,7 @@ with Store(sys.argv[1]).open("notes").writing():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(module.__file__).parents[2],
+        cwd=Path(module.__file__).parents[3],
     )
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from indexer import index_paths
-from storage import Store
+from oneword.indexer import index_paths
+from oneword.storage import Store
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""

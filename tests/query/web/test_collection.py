@@ -90,7 +90,7 @@ def test_good_and_bad_files(visit: Any, service: Any, picture: Any) -> None:
 def test_files_are_dropped_and_quarantine_says_why(
     visit: Any, start_for_all: Any, tmp_path: Any, picture: Any, give: Any
 ) -> None:
-    from indexer import index_paths
+    from oneword.indexer import index_paths
 
     album, db = tmp_path / "album", tmp_path / "db"
     album.mkdir()

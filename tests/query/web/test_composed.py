@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from indexer import index_paths
+from oneword.indexer import index_paths
 
 pytestmark = pytest.mark.web
 

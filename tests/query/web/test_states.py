@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from query.server.keys.file import changing
-from query.server.keys.keys import make
+from oneword.query.server.keys.file import changing
+from oneword.query.server.keys.keys import make
 
 pytestmark = pytest.mark.web
 

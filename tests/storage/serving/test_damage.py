@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage import Collection, Item, StorageConfig, Store
+from oneword.storage import Collection, Item, StorageConfig, Store
 
 SPACE = {"fingerprint": "f", "dimension": 16, "model": "m", "view": "v"}
 FILES = ["about.json", "addresses.npy", "documents.bin", "offsets.npy", "stamps.npy", "vectors.faiss"]
@@ -108,7 +108,7 @@ def test_files_are_looked_at_again_while_they_serve(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also those that no search has read since."""
-    monkeypatch.setattr("storage.serving.keeper.REVISIT", 0.05)
+    monkeypatch.setattr("oneword.storage.serving.keeper.REVISIT", 0.05)
     shutil.copytree(built, tmp_path / "store")
     (folder,) = (one for one in (tmp_path / "store" / "a.serving").iterdir() if one.is_dir())
     collection = Store(tmp_path / "store").open("a")
@@ -131,7 +131,7 @@ def test_an_index_that_fails_while_it_serves_is_left(
     shutil.copytree(built, tmp_path / "store")
     collection = Store(tmp_path / "store").open("a")
     right = answers(collection)
-    monkeypatch.setattr("storage.serving.documents.Documents.__getitem__", lambda self, row: [][row])
+    monkeypatch.setattr("oneword.storage.serving.documents.Documents.__getitem__", lambda self, row: [][row])
     assert answers(collection) == right
     assert "searches ask the table" in caplog.text
     monkeypatch.undo()
@@ -153,7 +153,7 @@ def test_a_build_that_fails_leaves_nothing_and_waits(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("storage.serving.keeper.build", full)
+    monkeypatch.setattr("oneword.storage.serving.keeper.build", full)
     serving = collection.serving()
     assert serving is not None
     thread = serving.build_aside(collection.snapshot())

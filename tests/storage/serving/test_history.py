@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from storage import Hits, Item, Store
+from oneword.storage import Hits, Item, Store
 
 DIMENSION = 4
 SPACE = {"fingerprint": "f", "dimension": DIMENSION, "model": "m", "view": "v"}

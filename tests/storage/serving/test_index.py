@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import Collection, Item, MissingGpu, StorageConfig, Store
-from storage.ranking import cosines
-from storage.serving.about import ABOUT
-from storage.serving.allowed import Allowed
-from storage.serving.build import build
-from storage.serving.documents import DOCUMENTS
-from storage.serving.index import ADDRESSES, LISTS, ServingIndex
-from storage.serving.tuning import Effort
-from storage.serving.vectors import VECTORS
+from oneword.storage import Collection, Item, MissingGpu, StorageConfig, Store
+from oneword.storage.ranking import cosines
+from oneword.storage.serving.about import ABOUT
+from oneword.storage.serving.allowed import Allowed
+from oneword.storage.serving.build import build
+from oneword.storage.serving.documents import DOCUMENTS
+from oneword.storage.serving.index import ADDRESSES, LISTS, ServingIndex
+from oneword.storage.serving.tuning import Effort
+from oneword.storage.serving.vectors import VECTORS
 
 DIMENSION, ROWS = 32, 6000
 SPACE = {"fingerprint": "f", "dimension": DIMENSION, "model": "m", "view": "v"}

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import storage
-from storage import Store
+from oneword import storage
+from oneword.storage import Store
 
 ROOT = Path(storage.__file__).parents[1]
 KILLS = int(os.environ.get("ONEWORD_KILLS", "8"))
@@ -27,7 +27,7 @@ ROWS = 60
 WRITER = """
 import sys
 import numpy as np
-from storage import Item, Store
+from oneword.storage import Item, Store
 
 store, first, rows = Store(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 target = store.open_or_create("a", {"fingerprint": "f", "dimension": 8, "model": "m", "view": "v"})

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import oneword
-from storage import BadSearch, Collection, Hit, Item, Store
+from oneword import cli
+from oneword.storage import BadSearch, Collection, Hit, Item, Store
 
 Make = Callable[..., Item]
 
@@ -167,7 +167,7 @@ def test_killed_while_building(collection: Collection, store: Store) -> None:
         "made = Store(sys.argv[1]).open('a'); made.build_index(); print('go', flush=True)\n"
         "while True: made.build_index()\n"
     )
-    root = str(Path(oneword.__file__).parent)
+    root = str(Path(cli.__file__).parents[1])
     question = np.random.default_rng(6).normal(size=8)
     for wait in (0.0, 0.01, 0.03):
         child = subprocess.Popen(
@@ -190,7 +190,7 @@ def test_killed_while_building(collection: Collection, store: Store) -> None:
 def test_the_commands(collection: Collection, store: Store, item: Make, capfd: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: str, code: int = 0) -> Any:
         capfd.readouterr()
-        assert oneword.run([*arguments, "a", "--db", store.uri, "--json"]) == code
+        assert cli.run([*arguments, "a", "--db", store.uri, "--json"]) == code
         return json.loads(capfd.readouterr().out)
 
     assert run("build")["rows"] == 200
@@ -263,7 +263,7 @@ def test_the_newest_of_two_builds_serves(collection: Collection) -> None:
 
 
 def test_rows_that_moved_more_than_once(collection: Collection, item: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.serving.standing.MOST_PLACES", 1)
+    monkeypatch.setattr("oneword.storage.serving.standing.MOST_PLACES", 1)
     question = np.random.default_rng(10).normal(size=8)
     for n in range(4):
         collection.upsert([item(f"{n:03d}", question + n, metadata={"n": n})])
@@ -284,7 +284,7 @@ def test_a_restored_version_is_searched(collection: Collection, item: Make) -> N
 def test_more_than_is_kept_in_memory_is_searched_in_the_table(
     collection: Collection, item: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.serving.standing.FRESH_NUMBERS", 8 * 3)
+    monkeypatch.setattr("oneword.storage.serving.standing.FRESH_NUMBERS", 8 * 3)
     question = np.random.default_rng(9).normal(size=8)
     collection.upsert([item(f"new{n}", question + 0.01 * n, metadata={"n": 1}) for n in range(4)])
     assert {id_ for id_, _ in both(collection, question)[:4]} == {"new0", "new1", "new2", "new3"}

@@ -14,9 +14,9 @@ import httpx
 import PIL.Image
 import pytest
 
-import query
-from query.server.keys import file as key_file
-from query.server.keys.keys import make
+from oneword import query
+from oneword.query.server.keys import file as key_file
+from oneword.query.server.keys.keys import make
 
 _SECRETS = re.compile(r"Traceback|File \"|\.py\b|site-packages|\b[A-Z]\w*(Error|Exception|Warning)\b")
 CATS = {"cat": ("the cat sleeps", 2020), "owl": ("an owl at night", 2021), "dog": ("a dog barks", 2022)}
@@ -77,7 +77,7 @@ class Target:
     def discreet(self, text: str) -> None:
         """Nothing of the machine, or of what the service is made of, is in it."""
         assert not (found := _SECRETS.search(text)), (found, text[:1000])
-        for place in (str(self.folder), str(Path(query.__file__).parents[1]), sys.prefix, "root:x:"):
+        for place in (str(self.folder), str(Path(query.__file__).parents[2]), sys.prefix, "root:x:"):
             assert place not in text, text[:1000]
 
     def alive(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from query.server.keys import file as key_file
+from oneword.query.server.keys import file as key_file
 
 
 @pytest.fixture(scope="module")

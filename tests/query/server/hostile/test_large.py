@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-import query
+from oneword import query
 
 BATCH = "/v1/collections/c/search:batch"
 SIDE = 384  # of pictures whose thumbnails are large: noise
@@ -113,7 +113,7 @@ def test_a_search_that_nobody_waits_for_ends(attack: Callable[..., Any]) -> None
 
 SLOW = """
 import time
-from engine import images
+from oneword.engine import images
 decode = images.decode
 def slow(data, **more):
     while b"never" in data:
@@ -125,7 +125,7 @@ images.decode = slow
 
 def test_a_picture_that_never_ends_holds_up_nobody(attack: Callable[..., Any], drawn: Any, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
-    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(query.__file__).parents[1])])}
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(query.__file__).parents[2])])}
     target = attack("--deadline", 30, env=env)
     never = base64.b64encode(base64.b64decode(drawn("blue")) + b"never").decode()
     told: list[Any] = []

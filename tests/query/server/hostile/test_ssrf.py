@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import query
+from oneword import query
 
 
 class Canary:
@@ -211,7 +211,7 @@ def test_a_name_that_answers_otherwise_the_next_time(
 ) -> None:
     """What was checked is what is connected to: a name that is looked up again would lead to this machine."""
     (tmp_path / "sitecustomize.py").write_text(REBINDING, encoding="utf-8")
-    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(query.__file__).parents[1])])}
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(query.__file__).parents[2])])}
     target = attack("--deadline", 4, env=env)
     url = f"http://rebind.example:{canary.port}/cat.png"
     codes = set()

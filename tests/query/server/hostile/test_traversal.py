@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-import engine
-from storage import Item, Store
+from oneword import engine
+from oneword.storage import Item, Store
 
 SECRET = "the secret of the house"
 

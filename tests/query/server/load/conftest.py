@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-import query
-from storage import Store
+from oneword import query
+from oneword.storage import Store
 
 HERE = Path(__file__).parent
-ROOT = Path(query.__file__).parents[1]
+ROOT = Path(query.__file__).parents[2]
 
 SIZE = 2000
 """Items of the base."""

@@ -15,10 +15,10 @@ sys.path.insert(1, str(Path.cwd()))
 
 from words import BASE, base_id, text_of
 
-from engine import Text, load, views
-from engine.encoder import Side
-from engine.encoding import encode
-from storage import Item, Store
+from oneword.engine import Text, load, views
+from oneword.engine.encoder import Side
+from oneword.engine.encoding import encode
+from oneword.storage import Item, Store
 
 TURNS = 10
 PATIENCE = 60.0  # seconds that it waits for the service to let it write

@@ -10,29 +10,29 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import models
-from engine.errors import EngineError
-from engine.evaluation.cli import app as evaluation
-from engine.training.cli import train
-from indexer.cli import index
-from indexer.creation import create
-from indexer.errors import IndexerError
-from indexer.reembedding_cli import reembed
-from indexer.retrying_cli import retry
-from query.cli import search
-from query.errors import QueryError
-from query.evaluate import live
-from query.explain import explain
-from query.server.cli import serve
-from query.server.keys.cli import app as keys
-from storage.cli import build, delete, info, verify
-from storage.collections_cli import app as collections
-from storage.errors import StorageError
-from storage.journal_cli import jobs
-from storage.parquet_cli import export, import_
-from storage.quarantine_cli import app as quarantine
-from storage.terminal import print_json, say
-from storage.versions_cli import compact, restore, tag, versions
+from oneword.engine.cli import models
+from oneword.engine.errors import EngineError
+from oneword.engine.evaluation.cli import app as evaluation
+from oneword.engine.training.cli import train
+from oneword.indexer.cli import index
+from oneword.indexer.creation import create
+from oneword.indexer.errors import IndexerError
+from oneword.indexer.reembedding_cli import reembed
+from oneword.indexer.retrying_cli import retry
+from oneword.query.cli import search
+from oneword.query.errors import QueryError
+from oneword.query.evaluate import live
+from oneword.query.explain import explain
+from oneword.query.server.cli import serve
+from oneword.query.server.keys.cli import app as keys
+from oneword.storage.cli import build, delete, info, verify
+from oneword.storage.collections_cli import app as collections
+from oneword.storage.errors import StorageError
+from oneword.storage.journal_cli import jobs
+from oneword.storage.parquet_cli import export, import_
+from oneword.storage.quarantine_cli import app as quarantine
+from oneword.storage.terminal import print_json, say
+from oneword.storage.versions_cli import compact, restore, tag, versions
 
 app = typer.Typer(
     name="oneword",
@@ -134,7 +134,3 @@ def _fail(error: Exception, as_json: bool, *, code: int) -> int:
     if code == 2:
         say("Try --help.", err=True)
     return code
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,5 @@
+"""`python -m oneword`: the command."""
+
+from oneword.cli import main
+
+main()
