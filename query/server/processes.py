@@ -50,7 +50,9 @@ class Processes:
             if executor is None:
                 return await asyncio.wait_for(asyncio.to_thread(function, *args, **kwargs), self.seconds)
             future = asyncio.wrap_future(executor.submit(function, *args, **kwargs))
-            return await asyncio.wait_for(future, self.seconds)
+            # Not cancelled itself: loky would set a result all the same. What it ends with is of no interest then.
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return await asyncio.wait_for(asyncio.shield(future), self.seconds)
         except (asyncio.CancelledError, TimeoutError, BrokenExecutor) as error:
             self._end(executor)
             executor = None
@@ -82,8 +84,16 @@ class Processes:
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            starting.add_done_callback(lambda done: self._free.put_nowait(done.result()))
+            starting.add_done_callback(self._put_back)
             raise
+        except BaseException:
+            self._free.put_nowait(None)
+            raise
+
+    def _put_back(self, started: asyncio.Future[Any]) -> None:
+        """What was started for a caller that has left serves the next one."""
+        failed = started.cancelled() or started.exception() is not None
+        self._free.put_nowait(None if failed else started.result())
 
     def _started(self) -> Any:
         """In a thread: it takes some milliseconds. None where no process can be started."""

@@ -140,3 +140,19 @@ def test_where_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch, caplog
 
     run(work)
     assert [one.message for one in caplog.records if "cannot start others" in one.message]
+
+
+def test_callers_that_leave_at_any_moment_are_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        async with running(2) as processes:
+            for turn in range(12):
+                asked = [asyncio.create_task(processes.run(time.sleep, 0.05)) for _ in range(3)]
+                await asyncio.sleep(0.005 * turn)
+                for one in asked:
+                    one.cancel()
+                await asyncio.gather(*asked, return_exceptions=True)
+            assert await processes.run(int, "7") == 7
+
+    run(work)
+    time.sleep(0.5)  # whoever is to be surprised has been
+    assert not [one for one in caplog.records if one.levelname in ("ERROR", "CRITICAL")]
