@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu test-kill test-load test-mteb test-ray format lint bench screenshots clean
+.PHONY: demo gpu test test-gpu test-kill test-load test-mteb test-ray format lint bench screenshots clean
 
 demo: .venv/demo
 	$(BIN)/python demo/pictures.py .demo/pictures
@@ -18,6 +18,10 @@ demo: .venv/demo
 
 test: .venv/dev lint
 	$(BIN)/python -m pytest -n 2
+
+# On a machine with a GPU, by a Python that has torch and transformers.
+gpu:
+	$(PYTHON) benchmarks/gpu.py --out gpu.json
 
 test-gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu

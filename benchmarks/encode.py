@@ -39,8 +39,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from oneword.engine import Image, Input, Text, encode, views
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import load_e5v
+from oneword.engine.e5v.prompts import prompted
 from oneword.engine.e5v.tiny import make_checkpoint, sentences
 from oneword.engine.e5v.tokens import fill
+from oneword.engine.encoder import Side
 
 TEXT_BATCH, IMAGE_BATCH = 12, 4  # kongds/E5-V:retrieval.py, `batch_size=3*bsz` for texts, bsz=4
 # Shapes that photographs, scans and crops come in: landscape, portrait, square, panorama, strip.
@@ -86,6 +88,12 @@ def ours(model: str, device: str, dtype: str) -> Encode:
 
 
 def reference(model: str, device: str, dtype: str) -> Encode:
+    encoder = load_e5v(model, device=device, dtype=dtype)  # for what it found out: dtype, device, template
+    return reference_on(model, encoder.device, encoder.dtype, encoder.tokens.template)
+
+
+def reference_on(model: str, place: Any, number: Any, template: str, side: Side = Side.GALLERY) -> Encode:
+    """Plain transformers, as it documents itself, in the reference's loop. place, number: torch's device, dtype."""
     import torch
     from transformers import (
         AutoTokenizer,
@@ -94,9 +102,6 @@ def reference(model: str, device: str, dtype: str) -> Encode:
         LlavaNextProcessor,
     )
 
-    encoder = load_e5v(model, device=device, dtype=dtype)  # for what it found out: dtype, device, template
-    place, number, template = encoder.device, encoder.dtype, encoder.tokens.template
-    del encoder
     with quiet():
         network: Any = LlavaNextForConditionalGeneration.from_pretrained(model, dtype=number).eval().to(place)
         tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
@@ -108,21 +113,15 @@ def reference(model: str, device: str, dtype: str) -> Encode:
             vision_feature_select_strategy=network.config.vision_feature_select_strategy,
             num_additional_image_tokens=1,
         )
-    prompts = views.DEFAULT.gallery
 
     def run(inputs: list[Input]) -> NDArray[np.float32]:
         size = TEXT_BATCH if isinstance(inputs[0], Text) else IMAGE_BATCH
         vectors = []
         for start in range(0, len(inputs), size):
             batch = inputs[start : start + size]
-            pictures = [item.pixels for item in batch if isinstance(item, Image)]
-            whole = [
-                fill(
-                    template,
-                    prompts.text.replace("<sent>", item.text) if isinstance(item, Text) else prompts.image,
-                )
-                for item in batch
-            ]
+            parts = [prompted(item, views.DEFAULT, side) for item in batch]
+            pictures = [image.pixels for _, _, image in parts if image is not None]
+            whole = [fill(template, prompt.replace("<sent>", text or "")) for prompt, text, _ in parts]
             ready = processor(images=pictures or None, text=whole, return_tensors="pt", padding=True).to(place)
             if pictures:
                 ready["pixel_values"] = ready["pixel_values"].to(number)
