@@ -262,7 +262,8 @@ def test_jobs_are_listed_with_how_they_ended(
 
 def test_lines_of_progress_where_there_is_no_terminal(album: Path) -> None:
     code = """
-import sys, oneword
+import sys
+from oneword import cli
 from oneword.indexer import terminal
 terminal.LINES = 0.0
 sys.exit(cli.run(["index", sys.argv[1], "--model", "hash", "--json"]))

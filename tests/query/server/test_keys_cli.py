@@ -84,7 +84,7 @@ import sys
 for name in ("starlette", "fastapi", "uvicorn", "httptools"):
     sys.modules[name] = None
 from oneword import cli
-sys.exit(cli.run(["--help"]) + oneword.run(["keys", "create", "a"]) + oneword.run(["keys", "list"]))
+sys.exit(cli.run(["--help"]) + cli.run(["keys", "create", "a"]) + cli.run(["keys", "list"]))
 """
     root = Path(cli.__file__).parents[1]
     done = subprocess.run(
