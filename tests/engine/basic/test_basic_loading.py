@@ -10,7 +10,7 @@ from oneword.engine.errors import DeviceUnavailable, MissingDependency
 
 
 def test_importing_it_imports_nothing_heavy():
-    code = "import sys, engine.basic.loading; print({'torch', 'numpy', 'tokenizers'} & set(sys.modules))"
+    code = "import sys, oneword.engine.basic.loading; print({'torch', 'numpy', 'tokenizers'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"
 
