@@ -25,7 +25,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_importing_the_package_its_commands_and_the_filter_language_is_light() -> None:
     code = (
-        "import sys, oneword.storage, oneword.storage.cli; from oneword.storage import Item, StorageError, parse_filter; "
+        "import sys, oneword.storage.cli; from oneword.storage import Item, StorageError, parse_filter; "
         "heavy = {'lancedb', 'pyarrow', 'numpy', 'filelock', 'rich.table'} & set(sys.modules); "
         "sys.exit(str(heavy or 0))"
     )

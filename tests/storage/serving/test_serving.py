@@ -163,7 +163,7 @@ def test_any_history(
 
 def test_killed_while_building(collection: Collection, store: Store) -> None:
     code = (
-        "import sys; from storage import Store\n"
+        "import sys; from oneword.storage import Store\n"
         "made = Store(sys.argv[1]).open('a'); made.build_index(); print('go', flush=True)\n"
         "while True: made.build_index()\n"
     )
