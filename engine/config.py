@@ -20,6 +20,9 @@ class EngineConfig:
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantise: None, "int8" or "nf4" (E5-V on CUDA only).
         batch_size: most inputs in one forward pass; None lets the model fill its token budget.
+        max_tokens_per_batch: that budget: most tokens in one forward pass, padding included, though a longer input goes
+            alone (E5-V only); None: by the device's free memory.
+        revision: of a Hugging Face id: a branch, tag or commit; None: the newest.
         from_data: the model's name was read from a collection, which anyone may have made: a server's address among
             such names is contacted only if the environment allows it, see `oneword.engine.remote`.
     """
@@ -29,6 +32,8 @@ class EngineConfig:
     dtype: str = "auto"
     quantise: str | None = None
     batch_size: int | None = None
+    max_tokens_per_batch: int | None = None
+    revision: str | None = None
     from_data: bool = False
 
     @classmethod
@@ -36,6 +41,13 @@ class EngineConfig:
         """A configuration from a model's name, or as given."""
         return model if isinstance(model, cls) else cls(model=str(model))
 
-    def for_space(self, model: str) -> "EngineConfig":
-        """With "auto" settled as the model that a collection was made with."""
-        return replace(self, model=model, from_data=True) if self.model == "auto" else self
+    def for_space(self, model: str, revision: str | None = None) -> "EngineConfig":
+        """With "auto" settled as the model that a collection was made with.
+
+        Args:
+            revision: as the collection's space tells it; used unless another one was asked for.
+        """
+        if self.model != "auto":
+            return self
+        commit = revision.partition("+")[0] if revision else None  # "+" begins what was done to the weights
+        return replace(self, model=model, from_data=True, revision=self.revision or commit)

@@ -1,10 +1,11 @@
 """The seam between the engine and its models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from oneword.engine.inputs import Input
@@ -12,6 +13,9 @@ from oneword.engine.space import Space
 from oneword.engine.views import View
 
 Vectors = NDArray[np.float32]
+
+Tiler = Callable[[PIL.Image.Image], NDArray[np.uint8]]
+"""An RGB picture to uint8 (t, 3, s, s). Picklable, and light to import: it runs in processes that decode."""
 
 
 class Side(StrEnum):
@@ -76,3 +80,21 @@ class Encoder(Protocol):
     def finish(self, raw: Any) -> Vectors:
         """float32 (n, d) on the CPU, of any length: the driver checks and normalises."""
         ...
+
+
+@runtime_checkable
+class Tiling(Protocol):
+    """An encoder that sees nothing of a picture but tiles, which may be cut where the picture is decoded.
+
+    It takes an `oneword.engine.inputs.Tiled` wherever it takes an `Image`, and gives it the same vector.
+    """
+
+    @property
+    def tiler(self) -> Tiler:
+        """Cuts the tiles."""
+        ...
+
+
+def tiler_of(encoder: Encoder) -> Tiler | None:
+    """Returns an encoder's tiler; None if it wants whole pictures."""
+    return encoder.tiler if isinstance(encoder, Tiling) else None

@@ -33,23 +33,39 @@ def encode(
         DeviceOutOfMemory: not even one input alone fits the device.
         ViewError: the model cannot follow this view.
     """
-    vectors = np.empty((len(inputs), encoder.dimension), dtype=np.float32)
-    if not inputs:
-        return vectors
-    todo = deque(encoder.plan(inputs, view, side))
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare") as thread:
-        ready: deque[tuple[list[int], Future[Any]]] = deque()
+    return Encoding(encoder, inputs, view, side).vectors(unit=unit)
 
-        def prepare(batch: list[int]) -> tuple[list[int], Future[Any]]:
-            return batch, thread.submit(encoder.prepare, [inputs[i] for i in batch], view, side)
 
+class Encoding:
+    """Inputs on their way: the first batches are being prepared before anybody waits for vectors.
+
+    So one of these can be begun while another one's batches keep the device busy.
+
+    Raises:
+        ViewError: the model cannot follow this view.
+    """
+
+    def __init__(self, encoder: Encoder, inputs: Sequence[Input], view: View, side: Side = Side.GALLERY) -> None:
+        self._encoder, self._inputs, self._view, self._side = encoder, inputs, view, side
+        self._todo = deque(encoder.plan(inputs, view, side)) if inputs else deque[list[int]]()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+        self._ready: deque[tuple[list[int], Future[Any]]] = deque()
+        self._prepare_ahead()
+
+    @property
+    def ending(self) -> bool:
+        """Whether the device has the last batch, or none: from any thread, and about right."""
+        return not self._todo and not self._ready
+
+    def vectors(self, *, unit: bool = True) -> Vectors:
+        """Runs the model over all batches; once. Args, returns and raises: as `encode`."""
+        vectors = np.empty((len(self._inputs), self._encoder.dimension), dtype=np.float32)
         try:
-            while todo or ready:
-                while todo and len(ready) < AHEAD:
-                    ready.append(prepare(todo.popleft()))
-                batch, prepared = ready.popleft()
+            while self._todo or self._ready:
+                self._prepare_ahead()
+                batch, prepared = self._ready.popleft()
                 try:
-                    vectors[batch] = encoder.finish(encoder.forward(prepared.result()))
+                    vectors[batch] = self._encoder.finish(self._encoder.forward(prepared.result()))
                 except EncodingError as error:
                     raise EncodingError(str(error), index=batch[error.index]) from error
                 except DeviceOutOfMemory:
@@ -57,12 +73,19 @@ def encode(
                         raise
                     # Halve it, and go on: what else was planned at that size will halve itself in turn.
                     middle = len(batch) // 2
-                    ready.appendleft(prepare(batch[middle:]))
-                    ready.appendleft(prepare(batch[:middle]))
+                    self._ready.appendleft(self._prepared(batch[middle:]))
+                    self._ready.appendleft(self._prepared(batch[:middle]))
         finally:
-            for _, prepared in ready:
-                prepared.cancel()
-    return _checked(vectors, inputs, unit=unit)
+            self._thread.shutdown(cancel_futures=True)
+        return _checked(vectors, self._inputs, unit=unit)
+
+    def _prepare_ahead(self) -> None:
+        while self._todo and len(self._ready) < AHEAD:
+            self._ready.append(self._prepared(self._todo.popleft()))
+
+    def _prepared(self, batch: list[int]) -> tuple[list[int], Future[Any]]:
+        some = [self._inputs[i] for i in batch]
+        return batch, self._thread.submit(self._encoder.prepare, some, self._view, self._side)
 
 
 def _checked(vectors: Vectors, inputs: Sequence[Input], *, unit: bool) -> Vectors:

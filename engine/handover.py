@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+import numpy as np
 import PIL.Image
 
-from oneword.engine.inputs import Image
+from oneword.engine.inputs import Image, Tiled
 from oneword.engine.pictures import Picture
 
 Found = TypeVar("Found")
@@ -28,9 +29,10 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Laid:
-    """A picture whose pixels, RGB, lie in a place."""
+    """A picture whose pixels, RGB, or tiles lie in a place. shape: of the tiles, if it is those."""
 
     size: tuple[int, int]
+    shape: tuple[int, ...] | None
     content_hash: str
     thumbnail: bytes
 
@@ -59,8 +61,12 @@ class Handover:
         with os.fdopen(os.dup(self._file), "rb", buffering=0) as file:
             file.seek(0)
             pixels = file.readall()
-        image = Image(pixels=PIL.Image.frombytes("RGB", laid.size, pixels))
-        vars(image)["content_hash"] = laid.content_hash  # known; it is not computed again
+        if laid.shape is None:
+            image = Image(pixels=PIL.Image.frombytes("RGB", laid.size, pixels))
+            vars(image)["content_hash"] = laid.content_hash  # known; it is not computed again
+        else:
+            tiles = np.frombuffer(bytearray(pixels), np.uint8).reshape(laid.shape)
+            image = Tiled(tiles=tiles, size=laid.size, content_hash=laid.content_hash)
         return Picture(image=image, thumbnail=laid.thumbnail)
 
 
@@ -69,11 +75,13 @@ def laid(place: Place | None, make: Callable[..., Found], *given: object) -> Fou
     found = make(*given)
     if place is None or not isinstance(found, Picture):
         return found
+    image = found.image
+    shape = image.tiles.shape if isinstance(image, Tiled) else None
     try:
-        _write(place, found.image.pixels.tobytes())
+        _write(place, image.tiles.tobytes() if isinstance(image, Tiled) else image.pixels.tobytes())
     except OSError:
         return found
-    return Laid(size=found.image.size, content_hash=found.image.content_hash, thumbnail=found.thumbnail)
+    return Laid(size=image.size, shape=shape, content_hash=image.content_hash, thumbnail=found.thumbnail)
 
 
 def _write(place: Place, pixels: bytes) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from unicodedata import normalize
 
+import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
 from oneword.engine.errors import BadText, BlankText, ZeroAreaImage
 from oneword.engine.images import to_rgb
@@ -87,6 +89,42 @@ class Image:
         """SHA-256 (hex) over mode, size and the decoded pixels' bytes."""
         width, height = self.size
         return _digest("image", f"{self.pixels.mode} {width}x{height}".encode(), self.pixels.tobytes())
+
+    @property
+    def held(self) -> int:
+        """How many pixels are in memory."""
+        return self.size[0] * self.size[1]
+
+
+class Tiled(Image):
+    """A picture of which only what one encoder sees is left, see `oneword.engine.encoder.Tiling`. It has no pixels.
+
+    Args:
+        tiles: uint8 (t, 3, s, s).
+        size, content_hash: of the picture itself.
+    """
+
+    def __init__(self, *, tiles: NDArray[np.uint8], size: tuple[int, int], content_hash: str) -> None:
+        vars(self).update(tiles=tiles, whole=size, content_hash=content_hash)
+
+    tiles: NDArray[np.uint8]
+    whole: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the picture itself."""
+        return self.whole
+
+    @property
+    def held(self) -> int:
+        """How many pixels are in memory."""
+        return self.tiles.size // 3
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tiled) and self.content_hash == other.content_hash
+
+    def __hash__(self) -> int:
+        return hash(self.content_hash)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,12 +94,21 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         WrongCheckpoint: not LLaVA-NeXT, or incomplete.
         MissingDependency: an extra is not installed.
         DeviceUnavailable: no such device or dtype here.
+        DeviceOutOfMemory: the weights do not fit.
+        ModelError: a setting that the model cannot have.
         RemoteUnavailable: the model is a server's, which cannot be reached or is of another kind.
     """
     config = EngineConfig.of(config)
     name = choose()[0] if config.model == "auto" else config.model
-    if config.batch_size is not None and config.batch_size < 1:
-        raise ModelError(f"batch size {config.batch_size}: expected at least 1")
+    for what, most in (("batch size", config.batch_size), ("max_tokens_per_batch", config.max_tokens_per_batch)):
+        if most is not None and most < 1:
+            raise ModelError(f"{what} {most}: expected at least 1")
+    revision = config.revision if _is_of_hub(name) else None
+    if config.revision and not revision and not config.from_data:  # a space tells a digest of any model
+        raise ModelError(
+            f"revision {config.revision!r}: model {name!r} is none of the hub's, whose only have any: drop --revision; "
+            "a server's is named after its model (http://HOST:8000/v1#MODEL@REVISION)"
+        )
     if name in ("basic", "hash") and config.quantise:
         raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
     if is_remote(name):
@@ -121,6 +130,8 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         dtype=config.dtype,
         quantise=config.quantise,
         max_batch=config.batch_size,
+        max_tokens_per_batch=config.max_tokens_per_batch,
+        revision=revision,
         name="mini" if name == "mini" else None,
     )
 
@@ -129,6 +140,10 @@ def check_name(name: str) -> None:
     """Raises ModelNotFound for what can be no model's name, before anything is loaded."""
     if name != "auto" and name not in SHIPPED and not is_remote(name):
         _checkpoint(name)
+
+
+def _is_of_hub(name: str) -> bool:
+    return name not in SHIPPED and not is_remote(name) and not Path(name).expanduser().is_dir()
 
 
 def _remote(url: str, config: EngineConfig) -> Encoder:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
+from oneword.engine.options import MaxTokensPerBatch, Revision
 from oneword.indexer.captions import Captions
 from oneword.indexer.sources.options import SourceKind
 from oneword.indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
@@ -45,6 +46,7 @@ def index(
     model: Annotated[
         str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, a folder, or a server's URL.")
     ] = "auto",
+    revision: Revision = None,
     view: Annotated[str | None, typer.Option(help="How things are described: a view's name or a .toml file.")] = None,
     source: Annotated[
         SourceKind, typer.Option(help="What the paths are, where their names do not say it.")
@@ -114,6 +116,7 @@ def index(
     dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.AUTO,
     quantise: Annotated[Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Most inputs in one forward pass.")] = None,
+    max_tokens_per_batch: MaxTokensPerBatch = None,
     engine: Annotated[EngineKind, typer.Option(help="This machine, or a Ray cluster.")] = EngineKind.LOCAL,
     address: Annotated[
         str | None,
@@ -209,6 +212,8 @@ def index(
         dtype=dtype.value,
         quantise=quantise and quantise.value,
         batch_size=batch_size,
+        max_tokens_per_batch=max_tokens_per_batch,
+        revision=revision,
     )
 
     with stopping() as stop, progress_bar(console) as bar:

@@ -4,11 +4,14 @@ from typing import Annotated
 
 import typer
 
+from oneword.engine.options import Revision
+
 
 def create(
     name: Annotated[str, typer.Argument(help="The new collection.")],
     like: Annotated[str | None, typer.Option(help="Take model and view of this collection.")] = None,
     model: Annotated[str | None, typer.Option(help="basic, e5-v, mini, a Hugging Face id, or a checkpoint.")] = None,
+    revision: Revision = None,
     view: Annotated[str | None, typer.Option(help="A view's name or a .toml file; with --model.")] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N; with --model, which is loaded once.")
@@ -31,7 +34,7 @@ def create(
         from oneword.engine import models, views
         from oneword.engine.config import EngineConfig
 
-        encoder = models.load(EngineConfig(model=str(model), device=device))
+        encoder = models.load(EngineConfig(model=str(model), device=device, revision=revision))
         space = encoder.space(views.get(view) if view else views.DEFAULT).as_dict()
     made = store.create(name, space)
     if as_json:

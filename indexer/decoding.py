@@ -9,6 +9,7 @@ from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 from oneword.engine.config import MAX_PIXELS
+from oneword.engine.encoder import Tiler
 from oneword.engine.errors import CorruptImage, InputError
 from oneword.engine.handover import Handover, Laid, laid
 from oneword.engine.pictures import Picture, decode_picture
@@ -37,24 +38,31 @@ class Decoders:
     decoder or never lets go of it ends in quarantine, and its neighbours do not.
     """
 
-    def __init__(self, count: int | None = None, *, max_pixels: int = MAX_PIXELS, patience: float = PATIENCE) -> None:
-        """count: of processes; None: `processes()`. patience: seconds for one picture."""
+    def __init__(
+        self,
+        count: int | None = None,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        patience: float = PATIENCE,
+        tiler: Tiler | None = None,
+    ) -> None:
+        """count: of processes; None: `processes()`. patience: seconds for one picture. tiler: see `decode_picture`."""
         self.count = count or processes()
-        self._max_pixels, self._patience = max_pixels, patience
+        self._how, self._patience = (max_pixels, tiler), patience
 
     def __call__(self, data: bytes, name: str) -> Picture:
         """See `oneword.indexer.loading.Decoder`."""
         from loky.process_executor import ShutdownExecutorError
 
         if _unable:
-            return decode_picture(data, name, self._max_pixels)
+            return decode_picture(data, name, *self._how)
         try:
             return self._ask(_pool(self.count), data, name)
         except (BrokenExecutor, ShutdownExecutorError, TimeoutError):  # shut down: because of another's time-out
             with _alone:
                 return self._again(data, name)
         except UNSTARTED as error:
-            return _here(error, data, name, self._max_pixels)
+            return _here(error, data, name, *self._how)
 
     def _again(self, data: bytes, name: str) -> Picture:
         try:
@@ -69,7 +77,7 @@ class Decoders:
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
         with Handover() as handover:
             future: Future[Picture | Laid | InputError] = pool.submit(
-                laid, handover.place, _decode, data, name, self._max_pixels
+                laid, handover.place, _decode, data, name, *self._how
             )
             try:
                 found = future.result(self._patience)
@@ -85,12 +93,12 @@ _unable: list[str] = []
 """Why this process can start no others, once that is known."""
 
 
-def _here(error: Exception, data: bytes, name: str, max_pixels: int) -> Picture:
+def _here(error: Exception, data: bytes, name: str, max_pixels: int, tiler: Tiler | None) -> Picture:
     """Decodes in this process, where the system lets no other be started."""
     if not _unable:
         _unable.append(reason_of(error))
         log.warning("images are decoded in this process, because it cannot start others: %s", _unable[0])
-    return decode_picture(data, name, max_pixels)
+    return decode_picture(data, name, max_pixels, tiler)
 
 
 def _signal(error: BrokenExecutor) -> str:
@@ -121,9 +129,9 @@ def _end() -> None:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _decode(data: bytes, name: str, max_pixels: int) -> Picture | InputError:
+def _decode(data: bytes, name: str, max_pixels: int, tiler: Tiler | None) -> Picture | InputError:
     try:
-        return decode_picture(data, name, max_pixels)
+        return decode_picture(data, name, max_pixels, tiler)
     except InputError as error:  # as a value: a traceback that travels is text, and costs time
         return error.with_traceback(None)
     except Exception as error:  # no decoder should; but one picture is no reason to end a job

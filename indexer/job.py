@@ -306,7 +306,7 @@ def _open(
     elif isinstance(view, str):
         view = get_view(view)
     if space:
-        config = config.for_space(space["model"])
+        config = config.for_space(space["model"], space["revision"])
     elif config.model == "auto" and cluster is None:
         model, reason = choose()
         log.info("model %s, because %s", model, reason)

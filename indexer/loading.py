@@ -9,7 +9,7 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 from oneword.engine.errors import BadText, BlankText, EmptyFile, InputError
-from oneword.engine.inputs import Document, Input, Text
+from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.passages import Splitter
 from oneword.engine.pictures import Picture
 from oneword.engine.texts import decode_text, is_blank
@@ -39,7 +39,8 @@ class Piece:
     @property
     def pixels(self) -> int:
         """How many pixels it holds in memory."""
-        return (self.item.width or 0) * (self.item.height or 0)
+        image = self.content.image if isinstance(self.content, Document) else self.content
+        return image.held if isinstance(image, Image) else 0
 
 
 @dataclass(frozen=True, kw_only=True)

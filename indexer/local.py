@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from oneword.engine.encoder import tiler_of
 from oneword.indexer.contents import Contents
 from oneword.indexer.decoding import Decoders
+from oneword.indexer.device import Device
 from oneword.indexer.entry import Entry
 from oneword.indexer.loading import Loaded, load
 from oneword.indexer.reading_ahead import ReadingAhead, Unchanged
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 GROUP = 512
 """Most texts or pictures that the encoder is given at once: it makes its own batches of them."""
 
-GROUP_PIXELS = 100_000_000
-"""Most decoded pixels among them (300 MB of RGB), so that large photos do not fill the memory."""
+GROUP_PIXELS = 66_000_000
+"""Most pixels among them (200 MB of RGB), so that large photos do not fill the memory. Of three groups one is being
+gathered, one is begun, and one is encoded."""
 
 THREADS = 16
 """Least that read content and wait for its decoding; most of their time they wait."""
@@ -28,8 +31,9 @@ THREADS = 16
 
 def run_local(job: "Job") -> None:
     """Every entry of the job, until the end or until it is told to stop."""
+    tiler = None if job.config.dry_run else tiler_of(job.encoder)
     decoders, contents = (
-        Decoders(job.config.decoders, max_pixels=job.config.max_pixels),
+        Decoders(job.config.decoders, max_pixels=job.config.max_pixels, tiler=tiler),
         Contents(allow_private=job.config.allow_private, roots=job.inputs.roots),
     )
 
@@ -47,16 +51,21 @@ def run_local(job: "Job") -> None:
         reread=job.config.reread,
         take_over=job.config.take_over,
     )
-    sink, embedding = _sink(job), Embedding(job)
+    sink, embedding, device = _sink(job), Embedding(job), Device(job.stages)
     try:
-        for group in ahead.groups(GROUP, GROUP_PIXELS):
-            if group:
-                sink.put(embedding.done(group))
+        for group in ahead.groups(GROUP, GROUP_PIXELS, least=lambda: device.least):
+            if group and not job.stop.is_set():
+                sink.put(device.exchange(embedding.begin(group)))
+            elif device.idle:
+                sink.put(device.exchange(None))
             job.tell()
             if job.stop.is_set():
                 break
+        sink.put(device.exchange(None))
+        job.tell()
     finally:
         ahead.stop()
+        device.close()
         try:
             sink.close()
         finally:

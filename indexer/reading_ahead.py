@@ -25,7 +25,7 @@ AHEAD = 32
 counts by the run of neighbours."""
 
 ENOUGH = 1 / 8
-"""Of a full group: so much is given to an encoder that waits."""
+"""Of a full group: so much is given to an encoder that has little left to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,30 +78,37 @@ class ReadingAhead:
         self._stopped.set()
         self._loaders.shutdown(wait=False, cancel_futures=True)
 
-    def groups(self, most: int, most_pixels: int, patience: float = 0.5) -> Iterator[list[Outcome]]:
+    def groups(
+        self, most: int, most_pixels: int, patience: float = 0.5, *, least: Callable[[], float] = lambda: ENOUGH
+    ) -> Iterator[list[Outcome]]:
         """Outcomes in groups for the encoder. While it has one, a thread gathers the next.
 
-        A group is full, or, where the encoder waits for it, an eighth full, or what is there once nothing has come for
-        `patience` seconds; an empty one says that nothing is.
+        A group is full, or has the least share that the encoder wants, or, where it wants less than a full one, is what
+        is there once nothing has come for `patience` seconds; an empty one says that nothing is.
+
+        Args:
+            least: what share of a full group the encoder wants now.
 
         Raises:
             What reading the source raised, after everything before it.
         """
-        threading.Thread(target=self._gather, args=(most, most_pixels, patience), name="gather", daemon=True).start()
+        gather = threading.Thread(
+            target=self._gather, args=(most, most_pixels, patience, least), name="gather", daemon=True
+        )
+        gather.start()
         while True:
             self._hungry.set()
-            with self._stages.time("wait"):
-                try:
-                    group = self._gathered.get(timeout=patience)
-                except Empty:
-                    group = []
+            try:
+                group = self._gathered.get(timeout=patience)
+            except Empty:
+                group = []
             if group is None:
                 return
             if isinstance(group, BaseException):
                 raise group
             yield group
 
-    def _gather(self, most: int, most_pixels: int, patience: float) -> None:
+    def _gather(self, most: int, most_pixels: int, patience: float, least: Callable[[], float]) -> None:
         """The gathering thread."""
         group: list[Outcome] = []
         weight = pixels = 0
@@ -113,8 +120,8 @@ class ReadingAhead:
                     weight += len(one.loaded.pieces) if isinstance(one, Ready) else 0
                     pixels += one.loaded.pixels if isinstance(one, Ready) else 0
                 share = max(weight / most, pixels / most_pixels, len(group) / (4 * most))
-                enough = share >= ENOUGH or (one is None and group)
-                if share >= 1 or (enough and self._hungry.is_set()):
+                wanted = least() if self._hungry.is_set() else 1
+                if share >= 1 or (wanted < 1 and group and (share >= wanted or one is None)):
                     self._hand(group)
                     group, weight, pixels = [], 0, 0
             if group:

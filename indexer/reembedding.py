@@ -13,7 +13,7 @@ import numpy as np
 
 from oneword.engine.config import MOST_PIXELS, EngineConfig
 from oneword.engine.embedding import embed
-from oneword.engine.encoder import Encoder, Vectors
+from oneword.engine.encoder import Encoder, Vectors, tiler_of
 from oneword.engine.models import load as load_model
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
@@ -210,7 +210,7 @@ class _Job:
         self.store, self.old, self.target, self.encoder, self.view = store, old, target, encoder, view
         self.report, self._progress = report, progress
         self.started, self.wrote = time.monotonic(), False
-        self._decode = Decoders(max_pixels=MOST_PIXELS)  # each was let in once
+        self._decode = Decoders(max_pixels=MOST_PIXELS, tiler=tiler_of(encoder))  # each was let in once
         self._mirror = report.into == old.name  # the target is only this collection's, so what is gone goes
         self._quarantine: Quarantine = store.quarantine(target.name)
         self._failed: dict[str, tuple[Item, Refused]] = {}  # by id

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from oneword.engine.options import MaxTokensPerBatch, Revision
 from oneword.indexer.terminal import SHOWN, Dtype, Quantise, progress_bar
 from oneword.storage.terminal import confirm, print_json, say
 
@@ -11,6 +12,7 @@ from oneword.storage.terminal import confirm, print_json, say
 def reembed(
     collection: Annotated[str, typer.Argument(metavar="NAME", help="The collection.")],
     model: Annotated[str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, or a checkpoint folder.")],
+    revision: Revision = None,
     view: Annotated[str | None, typer.Option(help="A view's name or a .toml file; else the collection's own.")] = None,
     into: Annotated[str | None, typer.Option(help="Put the result there, and leave the collection its name.")] = None,
     keep: Annotated[str | None, typer.Option(help="What the old collection is called afterwards.")] = None,
@@ -22,6 +24,7 @@ def reembed(
     dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.AUTO,
     quantise: Annotated[Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Most inputs in one forward pass.")] = None,
+    max_tokens_per_batch: MaxTokensPerBatch = None,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the old collection is dropped.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -37,7 +40,13 @@ def reembed(
     if drop_old:
         confirm(f"Drop what {collection!r} is now, when all of it has been embedded again?", yes)
     config = EngineConfig(
-        model=model, device=device, dtype=dtype.value, quantise=quantise and quantise.value, batch_size=batch_size
+        model=model,
+        device=device,
+        dtype=dtype.value,
+        quantise=quantise and quantise.value,
+        batch_size=batch_size,
+        max_tokens_per_batch=max_tokens_per_batch,
+        revision=revision,
     )
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("embedding", total=None)

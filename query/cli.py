@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oneword.engine.options import Revision
 from oneword.storage.terminal import print_json
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Fusion(StrEnum):
     WEIGHTED = "weighted"
 
 
-LOCAL = ("db", "model", "device", "dtype")
+LOCAL = ("db", "model", "revision", "device", "dtype")
 """Options that say how to search here, and nothing to a server."""
 
 
@@ -57,6 +58,7 @@ def search(
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option("--collection", "-c", help="The collection to search.")] = "default",
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
+    revision: Revision = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     server: Annotated[
@@ -98,7 +100,9 @@ def search(
         from oneword.engine.config import EngineConfig
         from oneword.query.service import SearchService
 
-        result = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype)).search(query)
+        result = SearchService(
+            db, collection, EngineConfig(model=model, device=device, dtype=dtype, revision=revision)
+        ).search(query)
     if as_json:
         print_json(result.as_dict(), indent=None)
     else:

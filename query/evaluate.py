@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oneword.engine.options import Revision
 from oneword.storage.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def live(
     collection: Annotated[str, typer.Option("--collection", "-c", help="The collection to measure.")] = "default",
     depth: Annotated[int, typer.Option(min=10, max=10_000, help="Hits that are looked at.")] = 100,
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
+    revision: Revision = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Also write the report there, as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -103,7 +105,11 @@ def live(
 
     require("ir_measures", what="eval live", extra="eval")
     labelled = read_labelled(queries, qrels)
-    report = evaluate(SearchService(db, collection, EngineConfig(model=model, device=device)), labelled, depth=depth)
+    report = evaluate(
+        SearchService(db, collection, EngineConfig(model=model, device=device, revision=revision)),
+        labelled,
+        depth=depth,
+    )
     document = json.dumps(asdict(report), ensure_ascii=False)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oneword.engine.options import Revision
 from oneword.storage.terminal import print_json
 from oneword.storage.visible import visible
 
@@ -26,6 +27,7 @@ def explain(
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option("--collection", "-c", help="Whose model and view to use.")] = "default",
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
+    revision: Revision = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -34,7 +36,7 @@ def explain(
     from oneword.engine.config import EngineConfig
     from oneword.query.service import SearchService
 
-    service = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype))
+    service = SearchService(db, collection, EngineConfig(model=model, device=device, dtype=dtype, revision=revision))
     explanation = service.explain(text, image=image, edit=edit, like=like or (), items=item or (), words=words)
     if as_json:
         print_json(explanation.as_dict(), indent=None)

@@ -211,7 +211,7 @@ class SearchService:
             ModelError: it cannot be loaded.
             SpaceMismatch: what was loaded is another.
         """
-        encoder = (self._loader or load)(self._config.for_space(self._space["model"]))
+        encoder = (self._loader or load)(self._config.for_space(self._space["model"], self._space["revision"]))
         space = encoder.space(self.view).as_dict()
         if space["fingerprint"] != self._space["fingerprint"]:
             raise SpaceMismatch(self.collection.name, self._space, space)

@@ -70,11 +70,13 @@ def find(model: str, revision: str | None = None, *, weights: bool = True) -> Ch
         weights: they are wanted, too; else a checkpoint without them will do, for its prompts and settings.
 
     Raises:
-        ModelNotFound: neither there nor to be had.
+        ModelNotFound: neither there nor to be had, or a revision of a folder was asked for.
         WrongCheckpoint: of another architecture, or incomplete.
     """
     path = Path(model).expanduser()
     if path.is_dir():
+        if revision is not None:
+            raise ModelNotFound(f"{path} is a folder, which has no revision {revision!r}: drop --revision")
         return check(model, path, None, weights=weights)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelNotFound(

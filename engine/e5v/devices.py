@@ -9,6 +9,7 @@ from oneword.engine.dependencies import require
 from oneword.engine.e5v.batches import Budget
 from oneword.engine.errors import DeviceUnavailable
 
+_AMPERE = (8, 0)
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 CPU_TOKENS = 4096
@@ -20,6 +21,9 @@ CUDA_TOKENS = (4096, 65_536)
 """Least and greatest budget that is derived from a GPU's free memory."""
 CUDA_SHARE = 0.5
 """Share of the free memory that is planned with; the rest is for fragmentation and for the tower."""
+KEPT = ("lm_head", "model.vision_tower", "model.multi_modal_projector")
+"""What is not quantised, by its full name in `LlavaNextForConditionalGeneration` of transformers 5. A name that fits
+nothing is passed over in silence there, so `oneword.engine.e5v.network` compares what became of it."""
 
 
 def pick_device(asked: str) -> torch.device:
@@ -57,20 +61,20 @@ def pick_dtype(asked: str, device: torch.device) -> torch.dtype:
         raise DeviceUnavailable(f"dtype {asked!r}: expected auto, {', '.join(_DTYPES)}")
     if device.type == "cpu":
         return _DTYPES["fp32" if asked == "auto" else asked]
-    has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
+    has_bf16 = torch.cuda.get_device_capability(device) >= _AMPERE
     if asked == "bf16" and not has_bf16:
         raise DeviceUnavailable(f"dtype 'bf16': {torch.cuda.get_device_name(device)} has none; use fp16")
     return _DTYPES[asked] if asked != "auto" else torch.bfloat16 if has_bf16 else torch.float16
 
 
 def pick_attention(device: torch.device, dtype: torch.dtype) -> str:
-    """FlashAttention 2 where it can run and is installed, else PyTorch's own."""
-    can = device.type == "cuda" and dtype != torch.float32
+    """FlashAttention 2 where it is installed and can run (16 bit, Ampere or newer), else PyTorch's own."""
+    can = device.type == "cuda" and dtype != torch.float32 and torch.cuda.get_device_capability(device) >= _AMPERE
     return "flash_attention_2" if can and find_spec("flash_attn") else "sdpa"
 
 
 def quantisation(kind: str | None, device: torch.device, dtype: torch.dtype) -> Any:
-    """A `BitsAndBytesConfig` for None, "int8" or "nf4"; the tower, projector and head keep their precision.
+    """A `BitsAndBytesConfig` for "int8" or "nf4", None for None; the tower, projector and head keep their precision.
 
     Raises:
         DeviceUnavailable: an unknown kind, or no CUDA device.
@@ -83,17 +87,21 @@ def quantisation(kind: str | None, device: torch.device, dtype: torch.dtype) -> 
     if device.type != "cuda":
         raise DeviceUnavailable(f"quantise {kind!r} needs a CUDA device, this is {device}; drop --quantise")
     require("bitsandbytes", "accelerate", extra="gpu")
+    return bits(kind, dtype)
+
+
+def bits(kind: str, dtype: torch.dtype) -> Any:
+    """Returns the `BitsAndBytesConfig` for "int8" or "nf4"; `dtype` is that of the computation in 4 bit."""
     from transformers import BitsAndBytesConfig
 
-    keep = ["lm_head", "vision_tower", "multi_modal_projector"]
     if kind == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=keep)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(KEPT))
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=keep,
+        llm_int8_skip_modules=list(KEPT),
     )
 
 

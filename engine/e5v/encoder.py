@@ -20,9 +20,9 @@ from oneword.engine.e5v.pictures import Pictures
 from oneword.engine.e5v.prompts import prompted
 from oneword.engine.e5v.speech import Speech
 from oneword.engine.e5v.tokens import PromptTokens
-from oneword.engine.encoder import Side, Vectors
+from oneword.engine.encoder import Side, Tiler, Vectors
 from oneword.engine.errors import DeviceOutOfMemory
-from oneword.engine.inputs import Input
+from oneword.engine.inputs import Input, Tiled
 from oneword.engine.space import Space
 from oneword.engine.views import View
 
@@ -88,6 +88,11 @@ class E5VEncoder:
         patches = (tower.image_size // tower.patch_size) ** 2 + 1
         self._tile_cost = patches * tower.hidden_size / self.dimension
 
+    @property
+    def tiler(self) -> Tiler:
+        """See `oneword.engine.encoder.Tiling`."""
+        return self.pictures.tiles
+
     def space(self, view: View) -> Space:
         """The space of this model and view. dtype and device hardly move a vector and are no part of it."""
         return Space(
@@ -107,7 +112,7 @@ class E5VEncoder:
         if image is None:
             return Cost(length=self.tokens.length(prompt, text, 0))
         length = self.tokens.length(prompt, text, self.pictures.tokens(image.size))
-        return Cost(length=length, vision=round(self.pictures.tile_count(image.size) * self._tile_cost))
+        return Cost(length=length, vision=round(self.pictures.tiles.count(image.size) * self._tile_cost))
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
@@ -119,7 +124,8 @@ class E5VEncoder:
             if image is not None:
                 width, height = image.size
                 sizes.append((height, width))
-                tiles.append(torch.from_numpy(self.pictures.tiles(image.pixels)))
+                cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
+                tiles.append(torch.from_numpy(cut))
             rows.append(self.tokens.ids(prompt, text, self.pictures.tokens(image.size) if image else 0))
         last = torch.tensor([len(row) - 1 for row in rows])
         ids = torch.full((len(rows), int(last.max()) + 1), self._padding)
@@ -145,8 +151,9 @@ class E5VEncoder:
             torch.cuda.empty_cache()
         rows, length = batch.ids.shape
         raise DeviceOutOfMemory(
-            f"{self.device} has no memory for {rows} inputs of {length} tokens ({reason}): expected a "
-            "smaller batch; lower max_tokens_per_batch, or quantise the model"
+            f"{self.device} has no memory for {rows} inputs of {length} tokens ({reason}): "
+            + ("lower --max-tokens-per-batch, or " if rows > 1 else "")
+            + "load the weights smaller (--quantise nf4), or end what else uses the device"
         )
 
     @torch.inference_mode()

@@ -2,21 +2,21 @@
 
 from typing import Any, Literal
 
-import torch
 from transformers import (
     AutoConfig,
     AutoTokenizer,
-    LlavaNextForConditionalGeneration,
     LlavaNextImageProcessorPil,
     LlavaNextProcessor,
 )
 
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import tokens
-from oneword.engine.e5v.checkpoint import Checkpoint, find
-from oneword.engine.e5v.devices import budget, pick_attention, pick_device, pick_dtype, quantisation
+from oneword.engine.e5v.checkpoint import Checkpoint, find, read_json
+from oneword.engine.e5v.devices import budget, pick_device, pick_dtype, quantisation
 from oneword.engine.e5v.encoder import E5VEncoder
+from oneword.engine.e5v.network import load_network
 from oneword.engine.e5v.pictures import Pictures
+from oneword.engine.e5v.templates import template_of
 from oneword.engine.errors import MissingDependency, WrongCheckpoint
 
 MAX_TEXT_TOKENS = 512
@@ -50,20 +50,22 @@ def load_e5v(
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
+        DeviceOutOfMemory: the weights do not fit.
+        ModelError: quantising chose other layers than the decoder's.
     """
     place = pick_device(device)
     number = pick_dtype(dtype, place)
     bits = quantisation(quantise, place, number)
     checkpoint = find(model, revision)
     with quiet():
-        network = _network(checkpoint, place, number, bits)
-        config = network.config
-        prompts = prompt_tokens(checkpoint, max_text_tokens, config)
+        config = configuration(checkpoint)
+        prompts = prompt_tokens(checkpoint, max_text_tokens, config)  # first, as it takes no minutes to be refused
         pictures = tiling(checkpoint, prompts, config)
-    _trim_tower(network)
+        network = load_network(checkpoint, place, number, bits)
     return E5VEncoder(
         name=name or model,
-        revision=checkpoint.revision() + (f"+{quantise}" if quantise else ""),
+        # "decoder": until 2026-11-26 the tower was quantised, too, which gave other vectors.
+        revision=checkpoint.revision() + (f"+{quantise}-decoder" if quantise else ""),
         network=network,
         device=place,
         dtype=number,
@@ -90,25 +92,35 @@ def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = No
         WrongCheckpoint: the tokeniser cannot be used, or does not fit the model.
     """
     if config is None:
-        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+        config = configuration(checkpoint)
     tokenizer = _tokenizer(checkpoint)
     _agree(checkpoint, tokenizer, config)
-    template = checkpoint.template() or _template(tokenizer, config)
-    return tokens.PromptTokens(tokenizer, template, config.image_token_id, max_text_tokens)
+    return tokens.PromptTokens(
+        tokenizer, template_of(checkpoint, tokenizer, config), config.image_token_id, max_text_tokens
+    )
 
 
 def tiling(checkpoint: Checkpoint, prompts: tokens.PromptTokens, config: Any) -> Pictures:
     """The checkpoint's way from a picture to tiles and to a number of tokens.
 
     Raises:
-        WrongCheckpoint: the image processor cannot be used.
+        WrongCheckpoint: the image processor cannot be used, or does not fit the model.
     """
     processor = _processor(checkpoint, prompts.tokenizer)
     processor.patch_size = config.vision_config.patch_size
     processor.vision_feature_select_strategy = config.vision_feature_select_strategy
     # CLIP's class token; towers such as SigLIP have none.
     processor.num_additional_image_tokens = int(config.vision_config.model_type.startswith("clip"))
+    _fits(checkpoint, processor.image_processor, config)
     return Pictures(processor)
+
+
+def configuration(checkpoint: Checkpoint) -> Any:
+    """Returns the checkpoint's `LlavaNextConfig`. Raises WrongCheckpoint."""
+    try:
+        return AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # a malformed file fails wherever its reader stumbles
+        raise WrongCheckpoint(f"{checkpoint.model}: config.json cannot be used: {error}") from error
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:
@@ -134,37 +146,6 @@ def _processor(checkpoint: Checkpoint, tokenizer: Any) -> Any:
     return LlavaNextProcessor(image_processor=images, tokenizer=tokenizer)
 
 
-def _network(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, bits: Any) -> Any:
-    try:
-        network, found = LlavaNextForConditionalGeneration.from_pretrained(
-            checkpoint.folder,
-            dtype=dtype,
-            attn_implementation=pick_attention(device, dtype),
-            quantization_config=bits,
-            device_map={"": device} if bits is not None else None,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except Exception as error:  # as above
-        raise WrongCheckpoint(f"{checkpoint.model}: the weights cannot be loaded: {error}") from error
-    missing = sorted(found["missing_keys"])
-    misfit = sorted(str(entry[0]) for entry in found["mismatched_keys"])
-    if missing or misfit:
-        wrong = missing + misfit
-        shown = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-        raise WrongCheckpoint(
-            f"{checkpoint.model}: {len(missing)} weights are missing and {len(misfit)} have another shape "
-            f"than config.json says: {shown}; expected all of {type(network).__name__}'s"
-        )
-    image_id, rows = network.config.image_token_id, network.get_input_embeddings().weight.shape[0]
-    if image_id >= rows:
-        # Its row is never read, as picture features take its place, but a look-up past the table would fail.
-        network.resize_token_embeddings(image_id + 1, mean_resizing=False)
-    return (network if bits is not None else network.to(device)).eval().requires_grad_(False)
-
-
 def _agree(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:
     """The tokeniser's picture token must be the model's."""
     ids = tokenizer.get_added_vocab()
@@ -178,22 +159,26 @@ def _agree(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:
         )
 
 
-def _template(tokenizer: Any, config: Any) -> str:
-    if "<|start_header_id|>" in tokenizer.get_added_vocab():
-        return tokens.LLAMA_3
-    return tokens.MISTRAL if config.text_config.model_type == "mistral" else tokens.BARE
-
-
-def _trim_tower(network: Any) -> None:
-    """Drops the vision layers above the one that is looked at (E5-V: the last of 24); nothing reads them."""
-    layer = network.config.vision_feature_layer
-    encoder: Any = getattr(network.model.vision_tower, "encoder", None)
-    if not isinstance(layer, int) or not hasattr(encoder, "layers"):
-        return
-    depth = len(encoder.layers)
-    # Hidden states are counted from the embeddings, 0, to the last layer's output, `depth`.
-    used = layer if layer >= 0 else depth + 1 + layer
-    if 0 < used < depth:
-        encoder.layers = encoder.layers[:used]
-        network.model.vision_tower.config.num_hidden_layers = used
-        network.config.vision_feature_layer = used
+def _fits(checkpoint: Checkpoint, images: Any, config: Any) -> None:
+    """The image processor must cut the tiles that the model puts together."""
+    side, patch = config.vision_config.image_size, config.vision_config.patch_size
+    size, crop = images.size, images.crop_size
+    edges = [size.shortest_edge] * 2 if size.shortest_edge else [size.height, size.width]
+    path = checkpoint.folder / "processor_config.json"
+    told = read_json(path, checkpoint.model).get("patch_size") if path.is_file() else None
+    grids = [list(grid) for grid in config.image_grid_pinpoints]
+    for name, found, expected in (
+        ("image_grid_pinpoints", [list(grid) for grid in images.image_grid_pinpoints], grids),
+        ("size", edges, [side, side]),
+        ("crop_size", [crop.height, crop.width], [side, side]),
+        ("patch_size", told or patch, patch),
+    ):
+        if found != expected:
+            raise WrongCheckpoint(
+                f"{checkpoint.model}: {name} is {found} in the image processor's settings: expected {expected}, as in "
+                "config.json; take both from one checkpoint"
+            )
+    if off := [grid for grid in grids if grid[0] % side or grid[1] % side]:
+        raise WrongCheckpoint(
+            f"{checkpoint.model}: image_grid_pinpoints holds {off[0]}: expected multiples of a tile's side, {side}"
+        )

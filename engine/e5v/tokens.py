@@ -29,8 +29,6 @@ LLAMA_3 = "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_heade
 MISTRAL = "[INST] {} [/INST]"
 """LLaVA-1.6-Mistral's, from the prompts of kongds/E5-V:retrieval.py for `llava`."""
 
-BARE = "{}"
-
 REMEMBERED = 16_384
 """Texts whose ids are kept between planning and preparing; further ones are tokenised twice."""
 

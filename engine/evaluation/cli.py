@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oneword.engine.options import MaxTokensPerBatch, Revision
+
 if TYPE_CHECKING:
     from oneword.engine.evaluation.report import Report
     from oneword.engine.evaluation.vectors import VectorCache
@@ -26,9 +28,11 @@ class Common:
     """The options of every task."""
 
     model: Annotated[str, typer.Option(help="A name, a hub id, or a checkpoint's folder.")] = "auto"
+    revision: Revision = None
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto"
     quantise: Annotated[str | None, typer.Option(help="int8 or nf4, on CUDA.")] = None
+    max_tokens_per_batch: MaxTokensPerBatch = None
     cache: Annotated[Path | None, typer.Option(help="Folder where vectors are kept, to be used again.")] = None
     out: Annotated[Path | None, typer.Option(help="Also write the report there, as JSON.")] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
@@ -39,7 +43,14 @@ class Common:
         from oneword.engine.evaluation.vectors import VectorCache
         from oneword.engine.models import load
 
-        config = EngineConfig(model=self.model, device=self.device, dtype=self.dtype, quantise=self.quantise)
+        config = EngineConfig(
+            model=self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            quantise=self.quantise,
+            max_tokens_per_batch=self.max_tokens_per_batch,
+        )
         return VectorCache(load(config), self.cache, _progress())
 
     def run(self, task: "Callable[[VectorCache], Report]") -> None:

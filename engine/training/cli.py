@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
+from oneword.engine.options import Revision
+
 
 def train(
     data: Annotated[Path | None, typer.Argument(help="Sentence pairs or triples: CSV, TSV, JSONL or Parquet.")] = None,
     model: Annotated[
         str | None, typer.Option(help="The base: a LLaVA-NeXT checkpoint's folder or hub id, or mini.")
     ] = None,
+    revision: Revision = None,
     out: Annotated[Path | None, typer.Option(help="Folder for checkpoints, logs and the trained model.")] = None,
     recipe: Annotated[str, typer.Option(help="e5v, small, or a .toml file.")] = "e5v",
     changes: Annotated[
@@ -50,6 +53,7 @@ def train(
         data,
         model,
         out,
+        revision=revision,
         columns=[name.strip() for name in columns.split(",")] if columns else None,
         device=device,
     )

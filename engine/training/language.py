@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v.checkpoint import Checkpoint
+from oneword.engine.e5v.devices import bits
 from oneword.engine.e5v.loading import prompt_tokens
+from oneword.engine.e5v.network import check_quantised
 from oneword.engine.errors import WrongCheckpoint
 from oneword.engine.training.recipe import Recipe
 from oneword.engine.views import get
@@ -67,16 +69,6 @@ def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantise: bool =
     """The decoder's weights and nothing else."""
     from transformers import AutoConfig, AutoModel
 
-    bits: Any = None
-    if quantise:
-        from transformers import BitsAndBytesConfig
-
-        bits = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
     with quiet():
         config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
         decoder, found = AutoModel.from_pretrained(
@@ -84,7 +76,7 @@ def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantise: bool =
             config=config.text_config,
             key_mapping={OURS.pattern: ""},
             dtype=dtype,
-            quantization_config=bits,
+            quantization_config=bits("nf4", torch.bfloat16) if quantise else None,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
@@ -92,4 +84,6 @@ def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantise: bool =
     wrong = sorted(found["missing_keys"]) + sorted(str(entry[0]) for entry in found["mismatched_keys"])
     if wrong:
         raise WrongCheckpoint(f"{checkpoint.model}: the decoder's weights are missing or misshapen: {wrong[:4]}")
+    if quantise:
+        check_quantised(decoder, "")
     return decoder

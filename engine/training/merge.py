@@ -10,13 +10,18 @@ from safetensors.torch import load_file, save_file
 
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v.checkpoint import Checkpoint
+from oneword.engine.e5v.loading import MAX_TEXT_TOKENS, configuration, prompt_tokens
 from oneword.engine.errors import WrongCheckpoint
 from oneword.engine.training.language import OURS, load_decoder
+from oneword.engine.training.modules import write_modules
 from oneword.engine.training.weights import TRAINED
+from oneword.engine.views import DEFAULT, View
 
 
-def export(base: Checkpoint, trained: Path, out: Path) -> Path:
+def export(base: Checkpoint, trained: Path, out: Path, view: View = DEFAULT) -> Path:
     """Writes `base` with the trained decoder in it, adapters merged, as a checkpoint that `--model` takes.
+
+    sentence-transformers takes it, too, with the prompts of the view.
 
     The merge is done in fp32 over the unquantised base and stored in the base's own dtype. Tower, projector and output
     layer are the base's.
@@ -53,6 +58,9 @@ def export(base: Checkpoint, trained: Path, out: Path) -> Path:
     (partial / "trained.json").write_text(
         json.dumps({"base": base.model if base.commit else base.folder.name, "revision": base.revision()}) + "\n"
     )
+    with quiet():
+        config = configuration(base)
+        write_modules(partial, prompt_tokens(base, MAX_TEXT_TOKENS, config), config, view)
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
     return out

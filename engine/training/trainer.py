@@ -28,6 +28,7 @@ from oneword.engine.training.merge import export
 from oneword.engine.training.pairs import Pairs, order, read_pairs
 from oneword.engine.training.recipe import Recipe, RecipeError
 from oneword.engine.training.weights import adapted, save_trained, trainable_only
+from oneword.engine.views import get
 
 _log = logging.getLogger(__name__)
 RUN = "run.json"
@@ -43,6 +44,7 @@ def train(
     model: str,
     out: Path | str,
     *,
+    revision: str | None = None,
     columns: Sequence[str] | None = None,
     device: str = "auto",
 ) -> Path:
@@ -56,6 +58,7 @@ def train(
         data: pairs, or a file of them.
         model: the base: a LLaVA-NeXT checkpoint's folder or hub id; or "mini", the miniature's base.
         out: a folder: `checkpoints`, `log.jsonl` and TensorBoard's events, `trained` (adapter or weights), `model`.
+        revision: of a hub model: a branch, tag or commit.
         columns: of the file; see `read_pairs`.
         device: "auto" or "cpu".
 
@@ -68,7 +71,7 @@ def train(
     """
     out = Path(out)
     pairs = data if isinstance(data, Pairs) else read_pairs(data, columns)
-    base = find(str(base_folder()) if model == "mini" else model)
+    base = find(str(base_folder()) if model == "mini" else model, revision)
     if recipe.method == "qlora" and not torch.cuda.is_available():
         raise DeviceUnavailable('method "qlora" needs a CUDA GPU: expected one, or method = "lora"')
     accelerator = _accelerator(recipe, device)
@@ -91,7 +94,7 @@ def train(
     if accelerator.is_main_process:
         save_trained(accelerator.unwrap_model(run.model), out / "trained")
         del run, embedder
-        export(base, out / "trained", out / "model")
+        export(base, out / "trained", out / "model", get(recipe.view))
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return out / "model"

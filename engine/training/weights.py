@@ -25,6 +25,10 @@ def adapted(embedder: SentenceEmbedder, recipe: Recipe) -> SentenceEmbedder:
             gradient_checkpointing_kwargs={"use_reentrant": False},
         )
     lora = recipe.lora
+    there = {name.rpartition(".")[2] for name, _ in embedder.decoder.named_modules()}
+    # peft passes over a name that fits nothing, as long as another one fits.
+    if absent := [name for name in lora.modules if name.rpartition(".")[2] not in there]:
+        raise RecipeError(f"lora.modules has {', '.join(absent)}: no such layers; expected some of this decoder's own")
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from oneword.engine.options import MaxTokensPerBatch, Revision
+
 
 class LogFormat(StrEnum):
     """How logs are written."""
@@ -19,6 +21,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, envvar="ONEWORD_PORT", help="0: any free one.")] = 8000,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     model: Annotated[str, typer.Option(help="auto: each collection's own; else insist on one.")] = "auto",
+    revision: Revision = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     api_keys: Annotated[
@@ -49,6 +52,7 @@ def serve(
     ] = False,
     batch_window: Annotated[float, typer.Option(min=0, max=1000, help="ms that an idle model waits for company.")] = 2,
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Inputs encoded together; 1: no batching.")] = 64,
+    max_tokens_per_batch: MaxTokensPerBatch = None,
     queue: Annotated[int, typer.Option(min=1, help="Requests at once; more are told 503.")] = 256,
     connections: Annotated[
         int | None, typer.Option(min=2, help="Most at a time, half of them from one address; idle ones make room.")
@@ -87,7 +91,13 @@ def serve(
     run(
         ServerConfig(
             db=db,
-            model=EngineConfig(model=model, device=device, dtype=dtype),
+            model=EngineConfig(
+                model=model,
+                device=device,
+                dtype=dtype,
+                revision=revision,
+                max_tokens_per_batch=max_tokens_per_batch,
+            ),
             storage=StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index_device=index_device),
             host=host,
             port=port,

@@ -8,7 +8,9 @@ import PIL.Image
 import pytest
 
 from oneword.engine import handover
+from oneword.engine.e5v.tiling import Tiler
 from oneword.engine.handover import Handover, Laid, Place, laid
+from oneword.engine.inputs import Tiled
 from oneword.engine.pictures import Picture, decode_picture
 from oneword.indexer.decoding import Decoders
 
@@ -39,6 +41,22 @@ def test_a_picture_is_laid_and_taken() -> None:
     assert same(taken, whole)
     del vars(taken.image)["content_hash"]
     assert taken.image.content_hash == whole.image.content_hash, "it is that of the pixels"
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux only")
+def test_tiles_are_laid_and_taken() -> None:
+    tiler = Tiler(side=8, grids=((8, 16), (16, 8)), resample=3)
+    whole = decode_picture(photo(), "x", tiler=tiler)
+    with Handover() as over:
+        found = laid(over.place, decode_picture, photo(), "x", 10_000, tiler)
+        assert isinstance(found, Laid)
+        taken = over.taken(found)
+    for one in (taken, Decoders(1, tiler=tiler)(photo(), "x")):
+        assert isinstance(one.image, Tiled)
+        assert isinstance(whole.image, Tiled)
+        assert np.array_equal(one.image.tiles, whole.image.tiles)
+        assert one.image.tiles.shape == (3, 3, 8, 8)
+        assert one.image == whole.image
 
 
 def test_another_file_of_that_number_is_left_alone() -> None:

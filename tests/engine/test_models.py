@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from oneword.engine import EngineConfig, load, models
+from oneword.engine import EngineConfig, load, models, views
 from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound
 
 
@@ -39,8 +41,44 @@ def test_options_that_make_no_sense() -> None:
         load(EngineConfig(model="hash", quantise="int8"))
     with pytest.raises(ModelError, match="batch size 0"):
         load(EngineConfig(model="hash", batch_size=0))
+    with pytest.raises(ModelError, match="max_tokens_per_batch 0: expected at least 1"):
+        load(EngineConfig(model="hash", max_tokens_per_batch=0))
 
 
 def test_a_collections_model_wins_over_auto_only() -> None:
     assert EngineConfig().for_space("hash").model == "hash"
     assert EngineConfig(model="basic").for_space("hash").model == "basic"
+
+
+def test_a_revision_is_of_the_hub(tmp_path: Path) -> None:
+    for name in ("hash", "mini", str(tmp_path), "http://127.0.0.1:9/v1"):
+        with pytest.raises(ModelError, match=r"revision 'v1': model .* is none of the hub's.*drop --revision"):
+            load(EngineConfig(model=name, revision="v1"))
+    # The digest in a space of a model that is none of the hub's is no wish.
+    assert load(EngineConfig().for_space("hash", "1")).name == "hash"
+
+
+def test_a_collections_model_is_loaded_as_it_was() -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    assert EngineConfig().for_space("some/model", commit).revision == commit
+    assert EngineConfig().for_space("some/model", f"{commit}+nf4-decoder").revision == commit
+    assert EngineConfig(revision="v2").for_space("some/model", commit).revision == "v2"
+    assert EngineConfig(model="some/model").for_space("some/model", commit).revision is None
+
+
+def test_revision_and_budget_reach_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    from oneword.engine.e5v.tiny import make_checkpoint
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = make_checkpoint(tmp_path / "snapshots" / commit)
+
+    def cached(model: str, *, revision: str | None = None, **_: object) -> str:
+        assert (model, revision) == ("some/model", "v1")
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", cached)
+    encoder = load(EngineConfig(model="some/model", revision="v1", device="cpu", max_tokens_per_batch=99))
+    assert encoder.space(views.DEFAULT).revision == commit
+    assert encoder.budget.tokens == 99  # type: ignore[attr-defined]

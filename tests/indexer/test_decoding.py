@@ -28,7 +28,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 DECODE = decoding._decode
 
 
-def deadly(data: bytes, name: str, max_pixels: int) -> Any:
+def deadly(data: bytes, name: str, *how: Any) -> Any:
     """Does what a picture's name says."""
     stem = Path(name).stem
     if stem.startswith("abort"):
@@ -42,7 +42,7 @@ def deadly(data: bytes, name: str, max_pixels: int) -> Any:
         if not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-    return DECODE(data, name, max_pixels)
+    return DECODE(data, name, *how)
 
 
 def pictures(folder: Path, *names: str) -> Path:
@@ -126,14 +126,14 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 def test_what_no_decoder_should_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "decode_picture", raising(ZeroDivisionError("0 by\n0")))
-    found = DECODE(b"x", "a.png", 1)
+    found = DECODE(b"x", "a.png", 1, None)
     assert isinstance(found, CorruptImage)
     assert str(found) == "a.png: the picture cannot be decoded (ZeroDivisionError: 0 by 0); save it anew, or convert it"
 
 
 def test_a_picture_that_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oneword.engine.pictures, "decode", raising(MemoryError()))
-    found = DECODE(b"x", "a.png", 1)
+    found = DECODE(b"x", "a.png", 1, None)
     assert isinstance(found, ImageTooLarge)
     assert str(found) == "a.png: does not fit into memory; scale it down first"
 

@@ -207,14 +207,14 @@ import sys, time
 from oneword.indexer import vectors, local
 from oneword import cli
 local.GROUP = 1
-embed = vectors.embed
+begun = vectors.Started
 def slowly(contents, *rest):
     print("group", flush=True)
     time.sleep(0.2)
     if "--fail" in sys.argv:
         raise OSError("the disk is full")
-    return embed(contents, *rest)
-vectors.embed = slowly
+    return begun(contents, *rest)
+vectors.Started = slowly
 sys.exit(cli.run([one for one in sys.argv[1:] if one != "--fail"]))
 """
 

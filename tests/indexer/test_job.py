@@ -73,12 +73,13 @@ def test_changed_files_are_updates(album: Path) -> None:
 
 def test_equal_content_is_embedded_once_even_across_runs(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded: list[Input] = []
+    begun = embedding.Encoding
 
     def counting(encoder: Any, inputs: Sequence[Input], *rest: Any) -> Any:
         embedded.extend(inputs)
-        return encode(encoder, inputs, *rest)
+        return begun(encoder, inputs, *rest)
 
-    monkeypatch.setattr(embedding, "encode", counting)
+    monkeypatch.setattr(embedding, "Encoding", counting)
     for i in range(3):
         shutil.copyfile(album / "blue.jpg", album / f"copy{i}.jpg")
     assert counts(run(album))[0] == 9
@@ -200,23 +201,24 @@ def test_pictures_are_loaded_no_further_ahead_than_is_said(tmp_path: Path, monke
     monkeypatch.setattr(reading_ahead, "AHEAD", 2)
     monkeypatch.setattr(local, "GROUP", 4)
     loaded, ahead = [0], []
-    load, embed = local.load, vectors.embed
+    load = local.load
 
     def counting(*given: Any) -> Any:
         loaded[0] += 1
         return load(*given)
 
-    def slowly(contents: Any, *rest: Any) -> Any:
-        time.sleep(0.05)  # as long as it likes, the loaders get no further
-        ahead.append(loaded[0] - sum(embedded))
-        embedded.append(len(contents))
-        return embed(contents, *rest)
+    class Slow(vectors.Started[str]):
+        def result(self) -> Any:
+            time.sleep(0.05)  # as long as it likes, the loaders get no further
+            ahead.append(loaded[0] - sum(embedded))
+            embedded.append(len(self.contents))
+            return super().result()
 
     embedded: list[int] = []
     monkeypatch.setattr(local, "load", counting)
-    monkeypatch.setattr(vectors, "embed", slowly)
+    monkeypatch.setattr(vectors, "Started", Slow)
     assert counts(run(folder)) == (40, 0, 0, 0)
-    assert max(ahead) <= 4 + 4 + 2 + 2, "two groups, the queue, and one at each of its ends"
+    assert max(ahead) <= 4 + 4 + 4 + 2 + 2, "three groups, the queue, and one at each of its ends"
     assert max(embedded) <= 4
 
 

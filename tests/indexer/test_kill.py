@@ -32,14 +32,14 @@ from oneword.indexer import index_paths, vectors, local, writing
 
 writing.ROWS, writing.SECONDS, local.GROUP = 200, 0.1, 64
 db, log, *paths = sys.argv[1:]
-embed = vectors.embed
+begun = vectors.Started
 
 def telling(contents, *rest):
     with open(log, "a") as file:
         file.writelines(one + "\\n" for one in contents)
-    return embed(contents, *rest)
+    return begun(contents, *rest)
 
-vectors.embed = telling
+vectors.Started = telling
 print("ready", flush=True)
 index_paths(paths, db=db, model="hash")
 print("done", flush=True)
@@ -140,12 +140,12 @@ def test_a_signal_ends_a_job_well(tmp_path: Path, number: int) -> None:
 import sys, time
 from oneword.indexer import vectors, local, writing
 local.GROUP = 64
-embed = vectors.embed
+begun = vectors.Started
 def slowly(contents, *rest):
     print("group", flush=True)
     time.sleep(0.05)
-    return embed(contents, *rest)
-vectors.embed = slowly
+    return begun(contents, *rest)
+vectors.Started = slowly
 from oneword import cli
 sys.exit(cli.run(["index", *sys.argv[1:], "--db", "db", "--model", "hash", "--json"]))
 """

@@ -322,13 +322,13 @@ def test_equal_content_is_embedded_once(album: Path, old: Collection, monkeypatc
     same = next(one for one, _ in before.values() if one.modality == "text")
     old.upsert([replace(same, id=f"copy {n}") for n in range(3)])
     embedded: list[Any] = []
-    encode = embedding.encode
+    begun = embedding.Encoding
 
     def counting(encoder: Any, inputs: Any, *rest: Any) -> Any:
         embedded.extend(inputs)
-        return encode(encoder, inputs, *rest)
+        return begun(encoder, inputs, *rest)
 
-    monkeypatch.setattr(embedding, "encode", counting)
+    monkeypatch.setattr(embedding, "Encoding", counting)
     assert counts(run()) == (9, 0, 0)
     assert len(embedded) == 6
 

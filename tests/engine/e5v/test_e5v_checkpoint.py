@@ -16,7 +16,7 @@ from oneword.engine import Text, encode, views
 from oneword.engine.e5v import checkpoint as checkpoints
 from oneword.engine.e5v import load_e5v
 from oneword.engine.e5v.tiny import make_checkpoint
-from oneword.engine.e5v.tokens import LLAMA_3, MISTRAL
+from oneword.engine.e5v.tokens import LLAMA_3
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, MissingDependency, ModelNotFound, WrongCheckpoint
 
@@ -47,6 +47,8 @@ def test_no_such_folder(tmp_path):
         load_e5v(str(tmp_path / "none"))
     with pytest.raises(ModelNotFound, match=r"no folder '\./none'"):
         load_e5v("./none")
+    with pytest.raises(ModelNotFound, match="is a folder, which has no revision 'v1'"):
+        load_e5v(str(tmp_path), revision="v1")
 
 
 def test_a_hub_model_that_is_not_cached(monkeypatch):
@@ -219,16 +221,6 @@ def test_templates(copy, encoder):
             load_e5v(str(copy), device="cpu")
 
 
-def test_mistral_is_known_by_its_decoder(encoder):
-    from types import SimpleNamespace as Stand
-
-    from oneword.engine.e5v.loading import _template
-
-    tokenizer = Stand(get_added_vocab=dict)
-    for kind, template in (("mistral", MISTRAL), ("llama", "{}")):
-        assert _template(tokenizer, Stand(text_config=Stand(model_type=kind))) == template
-
-
 def test_the_digest_moves_with_the_files_and_changes_with_them(folder, copy, tmp_path):
     def revision(path):
         return checkpoints.check("x", path, None).revision()
@@ -278,6 +270,39 @@ def test_it_is_an_encoder(encoder):
     assert typed.low_confidence is None
     assert encode(typed, [], views.DEFAULT).shape == (0, 64)
     assert encode(typed, [Text(text="a dog")], views.DEFAULT).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("preprocessor_config.json", {"image_grid_pinpoints": [[56, 112]]}, r"image_grid_pinpoints is \[\[56, 112\]\]"),
+        (
+            "preprocessor_config.json",
+            {"crop_size": {"height": 28, "width": 56}},
+            r"crop_size is \[28, 56\].*\[56, 56\]",
+        ),
+        ("preprocessor_config.json", {"size": {"shortest_edge": 28}}, r"size is \[28, 28\].*expected \[56, 56\]"),
+        ("config.json", {"image_grid_pinpoints": [[56, 112], [112, 56]]}, "image_grid_pinpoints is"),
+    ],
+)
+def test_a_processor_that_does_not_fit_is_refused_before_the_weights_are_read(copy, file, changes, message):
+    edit(copy / file, **changes)
+    (copy / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    with pytest.raises(WrongCheckpoint, match=message):
+        load_e5v(str(copy), device="cpu")
+
+
+def test_a_patch_size_that_does_not_fit(copy):
+    (copy / "processor_config.json").write_text(json.dumps({"patch_size": 16}))
+    with pytest.raises(WrongCheckpoint, match=r"patch_size is 16 .*: expected 14, as in"):
+        load_e5v(str(copy), device="cpu")
+
+
+def test_grids_that_are_no_multiples_of_a_tile(copy):
+    for file in ("config.json", "preprocessor_config.json"):
+        edit(copy / file, image_grid_pinpoints=[[56, 112], [100, 56]])
+    with pytest.raises(WrongCheckpoint, match=r"holds \[100, 56\]: expected multiples of a tile's side, 56"):
+        load_e5v(str(copy), device="cpu")
 
 
 @pytest.mark.parametrize("asked", ["tpu", "cuda:99", "", "meta"])

@@ -1,6 +1,8 @@
 """Counting picture tokens from a size alone, for every shape."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -19,22 +21,39 @@ EXTREME = [(20_000, 2), (2, 20_000), (1, 1), (1, 20_000), (20_000, 1), (3, 3), (
 @pytest.fixture(scope="module")
 def full_size(folder):
     """E5-V's geometry, without its weights: CLIP ViT-L/14-336, five grids."""
+    return Pictures(processor_of(folder, 336, 14, FIVE))
+
+
+FIVE = [(1, 2), (2, 1), (2, 2), (3, 1), (1, 3)]
+GEOMETRIES = [
+    (336, 14, FIVE, "default", 1),
+    (60, 10, [(1, 1), (1, 4), *FIVE], "default", 1),
+    (98, 32, [(height, width) for height in range(1, 5) for width in range(1, 5)], "default", 1),
+    (56, 14, FIVE, "full", 0),  # a tower without a class token, such as SigLIP
+    (56, 14, FIVE, "full", 1),
+]
+
+
+def processor_of(folder, side, patch, grids, strategy="default", extra=1):
     from transformers import AutoTokenizer, LlavaNextImageProcessorPil, LlavaNextProcessor
 
-    side = 336
-    grids = [[side, 2 * side], [2 * side, side], [2 * side, 2 * side], [3 * side, side], [side, 3 * side]]
-    processor = LlavaNextProcessor(
+    grids = [[height * side, width * side] for height, width in grids]
+    return LlavaNextProcessor(
         image_processor=LlavaNextImageProcessorPil(
             size={"shortest_edge": side},
             crop_size={"height": side, "width": side},
             image_grid_pinpoints=grids,
         ),
         tokenizer=AutoTokenizer.from_pretrained(folder),
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
+        patch_size=patch,
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=extra,
     )
-    return Pictures(processor)
+
+
+@pytest.fixture(scope="module", params=GEOMETRIES, ids=lambda one: f"{one[0]}/{one[1]}x{len(one[2])}{one[3]}{one[4]}")
+def processor(request, folder):
+    return processor_of(folder, *request.param)
 
 
 def packed(size, grids, side, patch):
@@ -67,9 +86,34 @@ def packed(size, grids, side, patch):
 @example(1, 1)
 @settings(max_examples=300, deadline=None)
 def test_the_count_is_the_models_own(full_size, width, height):
-    tokens, tiles = packed((width, height), full_size.grids, 336, 14)
+    grids = [list(grid) for grid in full_size.tiles.grids]
+    tokens, tiles = packed((width, height), grids, 336, 14)
     assert full_size.tokens((width, height)) == tokens
-    assert full_size.tile_count((width, height)) == tiles
+    assert full_size.tiles.count((width, height)) == tiles
+
+
+@given(width=SIDES, height=SIDES)
+@settings(max_examples=200, deadline=None)
+def test_the_count_is_the_processors_own(processor, width, height):
+    expected = processor._get_num_multimodal_tokens(image_sizes=[(height, width)]).num_image_tokens
+    assert [Pictures(processor).tokens((width, height))] == expected
+
+
+@given(width=st.integers(1, 1000) | st.integers(1, 40), height=st.integers(1, 1000) | st.integers(1, 40))
+@example(640, 480)
+@example(1, 1)
+@example(1000, 3)
+@example(3, 1000)
+@settings(max_examples=20, deadline=None)
+def test_tiles_are_the_processors_own(processor, width, height):
+    """Byte for byte."""
+    noise = np.random.default_rng(width * 1000 + height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    picture = PIL.Image.fromarray(noise)
+    raw = {"do_rescale": False, "do_normalize": False, "do_pad": False}
+    (expected,) = processor.image_processor(images=[picture], **raw)["pixel_values"]
+    tiles = Pictures(processor).tiles(picture)
+    assert tiles.dtype == np.uint8
+    assert np.array_equal(tiles, np.asarray(expected))
 
 
 def test_figures_of_the_real_model(full_size):
@@ -88,9 +132,9 @@ def test_extreme_shapes_equal_plain_transformers(encoder, plain, size):
 
 def test_pixels_equal_the_processors(encoder, pictures):
     for image in pictures:
-        whole = encoder.pictures._tiler(images=[image.pixels], return_tensors="pt")["pixel_values"][0]
+        whole = encoder.pictures._settings(images=[image.pixels], return_tensors="pt")["pixel_values"][0]
         tiles = torch.from_numpy(encoder.pictures.tiles(image.pixels))
-        assert len(tiles) == encoder.pictures.tile_count(image.size)
+        assert len(tiles) == encoder.pictures.tiles.count(image.size)
         assert (encoder.pictures.normalised(tiles, torch.float32) - whole).abs().max() <= 1e-6
 
 
@@ -104,3 +148,9 @@ def test_settings_are_plain_json_and_tell_what_changes_a_pixel(encoder):
         assert key in told
     assert told["patch_size"] == 14
     assert told["num_additional_image_tokens"] == 1
+
+
+def test_tiling_is_light_to_import():
+    """The processes that decode pictures do it: torch would cost each of them seconds and hundreds of MiB."""
+    program = "import sys, engine.e5v.tiling; assert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

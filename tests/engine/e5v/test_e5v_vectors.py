@@ -66,7 +66,7 @@ def test_one_batch_holds_texts_and_pictures_of_different_tile_counts(encoder, mi
     batch = encoder.prepare(mixed, views.DEFAULT, Side.GALLERY)
     assert batch.ids.shape[0] == len(mixed)
     assert batch.tiles.dtype == torch.uint8
-    counts = [encoder.pictures.tile_count((int(w), int(h))) for h, w in batch.sizes]
+    counts = [encoder.pictures.tiles.count((int(w), int(h))) for h, w in batch.sizes]
     assert set(counts) == {3, 4, 5}
     assert len(batch.tiles) == sum(counts)  # no tile of zeros is computed
     raw = encoder.finish(encoder.forward(batch))
@@ -134,7 +134,9 @@ def test_one_input_that_does_not_fit_is_said(encoder, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(encoder, "_forward", full)
-    with pytest.raises(DeviceOutOfMemory, match=r"1 inputs of \d+ tokens .*max_tokens_per_batch"):
+    with pytest.raises(
+        DeviceOutOfMemory, match=r"1 inputs of \d+ tokens .*: load the weights smaller \(--quantise nf4\)"
+    ):
         encode(encoder, [Text(text="a dog")], views.DEFAULT)
 
 

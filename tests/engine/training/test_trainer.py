@@ -179,8 +179,9 @@ def test_other_pairs_in_the_same_folder_are_refused(base: Path, triples: Path, r
 
 def test_a_mistake_does_not_lock_the_folder(base: Path, triples: Path, recipe: Any, tmp_path: Path) -> None:
     short = recipe.changed(["steps=2", "seed=20260101"])
-    with pytest.raises(RecipeError, match="query: no such layers"):
-        train(short.changed(["lora.modules=['query']"]), triples, str(base), tmp_path / "run", device="cpu")
+    for modules in ("['query']", "['q_proj', 'query']"):
+        with pytest.raises(RecipeError, match="query: no such layers"):
+            train(short.changed([f"lora.modules={modules}"]), triples, str(base), tmp_path / "run", device="cpu")
     train(short, triples, str(base), tmp_path / "run", device="cpu")
 
 

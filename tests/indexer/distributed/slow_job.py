@@ -23,15 +23,15 @@ def slow() -> None:
 
     from oneword.indexer import vectors
 
-    embed = vectors.embed
+    begun = vectors.Started
 
     def telling(contents: Any, *rest: Any) -> Any:
         with open(log, "a") as file:  # noqa: PTH123 - one write, which is whole
             file.write("".join(f"{os.getpid()} {one}\n" for one in contents))
         time.sleep(float(seconds))
-        return embed(contents, *rest)
+        return begun(contents, *rest)
 
-    vectors.embed = telling
+    vectors.Started = telling
 
 
 feeder.WEIGHT, pipeline.GROUPS, committer.INPUTS, writing.SECONDS = 64, 2, 200, 0.5

@@ -110,7 +110,7 @@ def test_a_picture_may_be_a_url_for_the_server_to_fetch(run: Any, service: Any) 
     assert service.asked[0].body == {"parts": [{"image": "https://example.org/cat.jpg"}]}
 
 
-@pytest.mark.parametrize("option", ["--db", "--model", "--device", "--dtype"])
+@pytest.mark.parametrize("option", ["--db", "--model", "--revision", "--device", "--dtype"])
 def test_options_of_searches_here_are_refused(run: Any, service: Any, option: str) -> None:
     done = run("search", "cat", option, "auto", "--server", service.url, code=2)
     assert f"{option} auto is not for the server at {service.url}" in done.err

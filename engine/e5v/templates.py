@@ -1,0 +1,70 @@
+"""Which chat template a checkpoint's prompts are put into."""
+
+from typing import Any
+
+from oneword.engine.e5v.checkpoint import Checkpoint, read_json
+from oneword.engine.e5v.tokens import LLAMA_3, MISTRAL
+from oneword.engine.errors import WrongCheckpoint
+
+_GAP = "{}"
+
+
+def template_of(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> str:
+    """Returns the template, with `{}` where the view's prompt goes.
+
+    That is the one of an `oneword.json`; E5-V's for a decoder with Llama-3's headers; LLaVA-1.6's for Mistral; else
+    the checkpoint's own chat template, asked what it makes of a user's message.
+
+    Raises:
+        WrongCheckpoint: there is none, or it cannot be used.
+    """
+    if (told := checkpoint.template()) is not None:
+        return told
+    if "<|start_header_id|>" in tokenizer.get_added_vocab():
+        return LLAMA_3
+    if config.text_config.model_type == "mistral":
+        return MISTRAL
+    remedy = (
+        f"expected chat_template.jinja with one; or write the template that it was trained with, {{}} for the message, "
+        f"""to {checkpoint.folder / "oneword.json"}: {{"template": "USER: {{}} ASSISTANT:"}}"""
+    )
+    source = _source(checkpoint, tokenizer)
+    if not source:
+        raise WrongCheckpoint(f"{checkpoint.model}: has no chat template: {remedy}")
+    reason = "the message is not in its output"
+    # Templates of processors want a list of parts, those of tokenisers a string.
+    for content in ([{"type": "text", "text": _GAP}], _GAP):
+        try:
+            found = tokenizer.apply_chat_template(
+                [{"role": "user", "content": content}],
+                chat_template=source,
+                tokenize=False,
+                add_generation_prompt=True,
+            )
+        except Exception as error:  # a template is a program, and may fail in any way
+            reason = f"{type(error).__name__}: {error}"
+            continue
+        if isinstance(found, str) and found.count(_GAP) == 1:
+            return _without_start(found, tokenizer)
+    raise WrongCheckpoint(f"{checkpoint.model}: its chat template cannot be used ({reason}): {remedy}")
+
+
+def _source(checkpoint: Checkpoint, tokenizer: Any) -> str | None:
+    """Returns the template as Jinja: the processor's, which knows of pictures, before the tokeniser's."""
+    for name in ("chat_template.json", "processor_config.json"):
+        path = checkpoint.folder / name
+        found = read_json(path, checkpoint.model).get("chat_template") if path.is_file() else None
+        if isinstance(found, str) and found:
+            return found
+    found = tokenizer.chat_template
+    if isinstance(found, dict):
+        found = found.get("default")
+    return found if isinstance(found, str) else None
+
+
+def _without_start(template: str, tokenizer: Any) -> str:
+    """Without the token for the start of a text where the tokeniser puts it there itself: once is enough."""
+    start = tokenizer.bos_token
+    if start and template.startswith(start) and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]:
+        return template.removeprefix(start)
+    return template

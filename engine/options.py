@@ -1,0 +1,12 @@
+"""Options that several commands have in common."""
+
+from typing import Annotated
+
+import typer
+
+Revision = Annotated[
+    str | None, typer.Option(metavar="REV", help="Of a model of the hub: a branch, a tag or a commit.")
+]
+MaxTokensPerBatch = Annotated[
+    int | None, typer.Option(min=1, help="Most tokens in one forward pass (E5-V); default: by free memory.")
+]
