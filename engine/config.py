@@ -19,6 +19,8 @@ class EngineConfig:
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantise: None, "int8" or "nf4" (E5-V on CUDA only).
+        preprocessing: of pictures: "standard", or "as-published", which puts tiles together as when E5-V was measured
+            (E5-V and its kin only; see `oneword.engine.e5v.assembly`). Part of the space.
         batch_size: most inputs in one forward pass; None lets the model fill its token budget.
         max_tokens_per_batch: that budget: most tokens in one forward pass, padding included, though a longer input goes
             alone (E5-V only); None: by the device's free memory.
@@ -31,6 +33,7 @@ class EngineConfig:
     device: str = "auto"
     dtype: str = "auto"
     quantise: str | None = None
+    preprocessing: str = "standard"
     batch_size: int | None = None
     max_tokens_per_batch: int | None = None
     revision: str | None = None

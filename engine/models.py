@@ -111,6 +111,8 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         )
     if name in ("basic", "hash") and config.quantise:
         raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
+    if config.preprocessing != "standard" and (name in ("basic", "hash") or is_remote(name)):
+        raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
     if is_remote(name):
         return _remote(name, config)
     if name == "hash":
@@ -133,6 +135,7 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         max_tokens_per_batch=config.max_tokens_per_batch,
         revision=revision,
         name="mini" if name == "mini" else None,
+        preprocessing=config.preprocessing,
     )
 
 

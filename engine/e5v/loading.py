@@ -10,7 +10,7 @@ from transformers import (
 )
 
 from oneword.engine.dependencies import quiet
-from oneword.engine.e5v import tokens
+from oneword.engine.e5v import assembly, tokens
 from oneword.engine.e5v.checkpoint import Checkpoint, find, read_json
 from oneword.engine.e5v.devices import budget, pick_device, pick_dtype, quantisation
 from oneword.engine.e5v.encoder import E5VEncoder
@@ -34,6 +34,7 @@ def load_e5v(
     max_text_tokens: int = MAX_TEXT_TOKENS,
     revision: str | None = None,
     name: str | None = None,
+    preprocessing: str = assembly.STANDARD,
 ) -> E5VEncoder:
     """Loads E5-V, or any LLaVA-NeXT checkpoint.
 
@@ -47,12 +48,15 @@ def load_e5v(
         max_text_tokens: where a user's text is cut; part of the space.
         revision: of a hub model: a branch, tag or commit.
         name: what the model is called in its space; by default `model`.
+        preprocessing: of pictures, see `oneword.engine.e5v.assembly`; part of the space.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
         DeviceOutOfMemory: the weights do not fit.
         ModelError: quantising chose other layers than the decoder's.
+        ModelError: no such preprocessing.
     """
+    way = assembly.checked(preprocessing)
     place = pick_device(device)
     number = pick_dtype(dtype, place)
     bits = quantisation(quantise, place, number)
@@ -60,8 +64,10 @@ def load_e5v(
     with quiet():
         config = configuration(checkpoint)
         prompts = prompt_tokens(checkpoint, max_text_tokens, config)  # first, as it takes no minutes to be refused
-        pictures = tiling(checkpoint, prompts, config)
+        pictures = tiling(checkpoint, prompts, config, way)
         network = load_network(checkpoint, place, number, bits)
+    if way == assembly.AS_PUBLISHED:
+        network.model.pack_image_features = assembly.published_packing(config)
     return E5VEncoder(
         name=name or model,
         # "decoder": until 2026-11-26 the tower was quantised, too, which gave other vectors.
@@ -100,19 +106,25 @@ def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = No
     )
 
 
-def tiling(checkpoint: Checkpoint, prompts: tokens.PromptTokens, config: Any) -> Pictures:
+def tiling(
+    checkpoint: Checkpoint,
+    prompts: tokens.PromptTokens,
+    config: Any,
+    preprocessing: assembly.Preprocessing = assembly.STANDARD,
+) -> Pictures:
     """The checkpoint's way from a picture to tiles and to a number of tokens.
 
     Raises:
         WrongCheckpoint: the image processor cannot be used, or does not fit the model.
     """
-    processor = _processor(checkpoint, prompts.tokenizer)
+    kind = LlavaNextImageProcessorPil if preprocessing == assembly.STANDARD else assembly.PublishedImageProcessor
+    processor = _processor(checkpoint, prompts.tokenizer, kind)
     processor.patch_size = config.vision_config.patch_size
     processor.vision_feature_select_strategy = config.vision_feature_select_strategy
     # CLIP's class token; towers such as SigLIP have none.
     processor.num_additional_image_tokens = int(config.vision_config.model_type.startswith("clip"))
     _fits(checkpoint, processor.image_processor, config)
-    return Pictures(processor)
+    return Pictures(processor, preprocessing)
 
 
 def configuration(checkpoint: Checkpoint) -> Any:
@@ -137,10 +149,10 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     return tokenizer
 
 
-def _processor(checkpoint: Checkpoint, tokenizer: Any) -> Any:
+def _processor(checkpoint: Checkpoint, tokenizer: Any, kind: Any) -> Any:
     """The processor, always with the PIL image processor: the same pixels with and without torchvision."""
     try:
-        images = LlavaNextImageProcessorPil.from_pretrained(checkpoint.folder, local_files_only=True)
+        images = kind.from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as error:  # as above
         raise WrongCheckpoint(f"{checkpoint.model}: the image processor cannot be loaded: {error}") from error
     return LlavaNextProcessor(image_processor=images, tokenizer=tokenizer)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oneword.engine.e5v.assembly import AS_PUBLISHED, STANDARD, Preprocessing, PublishedTiler, published_shape
 from oneword.engine.e5v.tiling import Tiler
 
 # Of the image processor's settings, these say how to call it or name files, and change no pixel.
@@ -26,15 +27,17 @@ class Pictures:
     Args:
         processor: a `LlavaNextProcessor` whose patch size, selection strategy and number of additional tokens
             are those of the model's tower.
+        preprocessing: how tiles are put together; the processor must cut them to fit.
 
     Legend: t tiles, s side of a tile in pixels.
     """
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, preprocessing: Preprocessing = STANDARD) -> None:
         self._processor = processor
         self._settings = processor.image_processor
+        self._preprocessing = preprocessing
         self.side = int(self._settings.crop_size["height"])
-        self.tiles = Tiler(
+        self.tiles = (Tiler if preprocessing == STANDARD else PublishedTiler)(
             side=self.side,
             grids=tuple((int(height), int(width)) for height, width in self._settings.image_grid_pinpoints),
             resample=int(self._settings.resample),
@@ -50,7 +53,9 @@ class Pictures:
         width, height = size
         patches = self.side // self._processor.patch_size
         rows, columns = (patches * (length // self.side) for length in self.tiles.grid(size))
-        if width / height > columns / rows:
+        if self._preprocessing == AS_PUBLISHED:
+            rows, columns = published_shape((height, width), columns, rows)
+        elif width / height > columns / rows:
             rows -= (rows - int(round(height * (columns / width), 7))) // 2 * 2
         else:
             columns -= (columns - int(round(width * (rows / height), 7))) // 2 * 2
@@ -71,6 +76,7 @@ class Pictures:
         """What decides over a pixel or the number of tokens, JSON-ready."""
         kept = {key: value for key, value in self._settings.to_dict().items() if key not in _VOLATILE}
         return {
+            **({"assembly": self._preprocessing} if self._preprocessing != STANDARD else {}),
             "image_processor": type(self._settings).__name__,
             **{key: _plain(value) for key, value in sorted(kept.items())},
             "patch_size": self._processor.patch_size,

@@ -128,7 +128,8 @@ def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
         counts={"queries": len(data.entries), "pictures": len(data.names)},
         metrics=metrics,
         paper=paper.CIRR_TEST,
-        notes=("the paper's figures are of the test split",),
+        preprocessing=vectors.preprocessing(CIRR),
+        notes=("the paper's figures are of the test split", paper.pictures_note(vectors.preprocessing(CIRR))),
     )
 
 

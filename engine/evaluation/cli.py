@@ -33,6 +33,9 @@ class Common:
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto"
     quantise: Annotated[str | None, typer.Option(help="int8 or nf4, on CUDA.")] = None
     max_tokens_per_batch: MaxTokensPerBatch = None
+    preprocessing: Annotated[
+        str, typer.Option(help="standard, or as-published: pictures as when E5-V's figures were measured.")
+    ] = "standard"
     cache: Annotated[Path | None, typer.Option(help="Folder where vectors are kept, to be used again.")] = None
     out: Annotated[Path | None, typer.Option(help="Also write the report there, as JSON.")] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
@@ -49,6 +52,7 @@ class Common:
             device=self.device,
             dtype=self.dtype,
             quantise=self.quantise,
+            preprocessing=self.preprocessing,
             max_tokens_per_batch=self.max_tokens_per_batch,
         )
         return VectorCache(load(config), self.cache, _progress())
@@ -178,7 +182,8 @@ def _show(report: "Report") -> None:
         known = report.paper.get(name)
         table.add_row(name, f"{value:.2f}", *([f"{known:.2f}" if known is not None else ""] if report.paper else []))
     counts = ", ".join(f"{count} {what}" for what, count in report.counts.items())
-    console.print(f"{report.task}, {report.model}, {counts}", markup=False)
+    pictures = f", preprocessing {report.preprocessing}" if report.preprocessing else ""
+    console.print(f"{report.task}, {report.model}, {counts}{pictures}", markup=False)
     console.print(table)
     for note in report.notes:
         console.print(f"Note: {note}.", markup=False)

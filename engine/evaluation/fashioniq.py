@@ -115,6 +115,8 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
         counts=counts,
         metrics=metrics,
         paper=paper.FASHIONIQ,
+        preprocessing=vectors.preprocessing(FASHIONIQ_DRESS),
+        notes=(paper.pictures_note(vectors.preprocessing(FASHIONIQ_DRESS)),),
     )
 
 

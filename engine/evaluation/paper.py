@@ -1,5 +1,21 @@
 """E5-V's own figures, in percent, from arXiv 2407.12580: its tables on text-image, composed, image-image and STS."""
 
+AS_PUBLISHED = "as-published"
+"""The preprocessing of pictures that the figures were measured with, as `EngineConfig.preprocessing` names it."""
+
+
+def pictures_note(preprocessing: str) -> str:
+    """What is to be known before figures of pictures are compared with the paper's."""
+    measured = (
+        "the paper's figures were measured with transformers 4.41.2, which put tiles together wrongly unless their"
+    )
+    if preprocessing == AS_PUBLISHED:
+        return f"{measured} grid is square; so were these"
+    return (
+        f"{measured} grid is square; these are put together rightly, and comparable with --preprocessing {AS_PUBLISHED}"
+    )
+
+
 FLICKR = {
     "text to image R@1": 79.5,
     "text to image R@5": 95.0,

@@ -62,5 +62,10 @@ def _report(
         counts={"pictures": len(data.pictures), "captions": len(owners)},
         metrics=metrics,
         paper=known,
-        notes=notes if data.whole else (*notes, "not the whole test split, which the paper's figures are of"),
+        preprocessing=vectors.preprocessing(DEFAULT),
+        notes=(
+            *([paper.pictures_note(vectors.preprocessing(DEFAULT))] if known else []),
+            *notes,
+            *([] if data.whole else ["not the whole test split, which the paper's figures are of"]),
+        ),
     )

@@ -33,6 +33,10 @@ class VectorCache:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
+    def preprocessing(self, view: View) -> str:
+        """Of pictures, as `EngineConfig.preprocessing` names it."""
+        return str(self.encoder.space(view).preprocessing.get("assembly", "standard"))
+
     def embed(
         self, inputs: Sequence[Callable[[], Input]], view: View, side: Side = Side.GALLERY, *, unit: bool = True
     ) -> Vectors:

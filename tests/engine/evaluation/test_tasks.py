@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ def test_text_image_in_karpathys_layout(tmp_path: Path, paint: Callable[..., Non
     assert report.counts == {"pictures": 2, "captions": 4}
     assert report.paper["text to image R@1"] == 79.5
     assert not [key for key, _, _ in encoder.seen if "yellow" in key], "another split's"
+    assert report.preprocessing == "standard"
+    assert [note for note in report.notes if "comparable with --preprocessing as-published" in note]
+
+
+def test_the_papers_own_preprocessing_is_said(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
+    paint(tmp_path, "red", "blue")
+    karpathy(tmp_path)
+    encoder = table({"red": X, "blue": Y, "red 0": X, "red 1": X, "blue 0": Y, "blue 1": Y})
+    space = encoder.space
+    encoder.space = lambda view: replace(space(view), preprocessing={"assembly": "as-published"})
+    report = text_image(read_captioned(tmp_path), "here", VectorCache(encoder))
+    assert report.preprocessing == "as-published"
+    assert [note for note in report.notes if "so were these" in note]
 
 
 def test_text_image_from_a_datasets_folder(tmp_path: Path, table: Any) -> None:
