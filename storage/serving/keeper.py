@@ -277,8 +277,9 @@ class Serving:
                 _ = index.stored(np.array([row])), index.documents[row]
         except OSError:  # replaced by a build
             return False
-        except ValueError as error:
-            wrong = [str(error)]
+        except Exception as error:  # as in a search: a damaged file may make its reader raise anything
+            self.distrust(name, error)
+            return False
         if wrong:
             self.distrust(name, f"{', '.join(wrong)}: changed since it was written")
         return not wrong

@@ -48,11 +48,11 @@ def table(name: str, *lines: tuple[Any, ...]) -> Path:
 def nothing_embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many inputs each call of the encoder had."""
     calls: list[int] = []
-    encode = embedding.encode
+    begun = embedding.Encoding
     monkeypatch.setattr(
         embedding,
-        "encode",
-        lambda encoder, inputs, *rest: (calls.append(len(inputs)), encode(encoder, inputs, *rest))[1],
+        "Encoding",
+        lambda encoder, inputs, *rest: (calls.append(len(inputs)), begun(encoder, inputs, *rest))[1],
     )
     return calls
 

@@ -152,5 +152,5 @@ def test_settings_are_plain_json_and_tell_what_changes_a_pixel(encoder):
 
 def test_tiling_is_light_to_import():
     """The processes that decode pictures do it: torch would cost each of them seconds and hundreds of MiB."""
-    program = "import sys, engine.e5v.tiling; assert not {'torch', 'transformers'} & set(sys.modules)"
+    program = "import sys, oneword.engine.e5v.tiling; assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
