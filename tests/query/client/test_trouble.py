@@ -21,7 +21,10 @@ from oneword.query.client import (
 from oneword.query.client.calls import items, jobs
 from oneword.query.client.server import Server
 
-OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"count":4}'
+OK = (  # closed by the server: a connection that is kept could be taken for the next request before its end is seen
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b'Content-Length: 11\r\n\r\n{"count":4}'
+)
 
 
 @pytest.mark.parametrize("status", [429, 503])
