@@ -23,9 +23,9 @@ from transformers import get_scheduler
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from oneword.engine import Image, Side, Text
+from oneword.engine.checkpoint import find
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.checkpoint import find
 from oneword.engine.miniature import base_folder, edits, view, view_file
 from oneword.engine.miniature.captions import caption
 from oneword.engine.miniature.render import render

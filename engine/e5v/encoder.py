@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oneword.engine.e5v.batches import Budget, Cost, plan
+from oneword.engine.batches import Budget, Cost, plan
 from oneword.engine.e5v.pictures import Pictures
 from oneword.engine.e5v.prompts import prompted
 from oneword.engine.e5v.speech import Speech

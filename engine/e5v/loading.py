@@ -9,10 +9,10 @@ from transformers import (
     LlavaNextProcessor,
 )
 
+from oneword.engine.checkpoint import Checkpoint, find, read_json
 from oneword.engine.dependencies import quiet
+from oneword.engine.devices import budget, pick_device, pick_dtype, quantisation
 from oneword.engine.e5v import assembly, tokens
-from oneword.engine.e5v.checkpoint import Checkpoint, find, read_json
-from oneword.engine.e5v.devices import budget, pick_device, pick_dtype, quantisation
 from oneword.engine.e5v.encoder import E5VEncoder
 from oneword.engine.e5v.network import load_network
 from oneword.engine.e5v.pictures import Pictures

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from transformers import LlavaNextForConditionalGeneration
 
-from oneword.engine.e5v.checkpoint import Checkpoint
-from oneword.engine.e5v.devices import pick_attention
+from oneword.engine.checkpoint import Checkpoint
+from oneword.engine.devices import pick_attention
 from oneword.engine.errors import (
     DeviceOutOfMemory,
     DeviceUnavailable,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from oneword.engine.e5v.checkpoint import Checkpoint, read_json
+from oneword.engine.checkpoint import Checkpoint, read_json
 from oneword.engine.e5v.tokens import LLAMA_3, MISTRAL
 from oneword.engine.errors import WrongCheckpoint
 

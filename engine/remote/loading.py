@@ -81,8 +81,8 @@ def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Cl
 
 def _vllm(wanted: RemoteName, card: Mapping[str, Any], known: str) -> Dialect:
     """vLLM tells an id, and as `root` the hub id or folder that it loaded."""
+    from oneword.engine.checkpoint import find
     from oneword.engine.dependencies import require
-    from oneword.engine.e5v.checkpoint import find
 
     require("torch", "transformers", "tokenizers", what="a model served by vLLM (its prompts are applied here)")
     from oneword.engine.remote.vllm import VllmDialect

@@ -11,7 +11,7 @@ of vectors, and the number of tokens in the prompt, which another chat template 
 from collections.abc import Sequence
 from typing import Any
 
-from oneword.engine.e5v.checkpoint import Checkpoint
+from oneword.engine.checkpoint import Checkpoint
 from oneword.engine.e5v.prompts import prompted
 from oneword.engine.encoder import Side
 from oneword.engine.errors import RemoteUnavailable

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from oneword.engine.checkpoint import Checkpoint
 from oneword.engine.dependencies import quiet
-from oneword.engine.e5v.checkpoint import Checkpoint
-from oneword.engine.e5v.devices import bits
+from oneword.engine.devices import bits
 from oneword.engine.e5v.loading import prompt_tokens
 from oneword.engine.e5v.network import check_quantised
 from oneword.engine.errors import WrongCheckpoint

@@ -8,8 +8,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from oneword.engine.checkpoint import Checkpoint
 from oneword.engine.dependencies import quiet
-from oneword.engine.e5v.checkpoint import Checkpoint
 from oneword.engine.e5v.loading import MAX_TEXT_TOKENS, configuration, prompt_tokens
 from oneword.engine.errors import WrongCheckpoint
 from oneword.engine.training.language import OURS, load_decoder

@@ -16,8 +16,8 @@ import torch
 from accelerate import DistributedType
 from safetensors import SafetensorError
 
+from oneword.engine.checkpoint import find
 from oneword.engine.dependencies import quiet
-from oneword.engine.e5v.checkpoint import find
 from oneword.engine.errors import DeviceUnavailable, EngineError
 from oneword.engine.miniature import base_folder
 from oneword.engine.training.chunks import backward

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import oneword.engine.e5v
 from oneword.engine import Text, encode, views
-from oneword.engine.e5v import checkpoint as checkpoints
+from oneword.engine import checkpoint as checkpoints
 from oneword.engine.e5v import load_e5v
 from oneword.engine.e5v.tiny import make_checkpoint
 from oneword.engine.e5v.tokens import LLAMA_3
@@ -340,7 +340,7 @@ def test_transformers_not_installed(monkeypatch):
 def test_importing_is_light_and_loading_is_quiet(folder):
     program = f"""
 import sys
-import oneword.engine.e5v, oneword.engine.e5v.checkpoint
+import oneword.engine.e5v, oneword.engine.checkpoint
 assert "torch" not in sys.modules and "transformers" not in sys.modules
 from oneword.engine import Text, encode, views
 encoder = oneword.engine.e5v.load_e5v({str(folder)!r}, device="cpu")

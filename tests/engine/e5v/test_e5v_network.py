@@ -4,9 +4,10 @@ import pytest
 import torch
 from transformers import AutoConfig, LlavaNextForConditionalGeneration
 
-from oneword.engine.e5v import devices, load_e5v
-from oneword.engine.e5v.checkpoint import check
-from oneword.engine.e5v.devices import KEPT, pick_attention
+from oneword.engine import devices
+from oneword.engine.checkpoint import check
+from oneword.engine.devices import KEPT, pick_attention
+from oneword.engine.e5v import load_e5v
 from oneword.engine.e5v.network import check_quantised, load_network, quantised_layers
 from oneword.engine.errors import DeviceOutOfMemory, DeviceUnavailable, MissingDependency, ModelError, WrongCheckpoint
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace as Stand
 import pytest
 
 from oneword.engine import Image, Text, encode, views
+from oneword.engine.checkpoint import check
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.checkpoint import check
 from oneword.engine.e5v.templates import template_of
 from oneword.engine.e5v.tokens import MISTRAL
 from oneword.engine.errors import WrongCheckpoint

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from oneword.engine import Composed, Document, Side, Text, encode, views
+from oneword.engine.batches import Budget
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.batches import Budget
 from oneword.engine.e5v.tiny import make_checkpoint
 from oneword.engine.errors import DeviceOutOfMemory
 

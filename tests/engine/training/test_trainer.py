@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from transformers import modeling_utils
 
 from oneword.engine import Image, Text, encode
+from oneword.engine.checkpoint import find
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.checkpoint import find
 from oneword.engine.errors import WrongCheckpoint
 from oneword.engine.training import Recipe, export, train
 from oneword.engine.training.language import load_decoder, load_embedder

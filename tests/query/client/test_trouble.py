@@ -22,8 +22,7 @@ from oneword.query.client.calls import items, jobs
 from oneword.query.client.server import Server
 
 OK = (  # closed by the server: a connection that is kept could be taken for the next request before its end is seen
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    b'Content-Length: 11\r\n\r\n{"count":4}'
+    b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: 11\r\n\r\n{"count":4}'
 )
 
 

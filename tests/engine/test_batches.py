@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.engine.e5v.batches import SLACK, Budget, Cost, plan
+from oneword.engine.batches import SLACK, Budget, Cost, plan
 
 COSTS = st.lists(st.builds(Cost, length=st.integers(1, 3000), vision=st.integers(0, 800)), max_size=60)
 BUDGETS = st.builds(

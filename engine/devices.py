@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
+from oneword.engine.batches import Budget
 from oneword.engine.dependencies import require
-from oneword.engine.e5v.batches import Budget
 from oneword.engine.errors import DeviceUnavailable
 
 _AMPERE = (8, 0)
