@@ -1,4 +1,4 @@
-"""A LLaVA-NeXT checkpoint's files: found, checked, and named by what is in them.
+"""A checkpoint's files: found, checked, and named by what is in them.
 
 Everything here reads JSON and safetensors headers only; torch is not needed to say that a folder is wrong.
 """
@@ -6,19 +6,30 @@ Everything here reads JSON and safetensors headers only; torch is not needed to 
 import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oneword.engine.errors import ModelNotFound, WrongCheckpoint
 
-ARCHITECTURE = "llava_next"
+ARCHITECTURES = {
+    "llava_next": "LLaVA-NeXT, as E5-V",
+    "clip": "CLIP",
+    "siglip": "SigLIP, SigLIP 2",
+    "siglip2": "SigLIP 2 NaFlex",
+    "metaclip_2": "MetaCLIP 2",
+}
+"""What a `config.json` says of the models that can be loaded, as `model_type`, and what people call them."""
+
+LLAVA_NEXT = ("llava_next",)
+DUAL = ("clip", "siglip", "siglip2", "metaclip_2")
+
 BLOCKS, BLOCK = 64, 64 * 1024
 """The digest reads so many evenly spaced blocks of so many bytes of each weights file: 16 GB in a moment."""
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
-_DESCRIBED = ["*.json", "*.jinja", "*.model"]
+_DESCRIBED = ["*.json", "*.jinja", "*.model", "merges.txt"]
 _WANTED = [*_DESCRIBED, "*.safetensors"]
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -34,12 +45,14 @@ class Checkpoint:
 
     Args:
         model: as asked for: a hub id or a folder.
+        architecture: one of `ARCHITECTURES`.
         folder: where the files lie.
         commit: of a hub model; None for a folder of one's own.
         weights: the safetensors files.
     """
 
     model: str
+    architecture: str
     folder: Path
     commit: str | None
     weights: tuple[Path, ...]
@@ -63,10 +76,13 @@ class Checkpoint:
         return template
 
 
-def find(model: str, revision: str | None = None, *, weights: bool = True) -> Checkpoint:
+def find(
+    model: str, revision: str | None = None, *, weights: bool = True, expected: Sequence[str] = LLAVA_NEXT
+) -> Checkpoint:
     """A folder, or a hub model from the local cache or else from the hub.
 
     Args:
+        expected: architectures that will do.
         weights: they are wanted, too; else a checkpoint without them will do, for its prompts and settings.
 
     Raises:
@@ -77,10 +93,11 @@ def find(model: str, revision: str | None = None, *, weights: bool = True) -> Ch
     if path.is_dir():
         if revision is not None:
             raise ModelNotFound(f"{path} is a folder, which has no revision {revision!r}: drop --revision")
-        return check(model, path, None, weights=weights)
+        return check(model, path, None, weights=weights, expected=expected)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelNotFound(
-            f"no folder {model!r}: expected one with a LLaVA-NeXT checkpoint, or a hub id, as royokong/e5-v"
+            f"no folder {model!r}: expected one with a checkpoint ({_described(expected)}), or a hub id, "
+            "as royokong/e5-v"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -89,7 +106,7 @@ def find(model: str, revision: str | None = None, *, weights: bool = True) -> Ch
 
     def cached() -> Checkpoint:
         folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, local_files_only=True))
-        return check(model, folder, folder.name, weights=weights)
+        return check(model, folder, folder.name, weights=weights, expected=expected)
 
     wrong: WrongCheckpoint | None = None
     try:
@@ -109,20 +126,24 @@ def find(model: str, revision: str | None = None, *, weights: bool = True) -> Ch
             f"model {model!r} is not in the local cache and the hub did not give it "
             f"({type(error).__name__}: {reason}); download it where there is a network: {how}"
         ) from error
-    return check(model, folder, folder.name, weights=weights)
+    return check(model, folder, folder.name, weights=weights, expected=expected)
 
 
-def check(model: str, folder: Path, commit: str | None, *, weights: bool = True) -> Checkpoint:
+def check(
+    model: str, folder: Path, commit: str | None, *, weights: bool = True, expected: Sequence[str] = LLAVA_NEXT
+) -> Checkpoint:
     """Looks at every file's name, every JSON, and every weights file's header and length.
 
     Args:
         weights: they must be there; else they may be.
     """
     if not (folder / "config.json").is_file():
-        raise WrongCheckpoint(f"{folder}: no config.json: expected a LLaVA-NeXT checkpoint in transformers' format")
+        raise WrongCheckpoint(
+            f"{folder}: no config.json: expected a checkpoint in transformers' format ({_described(expected)})"
+        )
     kind = read_json(folder / "config.json", model).get("model_type")
-    if kind != ARCHITECTURE:
-        raise WrongCheckpoint(f"{model}: is a {kind!r} checkpoint: expected {ARCHITECTURE!r} (LLaVA-NeXT, as E5-V)")
+    if kind not in expected:
+        raise WrongCheckpoint(f"{model}: is a {kind!r} checkpoint: expected {_described(expected)}")
     for what, names in (("tokeniser", _TOKENIZERS), ("image processor", _PROCESSORS)):
         if not any((folder / name).is_file() for name in names):
             raise WrongCheckpoint(f"{model}: no {what} in {folder}: expected {' or '.join(names)}")
@@ -134,7 +155,11 @@ def check(model: str, folder: Path, commit: str | None, *, weights: bool = True)
         files = ()
     for path in files:
         _check_length(path)
-    return Checkpoint(model=model, folder=folder, commit=commit, weights=files)
+    return Checkpoint(model=model, architecture=str(kind), folder=folder, commit=commit, weights=files)
+
+
+def _described(architectures: Sequence[str]) -> str:
+    return ", ".join(f"{name!r} ({ARCHITECTURES[name]})" for name in architectures)
 
 
 def read_json(path: Path, model: str) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """Where a model runs, in which numbers, and how much fits there."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from oneword.engine.batches import Budget
 from oneword.engine.dependencies import require
-from oneword.engine.errors import DeviceUnavailable
+from oneword.engine.errors import DeviceOutOfMemory, DeviceUnavailable
+
+Result = TypeVar("Result")
 
 _AMPERE = (8, 0)
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -127,3 +130,28 @@ def budget(
         least, most = CUDA_TOKENS
         tokens = min(max(int(free * CUDA_SHARE / each), least), most)
     return Budget(tokens=tokens, rows=rows, enough=CUDA_ENOUGH)
+
+
+def run(forward: Callable[[], Result], device: torch.device, rows: int, length: int) -> Result:
+    """Returns what a forward pass returns.
+
+    Args:
+        rows, length: inputs in the batch, and tokens of the longest, for the error.
+
+    Raises:
+        DeviceOutOfMemory: the device has no memory for it. What was allocated is free again.
+    """
+    try:
+        return forward()
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        reason = str(error).split("\n")[0]
+    # Outside the handler: the exception held on to what its frames had allocated.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    raise DeviceOutOfMemory(
+        f"{device} has no memory for {rows} inputs of {length} tokens ({reason}): "
+        + ("lower --max-tokens-per-batch, or " if rows > 1 else "")
+        + "load the weights smaller (--quantise nf4), or end what else uses the device"
+    )

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from oneword.engine.config import EngineConfig
+from oneword.engine.dependencies import require
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
 from oneword.engine.remote.name import is_remote
@@ -123,17 +124,43 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         from oneword.engine.basic import load_basic
 
         return load_basic(device=config.device, dtype=config.dtype)
+    return _of_checkpoint(name, config, revision)
+
+
+def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Encoder:
+    """Loads what a folder or a hub's model says it is."""
+    require("torch", "transformers", "tokenizers", what=f"the model {name!r}")
+    from oneword.engine.checkpoint import DUAL, LLAVA_NEXT, find
+
+    if name == "mini":
+        from oneword.engine.miniature import folder
+
+        checkpoint = find(str(folder()))
+    else:
+        checkpoint = find(_checkpoint(name), revision, expected=(*LLAVA_NEXT, *DUAL))
+    if checkpoint.architecture in DUAL:
+        from oneword.engine.dual.loading import load_dual
+
+        if config.quantise:
+            raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
+        if config.preprocessing != "standard":
+            raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
+        return load_dual(
+            checkpoint,
+            device=config.device,
+            dtype=config.dtype,
+            max_batch=config.batch_size,
+            max_tokens_per_batch=config.max_tokens_per_batch,
+        )
     from oneword.engine.e5v import load_e5v
-    from oneword.engine.miniature import folder
 
     return load_e5v(
-        str(folder()) if name == "mini" else _checkpoint(name),
+        checkpoint,
         device=config.device,
         dtype=config.dtype,
         quantise=config.quantise,
         max_batch=config.batch_size,
         max_tokens_per_batch=config.max_tokens_per_batch,
-        revision=revision,
         name="mini" if name == "mini" else None,
         preprocessing=config.preprocessing,
     )
@@ -175,7 +202,7 @@ def _checkpoint(name: str) -> str:
         known = ", ".join(card.name for card in cards())
         raise ModelNotFound(
             f"no model is called {name!r}: expected auto, {known}, a Hugging Face id such as {E5V}, "
-            "an existing folder with a LLaVA-NeXT checkpoint, or the URL of a server (http://HOST:8000/v1)"
+            "an existing folder with a checkpoint (LLaVA-NeXT, CLIP, SigLIP), or the URL of a server (http://HOST:8000/v1)"
         )
     return name
 

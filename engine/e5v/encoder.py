@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from oneword.engine.batches import Budget, Cost, plan
+from oneword.engine.devices import run
 from oneword.engine.e5v.pictures import Pictures
 from oneword.engine.e5v.prompts import prompted
 from oneword.engine.e5v.speech import Speech
 from oneword.engine.e5v.tokens import PromptTokens
 from oneword.engine.encoder import Side, Tiler, Vectors
-from oneword.engine.errors import DeviceOutOfMemory
 from oneword.engine.inputs import Input, Tiled
 from oneword.engine.space import Space
 from oneword.engine.views import View
@@ -140,21 +140,8 @@ class E5VEncoder:
 
     def forward(self, batch: Batch) -> Tensor:
         """(n, d) on the device: each row's last hidden state, after the final norm. No logits."""
-        try:
-            return self._forward(batch)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
-                raise
-            reason = str(error).split("\n")[0]
-        # Outside the handler: the exception held on to what its frames had allocated.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
         rows, length = batch.ids.shape
-        raise DeviceOutOfMemory(
-            f"{self.device} has no memory for {rows} inputs of {length} tokens ({reason}): "
-            + ("lower --max-tokens-per-batch, or " if rows > 1 else "")
-            + "load the weights smaller (--quantise nf4), or end what else uses the device"
-        )
+        return run(lambda: self._forward(batch), self.device, rows, length)
 
     @torch.inference_mode()
     def _forward(self, batch: Batch) -> Tensor:

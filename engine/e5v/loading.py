@@ -2,12 +2,7 @@
 
 from typing import Any, Literal
 
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    LlavaNextImageProcessorPil,
-    LlavaNextProcessor,
-)
+from transformers import LlavaNextImageProcessorPil, LlavaNextProcessor
 
 from oneword.engine.checkpoint import Checkpoint, find, read_json
 from oneword.engine.dependencies import quiet
@@ -17,14 +12,15 @@ from oneword.engine.e5v.encoder import E5VEncoder
 from oneword.engine.e5v.network import load_network
 from oneword.engine.e5v.pictures import Pictures
 from oneword.engine.e5v.templates import template_of
-from oneword.engine.errors import MissingDependency, WrongCheckpoint
+from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.pretrained import configuration, image_processor, tokenizer
 
 MAX_TEXT_TOKENS = 512
 """Where a user's text is cut by default. E5-V was trained on 32 tokens (kongds/E5-V:run.sh)."""
 
 
 def load_e5v(
-    model: str,
+    model: str | Checkpoint,
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -39,7 +35,7 @@ def load_e5v(
     """Loads E5-V, or any LLaVA-NeXT checkpoint.
 
     Args:
-        model: a Hugging Face id, or a folder in transformers' format with safetensors weights.
+        model: a Hugging Face id, a folder in transformers' format with safetensors weights, or one found already.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "bf16", "fp16" or "fp32".
         quantise: None, "int8" or "nf4": the decoder in 8 or 4 bit, with bitsandbytes, on CUDA.
@@ -60,7 +56,7 @@ def load_e5v(
     place = pick_device(device)
     number = pick_dtype(dtype, place)
     bits = quantisation(quantise, place, number)
-    checkpoint = find(model, revision)
+    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision)
     with quiet():
         config = configuration(checkpoint)
         prompts = prompt_tokens(checkpoint, max_text_tokens, config)  # first, as it takes no minutes to be refused
@@ -69,7 +65,7 @@ def load_e5v(
     if way == assembly.AS_PUBLISHED:
         network.model.pack_image_features = assembly.published_packing(config)
     return E5VEncoder(
-        name=name or model,
+        name=name or checkpoint.model,
         # "decoder": until 2026-11-26 the tower was quantised, too, which gave other vectors.
         revision=checkpoint.revision() + (f"+{quantise}-decoder" if quantise else ""),
         network=network,
@@ -99,11 +95,9 @@ def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = No
     """
     if config is None:
         config = configuration(checkpoint)
-    tokenizer = _tokenizer(checkpoint)
-    _agree(checkpoint, tokenizer, config)
-    return tokens.PromptTokens(
-        tokenizer, template_of(checkpoint, tokenizer, config), config.image_token_id, max_text_tokens
-    )
+    found = tokenizer(checkpoint)
+    _agree(checkpoint, found, config)
+    return tokens.PromptTokens(found, template_of(checkpoint, found, config), config.image_token_id, max_text_tokens)
 
 
 def tiling(
@@ -118,44 +112,13 @@ def tiling(
         WrongCheckpoint: the image processor cannot be used, or does not fit the model.
     """
     kind = LlavaNextImageProcessorPil if preprocessing == assembly.STANDARD else assembly.PublishedImageProcessor
-    processor = _processor(checkpoint, prompts.tokenizer, kind)
+    processor = LlavaNextProcessor(image_processor=image_processor(checkpoint, kind), tokenizer=prompts.tokenizer)
     processor.patch_size = config.vision_config.patch_size
     processor.vision_feature_select_strategy = config.vision_feature_select_strategy
     # CLIP's class token; towers such as SigLIP have none.
     processor.num_additional_image_tokens = int(config.vision_config.model_type.startswith("clip"))
     _fits(checkpoint, processor.image_processor, config)
     return Pictures(processor, preprocessing)
-
-
-def configuration(checkpoint: Checkpoint) -> Any:
-    """Returns the checkpoint's `LlavaNextConfig`. Raises WrongCheckpoint."""
-    try:
-        return AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # a malformed file fails wherever its reader stumbles
-        raise WrongCheckpoint(f"{checkpoint.model}: config.json cannot be used: {error}") from error
-
-
-def _tokenizer(checkpoint: Checkpoint) -> Any:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint.folder, local_files_only=True, trust_remote_code=False, use_fast=True
-        )
-    except ImportError as error:
-        raise MissingDependency(f"{checkpoint.model}: its tokeniser needs a package: {error}") from error
-    except Exception as error:  # a malformed file fails wherever its reader stumbles
-        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser cannot be loaded: {error}") from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser is slow: expected one with a tokenizer.json")
-    return tokenizer
-
-
-def _processor(checkpoint: Checkpoint, tokenizer: Any, kind: Any) -> Any:
-    """The processor, always with the PIL image processor: the same pixels with and without torchvision."""
-    try:
-        images = kind.from_pretrained(checkpoint.folder, local_files_only=True)
-    except Exception as error:  # as above
-        raise WrongCheckpoint(f"{checkpoint.model}: the image processor cannot be loaded: {error}") from error
-    return LlavaNextProcessor(image_processor=images, tokenizer=tokenizer)
 
 
 def _agree(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:

@@ -10,7 +10,6 @@ string because byte pairs merge across their border: for a text without special 
 the plain tokeniser on the whole prompt.
 """
 
-import json
 import re
 from array import array
 from collections.abc import Iterator, Sequence
@@ -18,9 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from oneword.engine.errors import BadText
+from oneword.engine.plain import plain, surroundings
 from oneword.engine.views import SENTENCE
 
 LLAMA_3 = "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
@@ -69,9 +67,9 @@ class PromptTokens:
         longest_first = sorted(self._added, key=len, reverse=True)
         self._border = re.compile("|".join(map(re.escape, longest_first)))
         backend = tokenizer.backend_tokenizer.to_str()
-        self._at_start, self._inside = (_plain(backend, at_start) for at_start in (True, False))
+        self._at_start, self._inside = (plain(backend, at_start) for at_start in (True, False))
         self._longest = max(map(len, tokenizer.get_vocab()))
-        self._prefix, self._suffix = _surroundings(tokenizer)
+        self._prefix, self._suffix = surroundings(tokenizer)
         self._compiled = lru_cache(maxsize=256)(self._compile)
         self.text_ids = lru_cache(maxsize=REMEMBERED)(self._text_ids)
 
@@ -142,8 +140,8 @@ class PromptTokens:
         return array("i", ids)
 
     def _segment_ids(self, segment: Segment, text: str) -> list[int]:
-        plain = self._at_start if segment.first else self._inside
-        ids: list[int] = plain.encode(segment.filled(text), add_special_tokens=False).ids
+        words = self._at_start if segment.first else self._inside
+        ids: list[int] = words.encode(segment.filled(text), add_special_tokens=False).ids
         return ids
 
     def _compile(self, prompt: str) -> tuple[Segment | Sequence[int], ...]:
@@ -179,42 +177,3 @@ def fill(template: str, prompt: str) -> str:
     """A view's prompt in a chat template. Of two spaces at its end one is left: "word: [/INST]"."""
     before, _, after = template.partition("{}")
     return before + (prompt.rstrip(" ") if after.startswith(" ") else prompt) + after
-
-
-def _plain(backend: str, at_start: bool) -> Tokenizer:
-    """A copy of a tokeniser that knows no added tokens, adds none, and neither cuts nor pads.
-
-    Args:
-        backend: the tokeniser's JSON.
-        at_start: for the prompt's beginning; else for what follows an added token.
-    """
-    settings = json.loads(backend)
-    added = {token["content"] for token in settings["added_tokens"]}
-    settings |= {"added_tokens": [], "truncation": None, "padding": None, "post_processor": None}
-    model = settings["model"]
-    if model["type"] == "BPE":
-        # Some vocabularies list special tokens once more; with `ignore_merges` a text could still reach them.
-        merged = {"".join(pair if isinstance(pair, list) else pair.split(" ", 1)) for pair in model["merges"]}
-        keep = merged | {model.get("unk_token")}
-        model["vocab"] = {token: id_ for token, id_ in model["vocab"].items() if token not in added or token in keep}
-    if not at_start:
-        _no_prefix(settings["pre_tokenizer"])
-    return Tokenizer.from_str(json.dumps(settings))
-
-
-def _no_prefix(step: dict[str, Any] | None) -> None:
-    """SentencePiece-like tokenisers may put a space before the text's very beginning, and only there."""
-    if step is None:
-        return
-    for inner in step.get("pretokenizers", ()):
-        _no_prefix(inner)
-    if step.get("prepend_scheme") == "first":
-        step["prepend_scheme"] = "never"
-
-
-def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """What the tokeniser puts before and after any text, such as BOS."""
-    whole = tokenizer("a")["input_ids"]
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    start = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
-    return whole[:start], whole[start + len(bare) :]

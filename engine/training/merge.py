@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from oneword.engine.checkpoint import Checkpoint
 from oneword.engine.dependencies import quiet
-from oneword.engine.e5v.loading import MAX_TEXT_TOKENS, configuration, prompt_tokens
+from oneword.engine.e5v.loading import MAX_TEXT_TOKENS, prompt_tokens
 from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.pretrained import configuration
 from oneword.engine.training.language import OURS, load_decoder
 from oneword.engine.training.modules import write_modules
 from oneword.engine.training.weights import TRAINED

@@ -1,0 +1,1 @@
+"""Dual encoders by transformers: CLIP, SigLIP, SigLIP 2, MetaCLIP 2; two towers, trained to agree."""

@@ -1,0 +1,100 @@
+"""From a checkpoint's files to a dual encoder that is ready to run."""
+
+from typing import Any
+
+from transformers import AutoImageProcessor, AutoModel
+
+from oneword.engine.batches import Budget
+from oneword.engine.checkpoint import DUAL, Checkpoint, find
+from oneword.engine.dependencies import quiet
+from oneword.engine.devices import pick_device, pick_dtype
+from oneword.engine.dual.encoder import DualEncoder
+from oneword.engine.dual.images import Images
+from oneword.engine.dual.texts import Texts
+from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.pretrained import configuration, image_processor, tokenizer, weights
+
+CPU_TOKENS = 4096
+CUDA_TOKENS = 131_072
+"""Patches or tokens in a forward pass: towers of 100 M to 1 B parameters, so a few GB on a GPU."""
+
+
+def load_dual(
+    model: str | Checkpoint,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_batch: int | None = None,
+    max_tokens_per_batch: int | None = None,
+    revision: str | None = None,
+) -> DualEncoder:
+    """Loads CLIP, SigLIP, SigLIP 2 (of fixed size or NaFlex) or MetaCLIP 2.
+
+    Args:
+        model: a Hugging Face id, a folder in transformers' format with safetensors weights, or one found already.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        dtype: "auto", "bf16", "fp16" or "fp32".
+        max_batch: most inputs in one forward pass.
+        max_tokens_per_batch: most patches or tokens in one.
+        revision: of a hub model: a branch, tag or commit.
+
+    Raises:
+        ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
+        DeviceOutOfMemory: the weights do not fit.
+    """
+    place = pick_device(device)
+    number = pick_dtype(dtype, place)
+    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=DUAL)
+    with quiet():
+        config = configuration(checkpoint)
+        texts = _texts(checkpoint, config)
+        images = _images(checkpoint, config)
+        network = weights(checkpoint, AutoModel, place, number).eval().requires_grad_(False)
+    tokens = max_tokens_per_batch or (CPU_TOKENS if place.type == "cpu" else CUDA_TOKENS)
+    return DualEncoder(
+        name=checkpoint.model,
+        revision=checkpoint.revision(),
+        network=network,
+        device=place,
+        texts=texts,
+        images=images,
+        budget=Budget(tokens=tokens, rows=max_batch),
+    )
+
+
+def _texts(checkpoint: Checkpoint, config: Any) -> Texts:
+    found = tokenizer(checkpoint)
+    siglip = checkpoint.architecture.startswith("siglip")
+    positions = int(config.text_config.max_position_embeddings)
+    if found.pad_token_id is None:
+        raise WrongCheckpoint(f"{checkpoint.model}: the tokenizer has no padding token: expected a pad_token")
+    texts = Texts(found, positions=positions, full=siglip, lower=siglip and _lowered(found))
+    if (most := texts.highest) >= config.text_config.vocab_size:
+        raise WrongCheckpoint(
+            f"{checkpoint.model}: the tokenizer gives token {most}, the text tower {config.text_config.vocab_size} "
+            "embeddings (vocab_size in config.json): take both from one checkpoint"
+        )
+    return texts
+
+
+def _lowered(found: Any) -> bool:
+    """SigLIP 2's tokenizers ask for lower case in a setting that Gemma's class, which most of them name, ignores."""
+    return bool(found.init_kwargs.get("do_lower_case"))
+
+
+def _images(checkpoint: Checkpoint, config: Any) -> Images:
+    processor = image_processor(checkpoint, AutoImageProcessor, backend="pil")
+    vision = config.vision_config
+    try:
+        images = Images(processor.to_dict(), int(vision.patch_size))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WrongCheckpoint(
+            f"{checkpoint.model}: the image processor's settings cannot be followed: {error}"
+        ) from error
+    expected = (vision.patch_size if checkpoint.architecture == "siglip2" else vision.image_size,) * 2
+    if images.side != expected:
+        raise WrongCheckpoint(
+            f"{checkpoint.model}: the image processor makes tiles of {images.side[1]}x{images.side[0]} pixels: "
+            f"expected {expected[1]}x{expected[0]}, as in config.json; take both from one checkpoint"
+        )
+    return images
