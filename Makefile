@@ -27,7 +27,7 @@ test-gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu
 
 test-kill: .venv/dev
-	ONEWORD_KILLS=50 $(BIN)/python -m pytest tests/storage/serving/test_kill.py
+	ONEWORD_KILLS=50 $(BIN)/python -m pytest tests/storage/ann/test_kill.py
 	ONEWORD_KILLS=100 $(BIN)/python -m pytest tests/indexer/test_kill.py
 
 test-load: .venv/dev

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from oneword.storage import Collection, Item, Store, scalars
+from oneword.storage import Collection, Item, Store, scalar_index
 from oneword.storage.filters import compile, parse  # noqa: A004
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -79,7 +79,7 @@ def main() -> None:
                 collection.upsert(items(rows // 4, seed))
         start = time.perf_counter()
         with indexed.writing():
-            made = scalars.ensure(indexed._table(), least_rows=0)
+            made = scalar_index.ensure(indexed._table(), least_rows=0)
         seconds, figures = time.perf_counter() - start, {}
         print(f"{rows} rows; {len(made)} indexes in {seconds:.1f} s")
         for text in FILTERS:

@@ -63,7 +63,7 @@ def measure(folder: Path, loaded: bool) -> None:
     for question in questions[:COLD]:
         gc.collect()
         collection = opened()
-        collection.served_by()
+        collection.index_info()
         forget(folder / "db")
         started = time.perf_counter()
         collection.search(question)

@@ -151,7 +151,7 @@ class Oneword(_Base):
 
         self.collection = Store(self.folder).open("a")
         self.collection.search(np.eye(1, self.data.dimension, dtype=np.float32)[0])
-        about = self.collection.served_by()
+        about = self.collection.index_info()
         effort = asdict(about.effort) if is_dataclass(about.effort) else about.effort
         return json.dumps({"kind": about.kind, "effort": effort, "recall when built": about.recall}, default=str)
 

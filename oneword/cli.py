@@ -25,14 +25,10 @@ from oneword.query.evaluate import live
 from oneword.query.explain import explain
 from oneword.query.server.cli import serve
 from oneword.query.server.keys.cli import app as keys
-from oneword.storage.cli import build, delete, info, verify
-from oneword.storage.collections_cli import app as collections
+from oneword.storage.cli import build, collections_app, delete, export, import_, info, verify
 from oneword.storage.errors import StorageError
-from oneword.storage.journal_cli import jobs
-from oneword.storage.parquet_cli import export, import_
-from oneword.storage.quarantine_cli import app as quarantine
+from oneword.storage.history_cli import compact, jobs, quarantine_app, restore, tag, versions
 from oneword.storage.terminal import print_json, say
-from oneword.storage.versions_cli import compact, restore, tag, versions
 
 app = typer.Typer(
     name="oneword",
@@ -65,10 +61,10 @@ for command in (
 evaluation.command()(live)
 app.add_typer(evaluation, name="eval")
 app.command("import")(import_)
-collections.command()(create)
-app.add_typer(collections, name="collections")
-quarantine.command()(retry)
-app.add_typer(quarantine, name="quarantine")
+collections_app.command()(create)
+app.add_typer(collections_app, name="collections")
+quarantine_app.command()(retry)
+app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(keys, name="keys")
 
 

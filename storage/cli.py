@@ -1,26 +1,40 @@
-"""The store's commands: collections, info, delete. `oneword.cli` names them; each is one function here."""
+"""Commands on collections: list, info, build, verify, delete, export, import. `oneword.cli` registers them."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oneword.storage.terminal import Db, Json, say, size
-from oneword.storage.terminal import confirm as _confirm
-from oneword.storage.terminal import print_json as _print_json
-from oneword.storage.terminal import print_table as _print_table
+from oneword.storage.terminal import Db, Json, Yes, confirm, minute, print_json, print_table, report, say, size
 
 if TYPE_CHECKING:
     from oneword.storage.info import CollectionInfo
 
 Name = Annotated[str, typer.Option("--collection", "-c", help="The collection.")]
+Named = Annotated[str, typer.Argument(help="The collection.")]
 
 SHOWN = 10  # quarantine entries in a table; JSON has all
 
+collections_app = typer.Typer(help="List the collections of a store; make, drop, rename and copy them.")
 
-def collections(db: Db = ".oneword", json: Json = False) -> None:
-    """List the collections of a store."""
+
+@collections_app.callback(invoke_without_command=True)
+def collections(context: typer.Context, db: Db = ".oneword", json: Json = False) -> None:
+    """List the collections of a store, or make, drop, rename and copy them."""
+    if context.invoked_subcommand is None:
+        _list(db, json)
+        return
+    source = context.get_parameter_source("db")
+    if json or (source is not None and source.name == "COMMANDLINE"):
+        command = context.invoked_subcommand
+        raise typer.BadParameter(f"write options after the command: oneword collections {command} ... --db DB --json")
+
+
+def _list(db: str, json: bool) -> None:
     from oneword.storage import DamagedCollection, Store, StoreUnavailable
 
     store = Store(db)
@@ -31,33 +45,75 @@ def collections(db: Db = ".oneword", json: Json = False) -> None:
         except (DamagedCollection, StoreUnavailable) as error:  # one must not hide the others
             damaged[name] = str(error)
     if json:
-        listed = [_plain(info) for info in infos]
-        _print_json({"db": store.uri, "collections": listed, **({"damaged": damaged} if damaged else {})})
+        listed = [vars(info) for info in infos]
+        print_json({"db": store.uri, "collections": listed, **({"damaged": damaged} if damaged else {})})
         return
-    for told in damaged.values():
-        say(f"Damaged: {told}", err=True)
+    for message in damaged.values():
+        say(f"Damaged: {message}", err=True)
     if not infos and not damaged:
         say(f"No collections in {store.uri}.")
         return
     rows = [
         (
-            info.name,
-            f"{info.items:,}",
-            info.space["model"],
-            info.space["view"],
-            _size(info),
-            _minute(info.updated),
+            one.name,
+            f"{one.items:,}",
+            one.space["model"],
+            one.space["view"],
+            size(one.bytes_on_disk),
+            minute(one.updated),
         )
-        for info in infos
+        for one in infos
     ]
-    _print_table(["collection", "items", "model", "view", "size", "updated"], rows)
+    print_table(["collection", "items", "model", "view", "size", "updated"], rows)
 
 
-def info(
-    collection: Annotated[str, typer.Argument(help="The collection.")] = "default",
+@collections_app.command()
+def drop(name: Named, db: Db = ".oneword", yes: Yes = False, json: Json = False) -> None:
+    """Drop a collection, with its quarantine, its versions and its ANN index."""
+    from oneword.storage import DamagedCollection, Store
+
+    store = Store(db)
+    try:
+        items: int | None = store.open(name).count()
+    except DamagedCollection:
+        items = None
+    what = "which is damaged" if items is None else f"with its {items:,} items"
+    confirm(f"Drop collection {name!r} in {store.uri}, {what}?", yes)
+    store.drop(name)
+    report({"collection": name, "dropped": True, "items": items}, f"Dropped {name!r}, {what}.", json)
+
+
+@collections_app.command()
+def rename(
+    old: Named,
+    new: Annotated[str, typer.Argument(help="Its new name.")],
     db: Db = ".oneword",
     json: Json = False,
 ) -> None:
+    """Give a collection another name."""
+    from oneword.storage import Store
+
+    items = Store(db).rename(old, new).count()
+    text = f"Collection {old!r} is called {new!r} now, with its {items:,} items."
+    report({"collection": new, "renamed_from": old, "items": items}, text, json)
+
+
+@collections_app.command()
+def copy(
+    old: Named,
+    new: Annotated[str, typer.Argument(help="The copy's name.")],
+    db: Db = ".oneword",
+    json: Json = False,
+) -> None:
+    """Copy a collection as it is now, with its quarantine; versions, tags and indexes are not copied."""
+    from oneword.storage import Store
+
+    items = Store(db).copy(old, new).count()
+    text = f"Copied the {items:,} items of {old!r} to {new!r}."
+    report({"collection": new, "copied_from": old, "items": items}, text, json)
+
+
+def info(collection: Named = "default", db: Db = ".oneword", json: Json = False) -> None:
     """Show a collection: its items, its space, its metadata, and what could not be indexed."""
     from oneword.storage import Store
 
@@ -65,45 +121,48 @@ def info(
     known = store.open(collection).info()
     refused = store.quarantine(collection).list()
     if json:
-        _print_json({"db": store.uri, **_plain(known), "quarantine": [vars(entry) for entry in refused]})
+        print_json({"db": store.uri, **vars(known), "quarantine": [vars(entry) for entry in refused]})
         return
     modalities = ", ".join(f"{count:,} {name}" for name, count in known.by_modality.items())
-    _print_table(
-        [],
-        [
-            ("collection", known.name),
-            ("store", store.uri),
-            ("items", f"{known.items:,}" + (f" ({modalities})" if modalities else "")),
-            ("model", known.space["model"]),
-            ("view", known.space["view"]),
-            ("dimension", str(known.dimension)),
-            ("fingerprint", known.space["fingerprint"]),
-            (
-                "metadata",
-                ", ".join(f"{key} ({kind})" for key, kind in known.metadata_keys.items() if key[0] != "_") or "none",
-            ),
-            ("size", _size(known)),
-            ("version", str(known.version)),
-            ("serving index", _serving(known)),
-            ("created", _minute(known.created)),
-            ("updated", _minute(known.updated)),
-            ("quarantined", f"{known.quarantined:,}"),
-        ],
-    )
+    keys = [f"{key} ({kind})" for key, kind in known.metadata_keys.items() if key[0] != "_"]
+    facts = {
+        "collection": known.name,
+        "store": store.uri,
+        "items": f"{known.items:,}" + (f" ({modalities})" if modalities else ""),
+        "model": known.space["model"],
+        "view": known.space["view"],
+        "dimension": str(known.dimension),
+        "fingerprint": known.space["fingerprint"],
+        "metadata": ", ".join(keys) or "none",
+        "size": size(known.bytes_on_disk),
+        "version": str(known.version),
+        "ANN index": _index(known),
+        "created": minute(known.created),
+        "updated": minute(known.updated),
+        "quarantined": f"{known.quarantined:,}",
+    }
+    print_table([], list(facts.items()))
     if refused:
-        rows = [(entry.uri, entry.reason, str(entry.tries), _minute(entry.last_tried)) for entry in refused[:SHOWN]]
-        _print_table(["could not be indexed", "because", "tries", "last tried"], rows)
+        rows = [(entry.uri, entry.reason, str(entry.tries), minute(entry.last_tried)) for entry in refused[:SHOWN]]
+        print_table(["could not be indexed", "because", "tries", "last tried"], rows)
         if len(refused) > SHOWN:
             say(f"... and {len(refused) - SHOWN:,} more: see --json")
 
 
+def _index(known: CollectionInfo) -> str:
+    about = known.serving
+    if about is None:
+        return "none: every search compares all vectors (oneword build)"
+    return f"{about['kind']}, {about['rows']:,} items of version {about['version']}, recall@10 {about['recall']:.3f}"
+
+
 def build(
-    collection: Annotated[str, typer.Argument(help="The collection.")] = "default",
+    collection: Named = "default",
     db: Db = ".oneword",
-    goal: Annotated[float, typer.Option(min=0.5, max=1.0, help="Share of the ten nearest to be found.")] = 0.99,
+    goal: Annotated[float, typer.Option(min=0.5, max=1.0, help="Recall@10 to reach.")] = 0.99,
     json: Json = False,
 ) -> None:
-    """Build the indexes of a collection: of metadata, of words, and the serving index for speed."""
+    """Build the indexes of a collection: metadata and keyword indexes, and the ANN index."""
     from oneword.storage import Locked, Store
 
     target = Store(db).open(collection)
@@ -111,32 +170,23 @@ def build(
         target.index_metadata()
         target.index_keywords()
     except Locked as locked:  # a writer makes these itself when it is done
-        say(f"Indexes of metadata and words are left as they are: {locked}", err=True)
+        say(f"Metadata and keyword indexes were left as they are: {locked}", err=True)
     about = target.build_index(goal=goal)
-    if json:
-        from dataclasses import asdict
-
-        _print_json({"collection": collection, **asdict(about)})
-        return
-    say(f"Serving index of {about.rows:,} items: {about.kind}, recall@10 {about.recall:.3f}.")
+    text = f"ANN index of {about.rows:,} items: {about.kind}, recall@10 {about.recall:.3f}."
+    report({"collection": collection, **asdict(about)}, text, json)
 
 
-def verify(
-    collection: Annotated[str, typer.Argument(help="The collection.")] = "default",
-    db: Db = ".oneword",
-    json: Json = False,
-) -> None:
-    """Compare the serving index with the table; exit code 1 if they disagree."""
+def verify(collection: Named = "default", db: Db = ".oneword", json: Json = False) -> None:
+    """Compare the ANN index with the table; exit code 1 if they disagree."""
     from oneword.storage import Store
 
     found = Store(db).open(collection).verify()
     wrong = found is not None and not found.right
     if json:
-        _print_json(
-            {"collection": collection, "index": None if found is None else {**vars(found), "right": found.right}}
-        )
+        index: dict[str, Any] | None = None if found is None else {**vars(found), "right": found.right}
+        print_json({"collection": collection, "index": index})
     elif found is None:
-        say(f"Collection {collection!r} has no serving index: every search compares all vectors.")
+        say(f"Collection {collection!r} has no ANN index: every search compares all vectors.")
     else:
         say(
             f"{found.rows:,} items: {found.missing:,} missing, {found.extra:,} extra, {found.differing:,} differing "
@@ -156,7 +206,7 @@ def delete(
     db: Db = ".oneword",
     where: Annotated[str | None, typer.Option("--where", help="Delete what this filter finds.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Drop the whole collection.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Delete items by id or by filter, or drop a whole collection."""
@@ -170,37 +220,59 @@ def delete(
     not_found = 0
     if all_:
         deleted = target.count()
-        _confirm(f"Drop collection {collection!r} in {store.uri} with its {deleted:,} items?", yes)
+        confirm(f"Drop collection {collection!r} in {store.uri} with its {deleted:,} items?", yes)
         store.drop(collection)
     elif where is not None:
-        _confirm(f"Delete {target.count(where):,} items of {collection!r} where {where}?", yes)
+        confirm(f"Delete {target.count(where):,} items of {collection!r} where {where}?", yes)
         deleted = target.delete_where(where)
     else:
         deleted = target.delete(ids)
         not_found = len(set(ids)) - deleted
-    if json:
-        _print_json({"collection": collection, "deleted": deleted, "not_found": not_found, "dropped": all_})
-    else:
-        missing = f"; {not_found:,} not found" if not_found else ""
-        say(f"Deleted {deleted:,} items of {collection!r}{missing}.")
+    missing = f"; {not_found:,} not found" if not_found else ""
+    document = {"collection": collection, "deleted": deleted, "not_found": not_found, "dropped": all_}
+    report(document, f"Deleted {deleted:,} items of {collection!r}{missing}.", json)
     if not_found and not deleted:
         raise typer.Exit(1)
 
 
-def _plain(known: CollectionInfo) -> dict[str, Any]:
-    return dict(vars(known))
+class Vectors(StrEnum):
+    """The type of vectors in an export."""
+
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
 
 
-def _serving(known: CollectionInfo) -> str:
-    about = known.serving
-    if about is None:
-        return "none: every search compares all vectors (oneword build)"
-    return f"{about['kind']}, {about['rows']:,} items of version {about['version']}, recall@10 {about['recall']:.3f}"
+def export(
+    collection: Annotated[str, typer.Argument(metavar="NAME", help="The collection.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A parquet file, or a folder for NAME.parquet.")],
+    vectors: Annotated[Vectors, typer.Option(help="Type of the vectors; both keep every bit.")] = Vectors.FLOAT16,
+    db: Db = ".oneword",
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Write a collection to a parquet file: items, thumbnails, metadata, vectors, and the space they are in."""
+    from oneword.storage import Store, export_parquet
+    from oneword.storage.parquet import export_target
+
+    source = Store(db).open(collection)
+    file = export_target(path, collection)
+    if file.exists():
+        confirm(f"Replace {file}?", yes, f"{file} would be replaced")
+    done = export_parquet(source, path, precision=vectors.value)
+    text = f"Exported the {done.items:,} items of {collection!r} to {done.file} ({size(done.bytes)})."
+    report({"collection": collection, **vars(done)}, text, json)
 
 
-def _size(known: CollectionInfo) -> str:
-    return size(known.bytes_on_disk)
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A parquet file: an export, or with id and vector.")],
+    collection: Name = "default",
+    db: Db = ".oneword",
+    json: Json = False,
+) -> None:
+    """Import a parquet file. An export makes its collection; other files need one whose model made their vectors."""
+    from oneword.storage import Store, import_parquet
 
-
-def _minute(time: Any) -> str:
-    return f"{time.astimezone():%Y-%m-%d %H:%M}"
+    done = import_parquet(Store(db), file, collection)
+    text = f"Imported {done.rows:,} items into {collection!r}: "
+    text += f"{done.added:,} new, {done.updated:,} changed, {done.unchanged:,} unchanged."
+    report(vars(done), text, json)

@@ -10,20 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import ArrayLike
 
-from oneword.storage import keywords, scalars, versions
-from oneword.storage.compaction import Compaction
+from oneword.storage import scalar_index, text_index, versions
 from oneword.storage.config import RESERVE
-from oneword.storage.damage import live_bytes
 from oneword.storage.database import Database
+from oneword.storage.durability import live_bytes
 from oneword.storage.errors import (
     BadItem,
     BadSearch,
-    CollectionNotFound,
     Locked,
     MissingFaiss,
     MissingKeywords,
@@ -31,8 +28,7 @@ from oneword.storage.errors import (
     StoreUnavailable,
 )
 from oneword.storage.filters import Filter
-from oneword.storage.hits import Hits
-from oneword.storage.info import CollectionInfo
+from oneword.storage.info import CollectionInfo, Compaction
 from oneword.storage.item import Item, UpsertCount
 from oneword.storage.lock import WriterLock
 from oneword.storage.metadata import Kind
@@ -41,6 +37,7 @@ from oneword.storage.ranking import Ranked
 from oneword.storage.reader import CollectionReader
 from oneword.storage.rules import Rules
 from oneword.storage.schema import metadata_kinds, to_arrow
+from oneword.storage.search import Hits
 from oneword.storage.sql import one_of
 from oneword.storage.table import IndexKind, Table
 from oneword.storage.versions import Version
@@ -48,11 +45,10 @@ from oneword.storage.versions import Version
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from oneword.storage.ann.check import Check
+    from oneword.storage.ann.files import IndexInfo
+    from oneword.storage.ann.keeper import IndexKeeper
     from oneword.storage.fragments import FragmentTarget
-    from oneword.storage.parquet.export import Exported, Precision
-    from oneword.storage.serving.about import About
-    from oneword.storage.serving.check import Check
-    from oneword.storage.serving.keeper import Serving
 
 log = logging.getLogger(__name__)
 
@@ -284,20 +280,8 @@ class Collection(CollectionReader):
             self._database.restore(self.name, versions.resolve(table, version))
             return table.version()
 
-    def export(self, path: str | Path, *, precision: Precision = "float16") -> Exported:
-        """Write all items, vectors and the space to a parquet file, or to NAME.parquet in a folder; replaces it whole.
-
-        precision: of the vectors in the file; both keep every bit, and not every tool reads float16.
-        """
-        from oneword.storage.parquet.export import export
-
-        self._table()  # still there, and of this space
-        if (snapshot := self._database.snapshot(self.name)) is None:
-            raise CollectionNotFound(self.name, self.uri)
-        return export(snapshot, self.name, Path(path), precision)
-
-    def build_index(self, *, goal: float = 0.99) -> About:
-        """Build the serving index of what is stored now, and swap it in; nobody has to wait.
+    def build_index(self, *, goal: float = 0.99) -> IndexInfo:
+        """Build the ANN index of what is stored now, and swap it in; nobody has to wait.
 
         goal: the share of the ten nearest that it must find; the effort that takes is measured.
 
@@ -307,19 +291,19 @@ class Collection(CollectionReader):
         """
         if not 0.5 <= goal <= 1:
             raise BadSearch(f"goal {goal}: expected 0.5 to 1, the share of the ten nearest to be found")
-        return self._served().build(self.snapshot(), goal=goal)
+        return self._needed_keeper().build(self.snapshot(), goal=goal)
 
     def keep_index(self, *, aside: bool = True) -> bool:
-        """Build the serving index if one is due: there is none, or much was written since. Says whether it does.
+        """Build the ANN index if one is due: there is none, or much was written since. Says whether it does.
 
         Where FAISS is not installed, none is. aside: in a thread, while searches go on; otherwise wait for it.
         """
-        serving, snapshot = self.serving(), self.snapshot()
-        if serving is None or not serving.due(snapshot):
+        keeper, snapshot = self.index_keeper(), self.snapshot()
+        if keeper is None or not keeper.due(snapshot):
             return False
         if aside:
-            return serving.build_aside(snapshot) is not None
-        serving.build(snapshot)
+            return keeper.build_aside(snapshot) is not None
+        keeper.build(snapshot)
         return True
 
     def maintain(self) -> None:
@@ -335,12 +319,12 @@ class Collection(CollectionReader):
         Nothing is made for a small collection. Cheap to call again; readers go on meanwhile.
         """
         with self.writing(), self._commit:
-            return scalars.ensure(self._table())
+            return scalar_index.ensure(self._table())
 
     def index_keywords(self) -> bool:
         """Make the index that `keywords` needs, or cover new rows; whether there was anything to do."""
         with self.writing(), self._commit:
-            return keywords.ensure(self._table())
+            return text_index.ensure(self._table())
 
     def keywords(
         self,
@@ -372,9 +356,9 @@ class Collection(CollectionReader):
         return search()
 
     def verify(self) -> Check | None:
-        """Compare the serving index with the table, or None if there is none."""
-        serving = self.serving()
-        return serving.check(self.snapshot()) if serving else None
+        """Compare the ANN index with the table, or None if there is none."""
+        keeper = self.index_keeper()
+        return keeper.check(self.snapshot()) if keeper else None
 
     def info(self) -> CollectionInfo:
         """What there is to know about the collection now."""
@@ -391,16 +375,16 @@ class Collection(CollectionReader):
             bytes_on_disk=self._database.location.bytes_of(self.name),
             metadata_keys=metadata_kinds(schema),
             quarantined=Quarantine(self._database, self.name).count(),
-            serving=asdict(about) if (about := self.served_by()) else None,
+            serving=asdict(index) if (index := self.index_info()) else None,
             created=self.created,
             updated=newest["timestamp"].astimezone(UTC),
         )
 
-    def _served(self) -> Serving:
-        serving = self.serving()
-        if serving is None:
+    def _needed_keeper(self) -> IndexKeeper:
+        keeper = self.index_keeper()
+        if keeper is None:
             raise MissingFaiss(self.name)
-        return serving
+        return keeper
 
     def _optimize(self, older_than: timedelta, *, orphans: bool = False) -> None:
         with self.writing(), self._commit:
@@ -420,9 +404,9 @@ class Collection(CollectionReader):
         wanted = live_bytes(path / f"{self.name}.lance")
         if shutil.disk_usage(path).free >= wanted + RESERVE:
             return
-        serving = self.serving()
-        if serving is not None:
-            serving.remove()
+        keeper = self.index_keeper()
+        if keeper is not None:
+            keeper.remove()
         if (free := shutil.disk_usage(path).free) < wanted + RESERVE:
             raise NoRoom(self._database.location.uri, self.name, wanted=wanted + RESERVE, free=free)
 

@@ -13,7 +13,7 @@ RESERVE = 8 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class StorageConfig:
-    """How a store writes, and how its serving indexes are held.
+    """How a store writes, and how its ANN indexes are held.
 
     Args:
         durable: a commit is on the disk before it is acknowledged, and survives a power cut. In a directory only:

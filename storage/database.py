@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneword.storage.config import StorageConfig
-from oneword.storage.damage import examine, go_back
-from oneword.storage.durability import Durability
+from oneword.storage.durability import Durability, examine, go_back
 from oneword.storage.errors import DamagedCollection, StoreUnavailable, VersionNotFound
 from oneword.storage.location import Location
 from oneword.storage.table import Table, in_our_words, let_reads_be_cancelled
@@ -44,7 +43,7 @@ class Database:
     ) -> None:
         """storage_options: LanceDB's, for object stores (credentials, region, endpoint)."""
         self.location, self.config = location, config
-        # With stable row ids a row keeps its address when it is written anew, and the serving index would not see it.
+        # With stable row ids a row keeps its address when it is written anew, and the ANN index would not see it.
         self._options = {key: value for key, value in (storage_options or {}).items() if key != STABLE_ROW_IDS}
         self._connection: Any = None
         self._durabilities: dict[str, Durability] = {}

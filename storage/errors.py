@@ -20,9 +20,9 @@
     ├── FilterError         a filter that cannot be read, or does not fit the collection's fields
     ├── Locked              another writer has the collection
     ├── MissingKeywords     words are searched for where there is no index of them yet
-    ├── MissingFaiss        a serving index is asked for where FAISS is not installed
+    ├── MissingFaiss        an ANN index is asked for where FAISS is not installed
     ├── MissingLance        fragments are written or committed where pylance is not installed
-    ├── MissingGpu          a serving index is wanted on a GPU that is not there, or that FAISS cannot use
+    ├── MissingGpu          an ANN index is wanted on a GPU that is not there, or that FAISS cannot use
     └── StoreUnavailable    the place itself: a file in the way, no permission, an object store out of reach
         └── NoRoom          the disk has too little room for upkeep, which was not begun
 
@@ -171,11 +171,11 @@ class Locked(StorageError):
 
 
 class MissingFaiss(StorageError):
-    """A serving index is asked for where FAISS is not installed."""
+    """An ANN index is asked for where FAISS is not installed."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f'a serving index for {name!r} needs FAISS, not installed here: pip install "oneword[faiss]" '
+            f'an ANN index for {name!r} needs FAISS, not installed here: pip install "oneword[faiss]" '
             "(or faiss-gpu, instead of it)"
         )
 
@@ -188,7 +188,7 @@ class MissingLance(StorageError):
 
 
 class MissingGpu(StorageError):
-    """A serving index is wanted on a GPU that is not there, or that this FAISS cannot use."""
+    """An ANN index is wanted on a GPU that is not there, or that this FAISS cannot use."""
 
     def __init__(self, device: str, there: int | None) -> None:
         """there: how many GPUs FAISS sees; None: the device's name was not even read."""

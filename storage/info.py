@@ -1,4 +1,4 @@
-"""What there is to know about a collection."""
+"""Facts about a collection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CollectionInfo:
     by_modality: items of each modality there is. version: LanceDB's commit number.
     bytes_on_disk: all its files, older versions included; None in an object store.
     metadata_keys: the kind of each metadata key met so far. quarantined: inputs that could not be indexed.
-    serving: the serving index that answers (see `oneword.storage.serving.index.About`), or None.
+    serving: the ANN index that answers (see `oneword.storage.ann.index.IndexInfo`), or None.
     created, updated: its first and its newest commit (UTC).
     """
 
@@ -32,3 +32,19 @@ class CollectionInfo:
     serving: dict[str, Any] | None
     created: datetime
     updated: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compaction:
+    """A collection before and after its small files were merged and old versions removed.
+
+    files_*, bytes_*: all its files, those of older versions included; None in an object store.
+    versions_removed, versions_kept: tagged ones are among the kept.
+    """
+
+    files_before: int | None
+    files_after: int | None
+    bytes_before: int | None
+    bytes_after: int | None
+    versions_removed: int
+    versions_kept: int

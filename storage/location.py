@@ -50,7 +50,7 @@ class Location:
         return None if self.path is None else self.path / f"{table}.lance" / "_versions"
 
     def serving_folder(self, table: str) -> Path:
-        """Where serving indexes of `table` lie: beside it, or, for an object store, in this user's cache."""
+        """Where ANN indexes of `table` lie: beside it, or, for an object store, in this user's cache."""
         if self.path is not None:
             return self.path / f"{table}.serving"
         address = hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]

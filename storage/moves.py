@@ -1,6 +1,6 @@
 """Collections that change their names or go, in a directory: several at once, and whole even if killed half way.
 
-A rename of one directory is atomic, but a collection has up to three (table, quarantine, serving index), a switch
+A rename of one directory is atomic, but a collection has up to three (table, quarantine, ANN index), a switch
 renames two collections, and removing a directory takes many steps. So what is to be done is written down first, and
 whoever looks next finishes it.
 """
@@ -12,15 +12,18 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+import pyarrow as pa
 
 from oneword.storage.database import Database
 from oneword.storage.durability import replacing, sync_folder
-from oneword.storage.errors import Locked, StorageError, StoreUnavailable
+from oneword.storage.errors import CollectionNotFound, Locked, StorageError, StoreUnavailable
 from oneword.storage.lock import WriterLock
 from oneword.storage.quarantine import LOCK_TIMEOUT, SUFFIX
-from oneword.storage.schema import created_of
-from oneword.storage.table import in_our_words
+from oneword.storage.schema import CREATED_KEY, created_of
+from oneword.storage.table import Table, in_our_words
 
 ENDING = ".moving"
 PATIENCE = 10.0  # seconds that someone who needs a name waits for the process that is moving it
@@ -169,3 +172,31 @@ def _read(journal: Path) -> Plan | None:
     return Plan(
         moves=tuple(Move(**move) for move in plan["moves"]), drop=Move(**plan["drop"]) if plan["drop"] else None
     )
+
+
+ROWS = 1024  # in memory at once
+
+
+def copy(database: Database, name: str, target: str) -> Table | None:
+    """Copy the newest version of the table `name`, and its quarantine; None if the target's name is taken.
+
+    The caller holds the lock of `target`. What is indexed or tagged is not copied.
+    """
+    if database.open(target) is not None:
+        return None
+    database.drop(target + SUFFIX)  # what an earlier copy left when it was killed
+    refused = database.snapshot(name + SUFFIX)
+    if refused is not None:
+        schema = refused.schema()
+        database.fill(target + SUFFIX, schema, _rows(refused, schema))
+    source = database.snapshot(name)
+    if source is None:
+        raise CollectionNotFound(name, database.location.uri)
+    schema = source.schema()
+    made = {**schema.metadata, CREATED_KEY: datetime.now(UTC).isoformat().encode()}
+    return database.fill(target, schema.with_metadata(made), _rows(source, schema.with_metadata(made)))
+
+
+def _rows(table: Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in table.parts(schema.names, ROWS):
+        yield pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)

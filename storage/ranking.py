@@ -17,7 +17,7 @@ from oneword.storage.schema import ITEM_COLUMNS, to_items, vectors_of
 from oneword.storage.sql import one_of
 from oneword.storage.table import Table
 
-# LanceDB rounds the question to float16 and sums in float32. Rounding moves a cosine by at most
+# LanceDB rounds the query to float16 and sums in float32. Rounding moves a cosine by at most
 # 2^-11 (half a unit in the last place, over unit vectors); twice that leaves room for the sums.
 DISTANCE_ERROR = 1e-3
 
@@ -34,7 +34,7 @@ Ranked = tuple[float, Any]
 
 
 class Ranking(Protocol):
-    """All rows that may be hits, in the order of how well they answer one question, at one version of a table.
+    """All rows that may be hits, in the order of how well they answer one query, at one version of a table.
 
     depths: how many rows are asked for, in turn, until there are enough. An order made of the blocks between them is
     the same however many of its rows are wanted, also where `best` is approximate: so pages have no repeats or holes.
@@ -106,24 +106,24 @@ class ExactRanking(TableRanking):
     """A Ranking by comparing every vector of the table.
 
     Args:
-        question: float32 (d,).
+        query: float32 (d,).
         floor: scores below it are of no interest.
     """
 
     cosines = True
 
-    question: NDArray[np.float32]
+    query: NDArray[np.float32]
     floor: float | None
 
     def best(self, count: int) -> list[Ranked]:
         """See Ranking."""
-        return nearest(self.table, self.question, count=count, where=self.where, floor=self.floor)
+        return nearest(self.table, self.query, count=count, where=self.where, floor=self.floor)
 
 
 def nearest(
-    table: Table, question: NDArray[np.float32], *, count: int, where: str | None, floor: float | None = None
+    table: Table, query: NDArray[np.float32], *, count: int, where: str | None, floor: float | None = None
 ) -> list[Ranked]:
-    """The `count` rows of highest cosine to `question` (d,) as (score, id): score descending, then id.
+    """The `count` rows of highest cosine to `query` (d,) as (score, id): score descending, then id.
 
     LanceDB proposes, float64 disposes: candidates are scored again from their stored vectors, and
     there are enough of them only when nothing left out could, by DISTANCE_ERROR, still belong.
@@ -131,38 +131,38 @@ def nearest(
     """
     fetch = count + max(32, count // 4)
     while fetch <= MOST_CANDIDATES:
-        rows = table.nearest(question.astype(np.float16), limit=fetch, where=where, columns=["id", "vector"])
-        ranked = sorted(score(rows, question), key=order)
+        rows = table.nearest(query.astype(np.float16), limit=fetch, where=where, columns=["id", "vector"])
+        ranked = sorted(score(rows, query), key=order)
         if rows.num_rows < fetch:
             return ranked[:count]
         reach = 1.0 - max(rows.column("_distance").to_pylist()) + DISTANCE_ERROR
         if ranked[count - 1][0] > reach or (floor is not None and reach < floor):
             return ranked[:count]
         fetch *= 4
-    return scan(table, question, count=count, where=where)
+    return scan(table, query, count=count, where=where)
 
 
-def scan(table: Table, question: NDArray[np.float32], *, count: int, where: str | None) -> list[Ranked]:
+def scan(table: Table, query: NDArray[np.float32], *, count: int, where: str | None) -> list[Ranked]:
     """As `nearest`, by reading every vector the condition lets through; memory grows with `count` only."""
     best: list[Ranked] = []
     for batch in table.rows(["id", "vector"], where=where):
-        best = heapq.nsmallest(count, [*best, *score(batch, question)], key=order)
+        best = heapq.nsmallest(count, [*best, *score(batch, query)], key=order)
     return best
 
 
-def score(rows: pa.RecordBatch | pa.Table, question: NDArray[np.float32]) -> Iterable[Ranked]:
+def score(rows: pa.RecordBatch | pa.Table, query: NDArray[np.float32]) -> Iterable[Ranked]:
     """(cosine, id) of each row.
 
     Each row is multiplied and summed by itself in float64. A matrix product would be quicker, but
     its rounding depends on a row's neighbours, and equal vectors must score equal.
     """
     ids: list[str] = rows.column("id").to_pylist()
-    yield from zip(cosines(vectors_of(rows), question), ids, strict=True)
+    yield from zip(cosines(vectors_of(rows), query), ids, strict=True)
 
 
-def cosines(vectors: NDArray[np.floating[Any]], question: NDArray[np.float32]) -> list[float]:
-    """The cosine of each row of `vectors` (n, d) with `question` (d,), by the one formula that ranks."""
-    unit = question.astype(np.float64)
+def cosines(vectors: NDArray[np.floating[Any]], query: NDArray[np.float32]) -> list[float]:
+    """The cosine of each row of `vectors` (n, d) with `query` (d,), by the one formula that ranks."""
+    unit = query.astype(np.float64)
     unit /= np.sqrt(np.vecdot(unit, unit))
     found: list[float] = []
     for start in range(0, len(vectors), SCORE_ROWS):

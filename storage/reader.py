@@ -12,25 +12,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from oneword.storage import keywords as keyword_index
-from oneword.storage import ranking
+from oneword.storage import ranking, text_index
 from oneword.storage.database import Database
 from oneword.storage.errors import BadItem, BadSearch, StorageError, StoreUnavailable, VersionNotFound
-from oneword.storage.filters import Filter, read
+from oneword.storage.filters import Filter, parse_filter
 from oneword.storage.filters import compile as compile_filter
-from oneword.storage.hits import Hits, check_field, page
-from oneword.storage.hybrid import HybridRanking, KeywordRanking
 from oneword.storage.item import Item
-from oneword.storage.schema import ITEM_COLUMNS, created_of, metadata_kinds, space_of, to_items, vectors_of
+from oneword.storage.schema import ITEM_COLUMNS, check_same, created_of, metadata_kinds, space_of, to_items, vectors_of
+from oneword.storage.search import Hits, HybridRanking, KeywordRanking, SearchOptions, check_field, page
 from oneword.storage.snapshot import Snapshot, Snapshots
-from oneword.storage.space import check_same
 from oneword.storage.sql import one_of
 from oneword.storage.table import Table
-from oneword.storage.wanted import Wanted
 
 if TYPE_CHECKING:
-    from oneword.storage.serving.about import About
-    from oneword.storage.serving.keeper import Serving
+    from oneword.storage.ann.files import IndexInfo
+    from oneword.storage.ann.keeper import IndexKeeper
 
 IDS_AT_ONCE = 2000  # ids in one SQL condition
 
@@ -53,7 +49,7 @@ class CollectionReader:
         self._database, self._kept = database, table
         self._snapshots = Snapshots(database, table.name, self.space)
         self._mutex = threading.Lock()
-        self._serving: Serving | None = None
+        self._keeper: IndexKeeper | None = None
 
     @property
     def dimension(self) -> int:
@@ -158,9 +154,9 @@ class CollectionReader:
 
         With `keywords`, fused with the items that have those words; without a vector, those alone.
 
-        wanted: what `Wanted` takes: limit, offset, filter, min_score, exclude_ids, exclude_image_hashes, diversity,
-            group_by, keywords, fusion, keyword_weight, version, exact, thumbnails. The serving index answers if one
-            was built, with what was written since.
+        wanted: what `SearchOptions` takes: limit, offset, filter, min_score, exclude_ids, exclude_image_hashes,
+            diversity, group_by, keywords, fusion, keyword_weight, version, exact, thumbnails. The ANN index is
+            used if there is one.
 
         Raises:
             MissingKeywords: `keywords`, where no index of words can be had.
@@ -172,7 +168,7 @@ class CollectionReader:
 
     def search_batch(self, vectors: Iterable[ArrayLike | None], **wanted: Any) -> list[Hits]:
         """As `search` for each of some vectors, all of one version; quicker than one by one."""
-        request = Wanted(**wanted)
+        request = SearchOptions(**wanted)
         questions = [None if vector is None else self._question(vector) for vector in vectors]
         if request.keywords is None and any(question is None for question in questions):
             raise BadSearch("a search without a vector and without keywords: expected one of them")
@@ -204,22 +200,22 @@ class CollectionReader:
             VersionNotFound: `version` is not there, or not any more.
         """
         snapshot = self.snapshot(version)
-        return keyword_index.search(snapshot.table, words, count=count, where=snapshot.where(filter))
+        return text_index.search(snapshot.table, words, count=count, where=snapshot.where(filter))
 
-    def serving(self) -> Serving | None:
-        """The serving index's keeper, or None where FAISS is not installed."""
+    def index_keeper(self) -> IndexKeeper | None:
+        """The ANN index's keeper, or None where FAISS is not installed."""
         with self._mutex:
-            if self._serving is None and find_spec("faiss") is not None:
-                from oneword.storage.serving.keeper import Serving
+            if self._keeper is None and find_spec("faiss") is not None:
+                from oneword.storage.ann.keeper import IndexKeeper
 
                 folder = self._database.location.serving_folder(self.name)
-                self._serving = Serving(folder, self._database.config)
-            return self._serving
+                self._keeper = IndexKeeper(folder, self._database.config)
+            return self._keeper
 
-    def served_by(self) -> About | None:
-        """What answers `search`: the serving index, or None if it is the table itself."""
-        serving = self.serving()
-        return serving.about(self.snapshot()) if serving else None
+    def index_info(self) -> IndexInfo | None:
+        """What answers `search`: the ANN index, or None if it is the table itself."""
+        keeper = self.index_keeper()
+        return keeper.info(self.snapshot()) if keeper else None
 
     def snapshot(self, version: int | None = None) -> Snapshot:
         """The table as it was at a version, or is now.
@@ -229,7 +225,7 @@ class CollectionReader:
         """
         return self._snapshots.newest() if version is None else self._snapshots.at(version)
 
-    def _pages(self, questions: Sequence[NDArray[np.float32] | None], wanted: Wanted) -> list[Hits]:
+    def _pages(self, questions: Sequence[NDArray[np.float32] | None], wanted: SearchOptions) -> list[Hits]:
         snapshot = self.snapshot(wanted.version)
         if wanted.group_by is not None:
             check_field(wanted.group_by, list(metadata_kinds(snapshot.schema)))
@@ -238,16 +234,16 @@ class CollectionReader:
         except StorageError:
             raise
         except Exception as error:  # of a damaged index, whose files may make its reader raise anything
-            serving = None if wanted.exact else self.serving()
-            if serving is None:
+            keeper = None if wanted.exact else self.index_keeper()
+            if keeper is None:
                 raise
-            serving.distrust(None, error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
+            keeper.distrust(None, error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
             wanted = replace(wanted, exact=True)
             pages = [page(one, wanted, snapshot.version) for one in self._rankings(snapshot, questions, wanted)]
         return [self._with_thumbnails(hits, snapshot.table) for hits in pages] if wanted.thumbnails else pages
 
     def _rankings(
-        self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32] | None], wanted: Wanted
+        self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32] | None], wanted: SearchOptions
     ) -> Sequence[ranking.Ranking]:
         where = snapshot.where(wanted.filter)
         asked = [question for question in questions if question is not None]
@@ -261,10 +257,10 @@ class CollectionReader:
         ]
 
     def _nearest(
-        self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32]], where: str | None, wanted: Wanted
+        self, snapshot: Snapshot, questions: Sequence[NDArray[np.float32]], where: str | None, wanted: SearchOptions
     ) -> Sequence[ranking.Ranking]:
-        serving = None if wanted.exact or not questions else self.serving()
-        served = serving.rankings(snapshot, questions, where) if serving else None
+        keeper = None if wanted.exact or not questions else self.index_keeper()
+        served = keeper.rankings(snapshot, questions, where) if keeper else None
         if served is not None:
             return served
         return [
@@ -272,7 +268,7 @@ class CollectionReader:
                 table=snapshot.table,
                 where=where,
                 depths=(wanted.reach,),
-                question=question,
+                query=question,
                 floor=None if wanted.keywords else wanted.min_score,
             )
             for question in questions
@@ -300,7 +296,7 @@ class CollectionReader:
     def _where(self, condition: Filter | str | None) -> str | None:
         if condition is None:
             return None
-        return compile_filter(read(condition), self.schema())
+        return compile_filter(parse_filter(condition), self.schema())
 
     def _columns(self, vectors: bool, thumbnails: bool) -> list[str]:
         return [*ITEM_COLUMNS, *["thumbnail"] * thumbnails, *["vector"] * vectors]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from oneword.storage.errors import BadSpace, SpaceMismatch
 from oneword.storage.item import Item
 from oneword.storage.metadata import Kind, comparable, dumps, loads, number_of
 
@@ -36,6 +37,9 @@ TYPES: dict[Kind, pa.DataType] = {
     "time": TIME,
     "list of strings": pa.list_(pa.string()),
 }
+PANDAS = "__index_level_"
+"""Prefix of the column that pandas writes row labels to; never metadata."""
+
 STRINGS = ("id", "modality", "uri", "content_hash", "text", "image_hash")
 ITEM_COLUMNS = (
     *STRINGS,
@@ -138,3 +142,68 @@ def vectors_of(batch: pa.RecordBatch | pa.Table) -> NDArray[np.float16]:
         column = column.combine_chunks()
     vectors: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=False)
     return vectors.reshape(len(column), column.type.list_size)
+
+
+REQUIRED: dict[str, type] = {"fingerprint": str, "dimension": int, "model": str, "view": str}
+
+
+def checked_space(space: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain copy of `space`, as it will come back from the table.
+
+    Raises:
+        BadSpace: a required key is missing or of another type, or something in it is not JSON.
+    """
+    for key, kind in REQUIRED.items():
+        if type(space.get(key)) is not kind or not space[key]:
+            raise BadSpace(
+                f"a space has {key!r} as {space.get(key)!r}, expected a {kind.__name__}; "
+                "make it with the encoder that makes the vectors"
+            )
+    if space["dimension"] < 1:
+        raise BadSpace(f"a space has dimension {space['dimension']}, expected 1 or more")
+    try:
+        copy = json.loads(json.dumps(dict(space), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise BadSpace(f"a space must be a JSON object: {error}") from error
+    return dict(copy)
+
+
+def check_same(name: str, holds: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Compare by fingerprint, the one thing that says whether vectors may be compared.
+
+    Raises:
+        SpaceMismatch: they differ.
+    """
+    if holds["fingerprint"] != asked["fingerprint"]:
+        raise SpaceMismatch(name, holds, asked)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type are text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type are lists."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def metadata_kind(kind: pa.DataType) -> Kind | None:
+    """The kind of metadata that values of an Arrow type become; None: they cannot be metadata."""
+    kind = plain_type(kind)
+    if is_text(kind):
+        return "string"
+    if pa.types.is_boolean(kind):
+        return "bool"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "time"
+    if is_list(kind) and is_text(plain_type(kind.value_type)):
+        return "list of strings"
+    return None
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """An Arrow type; of a dictionary, that of its values."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

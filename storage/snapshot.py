@@ -7,18 +7,17 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from oneword.storage.database import Database
 from oneword.storage.errors import CollectionNotFound, VersionNotFound
-from oneword.storage.filters import Filter, read
+from oneword.storage.filters import Filter, parse_filter
 from oneword.storage.filters import compile as compile_filter
-from oneword.storage.schema import created_of, space_of
-from oneword.storage.space import check_same
+from oneword.storage.schema import check_same, created_of, space_of
 from oneword.storage.table import Table
-from oneword.storage.watch import Watch
 
 KEPT = 4  # older versions that stay open: readers turn pages of a few
 TRIES = 3  # a newest version may be replaced and cleaned up, or the table made again, before it is opened
@@ -45,7 +44,7 @@ class Snapshot:
         """
         if condition is None:
             return None
-        return compile_filter(read(condition), self.schema)
+        return compile_filter(parse_filter(condition), self.schema)
 
 
 class Snapshots:
@@ -167,3 +166,49 @@ class Snapshots:
 
 def _made(schema: pa.Schema) -> str:
     return created_of(schema).isoformat()
+
+
+Seen: TypeAlias = tuple[int, int]
+
+
+class Watch:
+    """Watches the folder in which LanceDB writes one manifest a version.
+
+    A commit renames a manifest into the folder, which changes the folder's time; of two commits within one tick of
+    the file system's clock the second shows by the name of its manifest, which is known beforehand.
+    """
+
+    def __init__(self, versions: Path) -> None:
+        self._versions = versions
+        self._seen: Seen | None = None
+        self._next: Path | None = None
+
+    def look(self) -> None:
+        """To be called before the newest version is read.
+
+        Raises:
+            FileNotFoundError: the table is gone.
+        """
+        self._next = None
+        self._seen = self._state()
+
+    def found(self, version: int) -> None:
+        """To be called with the version that was read after `look`."""
+        if self._manifest(version).exists():
+            self._next = self._manifest(version + 1)
+
+    def unchanged(self) -> bool:
+        """Whether that version is certainly still the newest.
+
+        Raises:
+            FileNotFoundError: the table is gone.
+        """
+        return self._next is not None and self._state() == self._seen and not self._next.exists()
+
+    def _state(self) -> Seen:
+        stat = self._versions.stat()
+        return stat.st_ino, stat.st_mtime_ns
+
+    def _manifest(self, version: int) -> Path:
+        """lance-format/lance: rust/lance-table/src/io/commit.rs, ManifestNamingScheme::V2: newest first by name."""
+        return self._versions / f"{2**64 - 1 - version:020d}.manifest"

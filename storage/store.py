@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oneword.storage.collection import Collection
 from oneword.storage.config import StorageConfig
-from oneword.storage.damage import go_back, manifests
 from oneword.storage.database import Database
+from oneword.storage.durability import go_back, manifests
 from oneword.storage.errors import (
     BadName,
     CollectionExists,
@@ -28,11 +28,7 @@ from oneword.storage.location import Location
 from oneword.storage.lock import WriterLock
 from oneword.storage.moves import Move, Moves, Plan
 from oneword.storage.quarantine import SUFFIX, Quarantine
-from oneword.storage.schema import created_of, table_schema
-from oneword.storage.space import check_same, checked_space
-
-if TYPE_CHECKING:
-    from oneword.storage.parquet.load import Imported
+from oneword.storage.schema import check_same, checked_space, created_of, table_schema
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 CREATION = 10.0  # seconds that a process waits for another one to make the same collection
@@ -57,7 +53,7 @@ class Store:
 
         storage_options: LanceDB's: credentials, region, endpoint.
         lock_timeout: seconds that a writer waits for another one before Locked; 0 does not wait.
-        config: how serving indexes are held.
+        config: how ANN indexes are held.
         """
         self._database = Database(Location.of(uri), storage_options, config)
         self._lock_timeout = lock_timeout
@@ -191,7 +187,7 @@ class Store:
         return manifests(folder) if folder else {}
 
     def rename(self, old: str, new: str) -> Collection:
-        """Give a collection another name; its quarantine, its serving index and its tags go with it.
+        """Give a collection another name; its quarantine, its ANN index and its tags go with it.
 
         Killed at any instant, it has one of the two names, and the next who opens it finishes the rest.
 
@@ -225,7 +221,7 @@ class Store:
             CollectionExists: the new name is taken.
             Locked: someone is making the new one.
         """
-        from oneword.storage.copying import copy
+        from oneword.storage.moves import copy
 
         self.open(old)
         if old == _checked_name(new):
@@ -259,22 +255,6 @@ class Store:
         """Raise what `replace` would raise for the name `keep`, before anything is done for it."""
         self._check_directory("let a collection take another's name", "use the new one by its own name")
         self._check_free(_checked_name(keep))
-
-    def import_parquet(self, file: str | Path, name: str) -> Imported:
-        """Upsert the rows of a parquet file, in commits of bounded size; doing it again changes nothing.
-
-        An export brings its space, and makes the collection if need be. Any other file needs an id, a vector, and a
-        text or a uri in each row, and a collection that is there, for whose space the caller vouches: its vectors are
-        put to unit length, and its other columns become metadata.
-
-        Raises:
-            BadFile: it cannot be read, or has columns or rows that cannot be stored (all are named); nothing is.
-            SpaceMismatch: it is an export of another space.
-            Locked: another writer has the collection.
-        """
-        from oneword.storage.parquet.load import load
-
-        return load(self, Path(file), _checked_name(name))
 
     def quarantine(self, name: str) -> Quarantine:
         """The inputs that could not be indexed into the collection."""

@@ -10,8 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from oneword.storage.cancellation import Cancellation, current
-from oneword.storage.damage import examine
-from oneword.storage.durability import Durability
+from oneword.storage.durability import Durability, examine
 from oneword.storage.errors import CollectionNotFound, DamagedCollection, StoreUnavailable
 from oneword.storage.location import Location
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,6 +65,14 @@ def print_json(document: dict[str, Any], *, indent: int | None = 2) -> None:
     typer.echo(re.sub(rf"(?!\n){OBEYED.pattern}", lambda found: dumps(found[0])[1:-1], text))
 
 
+def report(document: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print the outcome of a command: the document with `--json`, otherwise the text."""
+    if as_json:
+        print_json(document)
+    else:
+        say(text)
+
+
 def print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
     """Rows under heads, or without any; folded at the terminal's edge, and elsewhere as wide as it takes."""
     from rich.table import Column, Table
@@ -72,6 +81,11 @@ def print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*map(visible, row))
     console().print(table)
+
+
+def minute(time: datetime) -> str:
+    """A local time, to the minute."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M}"
 
 
 def size(bytes_: int | None) -> str:

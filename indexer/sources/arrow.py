@@ -13,7 +13,7 @@ from oneword.indexer.sources.place import Local, Place, reason_of
 from oneword.indexer.sources.tabular import NotATable, Row, Survey, Unreadable
 from oneword.indexer.sources.values import distinct
 from oneword.storage.metadata import Kind
-from oneword.storage.parquet.columns import PANDAS, metadata_kind
+from oneword.storage.schema import PANDAS, metadata_kind
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, EOFError)
 """What pyarrow raises for files that are cut or spoilt."""

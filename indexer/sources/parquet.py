@@ -18,7 +18,7 @@ from oneword.indexer.sources.arrow import BATCH, DAMAGE, named, rows_of, survey_
 from oneword.indexer.sources.place import Place, reason_of
 from oneword.indexer.sources.tabular import NotATable, Row, Survey
 from oneword.indexer.sources.values import distinct
-from oneword.storage.parquet.columns import PANDAS
+from oneword.storage.schema import PANDAS
 
 _BUFFER = 2**20  # bytes read ahead in each column; without it, pyarrow reads a row group's whole columns
 

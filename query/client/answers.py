@@ -146,7 +146,7 @@ class CollectionDetails(_Known):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexCheck(_Known):
-    """A serving index compared with its table; see `oneword.storage.serving.check.Check`. right: nothing is wrong."""
+    """A serving index compared with its table; see `oneword.storage.ann.check.Check`. right: nothing is wrong."""
 
     right: bool
     recall: float

@@ -86,7 +86,7 @@ def test_a_read_that_waits_for_the_store_is_ended(
 
 def test_a_deep_page_of_diverse_hits_is_ended(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the blocks that it is put together of: arithmetic, during which nothing is waited for."""
-    from oneword.storage import hits
+    from oneword.storage import search
 
     cancellation, blocks = Cancellation(), []
 
@@ -96,7 +96,7 @@ def test_a_deep_page_of_diverse_hits_is_ended(collection: Collection, monkeypatc
             cancellation.cancel()
         check()
 
-    monkeypatch.setattr(hits, "check", counted)
+    monkeypatch.setattr(search, "check", counted)
     with cancellation.applied(), pytest.raises(Cancelled):
         collection.search([1.0] * 8, diversity=0.5, offset=900, limit=50)
     assert len(blocks) == 3

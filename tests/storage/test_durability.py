@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from oneword.storage import DamagedCollection, Item, StorageConfig, StorageError, Store, VersionNotFound
-from oneword.storage.damage import examine
+from oneword.storage.durability import examine
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"}
 

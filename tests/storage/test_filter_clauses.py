@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneword.storage import And, AnyOf, Contains, Exists, Filter, FilterError, Match, Not, Or, Range, filter_from_json
-from oneword.storage.filters import from_json, normal, to_json
-from oneword.storage.filters.parser import DEEPEST
+from oneword.storage import And, AnyOf, Contains, Exists, Filter, FilterError, Match, Not, Or, Range
+from oneword.storage.filters import filter_from_json, filter_to_json, tree
+from oneword.storage.filters.parse import DEEPEST
 
 A, B = Match("a", 1), Match("b", "x")
 JSON_A, JSON_B = {"field": "a", "match": 1}, {"field": "b", "match": "x"}
@@ -43,7 +43,7 @@ JSON_A, JSON_B = {"field": "a", "match": 1}, {"field": "b", "match": "x"}
     ],
 )
 def test_reading(value: Any, tree: Filter) -> None:
-    assert from_json(value) == tree
+    assert filter_from_json(value) == tree
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_reading(value: Any, tree: Filter) -> None:
 )
 def test_mistakes_are_named_with_their_path(value: Any, said: str) -> None:
     with pytest.raises(FilterError, match=said):
-        from_json(value)
+        filter_from_json(value)
 
 
 def nested(levels: int) -> Any:
@@ -96,48 +96,51 @@ def nested(levels: int) -> Any:
 
 
 def test_the_deepest_and_largest() -> None:
-    assert to_json(from_json(nested(DEEPEST))) == nested(DEEPEST)
+    assert filter_to_json(filter_from_json(nested(DEEPEST))) == nested(DEEPEST)
     with pytest.raises(FilterError, match="at most 50 levels"):
-        from_json(nested(DEEPEST + 1))
+        filter_from_json(nested(DEEPEST + 1))
     deep: Any = []
     for _ in range(900):
         deep = [deep]
     with pytest.raises(FilterError, match="found a list"):
-        from_json({"field": "a", "match": deep})
-    many = normal.MOST_CONDITIONS
-    assert from_json({"must": [JSON_A] * (many - 1)}) == And((A,) * (many - 1))
+        filter_from_json({"field": "a", "match": deep})
+    many = tree.MOST_CONDITIONS
+    assert filter_from_json({"must": [JSON_A] * (many - 1)}) == And((A,) * (many - 1))
     for one in (JSON_A, {}):
         with pytest.raises(FilterError, match=rf"must\[{many - 1}\]: expected at most {many} conditions"):
-            from_json({"must": [one] * many})
+            filter_from_json({"must": [one] * many})
     with pytest.raises(FilterError, match="at most 10000 values"):
-        from_json({"field": "a", "any": ["x"] * (normal.MOST_VALUES + 1)})
+        filter_from_json({"field": "a", "any": ["x"] * (tree.MOST_VALUES + 1)})
     with pytest.raises(FilterError, match="50 levels"):
-        to_json(Not(from_json(nested(DEEPEST))))
+        filter_to_json(Not(filter_from_json(nested(DEEPEST))))
 
 
 def test_a_long_value_does_not_make_a_long_message() -> None:
     with pytest.raises(FilterError) as caught:
-        from_json({"must": {"x" * 100_000: 1}})
+        filter_from_json({"must": {"x" * 100_000: 1}})
     assert len(str(caught.value)) < 500
     with pytest.raises(FilterError) as caught:
-        from_json({"field": "a", "exists": "x" * 100_000})
+        filter_from_json({"field": "a", "exists": "x" * 100_000})
     assert len(str(caught.value)) < 500
 
 
 def test_times_are_written_as_iso_strings() -> None:
     zone = timezone(timedelta(hours=2))
-    assert to_json(Match("t", datetime(2024, 1, 1, 10, tzinfo=zone))) == {
+    assert filter_to_json(Match("t", datetime(2024, 1, 1, 10, tzinfo=zone))) == {
         "field": "t",
         "match": "2024-01-01T10:00:00+02:00",
     }
-    assert to_json(Range("t", lt=datetime(2024, 1, 1))) == {"field": "t", "range": {"lt": "2024-01-01T00:00:00+00:00"}}
-    assert datetime.fromisoformat(to_json(Match("t", datetime(2024, 1, 1)))["match"]) == datetime(
+    assert filter_to_json(Range("t", lt=datetime(2024, 1, 1))) == {
+        "field": "t",
+        "range": {"lt": "2024-01-01T00:00:00+00:00"},
+    }
+    assert datetime.fromisoformat(filter_to_json(Match("t", datetime(2024, 1, 1)))["match"]) == datetime(
         2024, 1, 1, tzinfo=UTC
     )
 
 
 def test_an_or_of_nothing_stays_false() -> None:
-    assert from_json(to_json(Or(()))) == Not(And(()))
+    assert filter_from_json(filter_to_json(Or(()))) == Not(And(()))
 
 
 names = st.text(min_size=1, max_size=5)
@@ -182,20 +185,20 @@ def holds(tree: Filter, facts: dict[str, bool]) -> bool:
             return any(holds(one, facts) for one in parts)
         case Not(inner):
             return not holds(inner, facts)
-    return facts[json.dumps(to_json(tree), sort_keys=True)]
+    return facts[json.dumps(filter_to_json(tree), sort_keys=True)]
 
 
 @settings(deadline=None)
 @given(filters)
 def test_json_to_tree_to_json_to_tree(value: Any) -> None:
-    tree = from_json(value)
-    written = json.loads(json.dumps(to_json(tree)))
+    tree = filter_from_json(value)
+    written = json.loads(json.dumps(filter_to_json(tree)))
     facts: dict[str, bool] = {}
     meaning = true(value, facts)
     assert holds(tree, facts) == meaning
     assert true(written, facts) == meaning
-    assert to_json(from_json(written)) == written
-    assert filter_from_json(written) == from_json(written)
+    assert filter_to_json(filter_from_json(written)) == written
+    assert filter_from_json(written) == filter_from_json(written)
 
 
 json_values = st.recursive(
@@ -214,8 +217,8 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_json_is_read_or_refused(value: Any) -> None:
     try:
-        tree = from_json(value)
+        tree = filter_from_json(value)
     except FilterError as error:
         assert str(error).startswith("filter")  # noqa: PT017 - and nothing else may be raised
     else:
-        assert from_json(to_json(tree)) is not None
+        assert filter_from_json(filter_to_json(tree)) is not None

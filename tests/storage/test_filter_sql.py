@@ -30,10 +30,11 @@ from oneword.storage import (
     Or,
     Range,
     Store,
-    scalars,
+    scalar_index,
 )
-from oneword.storage.filters import compile, from_json, normal, parse, to_json  # noqa: A004
-from oneword.storage.filters.fields import BUILTINS
+from oneword.storage.filters import compile, filter_from_json, filter_to_json, parse  # noqa: A004
+from oneword.storage.filters import tree as bounds
+from oneword.storage.filters.sql import BUILTINS
 from oneword.storage.schema import META, TYPES, table_schema
 
 # ASCII, quotes and SQL's own characters, and letters whose lower case is the same in every Unicode version.
@@ -200,7 +201,7 @@ def check(collection: Collection, items: list[Item], unit: Any, tree: Filter) ->
     expected = sorted(item.id for item in items if holds(tree, item))
     found = sorted(item.id for batch in collection.scan(filter=tree) for item in batch)
     assert found == expected, tree
-    assert collection.count(from_json(json.loads(json.dumps(to_json(tree))))) == len(expected)
+    assert collection.count(filter_from_json(json.loads(json.dumps(filter_to_json(tree))))) == len(expected)
     assert sorted(hit.item.id for hit in collection.search(unit, filter=tree, limit=50)) == expected
 
 
@@ -228,7 +229,7 @@ def test_and_with_scalar_indexes(shared: Store, unit: Any, data: Any, metadata: 
     kept = {item.id: item for item in random_items(unit, metadata)}
     collection.upsert(kept.values())
     with collection.writing():
-        scalars.ensure(collection._table(), least_rows=0)
+        scalar_index.ensure(collection._table(), least_rows=0)
     later = random_items(unit, changed)[data.draw(st.integers(0, 2)) :]
     collection.upsert(later)
     kept |= {item.id: item for item in later}
@@ -345,12 +346,12 @@ def chain(depth: int, leaf: Filter, place: int, fan: int) -> Filter:
 @pytest.mark.parametrize("leaf", [~Range("year", gt=1, lt=5), AnyOf("tags", ("a", "b")), ~Contains("camera", "x")])
 @pytest.mark.parametrize("place", [0, 3])
 def test_the_deepest_filter_is_one_that_lancedb_reads(known: Collection, leaf: Filter, place: int) -> None:
-    tree = chain(normal.DEEPEST_TURNS, leaf, place, 3)
+    tree = chain(bounds.DEEPEST_TURNS, leaf, place, 3)
     for whole in (tree, ~tree):
         assert known.count(whole) in range(4)
         assert known.search([1, 0, 0, 0], filter=whole, exclude_ids=["a"], exact=True) is not None
     with pytest.raises(FilterError, match="levels deep"):
-        known.count(chain(normal.DEEPEST_TURNS + 1, leaf, place, 3))
+        known.count(chain(bounds.DEEPEST_TURNS + 1, leaf, place, 3))
 
 
 def test_many_nots_and_brackets_are_read_at_once(known: Collection) -> None:
@@ -365,7 +366,7 @@ def test_many_nots_and_brackets_are_read_at_once(known: Collection) -> None:
 
 
 def test_the_largest_filters(known: Collection) -> None:
-    many = normal.MOST_CONDITIONS
+    many = bounds.MOST_CONDITIONS
     conditions = tuple(~AnyOf("tags", ("x", str(number))) for number in range(many))
     assert known.count(And(conditions)) == 3
     assert known.count(Not(And(conditions))) == 0
@@ -373,12 +374,12 @@ def test_the_largest_filters(known: Collection) -> None:
         known.count(Or((*conditions, Exists("id"))))
     with pytest.raises(FilterError, match=f"more than {many} conditions"):
         known.count(And((And(()),) * (many + 1)))
-    values = tuple(map(str, range(normal.MOST_VALUES)))
+    values = tuple(map(str, range(bounds.MOST_VALUES)))
     assert known.count(AnyOf("camera", values)) == 0
     with pytest.raises(FilterError, match="values"):
         known.count(AnyOf("camera", (*values, "x")))
     deep: Filter = Exists("id")
-    for _ in range(normal.DEEPEST_TREE):
+    for _ in range(bounds.DEEPEST_TREE):
         deep = Not(deep)
     with pytest.raises(FilterError, match="levels deep"):
         known.count(deep)

@@ -128,7 +128,7 @@ def test_a_build_without_room_leaves_nothing(disk: Path, fill: Fill, caplog: pyt
     fill(RESERVE)
     for _ in range(3):
         collection.keep_index()
-    serving = collection.serving()
+    serving = collection.index_keeper()
     assert serving is not None
     if serving._builder is not None:
         serving._builder.join()

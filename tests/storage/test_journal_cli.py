@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from oneword.storage import Store
-from oneword.storage.journal_cli import jobs
+from oneword.storage.history_cli import jobs
 
 app = typer.Typer()
 app.command()(jobs)

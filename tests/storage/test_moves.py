@@ -62,7 +62,7 @@ def test_a_rename_takes_everything_along(store: Store, filled: Collection) -> No
     assert (renamed.name, renamed.created, contents(renamed)) == ("stuff", filled.created, before)
     assert store.collections() == ["stuff"]
     assert quarantined(store, "stuff") == ["bad"]
-    assert renamed.served_by() is not None
+    assert renamed.index_info() is not None
     assert renamed.tags() == {"first": 3}
     left = {path.name for path in Path(store.uri).iterdir() if path.name.startswith("things")}
     assert all(name.endswith(".lock") for name in left)
@@ -166,7 +166,7 @@ def test_a_rename_killed_at_any_step_is_finished_by_the_next_look(
         (name,) = again.collections()
         assert contents(again.open(name)) == before
         assert quarantined(again, name) == ["bad"]
-        assert again.open(name).served_by() is not None
+        assert again.open(name).index_info() is not None
         assert not list(Path(store.uri).glob("*.moving"))
         if name == "stuff":
             again.rename("stuff", "things")
@@ -351,18 +351,18 @@ def test_a_copy_is_whole_and_independent(store: Store, filled: Collection, item:
 def test_a_copy_is_streamed(
     store: Store, collection: Collection, item: Callable[..., Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oneword.storage import copying
+    from oneword.storage import moves
 
     collection.upsert([item(f"{n}", [n, 1, 0, 0]) for n in range(50)])
-    monkeypatch.setattr(copying, "ROWS", 8)
-    rows, sizes = copying._rows, []
+    monkeypatch.setattr(moves, "ROWS", 8)
+    rows, sizes = moves._rows, []
 
     def watched(*args: Any) -> Iterator[Any]:
         for batch in rows(*args):
             sizes.append(batch.num_rows)
             yield batch
 
-    monkeypatch.setattr(copying, "_rows", watched)
+    monkeypatch.setattr(moves, "_rows", watched)
     assert contents(store.copy("things", "copy")) == contents(collection)
     assert max(sizes) <= 8
 
@@ -372,13 +372,13 @@ def test_a_copy_that_fails_or_dies_leaves_no_collection_and_can_be_done_again(
 ) -> None:
     code = """
 import os, signal, sys
-from oneword.storage import Store, copying
-rows = copying._rows
+from oneword.storage import Store, moves
+rows = moves._rows
 def dying(table, schema):
     yield from rows(table, schema)
     if "quarantine" not in table.name:
         os.kill(os.getpid(), signal.SIGKILL)
-copying._rows = dying
+moves._rows = dying
 Store(sys.argv[1]).copy("things", "copy")
 """
     child = process(code, store.uri)
@@ -398,14 +398,14 @@ Store(sys.argv[1]).copy("things", "copy")
 def test_what_goes_wrong_while_copying_keeps_its_name(
     store: Store, filled: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oneword.storage import copying
+    from oneword.storage import moves
 
     def gone(*_: Any) -> Iterator[Any]:
         raise CollectionNotFound("things", store.uri)
         yield
 
     store.quarantine("things").release(["bad"])
-    monkeypatch.setattr(copying, "_rows", gone)
+    monkeypatch.setattr(moves, "_rows", gone)
     with pytest.raises(CollectionNotFound):
         store.copy("things", "copy")
     assert store.collections() == ["things"]

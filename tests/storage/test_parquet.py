@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneword.storage import BadFile, BadItem, Collection, Item, Locked, SpaceMismatch, Store, StoreUnavailable
-from oneword.storage.parquet import export, load
+from oneword.storage import BadFile, BadItem, Collection, Item, Locked, SpaceMismatch, Store, StoreUnavailable, parquet
+from oneword.storage.parquet import export_parquet, import_parquet
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v", "prompts": {"é": 1}}
 NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
@@ -64,16 +64,16 @@ def test_an_export_comes_back_to_the_bit(stored: list[Item], precision: Any) -> 
     with tempfile.TemporaryDirectory() as folder:
         source = Store(f"{folder}/a").create("things", SPACE)
         source.upsert(stored)
-        done = source.export(folder, precision=precision)
+        done = export_parquet(source, folder, precision=precision)
         assert (done.file, done.items) == (f"{folder}/things.parquet", source.count())
         other = Store(f"{folder}/b")
-        first = other.import_parquet(done.file, "copy")
+        first = import_parquet(other, done.file, "copy")
         assert (first.added, first.updated, first.unchanged) == (source.count(), 0, 0)
         copy = other.open("copy")
         assert contents(copy) == contents(source)
         assert copy.space == source.space
         version = copy.version
-        again = other.import_parquet(done.file, "copy")
+        again = import_parquet(other, done.file, "copy")
         assert (again.added, again.updated, again.unchanged) == (0, 0, source.count())
         assert copy.version == version, "nothing was written"
 
@@ -91,11 +91,11 @@ def filled(collection: Collection, item: Callable[..., Item]) -> Collection:
 
 def test_an_export_is_plain_parquet(filled: Collection, tmp_path: Path) -> None:
     filled.delete(["7"])
-    table = pq.read_table(filled.export(tmp_path / "x.parquet").file)
+    table = pq.read_table(export_parquet(filled, tmp_path / "x.parquet").file)
     assert table.schema.names[:4] == ["id", "modality", "uri", "content_hash"]
     assert table.schema.field("vector").type == pa.list_(pa.float16(), 4)
     assert sorted(table["meta_n"].to_pylist()) == [n for n in range(30) if n != 7]
-    floats = pq.read_table(filled.export(tmp_path / "y.parquet", precision="float32").file)
+    floats = pq.read_table(export_parquet(filled, tmp_path / "y.parquet", precision="float32").file)
     assert floats.schema.field("vector").type == pa.list_(pa.float32(), 4)
 
 
@@ -108,43 +108,43 @@ def test_an_export_is_written_whole_or_not_at_all(
     for left in (stale, fresh):
         left.write_bytes(b"left by a killed export")
     os.utime(stale, (1, 1))
-    groups = export._groups
+    groups = parquet._groups
 
     def dying(*args: Any) -> Any:
         yield from groups(*args)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(export, "_groups", dying)
+        patch.setattr(parquet, "_groups", dying)
         with pytest.raises(KeyboardInterrupt):
-            filled.export(folder)
+            export_parquet(filled, folder)
     assert [path.name for path in folder.iterdir()] == [fresh.name]
-    monkeypatch.setattr(export, "GROUP_BYTES", 1)
-    monkeypatch.setattr(export, "ROWS", 7)
-    done = filled.export(folder)
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 1)
+    monkeypatch.setattr(parquet, "ROWS", 7)
+    done = export_parquet(filled, folder)
     assert pq.ParquetFile(done.file).num_row_groups == 5
     assert (pq.read_table(done.file).num_rows, done.items) == (30, 30)
     with pytest.raises(StoreUnavailable, match="nowhere"):
-        filled.export(tmp_path / "nowhere" / "x.parquet")
+        export_parquet(filled, tmp_path / "nowhere" / "x.parquet")
 
 
 def test_an_import_of_another_space_is_refused(filled: Collection, store: Store, tmp_path: Path) -> None:
-    file = filled.export(tmp_path).file
+    file = export_parquet(filled, tmp_path).file
     store.create("other", {**filled.space, "fingerprint": "0" * 40, "view": "style"})
     with pytest.raises(SpaceMismatch, match=r"view style.*view meaning"):
-        store.import_parquet(file, "other")
+        import_parquet(store, file, "other")
     with filled.writing(), pytest.raises(Locked):
-        store.import_parquet(file, "things")
+        import_parquet(store, file, "things")
 
 
 def test_an_import_updates_and_leaves_what_is_not_in_the_file(
     filled: Collection, store: Store, item: Callable[..., Item], tmp_path: Path
 ) -> None:
     before = contents(filled)
-    file = filled.export(tmp_path).file
+    file = export_parquet(filled, tmp_path).file
     filled.upsert([item("3", text="other"), item("4", [0, 1, 2, 4], metadata={"n": 4}), item("new")])
     filled.delete(["5"])
-    done = store.import_parquet(file, "things")
+    done = import_parquet(store, file, "things")
     assert (done.added, done.updated, done.unchanged) == (1, 2, 27)
     after = contents(filled)
     assert after.pop("new")
@@ -155,8 +155,9 @@ def test_a_killed_import_goes_on(filled: Collection, store: Store, tmp_path: Pat
     code = """
 import os, signal, sys
 from oneword.storage import Collection, Store
-from oneword.storage.parquet import load
-load.CHUNK = 4
+from oneword.storage import parquet
+from oneword.storage.parquet import import_parquet
+parquet.CHUNK = 4
 upsert, done = Collection.upsert, []
 def dying(self, items):
     done.append(upsert(self, items))
@@ -164,12 +165,12 @@ def dying(self, items):
         os.kill(os.getpid(), signal.SIGKILL)
     return done[-1]
 Collection.upsert = dying
-Store(sys.argv[1]).import_parquet(sys.argv[2], "copy")
+import_parquet(Store(sys.argv[1]), sys.argv[2], "copy")
 """
-    file = filled.export(tmp_path).file
+    file = export_parquet(filled, tmp_path).file
     assert process(code, store.uri, file).wait(60) == -9
     assert store.open("copy").count() == 12
-    done = store.import_parquet(file, "copy")
+    done = import_parquet(store, file, "copy")
     assert (done.added, done.updated, done.unchanged) == (18, 0, 12)
     assert contents(store.open("copy")) == contents(filled)
 
@@ -200,7 +201,7 @@ def test_a_file_of_someone_else(collection: Collection, store: Store, file: Path
         modality=[None, None, "image"],
     )
     pq.write_table(table, file)
-    done = store.import_parquet(file, "things")
+    done = import_parquet(store, file, "things")
     assert (done.added, done.rows) == (3, 3)
     found = collection.get(["a", "b", "c"], vectors=True)
     assert found["a"].metadata == {
@@ -221,11 +222,11 @@ def test_a_file_of_someone_else(collection: Collection, store: Store, file: Path
     np.testing.assert_allclose(found["b"].vector, [0, 0, 0, 1], atol=1e-3)
     assert len({one.content_hash for one in found.values()}) == 3
     version = collection.version
-    assert store.import_parquet(file, "things").unchanged == 3
+    assert import_parquet(store, file, "things").unchanged == 3
     assert collection.version == version
     assert collection.count("year = 2020 and tags contains x") == 1
     pq.write_table(foreign(text=["ONE", None, "three"]), file)
-    assert store.import_parquet(file, "things").updated == 3
+    assert import_parquet(store, file, "things").updated == 3
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_vectors_may_be_lists_of_any_floats(
 ) -> None:
     numbers = [np.asarray([1, 0, 0, 1], np.float16)] * 3 if pa.types.is_float16(kind.value_type) else [[1, 0, 0, 1]] * 3
     pq.write_table(foreign(vector=pa.array(numbers, kind), id=pa.array([1, 2, 3])), file)
-    store.import_parquet(file, "things")
+    import_parquet(store, file, "things")
     np.testing.assert_allclose(collection.get(["2"], vectors=True)["2"].vector, [0.5**0.5, 0, 0, 0.5**0.5], atol=1e-3)
 
 
@@ -270,7 +271,7 @@ def test_what_cannot_be_imported_is_named_and_nothing_is(
     version = filled.version
     pq.write_table(foreign(**columns), file)
     with pytest.raises(BadFile, match=rf"in\.parquet.*{complaint}"):
-        store.import_parquet(file, "things")
+        import_parquet(store, file, "things")
     assert filled.version == version
 
 
@@ -278,21 +279,21 @@ def test_files_that_are_none(store: Store, collection: Collection, file: Path, t
     file.write_text("no parquet")
     for path in (file, tmp_path, tmp_path / "absent.parquet"):
         with pytest.raises(BadFile, match="cannot be read as parquet"):
-            store.import_parquet(path, "things")
+            import_parquet(store, path, "things")
     pq.write_table(foreign(), file)
     with pytest.raises(BadFile, match=r"no export of ours.*collections create new --model"):
-        store.import_parquet(file, "new")
+        import_parquet(store, file, "new")
     assert store.collections() == ["things"]
 
 
 def test_an_export_that_was_tampered_with(filled: Collection, store: Store, file: Path) -> None:
-    whole = pq.read_table(filled.export(file).file)
+    whole = pq.read_table(export_parquet(filled, file).file)
     place = whole.schema.get_field_index("vector")
 
     def refused(table: pa.Table, complaint: str) -> None:
         pq.write_table(table, file)
         with pytest.raises(BadFile, match=complaint):
-            store.import_parquet(file, "new")
+            import_parquet(store, file, "new")
         assert store.collections() == ["things"]
 
     refused(whole.drop_columns(["uri", "thumbnail"]), r"'uri' is missing; column 'thumbnail' is missing")
@@ -304,20 +305,20 @@ def test_an_export_that_was_tampered_with(filled: Collection, store: Store, file
     refused(whole.replace_schema_metadata({b"oneword.space": b"{"}), "space written in it cannot be read")
     # Rewritten by another tool, the space is lost, and the user vouches for it.
     pq.write_table(whole.replace_schema_metadata(None), file)
-    assert store.import_parquet(file, "things").unchanged == 30
+    assert import_parquet(store, file, "things").unchanged == 30
 
 
 def test_what_only_storing_tells_stops_at_that_item(collection: Collection, store: Store, file: Path) -> None:
     pq.write_table(foreign(price=[1.0, float("inf"), 2.0]), file)
     with pytest.raises(BadItem, match=r"'b'.*'price'.*not finite"):
-        store.import_parquet(file, "things")
+        import_parquet(store, file, "things")
     assert collection.count() == 0
 
 
 def test_memory_does_not_grow_with_the_file(
     filled: Collection, store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled.export(file)
+    export_parquet(filled, file)
     sizes: list[int] = []
     upsert = Collection.upsert
 
@@ -325,8 +326,8 @@ def test_memory_does_not_grow_with_the_file(
         sizes.append(len(given))
         return upsert(self, given)
 
-    monkeypatch.setattr(load, "CHUNK_NUMBERS", 32)  # 8 rows of 4
+    monkeypatch.setattr(parquet, "CHUNK_NUMBERS", 32)  # 8 rows of 4
     monkeypatch.setattr(Collection, "upsert", watched)
-    store.import_parquet(file, "copy")
+    import_parquet(store, file, "copy")
     assert max(sizes) == 8
     assert contents(store.open("copy")) == contents(filled)

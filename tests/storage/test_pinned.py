@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oneword.storage import Collection, Item, Locked, Store, VersionNotFound, scalars
+from oneword.storage import Collection, Item, Locked, Store, VersionNotFound, scalar_index
 from oneword.storage.database import Database
 from oneword.storage.table import Table
 
@@ -72,7 +72,7 @@ def test_a_pinned_version_outlives_cleanups_and_goes_after_them(
 def test_its_indexes_outlive_cleanups_too(
     collection: Collection, item: Callable[..., Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scalars.ensure, "__kwdefaults__", {"least_rows": 100})
+    monkeypatch.setattr(scalar_index.ensure, "__kwdefaults__", {"least_rows": 100})
     collection.upsert([item(f"{n}") for n in range(300)])
     collection.index_metadata()
     with collection.pinned() as version:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from oneword.storage import CollectionNotFound, Refused, Store, terminal
-from oneword.storage.quarantine_cli import app
+from oneword.storage.history_cli import quarantine_app
 
 NOW = datetime(2024, 5, 31, 12, tzinfo=UTC)
 
@@ -17,7 +17,7 @@ NOW = datetime(2024, 5, 31, 12, tzinfo=UTC)
 @pytest.fixture
 def run(store: Store) -> Callable[..., Any]:
     def invoke(*args: str, **options: Any) -> Any:
-        return CliRunner().invoke(app, [*args, "--db", store.uri], **options, env={"COLUMNS": "200"})
+        return CliRunner().invoke(quarantine_app, [*args, "--db", store.uri], **options, env={"COLUMNS": "200"})
 
     return invoke
 

@@ -67,7 +67,7 @@ def stored(request: pytest.FixtureRequest, store: Store, space: dict[str, Any], 
         del items[one]
     if request.param == "compacted":
         collection.optimize()
-    assert collection.served_by() is not None
+    assert collection.index_info() is not None
     return collection, Model(items)
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +17,30 @@ def test_every_public_name_is_there() -> None:
     assert all(getattr(storage, name) is not None for name in storage.__all__)
 
 
-def test_the_names_that_load_lazily_are_the_public_ones() -> None:
-    assert sorted(storage._HOME) == storage.__all__
+def test_no_import_circles() -> None:
+    """Not even by imports in functions, or for types alone."""
+    root = Path(storage.__file__).parent
+    files = {_module(file, root): file for file in root.rglob("*.py")}
+    graph = {name: _imports(file) & files.keys() - {name} for name, file in files.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def _module(file: Path, root: Path) -> str:
+    parts = file.relative_to(root.parent).with_suffix("").parts
+    return ".".join(("oneword", *parts)).removesuffix(".__init__")
+
+
+def _imports(file: Path) -> set[str]:
+    """Modules of the storage package that a file names, anywhere in it; public names by the module they are in."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "oneword.storage":
+                homes = [getattr(getattr(storage, one.name), "__module__", None) for one in node.names]
+                found |= {home or f"oneword.storage.{one.name}" for home, one in zip(homes, node.names, strict=True)}
+            else:
+                found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+    return found
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -123,7 +123,7 @@ async def build(request: Request, collection: str) -> Response:
     served = await state.catalogue.current(collection)
 
     def begun() -> bool:
-        serving = served.collection.serving()
+        serving = served.collection.index_keeper()
         if serving is None:
             raise MissingFaiss(collection)
         return serving.build_aside(served.collection.snapshot()) is not None

@@ -53,7 +53,7 @@ async def ready(request: Request) -> Response:
 
 
 def _is_damaged(served: Served) -> bool:
-    serving = served.collection.serving()
+    serving = served.collection.index_keeper()
     return serving is not None and serving.damaged
 
 
@@ -101,7 +101,7 @@ async def _opened(state: State, name: str) -> str | None:
     try:
         served = await state.catalogue.get(name)
         # The index is mapped, and the first search is not slower than the others.
-        await state.workers.run("search", served.collection.served_by)
+        await state.workers.run("search", served.collection.index_info)
         await state.catalogue.batcher(served)
         return await _answered(state, served.model)
     except Exception as error:
@@ -147,8 +147,8 @@ class ServiceGauges(Gauges):
             labels = {"collection": name}
             yield "write_queue", "Writes that wait for a commit.", labels, float(served.writer.waiting)
             try:
-                snapshot, serving = served.collection.snapshot(), served.collection.serving()
-                about = serving.about(snapshot) if serving else None
+                snapshot, serving = served.collection.snapshot(), served.collection.index_keeper()
+                about = serving.info(snapshot) if serving else None
                 built = serving.built(snapshot) if serving else None
             except Exception as error:  # what there is to tell of the others is told
                 _log(f"no metrics of collection {name!r}", error)

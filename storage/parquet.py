@@ -1,0 +1,427 @@
+"""Collections as parquet files: exported whole, imported to the bit; and parquet files of other tools."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from oneword.storage.collection import Collection
+from oneword.storage.durability import replacing
+from oneword.storage.errors import BadFile, BadSpace, CollectionNotFound, StoreUnavailable
+from oneword.storage.item import Item
+from oneword.storage.metadata import KEY, Kind, loads
+from oneword.storage.rules import UNIT_TOLERANCE
+from oneword.storage.schema import (
+    ITEM_COLUMNS,
+    META,
+    PANDAS,
+    REST,
+    SPACE_KEY,
+    STAMP,
+    TIME,
+    check_same,
+    checked_space,
+    is_list,
+    is_text,
+    metadata_kind,
+    metadata_kinds,
+    plain_type,
+)
+from oneword.storage.store import Store
+from oneword.storage.table import Table
+
+ROWS = 1024  # read at once by an export
+GROUP_BYTES = 32 * 2**20
+"""Rows are gathered to this many bytes before they are written as one row group; bounds the memory."""
+STALE = 3600.0  # seconds without a write after which an unfinished export is taken for that of a dead process
+CHUNK = 4096
+"""Most rows in one commit of an import: what a killed import repeats, and what is in memory."""
+CHUNK_NUMBERS = 2**22
+"""Most vector numbers in one commit of an import (32 MB as float64)."""
+IMPORTED = "import:"
+"""Prefix of the content hash of an item whose vector is of unknown origin, so no job reuses the vector."""
+SHOWN = 10  # row numbers in a message
+
+TEXTS = ("modality", "uri", "text", "content_hash", "image_hash")
+NUMBERS = ("width", "height")
+OWN = (*TEXTS, *NUMBERS, "thumbnail", "indexed_at")
+REQUIRED = ("modality", "uri", "content_hash", "indexed_at", "metadata")
+
+Precision = Literal["float16", "float32"]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """The result of an export. file: absolute. version: of the collection."""
+
+    file: str
+    items: int
+    version: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """The result of an import. Each row is `added`, `updated`, or `unchanged` if it was stored already, to the bit."""
+
+    collection: str
+    added: int
+    updated: int
+    unchanged: int
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file; rows of one id in one commit count once."""
+        return self.added + self.updated + self.unchanged
+
+
+def export_parquet(collection: Collection, path: str | Path, *, precision: Precision = "float16") -> Exported:
+    """Write all items, vectors and the space to a parquet file, or to NAME.parquet in a folder.
+
+    The file is complete before it has its name; an existing one is replaced.
+
+    Args:
+        precision: of the vectors; the table's own is float16, so either keeps every bit.
+
+    Raises:
+        StoreUnavailable: the file cannot be written.
+    """
+    snapshot, file = collection.snapshot(), export_target(path, collection.name)
+    source, columns = snapshot.schema, [name for name in snapshot.schema.names if name != STAMP]
+    kind = pa.list_(pa.float16() if precision == "float16" else pa.float32(), collection.dimension)
+    fields = [pa.field("vector", kind, nullable=False) if name == "vector" else source.field(name) for name in columns]
+    schema, items = pa.schema(fields, {SPACE_KEY: source.metadata[SPACE_KEY]}), 0
+    try:
+        for stale in file.parent.glob(f".{file.name}.*.partial"):
+            if time.time() - stale.stat().st_mtime > STALE:
+                stale.unlink(missing_ok=True)
+        with replacing(file) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+            for group in _groups(snapshot.table, columns):
+                writer.write_table(group.cast(schema))
+                items += group.num_rows
+    except OSError as error:
+        raise StoreUnavailable(str(file.parent), f"write {file.name!r}", error.strerror or error) from error
+    return Exported(file=str(file), items=items, version=snapshot.version, bytes=file.stat().st_size)
+
+
+def export_target(path: str | Path, name: str) -> Path:
+    """The file that an export of the collection `name` to `path` writes."""
+    path = Path(path).expanduser().absolute()
+    return path / f"{name}.parquet" if path.is_dir() else path
+
+
+def _groups(table: Table, columns: list[str]) -> Iterator[pa.Table]:
+    kept: list[pa.RecordBatch] = []
+    for batch in table.parts(columns, ROWS):
+        kept.append(batch.select(columns))
+        if sum(one.nbytes for one in kept) >= GROUP_BYTES:
+            yield pa.Table.from_batches(kept)
+            kept = []
+    if kept:
+        yield pa.Table.from_batches(kept)
+
+
+def import_parquet(store: Store, path: str | Path, name: str) -> Imported:
+    """Upsert the rows of a parquet file, in commits of bounded size; repeating it changes nothing.
+
+    An export brings its space, and creates the collection if needed. Any other file needs an id, a vector, and a text
+    or a uri in each row, and an existing collection, whose space the caller vouches for: its vectors are normalized to
+    unit length, and its other columns become metadata.
+
+    Raises:
+        BadFile: it cannot be read, or has columns or rows that cannot be stored (all are named); nothing is stored.
+        SpaceMismatch: it is an export of another space.
+        Locked: another writer has the collection.
+    """
+    file = Path(path).expanduser().absolute()
+    try:
+        source = pq.ParquetFile(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadFile(f"{file}: cannot be read as parquet ({reason}); expected such a file as an export is") from error
+    with source:
+        layout = _layout(file, source.schema_arrow)
+        existing = _existing(store, name, file, layout)
+        dimension = existing.dimension if existing else int((layout.space or {})["dimension"])
+        rows = max(1, min(CHUNK, CHUNK_NUMBERS // dimension))
+        if existing:
+            _check_kinds(file, layout, existing)
+        _check_rows(file, source, layout, dimension, rows)
+        target = existing or store.open_or_create(name, layout.space or {})
+        added = updated = unchanged = 0
+        with target.writing():
+            for batch in source.iter_batches(batch_size=rows, columns=list(layout.columns)):
+                items = list({item.id: item for item in _items(batch, dimension, layout, file)}.values())
+                changed = _changed(target, items)
+                count = target.upsert(changed)
+                added, updated = added + count.added, updated + count.updated
+                unchanged += len(items) - len(changed)
+            if added + updated:
+                target.maintain()
+    return Imported(collection=name, added=added, updated=updated, unchanged=unchanged)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """How a file is read.
+
+    space: that it was exported with; None: the caller vouches for the collection it goes to.
+    whole: it has every column of a collection, so rows are taken as they are.
+    metadata: the columns that become metadata, with their kinds, where it is not whole.
+    """
+
+    space: dict[str, Any] | None
+    whole: bool
+    columns: tuple[str, ...]
+    metadata: Mapping[str, Kind]
+
+
+def _layout(file: Path, schema: pa.Schema) -> _Layout:
+    written = (schema.metadata or {}).get(SPACE_KEY)
+    whole = written is not None or set(ITEM_COLUMNS) <= set(schema.names)
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    wrong = [f"there are two columns {name!r}" for name in twice]
+    needed = [*ITEM_COLUMNS, "thumbnail", "vector"] if written is not None else ["id", "vector"]
+    wrong += [f"column {name!r} is missing" for name in needed if name not in schema.names]
+    if not whole and not {"text", "uri"} & set(schema.names):
+        wrong.append("neither 'text' nor 'uri' is there, expected one of the two")
+    own = ("id", *OWN, "vector", *(["metadata"] if whole else []))
+    ignored = (PANDAS, META, REST) if whole else (PANDAS,)
+    others = [name for name in schema.names if name not in own and not name.startswith(ignored)]
+    if whole and others:
+        wrong.append(f"columns {', '.join(map(repr, others))} are not a collection's")
+    read = [name for name in schema.names if name in own or (name in others and not whole)]
+    wrong += [found for name in dict.fromkeys(read) if (found := _wrong_type(schema.field(name), name in own))]
+    if wrong:
+        raise BadFile(f"{file}: {'; '.join(wrong)}; correct the file, or write it again without such columns")
+    try:
+        space = None if written is None else checked_space(json.loads(written))
+    except (ValueError, AttributeError, BadSpace) as error:
+        raise BadFile(f"{file}: the space written in it cannot be read ({error}); export it again") from error
+    kinds = {name: metadata_kind(schema.field(name).type) for name in others}
+    return _Layout(
+        space=space,
+        whole=whole,
+        columns=tuple(read),
+        metadata={name: kind for name, kind in kinds.items() if kind},
+    )
+
+
+_TYPES: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
+    "id": ("strings or whole numbers", lambda kind: is_text(kind) or pa.types.is_integer(kind)),
+    "vector": (
+        "lists of float16, float32 or float64",
+        lambda kind: is_list(kind) and pa.types.is_floating(kind.value_type),
+    ),
+    **dict.fromkeys((*TEXTS, "metadata"), ("strings", is_text)),
+    **dict.fromkeys(NUMBERS, ("whole numbers", pa.types.is_integer)),
+    "thumbnail": ("bytes", lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind)),
+    "indexed_at": ("times", pa.types.is_timestamp),
+}
+
+
+def _wrong_type(field: pa.Field, own: bool) -> str | None:
+    """What is wrong with the type of a column, or None."""
+    kind, name = plain_type(field.type), field.name
+    nothing = pa.types.is_null(kind) and name not in ("id", "vector")
+    if own:
+        expected, fits = _TYPES[name]
+        return None if fits(kind) or nothing else f"column {name!r} is {kind}, expected {expected}"
+    if not KEY.fullmatch(name):
+        return (
+            f"column {name!r} cannot be a metadata key, expected a letter or '_' followed by at most 62 letters, "
+            "digits or '_'"
+        )
+    if metadata_kind(kind) is None and not nothing:
+        return (
+            f"column {name!r} is {kind}, which metadata cannot be: expected strings, numbers, bools, times or "
+            "lists of strings"
+        )
+    return None
+
+
+def _existing(store: Store, name: str, file: Path, layout: _Layout) -> Collection | None:
+    """The collection, of the right space; None if an export is to create it."""
+    try:
+        existing = store.open(name)
+    except CollectionNotFound as error:
+        if layout.space is not None:
+            return None
+        raise BadFile(
+            f"{file}: is no export of ours, so it does not say which model and view its vectors are of, and there is "
+            f"no collection {name!r} to go by; make it first: oneword collections create {name} --model MODEL"
+        ) from error
+    if layout.space is not None:
+        check_same(name, existing.space, layout.space)
+    return existing
+
+
+def _check_kinds(file: Path, layout: _Layout, target: Collection) -> None:
+    """A metadata key has one kind in a collection."""
+    kinds = metadata_kinds(target.schema())
+    wrong = [
+        f"column {name!r} holds a {kind}, but in collection {target.name!r} it is a {kinds[name]}"
+        for name, kind in layout.metadata.items()
+        if kinds.get(name, kind) != kind
+    ]
+    if wrong:
+        raise BadFile(f"{file}: {'; '.join(wrong)}; rename or convert what differs")
+
+
+def _check_rows(file: Path, source: pq.ParquetFile, layout: _Layout, dimension: int, rows: int) -> None:
+    """Check every row before any is stored, `rows` at a time."""
+    wrong: dict[str, list[int]] = {}
+    start, seen = 0, set[int]()
+    wanted = ["id", "vector", *(REQUIRED if layout.whole else ("modality", "text", "uri"))]
+    columns = [name for name in wanted if name in layout.columns]
+    for batch in source.iter_batches(batch_size=rows, columns=columns):
+        complaints = _complaints(batch, layout, dimension) | {"an id that is given before": _repeated(batch, seen)}
+        for complaint, mask in complaints.items():
+            if mask.any():
+                wrong.setdefault(complaint, []).extend((np.flatnonzero(mask) + start).tolist())
+        start += batch.num_rows
+    if wrong:
+        listed = "; ".join(f"{complaint} in {_listed(rows)}" for complaint, rows in wrong.items())
+        raise BadFile(f"{file}: {listed}, counted from 0; nothing was imported: correct these rows or leave them out")
+
+
+def _listed(rows: list[int]) -> str:
+    more = ", ..." if len(rows) > SHOWN else ""
+    return f"{len(rows):,} rows ({', '.join(map(str, rows[:SHOWN]))}{more})"
+
+
+def _complaints(batch: pa.RecordBatch, layout: _Layout, dimension: int) -> dict[str, Mask]:
+    """Each complaint with the rows it applies to: bool (n,)."""
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    complaints = {"no id": np.array([one in (None, "") for one in columns["id"].to_pylist()], dtype=bool)}
+    complaints |= _wrong_vectors(columns["vector"], dimension, unit=layout.space is not None)
+    if layout.whole:
+        complaints |= {f"no {name}": _nulls(columns[name]) for name in REQUIRED}
+        texts = columns["metadata"].to_pylist()
+        complaints["metadata that is no JSON object"] = np.array([not _is_metadata(one) for one in texts], dtype=bool)
+    else:
+        neither = [_nulls(columns[name]) for name in ("text", "uri") if name in columns]
+        complaints["neither text nor uri"] = np.logical_and.reduce(neither)
+    if "modality" in columns:
+        names = columns["modality"].to_pylist()
+        complaints["a modality other than image and text"] = np.array(
+            [one not in (None, "image", "text") for one in names], dtype=bool
+        )
+    return complaints
+
+
+def _repeated(batch: pa.RecordBatch, seen: set[int]) -> Mask:
+    """Rows whose id was seen before; ids are remembered by 64 bits of a hash each."""
+    mask = np.zeros(batch.num_rows, dtype=bool)
+    for row, one in enumerate(batch.column("id").to_pylist()):
+        key = hash(str(one))
+        mask[row] = key in seen
+        seen.add(key)
+    return mask
+
+
+def _wrong_vectors(column: pa.Array, dimension: int, *, unit: bool) -> dict[str, Mask]:
+    lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
+    whole = lengths == dimension
+    vectors, holed = np.zeros((len(column), dimension)), np.zeros(len(column), dtype=bool)
+    if whole.any():
+        filtered = column.filter(pa.array(whole))
+        vectors[whole] = _matrix(filtered, dimension)
+        holed[whole] = _nulls(filtered.flatten()).reshape(-1, dimension).any(axis=1)
+    norms = np.linalg.norm(vectors, axis=1)
+    finite = whole & ~holed & np.isfinite(norms)
+    return {
+        "no vector": lengths == -1,
+        f"a vector of other than {dimension} numbers": ~whole & (lengths != -1),
+        "NaN, infinity or null in the vector": whole & ~finite,
+        "a vector of zeros": finite & (norms == 0),
+        "a vector not of length 1": finite & (norms > 0) & (np.abs(norms - 1) > UNIT_TOLERANCE) & unit,
+    }
+
+
+def _nulls(column: pa.Array) -> Mask:
+    mask: Mask = pc.is_null(column).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _is_metadata(text: Any) -> bool:
+    try:
+        _ = text is None or loads(text)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+    return True
+
+
+def _matrix(column: pa.Array, dimension: int) -> NDArray[np.float64]:
+    numbers = column.flatten().to_numpy(zero_copy_only=False)
+    return numbers.astype(np.float64).reshape(len(column), dimension)  # type: ignore[no-any-return]
+
+
+def _items(batch: pa.RecordBatch, dimension: int, layout: _Layout, file: Path) -> Iterator[Item]:
+    """The items of checked rows. Vectors of length 1 keep every bit."""
+    given = _matrix(batch.column("vector"), dimension)
+    norms = np.linalg.norm(given, axis=1, keepdims=True)
+    given /= np.where(np.abs(norms - 1) > UNIT_TOLERANCE, norms, 1.0)
+    columns = {name: _values(batch.column(name)) for name in layout.columns if name != "vector"}
+    for row, vector in zip(zip(*columns.values(), strict=True), given.astype(np.float32), strict=True):
+        fields = dict(zip(columns, row, strict=True))
+        fields["id"] = str(fields["id"])
+        if layout.whole:
+            yield Item(**{**fields, "metadata": loads(fields["metadata"]), "vector": vector})
+        else:
+            yield _foreign_item(fields, vector, layout, file)
+
+
+def _foreign_item(fields: dict[str, Any], vector: NDArray[np.float32], layout: _Layout, file: Path) -> Item:
+    """The item of a row that has at least an id, a vector, and a text or a uri; the rest is made up."""
+    text = fields.get("text")
+    uri = fields.get("uri") or f"{file.as_uri()}#{quote(fields['id'])}"
+    modality = fields.get("modality") or ("image" if text is None else "text")
+    made = json.dumps([modality, uri, text]).encode() + vector.astype(np.float16).tobytes()
+    metadata = {name: _filled(fields[name]) for name in layout.metadata}
+    own: dict[str, Any] = {name: value for name, value in fields.items() if name == "id" or name in OWN}
+    own |= {"uri": uri, "modality": modality, "vector": vector}
+    own["content_hash"] = IMPORTED + (fields.get("content_hash") or hashlib.sha256(made).hexdigest())
+    return Item(**own, metadata={name: value for name, value in metadata.items() if value is not None})
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """A column as Python values: times in UTC and to the microsecond, decimals as floats."""
+    kind = plain_type(column.type)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return list(column.cast(TIME, safe=False).to_pylist())
+    if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
+        return list(column.cast(pa.float64()).to_pylist())
+    return list(column.to_pylist())
+
+
+def _filled(value: Any) -> Any:
+    """None for the NaN that some tools write for nothing; a list without its nulls."""
+    if isinstance(value, list):
+        return [one for one in value if one is not None]
+    return value if value == value else None  # only NaN differs from itself
+
+
+def _changed(target: Collection, items: Sequence[Item]) -> list[Item]:
+    """The items that are not stored as they are; an item without a time takes the time it was stored at."""
+    hashes = target.content_hashes(item.id for item in items)
+    stored = target.get((item.id for item in items if hashes.get(item.id) == item.content_hash), vectors=True)
+    return [item for item in items if item.id not in stored or not _same(item, stored[item.id])]
+
+
+def _same(item: Item, stored: Item) -> bool:
+    halves = [np.asarray(one.vector, np.float16).tobytes() for one in (item, stored)]
+    return halves[0] == halves[1] and replace(item, indexed_at=item.indexed_at or stored.indexed_at) == stored

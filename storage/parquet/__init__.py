@@ -1,1 +1,0 @@
-"""Collections as parquet files: written whole, and read back to the bit; and files of others."""

@@ -1,0 +1,73 @@
+"""Scalar indexes: what makes a filter on a large collection quick.
+
+Measured on 200,000 rows (LanceDB 0.40, two cores, `select _rowid where ...`, medians): an index makes every
+filter that storage.filters.sql gives it as quick or quicker, from 0.1 % to half of the rows, twice to five times
+where strings or lists are asked for; filters that it would slow are told there to do without. On 10,000 rows nothing
+is won that could be told from noise.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pyarrow.compute as pc
+
+from oneword.storage.filters.sql import INDEXED
+from oneword.storage.metadata import Kind
+from oneword.storage.schema import META, metadata_kinds
+from oneword.storage.table import IndexKind, Table
+
+LEAST_ROWS = 20_000  # in a table of fewer, a column is read in 1 ms or less
+MOST_STALE = 2_000  # rows left to be read one by one: a tenth of what is not worth an index at all
+
+# A bitmap is a list of rows for each value: half of 200,000 rows in 6 ms of a bitmap, in 10 of a tree. LanceDB's
+# own advice ends at "a few thousand" values (lancedb.index.Bitmap).
+MOST_BITMAPS = 1_000
+
+KEPT = timedelta(days=36_500)  # what optimize would remove besides is older: nothing
+
+BUILTINS: dict[str, IndexKind] = {name: "Bitmap" if name == "modality" else "BTree" for name in INDEXED}
+BUILTINS["image_hash"] = "BTree"  # no field of filters, but searches leave out copies by it
+
+KINDS: dict[Kind, IndexKind] = {"number": "BTree", "time": "BTree", "bool": "Bitmap", "list of strings": "LabelList"}
+
+
+def ensure(table: Table, *, least_rows: int = LEAST_ROWS) -> dict[str, IndexKind]:
+    """Makes the scalar indexes that are missing, and covers new rows; the indexed columns, each with its kind.
+
+    Every step is one commit of its own, so readers go on, and one cut short is made up for by the next call.
+
+    Args:
+        least_rows: below so many, nothing is made.
+    """
+    indexes = {one.column: one for one in table.indexes()}
+    if table.count() < least_rows:
+        return {}
+    if any(one.stale > MOST_STALE for one in indexes.values()):
+        table.optimize(KEPT)
+    made: dict[str, IndexKind] = {}
+    for column, kind in _wanted(table).items():
+        have = indexes.get(column)
+        if have is None or (kind is not None and have.kind != kind):
+            kind = kind or _kind_for_strings(table, column)
+            table.create_index(column, kind)
+            made[column] = kind
+    return made
+
+
+def _wanted(table: Table) -> dict[str, IndexKind | None]:
+    """The columns to index, without keys that begin with `_`, by which nobody filters.
+
+    None: bitmap or tree, as its values are few or many when it is first indexed."""
+    kinds = metadata_kinds(table.schema()).items()
+    keys = {META + key: KINDS.get(kind) for key, kind in kinds if not key.startswith("_")}
+    return {**BUILTINS, **keys}
+
+
+def _kind_for_strings(table: Table, column: str) -> IndexKind:
+    values: set[str | None] = set()
+    for batch in table.rows([column], batch_size=65_536):
+        values |= set(pc.unique(batch[column]).to_pylist())
+        if len(values) > MOST_BITMAPS:
+            return "BTree"
+    return "Bitmap"
