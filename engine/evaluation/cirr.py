@@ -134,8 +134,14 @@ def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
 
 
 def submission(data: Cirr, vectors: VectorCache, folder: Path) -> list[Path]:
-    """The files that CIRR's test server takes: 50 names a query, and 3 of its subset where the data say it."""
+    """The files that CIRR's test server takes: 50 names a query, and 3 of its subset where the data say it.
+
+    Returns:
+        What the main process has written; nothing on the others.
+    """
     queries, gallery = _embedded(data, vectors)
+    if not vectors.processes.main:
+        return []
     everyone = set(range(len(data.names)))
     masks = {"recall": ([[entry.reference] for entry in data.entries], 50)}
     if all(entry.subset for entry in data.entries):

@@ -5,12 +5,16 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oneword.engine.errors import EngineError
+from oneword.engine.evaluation.processes import Processes
 from oneword.engine.options import MaxTokensPerBatch, Revision
+from oneword.engine.remote.name import is_remote
 
 if TYPE_CHECKING:
     from oneword.engine.evaluation.report import Report
@@ -40,6 +44,11 @@ class Common:
     out: Annotated[Path | None, typer.Option(help="Also write the report there, as JSON.")] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
 
+    @cached_property
+    def processes(self) -> Processes:
+        """Those that `accelerate launch` or `torchrun` started."""
+        return Processes.launched()
+
     def vectors(self) -> "VectorCache":
         """The model, loaded, behind its cache."""
         from oneword.engine.config import EngineConfig
@@ -49,20 +58,22 @@ class Common:
         config = EngineConfig(
             model=self.model,
             revision=self.revision,
-            device=self.device,
+            device=self.device if is_remote(self.model) else self.processes.device(self.device),
             dtype=self.dtype,
             quantise=self.quantise,
             preprocessing=self.preprocessing,
             max_tokens_per_batch=self.max_tokens_per_batch,
         )
-        return VectorCache(load(config), self.cache, _progress())
+        return VectorCache(load(config), self.cache, _progress() if self.processes.main else None, self.processes)
 
     def run(self, task: "Callable[[VectorCache], Report]") -> None:
-        """Runs a task, prints its report, and writes it where asked."""
-        if self.out is not None:  # before the work: a place that cannot be written to would lose it
+        """Runs a task; the main process prints its report, and writes it where asked."""
+        if self.out is not None and self.processes.main:  # before the work: a place that cannot be written to loses it
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self.out.touch()
         report = task(self.vectors())
+        if not self.processes.main:
+            return
         document = json.dumps(report.as_dict(), ensure_ascii=False)
         if self.out is not None:
             self.out.write_text(document + "\n", encoding="utf-8")
@@ -81,7 +92,15 @@ def _task(name: str) -> Callable[[Callable[..., None]], None]:
         keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *common)]
 
         def command(**given: Any) -> None:
-            function(Common(**{one.name: given.pop(one.name) for one in common}), **given)
+            shared = Common(**{one.name: given.pop(one.name) for one in common})
+            main = shared.processes.main  # asked first, so that all processes have met before one can fail
+            try:
+                function(shared, **given)
+            except EngineError as error:
+                if main:
+                    raise
+                print(f"error: {error}", file=sys.stderr)  # standard output is the main process's
+                raise typer.Exit(1) from None
 
         command.__doc__ = function.__doc__
         command.__annotations__ = {one.name: one.annotation for one in keyword}
@@ -136,6 +155,8 @@ def cirr(
         common.run(lambda vectors: run(read, str(data), vectors))
         return
     written = submit(read, common.vectors(), submission)
+    if not common.processes.main:
+        return
     if common.as_json:
         print(json.dumps({"written": [str(path) for path in written]}))
     else:

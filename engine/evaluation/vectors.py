@@ -1,34 +1,54 @@
-"""Embedding a data set once: what was embedded is kept on disk, chunk by chunk."""
+"""Embedding a data set: decoded ahead, shared between processes, and kept on disk chunk by chunk."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from oneword.engine.encoder import Encoder, Side, Vectors
-from oneword.engine.encoding import encode
-from oneword.engine.inputs import Input
+from oneword.engine.encoder import Encoder, Side, Tiler, Vectors, tiler_of
+from oneword.engine.encoding import Encoding
+from oneword.engine.evaluation.processes import Processes
+from oneword.engine.inputs import Composed, Document, Image, Input, Tiled
 from oneword.engine.views import View
 
-CHUNK = 256  # inputs that are in memory at once, and in one file
+CHUNK = 128
+"""Inputs of one file of the cache. Up to twice as many are in memory: one chunk in the model, and the next one."""
+
+DECODERS = 8
+"""Most threads that decode pictures and cut tiles. Pillow does both outside the interpreter's lock."""
+
 Progress = Callable[[int, int], None]
 
 
 class VectorCache:
     """Embeds, and keeps the vectors under their content and space, so that nothing is embedded twice.
 
-    A run that was stopped goes on after the last whole chunk. Files can be deleted at any time.
+    A run that was stopped goes on after the last whole chunk. Files can be deleted at any time. Borders of chunks do
+    not depend on the number of processes: chunk c is the business of process c modulo their count, and the files of
+    one process serve eight.
 
     Args:
         encoder: the model.
         folder: where the files lie; None keeps nothing.
-        progress: told how many of how many inputs are done.
+        progress: called with how many of how many inputs are done, about.
+        processes: those that share the work; all get all vectors.
     """
 
-    def __init__(self, encoder: Encoder, folder: Path | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         self.encoder = encoder
         self.folder = folder
+        self.processes = processes or Processes()
         self._progress = progress
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -40,33 +60,88 @@ class VectorCache:
     def embed(
         self, inputs: Sequence[Callable[[], Input]], view: View, side: Side = Side.GALLERY, *, unit: bool = True
     ) -> Vectors:
-        """float32 (n, d).
+        """float32 (n, d), the same on every process.
 
         Args:
-            inputs: each is called when its turn comes: pictures need not be in memory together.
+            inputs: each is called once, in some thread, shortly before its turn: pictures are not in memory together.
             unit: of unit length; else as long as the model makes them.
         """
-        vectors = np.empty((len(inputs), self.encoder.dimension), dtype=np.float32)
-        for start in range(0, len(inputs), CHUNK):
-            chunk = [make() for make in inputs[start : start + CHUNK]]
-            vectors[start : start + len(chunk)] = self._chunk(chunk, view, side, unit=unit)
-            if self._progress:
-                self._progress(start + len(chunk), len(inputs))
+        count = self.processes.count
+        chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
+        mine = chunks[self.processes.rank :: count]
+
+        def work() -> list[Vectors]:
+            made: list[Vectors] = []
+            for vectors in self._embedded(mine, view, side, unit=unit):
+                made.append(vectors)
+                if self._progress:
+                    self._progress(min(len(made) * count * CHUNK, len(inputs)), len(inputs))
+            return made
+
+        found = self.processes.gathered(work)
+        none = np.empty((0, self.encoder.dimension), dtype=np.float32)
+        return np.concatenate([none, *(found[c % count][c // count] for c in range(len(chunks)))])
+
+    def _embedded(
+        self, chunks: Iterable[Sequence[Callable[[], Input]]], view: View, side: Side, *, unit: bool
+    ) -> Iterator[Vectors]:
+        """Vectors of each chunk, in order; while the model has one chunk, the next one is decoded and prepared."""
+        tiler = tiler_of(self.encoder)
+        decoders, starter = ThreadPoolExecutor(_threads()), ThreadPoolExecutor(1)
+
+        def start(chunk: Sequence[Callable[[], Input]]) -> Callable[[], Vectors]:
+            contents = list(decoders.map(lambda make: _decoded(make, tiler), chunk))
+            path = self._path(contents, view, side, unit=unit)
+            if path and path.exists():
+                known: Vectors = np.load(path)
+                return lambda: known
+            encoding = Encoding(self.encoder, contents, view, side)
+            return lambda: self._kept(encoding.vectors(unit=unit), path)
+
+        ahead: deque[Future[Callable[[], Vectors]]] = deque()
+        try:
+            for chunk in chunks:
+                ahead.append(starter.submit(start, chunk))
+                if len(ahead) > 1:
+                    yield ahead.popleft().result()()
+            while ahead:
+                yield ahead.popleft().result()()
+        finally:
+            starter.shutdown(cancel_futures=True)
+            decoders.shutdown(cancel_futures=True)
+
+    def _path(self, contents: Sequence[Input], view: View, side: Side, *, unit: bool) -> Path | None:
+        if self.folder is None:
+            return None
+        key = hashlib.sha256(f"{self.encoder.space(view).fingerprint} {side} {unit}".encode())
+        for one in contents:
+            key.update(one.content_hash.encode())
+        return self.folder / f"{key.hexdigest()[:40]}.npy"
+
+    def _kept(self, vectors: Vectors, path: Path | None) -> Vectors:
+        if path is not None:
+            partial = path.with_suffix(f".{self.processes.rank}.partial")  # two processes may write equal chunks
+            with partial.open("wb") as file:
+                np.save(file, vectors)
+            partial.replace(path)
         return vectors
 
-    def _chunk(self, chunk: Sequence[Input], view: View, side: Side, *, unit: bool) -> Vectors:
-        if self.folder is None:
-            return encode(self.encoder, chunk, view, side, unit=unit)
-        key = hashlib.sha256(f"{self.encoder.space(view).fingerprint} {side} {unit}".encode())
-        for one in chunk:
-            key.update(one.content_hash.encode())
-        path = self.folder / f"{key.hexdigest()[:40]}.npy"
-        if path.exists():
-            known: Vectors = np.load(path)
-            return known
-        made = encode(self.encoder, chunk, view, side, unit=unit)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.save(file, made)
-        partial.replace(path)
-        return made
+
+def _decoded(make: Callable[[], Input], tiler: Tiler | None) -> Input:
+    made = make()
+    _ = made.content_hash  # here, where other threads do the same
+    if isinstance(made, Composed | Document):
+        return replace(made, image=_cut(made.image, tiler))
+    return _cut(made, tiler) if isinstance(made, Image) else made
+
+
+def _cut(image: Image, tiler: Tiler | None) -> Image:
+    """Tiles take a tenth of a photograph's memory, and no time of the thread that prepares batches."""
+    if tiler is None:
+        return image
+    return Tiled(tiles=tiler(image.pixels), size=image.size, content_hash=image.content_hash)
+
+
+def _threads() -> int:
+    """Threads that decode: this process's share of the machine's cores."""
+    return max(1, min(DECODERS, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))

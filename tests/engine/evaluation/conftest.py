@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 
 from oneword.engine import Composed, Document, Image, Input, Side, Space, Text, View
+from oneword.engine.e5v.tiny import make_checkpoint
 
 
 class TableEncoder:
@@ -69,6 +70,12 @@ def paint() -> Callable[..., None]:
             PIL.Image.new("RGB", (8, 8), colour).save(folder / f"{colour}{suffix}")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of E5-V's kind with random weights."""
+    return make_checkpoint(tmp_path_factory.mktemp("small"), hidden=32)
 
 
 @pytest.fixture
