@@ -25,6 +25,9 @@ ARCHITECTURES = {
 LLAVA_NEXT = ("llava_next",)
 DUAL = ("clip", "siglip", "siglip2", "metaclip_2")
 
+PATIENCE = 4.0
+"""Seconds to wait for the hub's first answer: without a network a command ends in about this time."""
+
 BLOCKS, BLOCK = 64, 64 * 1024
 """The digest reads so many evenly spaced blocks of so many bytes of each weights file: 16 GB in a moment."""
 
@@ -77,13 +80,19 @@ class Checkpoint:
 
 
 def find(
-    model: str, revision: str | None = None, *, weights: bool = True, expected: Sequence[str] = LLAVA_NEXT
+    model: str,
+    revision: str | None = None,
+    *,
+    weights: bool = True,
+    expected: Sequence[str] = LLAVA_NEXT,
+    fresh: bool = False,
 ) -> Checkpoint:
     """A folder, or a hub model from the local cache or else from the hub.
 
     Args:
         expected: architectures that will do.
         weights: they are wanted, too; else a checkpoint without them will do, for its prompts and settings.
+        fresh: ask the hub first, which may have a newer revision than the cache.
 
     Raises:
         ModelNotFound: neither there nor to be had, or a revision of a folder was asked for.
@@ -110,14 +119,15 @@ def find(
 
     wrong: WrongCheckpoint | None = None
     try:
-        return cached()
+        if not fresh:
+            return cached()
     except WrongCheckpoint as error:  # perhaps only incomplete: the hub may have the rest
         wrong = error
     except (HFValidationError, OSError):
         pass
-    how = f"hf download {model}" + (f" --revision {revision}" if revision else "")
+    how = f"oneword models pull {model}" + (f" --revision {revision}" if revision else "")
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=PATIENCE))
     except Exception as error:  # the hub's client raises some twenty kinds, its transport more
         if wrong is not None:
             raise wrong from error

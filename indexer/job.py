@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oneword.engine.availability import choose
 from oneword.engine.config import MAX_PIXELS, EngineConfig
 from oneword.engine.encoder import Encoder
-from oneword.engine.models import choose
 from oneword.engine.models import load as load_model
 from oneword.engine.passages import Splitter
 from oneword.engine.roots import Roots

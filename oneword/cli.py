@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from oneword.engine.cli import models
+from oneword.engine.cli import app as models
 from oneword.engine.errors import EngineError
 from oneword.engine.evaluation.cli import app as evaluation
 from oneword.engine.training.cli import train
@@ -54,7 +54,6 @@ for command in (
     compact,
     export,
     reembed,
-    models,
     train,
 ):
     app.command()(command)
@@ -66,6 +65,7 @@ app.add_typer(collections_app, name="collections")
 quarantine_app.command()(retry)
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(keys, name="keys")
+app.add_typer(models, name="models")
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,10 +5,11 @@ import logging
 import time
 from collections.abc import Callable
 
+from oneword.engine.availability import choose
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import EngineError, ModelError
-from oneword.engine.models import choose, load
+from oneword.engine.models import load
 from oneword.query.server.batching import Batcher, Meter
 from oneword.query.server.cache import VectorCache
 from oneword.query.server.config import ServerConfig

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, get_args
 
-from oneword.engine.models import SHIPPED
+from oneword.engine.catalog import SHIPPED
 from oneword.engine.roots import Roots
 from oneword.engine.views import BUILT_IN
 from oneword.query.errors import BadJob

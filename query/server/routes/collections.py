@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 import oneword.engine.views as views
-from oneword.engine.models import SHIPPED
+from oneword.engine.catalog import SHIPPED
 from oneword.query.server import payload
 from oneword.query.server.answers import BuildingOut, CheckOut, CollectionOut, CollectionsOut, QuarantineOut
 from oneword.query.server.documents import PROBLEMS, json_body

