@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from oneword.engine.roots import OUTSIDE, Roots
-from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Elsewhere, Entry, Problem
+from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Entry, Problem, Reference
 from oneword.indexer.loading import name_of
 from oneword.indexer.sources.choosing import open_sources
 from oneword.indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
@@ -118,7 +118,7 @@ def _inside(origin: str) -> Iterator[str]:
 def _within(entry: Entry, roots: Roots) -> Entry:
     """The entry; a problem where it names content outside the roots, at which nobody has looked by now."""
     for part in (entry.image, entry.text):
-        if isinstance(part, Elsewhere) and not roots.allow(part.uri):
+        if isinstance(part, Reference) and not roots.allow(part.uri):
             of, said = name_of(None, entry.origin), name_of(part, entry.origin)
             reason = f"{said} {OUTSIDE}" if of == said else f"{of}: {said} {OUTSIDE}"
             return replace(entry, image=None, text=None, problem=Problem(kind=OUTSIDE_ROOTS, reason=reason))

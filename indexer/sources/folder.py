@@ -8,7 +8,7 @@ from unicodedata import normalize
 from oneword.engine import images, texts
 from oneword.engine.roots import OUTSIDE
 from oneword.indexer.captions import Captions
-from oneword.indexer.entry import OUTSIDE_ROOTS, Elsewhere, Entry, Problem, id_of
+from oneword.indexer.entry import OUTSIDE_ROOTS, Entry, Problem, Reference, id_of
 from oneword.indexer.sources.patterns import Patterns
 from oneword.indexer.sources.place import Place, printable, reason_of
 from oneword.storage import Metadata
@@ -163,9 +163,9 @@ def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
         return _failed(place, fault)
     uri = place.uri
     if kind == "text":
-        return Entry(id=id_of(uri), uri=uri, origin=uri, text=Elsewhere(uri=uri), metadata=facts(place))
-    text = Elsewhere(uri=caption.uri) if caption else None
-    return Entry(id=id_of(uri), uri=uri, origin=uri, image=Elsewhere(uri=uri), text=text, metadata=facts(place))
+        return Entry(id=id_of(uri), uri=uri, origin=uri, text=Reference(uri=uri), metadata=facts(place))
+    text = Reference(uri=caption.uri) if caption else None
+    return Entry(id=id_of(uri), uri=uri, origin=uri, image=Reference(uri=uri), text=text, metadata=facts(place))
 
 
 def _failed(place: Place, reason: str, kind: str = "UnreadableFile") -> Entry:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from oneword.engine.texts import MAX_BYTES, is_blank
-from oneword.indexer.entry import Elsewhere, Entry, Problem, id_of
+from oneword.indexer.entry import Entry, Problem, Reference, id_of
 from oneword.indexer.sources.columns import Roles
 from oneword.indexer.sources.picture import BadPicture, picture
 from oneword.indexer.sources.place import Place
@@ -72,7 +72,7 @@ class Layout:
             if text is None and image is None:
                 named = " and ".join(repr(one) for one in (self.roles.text, self.roles.image) if one)
                 raise _BadCell("EmptyRow", f"nothing in {named}, expected a text or a picture; fill it in")
-            uri = image.uri if isinstance(image, Elsewhere) else origin
+            uri = image.uri if isinstance(image, Reference) else origin
             return Entry(id=key, uri=uri, origin=origin, image=image, text=text, metadata=self._facts(row))
         except _BadCell as error:
             return failed(origin, Problem(kind=error.kind, reason=f"{self.shown}, row {row.number:,}: {error}"))
@@ -133,7 +133,7 @@ class Layout:
             raise _BadCell("BadText", f"{self.roles.text!r} is longer than {MAX_BYTES:,} characters; split it")
         return value
 
-    def _image(self, row: Row) -> bytes | Elsewhere | None:
+    def _image(self, row: Row) -> bytes | Reference | None:
         if self.roles.image is None:
             return None
         try:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 from urllib.parse import unquote_to_bytes
 
-from oneword.indexer.entry import Elsewhere
+from oneword.indexer.entry import Reference
 from oneword.indexer.sources.place import Local, Place, is_uri, may_be_cited, printable
 from oneword.indexer.sources.tabular import Unreadable
 
@@ -18,7 +18,7 @@ class BadPicture(Exception):
     """A cell is no picture and no place of one. The message says what it is and what was expected."""
 
 
-def picture(cell: object, folder: Place, schemes: Collection[str] = ()) -> bytes | Elsewhere | None:
+def picture(cell: object, folder: Place, schemes: Collection[str] = ()) -> bytes | Reference | None:
     """Bytes, Hugging Face's `{bytes, path}`, a data URI, a URL, a URI, or a path that begins in `folder`.
 
     Returns:
@@ -49,7 +49,7 @@ def picture(cell: object, folder: Place, schemes: Collection[str] = ()) -> bytes
     )
 
 
-def _named(cell: str, folder: Place, schemes: Collection[str]) -> bytes | Elsewhere:
+def _named(cell: str, folder: Place, schemes: Collection[str]) -> bytes | Reference:
     if cell[:5].lower() == "data:":
         return _data(cell)
     if "\0" in cell or printable(cell) != cell:
@@ -60,10 +60,10 @@ def _named(cell: str, folder: Place, schemes: Collection[str]) -> bytes | Elsewh
                 f"is {_short(repr(cell))}, expected a URL (http, https) or a path; an object store other than "
                 "the table's own is read if --allow-scheme names its scheme"
             )
-        return Elsewhere(uri=cell.replace(" ", "%20") if cell[:4].lower() == "http" else cell)
+        return Reference(uri=cell.replace(" ", "%20") if cell[:4].lower() == "http" else cell)
     if PurePosixPath(cell).is_absolute() and not isinstance(folder, Local):
         raise BadPicture(f"is the absolute path {_short(cell)!r} in a table at {folder.shown}; write a whole URI")
-    return Elsewhere(uri=folder.child(cell if "/" in cell else f"./{cell}").uri)
+    return Reference(uri=folder.child(cell if "/" in cell else f"./{cell}").uri)
 
 
 def _data(cell: str) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from oneword.indexer.entry import Elsewhere, Entry, Problem, id_of
+from oneword.indexer.entry import Entry, Problem, Reference, id_of
 from oneword.indexer.errors import BadSource
 from oneword.indexer.sources.lines import DAMAGE, lines
 from oneword.indexer.sources.place import Place, may_be_cited, printable, reason_of
@@ -94,7 +94,7 @@ def _has_place(url: str) -> bool:
 
 
 def _entry(url: str) -> Entry:
-    return Entry(id=id_of(url), uri=url, origin=url, image=Elsewhere(uri=url))
+    return Entry(id=id_of(url), uri=url, origin=url, image=Reference(uri=url))
 
 
 def _failed(origin: str, kind: str, reason: str) -> Entry:

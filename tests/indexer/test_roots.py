@@ -31,7 +31,7 @@ from oneword.indexer import (
     retry,
 )
 from oneword.indexer.contents import Contents
-from oneword.indexer.entry import Elsewhere
+from oneword.indexer.entry import Reference
 from oneword.indexer.sources import reading
 from oneword.indexer.sources.place import Local, matching, place_of
 from oneword.storage import Store
@@ -359,7 +359,7 @@ def test_reading_itself_refuses(root: Path, outside: Path) -> None:
     (root / "link").symlink_to(outside / "secret.txt")
     for uri in (f"file://{root}/link", "https://example.org/x", "memory://x/y"):
         with pytest.raises(Exception, match="outside the roots"):
-            reading.read(Elsewhere(uri=uri), fetch=lambda url: b"x", roots=roots)
+            reading.read(Reference(uri=uri), fetch=lambda url: b"x", roots=roots)
     for look in ("open", "listing", "identity"):
         place = Local(root / "link", roots)
         with pytest.raises(PermissionError):
@@ -386,7 +386,7 @@ def test_a_link_that_is_set_anew_after_it_was_looked_at(
 def test_what_a_job_reads_with_refuses(root: Path, outside: Path) -> None:
     contents = Contents(roots=Roots.of([str(root)]))
     with pytest.raises(Exception, match="outside the roots"):
-        contents(Elsewhere(uri=f"file://{outside}/secret.txt"))
+        contents(Reference(uri=f"file://{outside}/secret.txt"))
 
 
 def test_arrow_files_are_not_opened_by_their_paths_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
