@@ -9,7 +9,7 @@ from pathlib import Path
 from oneword.engine.roots import OUTSIDE, Roots
 from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Entry, Problem, Reference
 from oneword.indexer.loading import name_of
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
 from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.table import TableSource

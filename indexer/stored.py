@@ -11,7 +11,7 @@ from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.texts import is_blank
 from oneword.indexer.entry import SOURCE, Entry, Reference, path_of
 from oneword.indexer.loading import Decoder, Piece, refuse
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.reading import read
 from oneword.storage import Item, Refused
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from oneword.indexer.entry import Problem
-from oneword.indexer.sources.place import Local, Place, reason_of
+from oneword.indexer.sources.place import LocalPlace, Place, reason_of
 from oneword.indexer.sources.tabular import NotATable, Row, Survey, Unreadable
 from oneword.indexer.sources.values import distinct
 from oneword.storage.metadata import Kind
@@ -175,7 +175,7 @@ def _opened(part: Place) -> Iterator[pa.RecordBatchReader | pa.ipc.RecordBatchFi
         # With roots not by its path, which may by then lead out of them.
         file = (
             pa.memory_map(str(part.path))
-            if isinstance(part, Local) and part.roots is None and start
+            if isinstance(part, LocalPlace) and part.roots is None and start
             else pa.PythonFile(raw, mode="r")
         )
         with file, (pa.ipc.open_file if start == _FILE else pa.ipc.open_stream)(file) as reader:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote_to_bytes
 
 from oneword.indexer.entry import Reference
-from oneword.indexer.sources.place import Local, Place, is_uri, may_be_cited, printable
+from oneword.indexer.sources.place import LocalPlace, Place, is_uri, may_reference, printable
 from oneword.indexer.sources.tabular import Unreadable
 
 _DATA = re.compile(r"data:([^,]{0,200}),", re.IGNORECASE)
@@ -55,13 +55,13 @@ def _named(cell: str, folder: Place, schemes: Collection[str]) -> bytes | Refere
     if "\0" in cell or printable(cell) != cell:
         raise BadPicture(f"is {_short(repr(cell))}, which no path or URL can be")
     if is_uri(cell):
-        if not may_be_cited(cell, folder, schemes):
+        if not may_reference(cell, folder, schemes):
             raise BadPicture(
                 f"is {_short(repr(cell))}, expected a URL (http, https) or a path; an object store other than "
                 "the table's own is read if --allow-scheme names its scheme"
             )
         return Reference(uri=cell.replace(" ", "%20") if cell[:4].lower() == "http" else cell)
-    if PurePosixPath(cell).is_absolute() and not isinstance(folder, Local):
+    if PurePosixPath(cell).is_absolute() and not isinstance(folder, LocalPlace):
         raise BadPicture(f"is the absolute path {_short(cell)!r} in a table at {folder.shown}; write a whole URI")
     return Reference(uri=folder.child(cell if "/" in cell else f"./{cell}").uri)
 

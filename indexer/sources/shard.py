@@ -23,8 +23,7 @@ from dataclasses import dataclass, field, replace
 from oneword.engine import images
 from oneword.indexer.entry import Problem
 from oneword.indexer.sources import lines
-from oneword.indexer.sources.folder import SYSTEM_FOLDERS
-from oneword.indexer.sources.place import Local, Place, printable
+from oneword.indexer.sources.place import SYSTEM_FOLDERS, LocalPlace, Place, printable
 
 MAX_MEMBER = 2**28
 """Largest file in a shard, in bytes: as large as any that is read (oneword.indexer.sources.reading.MAX_BYTES)."""
@@ -219,7 +218,7 @@ def _scattered(shard: Place) -> dict[str, list[str]]:
 
     Told of local archives only, whose headers are read without what is between them.
     """
-    if not isinstance(shard, Local):
+    if not isinstance(shard, LocalPlace):
         return {}
     keys: dict[str, list[str]] = {}
     try:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from oneword.indexer.captions import Captions
 from oneword.indexer.entry import Entry, Reference, id_of, path_of
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import FolderSource
+from oneword.indexer.sources.globs import Patterns
 from oneword.indexer.sources.options import SourceOptions
-from oneword.indexer.sources.patterns import Patterns
 
 
 def find(*paths: str | Path, **options: object) -> list[Entry]:

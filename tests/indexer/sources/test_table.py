@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from oneword.engine.texts import is_blank
 from oneword.indexer.entry import Entry, Reference, id_of
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.storage.metadata import KEY
 

@@ -7,7 +7,7 @@ import pytest
 
 from oneword.indexer.entry import Entry, Reference, id_of
 from oneword.indexer.errors import BadSource
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 LIST = b"""\xef\xbb\xbfhttps://example.org/a.jpg

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from oneword.indexer.entry import Entry, id_of
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.sources import shard
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources, shard
 from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.indexer.sources.webdataset import WebDatasetSource
 

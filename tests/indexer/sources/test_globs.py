@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.indexer.sources.patterns import matches
+from oneword.indexer.sources.globs import matches
 
 
 @pytest.fixture(scope="module")
