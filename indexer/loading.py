@@ -15,7 +15,7 @@ from oneword.engine.pictures import Picture
 from oneword.engine.texts import decode_text, is_blank
 from oneword.indexer.entry import Entry, Reference, path_of
 from oneword.indexer.etag import ETAG, etag
-from oneword.indexer.sources.values import SET_ASIDE
+from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.storage import Item, Metadata, Refused
 from oneword.storage.visible import visible
 

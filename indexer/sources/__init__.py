@@ -20,7 +20,7 @@ from oneword.indexer.sources.place import (
     place_of,
     reason_of,
 )
-from oneword.indexer.sources.table import Part, TableSource, is_table, table_at
+from oneword.indexer.sources.tables import Part, TableSource, is_table, table_at
 from oneword.storage.visible import visible
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")

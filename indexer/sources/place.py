@@ -2,7 +2,10 @@
 
 Every failure to look at or to open a place is an `OSError`, also where the client of an object store raises its own.
 Local places do without fsspec: it is optional, and it cannot open a file without following links out of the roots.
+They do without pathlib, too, which interns every part of every path: the interpreter's table would grow with the files.
 """
+
+# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH120, PTH122, PTH123, SIM115
 
 import io
 import os
@@ -11,10 +14,10 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, Self
 from unicodedata import normalize
-from urllib.parse import urlsplit
+from urllib.parse import quote_from_bytes, urlsplit
 
 from oneword.engine.roots import OBJECT_STORES, OUTSIDE, OutsideRoots, Roots, local_path
 from oneword.indexer.errors import BadSource
@@ -62,7 +65,7 @@ class Place:
     @property
     def suffix(self) -> str:
         """The suffix of its name, in lower case, with the dot, or ""."""
-        return PurePosixPath(self.name).suffix.lower()
+        return os.path.splitext(self.name)[1].lower()
 
     @property
     def shown(self) -> str:
@@ -143,13 +146,8 @@ class LocalPlace(Place):
     """A place on this machine. Links are not resolved: a file keeps the name by which its user calls it."""
 
     @property
-    def path(self) -> Path:
-        """Its absolute path."""
-        return Path(self.key)
-
-    @property
     def uri(self) -> str:
-        return self.path.as_uri()  # percent-encoded, so that any file name has one
+        return f"file://{quote_from_bytes(os.fsencode(self.key))}"  # encoded, so that any file name has one
 
     @property
     def shown(self) -> str:
@@ -157,13 +155,13 @@ class LocalPlace(Place):
 
     @property
     def parent(self) -> Self:
-        return replace(self, key=str(self.path.parent))
+        return replace(self, key=os.path.dirname(self.key))
 
     @property
     def identity(self) -> object:
         if self.outside:
             raise OutsideRoots(self.shown)
-        status = self.path.stat()
+        status = os.stat(self.key)
         return status.st_dev, status.st_ino
 
     @property
@@ -171,23 +169,23 @@ class LocalPlace(Place):
         return self.roots is not None and not self.roots.allow_path(self.key)
 
     def child(self, name: str) -> Self:
-        path = str(self.path / name)
-        return replace(self, key=os.path.abspath(path) if "/" in name else path)  # noqa: PTH100 (keeps links)
+        key = os.path.join(self.key, name)
+        return replace(self, key=os.path.abspath(key) if "/" in name else key)
 
     def exists(self) -> bool:
         if self.outside and self.parent.outside:  # that a link in a root exists may be known, wherever it leads
             raise OutsideRoots(self.shown)
         try:
-            self.path.lstat()
+            os.lstat(self.key)
         except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
             return False
         return True  # any other error is raised: what cannot be looked at may well exist
 
     def is_folder(self) -> bool:
-        return not self.outside and os.path.isdir(self.key)  # noqa: PTH112 (never raises)
+        return not self.outside and os.path.isdir(self.key)
 
     def listing(self) -> tuple[list[str], list[str]]:
-        descriptor = None if self.roots is None else self.roots.open(self.path, getattr(os, "O_DIRECTORY", 0))
+        descriptor = None if self.roots is None else self.roots.open(Path(self.key), getattr(os, "O_DIRECTORY", 0))
         names: dict[bool, list[str]] = {False: [], True: []}
         try:
             with os.scandir(self.key if descriptor is None else descriptor) as found:
@@ -206,14 +204,14 @@ class LocalPlace(Place):
         if self.outside:
             return OUTSIDE
         try:
-            return None if stat.S_ISREG(self.path.stat().st_mode) else NOT_REGULAR
+            return None if stat.S_ISREG(os.stat(self.key).st_mode) else NOT_REGULAR
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
             return f"cannot be read ({reason_of(error)})"
 
     def open(self) -> BinaryIO:
         if self.fault() == NOT_REGULAR:  # a pipe would block for ever
             raise OSError(f"{self.shown} is {NOT_REGULAR}")
-        file = self.path.open("rb") if self.roots is None else os.fdopen(self.roots.open(self.path), "rb")
+        file = open(self.key, "rb") if self.roots is None else os.fdopen(self.roots.open(Path(self.key)), "rb")
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # replaced since
             file.close()
             raise OSError(f"{self.shown} is {NOT_REGULAR}")

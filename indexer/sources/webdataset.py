@@ -1,6 +1,5 @@
 """Shards of samples (webdataset) as a source: a sample's picture, its text, and its JSON as metadata."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,16 +9,16 @@ from oneword.engine.errors import InputError
 from oneword.engine.texts import decode_text, is_blank
 from oneword.indexer.entry import Entry, Problem, id_of
 from oneword.indexer.errors import BadSource
-from oneword.indexer.sources import columns
-from oneword.indexer.sources.json_lines import said_of_json
-from oneword.indexer.sources.layout import MAX_ID, failed
+from oneword.indexer.sources.metadata import as_kind, keys, kind_of_json
 from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.place import Place, printable, reason_of
+from oneword.indexer.sources.rows import BadCell, failed, id_in
 from oneword.indexer.sources.shard import DAMAGE, TEXTS, Sample, members, samples
-from oneword.indexer.sources.values import as_kind, keys, kind_of_json
+from oneword.indexer.sources.tables import TEXT_COLUMNS
+from oneword.indexer.sources.text_tables import json_object
 from oneword.storage import Metadata
 
-CAPTIONS = (*columns.TEXTS, "TEXT", "Caption", "alt", "prompt")
+CAPTIONS = (*TEXT_COLUMNS, "TEXT", "Caption", "alt", "prompt")
 """Keys of a sample's JSON that hold its text where no member does, the likeliest first."""
 
 _MAX_JSON = 16 * 2**20
@@ -78,12 +77,12 @@ class WebDatasetSource:
             return self._whole(origin, name, sample)
         except InputError as error:
             return failed(origin, Problem(kind=type(error).__name__, reason=str(error)))
-        except _Bad as error:
+        except BadCell as error:
             return failed(origin, Problem(kind=error.kind, reason=f"{name}: {error}"))
 
     def _whole(self, origin: str, name: str, sample: Sample) -> Entry:
         if sample.fault:
-            raise _Bad(sample.fault.kind, sample.fault.reason)
+            raise BadCell(sample.fault.kind, sample.fault.reason)
         facts: dict[str, Any] = {}
         for one in sample.json:
             facts = {**_facts(one.data), **facts}
@@ -101,10 +100,10 @@ class WebDatasetSource:
         image = sample.image
         if image is None and (text is None or is_blank(text)):
             wanted = f"{', '.join(TEXTS)}, jpg, png or another image's"
-            raise _Bad("EmptyRow", f"holds neither image nor text, expected a file that ends in {wanted}")
+            raise BadCell("EmptyRow", f"holds neither image nor text, expected a file that ends in {wanted}")
         key = id_of(origin)
         if self._options.id_column:
-            key = _id(facts.get(self._options.id_column), self._options.id_column)
+            key = id_in(facts.get(self._options.id_column), self._options.id_column)
             if image is not None and sample.key == image.name:  # one of several images of the JSON that has the id
                 key = f"{key}#{image.base}"
         place = f"{origin.partition('#')[0]}#{_quoted(sample.first.name)}"
@@ -133,31 +132,12 @@ def _quoted(name: str) -> str:
     return quote(name, safe="/", errors="surrogateescape")
 
 
-class _Bad(Exception):
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-
-
 def _facts(data: bytes | None) -> dict[str, Any]:
     if data is None:
         return {}
     if len(data) > _MAX_JSON:
-        raise _Bad("BadRow", f"its JSON has {len(data):,} bytes, expected at most {_MAX_JSON:,}")
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _Bad("BadRow", f"its JSON cannot be read ({said_of_json(error)}), expected an object") from error
-    if not isinstance(found, dict):
-        raise _Bad("BadRow", f"its JSON is a {type(found).__name__}, expected an object")
+        raise BadCell("BadRow", f"its JSON has {len(data):,} bytes, expected at most {_MAX_JSON:,}")
+    found = json_object(data)
+    if isinstance(found, str):
+        raise BadCell("BadRow", f"its JSON {found}")
     return found
-
-
-def _id(value: Any, column: str) -> str:
-    right = isinstance(value, str | int) and not isinstance(value, bool)
-    key = str(value)
-    if not right or not key.strip() or printable(key) != key or len(key) > MAX_ID:
-        raise _Bad(
-            "BadId", f"the id in {column!r} is {ascii(value)[:60]}, expected 1 to {MAX_ID} characters or a number"
-        )
-    return key

@@ -283,9 +283,9 @@ def test_globs_find_what_they_find_without_roots(root: Path, album: Path) -> Non
         "none*/x",
         "?ed.*",
     ):
-        free = {os.path.realpath(one.path) for one in matching(f"{album}/{pattern}") if isinstance(one, LocalPlace)}
+        free = {os.path.realpath(one.key) for one in matching(f"{album}/{pattern}") if isinstance(one, LocalPlace)}
         kept = {
-            os.path.realpath(one.path)
+            os.path.realpath(one.key)
             for one in matching(f"{album}/{pattern}", Roots.of([str(album)]))
             if isinstance(one, LocalPlace)
         }

@@ -13,7 +13,7 @@ from oneword.indexer.errors import BadSource
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import FolderSource
 from oneword.indexer.sources.options import SourceKind, SourceOptions
-from oneword.indexer.sources.table import TableSource
+from oneword.indexer.sources.tables import TableSource
 from oneword.indexer.sources.urls import UrlSource
 from oneword.indexer.sources.webdataset import WebDatasetSource
 

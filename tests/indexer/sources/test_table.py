@@ -370,10 +370,10 @@ def test_a_quote_at_the_end_of_a_csv_file_that_is_never_closed(tmp_path: Path) -
 
 
 def test_long_lines_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oneword.indexer.sources import delimited, json_lines
+    from oneword.indexer.sources import text_tables
 
-    monkeypatch.setattr(delimited, "MAX_LINE", 1000)
-    monkeypatch.setattr(delimited, "MAX_MORE", 100)
+    monkeypatch.setattr(text_tables, "MAX_CSV_LINE", 1000)
+    monkeypatch.setattr(text_tables, "MAX_CSV_CONTINUATION", 100)
     long, broad = "x" * 2000, "y" * 900
     rows = [f"a,{long}", f"b,{broad}", 'c,"' + "z\n" * 20 + '"', 'd,"' + "z\n" * 200, "e,1"]
     (tmp_path / "t.csv").write_text("text,v\n" + "\n".join(rows))
@@ -382,7 +382,7 @@ def test_long_lines_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     bad = [one.problem.reason for one in found if one.problem]
     assert "more than 1,000 bytes" in bad[0]
     assert "does not end within 100 bytes" in bad[1]
-    monkeypatch.setattr(json_lines, "MAX_LINE", 1000)
+    monkeypatch.setattr(text_tables, "MAX_JSON_LINE", 1000)
     write_json_lines(tmp_path / "t.jsonl", [{"text": long}, {"text": "ok"}])
     assert [one.text for one in entries(tmp_path / "t.jsonl")] == [None, "ok"]
 
