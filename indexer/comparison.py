@@ -7,7 +7,7 @@ from operator import attrgetter
 from unicodedata import normalize
 
 from oneword.engine.passages import Splitter
-from oneword.indexer.entry import Elsewhere, Entry
+from oneword.indexer.entry import Entry, Reference
 from oneword.indexer.etag import ETAG, etag
 from oneword.indexer.loading import DIGEST, Loaded, passage_id
 from oneword.storage import Item, Metadata
@@ -31,7 +31,7 @@ def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | Non
         return False
     mark = etag(entry, splitter)
     if mark is None:
-        return isinstance(entry.image, Elsewhere) and entry.image.uri.startswith(("http://", "https://"))
+        return isinstance(entry.image, Reference) and entry.image.uri.startswith(("http://", "https://"))
     return stored.metadata.get(ETAG) == mark
 
 

@@ -4,7 +4,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from oneword.engine.roots import Roots
-from oneword.indexer.entry import Elsewhere
+from oneword.indexer.entry import Reference
 from oneword.indexer.sources.reading import read
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Contents:
         self._mutex = threading.Lock()
         self._fetcher: Fetcher | None = None
 
-    def __call__(self, place: Elsewhere) -> bytes:
+    def __call__(self, place: Reference) -> bytes:
         """The bytes; raises InputError."""
         return read(place, fetch=self._fetch, roots=self._roots)
 

@@ -18,8 +18,8 @@ SOURCE = "_source"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Elsewhere:
-    """Content that a worker is to read: at a `file://`, `http(s)://` or fsspec URI."""
+class Reference:
+    """Content that a worker reads later, at a `file://`, `http(s)://` or fsspec URI."""
 
     uri: str
 
@@ -57,8 +57,8 @@ class Entry:
     id: str
     uri: str
     origin: str
-    image: bytes | Elsewhere | None = None
-    text: str | Elsewhere | None = None
+    image: bytes | Reference | None = None
+    text: str | Reference | None = None
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     problem: Problem | None = None
     source: str | None = None
@@ -71,7 +71,7 @@ class Entry:
     @property
     def digest(self) -> bytes:
         """Equal for entries that say the same."""
-        image = self.image if isinstance(self.image, Elsewhere | None) else hashlib.blake2b(self.image).hexdigest()
+        image = self.image if isinstance(self.image, Reference | None) else hashlib.blake2b(self.image).hexdigest()
         told = repr((self.id, self.uri, image, self.text, sorted(self.metadata.items()), self.problem))
         return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 

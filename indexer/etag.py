@@ -3,7 +3,7 @@
 import hashlib
 
 from oneword.engine.passages import Splitter
-from oneword.indexer.entry import Elsewhere, Entry
+from oneword.indexer.entry import Entry, Reference
 
 ETAG = "_etag"
 """Metadata of every item whose content was read from a file: what told that file, as it was, from any other."""
@@ -23,7 +23,7 @@ def etag(entry: Entry, splitter: Splitter | None) -> str | None:
     return "+".join(mark for mark in marks if mark)
 
 
-def _mark(content: bytes | Elsewhere) -> str | None:
+def _mark(content: bytes | Reference) -> str | None:
     if isinstance(content, bytes):
         return hashlib.blake2b(content, digest_size=16).hexdigest()
     if content.path is not None:

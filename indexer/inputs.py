@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from oneword.engine.roots import OUTSIDE, Roots
-from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Elsewhere, Entry, Problem
+from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Entry, Problem, Reference
 from oneword.indexer.loading import name_of
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
+from oneword.indexer.sources.metadata import SET_ASIDE, fit
 from oneword.indexer.sources.options import SourceOptions
-from oneword.indexer.sources.table import TableSource
-from oneword.indexer.sources.values import SET_ASIDE, fit
+from oneword.indexer.sources.tables import TableSource
 from oneword.storage.metadata import Kind
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Inputs:
     Attributes:
         roots: outside which nothing is read; None: anything may be.
         kinds: of the collection's metadata keys, for whoever runs the job to set; new ones are added.
-        set_aside: how many values were not of their key's kind, see `oneword.indexer.sources.values.fit`.
+        set_aside: how many values were not of their key's kind, see `oneword.indexer.sources.metadata.fit`.
         incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to
             its end, or a row could not be told.
     """
@@ -118,7 +118,7 @@ def _inside(origin: str) -> Iterator[str]:
 def _within(entry: Entry, roots: Roots) -> Entry:
     """The entry; a problem where it names content outside the roots, at which nobody has looked by now."""
     for part in (entry.image, entry.text):
-        if isinstance(part, Elsewhere) and not roots.allow(part.uri):
+        if isinstance(part, Reference) and not roots.allow(part.uri):
             of, said = name_of(None, entry.origin), name_of(part, entry.origin)
             reason = f"{said} {OUTSIDE}" if of == said else f"{of}: {said} {OUTSIDE}"
             return replace(entry, image=None, text=None, problem=Problem(kind=OUTSIDE_ROOTS, reason=reason))

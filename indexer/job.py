@@ -27,10 +27,10 @@ from oneword.indexer.loading import CAPTION_FILE
 from oneword.indexer.local import run_local
 from oneword.indexer.report import Report
 from oneword.indexer.seen import Seen
-from oneword.indexer.sources.choosing import check_roots
+from oneword.indexer.sources import check_roots
+from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.place import is_uri
-from oneword.indexer.sources.values import SET_ASIDE
 from oneword.indexer.stages import Stages
 from oneword.indexer.sync import delete_missing, settle_quarantine
 from oneword.storage import Collection, CollectionNotFound, Item, StorageError, Store

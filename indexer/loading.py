@@ -13,9 +13,9 @@ from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.passages import Splitter
 from oneword.engine.pictures import Picture
 from oneword.engine.texts import decode_text, is_blank
-from oneword.indexer.entry import Elsewhere, Entry, path_of
+from oneword.indexer.entry import Entry, Reference, path_of
 from oneword.indexer.etag import ETAG, etag
-from oneword.indexer.sources.values import SET_ASIDE
+from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.storage import Item, Metadata, Refused
 from oneword.storage.visible import visible
 
@@ -25,7 +25,7 @@ CAPTION_FILE = "caption file"
 DIGEST = "_digest"
 """Metadata of every passage: a digest of the text that it is of."""
 
-Read = Callable[[Elsewhere], bytes]
+Read = Callable[[Reference], bytes]
 """Reads content from where it is; raises InputError."""
 
 
@@ -85,7 +85,7 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
         return Loaded(id=entry.id, origin=entry.origin, pieces=_pieces(entry, picture, text, mark, splitter))
     except InputError as error:
         name, reason = name_of(entry.image or entry.text, entry.origin), str(error)
-        named = isinstance(entry.text, Elsewhere) or reason.startswith(name)
+        named = isinstance(entry.text, Reference) or reason.startswith(name)
         return refuse(entry.origin, type(error).__name__, reason if named else f"{name}: {reason}")
 
 
@@ -94,9 +94,9 @@ def refuse(origin: str, kind: str, reason: str) -> Refused:
     return Refused(uri=origin, reason=visible(reason), kind=kind, at=datetime.now(UTC))
 
 
-def name_of(content: bytes | str | Elsewhere | None, origin: str) -> str:
+def name_of(content: bytes | str | Reference | None, origin: str) -> str:
     """What errors call some content: a file's path, with the row or sample that it is in; or the URI as it is."""
-    uri = content.uri if isinstance(content, Elsewhere) else origin
+    uri = content.uri if isinstance(content, Reference) else origin
     path = path_of(uri)
     if path is None:
         return uri
@@ -107,7 +107,7 @@ def name_of(content: bytes | str | Elsewhere | None, origin: str) -> str:
 def _text(entry: Entry, read: Read) -> tuple[str | None, str | None]:
     """The text; None if there is none, or only an empty file beside an image. And why a caption file is left out."""
     match entry.text:
-        case Elsewhere() as place:
+        case Reference() as place:
             name = name_of(place, entry.origin)
             if entry.image is not None:
                 return _caption(read, place, name)
@@ -128,7 +128,7 @@ def _with_fault(entry: Entry, fault: str) -> Entry:
     return replace(entry, metadata={**entry.metadata, SET_ASIDE: [*kept, f"{CAPTION_FILE}: {visible(fault)}"]})
 
 
-def _caption(read: Read, place: Elsewhere, name: str) -> tuple[str | None, str | None]:
+def _caption(read: Read, place: Reference, name: str) -> tuple[str | None, str | None]:
     """Returns a caption, also in Windows' Latin-1; None for an empty one, and for one that is no text, with why.
 
     What cannot be read as a text does not cost the image.

@@ -8,7 +8,7 @@ from itertools import islice
 from queue import Empty, Full, Queue
 
 from oneword.engine.passages import Splitter
-from oneword.indexer.entry import Elsewhere, Entry
+from oneword.indexer.entry import Entry, Reference
 from oneword.indexer.loading import Loaded
 from oneword.indexer.seen import Seen
 from oneword.indexer.stages import Stages
@@ -184,7 +184,7 @@ class ReadingAhead:
         for one in self._triage.sort(entries):
             if not isinstance(one, Unread):
                 known.append(one)
-            elif one.entry.problem or (one.entry.image is None and not isinstance(one.entry.text, Elsewhere)):
+            elif one.entry.problem or (one.entry.image is None and not isinstance(one.entry.text, Reference)):
                 known.append(self._ready(one))
             else:
                 known = []

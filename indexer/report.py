@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from oneword.indexer.loading import CAPTION_FILE
-from oneword.indexer.sources.values import SET_ASIDE
+from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.storage import Item, Refused
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Report:
         added, updated: inputs whose items are new, or replace others. unchanged: stored as they are.
         quarantined: inputs that could not be indexed. kinds: how many for which kind of reason.
         refused: the first of them, with reasons.
-        set_aside: values that were not of their metadata key's kind, by key (`oneword.indexer.sources.values.fit`); and
+        set_aside: values that were not of their metadata key's kind, by key (see
+            `oneword.indexer.sources.metadata.fit`); and
             caption files that are no text, whose images are indexed without them.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.

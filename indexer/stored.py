@@ -9,9 +9,9 @@ from pathlib import Path
 from oneword.engine.errors import InputError
 from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.texts import is_blank
-from oneword.indexer.entry import SOURCE, Elsewhere, Entry, path_of
+from oneword.indexer.entry import SOURCE, Entry, Reference, path_of
 from oneword.indexer.loading import Decoder, Piece, refuse
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.reading import read
 from oneword.storage import Item, Refused
 
@@ -74,7 +74,7 @@ def _picture(item: Item, decode: Decoder) -> Input | str:
         return f"{item.uri}: its original is no file on this machine; index it into the new collection"
     if problem := _problem(path):
         return f"{path}: {problem}"
-    image = decode(read(Elsewhere(uri=item.uri)), str(path)).image
+    image = decode(read(Reference(uri=item.uri)), str(path)).image
     return Document(image=image, text=item.text) if item.text and not is_blank(item.text) else image
 
 

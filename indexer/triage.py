@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from oneword.engine.passages import Splitter
 from oneword.indexer.comparison import unchanged_unread
-from oneword.indexer.entry import SOURCE, Elsewhere, Entry, id_of
+from oneword.indexer.entry import SOURCE, Entry, Reference, id_of
 from oneword.indexer.loading import name_of, refuse
 from oneword.indexer.seen import Seen
 from oneword.storage import Item, Refused
@@ -93,7 +93,7 @@ class Triage:
                 )
                 outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
         self._seen.meet((entry.id, met[entry.id]) for entry in fresh)
-        if captions := [id_of(one.text.uri) for one in fresh if one.image and isinstance(one.text, Elsewhere)]:
+        if captions := [id_of(one.text.uri) for one in fresh if one.image and isinstance(one.text, Reference)]:
             self._seen.caption(captions)
         return fresh
 

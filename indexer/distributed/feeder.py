@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from oneword.indexer.distributed.rows import Share
-from oneword.indexer.entry import Elsewhere, Entry
+from oneword.indexer.entry import Entry, Reference
 from oneword.indexer.loading import refuse
 from oneword.indexer.triage import Triage, Unchanged, Unread
 from oneword.storage import Refused
@@ -95,7 +95,7 @@ class Feeder:
 
 
 def _weight(entry: Entry) -> int:
-    return 4 if entry.image is not None or isinstance(entry.text, Elsewhere) else 1
+    return 4 if entry.image is not None or isinstance(entry.text, Reference) else 1
 
 
 def _bytes(entry: Entry) -> int:

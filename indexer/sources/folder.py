@@ -8,28 +8,10 @@ from unicodedata import normalize
 from oneword.engine import images, texts
 from oneword.engine.roots import OUTSIDE
 from oneword.indexer.captions import Captions
-from oneword.indexer.entry import OUTSIDE_ROOTS, Elsewhere, Entry, Problem, id_of
-from oneword.indexer.sources.patterns import Patterns
-from oneword.indexer.sources.place import Place, printable, reason_of
+from oneword.indexer.entry import OUTSIDE_ROOTS, Entry, Problem, Reference, id_of
+from oneword.indexer.sources.globs import Patterns
+from oneword.indexer.sources.place import Place, is_system_folder, printable, reason_of
 from oneword.storage import Metadata
-
-SYSTEM_FOLDERS = frozenset(
-    {
-        *("@eadir", "#recycle", "#snapshot", "@tmp"),  # Synology: thumbnails, bin, snapshots
-        *("@recycle", "@recently-snapshot"),  # QNAP
-        *("$recycle.bin", "recycler", "system volume information", "found.000"),  # Windows
-        *("__macosx", "lost+found"),  # resource forks in archives; what a file system check found
-    }
-)
-"""Names, in lower case, of folders that hold copies, thumbnails and deleted files. Below a folder that is indexed they
-are passed over, as are hidden ones and those with a file called `.nomedia`, Android's mark; named outright they are
-read."""
-
-
-def is_passed_over(name: str) -> bool:
-    """Whether a folder is read only where it is named outright: a hidden one, or one that the system keeps."""
-    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
-
 
 ARCHIVES = (
     *(".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tgz", ".tbz2", ".txz", ".tar"),
@@ -100,7 +82,7 @@ class FolderSource:
             entered.add(identity)
             yield from self._paired(folder, self._kinds(folder, path, files, outright.pop(folder.uri, {})))
             for name in reversed(folders):
-                if is_passed_over(name):
+                if is_system_folder(name):
                     self.ignored["hidden folders" if name.startswith(".") else f"folders {printable(name)}"] += 1
                 elif not self._patterns.excluded(path + name):
                     waiting.append((folder.child(name), f"{path}{name}/"))
@@ -163,9 +145,9 @@ def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
         return _failed(place, fault)
     uri = place.uri
     if kind == "text":
-        return Entry(id=id_of(uri), uri=uri, origin=uri, text=Elsewhere(uri=uri), metadata=facts(place))
-    text = Elsewhere(uri=caption.uri) if caption else None
-    return Entry(id=id_of(uri), uri=uri, origin=uri, image=Elsewhere(uri=uri), text=text, metadata=facts(place))
+        return Entry(id=id_of(uri), uri=uri, origin=uri, text=Reference(uri=uri), metadata=facts(place))
+    text = Reference(uri=caption.uri) if caption else None
+    return Entry(id=id_of(uri), uri=uri, origin=uri, image=Reference(uri=uri), text=text, metadata=facts(place))
 
 
 def _failed(place: Place, reason: str, kind: str = "UnreadableFile") -> Entry:

@@ -29,7 +29,7 @@ class SourceOptions:
         id_column, text_column, image_column: of tables and data sets (of webdataset: `id_column` is a key of the
             sample's JSON). None: by its name; "": there is none.
         metadata_columns: those that become metadata; None: all others.
-        include, exclude: globs of files in folders, as `oneword.indexer.sources.patterns` reads them.
+        include, exclude: globs of files in folders, as `oneword.indexer.sources.globs` reads them.
         captions: what a `.txt` beside a picture of the same stem is.
         delimiter: between the cells of CSV files; None: told by each file.
         allow_schemes: of object stores (`s3`) that tables and lists may name, besides the store that they are in.

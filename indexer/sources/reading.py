@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from oneword.engine.errors import EmptyFile, EngineError, FileTooLarge, UnreadableFile
 from oneword.engine.roots import OUTSIDE, Roots
-from oneword.indexer.entry import Elsewhere
+from oneword.indexer.entry import Reference
 from oneword.indexer.errors import IndexerError
 from oneword.indexer.sources.place import place_of, printable, reason_of
 
@@ -13,7 +13,7 @@ MAX_BYTES = 2**28
 
 
 def read(
-    elsewhere: Elsewhere,
+    reference: Reference,
     *,
     fetch: Callable[[str], bytes] | None = None,
     max_bytes: int = MAX_BYTES,
@@ -32,7 +32,7 @@ def read(
         EmptyFile: zero bytes.
         InputError: what `fetch` raises.
     """
-    uri = elsewhere.uri
+    uri = reference.uri
     name = printable(uri)
     if uri.lower().startswith(("http://", "https://")):
         if roots is not None and not roots.allow_uri(uri):

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from oneword.indexer.entry import Elsewhere, Entry, Problem, id_of
+from oneword.indexer.entry import Entry, Problem, Reference, id_of
 from oneword.indexer.errors import BadSource
 from oneword.indexer.sources.lines import DAMAGE, lines
-from oneword.indexer.sources.place import Place, may_be_cited, printable, reason_of
+from oneword.indexer.sources.place import Place, may_reference, printable, reason_of
 
 MAX_LINE = 2**16
 """Longest URL in bytes; browsers and servers stop well before."""
@@ -67,7 +67,7 @@ def _listed(place: Place, schemes: tuple[str, ...]) -> Iterator[Entry]:
             if not url or url.startswith("#"):
                 continue
             if (
-                not may_be_cited(url, place, schemes)
+                not may_reference(url, place, schemes)
                 or "\0" in url
                 or any(one.isspace() for one in url)
                 or not _has_place(url)
@@ -94,7 +94,7 @@ def _has_place(url: str) -> bool:
 
 
 def _entry(url: str) -> Entry:
-    return Entry(id=id_of(url), uri=url, origin=url, image=Elsewhere(uri=url))
+    return Entry(id=id_of(url), uri=url, origin=url, image=Reference(uri=url))
 
 
 def _failed(origin: str, kind: str, reason: str) -> Entry:

@@ -1,39 +1,85 @@
-"""Shards of samples (webdataset) as a source: a sample's picture, its text, and its JSON as metadata."""
+"""Webdataset shards as a source: tar files of samples, also compressed, read from one end to the other.
 
-import json
+A sample. Each image is one, whatever its name: `a.b.jpg` and `a.b.mask.png` are two. A text (`.txt` and the like) or a
+`.json` belongs to the images that it is named after: those with its name but for the suffix (`a.b.txt`, `a.b.jpg.txt`),
+else the one whose name it continues (`a.outputs.txt` of `a.jpg`), else those that continue its name (`k.txt` of
+`k.left.jpg` and `k.right.jpg`). A text that is named after no image is a sample itself. Only members with one key are
+compared: webdataset's key, the folder and the name up to its first dot. Members of other kinds are counted.
+
+Members with one key should follow each other, as in any sorted archive. If they do not, a local uncompressed archive is
+paired all the same; in any other, a text that comes after its images is a problem.
+
+The reader is `tarfile` in streaming mode, not the library `webdataset`, which reads every member whole, whatever its
+size, silently ends the shard at a corrupt header, stops at a repeated name, and imports torch.
+"""
+
+import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
+from oneword.engine import images
 from oneword.engine.errors import InputError
 from oneword.engine.texts import decode_text, is_blank
 from oneword.indexer.entry import Entry, Problem, id_of
 from oneword.indexer.errors import BadSource
-from oneword.indexer.sources import columns
-from oneword.indexer.sources.json_lines import said_of_json
-from oneword.indexer.sources.layout import MAX_ID, failed
+from oneword.indexer.sources import lines
+from oneword.indexer.sources.metadata import as_kind, keys, kind_of_json
 from oneword.indexer.sources.options import SourceOptions
-from oneword.indexer.sources.place import Place, printable, reason_of
-from oneword.indexer.sources.shard import DAMAGE, TEXTS, Sample, members, samples
-from oneword.indexer.sources.values import as_kind, keys, kind_of_json
+from oneword.indexer.sources.place import SYSTEM_FOLDERS, LocalPlace, Place, printable, reason_of
+from oneword.indexer.sources.rows import BadCell, failed, id_in
+from oneword.indexer.sources.tables import TEXT_COLUMNS
+from oneword.indexer.sources.text_tables import json_object
 from oneword.storage import Metadata
 
-CAPTIONS = (*columns.TEXTS, "TEXT", "Caption", "alt", "prompt")
+TEXT_SUFFIXES = ("txt", "caption", "cap", "text")
+"""Suffixes of a sample's texts, in the order in which they are joined."""
+
+CAPTION_KEYS = (*TEXT_COLUMNS, "TEXT", "Caption", "alt", "prompt")
 """Keys of a sample's JSON that hold its text where no member does, the likeliest first."""
 
-_MAX_JSON = 16 * 2**20
+MAX_MEMBER = 2**28
+"""Largest member in bytes: as large as any file that is read (oneword.indexer.sources.reading.MAX_BYTES)."""
+
+MAX_JSON = 16 * 2**20
+"""Largest JSON of a sample, in bytes."""
+
+MAX_GROUP = 64
+"""Members of one key that are held in memory until the next key; of more, only those that are named alike."""
+
+MAX_UNSORTED = 2**26
+"""Bytes of texts and JSON that are held in memory of an archive that is not sorted."""
+
+UNSORTED = Problem(
+    kind="UnsortedShard",
+    reason="comes apart from the members that it belongs to; write the archive again, sorted (tar --sort=name), or "
+    "without compression",
+)
+
+_PARTS = (*TEXT_SUFFIXES, "json")
+_IMAGE_SUFFIXES = frozenset(one.lstrip(".") for one in images.EXTENSIONS)
+
+
+class Damaged(Exception):
+    """The archive is damaged from here on."""
+
+
+DAMAGE = (*lines.DAMAGE, tarfile.TarError, Damaged, ValueError)
+"""What reading a truncated or corrupt shard raises."""
 
 
 class WebDatasetSource:
-    """Shards, one after the other; in the memory is one sample.
+    """Shards, one after the other; one sample is in memory.
 
     Args:
         shards: tar files.
         options: `id_column` is a key of the samples' JSON that holds the id; `metadata_columns` are the keys to keep.
 
     Raises:
-        BadSource: not one of the shards is a tar file.
+        BadSource: none of the shards is a tar file.
     """
 
     total: int | None = None
@@ -45,7 +91,7 @@ class WebDatasetSource:
         fault = None
         for shard in shards:
             try:
-                next(members(shard, Counter()), None)
+                next(_members(shard, Counter()), None)
             except DAMAGE as error:
                 fault = fault or f"{shard.shown}: is no tar file that can be read ({reason_of(error)})"
             else:
@@ -59,72 +105,71 @@ class WebDatasetSource:
         return frozenset(shard.uri for shard in self._shards)
 
     def entries(self) -> Iterator[Entry]:
-        """Samples in the order that they have in the shards; damage is the last of its shard."""
+        """Samples in the order of the shards; damage is the last entry of its shard."""
         self.ignored.clear()
         for shard in self._shards:
             count = 0
             try:
-                for sample in samples(shard, self.ignored):
+                for sample in _samples(shard, self.ignored):
                     count += 1
                     yield self._entry(shard, sample)
             except DAMAGE as error:
                 reason = f"{shard.shown}: damaged after {count:,} samples ({reason_of(error)}); write it again"
                 yield failed(shard.uri, Problem(kind="DamagedFile", reason=reason))
 
-    def _entry(self, shard: Place, sample: Sample) -> Entry:
+    def _entry(self, shard: Place, sample: "Sample") -> Entry:
         origin = f"{shard.uri}#{_quoted(sample.key)}"
         name = f"{shard.shown}, sample {printable(sample.key)}"
         try:
-            return self._whole(origin, name, sample)
+            return self._whole(shard, origin, name, sample)
         except InputError as error:
             return failed(origin, Problem(kind=type(error).__name__, reason=str(error)))
-        except _Bad as error:
+        except BadCell as error:
             return failed(origin, Problem(kind=error.kind, reason=f"{name}: {error}"))
 
-    def _whole(self, origin: str, name: str, sample: Sample) -> Entry:
+    def _whole(self, shard: Place, origin: str, name: str, sample: "Sample") -> Entry:
         if sample.fault:
-            raise _Bad(sample.fault.kind, sample.fault.reason)
-        facts: dict[str, Any] = {}
-        for one in sample.json:
-            facts = {**_facts(one.data), **facts}
-        ordered = sorted(sample.texts, key=lambda one: (TEXTS.index(one.ending), one.name))
+            raise BadCell(sample.fault.kind, sample.fault.reason)
+        values: dict[str, Any] = {}
+        for part in sample.parts:
+            if part.suffix == "json":
+                values = {**_json(part.data or b""), **values}
         texts = [
-            decode_text(data, name=f"{name}, {printable(one.base)}")
-            for one in ordered
-            if (data := one.data or b"").strip()
+            decode_text(one.data, name=f"{name}, {printable(one.base)}")
+            for one in sorted(sample.parts, key=lambda one: (_PARTS.index(one.suffix), one.name))
+            if one.suffix != "json" and one.data and one.data.strip()
         ]
-        metadata = self._metadata(facts)
-        if not texts and (column := next((one for one in CAPTIONS if isinstance(facts.get(one), str)), None)):
-            texts = [facts[column]]
-            metadata.pop(column, None)
+        metadata = self._metadata(values)
+        if not texts and (key := next((one for one in CAPTION_KEYS if isinstance(values.get(one), str)), None)):
+            texts = [values[key]]
+            metadata.pop(key, None)
         text = "\n".join(dict.fromkeys(texts)) or None
-        image = sample.image
+        image = sample.first if sample.first.is_image else None
         if image is None and (text is None or is_blank(text)):
-            wanted = f"{', '.join(TEXTS)}, jpg, png or another image's"
-            raise _Bad("EmptyRow", f"holds neither image nor text, expected a file that ends in {wanted}")
-        key = id_of(origin)
+            wanted = f"{', '.join(TEXT_SUFFIXES)}, jpg, png or another image's"
+            raise BadCell("EmptyRow", f"holds neither image nor text, expected a file that ends in {wanted}")
+        item_id = id_of(origin)
         if self._options.id_column:
-            key = _id(facts.get(self._options.id_column), self._options.id_column)
+            item_id = id_in(values.get(self._options.id_column), self._options.id_column)
             if image is not None and sample.key == image.name:  # one of several images of the JSON that has the id
-                key = f"{key}#{image.base}"
-        place = f"{origin.partition('#')[0]}#{_quoted(sample.first.name)}"
+                item_id = f"{item_id}#{image.base}"
         return Entry(
-            id=key,
-            uri=place,
+            id=item_id,
+            uri=f"{shard.uri}#{_quoted(sample.first.name)}",
             origin=origin,
             image=None if image is None else image.data,
             text=text,
             metadata=metadata,
         )
 
-    def _metadata(self, facts: dict[str, Any]) -> dict[str, Metadata]:
-        """Values as JSON has them: shards are read once, and never to see which kind a key's values are of."""
-        chosen = self._options.metadata_columns
-        wanted = [key for key in facts if key != self._options.id_column and (chosen is None or key in chosen)]
+    def _metadata(self, values: Mapping[str, Any]) -> dict[str, Metadata]:
+        """Values as JSON has them: shards are read once, without a survey of which kind a key's values are."""
+        kept = self._options.metadata_columns
+        wanted = [key for key in values if key != self._options.id_column and (kept is None or key in kept)]
         found: dict[str, Metadata] = {}
-        for column, key in keys(wanted).items():
-            kind, _ = kind_of_json(facts[column])
-            if kind and (value := as_kind(facts[column], "string" if kind == "time" else kind)) is not None:
+        for name, key in keys(wanted).items():
+            kind, _ = kind_of_json(values[name])
+            if kind and (value := as_kind(values[name], "string" if kind == "time" else kind)) is not None:
                 found[key] = value
         return found
 
@@ -133,31 +178,229 @@ def _quoted(name: str) -> str:
     return quote(name, safe="/", errors="surrogateescape")
 
 
-class _Bad(Exception):
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-
-
-def _facts(data: bytes | None) -> dict[str, Any]:
-    if data is None:
-        return {}
-    if len(data) > _MAX_JSON:
-        raise _Bad("BadRow", f"its JSON has {len(data):,} bytes, expected at most {_MAX_JSON:,}")
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _Bad("BadRow", f"its JSON cannot be read ({said_of_json(error)}), expected an object") from error
-    if not isinstance(found, dict):
-        raise _Bad("BadRow", f"its JSON is a {type(found).__name__}, expected an object")
+def _json(data: bytes) -> dict[str, Any]:
+    if len(data) > MAX_JSON:
+        raise BadCell("BadRow", f"its JSON has {len(data):,} bytes, expected at most {MAX_JSON:,}")
+    found = json_object(data)
+    if isinstance(found, str):
+        raise BadCell("BadRow", f"its JSON {found}")
     return found
 
 
-def _id(value: Any, column: str) -> str:
-    right = isinstance(value, str | int) and not isinstance(value, bool)
-    key = str(value)
-    if not right or not key.strip() or printable(key) != key or len(key) > MAX_ID:
-        raise _Bad(
-            "BadId", f"the id in {column!r} is {ascii(value)[:60]}, expected 1 to {MAX_ID} characters or a number"
-        )
-    return key
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A file that counts. data: None where it was not read, or is too large. suffix: in lower case, without its dot."""
+
+    name: str
+    size: int = 0
+    data: bytes | None = None
+
+    @property
+    def base(self) -> str:
+        """The name without its folder."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The base without its suffix."""
+        return self.base.rpartition(".")[0]
+
+    @property
+    def suffix(self) -> str:
+        return self.base.rpartition(".")[2].lower()
+
+    @property
+    def key(self) -> str:
+        """What webdataset compares: the folder, and the name up to its first dot."""
+        return self.name[: len(self.name) - len(self.base)] + self.base.partition(".")[0]
+
+    @property
+    def is_image(self) -> bool:
+        return self.suffix in _IMAGE_SUFFIXES
+
+    @property
+    def is_hidden(self) -> bool:
+        """As in a folder: by a leading dot, or in a system folder."""
+        parts = self.name.split("/")
+        dotted = any(part.startswith(".") and part.strip(".") for part in parts)
+        return dotted or any(part.lower() in SYSTEM_FOLDERS for part in parts[:-1])
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can be part of a sample."""
+        return (self.is_image or self.suffix in _PARTS) and bool(self.stem) and not self.is_hidden
+
+
+@dataclass(kw_only=True)
+class Sample:
+    """One input: an image or a text, with the texts and JSON that belong to it.
+
+    key: what it is called in its shard. first: the member that it is named after. fault: why it cannot be used.
+    """
+
+    key: str
+    first: Member
+    parts: list[Member] = field(default_factory=list)
+    fault: Problem | None = None
+
+
+def _samples(shard: Place, ignored: Counter[str]) -> Iterator[Sample]:
+    """All samples. Raises `DAMAGE`, after the last sample that is known to be whole: another one began after it."""
+    scattered = _scattered(shard)
+    loose = _loose_parts(shard, scattered) if scattered else {}
+    used: set[str] = set()
+    group: list[Member] = []
+    ended: set[int] = set()
+    for member in _members(shard, ignored):
+        if member is None:  # the end mark: the last group is whole
+            yield from _resolve(group)
+            group = []
+            for parts in loose.values():
+                yield from _resolve([one for one in parts if one.name not in used])
+        elif member.key in scattered:
+            if member.is_image:
+                others = [Member(name=one) for one in scattered[member.key] if one != member.name]
+                sample = _resolve([member, *loose.get(member.key, ())], others)[0]
+                used.update(part.name for part in sample.parts)
+                yield sample
+        else:
+            full = len(group) >= MAX_GROUP and not any(
+                member.stem == one.stem or member.stem.startswith(f"{one.stem}.") for one in group
+            )
+            if group and (full or member.key != group[0].key):
+                yield from _resolve(group)
+                ended.add(hash(group[0].key))
+                group = []
+            if not group and not member.is_image and hash(member.key) in ended:
+                yield Sample(key=member.name, first=member, fault=UNSORTED)
+            else:
+                group.append(member)
+
+
+def _resolve(group: Sequence[Member], others: Sequence[Member] = ()) -> list[Sample]:
+    """The samples of members with one key. others: images of the key that are resolved apart."""
+    found = []
+    for image in (one for one in group if one.is_image):
+        plain = image.base == f"{image.stem}.{image.suffix}" and "." not in image.stem
+        found.append(Sample(key=image.key if plain else image.name, first=image))
+    owners = [*(sample.first for sample in found), *others]
+    for part in sorted((one for one in group if not one.is_image), key=lambda one: one.suffix == "json"):
+        owned = _owners(part, owners)
+        if not owned and part.suffix == "json":  # of a text that is a sample itself
+            owned = [one.first for one in found if not one.first.is_image and _owners(part, [one.first])]
+        for sample in found:
+            if any(sample.first is one for one in owned):
+                sample.parts.append(part)
+        if not owned:
+            found.append(Sample(key=part.key, first=part, parts=[part]))
+    named: dict[str, Sample] = {}
+    for sample in found:
+        if named.setdefault(sample.key, sample).first.name != sample.first.name:  # a repeated name stays one
+            sample.key = sample.first.name
+        for one in (sample.first, *sample.parts):
+            if one.data is None:
+                reason = f"{printable(one.base)} has {one.size:,} bytes, expected at most {MAX_MEMBER:,}; scale it down"
+                sample.fault = Problem(kind="FileTooLarge", reason=reason)
+    return found
+
+
+def _owners(part: Member, images: Sequence[Member]) -> list[Member]:
+    """The images that a text or JSON is named after."""
+    stem = part.stem
+    if same := [one for one in images if stem in (one.stem, one.base)]:
+        return same
+    if continued := [one for one in images if stem.startswith(f"{one.stem}.")]:
+        return [max(continued, key=lambda one: len(one.stem))]
+    return [one for one in images if one.stem.startswith(f"{stem}.")]
+
+
+def _scattered(shard: Place) -> dict[str, list[str]]:
+    """The names of the images of each key whose members do not follow each other, in a local archive.
+
+    Only headers are read. Of compressed and remote archives nothing is known.
+    """
+    found: dict[str, list[str]] = {}
+    if not isinstance(shard, LocalPlace):
+        return found
+    try:
+        last, ended = "", set[int]()
+        for member in _members(shard, Counter(), headers=True):
+            if member is not None:
+                if member.key != last and hash(member.key) in ended:
+                    found.setdefault(member.key, [])
+                ended.add(hash(member.key))
+                last = member.key
+        for member in _members(shard, Counter(), headers=True) if found else ():
+            if member is not None and member.is_image and member.key in found:
+                found[member.key].append(member.name)
+    except DAMAGE:  # reading it as a stream says where
+        return {}
+    return found
+
+
+def _loose_parts(shard: Place, scattered: Mapping[str, object]) -> dict[str, list[Member]]:
+    """The texts and JSON of the scattered keys."""
+    found: dict[str, list[Member]] = {}
+    size = 0
+    for member in _members(shard, Counter(), images=False):
+        if member and member.key in scattered and not member.is_image:
+            size += len(member.data or b"")
+            kept = member if size <= MAX_UNSORTED else replace(member, data=None)
+            found.setdefault(member.key, []).append(kept)
+    return found
+
+
+class _Header(tarfile.TarInfo):
+    """Raises for corrupt headers; `tarfile` takes any but the first for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "_Header":
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # the mark at the end
+            raise
+        except tarfile.HeaderError as error:
+            raise Damaged(str(error)) from error
+
+
+def _members(
+    shard: Place, ignored: Counter[str], *, images: bool = True, headers: bool = False
+) -> Iterator[Member | None]:
+    """The members that count, in order, and None at the end mark; others are counted by kind. Raises `DAMAGE`.
+
+    images: reads their content, too. headers: reads no content, of an archive that is not compressed.
+    """
+    with (
+        shard.open() as raw,
+        closing(raw if headers else lines.unpacked(raw)) as file,
+        tarfile.open(fileobj=file, mode="r:" if headers else "r|", tarinfo=_Header) as archive,
+    ):
+        for header in archive:
+            archive.members = []  # type: ignore[attr-defined]  # else all headers stay in memory
+            member = Member(name=header.name, size=header.size)
+            if header.isdir():
+                continue
+            if not header.isreg() or not member.counts:
+                ignored[_kind(header, member)] += 1
+                continue
+            if not headers and header.size <= MAX_MEMBER and (images or not member.is_image):
+                opened = archive.extractfile(header)
+                data = opened.read() if opened else b""
+                if len(data) < header.size:
+                    raise Damaged("unexpected end of data")
+                member = replace(member, data=data)
+            yield member
+        yield None
+        while not headers and (rest := archive.fileobj.read(2**16)):
+            if rest.strip(b"\0"):
+                raise Damaged("more follows after the mark of its end, perhaps another archive")
+
+
+def _kind(header: tarfile.TarInfo, member: Member) -> str:
+    if header.issym() or header.islnk():
+        return "links"
+    if not header.isreg():
+        return "special files"
+    if member.is_hidden:
+        return "hidden files"
+    return printable(f".{member.suffix}") if member.stem else "(no suffix)"

@@ -31,9 +31,10 @@ from oneword.indexer import (
     retry,
 )
 from oneword.indexer.contents import Contents
-from oneword.indexer.entry import Elsewhere
+from oneword.indexer.entry import Reference
 from oneword.indexer.sources import reading
-from oneword.indexer.sources.place import Local, matching, place_of
+from oneword.indexer.sources.globs import matching
+from oneword.indexer.sources.place import LocalPlace, place_of
 from oneword.storage import Store
 
 SECRET = "the secret that nobody may read"
@@ -282,11 +283,11 @@ def test_globs_find_what_they_find_without_roots(root: Path, album: Path) -> Non
         "none*/x",
         "?ed.*",
     ):
-        free = {os.path.realpath(one.path) for one in matching(f"{album}/{pattern}") if isinstance(one, Local)}
+        free = {os.path.realpath(one.key) for one in matching(f"{album}/{pattern}") if isinstance(one, LocalPlace)}
         kept = {
-            os.path.realpath(one.path)
+            os.path.realpath(one.key)
             for one in matching(f"{album}/{pattern}", Roots.of([str(album)]))
-            if isinstance(one, Local)
+            if isinstance(one, LocalPlace)
         }
         assert kept == free, pattern
     assert {one.name for one in matching("album/*.jpg", Roots.of(["album"]))} == {"blue.jpg"}
@@ -359,15 +360,15 @@ def test_reading_itself_refuses(root: Path, outside: Path) -> None:
     (root / "link").symlink_to(outside / "secret.txt")
     for uri in (f"file://{root}/link", "https://example.org/x", "memory://x/y"):
         with pytest.raises(Exception, match="outside the roots"):
-            reading.read(Elsewhere(uri=uri), fetch=lambda url: b"x", roots=roots)
+            reading.read(Reference(uri=uri), fetch=lambda url: b"x", roots=roots)
     for look in ("open", "listing", "identity"):
-        place = Local(root / "link", roots)
+        place = place_of(root / "link", roots)
         with pytest.raises(PermissionError):
             place.identity if look == "identity" else getattr(place, look)()
-    assert not Local(root / "link", roots).is_folder()
-    assert Local(root / "link", roots).exists()
+    assert not place_of(root / "link", roots).is_folder()
+    assert place_of(root / "link", roots).exists()
     with pytest.raises(PermissionError):
-        Local(outside / "secret.txt", roots).exists()
+        place_of(outside / "secret.txt", roots).exists()
 
 
 def test_a_link_that_is_set_anew_after_it_was_looked_at(
@@ -378,15 +379,15 @@ def test_a_link_that_is_set_anew_after_it_was_looked_at(
         (root / name).symlink_to(outside / name)
     monkeypatch.setattr(Roots, "allow_path", lambda self, path: True)
     with pytest.raises(PermissionError):
-        Local(root / "secret.txt", roots).open()
+        place_of(root / "secret.txt", roots).open()
     with pytest.raises(PermissionError):
-        Local(root / "deep", roots).listing()
+        place_of(root / "deep", roots).listing()
 
 
 def test_what_a_job_reads_with_refuses(root: Path, outside: Path) -> None:
     contents = Contents(roots=Roots.of([str(root)]))
     with pytest.raises(Exception, match="outside the roots"):
-        contents(Elsewhere(uri=f"file://{outside}/secret.txt"))
+        contents(Reference(uri=f"file://{outside}/secret.txt"))
 
 
 def test_arrow_files_are_not_opened_by_their_paths_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

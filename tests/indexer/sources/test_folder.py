@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.indexer.captions import Captions
-from oneword.indexer.entry import Elsewhere, Entry, id_of, path_of
+from oneword.indexer.entry import Entry, Reference, id_of, path_of
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import FolderSource
+from oneword.indexer.sources.globs import Patterns
 from oneword.indexer.sources.options import SourceOptions
-from oneword.indexer.sources.patterns import Patterns
 
 
 def find(*paths: str | Path, **options: object) -> list[Entry]:
@@ -30,8 +30,8 @@ def shown(entries: list[Entry], root: Path) -> list[str]:
         assert one.id == id_of(one.uri)
         assert one.origin == one.uri
         kind = "problem" if one.problem else "image" if one.image else "text"
-        assert one.problem or (one.image or one.text) == Elsewhere(uri=one.uri)
-        caption = f"+{one.text.uri.rpartition('/')[2]}" if one.image and isinstance(one.text, Elsewhere) else ""
+        assert one.problem or (one.image or one.text) == Reference(uri=one.uri)
+        caption = f"+{one.text.uri.rpartition('/')[2]}" if one.image and isinstance(one.text, Reference) else ""
         found.append(f"{kind}:{one.uri.removeprefix(root.as_uri() + '/')}{caption}")
     return found
 
@@ -60,7 +60,7 @@ def test_a_caption_is_found_by_either_form_of_its_name_and_by_the_whole_name(tmp
     captions = {
         unquote(one.uri.rpartition("/")[2]): unquote(one.text.uri.rpartition("/")[2])
         for one in find(tmp_path)
-        if isinstance(one.text, Elsewhere)
+        if isinstance(one.text, Reference)
     }
     assert captions == {
         f"{NFD}.jpg": f"{NFC}.txt",
@@ -294,7 +294,7 @@ def test_an_object_store_is_walked_by_the_same_rules(album: Path) -> None:
     ]
     assert [one.metadata for one in remote] == [one.metadata for one in find(album)]
     (red,) = [one for one in remote if one.uri.endswith("red.png")]
-    assert red.text == Elsewhere(uri=f"{root}/red.txt")
+    assert red.text == Reference(uri=f"{root}/red.txt")
     assert [one.metadata["name"] for one in find("memory://bucket/**/*.PNG")] == ["green.PNG"]
 
 

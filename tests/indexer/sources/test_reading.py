@@ -5,17 +5,17 @@ import fsspec
 import pytest
 
 from oneword.engine.errors import EmptyFile, FileTooLarge, InputError, NotAnImage, UnreadableFile
-from oneword.indexer.entry import Elsewhere
+from oneword.indexer.entry import Reference
 from oneword.indexer.sources.reading import read
 
 
 def test_files_are_read_wherever_they_are(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9 #1?.png")
     path.write_bytes(b"data")
-    assert read(Elsewhere(uri=path.as_uri())) == b"data"
+    assert read(Reference(uri=path.as_uri())) == b"data"
     fsspec.filesystem("memory").pipe("/far/x y#1.png", b"more")
-    assert read(Elsewhere(uri="memory://far/x y#1.png")) == b"more"
-    assert read(Elsewhere(uri="https://e.org/x"), fetch=lambda url: url.encode()) == b"https://e.org/x"
+    assert read(Reference(uri="memory://far/x y#1.png")) == b"more"
+    assert read(Reference(uri="https://e.org/x"), fetch=lambda url: url.encode()) == b"https://e.org/x"
 
 
 def test_what_cannot_be_read_is_an_error_of_the_input(tmp_path: Path) -> None:
@@ -43,11 +43,11 @@ def test_what_cannot_be_read_is_an_error_of_the_input(tmp_path: Path) -> None:
     ]
     for uri, kind, sign in cases:
         with pytest.raises(kind, match=sign) as caught:
-            read(Elsewhere(uri=uri), max_bytes=10)
+            read(Reference(uri=uri), max_bytes=10)
         assert type(caught.value) is kind
     with pytest.raises(NotAnImage):
-        read(Elsewhere(uri="https://e.org/x"), fetch=refusing)
+        read(Reference(uri="https://e.org/x"), fetch=refusing)
     with pytest.raises(UnreadableFile, match="the network is down"):
-        read(Elsewhere(uri="https://e.org/x"), fetch=failing)
+        read(Reference(uri="https://e.org/x"), fetch=failing)
     with pytest.raises(FileTooLarge):
-        read(Elsewhere(uri="https://e.org/x"), fetch=lambda _: b"x" * 11, max_bytes=10)
+        read(Reference(uri="https://e.org/x"), fetch=lambda _: b"x" * 11, max_bytes=10)

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oneword.engine.texts import is_blank
-from oneword.indexer.entry import Elsewhere, Entry, id_of
+from oneword.indexer.entry import Entry, Reference, id_of
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.storage.metadata import KEY
 
@@ -146,7 +146,7 @@ def test_ids_origins_and_uris(tmp_path: Path, name: str) -> None:
     assert (first.id, first.origin, first.uri) == ("a/b ü", f"{table}#id=a%2Fb%20%C3%BC", f"{table}#id=a%2Fb%20%C3%BC")
     assert second.origin == f"{table}#id=c"
     assert second.uri == (tmp_path.parent / "p q.png").as_uri()
-    assert second.image == Elsewhere(uri=second.uri)
+    assert second.image == Reference(uri=second.uri)
     first, second = entries(tmp_path / name, id_column="")
     assert (first.id, first.origin) == (id_of(f"{table}#row=1"), f"{table}#row=1")
     assert first.metadata == {"id": "a/b ü"}
@@ -173,7 +173,7 @@ def test_columns_are_guessed_by_their_names_and_that_is_told(tmp_path: Path, cap
     caplog.set_level(logging.INFO)
     write_csv(tmp_path / "laion.csv", [{"URL": "https://e.org/a.jpg", "TEXT": "a cat", "WIDTH": 3, "é 1": "x"}])
     (one,) = entries(tmp_path / "laion.csv")
-    assert one.image == Elsewhere(uri="https://e.org/a.jpg")
+    assert one.image == Reference(uri="https://e.org/a.jpg")
     assert one.text == "a cat"
     assert one.metadata == {"WIDTH": 3, "column_1": "x"}
     assert "no id, text: 'TEXT', image: 'URL'" in caplog.text
@@ -288,7 +288,7 @@ def test_pictures_in_cells(tmp_path: Path) -> None:
     first, second, third = entries(tmp_path / "t.parquet")
     assert first.image == b"abc"
     assert first.uri == first.origin
-    assert second.image == Elsewhere(uri=(tmp_path / "x.png").as_uri())
+    assert second.image == Reference(uri=(tmp_path / "x.png").as_uri())
     assert third.problem
     assert third.problem.kind == "EmptyRow"
     write_parquet(tmp_path / "t.parquet", [{"image": b"abc"}, {"image": b""}])
@@ -297,11 +297,11 @@ def test_pictures_in_cells(tmp_path: Path) -> None:
         "data:image/png;base64,QUJD": b"ABC",
         "DATA:;base64,QUJD": b"ABC",
         "data:,a%20b": b"a b",
-        "/abs/x.png": Elsewhere(uri="file:///abs/x.png"),
-        " y.png ": Elsewhere(uri=(tmp_path / "y.png").as_uri()),
-        "~": Elsewhere(uri=(tmp_path / "~").as_uri()),
-        "a#b%20?.png": Elsewhere(uri=(tmp_path / "a#b%20?.png").as_uri()),
-        "gs://b/x.png": Elsewhere(uri="gs://b/x.png"),
+        "/abs/x.png": Reference(uri="file:///abs/x.png"),
+        " y.png ": Reference(uri=(tmp_path / "y.png").as_uri()),
+        "~": Reference(uri=(tmp_path / "~").as_uri()),
+        "a#b%20?.png": Reference(uri=(tmp_path / "a#b%20?.png").as_uri()),
+        "gs://b/x.png": Reference(uri="gs://b/x.png"),
         "data:image/png;base64,QUJ": None,
         "data:image/png;base64,": None,
         "data:nothing": None,
@@ -370,10 +370,10 @@ def test_a_quote_at_the_end_of_a_csv_file_that_is_never_closed(tmp_path: Path) -
 
 
 def test_long_lines_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oneword.indexer.sources import delimited, json_lines
+    from oneword.indexer.sources import text_tables
 
-    monkeypatch.setattr(delimited, "MAX_LINE", 1000)
-    monkeypatch.setattr(delimited, "MAX_MORE", 100)
+    monkeypatch.setattr(text_tables, "MAX_CSV_LINE", 1000)
+    monkeypatch.setattr(text_tables, "MAX_CSV_CONTINUATION", 100)
     long, broad = "x" * 2000, "y" * 900
     rows = [f"a,{long}", f"b,{broad}", 'c,"' + "z\n" * 20 + '"', 'd,"' + "z\n" * 200, "e,1"]
     (tmp_path / "t.csv").write_text("text,v\n" + "\n".join(rows))
@@ -382,7 +382,7 @@ def test_long_lines_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     bad = [one.problem.reason for one in found if one.problem]
     assert "more than 1,000 bytes" in bad[0]
     assert "does not end within 100 bytes" in bad[1]
-    monkeypatch.setattr(json_lines, "MAX_LINE", 1000)
+    monkeypatch.setattr(text_tables, "MAX_JSON_LINE", 1000)
     write_json_lines(tmp_path / "t.jsonl", [{"text": long}, {"text": "ok"}])
     assert [one.text for one in entries(tmp_path / "t.jsonl")] == [None, "ok"]
 
@@ -592,7 +592,7 @@ def test_tables_in_an_object_store(tmp_path: Path) -> None:
         write(tmp_path / name, [{"text": "x", "image": "p.png"}, {"text": "y", "image": "/abs.png"}])
         store.pipe(f"/tables/{name}", (tmp_path / name).read_bytes())
         first, second = entries(f"memory://tables/{name}")
-        assert first.image == Elsewhere(uri="memory:///tables/p.png") or first.image == Elsewhere(
+        assert first.image == Reference(uri="memory:///tables/p.png") or first.image == Reference(
             uri="memory://tables/p.png"
         )
         assert second.problem
@@ -655,7 +655,7 @@ def test_the_separator_can_be_said(tmp_path: Path) -> None:
 def test_a_url_may_hold_blanks(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,image\na,https://example.org/a cat.jpg\n")
     (one,) = entries(tmp_path / "t.csv")
-    assert one.image == Elsewhere(uri="https://example.org/a%20cat.jpg")
+    assert one.image == Reference(uri="https://example.org/a%20cat.jpg")
 
 
 @pytest.mark.parametrize(
@@ -674,5 +674,5 @@ def test_a_table_in_a_store_may_name_what_is_in_it() -> None:
     store = fsspec.filesystem("memory")
     store.pipe("/in/t.csv", b"id,image\na,memory://in/a.jpg\nb,file:///etc/passwd\n")
     one, two = entries("memory://in/t.csv")
-    assert one.image == Elsewhere(uri="memory://in/a.jpg")
+    assert one.image == Reference(uri="memory://in/a.jpg")
     assert two.problem

@@ -5,9 +5,9 @@ from typing import Any
 import fsspec
 import pytest
 
-from oneword.indexer.entry import Elsewhere, Entry, id_of
+from oneword.indexer.entry import Entry, Reference, id_of
 from oneword.indexer.errors import BadSource
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 LIST = b"""\xef\xbb\xbfhttps://example.org/a.jpg
@@ -37,7 +37,7 @@ def test_urls_given_outright() -> None:
     for kind in (SourceKind.AUTO, SourceKind.URLS):
         found = entries(*urls, kind=kind)
         assert [(one.uri, one.origin, one.image, one.id) for one in found] == [
-            (url, url, Elsewhere(uri=url), id_of(url)) for url in urls
+            (url, url, Reference(uri=url), id_of(url)) for url in urls
         ]
 
 

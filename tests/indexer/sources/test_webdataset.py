@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from oneword.indexer.entry import Entry, id_of
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.sources import shard
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources, webdataset
 from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.indexer.sources.webdataset import WebDatasetSource
 
@@ -162,7 +161,7 @@ def test_other_members_are_counted(tmp_path: Path) -> None:
 
 
 def test_spoilt_samples_spoil_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard, "MAX_MEMBER", 100)
+    monkeypatch.setattr(webdataset, "MAX_MEMBER", 100)
     members = [
         ("0.txt", b"\xff\x00"),
         ("1.txt", b"x"),

@@ -11,7 +11,7 @@ import pytest
 
 from oneword.indexer.entry import Entry
 from oneword.indexer.errors import BadSource
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 datasets = pytest.importorskip("datasets")

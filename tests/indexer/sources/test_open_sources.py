@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from oneword.indexer.captions import Captions
 from oneword.indexer.errors import BadSource
-from oneword.indexer.sources.choosing import open_sources
+from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import FolderSource
 from oneword.indexer.sources.options import SourceKind, SourceOptions
-from oneword.indexer.sources.table import TableSource
+from oneword.indexer.sources.tables import TableSource
 from oneword.indexer.sources.urls import UrlSource
 from oneword.indexer.sources.webdataset import WebDatasetSource
 
@@ -82,7 +82,7 @@ def test_a_missing_package_is_named(package: str, path: str, monkeypatch: pytest
         open_sources([path])
 
 
-def test_choosing_is_light() -> None:
+def test_importing_sources_is_light() -> None:
     heavy = {"pyarrow", "fsspec", "braceexpand", "datasets", "torch", "lancedb"}
-    code = f"import sys, oneword.indexer.sources.choosing; found = {heavy} & set(sys.modules); assert not found, found"
+    code = f"import sys, oneword.indexer.sources; found = {heavy} & set(sys.modules); assert not found, found"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

@@ -1,7 +1,7 @@
-"""Folders written by Hugging Face `datasets` with `save_to_disk`, read as the Arrow streams that they are.
+"""Folders that Hugging Face `datasets` wrote with `save_to_disk`, read as the Arrow streams that they are.
 
-The library itself is not needed, and no picture is decoded: an `Image` column holds `{bytes, path}`. What the files
-are is told by datasets:src/datasets/arrow_dataset.py (`save_to_disk`) and dataset_dict.py.
+The library itself is not needed, and no image is decoded: an `Image` column holds `{bytes, path}`. The files are
+described by datasets:src/datasets/arrow_dataset.py (`save_to_disk`) and dataset_dict.py.
 """
 
 import json
@@ -9,19 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from oneword.indexer.errors import BadSource
-from oneword.indexer.sources.arrow import ArrowTable
+from oneword.indexer.sources.arrow_tables import ArrowTable
 from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.place import Place, reason_of
-from oneword.indexer.sources.table import Part, TableSource
+from oneword.indexer.sources.tables import Part, TableSource
 
 _MAX_BYTES = 64 * 2**20  # of a JSON file with the names of columns and files
 
 
 def dataset_source(place: Place, options: SourceOptions) -> TableSource:
-    """All splits of a `DatasetDict` in its order, or a `Dataset`; a row's split becomes its metadata `split`.
+    """A `Dataset`, or all splits of a `DatasetDict` in its order; a row's split becomes its metadata `split`.
 
     Raises:
-        BadSource: no such folder, or no column that was asked for.
+        BadSource: there is no data set, or a column is missing.
     """
     splits: Mapping[str | None, Place] = {None: place}
     if _exists(place.child("dataset_dict.json")):
@@ -40,25 +40,24 @@ def _part(folder: Place, split: str | None) -> Part:
             "it, call flatten_indices() and save_to_disk() again"
         )
     try:
-        names = [str(one["filename"]) for one in state["_data_files"]]
+        parts = [folder.child(str(one["filename"])) for one in state["_data_files"]]
     except (KeyError, TypeError) as error:
         raise BadSource(f"{folder.shown}: state.json names no data files; write the data set again") from error
     split = split or (state["_split"] if isinstance(state.get("_split"), str) else None)
-    parts = [folder.child(name) for name in names]
     info = folder.child("dataset_info.json")
-    features = _read(info).get("features") if _exists(info) else None
-    table = ArrowTable(uri=folder.uri, place=folder.child("state.json"), parts=parts, labels=_labels(features))
+    labels = _labels(_read(info).get("features")) if _exists(info) else {}
+    table = ArrowTable(folder.child("state.json"), parts=parts, folder=folder, labels=labels)
     return Part(table=table, extra={"split": split} if split else {})
 
 
 def _labels(features: Any) -> dict[str, list[str]]:
-    """The names behind the numbers of `ClassLabel` columns."""
+    """The names of the numbers in `ClassLabel` columns."""
     if not isinstance(features, dict):
         return {}
     return {
-        name: [str(one) for one in about["names"]]
-        for name, about in features.items()
-        if isinstance(about, dict) and about.get("_type") == "ClassLabel" and isinstance(about.get("names"), list)
+        name: [str(one) for one in feature["names"]]
+        for name, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list)
     }
 
 
@@ -74,10 +73,8 @@ def _read(place: Place) -> dict[str, Any]:
         with place.open() as file:
             found = json.loads(file.read(_MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadSource(
-            f"{place.shown}: cannot be read ({reason_of(error)}), expected what `datasets` writes; "
-            "save the data set again"
-        ) from error
+        expected = "expected what `datasets` writes; save the data set again"
+        raise BadSource(f"{place.shown}: cannot be read ({reason_of(error)}), {expected}") from error
     if not isinstance(found, dict):
         raise BadSource(f"{place.shown}: is a JSON {type(found).__name__}, expected an object; save the data set again")
     return found

@@ -1,0 +1,201 @@
+"""Tables as a source: CSV, JSON lines, Parquet and Arrow, one file or many."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from oneword.indexer.entry import Entry, Problem
+from oneword.indexer.errors import BadSource
+from oneword.indexer.sources.metadata import has_room, keys
+from oneword.indexer.sources.options import SourceOptions
+from oneword.indexer.sources.place import Place, reason_of
+from oneword.indexer.sources.rows import NotATable, Roles, RowMapping, Survey, Table, failed
+from oneword.storage import Metadata
+from oneword.storage.metadata import Kind
+
+log = logging.getLogger(__name__)
+
+ID_COLUMNS = ("id", "_id", "item_id", "uid", "uuid", "key")
+"""Usual names of an id, the likeliest first, in either case."""
+
+TEXT_COLUMNS = ("text", "caption", "description", "sentence", "content", "body", "alt_text", "abstract", "title")
+"""Usual names of a text."""
+
+IMAGE_COLUMNS = (
+    *("image", "img", "picture", "photo", "jpg", "png", "image_bytes", "image_url", "img_url", "image_uri"),
+    *("image_path", "image_file", "image_file_name", "file_name", "filename", "filepath", "file", "path", "url"),
+)
+"""Usual names of an image: its bytes, or where it is (`file_name` is Hugging Face's, `url` LAION's)."""
+
+_DELIMITED = (".csv", ".tsv", ".tab")
+_JSON = (".jsonl", ".ndjson", ".json")
+_PARQUET = (".parquet", ".pq")
+_ARROW = (".arrow", ".feather", ".ipc", ".arrows")
+
+SUFFIXES = (*_DELIMITED, *_JSON, *_PARQUET, *_ARROW, *(f"{one}.gz" for one in (*_DELIMITED, *_JSON)))
+"""Suffixes of tables, in lower case."""
+
+
+def is_table(name: str) -> bool:
+    """Whether a file has the suffix of a table."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def table_at(place: Place, delimiter: str | None = None) -> Table:
+    """The table in a file, by its suffix. Raises BadSource for a suffix of no known format."""
+    name = place.name.lower()
+    if name.removesuffix(".gz").endswith((*_DELIMITED, *_JSON)):
+        from oneword.indexer.sources.text_tables import DelimitedTable, JsonLinesTable
+
+        is_json = name.removesuffix(".gz").endswith(_JSON)
+        return JsonLinesTable(place) if is_json else DelimitedTable(place, delimiter)
+    if name.endswith((*_PARQUET, *_ARROW)):
+        from oneword.indexer.sources.arrow_tables import ArrowTable, ParquetTable
+
+        return ParquetTable(place) if name.endswith(_PARQUET) else ArrowTable(place)
+    raise BadSource(f"{place.shown} is no table, expected a name that ends in {', '.join(sorted(SUFFIXES))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One of the tables of a source. extra: metadata of all its rows."""
+
+    table: Table
+    extra: Mapping[str, Metadata] = field(default_factory=dict)
+
+
+class TableSource:
+    """Tables, one after the other, in all of which a metadata key has one kind.
+
+    Args:
+        parts: the tables. One that cannot be read is a problem, and the rest goes on.
+
+    Raises:
+        BadSource: none of them can be read as the options say.
+
+    Attributes:
+        kinds: of the metadata keys that exist already; those of new ones are added.
+    """
+
+    def __init__(self, parts: Sequence[Part], options: SourceOptions) -> None:
+        self.ignored: Counter[str] = Counter()
+        self._parts = parts
+        self._options = options
+        self._rows: int | None = None
+        self._logged: set[str] = set()
+        self.kinds: dict[str, Kind] = {}
+        fault: BadSource | None = None
+        for part in parts:
+            try:
+                self._roles(part.table)
+            except BadSource as error:
+                fault = fault or error
+            else:
+                return
+        if fault:
+            raise fault
+
+    @property
+    def containers(self) -> frozenset[str]:
+        """See `Source`."""
+        return frozenset(part.table.uri for part in self._parts)
+
+    @property
+    def total(self) -> int | None:
+        """The rows that Parquet files count; of other tables, known once they have been surveyed."""
+        if self._rows is not None:
+            return self._rows
+        try:
+            counts = [part.table.count for part in self._parts]
+        except (NotATable, OSError):
+            return None
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def entries(self) -> Iterator[Entry]:
+        """Table by table, row by row. All are surveyed before the first row: CSV and JSON lines are read twice."""
+        whole = Survey()
+        columns: dict[str, None] = {}
+        extra: set[str] = set()
+        for part in self._parts:
+            try:
+                columns |= dict.fromkeys(self._roles(part.table).metadata)
+                whole.add(part.table.survey())
+            except (BadSource, NotATable, OSError):
+                whole.add(Survey(rows=1))  # its one problem below
+            extra |= part.extra.keys()
+        self._rows = whole.rows
+        chosen = {
+            column: (key, self.kinds.setdefault(key, kind) if has_room(key, self.kinds) else kind)
+            for column, key in keys(columns).items()
+            if key not in extra and (kind := whole.kind(column)) is not None
+        }
+        if unfit := [repr(one) for one in columns if one in whole.unfit]:
+            kinds = "neither text, number, bool, time nor list of texts"
+            log.info("not kept as metadata, being %s: %s", kinds, ", ".join(unfit))
+        if renamed := [f"{column!r} as {key!r}" for column, (key, _) in chosen.items() if column != key]:
+            log.info("kept as metadata under other keys: %s", ", ".join(renamed))
+        for part in self._parts:
+            yield from self._entries(part, chosen)
+
+    def _entries(self, part: Part, chosen: Mapping[str, tuple[str, Kind]]) -> Iterator[Entry]:
+        try:
+            roles = self._roles(part.table)
+            own = {column: chosen[column] for column in roles.metadata if column in chosen}
+            schemes = self._options.allow_schemes
+            yield from RowMapping(table=part.table, roles=roles, keys=own, extra=part.extra, schemes=schemes).entries()
+        except (BadSource, NotATable, OSError) as error:  # the latter where it is gone since it was surveyed
+            yield failed(part.table.uri, Problem(kind="NotATable", reason=reason_of(error)))
+
+    def _roles(self, table: Table) -> Roles:
+        """Raises BadSource, also where the table cannot be read at all."""
+        try:
+            columns = table.columns()
+        except NotATable as error:
+            raise BadSource(str(error)) from error
+        except OSError as error:
+            raise BadSource(f"{table.place.shown}: cannot be read ({reason_of(error)})") from error
+        if not columns and table.survey().rows == 0:  # an empty table needs no columns
+            return Roles(id=None, text=None, image=None, metadata=())
+        found = roles_of(columns, self._options, table.place.shown)
+        if str(found) not in self._logged:
+            log.info("%s: %s", table.place.shown, found)
+            self._logged.add(str(found))
+        return found
+
+
+def roles_of(columns: Sequence[str], options: SourceOptions, name: str) -> Roles:
+    """Takes the columns that the options name, and infers the others from their names.
+
+    Args:
+        name: of the table, in errors.
+
+    Raises:
+        BadSource: a column of the options is missing, or there is neither a text nor an image. Names all columns.
+    """
+    given = {"id": options.id_column, "text": options.text_column, "image": options.image_column}
+    kept = options.metadata_columns
+    for role, column in (*given.items(), *((f"metadata {one!r}", one) for one in kept or ())):
+        if column and column not in columns:
+            has = f"it has {_listed(columns)}; name one of them"
+            raise BadSource(f"{name} has no column {column!r}, which is to be the {role}; {has}")
+    taken = {column for column in (*given.values(), *(kept or ())) if column}
+    found: dict[str, str | None] = {}
+    for role, usual in (("id", ID_COLUMNS), ("text", TEXT_COLUMNS), ("image", IMAGE_COLUMNS)):
+        if (column := given[role]) is None:
+            by_name = {one.lower(): one for one in reversed(columns) if one not in taken}
+            column = next((by_name[one] for one in usual if one in by_name), None)
+        found[role] = column or None
+        taken.add(column or "")
+    if not (found["text"] or found["image"]):
+        raise BadSource(
+            f"{name} has no column that is called as texts or pictures usually are; it has {_listed(columns)}; "
+            "say which column is the text or the image"
+        )
+    metadata = tuple(one for one in columns if one not in found.values()) if kept is None else kept
+    return Roles(id=found["id"], text=found["text"], image=found["image"], metadata=metadata)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    shown = ", ".join(repr(one) for one in columns[:50])
+    return (f"{shown} and {len(columns) - 50:,} more" if len(columns) > 50 else shown) or "none"
