@@ -22,6 +22,9 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change the recipe: steps=200, lora.rank=8; may be repeated.")
     ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="standard, or as-published: the prompt that the paper's code trains with.")
+    ] = None,
     columns: Annotated[str | None, typer.Option(help="The data's columns: anchor,positive[,negative].")] = None,
     device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
     show: Annotated[str | None, typer.Option(help="Print a shipped file and stop: e5v, small, or zero2.")] = None,
@@ -47,7 +50,7 @@ def train(
     log = logging.getLogger("oneword.engine.training")
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
-    chosen = Recipe.named(recipe).changed(changes or ())
+    chosen = Recipe.named(recipe).changed([*(changes or ()), *([f"prompt={prompt}"] if prompt else ())])
     made = run(
         chosen,
         data,

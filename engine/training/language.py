@@ -13,8 +13,9 @@ from oneword.engine.dependencies import quiet
 from oneword.engine.devices import bits
 from oneword.engine.e5v.loading import prompt_tokens
 from oneword.engine.e5v.network import check_quantised
+from oneword.engine.e5v.tokens import LLAMA_3, PromptTokens
 from oneword.engine.errors import WrongCheckpoint
-from oneword.engine.training.recipe import Recipe
+from oneword.engine.training.recipe import Recipe, RecipeError
 from oneword.engine.views import get
 
 OURS = re.compile(r"^(model\.)?language_model\.(model\.)?(?!lm_head)")
@@ -22,13 +23,13 @@ OURS = re.compile(r"^(model\.)?language_model\.(model\.)?(?!lm_head)")
 
 
 class SentenceEmbedder(nn.Module):
-    """Sentences to unit vectors, just as `E5VEncoder` makes them: same prompt, same ids, same state.
+    """Sentences to unit vectors; with the standard prompt just as `E5VEncoder` makes them: same ids, same state.
 
     Rows are padded on the right and read at their own last token; that needs no mask, see `oneword.engine.e5v.encoder`.
     """
 
-    def __init__(self, decoder: Any, tokens: Any, prompt: str) -> None:
-        """decoder: without its output layer, perhaps with adapters. tokens: a `PromptTokens`."""
+    def __init__(self, decoder: Any, tokens: PromptTokens, prompt: str) -> None:
+        """decoder: without its output layer, perhaps with adapters."""
         super().__init__()
         self.decoder = decoder
         self.tokens = tokens
@@ -55,14 +56,34 @@ def load_embedder(checkpoint: Checkpoint, recipe: Recipe, *, quantise: bool = Fa
 
     Raises:
         WrongCheckpoint: weights are missing.
+        RecipeError: the prompt is "as-published", and the checkpoint has not Llama-3's headers.
     """
-    frozen = recipe.method != "full"  # what is trained is kept in fp32, what is not may be smaller
+    tokens, prompt = prompt_tokens(checkpoint, recipe.max_tokens), get(recipe.view).query.text
+    if recipe.prompt == "as-published":
+        tokens, prompt = published(tokens, prompt)
+    frozen = recipe.method != "full"  # what is trained is loaded in fp32, what is not may be smaller
     dtype = torch.bfloat16 if frozen and recipe.dtype == "bf16" else torch.float32
     decoder = load_decoder(checkpoint, dtype, quantise=quantise)
     if recipe.gradient_checkpointing:
         decoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    tokens = prompt_tokens(checkpoint, recipe.max_tokens)
-    return SentenceEmbedder(decoder, tokens, get(recipe.view).query.text)
+    return SentenceEmbedder(decoder, tokens, prompt)
+
+
+def published(tokens: PromptTokens, prompt: str) -> tuple[PromptTokens, str]:
+    """Returns the tokens and the prompt that kongds/E5-V:ft_llm.py trains with, which are not those it evaluates with.
+
+    There the prompt is written with underscores for spaces, put into the chat template, and then all underscores of
+    both become spaces. So `<|start_header_id|>` is the plain text `<|start header id|>`: no special token is left but
+    the start of the text. White space at the end is stripped, so the state is read at the end of `<|end header id|>`.
+    """
+    if tokens.template != LLAMA_3:
+        raise RecipeError(
+            f"prompt is as-published, and the base's chat template {tokens.template!r}: expected Llama-3's headers, "
+            "with which E5-V was trained; or prompt = standard"
+        )
+    template = tokens.template.replace("_", " ").strip()
+    made = PromptTokens(tokens.tokenizer, template, tokens.image_token_id, tokens.max_text_tokens)
+    return made, prompt.rstrip(" ")
 
 
 def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantise: bool = False) -> Any:

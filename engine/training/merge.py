@@ -19,7 +19,7 @@ from oneword.engine.training.weights import TRAINED
 from oneword.engine.views import DEFAULT, View
 
 
-def export(base: Checkpoint, trained: Path, out: Path, view: View = DEFAULT) -> Path:
+def export(base: Checkpoint, trained: Path, out: Path, view: View = DEFAULT, prompt: str | None = None) -> Path:
     """Writes `base` with the trained decoder in it, adapters merged, as a checkpoint that `--model` takes.
 
     sentence-transformers takes it, too, with the prompts of the view.
@@ -29,6 +29,7 @@ def export(base: Checkpoint, trained: Path, out: Path, view: View = DEFAULT) -> 
 
     Args:
         trained: a folder with an adapter, as peft saves it, or with the weights of a full run.
+        prompt: the recipe's, which `trained.json` keeps; the model itself is prompted by the view.
 
     Raises:
         WrongCheckpoint: what was trained does not fit the base.
@@ -56,9 +57,8 @@ def export(base: Checkpoint, trained: Path, out: Path, view: View = DEFAULT) -> 
         raise WrongCheckpoint(
             f"{base.model}: has no place for {', '.join(sorted(left)[:4])}: expected the run's own base"
         )
-    (partial / "trained.json").write_text(
-        json.dumps({"base": base.model if base.commit else base.folder.name, "revision": base.revision()}) + "\n"
-    )
+    facts = {"base": base.model if base.commit else base.folder.name, "revision": base.revision()}
+    (partial / "trained.json").write_text(json.dumps(facts | ({"prompt": prompt} if prompt else {})) + "\n")
     with quiet():
         config = configuration(base)
         write_modules(partial, prompt_tokens(base, MAX_TEXT_TOKENS, config), config, view)

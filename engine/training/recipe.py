@@ -46,10 +46,13 @@ class Recipe(BaseModel):
         temperature: cosine similarities are divided by it.
         max_tokens: where a sentence is cut, before it is put in the prompt.
         clip: the gradient's norm at most; 0 does not clip.
-        dtype: of the computation; adapters and their optimiser stay fp32.
+        dtype: of the computation. What is trained is kept in fp32; but under DeepSpeed with "bf16" only the optimiser's
+            copy is, and adapters are computed with and saved in bf16.
         gradient_checkpointing: compute activations again on the way back instead of keeping them.
         save_every, keep: steps between checkpoints, and how many of them stay.
         view: whose text prompt is trained.
+        prompt: "standard", as the model is prompted in use; or "as-published", as kongds/E5-V:ft_llm.py prompts it in
+            training, see `oneword.engine.training.language.published`. Needs the default view and Llama-3's headers.
         seed: of the data's order, the adapters' start and dropout.
     """
 
@@ -72,12 +75,17 @@ class Recipe(BaseModel):
     save_every: Positive = 100
     keep: Positive = 2
     view: str = "default"
+    prompt: Literal["standard", "as-published"] = "standard"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.steps and self.warm_up_steps > self.steps:
             raise ValueError(f"warm_up_steps is {self.warm_up_steps}: expected at most the {self.steps} steps")
+        if self.prompt == "as-published" and self.view != "default":
+            raise ValueError(
+                f"prompt is as-published and view {self.view!r}: expected view default, or prompt standard"
+            )
         return self
 
     @classmethod

@@ -94,7 +94,7 @@ def train(
     if accelerator.is_main_process:
         save_trained(accelerator.unwrap_model(run.model), out / "trained")
         del run, embedder
-        export(base, out / "trained", out / "model", get(recipe.view))
+        export(base, out / "trained", out / "model", get(recipe.view), recipe.prompt)
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return out / "model"
@@ -248,6 +248,8 @@ def _claim(out: Path, run: dict[str, Any]) -> None:
             raise ValueError(f"it holds a {type(there).__name__}")
     except ValueError as error:
         raise TrainingError(f"{path}: cannot be read ({error}): expected what the run wrote; delete {out}") from error
+    if isinstance(there.get("recipe"), dict):  # runs that were begun before the prompt could be chosen
+        there["recipe"] = {"prompt": "standard"} | there["recipe"]
     different = [key for key in run if there.get(key) != run[key]]
     if different:
         raise TrainingError(

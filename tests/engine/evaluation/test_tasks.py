@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import PIL.Image
 import pytest
 
@@ -15,7 +14,6 @@ from oneword.engine.evaluation.captioned import read_captioned
 from oneword.engine.evaluation.cirr import cirr, read_cirr, submission
 from oneword.engine.evaluation.errors import BadData
 from oneword.engine.evaluation.fashioniq import fashioniq, orders
-from oneword.engine.evaluation.rendering import load_font, render
 from oneword.engine.evaluation.sts import STS, as_reference, read_sts, sts
 from oneword.engine.evaluation.text_image import image_image, text_image
 from oneword.engine.evaluation.vectors import VectorCache
@@ -83,19 +81,6 @@ def test_image_image_renders_captions(tmp_path: Path, paint: Callable[..., None]
     assert report.metrics["rendered text to image R@1"] == 50.0
     assert report.notes
     assert report.paper["rendered text to image R@1"] == 41.2
-
-
-def test_rendering() -> None:
-    font = load_font(None)
-    short, long = render("hi", font), render("a long caption " * 12 + "w" * 90, font)
-    assert short.size == long.size == (800, 400)
-    ink = np.asarray(short.convert("L")) < 128
-    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    assert abs((rows[0] + rows[-1]) / 2 - 199.5) <= 1, "vertically centred"
-    assert columns[0] in range(20, 24)
-    assert not (np.asarray(long.convert("L"))[:, 785:] < 128).any(), "wrapped, and a long word broken"
-    with pytest.raises(BadData, match="font"):
-        load_font(Path("none.ttf"))
 
 
 def cirr_data(folder: Path, *, targets: bool = True) -> None:

@@ -34,11 +34,18 @@ def test_changes() -> None:
         ("lora.rank=0", "lora.rank is 0"),
         ("steps=5", "warm_up_steps is 20"),
         ("method=magic", "method is 'magic'"),
+        ("prompt=magic", "prompt is 'magic'"),
     ],
 )
 def test_changes_that_are_refused(change: str, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         Recipe.named("small").changed([change])
+
+
+def test_the_published_prompt_has_no_other_view() -> None:
+    assert Recipe.named("e5v").prompt == "standard"
+    with pytest.raises(RecipeError, match="view 'cirr': expected view default"):
+        Recipe.named("small").changed(["prompt=as-published", "view=cirr"])
 
 
 def test_files(tmp_path: Path) -> None:

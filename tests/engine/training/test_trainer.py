@@ -94,7 +94,7 @@ def test_a_full_run(base: Path, triples: Path, recipe: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_half_precision(base: Path, triples: Path, recipe: Any, tmp_path: Path, method: str) -> None:
-    """What is trained stays in fp32, whatever is computed in."""
+    """What is trained stays in fp32, whatever is computed in (but for DeepSpeed, which casts it)."""
     short = recipe.changed([f"method={method}", "steps=2", "dtype=bf16", "gradient_checkpointing=true"])
     made = train(short, triples, str(base), tmp_path / "run", device="cpu")
     (kept,) = (tmp_path / "run" / "checkpoints").glob("step-2")
@@ -206,6 +206,10 @@ def test_strange_things_in_the_runs_folder(base: Path, triples: Path, recipe: An
     run = tmp_path / "run"
     train(recipe, triples, str(base), run, device="cpu")
     (run / "checkpoints" / "step-4-backup").mkdir()
+    train(recipe, triples, str(base), run, device="cpu")
+    told = json.loads((run / "run.json").read_text())
+    assert told["recipe"].pop("prompt") == "standard"
+    (run / "run.json").write_text(json.dumps(told))  # as runs wrote it before prompts could be chosen
     train(recipe, triples, str(base), run, device="cpu")
     (run / "run.json").write_text("[]")
     with pytest.raises(TrainingError, match="it holds a list"):
