@@ -19,11 +19,14 @@ ARCHITECTURES = {
     "siglip": "SigLIP, SigLIP 2",
     "siglip2": "SigLIP 2 NaFlex",
     "metaclip_2": "MetaCLIP 2",
+    "sentence-transformers": "a folder with modules.json",
 }
 """What a `config.json` says of the models that can be loaded, as `model_type`, and what people call them."""
 
 LLAVA_NEXT = ("llava_next",)
 DUAL = ("clip", "siglip", "siglip2", "metaclip_2")
+MODULAR = ("sentence-transformers",)
+ALL = (*LLAVA_NEXT, *DUAL, *MODULAR)
 
 PATIENCE = 4.0
 """Seconds to wait for the hub's first answer: without a network a command ends in about this time."""
@@ -34,6 +37,9 @@ BLOCKS, BLOCK = 64, 64 * 1024
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _DESCRIBED = ["*.json", "*.jinja", "*.model", "merges.txt"]
 _WANTED = [*_DESCRIBED, "*.safetensors"]
+_ELSEWHERE = {"onnx", "openvino"}
+"""Folders of other runtimes' copies."""
+
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _DESCRIPTIONS = (
@@ -147,6 +153,8 @@ def check(
     Args:
         weights: they must be there; else they may be.
     """
+    if _is_modular(folder) and MODULAR[0] in expected:
+        return _modular(model, folder, commit, weights=weights)
     if not (folder / "config.json").is_file():
         raise WrongCheckpoint(
             f"{folder}: no config.json: expected a checkpoint in transformers' format ({_described(expected)})"
@@ -166,6 +174,37 @@ def check(
     for path in files:
         _check_length(path)
     return Checkpoint(model=model, architecture=str(kind), folder=folder, commit=commit, weights=files)
+
+
+def _is_modular(folder: Path) -> bool:
+    """Whether sentence-transformers describes the model better than `config.json`.
+
+    A checkpoint of our training has a `modules.json`, too, beside an `oneword.json`.
+    """
+    return (folder / "modules.json").is_file() and not (folder / "oneword.json").is_file()
+
+
+def _modular(model: str, folder: Path, commit: str | None, *, weights: bool) -> Checkpoint:
+    """Looks at the modules' names, which are code to be run, and at every weights file's header and length."""
+    path = folder / "modules.json"
+    try:
+        types = [str(module["type"]) for module in json.loads(path.read_bytes())] or [""]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise WrongCheckpoint(f"{model}: {path} is no list of modules ({error!r})") from error
+    if foreign := [name for name in types if not name.startswith("sentence_transformers.")]:
+        raise WrongCheckpoint(
+            f"{model}: {path} names the module {foreign[0]!r}: expected modules of sentence-transformers; "
+            "code that comes with a model is not run"
+        )
+    files = tuple(sorted(file for file in folder.rglob("*.safetensors") if not _ELSEWHERE & {*file.parts}))
+    if weights and not files:
+        raise WrongCheckpoint(
+            f"{model}: weights are missing in {folder}: expected safetensors files; other formats are not read, "
+            "because they can run code"
+        )
+    for file in files:
+        _check_length(file)
+    return Checkpoint(model=model, architecture=MODULAR[0], folder=folder, commit=commit, weights=files)
 
 
 def _described(architectures: Sequence[str]) -> str:
@@ -229,13 +268,15 @@ def digest(folder: Path, weights: tuple[Path, ...]) -> str:
         sha.update(len(part).to_bytes(8, "big"))
         sha.update(part)
 
-    for name in _DESCRIPTIONS:
-        if (folder / name).is_file():
-            add(name.encode())
-            add((folder / name).read_bytes())
+    names = [name for name in _DESCRIPTIONS if (folder / name).is_file()]
+    if _is_modular(folder):
+        names = sorted({*names, *(str(path.relative_to(folder)) for path in folder.rglob("*.json"))})
+    for name in names:
+        add(name.encode())
+        add((folder / name).read_bytes())
     for path in weights:
         size = path.stat().st_size
-        add(f"{path.name} {size}".encode())
+        add(f"{path.relative_to(folder)} {size}".encode())
         add(_header(path))
         with path.open("rb") as file:
             for block in range(BLOCKS):

@@ -54,21 +54,25 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
 def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Encoder:
     """Loads what a folder or a hub's model says it is."""
     require("torch", "transformers", "tokenizers", what=f"the model {name!r}")
-    from oneword.engine.checkpoint import DUAL, LLAVA_NEXT, find
+    from oneword.engine.checkpoint import ALL, DUAL, MODULAR, find
 
     if name == "mini":
         from oneword.engine.miniature import folder
 
         checkpoint = find(str(folder()))
     else:
-        checkpoint = find(_checkpoint(name), revision, expected=(*LLAVA_NEXT, *DUAL))
-    if checkpoint.architecture in DUAL:
-        from oneword.engine.dual.loading import load_dual
-
+        checkpoint = find(_checkpoint(name), revision, expected=ALL)
+    if checkpoint.architecture in DUAL + MODULAR:
         if config.quantise:
             raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
         if config.preprocessing != "standard":
             raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
+        if checkpoint.architecture in MODULAR:
+            from oneword.engine.modular import load_modular
+
+            return load_modular(checkpoint, device=config.device, dtype=config.dtype, max_batch=config.batch_size)
+        from oneword.engine.dual.loading import load_dual
+
         return load_dual(
             checkpoint,
             device=config.device,

@@ -92,7 +92,7 @@ def weights(checkpoint: Checkpoint, kind: Any, device: torch.device, dtype: torc
             output_loading_info=True,
         )
     except Exception as error:  # as above
-        raise _named(error, checkpoint.model, device) from error
+        raise named(error, checkpoint.model, device) from error
     missing = sorted(found["missing_keys"])
     misfit = sorted(str(entry[0]) for entry in found["mismatched_keys"])
     if missing or misfit:
@@ -105,7 +105,7 @@ def weights(checkpoint: Checkpoint, kind: Any, device: torch.device, dtype: torc
     return network
 
 
-def _named(error: Exception, model: str, device: torch.device) -> EngineError:
+def named(error: Exception, model: str, device: torch.device) -> EngineError:
     """Returns what went wrong by its own name: memory, a package and a device are no faults of a checkpoint."""
     reason = str(error).strip().split("\n")[0]
     failed = isinstance(error, torch.AcceleratorError)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .dual.checkpoints import siglip2
+from tests.engine.dual.checkpoints import siglip2
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "google/siglip2-base-patch16-224"

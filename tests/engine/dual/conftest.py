@@ -10,8 +10,7 @@ import torch
 from oneword.engine import Image
 from oneword.engine.dual.encoder import DualEncoder
 from oneword.engine.dual.loading import load_dual
-
-from .checkpoints import MAKERS
+from tests.engine.dual.checkpoints import MAKERS
 
 torch.set_num_threads(1)
 

