@@ -58,7 +58,7 @@ def choose() -> tuple[str, str]:
     if (named := os.environ.get(VARIABLE, "").strip()) and named != "auto":
         return named, f"{VARIABLE} names it"
     for model in descriptions():
-        if not model.shipped and not missing(model):
+        if model.sees and not model.shipped and not missing(model):
             return model.name, "its weights are here, and it is the best of those that run well on this machine"
     basic = describe("basic")
     assert basic is not None

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-Loader = Literal["basic", "hash", "llava-next", "dual"]
+Loader = Literal["basic", "hash", "llava-next", "dual", "modular"]
 
 PACKAGES = {
     "": (),
@@ -17,6 +17,7 @@ PACKAGES = {
     ),
     "models": ("torch", "transformers", "accelerate"),
     "e5v": ("torch", "transformers", "accelerate"),
+    "sentence-transformers": ("torch", "transformers", "accelerate", "sentence_transformers"),
 }
 """What each extra of ours that a model may need installs, as it is imported."""
 
@@ -31,9 +32,11 @@ class Description:
         loader: which part of the engine loads it.
         summary: what it is for, in one or two sentences.
         dimension: length of its vectors.
+        truncations: shorter lengths that it was trained for, after which its vectors may be cut.
         size: of the files to download or shipped, in bytes.
         license: of the weights.
         text_tokens: tokens of a text that are read; the rest is cut.
+        sees: whether it takes images.
         edits: how an image and an edit become one vector.
         extra: of ours, which installs what it needs; "" for none.
         figures: published results, in percent; "" for none.
@@ -45,9 +48,11 @@ class Description:
     loader: Loader
     summary: str
     dimension: int
+    truncations: tuple[int, ...] = ()
     size: int
     license: str
     text_tokens: int
+    sees: bool = True
     edits: Literal["one forward pass", "sum of both"]
     extra: str
     figures: str = ""
@@ -78,7 +83,8 @@ def describe(name: str) -> Description | None:
 
 def _checked(entry: dict[str, Any]) -> Description:
     """Returns an entry of the file. Raises ValueError where it is not as `Description` says."""
-    described = Description(**{**entry, "aliases": tuple(entry.get("aliases", ()))})
+    lists = {name: tuple(entry.get(name, ())) for name in ("aliases", "truncations")}
+    described = Description(**{**entry, **lists})
     wrong = [
         what
         for what, fine in (
@@ -87,6 +93,7 @@ def _checked(entry: dict[str, Any]) -> Description:
             ("edits", described.edits in get_args(Description.__annotations__["edits"])),
             ("figures without source", bool(described.figures) == bool(described.source)),
             ("dimension", described.dimension > 0),
+            ("truncations", all(0 < length < described.dimension for length in described.truncations)),
         )
         if not fine
     ]

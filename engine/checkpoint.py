@@ -27,6 +27,8 @@ LLAVA_NEXT = ("llava_next",)
 DUAL = ("clip", "siglip", "siglip2", "metaclip_2")
 MODULAR = ("sentence-transformers",)
 ALL = (*LLAVA_NEXT, *DUAL, *MODULAR)
+LOADED_BY = {"llava-next": LLAVA_NEXT, "dual": DUAL, "modular": MODULAR}
+"""Architectures by the loader that a known model's description names."""
 
 PATIENCE = 4.0
 """Seconds to wait for the hub's first answer: without a network a command ends in about this time."""

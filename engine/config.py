@@ -25,6 +25,7 @@ class EngineConfig:
         max_tokens_per_batch: that budget: most tokens in one forward pass, padding included, though a longer input goes
             alone (E5-V only); None: by the device's free memory.
         revision: of a Hugging Face id: a branch, tag or commit; None: the newest.
+        dimensions: cut vectors after so many numbers, for models trained for that; None keeps them whole.
         from_data: the model's name was read from a collection, which anyone may have made: a server's address among
             such names is contacted only if the environment allows it, see `oneword.engine.remote`.
     """
@@ -37,6 +38,7 @@ class EngineConfig:
     batch_size: int | None = None
     max_tokens_per_batch: int | None = None
     revision: str | None = None
+    dimensions: int | None = None
     from_data: bool = False
 
     @classmethod

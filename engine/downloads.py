@@ -1,7 +1,7 @@
 """Downloads a model into the local cache, where every command finds it."""
 
 from oneword.engine.catalog import describe
-from oneword.engine.checkpoint import ALL, Checkpoint, find
+from oneword.engine.checkpoint import ALL, LOADED_BY, Checkpoint, find
 from oneword.engine.errors import ModelNotFound
 
 
@@ -26,4 +26,4 @@ def pull(name: str, revision: str | None = None) -> Checkpoint:
         raise ModelNotFound(
             f"no model of the hub is called {name!r}: expected an id such as google/siglip2-base-patch16-224"
         )
-    return find(model, revision, expected=ALL, fresh=True)
+    return find(model, revision, expected=LOADED_BY[known.loader] if known else ALL, fresh=True)

@@ -1,5 +1,6 @@
 """Loads a model by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from oneword.engine.availability import choose
@@ -9,6 +10,7 @@ from oneword.engine.dependencies import require
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
 from oneword.engine.remote.name import is_remote
+from oneword.engine.truncation import Truncated, split
 
 
 def load(config: EngineConfig | str = "auto") -> Encoder:
@@ -25,6 +27,13 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
     """
     config = EngineConfig.of(config)
     name = choose()[0] if config.model == "auto" else config.model
+    if not is_remote(name) and not Path(name).expanduser().is_dir():
+        name, dimensions = split(name)
+        if dimensions := config.dimensions or dimensions:
+            whole = replace(config, model=name, dimensions=None)
+            return Truncated(load(whole), dimensions)
+    elif config.dimensions:
+        raise ModelError(f"dimensions {config.dimensions}: model {name!r} has vectors of one length: drop --dimensions")
     for what, most in (("batch size", config.batch_size), ("max_tokens_per_batch", config.max_tokens_per_batch)):
         if most is not None and most < 1:
             raise ModelError(f"{what} {most}: expected at least 1")
@@ -54,14 +63,15 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
 def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Encoder:
     """Loads what a folder or a hub's model says it is."""
     require("torch", "transformers", "tokenizers", what=f"the model {name!r}")
-    from oneword.engine.checkpoint import ALL, DUAL, MODULAR, find
+    from oneword.engine.checkpoint import ALL, DUAL, LOADED_BY, MODULAR, find
 
     if name == "mini":
         from oneword.engine.miniature import folder
 
         checkpoint = find(str(folder()))
     else:
-        checkpoint = find(_checkpoint(name), revision, expected=ALL)
+        known = describe(name)
+        checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL)
     if checkpoint.architecture in DUAL + MODULAR:
         if config.quantise:
             raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
@@ -97,7 +107,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
 def check_name(name: str) -> None:
     """Raises ModelNotFound for what can be no model's name, before anything is loaded."""
     if name != "auto" and name not in SHIPPED and not is_remote(name):
-        _checkpoint(name)
+        _checkpoint(split(name)[0])
 
 
 def _is_of_hub(name: str) -> bool:

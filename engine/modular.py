@@ -169,7 +169,7 @@ class ModularEncoder:
                 name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
                 for name, value in features.items()
             }
-            vectors = F.normalize(self.model(moved)["sentence_embedding"].float(), dim=-1)
+            vectors = F.normalize(self.model(moved)["sentence_embedding"][:, : self.dimension].float(), dim=-1)
             out.index_add_(0, torch.tensor(positions, device=self.device), vectors)
         return out
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
-from oneword.engine.options import MaxTokensPerBatch, Revision
+from oneword.engine.options import Dimensions, MaxTokensPerBatch, Revision
 from oneword.indexer.captions import Captions
 from oneword.indexer.sources.options import SourceKind
 from oneword.indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
@@ -47,6 +47,7 @@ def index(
         str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, a folder, or a server's URL.")
     ] = "auto",
     revision: Revision = None,
+    dimensions: Dimensions = None,
     view: Annotated[str | None, typer.Option(help="How things are described: a view's name or a .toml file.")] = None,
     source: Annotated[
         SourceKind, typer.Option(help="What the paths are, where their names do not say it.")
@@ -214,6 +215,7 @@ def index(
         batch_size=batch_size,
         max_tokens_per_batch=max_tokens_per_batch,
         revision=revision,
+        dimensions=dimensions,
     )
 
     with stopping() as stop, progress_bar(console) as bar:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from oneword.engine.options import Revision
+from oneword.engine.options import Dimensions, Revision
 
 
 def create(
@@ -12,6 +12,7 @@ def create(
     like: Annotated[str | None, typer.Option(help="Take model and view of this collection.")] = None,
     model: Annotated[str | None, typer.Option(help="basic, e5-v, mini, a Hugging Face id, or a checkpoint.")] = None,
     revision: Revision = None,
+    dimensions: Dimensions = None,
     view: Annotated[str | None, typer.Option(help="A view's name or a .toml file; with --model.")] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N; with --model, which is loaded once.")
@@ -34,7 +35,7 @@ def create(
         from oneword.engine import models, views
         from oneword.engine.config import EngineConfig
 
-        encoder = models.load(EngineConfig(model=str(model), device=device, revision=revision))
+        encoder = models.load(EngineConfig(model=str(model), device=device, revision=revision, dimensions=dimensions))
         space = encoder.space(views.get(view) if view else views.DEFAULT).as_dict()
     made = store.create(name, space)
     if as_json:

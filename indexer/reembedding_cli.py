@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from oneword.engine.options import MaxTokensPerBatch, Revision
+from oneword.engine.options import Dimensions, MaxTokensPerBatch, Revision
 from oneword.indexer.terminal import SHOWN, Dtype, Quantise, progress_bar
 from oneword.storage.terminal import confirm, print_json, say
 
@@ -13,6 +13,7 @@ def reembed(
     collection: Annotated[str, typer.Argument(metavar="NAME", help="The collection.")],
     model: Annotated[str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, or a checkpoint folder.")],
     revision: Revision = None,
+    dimensions: Dimensions = None,
     view: Annotated[str | None, typer.Option(help="A view's name or a .toml file; else the collection's own.")] = None,
     into: Annotated[str | None, typer.Option(help="Put the result there, and leave the collection its name.")] = None,
     keep: Annotated[str | None, typer.Option(help="What the old collection is called afterwards.")] = None,
@@ -47,6 +48,7 @@ def reembed(
         batch_size=batch_size,
         max_tokens_per_batch=max_tokens_per_batch,
         revision=revision,
+        dimensions=dimensions,
     )
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("embedding", total=None)
