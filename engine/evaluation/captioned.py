@@ -12,6 +12,8 @@ from oneword.engine.inputs import Image
 
 CAPTIONS = 5  # of a picture, at most; COCO has a few with six or seven, which the usual protocol drops
 _KARPATHY = "dataset_flickr30k.json or dataset_coco.json (Karpathy's splits), beside the pictures"
+_FLICKR = ("flickr30k-images", "flickr30k_images", "flickr30k_images/flickr30k_images")
+_TABLES = ("dataset_info.json", "dataset_dict.json")  # what `datasets` writes
 _TEXTS = ("text", "caption", "captions", "sentences", "raw")
 
 
@@ -35,46 +37,50 @@ class Captioned:
 def read_captioned(folder: Path, split: str = "test", limit: int | None = None) -> Captioned:
     """Reads a data set.
 
-    It may be Karpathy's `dataset_*.json` beside the pictures (directly, or under the `filepath` that an entry names,
-    or under `flickr30k-images` or `images`), a folder written by `datasets.save_to_disk`, or a folder of parquet files
-    with columns `image` and `text` (a sentence or a list of them).
+    It may be Karpathy's `dataset_*.json`, here or in a folder such as `karpathy`, with the pictures here, under the
+    `filepath` that an entry names (`val2014`), or in `images`, `flickr30k-images` or `flickr30k_images`; a folder
+    written by `datasets.save_to_disk`; or a folder of parquet files with columns `image` and `text` (a sentence or a
+    list of them). Captions are used as they are, with white space at their ends, as the reference does.
 
     Raises:
         BadData: none of these, or malformed.
     """
     if not folder.is_dir():
         raise BadData(f"{folder}: no such folder: expected {_KARPATHY}, or a `datasets` folder")
-    described = [path for path in sorted(folder.glob("dataset_*.json")) if path.name != "dataset_info.json"]
+    described = _described(folder, "dataset_*.json") or _described(folder, "*/dataset_*.json")
     if len(described) > 1:  # as Karpathy's archive has them, side by side
         described = [path for path in described if path.stem.removeprefix("dataset_") in folder.name.lower()]
         if len(described) != 1:
             raise BadData(f"{folder}: has several dataset_*.json: expected the one that belongs to its pictures")
     if described:
-        return _karpathy(described[0], split, limit)
+        return _karpathy(folder, described[0], split, limit)
     return _datasets(folder, split, limit)
 
 
-def _karpathy(path: Path, split: str, limit: int | None) -> Captioned:
+def _described(folder: Path, pattern: str) -> list[Path]:
+    return [path for path in sorted(folder.glob(pattern)) if path.name not in _TABLES]
+
+
+def _karpathy(folder: Path, path: Path, split: str, limit: int | None) -> Captioned:
     images = field(read_json(path, _KARPATHY), "images", list, path)
     entries = [one for one in images if field(one, "split", str, path) == split]
     if not entries:
         raise BadData(f"{path}: no picture has split {split!r}: expected some; Karpathy's are train, val, test")
     pictures, captions = [], []
     for entry in entries[:limit]:
-        said = [field(one, "raw", str, path).strip() for one in field(entry, "sentences", list, path)]
-        if not said or not all(said):
+        said = [field(one, "raw", str, path) for one in field(entry, "sentences", list, path)]
+        if not said or not all(map(str.strip, said)):
             raise BadData(f"{path}: {entry.get('filename')} has sentences {said!r}: expected some, none of them blank")
-        pictures.append(picture(_place(path.parent, entry, path)))
+        pictures.append(picture(*_places(folder, entry, path)))
         captions.append(said[:CAPTIONS])
     name = next((known for known in ("flickr30k", "coco") if known in path.name), "other")
     return Captioned(pictures=pictures, captions=captions, name=name, whole=split == "test" and limit is None)
 
 
-def _place(folder: Path, entry: dict[str, Any], path: Path) -> Path:
+def _places(folder: Path, entry: dict[str, Any], path: Path) -> list[Path]:
     name: str = field(entry, "filename", str, path)
-    places = [folder / one / name for one in (str(entry.get("filepath") or "."), "flickr30k-images", "images")]
-    found: Path = next((place for place in places if place.exists()), places[0])
-    return found
+    within = str(entry.get("filepath") or ".")  # COCO's: val2014
+    return [folder / one / name for one in dict.fromkeys((within, ".", "images", f"images/{within}", *_FLICKR))]
 
 
 def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:

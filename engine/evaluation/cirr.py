@@ -47,15 +47,17 @@ class Cirr:
 def read_cirr(folder: Path, split: str = "val") -> Cirr:
     """Reads a split, in CIRR's own layout, or as the tables `cirr_{split}` and `cirr_imgs` that E5-V was measured with.
 
-    The tables do not say which pictures make a set.
+    Pictures may be in `img_raw`, as Cuberick-Orion/CIRR says, or beside `captions` and `image_splits`; these two may be
+    in a folder `cirr` of their own. The tables do not say which pictures make a set.
 
     Raises:
         BadData: neither, or malformed.
     """
     if is_table(folder / f"cirr_{split}"):
         return _tables(folder, split)
-    captions = folder / "captions" / f"cap.rc2.{split}.json"
-    splits = folder / "image_splits" / f"split.rc2.{split}.json"
+    root = folder / "cirr" if (folder / "cirr" / "captions").is_dir() else folder
+    captions = root / "captions" / f"cap.rc2.{split}.json"
+    splits = root / "image_splits" / f"split.rc2.{split}.json"
     layout = _LAYOUT.format(split=split)
     places: dict[str, str] = read_json(splits, layout, dict)
     if not all(isinstance(value, str) for value in places.values()):
@@ -81,7 +83,10 @@ def read_cirr(folder: Path, split: str = "val") -> Cirr:
                 caption=field(one, "caption", str, captions),
             )
         )
-    return Cirr(names=names, pictures=[picture(folder / places[name]) for name in names], entries=entries)
+    _check_asked(entries)
+    roots = dict.fromkeys((root, root / "img_raw", folder, folder / "img_raw"))
+    pictures = [picture(*(one / places[name] for one in roots)) for name in names]
+    return Cirr(names=names, pictures=pictures, entries=entries)
 
 
 def _tables(folder: Path, split: str) -> Cirr:
@@ -120,16 +125,15 @@ def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
         metrics |= recalls(best_ranks(queries, gallery, targets, others), SUBSET_AT, "subset R@{}")
         metrics["average of R@5 and subset R@1"] = (metrics["R@5"] + metrics["subset R@1"]) / 2
     metrics |= recalls(best_ranks(unedited, gallery, targets, masked), AT, "unedited R@{}")
-    return Report(
+    return Report.of(
+        vectors,
+        [CIRR],
         task="cirr",
         data=where,
-        model=vectors.encoder.name,
-        fingerprints={CIRR.name: vectors.encoder.space(CIRR).fingerprint},
         counts={"queries": len(data.entries), "pictures": len(data.names)},
         metrics=metrics,
         paper=paper.CIRR_TEST,
-        preprocessing=vectors.preprocessing(CIRR),
-        notes=("the paper's figures are of the test split", paper.pictures_note(vectors.preprocessing(CIRR))),
+        notes=("the paper's figures are of the test split",),
     )
 
 
@@ -160,9 +164,13 @@ def submission(data: Cirr, vectors: VectorCache, folder: Path) -> list[Path]:
     return written
 
 
-def _embedded(data: Cirr, vectors: VectorCache) -> tuple[Vectors, Vectors]:
-    if not data.entries:
+def _check_asked(entries: Sequence[Entry]) -> None:
+    if not entries:
         raise BadData("the split has no queries: expected at least one")
+
+
+def _embedded(data: Cirr, vectors: VectorCache) -> tuple[Vectors, Vectors]:
+    _check_asked(data.entries)
     vectors.encoder.space(CIRR)  # a model that cannot follow the view says so before anything is embedded
     gallery = vectors.embed(data.pictures, CIRR)
 

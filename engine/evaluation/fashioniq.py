@@ -20,6 +20,7 @@ from oneword.engine.views import FASHIONIQ_DRESS, FASHIONIQ_SHIRT
 AT = (10, 50)
 VIEWS = {"dress": FASHIONIQ_DRESS, "shirt": FASHIONIQ_SHIRT, "toptee": FASHIONIQ_SHIRT}
 _LAYOUT = "FashionIQ's own: captions/cap.{kind}.{split}.json, image_splits/split.{kind}.{split}.json, images/NAME.png"
+_ENDS = (".png", ".jpg", ".jpeg")
 _STRIPPED = ".?, "  # from both ends of a caption; kongds/E5-V:retrieval.py
 
 
@@ -62,7 +63,8 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
         names = read_json(folder / "image_splits" / f"split.{kind}.{split}.json", layout, list)
         if not all(isinstance(name, str) for name in names):
             raise BadData(f"{where}: the split names pictures by what is no string: expected {layout}")
-        pictures = [picture(_place(folder / "images", name)) for name in names]
+        folders = (folder / "images", folder / "images" / kind)
+        pictures = [picture(*(place / f"{name}{end}" for place in folders for end in _ENDS)) for name in names]
         entries = read_json(where, layout, list)
     index = {name: i for i, name in enumerate(names)}
     queries: list[tuple[int, int, tuple[str, str]]] = []
@@ -89,10 +91,9 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
     """
     metrics: dict[str, float] = {}
     counts: dict[str, int] = {}
-    fingerprints: dict[str, str] = {}
     for kind, view in VIEWS.items():
         data = read_fashioniq(folder, kind, split)
-        fingerprints[view.name] = vectors.encoder.space(view).fingerprint
+        vectors.encoder.space(view)  # a model that cannot follow the view says so before anything is embedded
         gallery = vectors.embed(data.pictures, view)
         both = [
             vectors.embed(
@@ -107,22 +108,14 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
         counts |= {f"{kind} queries": len(data.queries), f"{kind} pictures": len(data.pictures)}
     for k in AT:
         metrics[f"average R@{k}"] = float(np.mean([metrics[f"{kind} R@{k}"] for kind in VIEWS]))
-    return Report(
+    return Report.of(
+        vectors,
+        [FASHIONIQ_DRESS, FASHIONIQ_SHIRT],
         task="fashioniq",
         data=str(folder),
-        model=vectors.encoder.name,
-        fingerprints=fingerprints,
         counts=counts,
         metrics=metrics,
         paper=paper.FASHIONIQ,
-        preprocessing=vectors.preprocessing(FASHIONIQ_DRESS),
-        notes=(paper.pictures_note(vectors.preprocessing(FASHIONIQ_DRESS)),),
-    )
-
-
-def _place(folder: Path, name: str) -> Path:
-    return next(
-        (folder / f"{name}{end}" for end in (".png", ".jpg") if (folder / f"{name}{end}").exists()), folder / name
     )
 
 

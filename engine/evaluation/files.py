@@ -32,12 +32,19 @@ def field(entry: Any, name: str, kind: type, path: Path) -> Any:
     return value
 
 
-def picture(path: Path) -> Callable[[], Image]:
-    """Loads a picture, when called. Raises BadData for a file that is missing or no picture."""
+def picture(*places: Path) -> Callable[[], Image]:
+    """Returns what loads a picture from the first of the places where there is a file.
+
+    Raises:
+        BadData: there is none; or, when it is loaded, it is no picture.
+    """
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise BadData(f"picture of the data set is not there: expected {' or '.join(map(str, places))}")
 
     def load() -> Image:
         try:
-            return Image(pixels=decode_file(path))
+            return Image(pixels=decode_file(found))
         except InputError as error:
             raise BadData(f"picture of the data set cannot be loaded: {error}") from error
 

@@ -1,7 +1,14 @@
 """What an evaluation says."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+from oneword.engine.evaluation import paper
+from oneword.engine.views import View
+
+if TYPE_CHECKING:
+    from oneword.engine.evaluation.vectors import VectorCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +36,22 @@ class Report:
     paper: dict[str, float] = field(default_factory=dict)
     preprocessing: str | None = None
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, vectors: "VectorCache", views: Sequence[View], *, pictures: bool = True, **fields: Any) -> Self:
+        """With what the model says of itself.
+
+        Args:
+            views: those that were used.
+            pictures: whether there were any; then how they were prepared is told, and noted beside the paper's figures.
+            fields: the others.
+        """
+        if pictures:
+            fields["preprocessing"] = vectors.preprocessing(views[0])
+            if fields["paper"]:
+                fields["notes"] = (paper.pictures_note(fields["preprocessing"]), *fields.get("notes", ()))
+        fingerprints = {view.name: vectors.encoder.space(view).fingerprint for view in views}
+        return cls(model=vectors.encoder.name, fingerprints=fingerprints, **fields)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -67,7 +67,7 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
     """Spearman's correlation of cosine similarity with people's scores, a set's parts taken together, times 100."""
     from scipy.stats import spearmanr
 
-    fingerprint = vectors.encoder.space(STS).fingerprint  # first: a model that cannot follow the view says so
+    vectors.encoder.space(STS)  # a model that cannot follow the view says so before anything is embedded
     metrics = {}
     for name, rated in data.items():
         sides = ([partial(Text, text=as_reference(said)) for said in side] for side in (rated.first, rated.second))
@@ -78,11 +78,12 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
     whole = len(data) == 7
     if whole:
         metrics["average"] = float(np.mean(list(metrics.values())))
-    return Report(
+    return Report.of(
+        vectors,
+        [STS],
+        pictures=False,
         task="sts",
         data=where,
-        model=vectors.encoder.name,
-        fingerprints={STS.name: fingerprint},
         counts={f"{name} pairs": len(rated.scores) for name, rated in data.items()},
         metrics=metrics,
         paper=paper.STS,

@@ -54,18 +54,13 @@ def _report(
     said = vectors.embed(texts, DEFAULT)
     metrics = recalls(best_ranks(said, pictures, [[owner] for owner in owners]), AT, f"{text} to image R@{{}}")
     metrics |= recalls(best_ranks(pictures, said, of_picture), AT, f"image to {text} R@{{}}")
-    return Report(
+    return Report.of(
+        vectors,
+        [DEFAULT],
         task=task,
         data=where,
-        model=vectors.encoder.name,
-        fingerprints={DEFAULT.name: vectors.encoder.space(DEFAULT).fingerprint},
         counts={"pictures": len(data.pictures), "captions": len(owners)},
         metrics=metrics,
         paper=known,
-        preprocessing=vectors.preprocessing(DEFAULT),
-        notes=(
-            *([paper.pictures_note(vectors.preprocessing(DEFAULT))] if known else []),
-            *notes,
-            *([] if data.whole else ["not the whole test split, which the paper's figures are of"]),
-        ),
+        notes=(*notes, *([] if data.whole else ["not the whole test split, which the paper's figures are of"])),
     )

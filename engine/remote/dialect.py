@@ -29,8 +29,8 @@ class Dialect(Protocol):
         """The space of the served model and a view. Raises `ViewError`."""
         ...
 
-    def alone(self, item: Input) -> bool:
-        """Whether an input takes a request of its own."""
+    def kind(self, item: Input) -> str | None:
+        """Inputs of one kind can share a request; one of the kind None takes a request of its own."""
         ...
 
     def body(self, inputs: Sequence[Input], view: View, side: Side) -> dict[str, Any]:
@@ -47,19 +47,20 @@ class Dialect(Protocol):
 
 
 def grouped(inputs: Sequence[Input], dialect: Dialect, most: int, pixels: int) -> list[list[int]]:
-    """Positions of `inputs` in requests, in order: at most so many inputs and, where there are several, pixels."""
+    """Positions of `inputs` in requests, in order: at most so many inputs and, where there are several, pixels.
+
+    Inputs of different kinds share none.
+    """
     groups: list[list[int]] = []
-    held, open_ = 0, False
+    held, open_ = 0, None
     for i, item in enumerate(inputs):
         size = _pixels(item)
-        alone = dialect.alone(item)
-        if not open_ or alone or len(groups[-1]) >= most or held + size > pixels:
-            groups.append([i])
-            held = size
-        else:
-            groups[-1].append(i)
-            held += size
-        open_ = not alone
+        kind = dialect.kind(item)
+        if kind is None or kind != open_ or len(groups[-1]) >= most or held + size > pixels:
+            groups.append([])
+            held, open_ = 0, kind
+        groups[-1].append(i)
+        held += size
     return groups
 
 

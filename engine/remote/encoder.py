@@ -66,11 +66,12 @@ class RemoteEncoder:
         return self._dialect.space(view)
 
     def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:  # noqa: ARG002
-        """Waves of requests, in the given order."""
-        groups = self._grouped(inputs)
+        """Waves of requests; inputs that can share one are brought together, else in the given order."""
+        order = sorted(range(len(inputs)), key=lambda i: self._dialect.kind(inputs[i]) or "")
+        groups = self._grouped([inputs[i] for i in order])
         most = WAVE * self._client.config.at_once
         waves = [groups[i : i + most] for i in range(0, len(groups), most)]
-        return [[i for group in wave for i in group] for wave in waves]
+        return [[order[i] for group in wave for i in group] for wave in waves]
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Wave:
         """Groups them; bodies are written where they are sent, so that few pictures are held twice."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import PIL.Image
@@ -20,6 +20,9 @@ from oneword.engine.remote.encoder import RemoteEncoder
 from oneword.engine.remote.name import RemoteName, read
 from oneword.engine.remote.oneword import OnewordDialect
 from oneword.engine.views import DEFAULT
+
+if TYPE_CHECKING:
+    from oneword.engine.remote.vllm import VllmDialect
 
 
 def load_remote(name: str, config: RemoteConfig | None = None) -> RemoteEncoder:
@@ -40,8 +43,10 @@ def load_remote(name: str, config: RemoteConfig | None = None) -> RemoteEncoder:
         known = str(replace(wanted, model=str(card["id"])))
         if isinstance(card.get("oneword"), Mapping):
             return RemoteEncoder(name=known, client=client, dialect=_oneword(wanted, card, known, client))
-        encoder = RemoteEncoder(name=known, client=client, dialect=_vllm(wanted, card, known))
+        dialect = _vllm(wanted, card, known)
+        encoder = RemoteEncoder(name=known, client=client, dialect=dialect)
         _try(encoder)
+        dialect.try_batches(client)
     except BaseException:
         client.close()
         raise
@@ -79,7 +84,7 @@ def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Cl
     return dialect
 
 
-def _vllm(wanted: RemoteName, card: Mapping[str, Any], known: str) -> Dialect:
+def _vllm(wanted: RemoteName, card: Mapping[str, Any], known: str) -> "VllmDialect":
     """vLLM tells an id, and as `root` the hub id or folder that it loaded."""
     from oneword.engine.checkpoint import find
     from oneword.engine.dependencies import require

@@ -62,9 +62,9 @@ class OnewordDialect:
             )
         return replace(self._told, view=view)
 
-    def alone(self, item: Input) -> bool:  # noqa: ARG002
-        """None does."""
-        return False
+    def kind(self, item: Input) -> str:  # noqa: ARG002
+        """All can share requests."""
+        return "any"
 
     def body(self, inputs: Sequence[Input], view: View, side: Side) -> dict[str, Any]:
         """Inputs as they are; a view that the server may not know goes along in full."""

@@ -1,8 +1,9 @@
 """vLLM with a LLaVA-NeXT model: prompts are applied here, as `oneword.engine.e5v` does; the server runs the weights.
 
 Texts go as token ids, so a text that spells a special token stays plain, as it does locally. Pictures can only go as
-chat messages; `CHAT_TEMPLATE`, which the server must be started with, joins their parts and adds nothing. The server
-then tokenises a string, so texts that spell special tokens are refused beside pictures (`PromptTokens.written`).
+chat messages, a conversation for each; `CHAT_TEMPLATE`, which the server must be started with, joins their parts and
+adds nothing. The server then tokenises a string, so texts that spell special tokens are refused beside pictures
+(`PromptTokens.written`). Newer servers take several conversations a request (`VllmDialect.try_batches`).
 
 The weights are the server's word: neither vLLM nor we can prove which it runs. What can be seen is checked: the length
 of vectors, and the number of tokens in the prompt, which another chat template or a silent cut would change.
@@ -11,15 +12,18 @@ of vectors, and the number of tokens in the prompt, which another chat template 
 from collections.abc import Sequence
 from typing import Any
 
+import PIL.Image
+
 from oneword.engine.checkpoint import Checkpoint
 from oneword.engine.e5v.prompts import prompted
 from oneword.engine.encoder import Side
 from oneword.engine.errors import RemoteUnavailable
-from oneword.engine.inputs import Input, Text
-from oneword.engine.remote.answers import prompt_tokens
+from oneword.engine.inputs import Image, Input, Text
+from oneword.engine.remote import answers
+from oneword.engine.remote.client import Client, Rejected
 from oneword.engine.remote.dialect import data_uri
 from oneword.engine.space import Space
-from oneword.engine.views import IMAGE, View
+from oneword.engine.views import DEFAULT, IMAGE, View
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}{%- for part in message['content'] -%}"
@@ -30,7 +34,8 @@ CHAT_TEMPLATE = (
 
 
 class VllmDialect:
-    """vLLM's `/embeddings` (vllm-project/vllm:vllm/entrypoints/pooling/embed/protocol.py).
+    """vLLM's `/embeddings` (vllm-project/vllm: `EmbeddingCompletionRequest`, `EmbeddingChatRequest` and, for batches of
+    conversations, `EmbeddingBatchChatRequest`, in pooling/embed/protocol.py).
 
     Args:
         id: what the server calls the model.
@@ -48,6 +53,7 @@ class VllmDialect:
         from oneword.engine.e5v.loading import prompt_tokens as tokens_of
 
         self.id = id
+        self.batches = False
         self._name = name
         self._revision = revision or checkpoint.revision()
         with quiet():
@@ -73,32 +79,51 @@ class VllmDialect:
         """As that of the model run locally."""
         return self._tokens.plain()
 
-    def alone(self, item: Input) -> bool:
-        """Pictures do: a list of messages is one prompt."""
-        return not isinstance(item, Text)
+    def try_batches(self, client: Client) -> None:
+        """Lets pictures share requests from now on, if the server embeds two of them in one."""
+        two = [Image(pixels=PIL.Image.new("RGB", size, "grey")) for size in ((64, 48), (48, 64))]
+        try:
+            answer = client.post("/embeddings", self.body(two, DEFAULT, Side.GALLERY))
+            answers.vectors(answer, len(two), self.dimension)
+            self.check(answer, two, DEFAULT, Side.GALLERY)
+        except (Rejected, RemoteUnavailable):  # older servers take a list of conversations for a malformed one
+            return
+        self.batches = True
+
+    def kind(self, item: Input) -> str | None:
+        """Texts share requests; pictures do where the server takes several conversations in one."""
+        if isinstance(item, Text):
+            return "text"
+        return "picture" if self.batches else None
 
     def body(self, inputs: Sequence[Input], view: View, side: Side) -> dict[str, Any]:
-        """Token ids of texts, or the messages of one picture.
+        """Token ids of texts; or the messages of a picture, or a list of such for several.
 
         Raises:
             BadText: beside a picture, a text that spells a special token.
         """
         body: dict[str, Any] = {"model": self.id, "encoding_format": "base64"}
-        prompt, text, image = prompted(inputs[0], view, side)
-        if image is None:
+        if isinstance(inputs[0], Text):
             return body | {"input": [self._ids(item, view, side) for item in inputs]}
+        conversations = [self._messages(item, view, side) for item in inputs]
+        # With messages vLLM adds no beginning-of-text unless told to, as chat templates mostly write it themselves.
+        messages = conversations if len(inputs) > 1 else conversations[0]
+        return body | {"messages": messages, "add_special_tokens": True}
+
+    def _messages(self, item: Input, view: View, side: Side) -> list[dict[str, Any]]:
+        prompt, text, image = prompted(item, view, side)
+        assert image is not None
         before, _, after = self._tokens.written(prompt, text).partition(IMAGE)
         content = [
             *([{"type": "text", "text": before}] if before else []),
             {"type": "image_url", "image_url": {"url": data_uri(image)}},
             *([{"type": "text", "text": after}] if after else []),
         ]
-        # With messages vLLM adds no beginning-of-text unless told to, as chat templates mostly write it themselves.
-        return body | {"messages": [{"role": "user", "content": content}], "add_special_tokens": True}
+        return [{"role": "user", "content": content}]
 
     def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
         """The server's prompts must have as many tokens as ours, picture tokens spread out or not."""
-        counted = prompt_tokens(answer)
+        counted = answers.prompt_tokens(answer)
         if counted is None:
             return
         spread = sum(self._length(item, view, side, spread=True) for item in inputs)

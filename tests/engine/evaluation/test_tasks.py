@@ -73,6 +73,47 @@ def test_text_image_from_a_datasets_folder(tmp_path: Path, table: Any) -> None:
         assert report.metrics["image to text R@1"] == 50.0, "red 1 and blue 0 are alike, and red 1 comes first"
 
 
+def test_captions_are_as_in_the_file(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
+    """The reference does not strip them; COCO has some with white space at their ends."""
+    paint(tmp_path, "red")
+    entry = {"filename": "red.png", "split": "test", "sentences": [{"raw": " A red square. \n"}, {"raw": "\tred"}]}
+    (tmp_path / "dataset_coco.json").write_text(json.dumps({"images": [entry]}), encoding="utf-8")
+    data = read_captioned(tmp_path)
+    assert data.captions == [[" A red square. \n", "\tred"]]
+    encoder = table({"red": X, " A red square. \n": X, "\tred": X})
+    assert text_image(data, "here", VectorCache(encoder)).metrics["text to image R@1"] == 100.0
+    entry["sentences"].append({"raw": " \n"})  # type: ignore[attr-defined]
+    (tmp_path / "dataset_coco.json").write_text(json.dumps({"images": [entry]}), encoding="utf-8")
+    with pytest.raises(BadData, match="none of them blank"):
+        read_captioned(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "place", ["val2014", "images/val2014", "images", "flickr30k_images/flickr30k_images", "flickr30k-images", "."]
+)
+@pytest.mark.parametrize("described", [".", "karpathy"])
+def test_usual_downloads(tmp_path: Path, paint: Callable[..., None], place: str, described: str) -> None:
+    entry = {"filename": "red.png", "filepath": "val2014", "split": "test", "sentences": [{"raw": "red"}]}
+    (tmp_path / described).mkdir(exist_ok=True)
+    (tmp_path / described / "dataset_coco.json").write_text(json.dumps({"images": [entry]}), encoding="utf-8")
+    with pytest.raises(BadData, match=r"val2014/red\.png or .*/images/red\.png"):
+        read_captioned(tmp_path)
+    paint(tmp_path / place, "red")
+    data = read_captioned(tmp_path)
+    assert data.name == "coco"
+    assert data.pictures[0]().size == (8, 8)
+
+
+def test_a_dictionary_of_datasets(tmp_path: Path) -> None:
+    import datasets
+
+    rows = [{"image": PIL.Image.new("RGB", (8, 8)), "text": "a"}]
+    made = datasets.Dataset.from_list(rows)
+    datasets.DatasetDict({"train": made, "test": made}).save_to_disk(str(tmp_path / "set"))
+    assert (tmp_path / "set" / "dataset_dict.json").is_file(), "named like Karpathy's"
+    assert read_captioned(tmp_path / "set").captions == [["a"]]
+
+
 def test_image_image_renders_captions(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
     paint(tmp_path, "red", "blue")
     karpathy(tmp_path, "dataset_coco.json")
@@ -122,6 +163,17 @@ def test_cirr(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
     assert {side for key, _, side in encoder.seen if isinstance(key, tuple)} == {Side.QUERY}
 
 
+@pytest.mark.parametrize(("captions", "pictures"), [(".", "img_raw"), ("cirr", "."), ("cirr", "cirr/img_raw")])
+def test_cirrs_usual_downloads(
+    tmp_path: Path, paint: Callable[..., None], table: Any, captions: str, pictures: str
+) -> None:
+    cirr_data(tmp_path / captions)
+    with pytest.raises(BadData, match=r"/dev/red\.png or .*/img_raw/dev/red\.png"):
+        read_cirr(tmp_path)
+    paint(tmp_path / pictures / "dev", "red", "green", "blue", "yellow")
+    assert cirr(read_cirr(tmp_path), "here", VectorCache(table(CIRR_TABLE))).metrics["subset R@1"] == 100.0
+
+
 def test_cirr_submission(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
     paint(tmp_path / "dev", "red", "green", "blue", "yellow")
     cirr_data(tmp_path, targets=False)
@@ -144,8 +196,10 @@ def test_cirr_submission(tmp_path: Path, paint: Callable[..., None], table: Any)
 
 
 def test_fashioniq(tmp_path: Path, paint: Callable[..., None], table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    paint(tmp_path / "images", "red", "green", suffix=".jpg")
+    paint(tmp_path / "images", "red", suffix=".jpg")
     paint(tmp_path / "images", "blue")
+    for kind in ("dress", "shirt", "toptee"):  # as some arrange them
+        paint(tmp_path / "images" / kind, "green", suffix=".jpeg")
     for folder in ("captions", "image_splits"):
         (tmp_path / folder).mkdir()
     for kind in ("dress", "shirt", "toptee"):

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2.sandbox
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -71,8 +72,12 @@ class OnewordService:
 
 
 class VllmService(OnewordService):
-    """What of vLLM we rely on: ids as they are; messages through the template, tokenised with special tokens."""
+    """What of vLLM we rely on: ids as they are; messages through the template, tokenised with special tokens.
 
+    `batches`: whether it takes a list of conversations, as newer servers do.
+    """
+
+    batches = True
     template = CHAT_TEMPLATE
     root: str | None = None
     longest = 100_000
@@ -82,22 +87,17 @@ class VllmService(OnewordService):
 
     def embeddings(self, body: dict[str, Any]) -> Any:
         encoder = self.encoder
+        rows: list[list[int]] = []
+        pictures: list[PIL.Image.Image] = []
         if "input" in body:
-            rows, pictures = [row[: self.longest] for row in body["input"]], []
+            rows = [row[: self.longest] for row in body["input"]]
+        elif isinstance(body["messages"][0], dict):
+            self._rendered(body["messages"], body, rows, pictures)
+        elif self.batches:
+            for conversation in body["messages"]:
+                self._rendered(conversation, body, rows, pictures)
         else:
-            # As transformers renders chat templates.
-            jinja = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-            parts = body["messages"][0]["content"]
-            urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
-            pictures = [decode(base64.b64decode(url.partition("base64,")[2])) for url in urls]
-            messages = [{"role": "user", "content": [p if p["type"] == "text" else {"type": "image"} for p in parts]}]
-            text = jinja.from_string(self.template).render(messages=messages)
-            ids = encoder.tokens.tokenizer(text, add_special_tokens=body.get("add_special_tokens", False))["input_ids"]
-            image = encoder.tokens.image_token_id
-            if ids.count(image) != len(pictures):
-                raise Status(400, {"error": {"message": "placeholders and pictures differ in number"}})
-            counts = iter([encoder.pictures.tokens(picture.size) for picture in pictures])
-            rows = [[x for id_ in ids for x in [id_] * (next(counts) if id_ == image else 1)]]
+            raise Status(400, {"error": {"message": "messages.0: Input should be a valid dictionary"}})
         last = torch.tensor([len(row) - 1 for row in rows])
         padded = torch.zeros(len(rows), int(last.max()) + 1, dtype=torch.long)
         for row, into in zip(rows, padded, strict=True):
@@ -108,6 +108,24 @@ class VllmService(OnewordService):
         raw = encoder.finish(encoder.forward(batch))
         unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
         return answer(self.name, unit, body) | {"usage": {"prompt_tokens": sum(map(len, rows))}}
+
+    def _rendered(
+        self, conversation: Any, body: dict[str, Any], rows: list[list[int]], pictures: list[PIL.Image.Image]
+    ) -> None:
+        """Adds the ids and the pictures of a conversation. As transformers renders chat templates."""
+        jinja = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        parts = conversation[0]["content"]
+        urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+        seen = [decode(base64.b64decode(url.partition("base64,")[2])) for url in urls]
+        messages = [{"role": "user", "content": [p if p["type"] == "text" else {"type": "image"} for p in parts]}]
+        text = jinja.from_string(self.template).render(messages=messages)
+        tokens = self.encoder.tokens
+        ids = tokens.tokenizer(text, add_special_tokens=body.get("add_special_tokens", False))["input_ids"]
+        if ids.count(tokens.image_token_id) != len(seen):
+            raise Status(400, {"error": {"message": "placeholders and pictures differ in number"}})
+        counts = iter([self.encoder.pictures.tokens(picture.size) for picture in seen])
+        rows.append([x for id_ in ids for x in [id_] * (next(counts) if id_ == tokens.image_token_id else 1)])
+        pictures += seen
 
 
 def answer(name: str, vectors: np.ndarray, body: dict[str, Any]) -> dict[str, Any]:

@@ -113,29 +113,33 @@ def test_requests_are_as_large_as_configured(serve, hashing):
 
 
 class Fake:
-    def __init__(self, lonely):
-        self.lonely = lonely
+    def __init__(self, lonely, apart):
+        self.lonely, self.apart = lonely, apart
 
-    def alone(self, item):
-        return isinstance(item, Image) and self.lonely
+    def kind(self, item):
+        if isinstance(item, Image) and self.lonely:
+            return None
+        return type(item).__name__ if self.apart else "any"
 
 
 _ITEMS = st.lists(st.one_of(st.just(MIXED[0]), st.just(MIXED[1]), st.just(MIXED[3])), max_size=30)
 
 
-@given(_ITEMS, st.integers(1, 5), st.integers(1, 10_000), st.booleans())
+@given(_ITEMS, st.integers(1, 5), st.integers(1, 10_000), st.booleans(), st.booleans())
 @settings(deadline=None)
-def test_groups(items, most, pixels, lonely):
-    groups = grouped(items, Fake(lonely), most, pixels)
+def test_groups(items, most, pixels, lonely, apart):
+    fake = Fake(lonely, apart)
+    groups = grouped(items, fake, most, pixels)
     assert [i for group in groups for i in group] == list(range(len(items)))
     for group in groups:
         areas = [0 if isinstance(items[i], Text) else 64 * 48 if items[i] is MIXED[1] else 30 * 90 for i in group]
         assert len(group) == 1 or (len(group) <= most and sum(areas) <= pixels)
-        assert len(group) == 1 or not any(Fake(lonely).alone(items[i]) for i in group)
+        assert len(group) == 1 or None not in {fake.kind(items[i]) for i in group}
+        assert len({fake.kind(items[i]) for i in group}) == 1
     # Grouped again, as `prepare` does with a wave of groups, they are the same.
     for start in range(len(groups)):
         flat = [i for group in groups[start:] for i in group]
-        again = grouped([items[i] for i in flat], Fake(lonely), most, pixels)
+        again = grouped([items[i] for i in flat], fake, most, pixels)
         assert [[flat[i] for i in group] for group in again] == groups[start:]
 
 

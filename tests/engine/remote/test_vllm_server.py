@@ -7,6 +7,7 @@ import pytest
 
 from oneword.engine import Composed, Document, Side, Text, encode, load, views
 from oneword.engine.errors import BadText, EncodingError, ModelNotFound, RemoteUnavailable
+from oneword.engine.remote import RemoteConfig, load_remote
 from oneword.engine.remote.vllm import CHAT_TEMPLATE
 
 from .test_oneword_server import MIXED, noise
@@ -21,14 +22,49 @@ PLAIN = [
 ]
 
 
+@pytest.mark.parametrize("batches", [True, False], ids=["batches", "one by one"])
 @pytest.mark.parametrize("view", views.BUILT_IN.values(), ids=lambda view: view.name)
-def test_equals_local(serve, vllm, local, view):
+def test_equals_local(serve, vllm, local, view, batches):
+    vllm.batches = batches
     remote = load(serve(vllm))
+    vllm.bodies.clear()
     for side in Side:
         expected = encode(local, PLAIN, view, side)
         assert np.abs(encode(remote, PLAIN, view, side) - expected).max() <= 1e-6
     assert remote.space(view).fingerprint == local.space(view).fingerprint
     assert {"input", "messages"} == {key for body in vllm.bodies for key in body} & {"input", "messages"}
+    pictures = [body["messages"] for body in vllm.bodies if "messages" in body]
+    assert [isinstance(messages[0], list) for messages in pictures] == [batches] * len(pictures)
+    assert len(pictures) == (2 if batches else 2 * sum(not isinstance(one, Text) for one in PLAIN))
+
+
+def test_pictures_share_requests_as_large_as_configured(serve, vllm, local):
+    remote = load_remote(serve(vllm), RemoteConfig(batch_size=3, batch_pixels=10_000))
+    vllm.bodies.clear()
+    inputs = [noise(80, 50, 1), Text(text="a dog"), *(noise(40, 40, i) for i in range(5)), Text(text="a cat")]
+    assert np.abs(encode(remote, inputs, views.DEFAULT) - encode(local, inputs, views.DEFAULT)).max() <= 1e-6
+    assert sorted(len(body.get("messages", [])) for body in vllm.bodies) == [0, 3, 3]
+    assert [len(body["input"]) for body in vllm.bodies if "input" in body] == [2], "texts come together, too"
+
+
+@pytest.mark.parametrize("fault", ["count", "tokens"])
+def test_a_server_that_reads_batches_otherwise_gets_none(serve, vllm, local, fault):
+    """One vector for the whole list, or prompts of another length: then pictures go one by one."""
+    plain = vllm.embeddings
+
+    def other(body):
+        found = plain(body)
+        if isinstance(body.get("messages", [{}])[0], list):
+            if fault == "count":
+                found["data"] = found["data"][-1:]
+            else:
+                found["usage"]["prompt_tokens"] -= 1
+        return found
+
+    vllm.embeddings = other
+    remote = load(serve(vllm))
+    assert np.abs(encode(remote, PLAIN, views.DEFAULT) - encode(local, PLAIN, views.DEFAULT)).max() <= 1e-6
+    assert sum(isinstance(body.get("messages", [{}])[0], list) for body in vllm.bodies) == 1, "the one that was tried"
 
 
 def test_the_revision_is_what_the_user_says(serve, vllm, folder):
