@@ -8,14 +8,13 @@ from typing import Protocol
 from oneword.engine.roots import OUTSIDE, Roots
 from oneword.indexer.entry import Entry
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.sources.folder import FolderSource
+from oneword.indexer.sources.folder import FolderSource, walk
 from oneword.indexer.sources.globs import Patterns, braces, has_magic, matching
 from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.indexer.sources.place import (
     LocalPlace,
     Place,
     as_on_disk,
-    is_system_folder,
     is_uri,
     place_of,
     reason_of,
@@ -196,33 +195,25 @@ def _exists(place: Place, listings: dict[str, set[str]]) -> bool:
 
 def _files(places: Sequence[Place], patterns: Patterns, fits: Callable[[str], bool], what: str) -> list[Place]:
     """The files given, and of folders, recursively and sorted, the files that fit."""
-    found: list[Place] = []
+    found: dict[str, Place] = {}
     for place in places:
+        inside: list[Place] = []
         try:
-            inside = list(_inside(place, "", patterns, fits, set())) if place.is_folder() else [place]
+            folders = walk(place, patterns, set(), Counter()) if place.is_folder() else ()
         except OSError as error:
             raise BadSource(f"{place.shown}: cannot be listed ({reason_of(error)}); check who may read it") from error
-        if not inside:
+        for folder, path, files in folders:
+            if isinstance(files, OSError):
+                reason = f"cannot be listed ({reason_of(files)}); check who may read it"
+                raise BadSource(f"{place.shown}: {reason}") from files
+            for name in files:
+                taken = patterns.included(path + name) and not patterns.excluded(path + name)
+                if taken and fits(name) and not name.startswith("."):
+                    inside.append(folder.child(name))
+        if folders and not inside:
             raise SourceNotFound(f"{place.shown}: holds no file that is called as {what} is; name the files")
-        found += inside
-    return list({one.uri: one for one in found}.values())
-
-
-def _inside(
-    folder: Place, path: str, patterns: Patterns, fits: Callable[[str], bool], entered: set[object]
-) -> Iterator[Place]:
-    """entered: identities of the folders so far, so that a link that leads back ends."""
-    if (identity := folder.identity) in entered:
-        return
-    entered.add(identity)
-    files, folders = folder.listing()
-    for name in files:
-        taken = patterns.included(path + name) and not patterns.excluded(path + name)
-        if taken and fits(name) and not name.startswith("."):
-            yield folder.child(name)
-    for name in folders:
-        if not is_system_folder(name) and not patterns.excluded(path + name):
-            yield from _inside(folder.child(name), f"{path}{name}/", patterns, fits, entered)
+        found |= {one.uri: one for one in inside or [place]}
+    return list(found.values())
 
 
 def _is_tar(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Lines of a file, also a compressed one, of bounded length."""
+"""Lines of bounded length of a file, also of a compressed one."""
 
 import bz2
 import codecs
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from oneword.indexer.sources.place import Place
 
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
-"""What reading a compressed file that is cut or spoilt raises, besides what reading any file does."""
+"""What reading a file, perhaps a truncated or corrupt compressed one, raises."""
 
 BOM = b"\xef\xbb\xbf"
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -20,7 +20,7 @@ _WIDE = (b"\xff\xfe", b"\xfe\xff")
 
 
 def lines(place: Place, limit: int) -> Iterator[tuple[int, bytes | None]]:
-    """(number from 1 on, bytes with their line end); None for a line of more than `limit` bytes. Raises `DAMAGE`."""
+    """(number from 1 on, bytes with the line end), with None for a line of more than `limit` bytes. Raises `DAMAGE`."""
     with place.open() as raw, closing(unpacked(raw)) as file:
         number = 0
         while line := file.readline(limit + 1):
@@ -36,7 +36,7 @@ def lines(place: Place, limit: int) -> Iterator[tuple[int, bytes | None]]:
 
 
 def unpacked(file: BinaryIO) -> BinaryIO:
-    """The file, or what is in it if it begins as gzip, bzip2 or xz do; UTF-16, which is told by its mark, as UTF-8."""
+    """The file, decompressed if it begins as gzip, bzip2 or xz; as UTF-8 if its byte order mark says UTF-16."""
     start = file.read(2)
     file.seek(0)
     if start in _WIDE:  # as spreadsheets save "Unicode text"

@@ -1,14 +1,15 @@
-"""What cells of tables become as metadata: which kind a column is, and its values as that kind.
+"""Metadata from cells of tables and from JSON: the kind of a column, and its values as that kind.
 
-One key has one kind: columns are surveyed before the first row is taken, and where kinds are mixed, all is text.
+A key has one kind: columns are surveyed before the first row is read, and a column of mixed kinds becomes text.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from oneword.indexer.sources.place import printable
@@ -16,19 +17,19 @@ from oneword.storage import Metadata
 from oneword.storage.metadata import KEY, LEAST, MOST, MOST_KEYS, Kind, counted, kind_of, utc
 
 SET_ASIDE = "set_aside"
-"""Metadata of items with values that are not of their key's kind: `key: value`, each."""
+"""The metadata key that keeps values that are not of their own key's kind, as texts `key: value`."""
 
 RESERVED = 4
 """Keys that indexing adds under plain names: `set_aside`, and `document`, `passage` and `passages` of long texts."""
 
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,300})")  # no leading zeros: 01234 is a code, which a number would spoil
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,300})")  # no leading zeros: 01234 is a code
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,300})?(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?(?<=[0-9])")
 _NOT_FINITE = frozenset({"nan", "inf", "-inf", "+inf", "infinity", "-infinity"})
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9].*)?", re.DOTALL)
 
 
 def kind_of_text(cell: str) -> Kind | None:
-    """What a CSV cell can be read as, the strictest first; None: it is empty."""
+    """The strictest kind that a CSV cell can be read as; None: it is empty."""
     if not cell:
         return None
     lower = cell.lower() if len(cell) <= 9 else ""
@@ -40,7 +41,7 @@ def kind_of_text(cell: str) -> Kind | None:
 
 
 def kind_of_json(value: Any) -> tuple[Kind | None, bool]:
-    """The kind of a JSON value, None if it is no value; and whether it is one that metadata cannot be."""
+    """The kind of a JSON value, None for a missing one; and whether it cannot be metadata."""
     match value:
         case None | "":
             return None, False
@@ -58,7 +59,7 @@ def kind_of_json(value: Any) -> tuple[Kind | None, bool]:
 
 
 def as_kind(value: object, kind: Kind) -> Metadata | None:
-    """`value` as a kind, or None where it is missing, not finite, or cannot be that."""
+    """The value as a kind; None where it is missing, not finite, or cannot be converted."""
     if value is None or value == "":
         return None
     match kind:
@@ -85,22 +86,22 @@ def as_kind(value: object, kind: Kind) -> Metadata | None:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value is how tables say that there is none."""
+    """Whether a value is how tables write a missing one."""
     if isinstance(value, str):
         return not value or (len(value) <= 9 and value.lower() in _NOT_FINITE)
     return value is None or (isinstance(value, float | Decimal) and not math.isfinite(value))
 
 
 def has_room(key: str, kinds: Mapping[str, Kind]) -> bool:
-    """Whether a collection with these keys takes one more; the indexer's own always find room."""
+    """Whether a collection with these keys takes one more; it always takes the indexer's own."""
     return key.startswith("_") or key == SET_ASIDE or counted(kinds) < MOST_KEYS - RESERVED
 
 
 def fit(metadata: Mapping[str, Metadata], kinds: dict[str, Kind]) -> tuple[Mapping[str, Metadata], list[str]]:
-    """Metadata in which each key has its one kind, and the keys whose values could not be made to.
+    """Metadata in which each value is of its key's kind, and the keys whose values could not be converted.
 
-    Such values are set aside: they are kept under the key `set_aside`, as texts, so that they can be found; an input
-    is never refused for one. So are those of new keys when the collection has as many as it may.
+    Those values are kept as texts under the key `set_aside`, where they can be found: no input is refused for one. So
+    are values of new keys once the collection has as many keys as it may.
 
     Args:
         kinds: of all keys so far; that of a new key is added.
@@ -126,36 +127,31 @@ def fit(metadata: Mapping[str, Metadata], kinds: dict[str, Kind]) -> tuple[Mappi
 
 
 def keys(columns: Iterable[str]) -> dict[str, str]:
-    """Metadata keys of columns: each its name where that can be a key, else one like it that no other has.
+    """The metadata key of each column: its name where that is a valid key, else a similar one that no other column has.
 
-    Keys that begin with `_` are the indexer's own."""
+    Keys that begin with `_` are the indexer's own.
+    """
     columns = list(dict.fromkeys(columns))
     found = {name: name for name in columns if KEY.fullmatch(name) and name[0] != "_"}
     taken = set(found)
-    for name in columns:
-        if name not in found:
-            plain = re.sub(r"[^A-Za-z0-9_]", "_", name).lstrip("_") or "column"
-            plain = (f"column_{plain}" if plain[0].isdigit() else plain)[:58]
-            key, number = plain, 2
-            while key in taken:
-                key, number = f"{plain}_{number}", number + 1
-            found[name] = key
-            taken.add(key)
+    for name in (one for one in columns if one not in taken):
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", name).lstrip("_") or "column"
+        found[name] = _numbered((f"column_{plain}" if plain[0].isdigit() else plain)[:58], taken)
+        taken.add(found[name])
     return found
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """Column names, each with a number where it is the second of its name, or a name where it has none."""
-    found: list[str] = []
-    taken: set[str] = set()
+    """Unique column names: a repeated one is numbered, and an empty one is named by its position."""
+    taken: dict[str, None] = {}
     for position, name in enumerate(names, 1):
-        plain = printable(name).strip() or f"column_{position}"
-        unique, number = plain, 2
-        while unique in taken:
-            unique, number = f"{plain}_{number}", number + 1
-        found.append(unique)
-        taken.add(unique)
-    return found
+        taken[_numbered(printable(name).strip() or f"column_{position}", taken)] = None
+    return list(taken)
+
+
+def _numbered(name: str, taken: Container[str]) -> str:
+    """The name, with the first free number from 2 on if it is taken."""
+    return name if name not in taken else next(one for n in count(2) if (one := f"{name}_{n}") not in taken)
 
 
 def _as_text(value: object) -> str:
@@ -184,7 +180,7 @@ def _number(cell: str) -> int | float | None:
 
 
 def _of_decimal(value: Decimal) -> int | float | None:
-    """The same number as a float, where one has its digits, or as a whole one; None where neither can be it."""
+    """The same number as a float that has all its digits, or as a whole number; None where neither exists."""
     if not value.is_finite():
         return None
     exponent = value.as_tuple().exponent

@@ -1,4 +1,4 @@
-"""What a user says of sources, in a form that can be kept, so that a job can be repeated."""
+"""How the user wants sources to be read, in a form that is stored, so that a job can be repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from oneword.indexer.errors import BadSource
 class SourceKind(StrEnum):
     """What the paths given are."""
 
-    AUTO = "auto"  # told by each path
+    AUTO = "auto"  # inferred per path
     FOLDER = "folder"
     TABLE = "table"
     WEBDATASET = "webdataset"
@@ -27,12 +27,12 @@ class SourceOptions:
     Args:
         kind: what the paths are.
         id_column, text_column, image_column: of tables and data sets (of webdataset: `id_column` is a key of the
-            sample's JSON). None: by its name; "": there is none.
-        metadata_columns: those that become metadata; None: all others.
-        include, exclude: globs of files in folders, as `oneword.indexer.sources.globs` reads them.
-        captions: what a `.txt` beside a picture of the same stem is.
-        delimiter: between the cells of CSV files; None: told by each file.
-        allow_schemes: of object stores (`s3`) that tables and lists may name, besides the store that they are in.
+            sample's JSON). None: inferred from the names; "": there is none.
+        metadata_columns: the columns that become metadata; None: all others.
+        include, exclude: globs of files in folders, see `oneword.indexer.sources.globs.Patterns`.
+        captions: what a `.txt` beside an image of the same stem is.
+        delimiter: between the cells of CSV files; None: inferred per file.
+        allow_schemes: of object stores (`s3`) that tables and lists may name, besides the one that they are in.
         id_prefix: put before the ids that tables, data sets and shards bring.
     """
 
@@ -49,7 +49,7 @@ class SourceOptions:
     allow_schemes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON's types only."""
+        """The options as JSON types."""
         return {
             one.name: list(value) if isinstance(value := getattr(self, one.name), tuple) else value
             for one in fields(self)
@@ -57,7 +57,7 @@ class SourceOptions:
 
     @classmethod
     def from_dict(cls, read: Mapping[str, Any]) -> "SourceOptions":
-        """What `as_dict` gave. Raises BadSource for keys or values that it cannot have given."""
+        """The inverse of `as_dict`. Raises BadSource for keys and values that it cannot return."""
         known = {one.name for one in fields(cls)}
         if unknown := sorted(set(read) - known):
             raise BadSource(f"source options hold {unknown[0]!r}, expected only {', '.join(sorted(known))}; remove it")

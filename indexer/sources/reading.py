@@ -1,4 +1,4 @@
-"""Reads content that an entry only names."""
+"""Reads the content that an entry refers to."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from oneword.indexer.errors import IndexerError
 from oneword.indexer.sources.place import place_of, printable, reason_of
 
 MAX_BYTES = 2**28
-"""Most bytes of one file: 256 MiB, what the largest decoded image takes raw (oneword.engine.config.MAX_PIXELS)."""
+"""Largest file: 256 MiB, the raw size of the largest decoded image (oneword.engine.config.MAX_PIXELS)."""
 
 
 def read(
@@ -22,15 +22,15 @@ def read(
     """The bytes at a `file://`, `http(s)://` or fsspec URI.
 
     Args:
-        fetch: gets an http(s) URL; with it, nothing else here opens a connection to one.
-        max_bytes: cap; of no file is more read.
-        roots: outside which nothing is read; None: anything may be.
+        fetch: downloads an http(s) URL; nothing else here connects to one.
+        max_bytes: a longer file is not read to its end.
+        roots: nothing outside is read. None: no limit.
 
     Raises:
-        UnreadableFile: it is not there, may not be read, is no regular file, or is outside the roots.
-        FileTooLarge: it is longer.
+        UnreadableFile: it does not exist, may not be read, is no regular file, or is outside the roots.
+        FileTooLarge: longer than `max_bytes`.
         EmptyFile: zero bytes.
-        InputError: what `fetch` raises.
+        InputError: raised by `fetch`.
     """
     uri = reference.uri
     name = printable(uri)
