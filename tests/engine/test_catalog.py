@@ -90,3 +90,11 @@ def test_auto_with_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "find_spec", lambda name: None)
     with pytest.raises(ModelNotFound, match=r'pip install "oneword\[basic\]"'):
         availability.choose()
+
+
+def test_the_page_of_models_is_the_tables() -> None:
+    import runpy
+    from pathlib import Path
+
+    docs = Path(__file__).parents[2] / "docs"
+    assert (docs / "models.md").read_text(encoding="utf-8") == runpy.run_path(str(docs / "models.py"))["page"]()
