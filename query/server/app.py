@@ -28,7 +28,17 @@ from oneword.query.server.jobs import routes as jobs
 from oneword.query.server.keys.keys import Keys
 from oneword.query.server.payload import problem_of
 from oneword.query.server.problem import Problem
-from oneword.query.server.routes import collections, embeddings, health, items, media, overview, pages, searching
+from oneword.query.server.routes import (
+    collections,
+    embeddings,
+    health,
+    items,
+    media,
+    overview,
+    pages,
+    reference,
+    searching,
+)
 from oneword.query.server.state import State, state_of
 from oneword.query.server.telemetry import Telemetry
 from oneword.query.server.tracing import OpenTelemetry, Tracer
@@ -43,6 +53,7 @@ ROUTERS = (
     collections.router,
     overview.router,
     pages.router,
+    reference.router,
     embeddings.router,
     health.router,
     jobs.router,
@@ -83,7 +94,7 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
         summary="Multimodal vector search: by words, by a picture, or by a picture and an edit.",
         version=version("oneword"),
         lifespan=lifespan,
-        docs_url=None,  # their pages load scripts from other hosts
+        docs_url=None,  # FastAPI's pages load scripts from other hosts; `routes/reference.py` has one that does not
         redoc_url=None,
         redirect_slashes=False,  # to where the header Host says, which anyone may write
     )

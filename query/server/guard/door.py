@@ -17,8 +17,8 @@ from oneword.query.server.problem import Problem
 
 log = logging.getLogger(__name__)
 
-PUBLIC = {"/", "/livez", "/readyz", "/openapi.json", "/web"}
-"""Paths that need no key, besides those under /web/."""
+PUBLIC = {"/", "/livez", "/readyz", "/openapi.json", "/docs", "/web"}
+"""Paths that need no key, besides those under /web/ and /docs/."""
 
 GUESSES = 20  # wrong keys a minute from one address; each further is told 429
 _HEADERS = {b"host", b"origin", b"authorization", b"api-key"}
@@ -52,7 +52,7 @@ class Door:
         if origins := headers.get(b"origin"):
             self._origins.check(scope["method"], ", ".join(origins), host)
         path = scope["path"]
-        if path not in PUBLIC and not path.startswith("/web/"):
+        if path not in PUBLIC and not path.startswith(("/web/", "/docs/")):
             principal = self._principal(scope, headers)
             scope.setdefault("state", {})["principal"] = principal
             self._limit(scope, principal)
