@@ -15,7 +15,7 @@ from oneword.storage.config import StorageConfig
 from oneword.storage.durability import Durability, examine, go_back
 from oneword.storage.errors import DamagedCollection, StoreUnavailable, VersionNotFound
 from oneword.storage.location import Location
-from oneword.storage.table import Table, in_our_words, let_reads_be_cancelled
+from oneword.storage.table import Table, in_our_words, let_reads_be_cancelled, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,7 +99,9 @@ class Database:
         """
         connection = self._connect()
         try:
-            return connection.open_table(name)
+            opened = connection.open_table(name)
+            schema_of(opened)
+            return opened
         except (ValueError, OSError, RuntimeError):
             folder = self.folder(name)
             if folder is None or (damage := examine(folder)) is None:

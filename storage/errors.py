@@ -200,13 +200,13 @@ class MissingGpu(StorageError):
 
 
 class MissingKeywords(StorageError):
-    """Words are searched for in a collection, or a version of it, without a keyword index."""
+    """A keyword search in a collection, or a version of it, without a keyword index."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"collection {name!r} has no keyword index, or had none at the version asked for: run `oneword build`, "
-            "and search its newest version"
+            f"collection {name!r} has no keyword index at the version searched: run `oneword build {name}`, and search "
+            "its newest version"
         )
 
 

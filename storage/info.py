@@ -1,4 +1,4 @@
-"""Facts about a collection."""
+"""Facts about a collection, and about a compaction of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from oneword.storage.metadata import Kind
 class CollectionInfo:
     """A collection at one version.
 
-    by_modality: items of each modality there is. version: LanceDB's commit number.
+    by_modality: number of items of each modality. version: LanceDB's commit number.
     bytes_on_disk: all its files, older versions included; None in an object store.
-    metadata_keys: the kind of each metadata key met so far. quarantined: inputs that could not be indexed.
-    serving: the ANN index that answers (see `oneword.storage.ann.index.IndexInfo`), or None.
+    metadata_keys: the kind of each metadata key seen so far. quarantined: inputs that could not be indexed.
+    serving: the ANN index in use (`oneword.storage.ann.files.IndexInfo` as a dictionary), or None.
     created, updated: its first and its newest commit (UTC).
     """
 

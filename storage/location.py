@@ -49,7 +49,7 @@ class Location:
         """Where LanceDB writes one file a version of `table`; None in an object store."""
         return None if self.path is None else self.path / f"{table}.lance" / "_versions"
 
-    def serving_folder(self, table: str) -> Path:
+    def ann_folder(self, table: str) -> Path:
         """Where ANN indexes of `table` lie: beside it, or, for an object store, in this user's cache."""
         if self.path is not None:
             return self.path / f"{table}.serving"

@@ -64,7 +64,7 @@ class Moves:
             for name in {move.target for move in plan.moves} - {move.source for move in plan.moves}:
                 self._database.sweep(name)
                 self._database.drop(name + SUFFIX)  # of a collection that is no more
-                _remove_index(self._database.location.serving_folder(name))
+                _remove_index(self._database.location.ann_folder(name))
             journal = root / f"{first.source}{ENDING}"
             with replacing(journal) as partial:
                 partial.write_text(json.dumps(asdict(plan)), encoding="utf-8")
@@ -102,11 +102,11 @@ class Moves:
             if not self._is(move.source, move.created) or self._database.open(move.target) is not None:
                 continue  # done already; or another one was made there while nobody held the lock
             _rename(self._folder(move.source + SUFFIX), self._folder(move.target + SUFFIX))
-            _rename(location.serving_folder(move.source), location.serving_folder(move.target))
+            _rename(location.ann_folder(move.source), location.ann_folder(move.target))
             _rename(self._folder(move.source), self._folder(move.target))
         if plan.drop is not None and not self._is_another(plan.drop):
             self._remove(self._folder(plan.drop.target + SUFFIX))
-            _remove_index(location.serving_folder(plan.drop.target))
+            _remove_index(location.ann_folder(plan.drop.target))
             self._remove(self._folder(plan.drop.target))
         sync_folder(self._root())
         journal.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""Scalar indexes: what makes a filter on a large collection quick.
+"""Scalar indexes, which make filters on a large collection fast.
 
-Measured on 200,000 rows (LanceDB 0.40, two cores, `select _rowid where ...`, medians): an index makes every
-filter that storage.filters.sql gives it as quick or quicker, from 0.1 % to half of the rows, twice to five times
-where strings or lists are asked for; filters that it would slow are told there to do without. On 10,000 rows nothing
-is won that could be told from noise.
+Measured on 200,000 rows (LanceDB 0.40, two cores, `select _rowid where ...`, medians): an index makes every filter that
+storage.filters.sql lets use it as fast or faster, for 0.1 % to half of the rows, and two to five times as fast on
+strings and lists; filters that an index would slow down are compiled not to use it. On 10,000 rows the difference is
+noise.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from oneword.storage.metadata import Kind
 from oneword.storage.schema import META, metadata_kinds
 from oneword.storage.table import IndexKind, Table
 
-LEAST_ROWS = 20_000  # in a table of fewer, a column is read in 1 ms or less
-MOST_STALE = 2_000  # rows left to be read one by one: a tenth of what is not worth an index at all
+LEAST_ROWS = 20_000  # a smaller table's column is read in 1 ms or less
+MOST_STALE = 2_000  # unindexed rows, which are read one by one: a tenth of what is not worth an index
 
 # A bitmap is a list of rows for each value: half of 200,000 rows in 6 ms of a bitmap, in 10 of a tree. LanceDB's
 # own advice ends at "a few thousand" values (lancedb.index.Bitmap).
 MOST_BITMAPS = 1_000
 
-KEPT = timedelta(days=36_500)  # what optimize would remove besides is older: nothing
+KEPT = timedelta(days=36_500)  # older than any version, so optimize removes none
 
 BUILTINS: dict[str, IndexKind] = {name: "Bitmap" if name == "modality" else "BTree" for name in INDEXED}
-BUILTINS["image_hash"] = "BTree"  # no field of filters, but searches leave out copies by it
+BUILTINS["image_hash"] = "BTree"  # not a filter field, but searches exclude copies by it
 
 KINDS: dict[Kind, IndexKind] = {"number": "BTree", "time": "BTree", "bool": "Bitmap", "list of strings": "LabelList"}
 
 
 def ensure(table: Table, *, least_rows: int = LEAST_ROWS) -> dict[str, IndexKind]:
-    """Makes the scalar indexes that are missing, and covers new rows; the indexed columns, each with its kind.
+    """Create the scalar indexes that are missing, and index new rows. Returns the columns indexed, with their kinds.
 
-    Every step is one commit of its own, so readers go on, and one cut short is made up for by the next call.
+    Every index is a commit of its own, so readers go on, and the next call completes an interrupted one.
 
     Args:
-        least_rows: below so many, nothing is made.
+        least_rows: a smaller table gets no indexes.
     """
     indexes = {one.column: one for one in table.indexes()}
     if table.count() < least_rows:
@@ -56,9 +56,9 @@ def ensure(table: Table, *, least_rows: int = LEAST_ROWS) -> dict[str, IndexKind
 
 
 def _wanted(table: Table) -> dict[str, IndexKind | None]:
-    """The columns to index, without keys that begin with `_`, by which nobody filters.
+    """The columns to index, without keys that begin with `_`, which are not filtered by.
 
-    None: bitmap or tree, as its values are few or many when it is first indexed."""
+    None: bitmap or tree, depending on the number of values when it is first indexed."""
     kinds = metadata_kinds(table.schema()).items()
     keys = {META + key: KINDS.get(kind) for key, kind in kinds if not key.startswith("_")}
     return {**BUILTINS, **keys}

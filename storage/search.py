@@ -1,4 +1,4 @@
-"""A search: its parameters, rankings by keywords and by both, and a page of hits."""
+"""A search: its options, rankings by keywords and by both, and the page of hits made of a ranking."""
 
 from __future__ import annotations
 
@@ -24,36 +24,43 @@ from oneword.storage.item import Hit, Item
 from oneword.storage.ranking import Ranked, Ranking, TableRanking, order
 
 MOST = 10_000
-"""Most hits in one answer."""
+"""Most hits in one result."""
 MOST_SKIPPED = 1_000_000
-"""Most hits to skip: the deeper a page lies, the longer it takes."""
-
+"""Largest offset: the deeper a page, the longer it takes."""
 DIVERSE = 160
-"""Hits that are put in order of diversity at a time; pages within them, and beyond, go on from one another."""
+"""Hits that are reordered for diversity at a time."""
+GROUPED = 10_240
+"""Nearest items that are searched for groups; they may have fewer groups than the limit."""
+WINDOW = 160
+"""Best items of each ranking that are fused; the next nearest follow. Fixed, so that pages are consistent."""
 FUSIONS = ("rrf", "weighted")
+FIELDS = (*BUILTINS, "image_hash")
+"""Fields of every item that hits may be grouped by, besides metadata."""
+
+# Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
+# Methods", SIGIR 2009: they fixed 60 in a pilot study, and found that it matters little.
+K = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """What a page of hits is made of.
+    """The options of a search besides its query vector.
 
     Args:
-        limit, offset: most hits, and how many to skip. A page goes on where the last one ended, without repeats or
-            holes, if it is asked of the same `version`.
-        filter: a Filter, or one in words.
-        min_score: lowest score of a hit: a cosine similarity, BM25 for keywords alone, or what a fusion gives.
+        limit, offset: most hits, and how many to skip. Pages of the same `version` are consistent: no repeats or holes.
+        filter: a Filter, or one as text.
+        min_score: lowest score of a hit: a cosine similarity, BM25 for keywords alone, or a fused score.
         exclude_ids, exclude_image_hashes: items that are no hits.
         diversity: 0 for the nearest; up to 1, the more hits are to differ from those above them (maximal marginal
-            relevance, Carbonell and Goldstein 1998: score x (1 - diversity) - likeness to the likest hit x diversity).
-        group_by: a field of which every value is to be there once, by its best hit; items without it are all there. The
-            10,240 nearest are looked at.
-        keywords: words that are looked for in texts (BM25), fused with the nearest, or by themselves where there is no
-            vector to be near to.
-        fusion: "rrf" (reciprocal ranks) or "weighted" (normalised scores).
-        keyword_weight: of the words in a weighted fusion, 0 to 1; nearness has the rest.
+            relevance, Carbonell and Goldstein 1998: score x (1 - diversity) - highest similarity to them x diversity).
+        group_by: a field; of each of its values only the best hit is returned; items without it are all returned.
+            The 10,240 nearest are searched.
+        keywords: words to search texts for (BM25), fused with the nearest, or alone if there is no vector.
+        fusion: "rrf" (reciprocal rank) or "weighted" (normalized scores).
+        keyword_weight: of keywords in a weighted fusion, 0 to 1; the similarity has the rest.
         version: of the collection; None: the newest.
-        exact: compare every vector, though there is a ANN index.
-        thumbnails: with thumbnails, which take a read of the table.
+        exact: compare every vector, even if there is an ANN index.
+        thumbnails: return thumbnails, which takes a read of the table.
 
     Raises:
         BadSearch: out of range.
@@ -94,11 +101,8 @@ class SearchOptions:
                 raise BadSearch(f"{name} {value!r}: expected text")
         for name in ("exclude_ids", "exclude_image_hashes"):
             values = getattr(self, name)
-            if (
-                not isinstance(values, Sized)
-                or isinstance(values, str)
-                or not all(isinstance(one, str) for one in values)
-            ):
+            is_list = isinstance(values, Sized) and not isinstance(values, str)
+            if not is_list or not all(isinstance(one, str) for one in values):
                 raise BadSearch(f"{name} {values!r}: expected a list of texts")
         if not 0 <= self.limit <= MOST or not 0 <= self.offset <= MOST_SKIPPED:
             raise BadSearch(
@@ -106,7 +110,7 @@ class SearchOptions:
                 f"{MOST_SKIPPED:,}; to read everything, scan the collection"
             )
         if self.version is not None and not 0 < self.version < 2**63:
-            raise BadSearch(f"version {self.version}: expected 1 or more, as an earlier answer told it")
+            raise BadSearch(f"version {self.version}: expected 1 or more, the version of an earlier result")
         if not 0 <= self.diversity <= 1:
             raise BadSearch(f"diversity {self.diversity}: expected 0 (the nearest) to 1 (as different as can be)")
         if self.fusion not in FUSIONS:
@@ -116,27 +120,21 @@ class SearchOptions:
 
     @property
     def depth(self) -> int:
-        """Hits to be found for the page."""
+        """Number of hits to find for the page."""
         return self.offset + self.limit
 
     @property
     def reach(self) -> int:
-        """How deep to look at once where looking again would cost as much again: most likely enough for the page."""
+        """Depth of the first look where a second one costs as much again: most likely enough for the page."""
         more = len(self.exclude_ids) + 8 * bool(self.exclude_image_hashes)
         return max(1, (self.depth + more) * (4 if self.group_by else 1), DIVERSE if self.diversity else 1)
-
-
-GROUPED = 10_240
-"""The nearest that are looked at for groups: fewer groups than asked for may be among them."""
-FIELDS = (*BUILTINS, "image_hash")
-"""Fields of every item that hits may be grouped by, besides metadata."""
 
 
 class Hits(list[Hit]):
     """Hits, best first.
 
-    version: of the collection that was searched: ask it for the next page.
-    total: items that pass the filter; None for a search by keywords alone, which items without them are not in.
+    version: of the collection that was searched; pass it to get the next page.
+    total: items that pass the filter; None for a search by keywords alone, which leaves out items without them.
     """
 
     def __init__(self, hits: Iterable[Hit] = (), *, version: int, total: int | None) -> None:
@@ -144,28 +142,28 @@ class Hits(list[Hit]):
         self.version, self.total = version, total
 
 
-def page(ranking: Ranking, wanted: SearchOptions, version: int) -> Hits:
-    """The hits wanted, without thumbnails.
+def page(ranking: Ranking, options: SearchOptions, version: int) -> Hits:
+    """The page of hits, without thumbnails.
 
     The steps are generators, each of which yields the same order however many of its hits are taken.
     """
     total = ranking.total()
-    if total is not None and wanted.offset >= total:
+    if total is not None and options.offset >= total:
         return Hits(version=version, total=total)
-    ranked: Iterator[Ranked] = _blocks(ranking, wanted.min_score)
-    if wanted.group_by is not None:
+    ranked: Iterator[Ranked] = _blocks(ranking, options.min_score)
+    if options.group_by is not None:
         ranked = islice(ranked, GROUPED)
-    ranked = _kept(ranking, ranked, wanted)
-    if wanted.diversity:
-        ranked = _diverse(ranking, ranked, wanted.diversity)
-    chosen = list(islice(ranked, wanted.offset, wanted.depth))
+    ranked = _kept(ranking, ranked, options)
+    if options.diversity:
+        ranked = _diverse(ranking, ranked, options.diversity)
+    chosen = list(islice(ranked, options.offset, options.depth))
     items = ranking.items([key for _, key in chosen])
     hits = [Hit(item=item, score=score) for (score, _), item in zip(chosen, items, strict=True)]
     return Hits(hits, version=version, total=total)
 
 
 def _blocks(ranking: Ranking, floor: float | None) -> Iterator[Ranked]:
-    """The whole ranking, asked for to ever greater depths; what a deeper look finds above comes after."""
+    """The whole ranking, read to ever greater depths; rows that only a deeper look finds come after."""
     seen: set[Any] = set()
     depths = iter(ranking.depths)
     depth = next(depths)
@@ -181,13 +179,13 @@ def _blocks(ranking: Ranking, floor: float | None) -> Iterator[Ranked]:
         depth = next(depths, depth * 4)
 
 
-def _kept(ranking: Ranking, ranked: Iterator[Ranked], wanted: SearchOptions) -> Iterator[Ranked]:
-    """Without what is excluded, and one of a group."""
-    if not (wanted.exclude_ids or wanted.exclude_image_hashes or wanted.group_by):
+def _kept(ranking: Ranking, ranked: Iterator[Ranked], options: SearchOptions) -> Iterator[Ranked]:
+    """The ranking without excluded items, and with one item per group."""
+    if not (options.exclude_ids or options.exclude_image_hashes or options.group_by):
         yield from ranked
         return
-    ids, images = set(wanted.exclude_ids), set(wanted.exclude_image_hashes)
-    group_of = _grouping(wanted.group_by)
+    ids, images = set(options.exclude_ids), set(options.exclude_image_hashes)
+    group_of = _grouping(options.group_by)
     groups: set[Any] = set()
     while some := list(islice(ranked, 64)):
         check()
@@ -219,101 +217,35 @@ def _grouping(field: str | None) -> Callable[[Item], Any]:
 
 
 def _diverse(ranking: Ranking, ranked: Iterator[Ranked], diversity: float) -> Iterator[Ranked]:
-    """Greedily: next comes the one that is like the question and unlike all before it."""
+    """Greedy maximal marginal relevance, block by block."""
     before: list[NDArray[np.float32]] = []
     highest = 0.0
     while block := list(islice(ranked, DIVERSE)):
         check()
-        vectors = _unit(ranking.vectors([key for _, key in block]))
-        likest = (vectors @ np.concatenate(before).T).max(axis=1) if before else np.full(len(block), -1.0)
-        highest = highest or max(block[0][0], 1e-9)  # what a fusion or BM25 gives is put on the scale of cosines
+        vectors = ranking.vectors([key for _, key in block])
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        most_similar = (vectors @ np.concatenate(before).T).max(axis=1) if before else np.full(len(block), -1.0)
+        highest = highest or max(block[0][0], 1e-9)  # fused and BM25 scores are put on the scale of cosines
         scores = np.array([score for score, _ in block]) / (1.0 if ranking.cosines else highest)
-        near = (1 - diversity) * scores
+        relevance = (1 - diversity) * scores
         left = np.ones(len(block), dtype=bool)
         for _ in block:
-            best = int(np.argmax(np.where(left, near - diversity * likest, -np.inf)))
+            best = int(np.argmax(np.where(left, relevance - diversity * most_similar, -np.inf)))
             left[best] = False
-            likest = np.maximum(likest, vectors @ vectors[best])
+            most_similar = np.maximum(most_similar, vectors @ vectors[best])
             yield block[best]
         before.append(vectors)
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
-
-
 def check_field(field: str, known: Sequence[str]) -> None:
-    """Refuse to group by what no item has.
+    """Check that hits can be grouped by a field.
 
     Raises:
-        BadSearch: the field is unknown.
+        BadSearch: no item has it.
     """
     if field not in FIELDS and field.removeprefix("metadata.") not in known:
-        names = ", ".join([*FIELDS, *(key for key in known if not key.startswith("_"))])  # the indexer's own
+        names = ", ".join([*FIELDS, *(key for key in known if not key.startswith("_"))])  # the indexer's own are hidden
         raise BadSearch(f"group_by {field!r}: no such field in this collection; it has {names}")
-
-
-# Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
-# Methods", SIGIR 2009: they fixed 60 in a pilot study, and found that it matters little.
-K = 60
-
-
-def reciprocal_rank(one: Sequence[Ranked], other: Sequence[Ranked], *, k: int = K) -> list[Ranked]:
-    """By 1 / (k + rank) of each ranking that has the item, added up; ranks count from 1.
-
-    Only the order of a ranking matters, not its scores, so rankings of any kind can be fused. The result is in order
-    of the new scores, equal ones by id.
-    """
-    scores: dict[str, float] = {}
-    for ranking in (one, other):
-        for rank, (_, item_id) in enumerate(_distinct(ranking), start=1):
-            scores[item_id] = scores.get(item_id, 0.0) + 1.0 / (k + rank)
-    return sorted(((score, item_id) for item_id, score in scores.items()), key=order)
-
-
-def weighted(one: Sequence[Ranked], other: Sequence[Ranked], *, weight: float = 0.5) -> list[Ranked]:
-    """By (1 - weight) times an item's normalised score in `one` plus weight times that in `other`, in [0, 1].
-
-    A ranking's scores are normalised from its lowest to its highest onto [0, 1] (min-max): BM25 has no upper bound
-    and cosines lie close together, and both have to spread alike before a weight means anything. An item that a
-    ranking lacks gets 0 there, as its last one does: it would have come after. Where all of a ranking's scores are
-    equal they are 1: found is better than not found. The result is in order of the new scores, equal ones by id.
-
-    Raises:
-        ValueError: the weight lies outside [0, 1].
-    """
-    if not 0.0 <= weight <= 1.0:
-        raise ValueError(f"the weight of the second ranking is {weight}, expected 0 to 1")
-    first, second = _normalised(_distinct(one)), _normalised(_distinct(other))
-    mixed = (
-        ((1.0 - weight) * first.get(item_id, 0.0) + weight * second.get(item_id, 0.0), item_id)
-        for item_id in first | second
-    )
-    return sorted(mixed, key=order)
-
-
-def _distinct(ranking: Sequence[Ranked]) -> list[Ranked]:
-    """In order, each item once, at its best."""
-    seen: dict[str, float] = {}
-    for score, item_id in sorted(ranking, key=order):
-        seen.setdefault(item_id, score)
-    return [(score, item_id) for item_id, score in seen.items()]
-
-
-def _normalised(ranking: Sequence[Ranked]) -> dict[str, float]:
-    if not ranking:
-        return {}
-    highest, lowest = ranking[0][0], ranking[-1][0]
-    if highest == lowest:
-        return {item_id: 1.0 for _, item_id in ranking}
-    if math.isinf(highest - lowest):
-        return _normalised([(score / 4, item_id) for score, item_id in ranking])
-    return {item_id: (score - lowest) / (highest - lowest) for score, item_id in ranking}
-
-
-WINDOW = 160
-"""The best of each ranking that are fused; after them come the next nearest. Fixed, so that pages join."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,23 +257,23 @@ class KeywordRanking(TableRanking):
     words: str
 
     def total(self) -> int | None:
-        """See Ranking."""
+        """Unknown."""
         return None
 
     def best(self, count: int) -> list[Ranked]:
-        """See Ranking."""
+        """The `count` best as (BM25, id)."""
         return text_index.search(self.table, self.words, count=count, where=self.where)
 
 
 @dataclass(frozen=True)
 class HybridRanking:
-    """A Ranking made of two; a key is an id.
+    """A Ranking fused of two; a key is an id.
 
     Args:
-        nearest: by nearness.
-        words: by words.
+        nearest: by similarity.
+        words: by keywords.
         fusion: "rrf" or "weighted".
-        weight: of the words, in the latter.
+        weight: of keywords in a weighted fusion.
     """
 
     nearest: Ranking
@@ -354,22 +286,22 @@ class HybridRanking:
     cosines = False
 
     def best(self, count: int) -> list[Ranked]:
-        """See Ranking."""
+        """The `count` best as (fused score, id)."""
         best = list(self._fused)
         if count > len(best):
             among = {id_ for _, id_ in best}
-            # As reciprocal ranks go on; a weighted fusion has given the last one of the window 0.
+            # Reciprocal ranks continue; a weighted fusion has given 0 to the last item of the window.
             score = (lambda rank: 1 / (K + rank)) if self.fusion == "rrf" else (lambda _: 0.0)
             ranked = enumerate(self._by_id(self.nearest.best(max(count, WINDOW))), start=1)
             best += [(score(rank), id_) for rank, (_, id_) in ranked if id_ not in among]
         return best[:count]
 
     def total(self) -> int | None:
-        """See Ranking."""
+        """Number of items in the ranking by similarity."""
         return self.nearest.total()
 
     def items(self, keys: Sequence[str]) -> list[Item]:
-        """See Ranking."""
+        """The items of ids, without thumbnails and vectors."""
         near = [key for key in keys if key in self._key_of]
         far = [key for key in keys if key not in self._key_of]
         found = dict(zip(near, self.nearest.items([self._key_of[key] for key in near]), strict=True)) if near else {}
@@ -378,7 +310,7 @@ class HybridRanking:
         return [found[key] for key in keys]
 
     def vectors(self, keys: Sequence[str]) -> NDArray[np.float32]:
-        """See Ranking."""
+        """The stored vectors of ids, float32 (keys, d)."""
         return self.words.vectors(keys)
 
     @cached_property
@@ -392,3 +324,55 @@ class HybridRanking:
         items = self.nearest.items([key for _, key in ranked])
         self._key_of.update((item.id, key) for item, (_, key) in zip(items, ranked, strict=True))
         return [(score, item.id) for item, (score, _) in zip(items, ranked, strict=True)]
+
+
+def reciprocal_rank(one: Sequence[Ranked], other: Sequence[Ranked], *, k: int = K) -> list[Ranked]:
+    """Reciprocal rank fusion: the sum of 1 / (k + rank) over the rankings that have the item; ranks count from 1.
+
+    Only the order of a ranking matters, not its scores. The result is in order of the new scores, ties by id.
+    """
+    scores: dict[str, float] = {}
+    for ranking in (one, other):
+        for rank, (_, item_id) in enumerate(_distinct(ranking), start=1):
+            scores[item_id] = scores.get(item_id, 0.0) + 1.0 / (k + rank)
+    return sorted(((score, item_id) for item_id, score in scores.items()), key=order)
+
+
+def weighted(one: Sequence[Ranked], other: Sequence[Ranked], *, weight: float = 0.5) -> list[Ranked]:
+    """(1 - weight) times an item's normalized score in `one` plus weight times that in `other`, in [0, 1].
+
+    The scores of a ranking are normalized from its lowest to its highest onto [0, 1] (min-max): BM25 has no upper bound
+    and cosines lie close together, and both must spread alike for a weight to mean anything. An item that a ranking
+    lacks gets 0 there, like its last one. Where all scores of a ranking are equal they are 1. The result is in order of
+    the new scores, ties by id.
+
+    Raises:
+        ValueError: the weight lies outside [0, 1].
+    """
+    if not 0.0 <= weight <= 1.0:
+        raise ValueError(f"the weight of the second ranking is {weight}, expected 0 to 1")
+    first, second = _normalized(_distinct(one)), _normalized(_distinct(other))
+    mixed = (
+        ((1.0 - weight) * first.get(item_id, 0.0) + weight * second.get(item_id, 0.0), item_id)
+        for item_id in first | second
+    )
+    return sorted(mixed, key=order)
+
+
+def _distinct(ranking: Sequence[Ranked]) -> list[Ranked]:
+    """In order, each item once, with its best score."""
+    seen: dict[str, float] = {}
+    for score, item_id in sorted(ranking, key=order):
+        seen.setdefault(item_id, score)
+    return [(score, item_id) for item_id, score in seen.items()]
+
+
+def _normalized(ranking: Sequence[Ranked]) -> dict[str, float]:
+    if not ranking:
+        return {}
+    highest, lowest = ranking[0][0], ranking[-1][0]
+    if highest == lowest:
+        return {item_id: 1.0 for _, item_id in ranking}
+    if math.isinf(highest - lowest):
+        return _normalized([(score / 4, item_id) for score, item_id in ranking])
+    return {item_id: (score - lowest) / (highest - lowest) for score, item_id in ranking}

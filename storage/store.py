@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from oneword.storage import text_index
 from oneword.storage.collection import Collection
 from oneword.storage.config import StorageConfig
 from oneword.storage.database import Database
@@ -89,6 +90,8 @@ class Store:
                     self._database.drop(name + SUFFIX)  # what a copy left when it was killed
                 schema = table_schema(wanted, datetime.now(UTC))
                 table = None if taken else self._database.create(name, schema)
+                if table is not None:
+                    text_index.create(table)
         except Locked:
             if self._database.open(name) is None:
                 raise
@@ -152,14 +155,14 @@ class Store:
                 return
             self._database.drop(name + SUFFIX)  # first: a collection may be without, but not the other way round
             self._database.drop(name)
-            shutil.rmtree(self._database.location.serving_folder(name), ignore_errors=True)
+            shutil.rmtree(self._database.location.ann_folder(name), ignore_errors=True)
 
     def _drop_damaged(self, name: str) -> None:
         folder = self._database.folder(name)
         assert folder is not None  # damage shows in a directory only
         with self._lock(name).hold(self._lock_timeout):
             self._database.drop(name + SUFFIX)
-            shutil.rmtree(self._database.location.serving_folder(name), ignore_errors=True)
+            shutil.rmtree(self._database.location.ann_folder(name), ignore_errors=True)
             shutil.rmtree(folder)
 
     def recover(self, name: str, version: int | None = None) -> int:
@@ -178,7 +181,8 @@ class Store:
                 raise VersionNotFound(version or 0, name, whole, [])
             assert folder is not None
             go_back(folder, version or whole[-1])
-            self.open(name)
+            if (table := self._database.open(name)) is not None:
+                text_index.create(table)
         return version or whole[-1]
 
     def states(self, name: str) -> dict[int, bool]:
@@ -228,8 +232,9 @@ class Store:
             raise CollectionExists(new, self.uri)
         self._moves.finish(new)
         with self._lock(new).hold(self._lock_timeout):
-            if copy(self._database, old, new) is None:
+            if (made := copy(self._database, old, new)) is None:
                 raise CollectionExists(new, self.uri)
+            text_index.create(made)
         return self.open(new)
 
     def replace(self, old: Collection, new: Collection, *, keep: str, drop: bool = False) -> Collection:

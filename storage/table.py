@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ from oneword.storage.cancellation import Cancellation, current
 from oneword.storage.durability import Durability, examine
 from oneword.storage.errors import CollectionNotFound, DamagedCollection, StoreUnavailable
 from oneword.storage.location import Location
+from oneword.storage.sql import one_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,8 @@ class Index:
     kind: str
     stale: int
 
+
+VALUES_AT_ONCE = 2000  # in one SQL condition
 
 YOUNG = timedelta(hours=1)
 """Age up to which a version may be of files that were written since the last commit was synced."""
@@ -72,6 +75,18 @@ def in_our_words(location: Location, doing: str, table: str = "") -> Iterator[No
         raise StoreUnavailable(location.uri, doing, error) from error
 
 
+def schema_of(lance: Any) -> pa.Schema:
+    """The schema of a LanceDB table.
+
+    Raises:
+        OSError: it has no columns: LanceDB reads a manifest of zeros, as power cuts leave them, as an empty table.
+    """
+    schema = lance.schema
+    if not schema.names:
+        raise OSError("the manifest of its newest version is empty")
+    return schema
+
+
 class Table:
     """One LanceDB table, read at its newest version or at one it was opened at. Columns and rows only: no items.
 
@@ -94,7 +109,7 @@ class Table:
     def schema(self) -> pa.Schema:
         """The Arrow schema now, its metadata included."""
         with self._doing("read the schema"):
-            return self._lance.schema
+            return schema_of(self._lance)
 
     def version(self) -> int:
         """LanceDB's number of the newest commit."""
@@ -120,6 +135,12 @@ class Table:
             if where is not None:
                 query = query.where(where)
             yield from query.to_batches(batch_size)
+
+    def rows_of(self, column: str, values: Iterable[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows whose `column` has one of the values, in no particular order."""
+        wanted = list(dict.fromkeys(values))
+        for start in range(0, len(wanted), VALUES_AT_ONCE):
+            yield from self.rows(columns, where=one_of(column, wanted[start : start + VALUES_AT_ONCE]))
 
     def parts(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """All rows of a snapshot, so many at a time: bounded, where a scan may read 2 GiB ahead."""

@@ -13,11 +13,10 @@ from oneword.storage.table import Table
 
 COLUMN = "text"
 
-# What is a word, in any language. icu/split cuts by Unicode's rules and ICU's dictionaries, which find words in
-# Chinese, Japanese and Thai, where "simple" makes one word of a sentence; of Korean, both keep what stands between
-# spaces. Case and accents count for nothing. No stemming and no stop words: LanceDB's are those of one language
-# for the whole index, and BM25 itself makes little of words that are everywhere. No longest word: LanceDB would
-# leave longer ones out (40 characters), and names of files or chemicals are looked for whole.
+# icu/split finds words by Unicode's rules and ICU's dictionaries, also in Chinese, Japanese and Thai, where "simple"
+# makes one word of a sentence; both split Korean at spaces. Case and accents are ignored. No stemming and no stop
+# words: LanceDB has them for one language per index, and BM25 gives words that are everywhere a low weight. No limit
+# on the length of a word: LanceDB would drop longer ones (40 characters), and file names are searched for whole.
 OPTIONS: dict[str, Any] = {
     "base_tokenizer": "icu/split",
     "lower_case": True,
@@ -28,43 +27,50 @@ OPTIONS: dict[str, Any] = {
     "with_position": False,
 }
 
-# Different words of one question. LanceDB weighs a word given 10,000 times 10,000 times over, in 16 s where 5,000
-# texts have it; so each counts once, and those after the first thousand not at all.
+# Different words of one query. LanceDB gives a word repeated 10,000 times 10,000 times the weight, in 16 s where 5,000
+# texts have it; so each counts once, and those after the first thousand are ignored.
 MOST_WORDS = 1_000
 
-
-# Of all rows. LanceDB scores a row that the index does not cover with the frequencies of words as they are now, and
-# a covered one with those of its index: a ranking of both is slightly off, and more so the more were added.
+# Share of unindexed rows from which they are indexed. LanceDB scores an unindexed row with the current word
+# frequencies, and an indexed one with those of its index: a ranking of both is the further off, the more are unindexed.
 MOST_STALE_SHARE = 0.1
 
 
-def ensure(table: Table) -> bool:
-    """Makes the index, or covers new rows if they are many; whether it did anything. Readers go on meanwhile.
+def create(table: Table) -> bool:
+    """Create the index if the table has none, in one commit. Returns whether it did. Only under the writer's lock.
 
-    Call it under the writer's lock.
+    On an empty table it takes milliseconds; rows that are written later are searched by a scan until `ensure` or a
+    compaction indexes them.
     """
-    index = next((one for one in table.indexes() if one.column == COLUMN), None)
-    if index is None:
-        table.create_index(COLUMN, "FTS", **OPTIONS)
-    elif index.stale > min(MOST_STALE, MOST_STALE_SHARE * table.count()):
-        table.optimize(KEPT)
-    else:
+    if any(one.column == COLUMN for one in table.indexes()):
         return False
+    table.create_index(COLUMN, "FTS", **OPTIONS)
+    return True
+
+
+def ensure(table: Table) -> bool:
+    """Create the index, or index new rows if they are many. Returns whether it did. Only under the writer's lock."""
+    if create(table):
+        return True
+    index = next(one for one in table.indexes() if one.column == COLUMN)
+    if index.stale <= min(MOST_STALE, MOST_STALE_SHARE * table.count()):
+        return False
+    table.optimize(KEPT)
     return True
 
 
 def search(table: Table, words: str, *, count: int, where: str | None = None) -> list[Ranked]:
     """The `count` rows whose text has the words, as (BM25, id): score descending, then id.
 
-    One word suffices; more, and rarer ones, score higher. Words are words: there are no operators. Every row of
-    the table's version is seen, indexed or not, and only those. Scores compare within one answer only.
+    One word suffices; more, and rarer ones, score higher. There are no operators. Every row of the table's version is
+    searched, indexed or not. Scores are comparable within one result only.
 
     Args:
-        table: at any version; the ranking is that version's.
-        where: SQL; the ranking is among the rows that it lets through.
+        table: at any version.
+        where: SQL; the ranking is among the rows that pass.
 
     Raises:
-        MissingKeywords: there is no index at that version.
+        MissingKeywords: that version has no index.
     """
     if all(one.column != COLUMN for one in table.indexes()):
         raise MissingKeywords(table.name)
@@ -77,7 +83,7 @@ def search(table: Table, words: str, *, count: int, where: str | None = None) ->
         rows = table.matching(" ".join(tokens), COLUMN, limit=fetch, where=where, columns=["id"])
         scores: list[float] = rows.column("_score").to_pylist()
         ranked = sorted(zip(scores, rows.column("id").to_pylist(), strict=True), key=order)
-        # Of rows that score equal LanceDB gives any: there are enough when the last one asked for beats the last got.
+        # LanceDB returns any of the rows that tie, so fetch on until the last wanted row beats the last fetched one.
         if len(ranked) < fetch or ranked[count - 1][0] > ranked[-1][0]:
             return ranked[:count]
         fetch *= 4

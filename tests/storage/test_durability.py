@@ -146,11 +146,13 @@ def newest(root: Path, name: str = "a") -> Path:
     return min((root / f"{name}.lance" / "_versions").glob("*.manifest"))
 
 
-@pytest.mark.parametrize("harm", ["empty", "cut", "data"])
+@pytest.mark.parametrize("harm", ["empty", "cut", "zero", "data"])
 def test_a_damaged_collection_says_how_to_go_back_and_does(tmp_path: Path, store: Store, harm: str) -> None:
     version = store.open("a").version
     if harm == "data":
         max((tmp_path / "a.lance" / "data").iterdir(), key=lambda file: file.stat().st_mtime_ns).write_bytes(b"")
+    elif harm == "zero":
+        newest(tmp_path).write_bytes(bytes(newest(tmp_path).stat().st_size))
     else:
         os.truncate(newest(tmp_path), 0 if harm == "empty" else newest(tmp_path).stat().st_size - 5)
     with pytest.raises(DamagedCollection, match=rf"version {version} is damaged.*oneword restore a {version - 1}"):

@@ -63,7 +63,7 @@ def test_a_rename_takes_everything_along(store: Store, filled: Collection) -> No
     assert store.collections() == ["stuff"]
     assert quarantined(store, "stuff") == ["bad"]
     assert renamed.index_info() is not None
-    assert renamed.tags() == {"first": 3}
+    assert renamed.tags() == {"first": 4}
     left = {path.name for path in Path(store.uri).iterdir() if path.name.startswith("things")}
     assert all(name.endswith(".lock") for name in left)
     with pytest.raises(CollectionNotFound, match="things"):

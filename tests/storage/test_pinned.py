@@ -50,13 +50,13 @@ def test_a_pinned_version_outlives_cleanups_and_goes_after_them(
 ) -> None:
     collection.upsert([item("a")])
     collection.upsert([item("b")])
-    collection.tag("kept", 2)
+    collection.tag("kept", 3)
     with collection.pinned() as version, collection.pinned() as same:
-        assert same == version == 3
+        assert same == version == 4
         collection.upsert([item("c")])
         collection.compact(NOW)
         kept = [one.version for one in collection.versions()]
-        assert {2, version} < set(kept)
+        assert {3, version} < set(kept)
         with collection.pinned() as later:
             assert later > version
             collection.optimize(NOW)
@@ -64,7 +64,7 @@ def test_a_pinned_version_outlives_cleanups_and_goes_after_them(
         assert ids(fresh, version) == ["a", "b"]
     collection.compact(NOW)
     assert version not in [one.version for one in collection.versions()]
-    assert ids(collection, 2) == ["a"]
+    assert ids(collection, 3) == ["a"]
     with pytest.raises(VersionNotFound):
         collection.content_hashes(["a"], version=version)
 

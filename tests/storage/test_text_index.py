@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oneword.storage import Collection, FilterError, Item, MissingKeywords, Store, VersionNotFound, text_index
+from oneword.storage.parquet import export_parquet, import_parquet
 from oneword.storage.ranking import order
 
 TEXTS = {
@@ -140,19 +142,83 @@ def test_the_filter_comes_before_the_ranking(collection: Collection, item: Calla
     assert [item_id for _, item_id in collection.keywords("cat", count=1, filter="n = 190")] == ["i190"]
 
 
-def test_the_first_search_makes_the_index(texts: Collection, store: Store) -> None:
-    before = texts.version
-    with store.open("things").writing(), pytest.raises(MissingKeywords, match="oneword build"):
-        texts.keywords("cat", count=1)
-    assert found(texts, "cat") == "a"
-    assert [one.kind for one in texts._table().indexes()] == ["FTS"]
-    assert not texts.index_keywords()
-    with store.open("things").writing():
+def made_before_there_were_indexes(collection: Collection) -> int:
+    """Takes the keyword index away, as collections of earlier releases are without; the version."""
+    collection._table()._lance.drop_index("text_idx")
+    assert collection._table().indexes() == []
+    return collection.version
+
+
+def test_a_search_never_writes(texts: Collection, store: Store) -> None:
+    before = texts.versions()
+    with store.open("things").writing():  # a writer neither waits for a search nor is it waited for
         assert found(texts, "cat") == "a"
-    with pytest.raises(MissingKeywords, match="version asked for"):
-        texts.keywords("cat", count=1, version=before)
+        assert [hit.item.id for hit in texts.search([1, 0, 0, 0], keywords="cat", limit=1)] == ["a"]
+        assert [hit.item.id for hit in texts.search(keywords="cat")] == ["a"]
+    assert texts.versions() == before
+
+
+def test_a_search_without_the_index_says_what_to_run_and_makes_none(texts: Collection) -> None:
+    version = made_before_there_were_indexes(texts)
+    for search in (
+        lambda: texts.keywords("cat", count=1),
+        lambda: texts.search([1, 0, 0, 0], keywords="cat"),
+        lambda: texts.search(keywords="cat"),
+    ):
+        with pytest.raises(MissingKeywords, match=r"'things' has no keyword index at .*oneword build things"):
+            search()
+    assert texts.version == version
+    assert len(texts.search([1, 0, 0, 0])) == 10
+    assert texts.index_keywords()
+    assert found(texts, "cat") == "a"
+    assert not texts.index_keywords()
+    with pytest.raises(MissingKeywords, match="newest version"):
+        texts.keywords("cat", count=1, version=version)
     with pytest.raises(VersionNotFound, match="10000"):
         texts.keywords("cat", count=1, version=10_000)
+
+
+@pytest.mark.parametrize("way", ["upsert", "insert", "restore", "copy", "import", "maintain", "recover"])
+def test_whatever_writes_leaves_the_index(
+    texts: Collection, store: Store, item: Callable[..., Item], tmp_path: Path, way: str
+) -> None:
+    version, target = made_before_there_were_indexes(texts), texts
+    match way:
+        case "upsert":
+            texts.upsert([item("n", text="new")])
+        case "insert":
+            with texts.writing():
+                texts.insert([item("n", text="new")])
+        case "restore":
+            texts.index_keywords()
+            texts.restore(version)
+        case "copy":
+            target = store.copy("things", "copied")
+        case "import":
+            file = export_parquet(texts, tmp_path).file
+            import_parquet(store, file, "imported")
+            target = store.open("imported")
+        case "maintain":
+            texts.maintain()
+        case "recover":
+            texts.index_keywords()
+            newest = min((tmp_path / "db" / "things.lance" / "_versions").glob("*.manifest"))
+            newest.write_bytes(newest.read_bytes()[:40])
+            assert Store(store.uri).recover("things") == version
+            target = Store(store.uri).open("things")
+    assert found(target, "cat") == "a"
+
+
+def test_the_index_is_there_before_the_first_item(
+    collection: Collection, store: Store, space: dict[str, Any], item: Callable[..., Item]
+) -> None:
+    assert [one.kind for one in collection._table().indexes()] == ["FTS"]
+    opened = store.open_or_create("other", space)
+    assert opened.keywords("cat", count=1) == []
+    opened.upsert([item("a", text="cat")])
+    assert found(opened, "cat") == "a"
+    opened.optimize()
+    assert [(one.kind, one.stale) for one in opened._table().indexes()] == [("FTS", 0)]
 
 
 def test_many_new_rows_are_covered(

@@ -18,7 +18,7 @@ NOW = timedelta(0)
 
 @pytest.fixture
 def grown(collection: Collection, item: Callable[..., Item]) -> Collection:
-    """Versions 2 to 6 with 1 to 5 items."""
+    """Versions 3 to 7 with 1 to 5 items; version 2 made the keyword index."""
     for n in range(5):
         collection.upsert([item(f"{n}")])
     return collection
@@ -28,17 +28,26 @@ def test_versions_say_what_they_are(grown: Collection) -> None:
     grown.delete(["0"])
     grown.tag("b")
     grown.tag("a")
-    grown.tag("early", 3)
+    grown.tag("early", 4)
     found = grown.versions()
-    assert [(one.version, one.items) for one in found] == [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 4)]
-    assert {one.version: one.tags for one in found if one.tags} == {3: ("early",), 7: ("a", "b")}
-    assert grown.tags() == {"a": 7, "b": 7, "early": 3}
+    assert [(one.version, one.items) for one in found] == [
+        (1, 0),
+        (2, 0),
+        (3, 1),
+        (4, 2),
+        (5, 3),
+        (6, 4),
+        (7, 5),
+        (8, 4),
+    ]
+    assert {one.version: one.tags for one in found if one.tags} == {4: ("early",), 8: ("a", "b")}
+    assert grown.tags() == {"a": 8, "b": 8, "early": 4}
     assert all(grown.created - timedelta(seconds=1) <= one.at <= datetime.now(UTC) for one in found)
 
 
 def test_restore_adds_a_version(grown: Collection, item: Callable[..., Item]) -> None:
     reader = Store(grown.uri).open("things")
-    grown.tag("two", 3)
+    grown.tag("two", 4)
     grown.upsert([item("x", metadata={"new": 1})])
     newest = grown.version
     assert grown.restore("two") == newest + 1
@@ -47,7 +56,7 @@ def test_restore_adds_a_version(grown: Collection, item: Callable[..., Item]) ->
     assert reader.space == grown.space
     assert grown.restore(newest) == newest + 2
     assert reader.count("new = 1") == 1
-    grown.restore("4")
+    grown.restore("5")
     assert sorted(hit.item.id for hit in reader.search([1, 0, 0, 0])) == ["0", "1", "2"]
     grown.upsert([item("y", metadata={"new": "text now"})])
     assert reader.count('new = "text now"') == 1
@@ -56,15 +65,15 @@ def test_restore_adds_a_version(grown: Collection, item: Callable[..., Item]) ->
 def test_what_is_not_there_is_named(grown: Collection) -> None:
     grown.tag("kept")
     for asked in (99, "99", "nope"):
-        with pytest.raises(VersionNotFound, match=r"99|nope.*versions 1, 2, 3, 4, 5, 6; tags kept"):
+        with pytest.raises(VersionNotFound, match=r"99|nope.*versions 1, 2, 3, 4, 5, 6, 7; tags kept"):
             grown.restore(asked)
     with pytest.raises(VersionNotFound, match="tags kept"):
         grown.untag("nope")
     with pytest.raises(VersionNotFound, match="99"):
         grown.tag("new", 99)
-    with pytest.raises(BadTag, match=r"'kept'.*is version 6, not 3"):
-        grown.tag("kept", 3)
-    assert grown.tag("kept", 6) == 6
+    with pytest.raises(BadTag, match=r"'kept'.*is version 7, not 4"):
+        grown.tag("kept", 4)
+    assert grown.tag("kept", 7) == 7
     assert grown.count() == 5
 
 
@@ -77,23 +86,23 @@ def test_bad_tags(grown: Collection, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "v1.0", "A_b-c", "1a", "x" * 63, "main"])
 def test_good_tags_survive_a_cleanup(grown: Collection, name: str) -> None:
-    grown.tag(name, 3)
+    grown.tag(name, 4)
     grown.optimize(NOW)
-    assert grown.tags() == {name: 3}
+    assert grown.tags() == {name: 4}
     grown.untag(name)
     assert grown.tags() == {}
 
 
 def test_tags_outlive_cleanups_and_nothing_else_does(grown: Collection, item: Callable[..., Item]) -> None:
     data = Path(grown.uri) / "things.lance" / "data"
-    grown.tag("two", 3)
+    grown.tag("two", 4)
     for round_number in range(3):
         for n in range(4):
             grown.upsert([item("x", [n, 1, 0, 0], text=str(round_number))])
         compaction = grown.compact(NOW)
         assert (compaction.versions_kept, len(grown.versions())) == (2, 2)
         assert compaction.versions_removed > 0
-        assert grown.tags() == {"two": 3}
+        assert grown.tags() == {"two": 4}
         # Two data files of the tagged version and one of the newest: what came after a tag is not stranded.
         assert len(list(data.iterdir())) == 3
     grown.restore("two")
@@ -105,7 +114,7 @@ def test_tags_outlive_cleanups_and_nothing_else_does(grown: Collection, item: Ca
 
 
 def test_tags_outlive_moving_and_copying_the_store(grown: Collection, store: Store, tmp_path: Path) -> None:
-    grown.tag("two", 3)
+    grown.tag("two", 4)
     grown.compact(NOW)
     store.rename("things", "stuff")
     shutil.move(store.uri, tmp_path / "elsewhere")
@@ -133,20 +142,20 @@ def dying(self, older_than, **options):
 Table.optimize = dying
 Store(sys.argv[1]).open("things").optimize(timedelta(0))
 """
-    grown.tag("two", 3)
-    grown.tag("again", 3)
+    grown.tag("two", 4)
+    grown.tag("again", 4)
     assert process(code, grown.uri).wait(60) == -9
-    assert grown.tags() == {"again": 3, "two": 3}
+    assert grown.tags() == {"again": 4, "two": 4}
     shutil.copytree(grown.uri, tmp_path / "elsewhere")
     moved = Store(tmp_path / "elsewhere").open("things")
     moved.optimize(NOW)
-    assert moved.tags() == {"again": 3, "two": 3}
+    assert moved.tags() == {"again": 4, "two": 4}
     grown.untag("again")
-    assert grown.tags() == {"two": 3}
-    assert grown.tag("two", 3) == 3
+    assert grown.tags() == {"two": 4}
+    assert grown.tag("two", 4) == 4
     grown.optimize(NOW)
     moved.restore("again")
-    assert (grown.tags(), moved.count()) == ({"two": 3}, 2)
+    assert (grown.tags(), moved.count()) == ({"two": 4}, 2)
 
 
 def test_compaction_says_what_it_did(grown: Collection) -> None:
