@@ -10,7 +10,7 @@ demo: .venv/demo
 	$(BIN)/oneword search "a cat" --db .demo/db -k 5
 	$(BIN)/oneword search --image .demo/pictures/motorcycle_left.png --db .demo/db -k 5
 	$(BIN)/oneword search --image .demo/pictures/coffee.png --edit "but a glass of beer" --db .demo/db -k 5
-	$(BIN)/python demo/scenes.py .demo/scenes
+	$(BIN)/python -m research.miniature.demo .demo/scenes
 	$(BIN)/oneword index .demo/scenes --model mini --collection scenes --db .demo/db
 	$(BIN)/oneword search --image .demo/scenes/white_circle-red-large-00_star-yellow-large-striped-12.png \
 		--edit "make the red circle blue" --explain 4 --collection scenes --db .demo/db -k 3

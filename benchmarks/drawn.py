@@ -10,7 +10,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from oneword.engine import Composed, Document, Image, Input, Text
-from oneword.engine.e5v.tiny import sentences
+from tests.tiny import sentences
 
 
 def kinds() -> list[Input]:

@@ -40,9 +40,9 @@ from oneword.engine import Image, Input, Text, encode, views
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import load_e5v
 from oneword.engine.e5v.prompts import prompted
-from oneword.engine.e5v.tiny import make_checkpoint, sentences
 from oneword.engine.e5v.tokens import fill
 from oneword.engine.encoder import Side
+from tests.tiny import make_checkpoint, sentences
 
 TEXT_BATCH, IMAGE_BATCH = 12, 4  # kongds/E5-V:retrieval.py, `batch_size=3*bsz` for texts, bsz=4
 # Shapes that photographs, scans and crops come in: landscape, portrait, square, panorama, strip.

@@ -56,9 +56,9 @@ from encode import reference_on  # noqa: E402
 from oneword.engine import Image, Input, Text, encode, views  # noqa: E402
 from oneword.engine.dependencies import quiet  # noqa: E402
 from oneword.engine.e5v import load_e5v  # noqa: E402
-from oneword.engine.e5v.tiny import FULL, make_checkpoint, sentences  # noqa: E402
 from oneword.engine.encoder import Side  # noqa: E402
 from oneword.engine.images import decode  # noqa: E402
+from tests.tiny import FULL, make_checkpoint, sentences  # noqa: E402
 
 PEAKS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L40": 181, "4090": 165}
 """Dense bf16 TFLOP/s by a part of the card's name: NVIDIA's data sheets, without sparsity."""

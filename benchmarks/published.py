@@ -106,7 +106,7 @@ def main() -> None:
     if given.then:
         then(given.then)
         return
-    from oneword.engine.e5v.tiny import make_checkpoint
+    from tests.tiny import make_checkpoint
 
     with tempfile.TemporaryDirectory() as made:
         folder = make_checkpoint(Path(made), image_size=SIDE)

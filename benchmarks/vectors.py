@@ -359,9 +359,9 @@ def measured() -> dict[str, dict[str, float]]:
     from oneword.engine.encoder import Side
     from oneword.engine.encoding import encode
     from oneword.engine.inputs import Text
-    from oneword.engine.miniature import measure
     from oneword.engine.models import load
     from oneword.engine.views import DEFAULT
+    from research.miniature import measure
 
     basic = load("basic")
 

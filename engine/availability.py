@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from oneword.engine.catalog import Description, describe, descriptions
+from oneword.engine.catalog import MINIATURE, Description, describe, descriptions
 from oneword.engine.errors import ModelNotFound
 
 VARIABLE = "ONEWORD_MODEL"
@@ -38,6 +38,8 @@ def availability() -> list[Availability]:
 def missing(model: Description) -> tuple[str, ...]:
     """Returns what keeps a model from being used here, each with its remedy; empty if it can be used now."""
     lacking = list(model.missing_packages())
+    if model.name == "mini" and not MINIATURE.is_dir():
+        lacking.append("part of the repository: run it in a checkout")
     if model.extra and find_spec("torch") is not None:
         lacking += _missing_room(model)
     if not model.shipped and not is_cached(model.name):

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from oneword.engine.errors import ModelNotFound
+
 Loader = Literal["basic", "hash", "llava-next", "dual", "modular"]
 
 PACKAGES = {
@@ -100,6 +102,23 @@ def _checked(entry: dict[str, Any]) -> Description:
     if wrong:
         raise ValueError(f"models.toml: {described.name}: wrong {', '.join(wrong)}")
     return described
+
+
+MINIATURE = Path(__file__).resolve().parents[1] / "research" / "miniature" / "weights"
+"""Where a checkout of the repository has the miniature's checkpoints."""
+
+
+def miniature(stage: str = "tuned") -> Path:
+    """Returns the folder of `mini`, or of what it was tuned from ("base").
+
+    Raises:
+        ModelNotFound: this is no checkout.
+    """
+    if not (folder := MINIATURE / stage).is_dir():
+        raise ModelNotFound(
+            f"model 'mini' is part of the repository and not of the package: expected {folder}; run it in a checkout"
+        )
+    return folder
 
 
 SHIPPED = frozenset(model.name for model in descriptions() if model.shipped)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from oneword.engine.availability import choose
-from oneword.engine.catalog import SHIPPED, describe, descriptions
+from oneword.engine.catalog import SHIPPED, describe, descriptions, miniature
 from oneword.engine.config import EngineConfig
 from oneword.engine.dependencies import require
 from oneword.engine.encoder import Encoder
@@ -66,9 +66,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
     from oneword.engine.checkpoint import ALL, DUAL, LOADED_BY, MODULAR, find
 
     if name == "mini":
-        from oneword.engine.miniature import folder
-
-        checkpoint = find(str(folder()))
+        checkpoint = find(str(miniature()))
     else:
         known = describe(name)
         checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL)

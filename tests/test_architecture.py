@@ -48,6 +48,8 @@ def test_an_installation_puts_one_name_into_site_packages(tmp_path: Path) -> Non
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert there <= set(names)
+    assert not [name for name in names if "miniature" in name or "tiny" in name]  # neither research nor tests
+    assert sum(file.file_size for file in opened.infolist()) < 8_000_000
 
 
 def test_an_installed_package_has_its_data() -> None:

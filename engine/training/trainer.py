@@ -16,10 +16,10 @@ import torch
 from accelerate import DistributedType
 from safetensors import SafetensorError
 
+from oneword.engine.catalog import miniature
 from oneword.engine.checkpoint import find
 from oneword.engine.dependencies import quiet
 from oneword.engine.errors import DeviceUnavailable, EngineError
-from oneword.engine.miniature import base_folder
 from oneword.engine.training.chunks import backward
 from oneword.engine.training.language import SentenceEmbedder, load_embedder
 from oneword.engine.training.log import TrainingLog
@@ -71,7 +71,7 @@ def train(
     """
     out = Path(out)
     pairs = data if isinstance(data, Pairs) else read_pairs(data, columns)
-    base = find(str(base_folder()) if model == "mini" else model, revision)
+    base = find(str(miniature("base")) if model == "mini" else model, revision)
     if recipe.method == "qlora" and not torch.cuda.is_available():
         raise DeviceUnavailable('method "qlora" needs a CUDA GPU: expected one, or method = "lora"')
     accelerator = _accelerator(recipe, device)

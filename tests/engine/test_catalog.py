@@ -1,5 +1,7 @@
 """What is said of known models holds, and `auto` is the best of those that are here."""
 
+from pathlib import Path
+
 import pytest
 
 from oneword.engine import EngineConfig, availability, load, views
@@ -60,6 +62,18 @@ def test_shipped_models_are_as_described(name: str) -> None:
     assert availability.missing(model) == ()
 
 
+def test_mini_wants_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from oneword.engine import catalog
+
+    monkeypatch.setattr(catalog, "MINIATURE", tmp_path)
+    monkeypatch.setattr(availability, "MINIATURE", tmp_path / "none")
+    with pytest.raises(ModelNotFound, match="model 'mini' is part of the repository and not of the package"):
+        load("mini")
+    mini = describe("mini")
+    assert mini is not None
+    assert availability.missing(mini)[0] == "part of the repository: run it in a checkout"
+
+
 def test_what_is_missing_is_said_with_its_remedy() -> None:
     e5v = describe(E5V)
     assert e5v is not None
@@ -94,7 +108,6 @@ def test_auto_with_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_page_of_models_is_the_tables() -> None:
     import runpy
-    from pathlib import Path
 
     docs = Path(__file__).parents[2] / "docs"
     assert (docs / "models.md").read_text(encoding="utf-8") == runpy.run_path(str(docs / "models.py"))["page"]()

@@ -45,7 +45,7 @@ def test_a_collections_model_is_loaded_as_it_was() -> None:
 def test_revision_and_budget_reach_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
-    from oneword.engine.e5v.tiny import make_checkpoint
+    from tests.tiny import make_checkpoint
 
     commit = "0123456789abcdef0123456789abcdef01234567"
     snapshot = make_checkpoint(tmp_path / "snapshots" / commit)

@@ -13,7 +13,6 @@ import pytest
 
 from oneword.engine import Document, Image, Input, Text, encode
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.tiny import make_checkpoint
 from oneword.engine.encoder import tiler_of
 from oneword.engine.errors import EncodingError
 from oneword.engine.hashing import HashEncoder
@@ -22,6 +21,7 @@ from oneword.engine.pictures import decode_picture
 from oneword.engine.views import DEFAULT
 from oneword.indexer import index_paths, job, local
 from oneword.storage import Store
+from tests.tiny import make_checkpoint
 
 
 def run(*paths: Path) -> Any:

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from oneword import cli
-from oneword.engine.e5v.tiny import make_checkpoint
 from oneword.engine.errors import NoWords
 from oneword.indexer import index_paths
 from oneword.query import BadQuery, Query, SearchService
 from oneword.storage import ItemNotFound
+from tests.tiny import make_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from oneword.engine.dependencies import quiet
-from oneword.engine.e5v.tiny import sentences
+from tests.tiny import sentences
 
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 VOCAB = 500

@@ -12,7 +12,7 @@ import torch
 from oneword.engine import Composed, Document, Image, Input, Side, Text, View
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import E5VEncoder, load_e5v
-from oneword.engine.e5v.tiny import make_checkpoint
+from tests.tiny import make_checkpoint
 
 TEMPLATE = (
     "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"

@@ -15,10 +15,10 @@ import oneword.engine.e5v
 from oneword.engine import Text, encode, views
 from oneword.engine import checkpoint as checkpoints
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.tiny import make_checkpoint
 from oneword.engine.e5v.tokens import LLAMA_3
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, MissingDependency, ModelNotFound, WrongCheckpoint
+from tests.tiny import make_checkpoint
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oneword.engine import views
-from oneword.engine.e5v.tiny import SPECIAL, sentences
 from oneword.engine.e5v.tokens import LLAMA_3, MISTRAL, PromptTokens, fill
+from tests.tiny import SPECIAL, sentences
 
 PROMPTS = sorted(
     {getattr(view.gallery, kind) for view in views.BUILT_IN.values() for kind in ("text", "document", "composed")}

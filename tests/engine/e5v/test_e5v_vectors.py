@@ -10,8 +10,8 @@ import torch
 from oneword.engine import Composed, Document, Side, Text, encode, views
 from oneword.engine.batches import Budget
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.tiny import make_checkpoint
 from oneword.engine.errors import DeviceOutOfMemory
+from tests.tiny import make_checkpoint
 
 SAME = 1e-5  # largest absolute difference between two unit vectors in fp32; seen: 3e-7
 

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from oneword.engine import Composed, Document, Image, Input, Side, Space, Text, View
-from oneword.engine.e5v.tiny import make_checkpoint
+from tests.tiny import make_checkpoint
 
 
 class TableEncoder:

@@ -13,10 +13,10 @@ from transformers import AutoConfig, BertConfig, BertModel, PreTrainedTokenizerF
 from oneword.engine.checkpoint import check
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v.loading import prompt_tokens
-from oneword.engine.e5v.tiny import make_checkpoint, sentences
 from oneword.engine.training.modules import write_modules
 from oneword.engine.views import DEFAULT
 from tests.engine.dual.checkpoints import clip
+from tests.tiny import make_checkpoint, sentences
 
 PROMPTS = {"query": "query: ", "document": "passage: "}
 

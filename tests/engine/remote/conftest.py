@@ -17,10 +17,10 @@ import torch
 from oneword.engine import Composed, Document, Image, Side, Text, View, decode, encode, views
 from oneword.engine.e5v import E5VEncoder, load_e5v
 from oneword.engine.e5v.encoder import Batch
-from oneword.engine.e5v.tiny import make_checkpoint
 from oneword.engine.errors import EngineError, InputError, ViewError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.remote.vllm import CHAT_TEMPLATE
+from tests.tiny import make_checkpoint
 
 torch.set_num_threads(1)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from oneword.engine.e5v.tiny import make_checkpoint, sentences
 from oneword.engine.training import Recipe
+from tests.tiny import make_checkpoint, sentences
 
 torch.set_num_threads(1)
 

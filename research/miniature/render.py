@@ -5,7 +5,7 @@ import math
 import PIL.Image
 import PIL.ImageDraw
 
-from oneword.engine.miniature.scenes import Scene, Thing
+from research.miniature.scenes import Scene, Thing
 
 SIDE = 64  # pixels
 _SUPERSAMPLING = 2

@@ -11,15 +11,15 @@ from safetensors.torch import load_file
 
 from oneword.engine import Image, encode
 from oneword.engine.e5v import load_e5v
-from oneword.engine.miniature import sets
-from oneword.engine.miniature.build import QUICK, build
-from oneword.engine.miniature.checkpoint import IMAGE_TOKENS, make
-from oneword.engine.miniature.language import Asker, Reader
-from oneword.engine.miniature.muon import orthogonal
-from oneword.engine.miniature.packing import IGNORE, Branch, Row, pack
-from oneword.engine.miniature.scenes import draw
-from oneword.engine.miniature.vision import all_features, normalised
 from oneword.engine.views import DEFAULT
+from research.miniature import sets
+from research.miniature.build import QUICK, build
+from research.miniature.checkpoint import IMAGE_TOKENS, make
+from research.miniature.language import Asker, Reader
+from research.miniature.muon import orthogonal
+from research.miniature.packing import IGNORE, Branch, Row, pack
+from research.miniature.scenes import draw
+from research.miniature.vision import all_features, normalised
 
 torch.set_num_threads(1)
 SMALL = replace(QUICK, pictures=16)
@@ -71,7 +71,7 @@ def test_pictures_reach_the_language_model_as_llava_next_lays_them_out() -> None
 
 
 def test_the_whole_in_small_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oneword.engine.miniature.language.ROWS", 8)
+    monkeypatch.setattr("research.miniature.language.ROWS", 8)
     whole = build(tmp_path / "whole", size=SMALL)
     asked = Asker.row
 

@@ -1,25 +1,25 @@
 """E5-V in miniature: the method shown on a model of a few million parameters and on drawn scenes.
 
 `--model mini` is a real LLaVA-NeXT checkpoint, run by the very class that runs E5-V; `MODEL_CARD.md` says how it was
-made and what it can do. `python -m oneword.engine.miniature.build` makes it again from nothing.
+made and what it can do. `python -m research.miniature.build` makes it again from nothing.
 """
 
 from pathlib import Path
 
+from oneword.engine.catalog import miniature
 from oneword.engine.views import View, get
 
-_WEIGHTS = Path(__file__).parent / "weights"
 _VIEWS = Path(__file__).parent / "views"
 
 
 def folder() -> Path:
     """The checkpoint that `--model mini` loads: tuned on text alone, as E5-V is."""
-    return _WEIGHTS / "tuned"
+    return miniature()
 
 
 def base_folder() -> Path:
     """The same before that tuning: what E5-V's base, LLaVA-NeXT, is to E5-V."""
-    return _WEIGHTS / "base"
+    return miniature("base")
 
 
 def view_file(name: str) -> Path:

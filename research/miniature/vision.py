@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from oneword.engine.miniature import captions
-from oneword.engine.miniature.checkpoint import GRID, PATCH
-from oneword.engine.miniature.render import centre, render
-from oneword.engine.miniature.scenes import BACKGROUNDS, COLOURS, SHAPES, SIZES, TEXTURES, Scene, draw
-from oneword.engine.miniature.stage import Plan, run
+from research.miniature import captions
+from research.miniature.checkpoint import GRID, PATCH
+from research.miniature.render import centre, render
+from research.miniature.scenes import BACKGROUNDS, COLOURS, SHAPES, SIZES, TEXTURES, Scene, draw
+from research.miniature.stage import Plan, run
 
 CELLS = 9
 QUESTIONS = {"shape": len(SHAPES) + 1, "colour": len(COLOURS), "size": 2, "texture": len(TEXTURES), "cell": CELLS}

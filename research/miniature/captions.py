@@ -2,7 +2,7 @@
 
 import random
 
-from oneword.engine.miniature.scenes import Scene, Thing
+from research.miniature.scenes import Scene, Thing
 
 _SYNONYMS = {
     "circle": ("circle", "circle", "disc"),

@@ -1,6 +1,6 @@
 """Draws the demo's scenes: one to ask about, the one that is meant, changes that are not, and fifty others.
 
-python demo/scenes.py FOLDER
+python -m research.miniature.demo FOLDER
 """
 
 import random
@@ -8,10 +8,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from oneword.engine.miniature import sets
-from oneword.engine.miniature.edits import edit
-from oneword.engine.miniature.render import render
-from oneword.engine.miniature.scenes import Scene, Thing, jittered
+from research.miniature import sets
+from research.miniature.edits import edit
+from research.miniature.render import render
+from research.miniature.scenes import Scene, Thing, jittered
 
 REFERENCE = Scene(
     things=(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from oneword.engine.dependencies import quiet
-from oneword.engine.e5v.tiny import SPECIAL
-from oneword.engine.miniature import captions, edits, prompts, questions, scenes
-from oneword.engine.miniature.render import SIDE
 from oneword.engine.views import DEFAULT
+from research.miniature import captions, edits, prompts, questions, scenes
+from research.miniature.render import SIDE
+from tests.tiny import SPECIAL
 
 PATCH = 16  # pixels
 GRID = SIDE // PATCH

@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from oneword.engine.miniature import edits
 from oneword.engine.training.pairs import Pairs
 from oneword.engine.training.recipe import Recipe
 from oneword.engine.training.trainer import train
+from research.miniature import edits
 
 TRIPLES = 20_000
 RECIPE = {"steps": 200, "batch": 64, "micro_batch": 64, "learning_rate": 2e-4, "warm_up_steps": 20, "save_every": 50}

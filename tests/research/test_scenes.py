@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneword.engine.miniature import captions, edits, prompts, questions, sets
-from oneword.engine.miniature.render import render
-from oneword.engine.miniature.scenes import COLOURS, HELD_OUT, SHAPES, Scene, Thing, draw, jittered, swaps
 from oneword.engine.views import BUILT_IN
+from research.miniature import captions, edits, prompts, questions, sets
+from research.miniature.render import render
+from research.miniature.scenes import COLOURS, HELD_OUT, SHAPES, Scene, Thing, draw, jittered, swaps
 
 seeds = st.integers(0, 10_000)
 

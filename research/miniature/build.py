@@ -1,4 +1,4 @@
-"""Builds the miniature from nothing: `python -m oneword.engine.miniature.build OUT`.
+"""Builds the miniature from nothing: `python -m research.miniature.build OUT`.
 
 Three stages, each of which goes on from its last checkpoint if it was killed: the tower learns to see (`vision.py`),
 the language model to read and to answer (`language.py`): that is the base. Then text alone tunes it (`tuning.py`).
@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from oneword.engine.miniature import language, vision
-from oneword.engine.miniature.checkpoint import make, save
-from oneword.engine.miniature.scenes import Scene, draw, jittered, swapped
-from oneword.engine.miniature.stage import Plan
-from oneword.engine.miniature.tuning import tune
+from research.miniature import language, vision
+from research.miniature.checkpoint import make, save
+from research.miniature.scenes import Scene, draw, jittered, swapped
+from research.miniature.stage import Plan
+from research.miniature.tuning import tune
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _base(out: Path, done: Path, seed: int, size: Size) -> None:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m oneword.engine.miniature.build", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m research.miniature.build", description=__doc__)
     parser.add_argument("out", type=Path, help="a folder; it may hold checkpoints of an earlier, unfinished run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a few steps only, to see that it runs")

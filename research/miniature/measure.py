@@ -1,6 +1,6 @@
 """What the miniature can do, on scenes whose attributes it never met.
 
-`python -m oneword.engine.miniature.measure FOLDER`
+`python -m research.miniature.measure FOLDER`
 """
 
 import argparse
@@ -20,10 +20,10 @@ from oneword.engine.evaluation.sts import sts
 from oneword.engine.evaluation.text_image import text_image
 from oneword.engine.evaluation.vectors import VectorCache
 from oneword.engine.inputs import Text
-from oneword.engine.miniature import captions, sets, view
-from oneword.engine.miniature.scenes import Scene, Split
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.words import best, speaker
+from research.miniature import captions, sets, view
+from research.miniature.scenes import Scene, Split
 
 COUNT = 500
 WORDS = 5  # the most likely ones, that are looked at
@@ -155,7 +155,7 @@ def main() -> None:
     """The command."""
     from oneword.engine.e5v import load_e5v
 
-    parser = argparse.ArgumentParser(prog="python -m oneword.engine.miniature.measure", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m research.miniature.measure", description=__doc__)
     parser.add_argument("folder", help="a checkpoint")
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--count", type=int, default=COUNT)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from oneword.engine.miniature.muon import Muon
+from research.miniature.muon import Muon
 
 _log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 import random
 
-from oneword.engine.miniature.captions import cell_name, description, noun, relation, wording
-from oneword.engine.miniature.scenes import Scene, swaps
+from research.miniature.captions import cell_name, description, noun, relation, wording
+from research.miniature.scenes import Scene, swaps
 
 
 def question(rng: random.Random, scene: Scene) -> tuple[str, str]:

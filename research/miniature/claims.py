@@ -1,6 +1,6 @@
 """E5-V's claims, in miniature: what the prompt does, what tuning on text alone does, and what it costs.
 
-    python benchmarks/claims.py [--steps 100] [--seeds 1] [--plot docs/claims.png] [--quick]
+    python -m research.miniature.claims [--steps 100] [--seeds 1] [--plot docs/claims.png] [--quick]
 
 Scenes of the test split, none of whose attributes training saw. About 12 minutes on two cores; `--quick` tunes for
 ten steps and looks at 100 scenes, to see that it runs. Prints tables; the last line is one JSON object.
@@ -23,12 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from oneword.engine.e5v import E5VEncoder, load_e5v
 from oneword.engine.evaluation.ranking import best_ranks, recalls
-from oneword.engine.miniature import base_folder, folder, measure, view
 from oneword.engine.views import DEFAULT, View
+from research.miniature import base_folder, folder, measure, view
 
 Vectors = NDArray[np.float32]
 PROMPTS = {"one word (E5-V's)": DEFAULT, "describe": view("describe"), "something else": view("wrong")}
@@ -56,7 +54,8 @@ def looked_at(encoder: E5VEncoder, prompts: View, count: int) -> dict[str, float
 def centred(vectors: Vectors) -> Vectors:
     """Less their mean."""
     moved = vectors - vectors.mean(0)
-    return (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
+    unit: Vectors = (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def whitened(vectors: Vectors) -> Vectors:
@@ -64,12 +63,13 @@ def whitened(vectors: Vectors) -> Vectors:
     moved = vectors - vectors.mean(0)
     _, widths, axes = np.linalg.svd(moved, full_matrices=False)
     flat = moved @ axes.T / (widths + 0.02 * widths.max()) @ axes
-    return (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32)
+    unit: Vectors = (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def tuned(kind: str, out: Path, steps: int, seed: int) -> tuple[E5VEncoder, dict[str, float]]:
     """A base tuned for `describe` in a process of its own, and what that cost."""
-    command = [sys.executable, str(Path(__file__).with_name("tuning.py")), kind, str(out), "--view", "describe"]
+    command = [sys.executable, "-m", "research.miniature.modalities", kind, str(out), "--view", "describe"]
     done = subprocess.run(
         [*command, "--steps", str(steps), "--seed", str(seed)], stdout=subprocess.PIPE, text=True, check=True
     )

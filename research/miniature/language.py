@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from oneword.engine.e5v.tokens import LLAMA_3
-from oneword.engine.miniature import captions, edits, prompts, questions
-from oneword.engine.miniature.checkpoint import GRID, IMAGE_TOKENS
-from oneword.engine.miniature.packing import IGNORE, Branch, Packed, Row, pack
-from oneword.engine.miniature.scenes import Scene, draw, swapped
-from oneword.engine.miniature.stage import Plan, run
+from research.miniature import captions, edits, prompts, questions
+from research.miniature.checkpoint import GRID, IMAGE_TOKENS
+from research.miniature.packing import IGNORE, Branch, Packed, Row, pack
+from research.miniature.scenes import Scene, draw, swapped
+from research.miniature.stage import Plan, run
 
 OPENING, _, CLOSING = LLAMA_3.partition("{}")
 WEIGHTS = {"next": 1.0, "words": 0.5, "explain": 0.5}

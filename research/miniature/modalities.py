@@ -1,6 +1,6 @@
 """Tunes the miniature's base for a view, on text alone or on pictures with their captions, and says what it cost.
 
-    python benchmarks/tuning.py text|image OUT [--view describe] [--steps 150] [--seed 0]
+    python -m research.miniature.modalities text|image OUT [--view describe] [--steps 150] [--seed 0]
 
 Both see the same scenes in the same order: (caption, the same in other words, caption of a scene that differs a
 little), or (caption, picture, picture of the scene that differs). Same adapters, batch, rate and steps. The last line
@@ -20,16 +20,10 @@ import torch
 from torch.nn import functional as F
 from transformers import get_scheduler
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from oneword.engine import Image, Side, Text
 from oneword.engine.checkpoint import find
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import load_e5v
-from oneword.engine.miniature import base_folder, edits, view, view_file
-from oneword.engine.miniature.captions import caption
-from oneword.engine.miniature.render import render
-from oneword.engine.miniature.scenes import Scene, jittered
 from oneword.engine.training import Recipe, export
 from oneword.engine.training.chunks import backward
 from oneword.engine.training.loss import gathered
@@ -37,6 +31,10 @@ from oneword.engine.training.pairs import Pairs, order
 from oneword.engine.training.trainer import train
 from oneword.engine.training.weights import adapted
 from oneword.engine.views import DEFAULT, View
+from research.miniature import base_folder, edits, view, view_file
+from research.miniature.captions import caption
+from research.miniature.render import render
+from research.miniature.scenes import Scene, jittered
 
 COUNT = 10_000  # scenes
 RECIPE: dict[str, Any] = {"batch": 64, "micro_batch": 64, "learning_rate": 5e-4, "warm_up_steps": 15, "save_every": 500}
@@ -99,7 +97,7 @@ def on_pictures(recipe: Recipe, prompts: View, out: Path) -> None:
             rows,
             embed,
             lambda e: gathered(e, recipe.temperature),
-            lambda loss: loss.backward(),
+            lambda loss: loss.backward(),  # type: ignore[no-untyped-call]
             micro_batch=recipe.micro_batch,
             seed=step,
         )

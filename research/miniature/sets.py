@@ -10,10 +10,10 @@ from oneword.engine.evaluation.captioned import Captioned
 from oneword.engine.evaluation.cirr import Cirr, Entry
 from oneword.engine.evaluation.sts import Rated
 from oneword.engine.inputs import Image
-from oneword.engine.miniature.captions import caption
-from oneword.engine.miniature.edits import edit
-from oneword.engine.miniature.render import render
-from oneword.engine.miniature.scenes import COLOURS, SHAPES, Scene, Split, draw, jittered, swapped
+from research.miniature.captions import caption
+from research.miniature.edits import edit
+from research.miniature.render import render
+from research.miniature.scenes import COLOURS, SHAPES, Scene, Split, draw, jittered, swapped
 
 MEMBERS = 6  # of a set of pictures alike, the reference among them, as in CIRR
 

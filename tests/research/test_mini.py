@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from oneword.engine import Text, encode, load
 from oneword.engine.e5v import E5VEncoder, load_e5v
 from oneword.engine.evaluation.ranking import best_ranks, recalls
-from oneword.engine.miniature import base_folder, folder, measure, tuning, view, view_file
 from oneword.engine.views import DEFAULT
+from research.miniature import base_folder, folder, measure, tuning, view, view_file
 
 torch.set_num_threads(1)
 COUNT = 120

@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from oneword.engine.miniature.captions import caption, cell_name, description, noun, place, wording
-from oneword.engine.miniature.scenes import (
+from research.miniature.captions import caption, cell_name, description, noun, place, wording
+from research.miniature.scenes import (
     BACKGROUNDS,
     COLOURS,
     SHAPES,
