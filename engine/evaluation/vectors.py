@@ -34,7 +34,7 @@ class VectorCache:
 
     Args:
         encoder: the model.
-        folder: where the files lie; None keeps nothing.
+        folder: of the files; None keeps nothing.
         progress: called with how many of how many inputs are done, about.
         processes: those that share the work; all get all vectors.
     """
