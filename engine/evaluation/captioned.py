@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oneword.engine.evaluation.errors import BadData
-from oneword.engine.evaluation.files import field, picture, read_json
+from oneword.engine.evaluation.files import BadData, field, picture, read_json
 from oneword.engine.evaluation.tables import cell, is_table, read_table
 from oneword.engine.inputs import Image
 
@@ -73,8 +72,12 @@ def _karpathy(folder: Path, path: Path, split: str, limit: int | None) -> Captio
             raise BadData(f"{path}: {entry.get('filename')} has sentences {said!r}: expected some, none of them blank")
         pictures.append(picture(*_places(folder, entry, path)))
         captions.append(said[:CAPTIONS])
-    name = next((known for known in ("flickr30k", "coco") if known in path.name), "other")
-    return Captioned(pictures=pictures, captions=captions, name=name, whole=split == "test" and limit is None)
+    whole = split == "test" and limit is None
+    return Captioned(pictures=pictures, captions=captions, name=_known(path.name), whole=whole)
+
+
+def _known(name: str) -> str:
+    return next((known for known in ("flickr30k", "coco") if known in name.lower()), "other")
 
 
 def _places(folder: Path, entry: dict[str, Any], path: Path) -> list[Path]:
@@ -95,10 +98,9 @@ def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:
     for row, captions in enumerate(said):
         if not captions or not all(isinstance(one, str) and one.strip() for one in captions):
             raise BadData(f"{folder}: row {row} has {texts} = {captions!r}: expected a sentence or a list of them")
-    name = next((known for known in ("flickr30k", "coco") if known in folder.name.lower()), "other")
     return Captioned(
         pictures=[cell(table, i, "image") for i in range(count)],
         captions=[captions[:CAPTIONS] for captions in said],
-        name=name,
+        name=_known(folder.name),
         whole=split == "test" and limit is None,
     )

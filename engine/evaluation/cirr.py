@@ -3,15 +3,13 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.evaluation import paper
-from oneword.engine.evaluation.errors import BadData
-from oneword.engine.evaluation.files import field, picture, read_json
+from oneword.engine.evaluation.files import BadData, field, picture, read_json
 from oneword.engine.evaluation.ranking import best_ranks, recalls, top
 from oneword.engine.evaluation.report import Report
 from oneword.engine.evaluation.tables import cell, is_table, read_table
@@ -67,7 +65,7 @@ def read_cirr(folder: Path, split: str = "val") -> Cirr:
 
     def place(name: Any) -> int:
         if not isinstance(name, str) or name not in index:
-            raise BadData(f"{captions}: speaks of picture {name!r}: expected one that is in {splits}")
+            raise BadData(f"{captions}: names picture {name!r}: expected one that is in {splits}")
         return index[name]
 
     entries = []
@@ -106,25 +104,23 @@ def _tables(folder: Path, split: str) -> Cirr:
             for number, row in enumerate(asked.remove_columns([c for c in ("candidate",) if c in asked.column_names]))
         ]
     except KeyError as error:
-        raise BadData(f"{folder}: cirr_{split} speaks of picture {error}: expected one of cirr_imgs") from None
+        raise BadData(f"{folder}: cirr_{split} names picture {error}: expected one of cirr_imgs") from None
     return Cirr(names=names, pictures=[cell(seen, i, "img") for i in range(len(names))], entries=entries)
 
 
 def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
-    """Recall over the split with the reference masked, in the subset, and what the unedited reference reaches."""
-    if any(entry.target is None for entry in data.entries):
+    """Recall over the split with the reference masked, in the subset, and that of the unedited reference."""
+    targets = [[entry.target] for entry in data.entries if entry.target is not None]
+    if len(targets) < len(data.entries):
         raise BadData(f"{where}: queries have no target_hard: expected the validation split; for test use --submission")
     queries, gallery = _embedded(data, vectors)
-    targets = [[entry.target] for entry in data.entries if entry.target is not None]
-    masked = [[entry.reference] for entry in data.entries]
-    unedited = gallery[[entry.reference for entry in data.entries]]
-    everyone = set(range(len(data.names)))
-    others = [[*(everyone - set(entry.subset)), entry.reference] for entry in data.entries]
+    references = [entry.reference for entry in data.entries]
+    masked = [[reference] for reference in references]
     metrics = recalls(best_ranks(queries, gallery, targets, masked), AT)
-    if all(entry.subset for entry in data.entries):
-        metrics |= recalls(best_ranks(queries, gallery, targets, others), SUBSET_AT, "subset R@{}")
+    if outside := _outside(data):
+        metrics |= recalls(best_ranks(queries, gallery, targets, outside), SUBSET_AT, "subset R@{}")
         metrics["average of R@5 and subset R@1"] = (metrics["R@5"] + metrics["subset R@1"]) / 2
-    metrics |= recalls(best_ranks(unedited, gallery, targets, masked), AT, "unedited R@{}")
+    metrics |= recalls(best_ranks(gallery[references], gallery, targets, masked), AT, "unedited R@{}")
     return Report.of(
         vectors,
         [CIRR],
@@ -138,7 +134,7 @@ def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
 
 
 def submission(data: Cirr, vectors: VectorCache, folder: Path) -> list[Path]:
-    """The files that CIRR's test server takes: 50 names a query, and 3 of its subset where the data say it.
+    """The files that CIRR's test server takes: 50 names a query, and 3 of its subset if the data have subsets.
 
     Returns:
         What the main process has written; nothing on the others.
@@ -146,22 +142,29 @@ def submission(data: Cirr, vectors: VectorCache, folder: Path) -> list[Path]:
     queries, gallery = _embedded(data, vectors)
     if not vectors.processes.main:
         return []
-    everyone = set(range(len(data.names)))
-    masks = {"recall": ([[entry.reference] for entry in data.entries], 50)}
-    if all(entry.subset for entry in data.entries):
-        masks["recall_subset"] = ([[*(everyone - set(one.subset)), one.reference] for one in data.entries], 3)
+    kinds = {"recall": ([[entry.reference] for entry in data.entries], 50), "recall_subset": (_outside(data), 3)}
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for metric, (masked, count) in masks.items():
-        found = top(queries, gallery, count, masked)
+    for metric, (masked, count) in kinds.items():
+        if not masked:
+            continue
+        found = top(queries, gallery, count, masked).tolist()
         answers = {
-            str(entry.pair): [data.names[i] for i in row if i not in set(masked[n])]
-            for n, (entry, row) in enumerate(zip(data.entries, found.tolist(), strict=True))
+            str(entry.pair): [data.names[i] for i in row if i not in set(out)]
+            for entry, row, out in zip(data.entries, found, masked, strict=True)
         }
         path = folder / f"cirr-test-{metric}.json"
         path.write_text(json.dumps({"version": "rc2", "metric": metric} | answers), encoding="utf-8")
         written.append(path)
     return written
+
+
+def _outside(data: Cirr) -> list[list[int]]:
+    """For each query the pictures that are not in its subset, and its reference; empty if the data have no subsets."""
+    if not all(entry.subset for entry in data.entries):
+        return []
+    everyone = set(range(len(data.names)))
+    return [[*(everyone - set(entry.subset)), entry.reference] for entry in data.entries]
 
 
 def _check_asked(entries: Sequence[Entry]) -> None:
@@ -170,12 +173,12 @@ def _check_asked(entries: Sequence[Entry]) -> None:
 
 
 def _embedded(data: Cirr, vectors: VectorCache) -> tuple[Vectors, Vectors]:
+    """Queries and gallery."""
     _check_asked(data.entries)
     vectors.encoder.space(CIRR)  # a model that cannot follow the view says so before anything is embedded
     gallery = vectors.embed(data.pictures, CIRR)
 
-    def composed(entry: Entry) -> Callable[[], Composed]:
-        return lambda: Composed(image=data.pictures[entry.reference](), edit=entry.caption)
+    def composed(entry: Entry) -> Composed:
+        return Composed(image=data.pictures[entry.reference](), edit=entry.caption)
 
-    queries = vectors.embed([composed(entry) for entry in data.entries], CIRR, Side.QUERY)
-    return np.ascontiguousarray(queries), gallery
+    return vectors.embed([partial(composed, entry) for entry in data.entries], CIRR, Side.QUERY), gallery

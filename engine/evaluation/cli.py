@@ -24,7 +24,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure a m
 
 Data = Annotated[Path, typer.Option(help="Folder of the data set, in its published layout.")]
 Split = Annotated[str, typer.Option(help="Which split.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many pictures; for a quick look.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Only this number of pictures, the first ones; for a quick look.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from oneword.engine.encoder import Side
 from oneword.engine.evaluation import paper
-from oneword.engine.evaluation.errors import BadData
-from oneword.engine.evaluation.files import field, picture, read_json
+from oneword.engine.evaluation.files import BadData, field, picture, read_json
 from oneword.engine.evaluation.ranking import best_ranks, recalls
 from oneword.engine.evaluation.report import Report
 from oneword.engine.evaluation.tables import cell, is_table, read_table
@@ -97,7 +97,10 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
         gallery = vectors.embed(data.pictures, view)
         both = [
             vectors.embed(
-                [_composed(data.pictures[c], said[i]) for c, _, said in data.queries], view, Side.QUERY, unit=False
+                [partial(_composed, data.pictures[c], said[i]) for c, _, said in data.queries],
+                view,
+                Side.QUERY,
+                unit=False,
             )
             for i in range(2)
         ]
@@ -119,5 +122,5 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
     )
 
 
-def _composed(load: Callable[[], Image], edit: str) -> Callable[[], Composed]:
-    return lambda: Composed(image=load(), edit=edit)
+def _composed(load: Callable[[], Image], edit: str) -> Composed:
+    return Composed(image=load(), edit=edit)

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from oneword.engine.errors import InputError
-from oneword.engine.evaluation.errors import BadData
+from oneword.engine.errors import EngineError, InputError
 from oneword.engine.images import decode_file
 from oneword.engine.inputs import Image
+
+
+class BadData(EngineError):
+    """A data set that is not there, or not in its published layout."""
 
 
 def read_json(path: Path, layout: str, kind: type = dict) -> Any:

@@ -49,6 +49,6 @@ COCO_RENDERED = {
     "image to rendered text R@10": 84.9,
 }
 CIRR_TEST = {"R@1": 33.90, "R@5": 64.12, "R@10": 75.88, "R@50": 93.54}
-"""Of the test split, whose targets are not published; validation figures lie near."""
+"""Of the test split, whose targets are not published; validation figures are close."""
 FASHIONIQ = {"average R@10": 31.80, "average R@50": 53.78}
 STS = {"average": 86.00}

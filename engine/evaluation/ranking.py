@@ -3,7 +3,7 @@
 Legend: q queries, g gallery entries, d dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +30,10 @@ def best_ranks(
         masked: of each query, entries that do not take part.
     """
     ranks = np.empty(len(queries), dtype=np.int64)
-    for start in range(0, len(queries), BLOCK):
-        scores = queries[start : start + BLOCK] @ gallery.T
-        for i, row in enumerate(scores, start=start):
-            if masked is not None:
-                row[list(masked[i])] = -np.inf
-            right = np.asarray(relevant[i])
-            best = right[np.lexsort((right, -row[right]))[0]]
-            ranks[i] = np.count_nonzero(row > row[best]) + np.count_nonzero(row[:best] == row[best])
+    for i, row in _similarities(queries, gallery, masked):
+        right = np.asarray(relevant[i])
+        best = right[np.lexsort((right, -row[right]))[0]]
+        ranks[i] = np.count_nonzero(row > row[best]) + np.count_nonzero(row[:best] == row[best])
     return ranks
 
 
@@ -49,9 +45,17 @@ def recalls(ranks: NDArray[np.int64], at: Sequence[int], name: str = "R@{}") -> 
 def top(queries: Vectors, gallery: Vectors, count: int, masked: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """The first `count` entries of each query, best first, by the rule of `best_ranks`: int64 (q, count)."""
     found = np.empty((len(queries), min(count, len(gallery))), dtype=np.int64)
-    for start in range(0, len(queries), BLOCK):
-        scores = queries[start : start + BLOCK] @ gallery.T
-        for i, row in enumerate(scores, start=start):
-            row[list(masked[i])] = -np.inf
-            found[i] = np.argsort(-row, kind="stable")[: found.shape[1]]
+    for i, row in _similarities(queries, gallery, masked):
+        found[i] = np.argsort(-row, kind="stable")[: found.shape[1]]
     return found
+
+
+def _similarities(
+    queries: Vectors, gallery: Vectors, masked: Sequence[Sequence[int]] | None
+) -> Iterator[tuple[int, Vectors]]:
+    """Each query's number and its similarities, (g,); -inf where an entry does not take part."""
+    for start in range(0, len(queries), BLOCK):
+        for i, row in enumerate(queries[start : start + BLOCK] @ gallery.T, start=start):
+            if masked is not None:
+                row[list(masked[i])] = -np.inf
+            yield i, row

@@ -7,7 +7,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.files import BadData
 
 # Black Arial of 40 px on white, 800 x 400, 20 px at the left and right: kongds/E5-V:retrieval.py `create_text_image`.
 SIZE = (800, 400)

@@ -43,7 +43,7 @@ class Report:
 
         Args:
             views: those that were used.
-            pictures: whether there were any; then how they were prepared is told, and noted beside the paper's figures.
+            pictures: whether there were any; the report says how they were prepared.
             fields: the others.
         """
         if pictures:

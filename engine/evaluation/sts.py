@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from oneword.engine.evaluation import paper
-from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.files import BadData
 from oneword.engine.evaluation.report import Report
 from oneword.engine.evaluation.tables import is_table, read_table
 from oneword.engine.evaluation.vectors import VectorCache

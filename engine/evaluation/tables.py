@@ -7,7 +7,7 @@ from typing import Any
 
 from oneword.engine.dependencies import require
 from oneword.engine.errors import InputError
-from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.files import BadData
 from oneword.engine.inputs import Image
 
 
@@ -55,7 +55,7 @@ def read_table(folder: Path, split: str, *columns: str, pictures: str | None = N
 
 
 def _of_split(folder: Path, split: str) -> list[str]:
-    """The split's files, told by their folder or name; all of them where no name tells a split."""
+    """The split's files, by the name of the file or its folder; all files if no name has a split."""
     files = sorted(folder.glob("**/*.parquet"))
     names = {file: set(re.split(r"[^a-z0-9]+", str(file.relative_to(folder)).lower())) for file in files}
     wanted = {"val": {"val", "validation"}}.get(split, {split.lower()})

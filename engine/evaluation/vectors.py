@@ -34,7 +34,7 @@ class VectorCache:
 
     Args:
         encoder: the model.
-        folder: where the files lie; None keeps nothing.
+        folder: of the files; None keeps nothing.
         progress: called with how many of how many inputs are done, about.
         processes: those that share the work; all get all vectors.
     """
@@ -90,7 +90,7 @@ class VectorCache:
         decoders, starter = ThreadPoolExecutor(_threads()), ThreadPoolExecutor(1)
 
         def start(chunk: Sequence[Callable[[], Input]]) -> Callable[[], Vectors]:
-            contents = list(decoders.map(lambda make: _decoded(make, tiler), chunk))
+            contents = list(decoders.map(lambda make: self._decoded(make(), tiler), chunk))
             path = self._path(contents, view, side, unit=unit)
             if path and path.exists():
                 known: Vectors = np.load(path)
@@ -110,6 +110,20 @@ class VectorCache:
             starter.shutdown(cancel_futures=True)
             decoders.shutdown(cancel_futures=True)
 
+    def _decoded(self, made: Input, tiler: Tiler | None) -> Input:
+        if self.folder is not None:
+            _ = made.content_hash  # here, where other threads do the same
+        if isinstance(made, Composed | Document):
+            return replace(made, image=self._cut(made.image, tiler))
+        return self._cut(made, tiler) if isinstance(made, Image) else made
+
+    def _cut(self, image: Image, tiler: Tiler | None) -> Image:
+        """Tiles take a tenth of a photograph's memory, and no time of the thread that prepares batches."""
+        if tiler is None:
+            return image
+        content_hash = image.content_hash if self.folder else ""  # without a cache nobody asks for it
+        return Tiled(tiles=tiler(image.pixels), size=image.size, content_hash=content_hash)
+
     def _path(self, contents: Sequence[Input], view: View, side: Side, *, unit: bool) -> Path | None:
         if self.folder is None:
             return None
@@ -125,21 +139,6 @@ class VectorCache:
                 np.save(file, vectors)
             partial.replace(path)
         return vectors
-
-
-def _decoded(make: Callable[[], Input], tiler: Tiler | None) -> Input:
-    made = make()
-    _ = made.content_hash  # here, where other threads do the same
-    if isinstance(made, Composed | Document):
-        return replace(made, image=_cut(made.image, tiler))
-    return _cut(made, tiler) if isinstance(made, Image) else made
-
-
-def _cut(image: Image, tiler: Tiler | None) -> Image:
-    """Tiles take a tenth of a photograph's memory, and no time of the thread that prepares batches."""
-    if tiler is None:
-        return image
-    return Tiled(tiles=tiler(image.pixels), size=image.size, content_hash=image.content_hash)
 
 
 def _threads() -> int:

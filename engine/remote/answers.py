@@ -22,7 +22,7 @@ def vectors(answer: Any, count: int, dimension: int) -> Vectors:
         float32 (count, dimension). Rows may be anything but absent: `oneword.engine.encode` looks at them next.
 
     Raises:
-        RemoteUnavailable: another shape, count or dimension, or an index that is missing or stands twice.
+        RemoteUnavailable: another shape, count or dimension, or an index that is missing or there twice.
     """
     data = answer.get("data") if isinstance(answer, Mapping) else None
     if not isinstance(data, list):

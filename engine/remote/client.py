@@ -15,7 +15,7 @@ FAULT_OF_INPUTS = frozenset({400, 413, 422})
 """Statuses that may be the fault of one of a request's inputs: malformed, too large, not to be processed."""
 
 SHOWN = 300
-"""A server's message is cut to so many characters."""
+"""A server's message is cut to this number of characters."""
 
 
 class Rejected(Exception):

@@ -42,7 +42,7 @@ class Dialect(Protocol):
         ...
 
     def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
-        """Looks at what else an answer tells. Raises `RemoteUnavailable`."""
+        """Looks at what else is in an answer. Raises `RemoteUnavailable`."""
         ...
 
 

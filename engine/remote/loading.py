@@ -85,7 +85,7 @@ def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Cl
 
 
 def _vllm(wanted: RemoteName, card: Mapping[str, Any], known: str) -> "VllmDialect":
-    """vLLM tells an id, and as `root` the hub id or folder that it loaded."""
+    """vLLM has an id, and as `root` the hub id or folder that it loaded."""
     from oneword.engine.checkpoint import find
     from oneword.engine.dependencies import require
 

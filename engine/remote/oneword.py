@@ -1,4 +1,4 @@
-"""Oneword's own server: it applies view and prompts, and tells its space."""
+"""Oneword's own server: it applies view and prompts, and says what its space is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,10 +18,10 @@ class OnewordDialect:
     Args:
         card: the model's entry in `GET /models`.
         name: what the model is called here.
-        tokeniser: as JSON, if the server tells it; None: texts are cut by words and marks.
+        tokeniser: as JSON, if the server has it; None: texts are cut by words and marks.
 
     Raises:
-        RemoteUnavailable: the card lacks something, or tells a fingerprint that is not its space's.
+        RemoteUnavailable: the card lacks something, or has a fingerprint that is not its space's.
     """
 
     def __init__(self, card: Mapping[str, Any], name: str, tokeniser: str | None = None) -> None:
@@ -46,7 +46,7 @@ class OnewordDialect:
             ) from error
         if fingerprint != self._told.fingerprint:
             raise RemoteUnavailable(
-                f"{name}: the server says that its space is {fingerprint}, and what it tells of it gives "
+                f"{name}: the server says that its space is {fingerprint}, and what it says of it gives "
                 f"{self._told.fingerprint}: expected the same; is the server of another version?"
             )
         self.tokeniser = tokeniser
@@ -77,7 +77,7 @@ class OnewordDialect:
         }
 
     def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
-        """Nothing else is told."""
+        """There is nothing else."""
 
 
 def _written(item: Input) -> str | dict[str, str]:

@@ -40,8 +40,8 @@ def train(
         print(json.dumps({"name": show, "text": text}) if as_json else text, end="\n" if as_json else "")
         return
     if data is None or model is None or out is None:
-        lacking = [name for name, value in (("DATA", data), ("--model", model), ("--out", out)) if value is None]
-        raise typer.BadParameter(f"missing {', '.join(lacking)}")
+        missing = [name for name, value in (("DATA", data), ("--model", model), ("--out", out)) if value is None]
+        raise typer.BadParameter(f"missing {', '.join(missing)}")
     import logging
 
     from oneword.engine.training import Recipe
@@ -61,7 +61,7 @@ def train(
         device=device,
     )
     if int(os.environ.get("RANK", "0")) != 0:
-        return  # the main process tells
+        return  # the main process prints
     if as_json:
         last = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1]
         print(json.dumps({"model": str(made), "recipe": chosen.model_dump(mode="json"), "last": json.loads(last)}))

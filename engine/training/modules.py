@@ -1,6 +1,6 @@
 """What sentence-transformers (6 or newer) needs beside a checkpoint to give the vectors that `E5VEncoder` gives.
 
-It puts every input through a chat template, so the view's prompts stand in one. Equal are texts within the encoder's
+It puts every input through a chat template, so the view's prompts are in one. Equal are texts within the encoder's
 limit that spell no special token, images, and both as one; see `tests/engine/training/test_modules.py`.
 """
 

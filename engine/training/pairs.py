@@ -134,5 +134,5 @@ def _sentences(path: Path, name: str, column: Any) -> list[str]:
     values: list[Any] = column.to_pylist()
     for row, value in enumerate(values, start=1):
         if not isinstance(value, str) or not value.strip():
-            raise BadPairs(f"{path}: row {row} has {name} = {value!r}: expected a sentence; mend or drop that row")
+            raise BadPairs(f"{path}: row {row} has {name} = {value!r}: expected a sentence; correct or drop that row")
     return values

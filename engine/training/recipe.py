@@ -39,14 +39,14 @@ class Recipe(BaseModel):
     Args:
         method: "lora"; "qlora", the same over a base in 4 bit (CUDA only); or "full", every weight.
         lora: of the first two methods.
-        steps: optimiser steps; 0 for one pass over the data.
+        steps: optimizer steps; 0 for one pass over the data.
         batch: rows in a step, on all processes together; a multiple of their number.
         micro_batch: rows that pass through the model at once on one process; gradients do not depend on it.
         learning_rate, weight_decay, warm_up_steps, schedule: of AdamW.
         temperature: cosine similarities are divided by it.
         max_tokens: where a sentence is cut, before it is put in the prompt.
         clip: the gradient's norm at most; 0 does not clip.
-        dtype: of the computation. What is trained is kept in fp32; but under DeepSpeed with "bf16" only the optimiser's
+        dtype: of the computation. What is trained is kept in fp32; but under DeepSpeed with "bf16" only the optimizer's
             copy is, and adapters are computed with and saved in bf16.
         gradient_checkpointing: compute activations again on the way back instead of keeping them.
         save_every, keep: steps between checkpoints, and how many of them stay.

@@ -101,7 +101,7 @@ def train(
 
 
 class _Run:
-    """Model, optimiser and schedule as accelerate prepares them, and where their checkpoints lie."""
+    """Model, optimizer and schedule as accelerate prepares them, and their checkpoints."""
 
     def __init__(
         self, accelerator: Any, embedder: SentenceEmbedder, recipe: Recipe, pairs: Pairs, steps: int, out: Path
@@ -110,9 +110,9 @@ class _Run:
 
         self.accelerator, self.recipe, self.pairs, self.steps, self.out = accelerator, recipe, pairs, steps, out
         self.params = [param for param in embedder.parameters() if param.requires_grad]
-        optimiser = torch.optim.AdamW(self.params, recipe.learning_rate, weight_decay=recipe.weight_decay)
-        schedule = get_scheduler(recipe.schedule, optimiser, recipe.warm_up_steps, steps)
-        self.model, self.optimiser = accelerator.prepare(embedder, optimiser)
+        optimizer = torch.optim.AdamW(self.params, recipe.learning_rate, weight_decay=recipe.weight_decay)
+        schedule = get_scheduler(recipe.schedule, optimizer, recipe.warm_up_steps, steps)
+        self.model, self.optimizer = accelerator.prepare(embedder, optimizer)
         # Not prepared: accelerate would turn it once for each process.
         self.schedule = schedule
         accelerator.register_for_checkpointing(schedule)
@@ -128,7 +128,7 @@ class _Run:
                 if not all(math.isfinite(value) for value in values.values()):
                     raise TrainingError(
                         f"step {step + 1}: loss {values['loss']}, gradient norm {values.get('gradient_norm')}: "
-                        "expected finite numbers; lower learning_rate, and delete the folder to start anew"
+                        "expected finite numbers; lower learning_rate, and delete the folder to start again"
                     )
                 values["seconds"] = time.perf_counter() - started
                 log.write(step + 1, values)
@@ -154,11 +154,11 @@ class _Run:
         )
         norm = accelerator.clip_grad_norm_(self.params, recipe.clip or float("inf"))
         rate = self.schedule.get_last_lr()[0]
-        self.optimiser.step()
+        self.optimizer.step()
         self.schedule.step()
-        self.optimiser.zero_grad()
-        told = {"loss": outcome.loss, "accuracy": outcome.accuracy, "learning_rate": rate}
-        return told | ({} if norm is None else {"gradient_norm": float(norm)})
+        self.optimizer.zero_grad()
+        values = {"loss": outcome.loss, "accuracy": outcome.accuracy, "learning_rate": rate}
+        return values | ({} if norm is None else {"gradient_norm": float(norm)})
 
     @contextmanager
     def _unsynchronised(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ import PIL.ImageFont
 import pytest
 from numpy.typing import NDArray
 
-from oneword.engine.evaluation.errors import BadData
+from oneword.engine.evaluation.files import BadData
 from oneword.engine.evaluation.rendering import load_font, render
 
 # Rows of ink, from the line's top, which is 30 px above the baseline. All are 20 px wide, without gaps.

@@ -12,8 +12,8 @@ import pytest
 from oneword.engine import Side
 from oneword.engine.evaluation.captioned import read_captioned
 from oneword.engine.evaluation.cirr import cirr, read_cirr, submission
-from oneword.engine.evaluation.errors import BadData
 from oneword.engine.evaluation.fashioniq import fashioniq, orders
+from oneword.engine.evaluation.files import BadData
 from oneword.engine.evaluation.sts import STS, as_reference, read_sts, sts
 from oneword.engine.evaluation.text_image import image_image, text_image
 from oneword.engine.evaluation.vectors import VectorCache
