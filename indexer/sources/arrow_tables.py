@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oneword.indexer.entry import Problem
+from oneword.indexer.errors import BadSource
 from oneword.indexer.sources.metadata import distinct
 from oneword.indexer.sources.place import LocalPlace, Place, reason_of
-from oneword.indexer.sources.rows import NotATable, Row, Survey, Table, Unreadable
+from oneword.indexer.sources.rows import Row, Survey, Table, Unreadable
 from oneword.storage.metadata import Kind
 from oneword.storage.schema import PANDAS, metadata_kind
 
@@ -50,7 +51,7 @@ class ParquetTable(Table):
                 groups = file.metadata.num_row_groups
                 return _checked(file.schema_arrow), [file.metadata.row_group(at).num_rows for at in range(groups)]
         except DAMAGE as error:
-            raise NotATable(f"{self.place.shown}: is no whole Parquet file ({reason_of(error)})") from error
+            raise BadSource(f"{self.place.shown}: is no whole Parquet file ({reason_of(error)})") from error
 
     def columns(self) -> list[str]:
         return list(self.survey().kinds)
@@ -124,7 +125,7 @@ class ArrowTable(Table):
             with _ipc_reader(self._parts[0]) as reader:
                 return _checked(reader.schema)
         except DAMAGE as error:
-            raise NotATable(f"{self._parts[0].shown}: is no Arrow file or stream ({reason_of(error)})") from error
+            raise BadSource(f"{self._parts[0].shown}: is no Arrow file or stream ({reason_of(error)})") from error
 
     def survey(self) -> Survey:
         """Looks at the columns' types alone."""

@@ -30,10 +30,6 @@ _ROUNDED = re.compile(r"[0-9][.,]?[0-9]*[eE]\+[0-9]{2}")  # a long number after 
 _DATA_URI = re.compile(r"data:([^,]{0,200}),", re.IGNORECASE)
 
 
-class NotATable(Exception):
-    """A file is no table of its format. The message names the file and says what it is."""
-
-
 class BadCell(Exception):
     """A cell or member that makes its row or sample unusable. kind: of the `Problem`."""
 
@@ -103,16 +99,16 @@ class Table(ABC):
 
     @property
     def count(self) -> int | None:
-        """The number of rows, where it is cheap to know. Raises NotATable, OSError."""
+        """The number of rows, where it is cheap to know. Raises BadSource, OSError."""
         return None
 
     @abstractmethod
     def columns(self) -> list[str]:
-        """The distinct names of its columns. Raises NotATable, OSError."""
+        """The distinct names of its columns. Raises BadSource, OSError."""
 
     @abstractmethod
     def survey(self) -> Survey:
-        """Reads as much as it takes to know what the columns hold. Raises NotATable, OSError."""
+        """Reads as much as it takes to know what the columns hold. Raises BadSource, OSError."""
 
     @abstractmethod
     def rows(self, wanted: Collection[str]) -> Iterator[Row]:
@@ -156,7 +152,7 @@ class RowMapping:
     schemes: tuple[str, ...] = ()
 
     def entries(self) -> Iterator[Entry]:
-        """The input that each row is, or its problem. Raises NotATable, OSError."""
+        """The input that each row is, or its problem. Raises BadSource, OSError."""
         uri, folder = self.table.uri, self.table.place.parent
         wanted = {*self.keys, *(one for one in (self.roles.id, self.roles.text, self.roles.image) if one)}
         for row in self.table.rows(wanted):

@@ -10,7 +10,7 @@ from oneword.indexer.errors import BadSource
 from oneword.indexer.sources.metadata import has_room, keys
 from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.place import Place, reason_of
-from oneword.indexer.sources.rows import NotATable, Roles, RowMapping, Survey, Table, failed
+from oneword.indexer.sources.rows import Roles, RowMapping, Survey, Table, failed
 from oneword.storage import Metadata
 from oneword.storage.metadata import Kind
 
@@ -108,7 +108,7 @@ class TableSource:
             return self._rows
         try:
             counts = [part.table.count for part in self._parts]
-        except (NotATable, OSError):
+        except (BadSource, OSError):
             return None
         return None if None in counts else sum(count or 0 for count in counts)
 
@@ -121,7 +121,7 @@ class TableSource:
             try:
                 columns |= dict.fromkeys(self._roles(part.table).metadata)
                 whole.add(part.table.survey())
-            except (BadSource, NotATable, OSError):
+            except (BadSource, OSError):
                 whole.add(Survey(rows=1))  # its one problem below
             extra |= part.extra.keys()
         self._rows = whole.rows
@@ -144,15 +144,13 @@ class TableSource:
             own = {column: chosen[column] for column in roles.metadata if column in chosen}
             schemes = self._options.allow_schemes
             yield from RowMapping(table=part.table, roles=roles, keys=own, extra=part.extra, schemes=schemes).entries()
-        except (BadSource, NotATable, OSError) as error:  # the latter where it is gone since it was surveyed
+        except (BadSource, OSError) as error:  # the latter where it is gone since it was surveyed
             yield failed(part.table.uri, Problem(kind="NotATable", reason=reason_of(error)))
 
     def _roles(self, table: Table) -> Roles:
         """Raises BadSource, also where the table cannot be read at all."""
         try:
             columns = table.columns()
-        except NotATable as error:
-            raise BadSource(str(error)) from error
         except OSError as error:
             raise BadSource(f"{table.place.shown}: cannot be read ({reason_of(error)})") from error
         if not columns and table.survey().rows == 0:  # an empty table needs no columns

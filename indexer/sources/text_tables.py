@@ -17,10 +17,11 @@ from itertools import islice
 from typing import Any
 
 from oneword.indexer.entry import Problem
+from oneword.indexer.errors import BadSource
 from oneword.indexer.sources.lines import DAMAGE, lines
 from oneword.indexer.sources.metadata import distinct, kind_of_json, kind_of_text
 from oneword.indexer.sources.place import reason_of
-from oneword.indexer.sources.rows import NotATable, Row, Survey, Table
+from oneword.indexer.sources.rows import Row, Survey, Table
 from oneword.storage.metadata import Kind
 
 MAX_CSV_LINE = 16 * 2**20
@@ -50,7 +51,7 @@ class TextTable(Table):
 
     @abstractmethod
     def _records(self) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-        """The line number of each row, and its cells or what is wrong with it. Raises NotATable, `DAMAGE`."""
+        """The line number of each row, and its cells or what is wrong with it. Raises BadSource, `DAMAGE`."""
 
     def _header_columns(self) -> Sequence[str]:
         """The columns that are known before any row is read."""
@@ -89,7 +90,7 @@ class TextTable(Table):
             rows += 1
         survey.rows = rows
         if fault and not survey.kinds:
-            raise NotATable(f"{self.place.shown}: no line holds a JSON object: {fault}")
+            raise BadSource(f"{self.place.shown}: no line holds a JSON object: {fault}")
         return survey
 
     def rows(self, wanted: Collection[str]) -> Iterator[Row]:
@@ -120,7 +121,7 @@ class JsonLinesTable(TextTable):
             if line is None:
                 yield number, f"is longer than {MAX_JSON_LINE:,} bytes; name the image's file instead"
             elif number == 1 and line.lstrip()[:1] == b"[":
-                raise NotATable(
+                raise BadSource(
                     f"{self.place.shown}: is one JSON list, which would have to be read whole, expected one object a "
                     "line; convert it with `jq -c '.[]'`"
                 )
@@ -169,12 +170,12 @@ class DelimitedTable(TextTable):
         try:
             first = list(islice(lines(self.place, MAX_CSV_LINE), SAMPLED_LINES))
         except DAMAGE as error:
-            raise NotATable(f"{self.place.shown}: cannot be read ({reason_of(error)})") from error
+            raise BadSource(f"{self.place.shown}: cannot be read ({reason_of(error)})") from error
         sep = _SEP.fullmatch(first[0][1] or b"") if first else None
         number, line = first[bool(sep)] if len(first) > bool(sep) else (0, b"")
         if line is None or b"\0" in line or not line.strip():
             what = "is empty" if line == b"" else f"has no names of columns in line {number:,}"
-            raise NotATable(f"{self.place.shown}: {what}, expected a first row that names the columns")
+            raise BadSource(f"{self.place.shown}: {what}, expected a first row that names the columns")
         given = self.delimiter or (sep and sep[1].decode("latin-1"))
         delimiter = given or self._infer_delimiter([line, *(one or b"" for _, one in first[1:])])
         cells = line.decode(errors="replace").split(delimiter)[1:]
@@ -182,7 +183,7 @@ class DelimitedTable(TextTable):
         options = {"delimiter": delimiter, "skipinitialspace": blanks}
         _, names, fault = next(self._parse(options, int(bool(sep))))
         if fault:
-            raise NotATable(f"{self.place.shown}: the first row, which names the columns, is broken: {fault}")
+            raise BadSource(f"{self.place.shown}: the first row, which names the columns, is broken: {fault}")
         return distinct(names), options, int(bool(sep))
 
     def _infer_delimiter(self, sample: Sequence[bytes]) -> str:

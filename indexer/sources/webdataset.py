@@ -7,7 +7,8 @@ else the one whose name it continues (`a.outputs.txt` of `a.jpg`), else those th
 compared: webdataset's key, the folder and the name up to its first dot. Members of other kinds are counted.
 
 Members with one key should follow each other, as in any sorted archive. If they do not, a local uncompressed archive is
-paired all the same; in any other, a text that comes after its images is a problem.
+paired all the same, all samples of the key where its first member is; in any other, a text that comes after its images
+is a problem.
 
 The reader is `tarfile` in streaming mode, not the library `webdataset`, which reads every member whole, whatever its
 size, silently ends the shard at a corrupt header, stops at a repeated name, and imports torch.
@@ -15,7 +16,7 @@ size, silently ends the shard at a corrupt header, stops at a repeated name, and
 
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,9 +50,6 @@ MAX_JSON = 16 * 2**20
 
 MAX_GROUP = 64
 """Members of one key that are held in memory until the next key; of more, only those that are named alike."""
-
-MAX_UNSORTED = 2**26
-"""Bytes of texts and JSON that are held in memory of an archive that is not sorted."""
 
 UNSORTED = Problem(
     kind="UnsortedShard",
@@ -133,11 +131,11 @@ class WebDatasetSource:
         values: dict[str, Any] = {}
         for part in sample.parts:
             if part.suffix == "json":
-                values = {**_json(part.data or b""), **values}
+                values = {**_json(part.data), **values}
         texts = [
             decode_text(one.data, name=f"{name}, {printable(one.base)}")
             for one in sorted(sample.parts, key=lambda one: (_PARTS.index(one.suffix), one.name))
-            if one.suffix != "json" and one.data and one.data.strip()
+            if one.suffix != "json" and one.data.strip()
         ]
         metadata = self._metadata(values)
         if not texts and (key := next((one for one in CAPTION_KEYS if isinstance(values.get(one), str)), None)):
@@ -189,11 +187,12 @@ def _json(data: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A file that counts. data: None where it was not read, or is too large. suffix: in lower case, without its dot."""
+    """A file in a shard. offset: of its content, in bytes. suffix: in lower case, without its dot."""
 
     name: str
-    size: int = 0
-    data: bytes | None = None
+    size: int
+    offset: int
+    data: bytes = b""
 
     @property
     def base(self) -> str:
@@ -247,22 +246,14 @@ class Sample:
 def _samples(shard: Place, ignored: Counter[str]) -> Iterator[Sample]:
     """All samples. Raises `DAMAGE`, after the last sample that is known to be whole: another one began after it."""
     scattered = _scattered(shard)
-    loose = _loose_parts(shard, scattered) if scattered else {}
-    used: set[str] = set()
     group: list[Member] = []
     ended: set[int] = set()
-    for member in _members(shard, ignored):
+    for member in _members(shard, ignored, unread=scattered):
         if member is None:  # the end mark: the last group is whole
             yield from _resolve(group)
-            group = []
-            for parts in loose.values():
-                yield from _resolve([one for one in parts if one.name not in used])
         elif member.key in scattered:
-            if member.is_image:
-                others = [Member(name=one) for one in scattered[member.key] if one != member.name]
-                sample = _resolve([member, *loose.get(member.key, ())], others)[0]
-                used.update(part.name for part in sample.parts)
-                yield sample
+            yield from (_loaded(shard, sample) for sample in _resolve(scattered[member.key]))
+            scattered[member.key] = []
         else:
             full = len(group) >= MAX_GROUP and not any(
                 member.stem == one.stem or member.stem.startswith(f"{one.stem}.") for one in group
@@ -277,13 +268,13 @@ def _samples(shard: Place, ignored: Counter[str]) -> Iterator[Sample]:
                 group.append(member)
 
 
-def _resolve(group: Sequence[Member], others: Sequence[Member] = ()) -> list[Sample]:
-    """The samples of members with one key. others: images of the key that are resolved apart."""
+def _resolve(group: Sequence[Member]) -> list[Sample]:
+    """The samples of members with one key."""
     found = []
     for image in (one for one in group if one.is_image):
         plain = image.base == f"{image.stem}.{image.suffix}" and "." not in image.stem
         found.append(Sample(key=image.key if plain else image.name, first=image))
-    owners = [*(sample.first for sample in found), *others]
+    owners = [sample.first for sample in found]
     for part in sorted((one for one in group if not one.is_image), key=lambda one: one.suffix == "json"):
         owned = _owners(part, owners)
         if not owned and part.suffix == "json":  # of a text that is a sample itself
@@ -298,7 +289,7 @@ def _resolve(group: Sequence[Member], others: Sequence[Member] = ()) -> list[Sam
         if named.setdefault(sample.key, sample).first.name != sample.first.name:  # a repeated name stays one
             sample.key = sample.first.name
         for one in (sample.first, *sample.parts):
-            if one.data is None:
+            if one.size > MAX_MEMBER:
                 reason = f"{printable(one.base)} has {one.size:,} bytes, expected at most {MAX_MEMBER:,}; scale it down"
                 sample.fault = Problem(kind="FileTooLarge", reason=reason)
     return found
@@ -314,40 +305,40 @@ def _owners(part: Member, images: Sequence[Member]) -> list[Member]:
     return [one for one in images if one.stem.startswith(f"{stem}.")]
 
 
-def _scattered(shard: Place) -> dict[str, list[str]]:
-    """The names of the images of each key whose members do not follow each other, in a local archive.
+def _scattered(shard: Place) -> dict[str, list[Member]]:
+    """The members, without their content, of each key whose members do not follow each other.
 
-    Only headers are read. Of compressed and remote archives nothing is known.
+    They are found in local uncompressed archives, whose headers can be read alone.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Member]] = {}
     if not isinstance(shard, LocalPlace):
         return found
     try:
         last, ended = "", set[int]()
-        for member in _members(shard, Counter(), headers=True):
-            if member is not None:
-                if member.key != last and hash(member.key) in ended:
-                    found.setdefault(member.key, [])
-                ended.add(hash(member.key))
-                last = member.key
-        for member in _members(shard, Counter(), headers=True) if found else ():
-            if member is not None and member.is_image and member.key in found:
-                found[member.key].append(member.name)
+        for member in filter(None, _members(shard, Counter(), unread=None)):
+            if member.key != last and hash(member.key) in ended:
+                found[member.key] = []
+            ended.add(hash(member.key))
+            last = member.key
+        for member in filter(None, _members(shard, Counter(), unread=None)) if found else ():
+            if member.key in found:
+                found[member.key].append(member)
     except DAMAGE:  # reading it as a stream says where
         return {}
     return found
 
 
-def _loose_parts(shard: Place, scattered: Mapping[str, object]) -> dict[str, list[Member]]:
-    """The texts and JSON of the scattered keys."""
-    found: dict[str, list[Member]] = {}
-    size = 0
-    for member in _members(shard, Counter(), images=False):
-        if member and member.key in scattered and not member.is_image:
-            size += len(member.data or b"")
-            kept = member if size <= MAX_UNSORTED else replace(member, data=None)
-            found.setdefault(member.key, []).append(kept)
-    return found
+def _loaded(shard: Place, sample: Sample) -> Sample:
+    """The sample with the content of its members, which may be anywhere in an uncompressed archive."""
+
+    def load(member: Member) -> Member:
+        file.seek(member.offset)
+        return replace(member, data=file.read(member.size))
+
+    if sample.fault:
+        return sample
+    with shard.open() as file:
+        return replace(sample, first=load(sample.first), parts=[load(one) for one in sample.parts])
 
 
 class _Header(tarfile.TarInfo):
@@ -364,34 +355,33 @@ class _Header(tarfile.TarInfo):
 
 
 def _members(
-    shard: Place, ignored: Counter[str], *, images: bool = True, headers: bool = False
+    shard: Place, ignored: Counter[str], *, unread: Container[str] | None = frozenset()
 ) -> Iterator[Member | None]:
     """The members that count, in order, and None at the end mark; others are counted by kind. Raises `DAMAGE`.
 
-    images: reads their content, too. headers: reads no content, of an archive that is not compressed.
+    unread: keys of members whose content is not read; None: nothing but headers is read, of an uncompressed archive.
     """
     with (
         shard.open() as raw,
-        closing(raw if headers else lines.unpacked(raw)) as file,
-        tarfile.open(fileobj=file, mode="r:" if headers else "r|", tarinfo=_Header) as archive,
+        closing(raw if unread is None else lines.unpacked(raw)) as file,
+        tarfile.open(fileobj=file, mode="r:" if unread is None else "r|", tarinfo=_Header) as archive,
     ):
         for header in archive:
             archive.members = []  # type: ignore[attr-defined]  # else all headers stay in memory
-            member = Member(name=header.name, size=header.size)
+            member = Member(name=header.name, size=header.size, offset=header.offset_data)
             if header.isdir():
                 continue
             if not header.isreg() or not member.counts:
                 ignored[_kind(header, member)] += 1
                 continue
-            if not headers and header.size <= MAX_MEMBER and (images or not member.is_image):
-                opened = archive.extractfile(header)
-                data = opened.read() if opened else b""
-                if len(data) < header.size:
+            if unread is not None and member.key not in unread and member.size <= MAX_MEMBER:
+                content = archive.extractfile(header)
+                member = replace(member, data=content.read() if content else b"")
+                if len(member.data) < member.size:
                     raise Damaged("unexpected end of data")
-                member = replace(member, data=data)
             yield member
         yield None
-        while not headers and (rest := archive.fileobj.read(2**16)):
+        while unread is not None and (rest := archive.fileobj.read(2**16)):
             if rest.strip(b"\0"):
                 raise Damaged("more follows after the mark of its end, perhaps another archive")
 
