@@ -1,9 +1,9 @@
-"""Reading that nobody waits for any more ends early.
+"""Cancellation of reads whose result nobody waits for.
 
 cancellation = Cancellation()
 with cancellation.applied():     # in the thread that reads
     collection.search(...)       # raises Cancelled soon after
-cancellation.cancel()            # was called in another
+cancellation.cancel()            # was called in another thread
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from contextvars import ContextVar
 
 
 class Cancelled(BaseException):
-    """The work was cancelled. No Exception, as in asyncio: what handles failures does not handle this."""
+    """The work was cancelled. Not an Exception, as in asyncio: handlers of failures do not catch it."""
 
 
 class Cancellation:
-    """Of one piece of work, which one thread does and any may cancel."""
+    """Cancels one piece of work, which one thread does, from any thread."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -27,7 +27,7 @@ class Cancellation:
         self._end: Callable[[], object] | None = None
 
     def cancel(self) -> None:
-        """Ends the work: at its next `check`, or by ending what it waits for."""
+        """End the work at its next `check`, or by ending what it waits for."""
         with self._mutex:
             self._cancelled = True
             end = self._end
@@ -36,7 +36,7 @@ class Cancellation:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """What this thread does in the block can be cancelled."""
+        """Make the work of this thread in a `with` block cancellable."""
         token = _current.set(self)
         try:
             yield
@@ -45,7 +45,7 @@ class Cancellation:
 
     @contextmanager
     def waiting(self, end: Callable[[], object]) -> Iterator[None]:
-        """Calls `end` if the work is cancelled in the block."""
+        """Call `end` if the work is cancelled in the `with` block."""
         with self._mutex:
             self._end = end
         try:
@@ -56,7 +56,7 @@ class Cancellation:
                 self._end = None
 
     def check(self) -> None:
-        """Raises Cancelled, if it is."""
+        """Raise Cancelled if the work was cancelled."""
         if self._cancelled:
             raise Cancelled
 
@@ -65,11 +65,11 @@ _current: ContextVar[Cancellation | None] = ContextVar("cancellation", default=N
 
 
 def current() -> Cancellation | None:
-    """Of the work that this thread does; None: it cannot be cancelled."""
+    """The cancellation of this thread's work; None: it cannot be cancelled."""
     return _current.get()
 
 
 def check() -> None:
-    """Raises Cancelled, if the work that this thread does was cancelled."""
+    """Raise Cancelled if this thread's work was cancelled."""
     if (cancellation := _current.get()) is not None:
         cancellation.check()

@@ -1,4 +1,4 @@
-"""How a store writes and serves."""
+"""Configuration of a store."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from dataclasses import dataclass
 from oneword.storage.errors import MissingGpu
 
 RESERVE = 8 * 2**20
-"""Bytes that builds and compaction leave free, for the table to be written. Our own choice."""
+"""Bytes that builds and compactions leave free for writes to the table. Our own choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StorageConfig:
-    """How a store writes, and how its ANN indexes are held.
+    """How a store writes, and how it holds ANN indexes.
 
     Args:
-        durable: a commit is on the disk before it is acknowledged, and survives a power cut. In a directory only:
-            object stores see to it themselves.
-        loaded: read them into memory whole. Otherwise they hold 1-bit codes in memory, about 100 bytes a vector, and
-            read vectors from disk, of which the system keeps what memory allows.
-        rebuilds: build an index anew that is found to be damaged, in a thread, at the next search: for a process that
-            stays.
-        index_device: "cpu", or "cuda" or "cuda:N" for a copy of the vectors on a GPU, for which faiss-gpu takes the
-            place of faiss-cpu.
+        durable: sync a commit to the disk before it is acknowledged, so that it survives a power cut. Only in a
+            directory: object stores are durable.
+        loaded: load ANN indexes into memory whole. Otherwise they hold 1-bit codes in memory, about 100 bytes a vector,
+            and memory-map the vectors.
+        rebuilds: rebuild a damaged ANN index in a thread at the next search; for a process that stays.
+        index_device: "cpu", or "cuda" or "cuda:N" for a copy of the vectors on a GPU, which needs faiss-gpu instead of
+            faiss-cpu.
 
     Raises:
-        MissingGpu: it is neither.
+        MissingGpu: the device's name is malformed.
     """
 
     durable: bool = True

@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneword.storage.config import StorageConfig
 from oneword.storage.durability import Durability, examine, go_back
 from oneword.storage.errors import DamagedCollection, StoreUnavailable, VersionNotFound
 from oneword.storage.location import Location
-from oneword.storage.table import Table, in_our_words, let_reads_be_cancelled, schema_of
+from oneword.storage.table import Table, make_reads_cancellable, schema_of, translated_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,15 +24,15 @@ log = logging.getLogger(__name__)
 STABLE_ROW_IDS = "new_table_enable_stable_row_ids"
 
 METADATA_CACHE = 32 * 2**20
-"""Bytes of what LanceDB keeps of versions it has read. By default it keeps 1 GiB, which a process that writes fills
-with versions that nobody reads any more: by 70 KB a commit, of 2,000 rows in up to 50 files."""
+"""Bytes of LanceDB's cache of versions. Its default of 1 GiB fills up in a process that writes, with versions that
+nobody reads again: 70 KB a commit, of 2,000 rows in up to 50 files."""
 
 INDEX_CACHE = 512 * 2**20
-"""Bytes of what LanceDB keeps of scalar and keyword indexes; by default 6 GiB."""
+"""Bytes of LanceDB's cache of scalar and keyword indexes; its default is 6 GiB."""
 
 
 class Database:
-    """The tables of one place. Nothing is made there, and LanceDB is not imported, before the first need."""
+    """The tables of one location. Nothing is created there, and LanceDB is not imported, before the first use."""
 
     def __init__(
         self,
@@ -43,10 +42,15 @@ class Database:
     ) -> None:
         """storage_options: LanceDB's, for object stores (credentials, region, endpoint)."""
         self.location, self.config = location, config
-        # With stable row ids a row keeps its address when it is written anew, and the ANN index would not see it.
+        # With stable row ids a rewritten row keeps its address, and the ANN index would not notice.
         self._options = {key: value for key, value in (storage_options or {}).items() if key != STABLE_ROW_IDS}
         self._connection: Any = None
         self._durabilities: dict[str, Durability] = {}
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """LanceDB's options for the location, credentials included."""
+        return dict(self._options)
 
     def tables(self) -> list[str]:
         """Every table's name, sorted."""
@@ -61,17 +65,17 @@ class Database:
                 token = page.page_token
                 if not token:
                     break
-        # A create() killed before its commit leaves a directory without a version: not yet a table.
+        # A create() killed before its commit leaves a directory without a version, which is no table.
         root = self.location.path
         return sorted(
             name for name in names if root is None or any((root / f"{name}.lance" / "_versions").glob("*.manifest"))
         )
 
     def open(self, name: str, version: int | None = None) -> Table | None:
-        """The table, or None when there is none. It is read at its newest version, or always at that of `version`.
+        """The table, or None if there is none. It follows the newest version, or stays at `version`.
 
         Raises:
-            VersionNotFound: there is no such version, or not any more.
+            VersionNotFound: there is no such version (any more).
         """
         if self._absent():
             return None
@@ -88,14 +92,14 @@ class Database:
                     kept = [int(one["version"]) for one in newest.list_versions()]
                     raise VersionNotFound(version, name, kept, list(newest.tags.list())) from error
                 raise
-            return Table(lance, name, self.location, self.durability(name))
+            return Table(lance, name, self.location, self._durability(name))
 
     def _opened(self, name: str) -> Any:
-        """The table, as LanceDB has it.
+        """LanceDB's table.
 
         Raises:
-            DamagedCollection: its newest version cannot be read. A table of our own (jobs, quarantine), told by the dot
-                in its name, goes back to its newest sound version by itself.
+            DamagedCollection: its newest version cannot be read. A table of ours (jobs, quarantine; its name has a dot)
+                goes back to its newest readable version instead.
         """
         connection = self._connect()
         try:
@@ -103,7 +107,7 @@ class Database:
             schema_of(opened)
             return opened
         except (ValueError, OSError, RuntimeError):
-            folder = self.folder(name)
+            folder = self.location.folder(name)
             if folder is None or (damage := examine(folder)) is None:
                 raise
             if "." not in name:
@@ -115,31 +119,27 @@ class Database:
                 go_back(folder, damage.sound)
             return connection.open_table(name)
 
-    def folder(self, name: str) -> Path | None:
-        """Where a table's files are; None in an object store."""
-        return None if self.location.path is None else self.location.path / f"{name}.lance"
-
-    def durability(self, name: str) -> Durability | None:
-        """What syncs a table's commits; None where nothing has to be synced."""
-        folder = self.folder(name)
+    def _durability(self, name: str) -> Durability | None:
+        """What syncs a table's commits; None if nothing needs to."""
+        folder = self.location.folder(name)
         if folder is None or not self.config.durable:
             return None
         return self._durabilities.setdefault(name, Durability(folder))
 
     def create(self, name: str, schema: pa.Schema) -> Table | None:
-        """Make an empty table in one atomic commit, or None when the name is taken, also by a race."""
+        """Create an empty table in one atomic commit; None if the name is taken, also by a race."""
         connection = self._connect()
         with self._connecting(f"create {name!r}"):
             try:
                 made = connection.create_table(name, schema=schema)
-                return Table(made, name, self.location, self.durability(name)).synced()
+                return Table(made, name, self.location, self._durability(name)).synced()
             except (ValueError, OSError, RuntimeError) as error:
                 if "already exists" in str(error) or "onflict" in str(error):
                     return None
                 raise
 
     def fill(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Table | None:
-        """Make a table with rows in one atomic commit, as they stream in, or None when the name is taken.
+        """Create a table with rows in one atomic commit, as they stream in; None if the name is taken.
 
         Raises:
             What reading `batches` raises; then there is no table.
@@ -151,7 +151,7 @@ class Database:
         def watched() -> Iterator[pa.RecordBatch]:
             try:
                 yield from batches
-            except Exception as error:  # Arrow would hand it on as text
+            except Exception as error:  # Arrow would pass it on as text
                 raised.append(error)
                 raise
 
@@ -164,40 +164,40 @@ class Database:
                 made = self._connect().create_table(name, rows, schema=schema)
             except (ValueError, OSError, RuntimeError) as error:
                 raise (raised[0] if raised else error) from None
-        return Table(made, name, self.location, self.durability(name)).synced()
+        return Table(made, name, self.location, self._durability(name)).synced()
 
     def sweep(self, name: str) -> None:
-        """Remove the files of a table that was killed while it was made. Only for who holds its lock."""
-        path = self.location.path
-        if path is not None and not (path / f"{name}.lance" / "_versions").is_dir():
-            shutil.rmtree(path / f"{name}.lance", ignore_errors=True)
+        """Remove the files of a table whose creation was killed. Only under its lock."""
+        folder = self.location.folder(name)
+        if folder is not None and not (folder / "_versions").is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
 
     def sweep_halves(self, name: str) -> None:
-        """Remove the files of a table that a process was killed in the middle of, which no cleanup of LanceDB's does.
+        """Remove partial data files, which a killed process leaves and no cleanup of LanceDB removes.
 
-        In a directory Lance names a file `.tmp` and more until it is whole. Only for who knows that nobody writes.
+        In a directory Lance names a file `.tmp...` until it is complete. Only while nobody writes.
         """
-        if self.location.path is not None:
-            with in_our_words(self.location, f"remove half-written files of {name!r}"):
-                for file in (self.location.path / f"{name}.lance" / "data").glob(".tmp*"):
+        if (folder := self.location.folder(name)) is not None:
+            with translated_errors(self.location, f"remove partial files of {name!r}"):
+                for file in (folder / "data").glob(".tmp*"):
                     file.unlink(missing_ok=True)
 
     def snapshot(self, name: str) -> Table | None:
-        """The table for reading, held at the version that is the newest now, or None when there is none."""
+        """The table at its newest version, where it stays, or None if there is none."""
         table = self.open(name)
         if table is not None:
             table.hold()
         return table
 
     def restore(self, name: str, version: int) -> None:
-        """Make a new version that equals an older one; through a handle of its own, for readers share the others."""
-        with in_our_words(self.location, f"restore version {version}", name):
+        """Make a copy of an older version the newest; by a handle of its own, as readers share the others."""
+        with translated_errors(self.location, f"restore version {version}", name):
             self._connect().open_table(name).restore(version)
-            if (durability := self.durability(name)) is not None:
+            if (durability := self._durability(name)) is not None:
                 durability.sync()
 
     def drop(self, name: str) -> bool:
-        """Remove the table and its data; False when there was none."""
+        """Remove the table and its data; False if there was none."""
         if self.open(name) is None:
             return False
         with self._connecting(f"drop {name!r}"):
@@ -205,13 +205,8 @@ class Database:
             self._durabilities.pop(name, None)
         return True
 
-    @property
-    def storage_options(self) -> dict[str, str]:
-        """LanceDB's options for the place, credentials included."""
-        return dict(self._options)
-
     def _absent(self) -> bool:
-        """Whether the place is a directory not made yet: LanceDB would make it, and a reader must not."""
+        """Whether the location is a directory that does not exist: LanceDB would create it, and a reader must not."""
         path = self.location.path
         if path is None:
             return False
@@ -224,9 +219,9 @@ class Database:
         if self._connection is None:
             import lancedb
 
-            let_reads_be_cancelled()
+            make_reads_cancellable()
             with self._connecting("open the store"):
-                # Interval 0: every read first looks for commits of other processes.
+                # Interval 0: every read looks for commits of other processes first.
                 self._connection = lancedb.connect(
                     self.location.path or self.location.uri,
                     read_consistency_interval=timedelta(0),
@@ -239,8 +234,8 @@ class Database:
 
     @contextmanager
     def _connecting(self, doing: str) -> Iterator[None]:
-        """As in_our_words, and for ValueError too: LanceDB reports an unreachable object store as one."""
-        with in_our_words(self.location, doing):
+        """`translated_errors`, and ValueError too: LanceDB raises it for an unreachable object store."""
+        with translated_errors(self.location, doing):
             try:
                 yield
             except ValueError as error:

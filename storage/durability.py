@@ -1,17 +1,12 @@
-"""Makes what was committed survive a power cut: a commit's own files are on the disk before it is acknowledged.
+"""Durable commits, and the damage that a power cut or a bad disk leaves in a table.
 
 LanceDB syncs nothing. A commit writes new files (data, deletions, indexes, a transaction, a manifest) and changes none
-but its hint of the newest version, so its own are those whose names were not there before. Before the first commit of a
-process, all files are synced that are newer than the last that was: a process that was killed may have left a commit
-that nobody acknowledged, on which the next one builds. The time of an empty file in the table, which may be lost,
-says since when.
+but its hint of the newest version, so its files are those whose names are new. Before the first commit of a process,
+all files newer than the last sync are synced: a killed process may have left a commit that was not acknowledged, on
+which the next one builds. The time of an empty marker file in the table, which may be lost, is that of the last sync.
 
-
-Finds what a power cut or a bad disk has left of a table, and the newest version that is whole.
-
-What LanceDB writes can be told whole from its end: manifests and data files end with the bytes `LANC`
-(lance-format/lance: rust/lance-core/src/... MAGIC), and a manifest names its data files.
-
+Damage shows at the end of a file: manifests and data files end with the bytes `LANC` (lance-format/lance:
+rust/lance-core/src/... MAGIC), and a manifest names its data files.
 """
 
 from __future__ import annotations
@@ -25,14 +20,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLAT = ("_versions", "data", "_deletions", "_transactions")
-"""Folders of a table that hold files. `_indices` has a folder for each index, `_refs` and `tree` tags and branches."""
+"""Folders of a table with files. `_indices` has a folder for each index, `_refs` and `tree` hold tags and branches."""
 
 MARGIN = 2.0
 """Seconds by which a file system's clock may be behind this machine's."""
 
 
+MAGIC = b"LANC"
+ASIDE = "_damaged"
+"""Folder in a table for damaged manifests: nothing of a user's is deleted."""
+
+_DATA_FILE = re.compile(rb"([01]{24}[0-9a-f]{26}\.lance)")
+
+
 class Durability:
-    """Syncs the commits of one local table. Safe from several threads."""
+    """Syncs the commits of one local table. Thread-safe."""
 
     def __init__(self, table: Path) -> None:
         """table: its folder, NAME.lance."""
@@ -42,9 +44,9 @@ class Durability:
         self._mutex = threading.Lock()
 
     def sync(self) -> None:
-        """Returns when all that was committed so far is on the disk. Raises OSError."""
+        """Return when every commit so far is on the disk. Raises OSError."""
         with self._mutex:
-            began = _modified(self._table / "_versions")  # as the file system's clock has it
+            began = _modified(self._table / "_versions")  # by the file system's clock
             found = {folder: set(names) for folder, names in self._listed()}
             known = self._known
             since = self._since() if known is None else None
@@ -62,12 +64,12 @@ class Durability:
                 for folder in (self._table, self._table.parent, self._table.parent.parent):
                     sync_folder(folder)
             self._known = found
-            with suppress(OSError):  # then the next process syncs more than it must
+            with suppress(OSError):  # then the next process syncs more than necessary
                 self._mark.touch()
                 os.utime(self._mark, (began, began))
 
     def _listed(self) -> Iterator[tuple[Path, list[str]]]:
-        """The folders of the table, each with its files."""
+        """The folders of the table with their files."""
         yield from ((self._table / name, _files(self._table / name)) for name in FLAT)
         for name in ("_indices", "_refs", "tree"):
             for folder, _, files in os.walk(self._table / name):
@@ -81,7 +83,7 @@ class Durability:
 
 
 def sync_file(path: Path) -> None:
-    """Returns when a file's content is on the disk. One that is gone, as a half-written one may be, is none."""
+    """Return when a file's content is on the disk; at once if the file is gone, as a partial one may be."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -93,14 +95,14 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Returns when a folder's names are on the disk; where folders can be opened, which Windows lacks."""
+    """Return when a folder's entries are on the disk; not on Windows, which cannot open folders."""
     if os.name != "nt":
         sync_file(path)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives the path of a new file, which takes the name when the block ends, whole and on the disk, or not at all."""
+    """Yields the path of a temporary file, which replaces `path` when the block ends, complete and on the disk."""
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         yield partial
@@ -126,16 +128,9 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-MAGIC = b"LANC"
-ASIDE = "_damaged"
-"""Folder in a table where manifests go that cannot be read: nothing of a user's is deleted."""
-
-_DATA_FILE = re.compile(rb"([01]{24}[0-9a-f]{26}\.lance)")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """newest: the newest version there is. broken: versions newer than `sound`. sound: the newest whole one, if any."""
+    """newest: the newest version. broken: damaged versions newer than `sound`. sound: the newest intact one, if any."""
 
     newest: int
     broken: tuple[int, ...]
@@ -143,9 +138,9 @@ class Damage:
 
 
 def examine(table: Path) -> Damage | None:
-    """Returns what is wrong with the newest version of a table in a folder, or None if nothing is, as far as shows."""
+    """The damage of the newest version of a table in a folder, or None if none is found."""
     broken: list[int] = []
-    for manifest in sorted((table / "_versions").glob("*.manifest")):  # named so that the newest comes first
+    for manifest in sorted((table / "_versions").glob("*.manifest")):  # the newest sorts first
         version = version_of(manifest)
         if _is_whole(manifest, table):
             return Damage(newest=broken[0], broken=tuple(broken), sound=version) if broken else None
@@ -154,13 +149,13 @@ def examine(table: Path) -> Damage | None:
 
 
 def manifests(table: Path) -> dict[int, bool]:
-    """The versions of a table by number, oldest first, each with whether it is whole."""
+    """The versions of a table by number, oldest first, each with whether it is intact."""
     found = sorted((table / "_versions").glob("*.manifest"), reverse=True)
     return {version_of(one): _is_whole(one, table) for one in found}
 
 
 def go_back(table: Path, version: int) -> None:
-    """Makes `version` the newest one, by setting aside the manifests that came after it."""
+    """Make `version` the newest one, by setting aside later manifests."""
     aside = table / ASIDE
     aside.mkdir(exist_ok=True)
     for manifest in (table / "_versions").glob("*.manifest"):
@@ -170,7 +165,7 @@ def go_back(table: Path, version: int) -> None:
 
 
 def live_bytes(table: Path) -> int:
-    """Bytes of the data files of the newest version: what merging them writes anew, at most."""
+    """Bytes of the data files of the newest version, which a compaction may rewrite."""
     newest = min((table / "_versions").glob("*.manifest"), default=None)
     if newest is None:
         return 0
@@ -179,7 +174,7 @@ def live_bytes(table: Path) -> int:
 
 
 def version_of(manifest: Path) -> int:
-    """The version that a manifest is of (ManifestNamingScheme::V2)."""
+    """The version of a manifest (ManifestNamingScheme::V2)."""
     return 2**64 - 1 - int(manifest.stem)
 
 

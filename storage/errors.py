@@ -1,4 +1,4 @@
-"""What can go wrong in a store.
+"""Errors of a store.
 
     StorageError
     ├── BadName             a collection's name breaks the naming rule
@@ -7,26 +7,26 @@
     ├── CollectionExists    create(), rename() or copy() to a name that is taken
     ├── VersionNotFound     no such version or tag (the message lists those that exist)
     ├── BadTag              a tag's name breaks the rule, or is taken
-    ├── BadFragment         a fragment that another process wrote cannot be part of the collection
-    ├── BadFile             a parquet file that cannot be imported
-    ├── DamagedCollection   the newest version cannot be read (the message says which one can)
-    ├── NeedsDirectory      what only a store in a directory can do is asked of an object store
-    ├── SpaceMismatch       vectors of one space offered to a collection of another
+    ├── BadFragment         a fragment that another process wrote cannot be committed
+    ├── BadFile             a parquet file cannot be imported
+    ├── DamagedCollection   the newest version cannot be read (the message names one that can)
+    ├── NeedsDirectory      an operation that an object store does not support
+    ├── SpaceMismatch       vectors of one space for a collection of another
     ├── ItemNotFound        no item with that id
-    ├── JobNotFound         the journal has no job of that id
-    ├── BadJobId            a job's id that has not the form of one, or is another's
-    ├── BadItem             a vector or metadata that cannot be stored, or a question of the wrong dimension
-    ├── BadSearch           a search whose limit, offset, diversity or grouping cannot be
-    ├── FilterError         a filter that cannot be read, or does not fit the collection's fields
+    ├── JobNotFound         no job with that id in the journal
+    ├── BadJobId            a malformed job id, or one that is taken
+    ├── BadItem             a vector or metadata that cannot be stored, or a query of the wrong dimension
+    ├── BadSearch           a search option is out of range
+    ├── FilterError         a filter that cannot be parsed, or does not fit the collection's fields
     ├── Locked              another writer has the collection
-    ├── MissingKeywords     words are searched for where there is no index of them yet
-    ├── MissingFaiss        an ANN index is asked for where FAISS is not installed
-    ├── MissingLance        fragments are written or committed where pylance is not installed
-    ├── MissingGpu          an ANN index is wanted on a GPU that is not there, or that FAISS cannot use
-    └── StoreUnavailable    the place itself: a file in the way, no permission, an object store out of reach
-        └── NoRoom          the disk has too little room for upkeep, which was not begun
+    ├── MissingKeywords     a keyword search without a keyword index
+    ├── MissingFaiss        an ANN index is to be built, and FAISS is not installed
+    ├── MissingLance        fragments are to be written or committed, and pylance is not installed
+    ├── MissingGpu          an ANN index is to be held on a GPU that is missing, or that FAISS cannot use
+    └── StoreUnavailable    the store itself fails: a file in the way, no permission, an object store out of reach
+        └── NoRoom          the disk has too little space for a compaction
 
-Every message says the thing, its value, what was expected and what to do next.
+Every message has the thing, its value, what was expected and what to do next.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ NAMED = 10  # the newest versions that a message lists
 
 
 class StorageError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error that this package raises."""
 
 
 class BadName(StorageError):
-    """A collection name that breaks the rule; `name` is the name refused."""
+    """A collection name that breaks the naming rule."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -54,16 +54,16 @@ class BadName(StorageError):
 
 
 class BadSpace(StorageError):
-    """A space object without the four keys every space has."""
+    """A space without one of its required keys."""
 
 
 class CollectionNotFound(StorageError):
-    """No collection of that name in the store."""
+    """No collection of that name."""
 
     def __init__(self, name: str, uri: str, existing: Sequence[str] = ()) -> None:
         self.name, self.existing = name, tuple(existing)
-        there = f"it has: {', '.join(self.existing)}" if self.existing else "it has none yet; index something first"
-        super().__init__(f"no collection {name!r} in {uri}; {there}")
+        listed = f"it has: {', '.join(self.existing)}" if self.existing else "it has none yet; index something first"
+        super().__init__(f"no collection {name!r} in {uri}; {listed}")
 
 
 class CollectionExists(StorageError):
@@ -75,7 +75,7 @@ class CollectionExists(StorageError):
 
 
 class VersionNotFound(StorageError):
-    """No version of that number, or not any more, or no tag of that name."""
+    """No version of that number (any more), or no tag of that name."""
 
     def __init__(self, asked: int | str, collection: str, versions: Sequence[int], tags: Sequence[str]) -> None:
         self.asked = asked
@@ -86,19 +86,19 @@ class VersionNotFound(StorageError):
 
 
 class BadTag(StorageError):
-    """A tag that cannot be made."""
+    """A tag that cannot be created."""
 
 
 class BadFile(StorageError):
-    """A file that cannot be imported as it is; nothing of it was."""
+    """A file that cannot be imported; nothing of it was."""
 
 
 class BadFragment(StorageError):
-    """A fragment that cannot be committed as it is; none of its call was."""
+    """A fragment that cannot be committed; none of the call was."""
 
 
 class NeedsDirectory(StorageError):
-    """Something that only a store in a directory can do."""
+    """An operation that only a store in a directory supports."""
 
     def __init__(self, doing: str, uri: str, remedy: str) -> None:
         super().__init__(f"cannot {doing} in {uri}: an object store has no atomic rename; {remedy}")
@@ -124,15 +124,15 @@ class ItemNotFound(StorageError):
 
 
 class JobNotFound(StorageError):
-    """No job of that id in the journal: it never was, or is long past."""
+    """No job of that id in the journal (any more)."""
 
     def __init__(self, job_id: str, uri: str) -> None:
         self.job_id = job_id
-        super().__init__(f"no job {job_id!r} in the journal of {uri}; check the id, or start the job anew")
+        super().__init__(f"no job {job_id!r} in the journal of {uri}; check the id, or start the job again")
 
 
 class BadJobId(StorageError):
-    """An id that a job cannot have."""
+    """A malformed job id, or one that is taken."""
 
     def __init__(self, job_id: str, why: str) -> None:
         self.job_id = job_id
@@ -140,15 +140,15 @@ class BadJobId(StorageError):
 
 
 class BadItem(StorageError):
-    """Something that cannot be stored as it is; nothing of its upsert was written."""
+    """An item that cannot be stored; nothing of its upsert was written."""
 
 
 class BadSearch(StorageError):
-    """A search that asks for what cannot be."""
+    """A search option that is out of range."""
 
 
 class FilterError(StorageError):
-    """A filter that cannot be used. `position` counts characters from 0 where it came from text."""
+    """A filter that cannot be used. position: in its text, in characters from 0, if it was text."""
 
     def __init__(self, message: str, position: int | None = None) -> None:
         self.position = position
@@ -156,7 +156,7 @@ class FilterError(StorageError):
 
 
 class Locked(StorageError):
-    """Another writer holds the collection; `holder` is what it wrote about itself, as far as readable."""
+    """Another writer has the collection. holder: its process, as far as it is known."""
 
     def __init__(self, name: str, lock_file: str, holder: Mapping[str, Any]) -> None:
         self.name, self.holder = name, dict(holder)
@@ -171,27 +171,29 @@ class Locked(StorageError):
 
 
 class MissingFaiss(StorageError):
-    """An ANN index is asked for where FAISS is not installed."""
+    """An ANN index is to be built, and FAISS is not installed."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f'an ANN index for {name!r} needs FAISS, not installed here: pip install "oneword[faiss]" '
+            f'an ANN index for {name!r} needs FAISS, which is not installed: pip install "oneword[faiss]" '
             "(or faiss-gpu, instead of it)"
         )
 
 
 class MissingLance(StorageError):
-    """Fragments are written or committed where pylance is not installed."""
+    """Fragments are to be written or committed, and pylance is not installed."""
 
     def __init__(self) -> None:
-        super().__init__('writing from many processes needs pylance, not installed here: pip install "oneword[ray]"')
+        super().__init__(
+            'writing from many processes needs pylance, which is not installed: pip install "oneword[ray]"'
+        )
 
 
 class MissingGpu(StorageError):
-    """An ANN index is wanted on a GPU that is not there, or that this FAISS cannot use."""
+    """An ANN index is to be held on a GPU that is missing, or that FAISS cannot use."""
 
     def __init__(self, device: str, there: int | None) -> None:
-        """there: how many GPUs FAISS sees; None: the device's name was not even read."""
+        """there: number of GPUs that FAISS finds; None: the device's name is malformed."""
         found = 'expected "cpu", "cuda" or "cuda:N"' if there is None else f"FAISS sees {there} GPUs here"
         super().__init__(
             f"index_device {device!r}: {found}; install faiss-gpu instead of faiss-cpu (pip uninstall faiss-cpu; pip "
@@ -205,13 +207,13 @@ class MissingKeywords(StorageError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"collection {name!r} has no keyword index at the version searched: run `oneword build {name}`, and search "
-            "its newest version"
+            f"collection {name!r} has no keyword index, or a damaged one, at the version searched: run "
+            f"`oneword build {name}`, and search its newest version"
         )
 
 
 class DamagedCollection(StorageError):
-    """The newest version of a collection cannot be read. newest, sound: versions; None: no sound one is left."""
+    """The newest version of a collection cannot be read. sound: the newest version that can, or None."""
 
     def __init__(self, name: str, uri: str, newest: int, sound: int | None) -> None:
         self.name, self.newest, self.sound = name, newest, sound
@@ -224,7 +226,7 @@ class DamagedCollection(StorageError):
 
 
 class StoreUnavailable(StorageError):
-    """The store's place cannot be read or written."""
+    """The store cannot be read or written."""
 
     def __init__(self, uri: str, doing: str, reason: object) -> None:
         self.uri = uri
@@ -232,18 +234,18 @@ class StoreUnavailable(StorageError):
 
 
 class NoRoom(StoreUnavailable):
-    """The disk has too little room for upkeep; everything is as it was."""
+    """The disk has too little space for a compaction; nothing has changed."""
 
     def __init__(self, uri: str, name: str, *, wanted: int, free: int) -> None:
         self.uri, self.name = uri, name
         StorageError.__init__(
             self,
-            f"collection {name!r} is not compacted: that writes its data anew, for which {wanted / 1e6:,.0f} MB are "
-            f"wanted in {uri}, and {free / 1e6:,.0f} MB are free; free some space and do it again",
+            f"collection {name!r} is not compacted: that rewrites its data in {uri}, for which {wanted / 1e6:,.0f} MB "
+            f"are needed, and {free / 1e6:,.0f} MB are free; free some space and try again",
         )
 
 
-# LanceDB names its own source files (`, /path/src/io/commit.rs:1663:50`) and wraps errors in the names of their types.
+# LanceDB appends its own source file (`, /path/src/io/commit.rs:1663:50`) and prepends the types of its errors.
 _SOURCE_FILE = re.compile(r",?\s*\S+\.rs:\d+(:\d+)?")
 _WRAPPING = re.compile(
     r"\b(lance error|LanceError\(\w+\)|External error|Generic \w+ error|Encountered internal error): ?"
@@ -251,17 +253,17 @@ _WRAPPING = re.compile(
 
 
 def _plain_reason(reason: object) -> str:
-    """Returns what the database said, without what only its authors can read, and what to do."""
+    """LanceDB's message without its internals, and what to do."""
     said = _WRAPPING.sub("", _SOURCE_FILE.sub("", str(reason))).strip(" ,;.")
     if "Unable to rename file" in said and "os error" in said:
         return f"{said}; the file system lacks hard links, which a store needs: put the store on another disk"
     if "No space left" in said:
-        return f"{said}; free some space and do it again: what was acknowledged is kept"
+        return f"{said}; free some space and try again: what was acknowledged is kept"
     return f"{said}; check the path or address, its permissions and the network"
 
 
 def readable(space: Mapping[str, Any]) -> str:
-    """A space in words, as far as known: `model e5v, view meaning (8 dimensions, fingerprint 1f2e3d)`."""
+    """A space as text, as far as it is known: `model e5v, view meaning (8 dimensions, fingerprint 1f2e3d)`."""
     fingerprint = str(space.get("fingerprint", "?"))
     names = ", ".join(f"{key} {space[key]}" for key in ("model", "view") if key in space)
     size = f"{space['dimension']} dimensions, " if "dimension" in space else ""

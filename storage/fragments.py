@@ -1,8 +1,8 @@
-"""Writing from many processes: each writes files of rows, and the one writer makes them part of the collection at once.
+"""Writes from many processes: each writes files of rows (fragments), which one writer commits together.
 
-The one file that talks to pylance, Lance's own package, which LanceDB is built on: LanceDB cannot write a file without
-committing it. LanceDB 0.40 has Lance 13.0 in it. pylance 13.0.0 and 14.0.2 write files that it reads, and read its own
-(`tests/storage/test_fragments.py`), as long as they are of the version of the format that the table has.
+The only file that talks to pylance, Lance's own package, on which LanceDB is built: LanceDB cannot write a file without
+committing it. LanceDB 0.40 contains Lance 13.0. pylance 13.0.0 and 14.0.2 write files that it reads, and read its files
+(`tests/storage/test_fragments.py`), if they have the format version of the table.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from oneword.storage.item import Item
 from oneword.storage.location import Location
 from oneword.storage.rules import Rules
 from oneword.storage.schema import to_arrow
-from oneword.storage.table import in_our_words
+from oneword.storage.table import translated_errors
 
 
 @dataclass(frozen=True, kw_only=True)
 class FragmentTarget:
-    """A collection's table as workers need to know it; can be pickled. It holds the store's credentials, if any.
+    """What workers need to know of a collection's table; can be pickled. Contains the store's credentials, if any.
 
-    uri: of the table. arrow: its schema, as Arrow IPC has it. format: the version of Lance's file format that it has.
+    uri: of the table. arrow: its schema as Arrow IPC. format: the version of Lance's file format.
     """
 
     uri: str
@@ -37,17 +37,17 @@ class FragmentTarget:
 
     @property
     def schema(self) -> pa.Schema:
-        """The table's schema when the target was made."""
+        """The table's schema when the target was created."""
         return pa.ipc.read_schema(pa.py_buffer(self.arrow))
 
     def check(self, items: Iterable[Item]) -> dict[str, str]:
-        """The ids of items that `write_fragments` would refuse, each with why: as `Collection.check`, and those with
-        metadata keys that the collection did not have (see `Collection.declare`)."""
+        """The ids of items that `write_fragments` would refuse, with reasons: those of `Collection.check`, and items
+        with metadata keys that the collection lacks (see `Collection.declare`)."""
         return Rules(self.schema, closed=True).refused({item.id: item for item in items}.values())
 
 
 def target(uri: str, schema: pa.Schema, storage_options: Mapping[str, str]) -> FragmentTarget:
-    """Of the table at `uri`.
+    """The target of the table at `uri`.
 
     Raises:
         MissingLance: pylance is not installed.
@@ -62,15 +62,15 @@ def target(uri: str, schema: pa.Schema, storage_options: Mapping[str, str]) -> F
 
 
 def write_fragments(target: FragmentTarget, items: Sequence[Item]) -> list[str]:
-    """Write items as files that nobody sees before `Collection.commit_fragments` is given what this returns.
+    """Write items as files, which are invisible until `Collection.commit_fragments` gets what this returns.
 
-    Needs no lock and sees no other rows, so any number of processes may. What is never committed is removed by
-    `Collection.sweep`, or by any cleanup after 7 days.
+    Needs no lock and reads no other rows, so any number of processes may call it. Files that are never committed are
+    removed by `Collection.sweep`, or by any cleanup after 7 days.
 
     Raises:
-        BadItem: an item that cannot be stored, a new metadata key or an id that is given twice; nothing is written.
+        BadItem: an item cannot be stored, has a new metadata key or an id that is given twice; nothing is written.
         MissingLance: pylance is not installed.
-        StoreUnavailable: the place cannot be written.
+        StoreUnavailable: the store cannot be written.
     """
     lance, schema = _lance(), target.schema
     rules, ids = Rules(schema, closed=True), set[str]()
@@ -95,10 +95,10 @@ def write_fragments(target: FragmentTarget, items: Sequence[Item]) -> list[str]:
 
 
 def commit(target: FragmentTarget, fragments: Sequence[str]) -> int:
-    """Append fragments in one commit, but for those that are there already; how many rows. Only for the one writer.
+    """Append fragments that are not committed yet, in one commit. Returns the number of rows. Only under the lock.
 
     Raises:
-        BadFragment: one that is none, of another version of the format, or whose file is not there; then none is.
+        BadFragment: one is malformed, has another format version, or its file is missing; then none is.
     """
     lance, options = _lance(), dict(target.storage_options) or None
     given = {_files(text): text for text in fragments}
@@ -128,16 +128,16 @@ def _files(fragment: str) -> tuple[str, ...]:
 
 
 def _numbers(field: Any, lists: bool) -> list[int]:
-    """By which files know a column, in their order: of a list, its items' and, before version 2.1, its own too.
+    """The numbers by which files refer to a column, in order: of a list, its items' and, before version 2.1, its own.
 
-    After a restore Lance gives a number anew, to another column; a file of before would then be read as what it is not.
+    After a restore Lance reuses a number for another column, as which an older file would then be read.
     """
     inner = [number for child in field.children() for number in _numbers(child, lists)]
     return [field.id(), *inner] if lists or not inner else inner
 
 
 def _check(fragment: Any, target: FragmentTarget, numbers: Mapping[str, list[int]]) -> None:
-    """LanceDB would commit anything, and fail at reading it."""
+    """Check a fragment: LanceDB would commit anything, and fail to read it."""
     from lance.file import LanceFileReader
 
     for file in fragment.files:
@@ -168,4 +168,4 @@ def _lance() -> Any:
 
 
 def _doing(uri: str, doing: str) -> Any:
-    return in_our_words(Location.of(uri), doing)
+    return translated_errors(Location.of(uri), doing)

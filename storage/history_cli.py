@@ -29,7 +29,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 
 def versions(collection: Collection = "default", db: Db = ".oneword", json: Json = False) -> None:
-    """List the versions of a collection that are still kept, with their tags."""
+    """List the versions of a collection that are kept, with their tags."""
     from oneword.storage import DamagedCollection, Store
 
     store = Store(db)
@@ -64,7 +64,7 @@ def _print_states(store: Store, error: DamagedCollection, json: bool) -> None:
 def tag(
     collection: Annotated[str, typer.Argument(metavar="NAME", help="The collection.")],
     tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag.")],
-    version: Annotated[int | None, typer.Option(help="The version to tag; the newest, if none is given.")] = None,
+    version: Annotated[int | None, typer.Option(help="The version to tag; by default the newest.")] = None,
     delete: Annotated[bool, typer.Option("--delete", help="Remove the tag.")] = False,
     db: Db = ".oneword",
     json: Json = False,
@@ -139,7 +139,7 @@ def compact(
 
     age = _duration(older_than)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*removes every version")  # it was asked for
+        warnings.filterwarnings("ignore", message=".*removes every version")  # it was requested
         done = Store(db).open(collection).compact(age)
     if json:
         print_json({"collection": collection, **vars(done)})
@@ -229,7 +229,7 @@ def list_(
     quarantine = store.quarantine(collection)
     kinds = quarantine.kinds()
     there = sum(kinds.values()) if kind is None else kinds.get(kind, 0)
-    entries = chain.from_iterable(quarantine.batches(kind=kind))  # so many as are shown are in memory, not all
+    entries = chain.from_iterable(quarantine.batches(kind=kind))  # only those shown are in memory
     shown = nsmallest(
         limit or (there if json else SHOWN), entries, key=lambda entry: (-entry.last_tried.timestamp(), entry.uri)
     )

@@ -1,4 +1,4 @@
-"""What a collection stores, and what a search returns."""
+"""Items that a collection stores, and hits that a search returns."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Modality: TypeAlias = Literal["image", "text"]
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One picture or text, and where its vector points.
+    """One image or text with its vector.
 
     id: unique in its collection; the key of an upsert.
-    uri: where the original is.
-    text: the words themselves (a text item) or words that came with a picture.
-    metadata: the caller's own facts. A key has one type in the whole collection. A datetime without
-        a zone is taken as UTC, and comes back with it. Keys that begin with `_` are the indexer's; none is indexed.
-    content_hash: equal for equal content, whatever its name; decides what is embedded again.
-    image_hash: equal for equal pixels; lets a search leave out copies of the question.
+    uri: of the original.
+    text: of a text item, or a caption of an image.
+    metadata: the caller's own values. A key has one type in the whole collection. A datetime without a zone is UTC, and
+        is returned with it. Keys that begin with `_` are the indexer's, and are not indexed.
+    content_hash: equal for equal content; unchanged content is not embedded again.
+    image_hash: equal for equal pixels; lets a search exclude copies of the query image.
     width, height: pixels.
-    thumbnail: an encoded small picture (JPEG, WebP).
-    vector: float32 (d,), unit length. Kept as float16, so it comes back rounded to 11 significant
-        bits, and comes back at all only where it is asked for.
+    thumbnail: an encoded small image (JPEG, WebP).
+    vector: float32 (d,), unit length. Stored as float16, so it is returned rounded to 11 significant bits, and only on
+        request.
     indexed_at: when it was stored; an upsert fills it in when None.
     """
 
@@ -50,7 +50,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """An item found. score: cosine similarity to the question, in [-1, 1], higher is nearer."""
+    """An item found. score: cosine similarity to the query, in [-1, 1]; higher is nearer."""
 
     item: Item
     score: float
@@ -58,7 +58,7 @@ class Hit:
 
 @dataclass(frozen=True, kw_only=True)
 class UpsertCount:
-    """What one upsert did: rows that are new, rows that replaced an older one of the same id."""
+    """Result of an upsert: rows that are new, and rows that replaced one of the same id."""
 
     added: int
     updated: int

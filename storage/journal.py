@@ -1,4 +1,4 @@
-"""What jobs there were in a store: one row a job, written when it starts, now and then, and when it ends."""
+"""The journal of jobs in a store: one row per job, written when it starts, while it runs, and when it ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from oneword.storage.database import Database
 from oneword.storage.errors import BadJobId, JobNotFound, StorageError, StoreUnavailable
 from oneword.storage.lock import WriterLock
 from oneword.storage.process import Process
-from oneword.storage.sql import all_of, escaped, one_of, quoted
+from oneword.storage.sql import escaped, one_of, quoted
 from oneword.storage.table import Table
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ Done = TypeVar("Done")
 State: TypeAlias = Literal["running", "done", "interrupted", "failed", "killed"]
 End: TypeAlias = Literal["done", "interrupted", "failed"]
 
-TABLE = "oneword.jobs"  # the dot keeps it out of the names that a collection may have
+TABLE = "oneword.jobs"  # a collection's name has no dot
 LOCK_TIMEOUT = 10.0  # seconds; a row takes milliseconds
-TRIES = 6  # of a commit that meets one of another host, 0.05 to 1.6 seconds apart
+TRIES = 6  # at a commit that conflicts with another host's, 0.05 to 1.6 seconds apart
 
-COMMITS = 50  # after so many, small files are merged, and old versions and jobs go
+COMMITS = 50  # between compactions, which also remove old versions and jobs
 SAFE_AGE = timedelta(minutes=5)  # the longest that an older version may be read: a list takes milliseconds
 MOST_JOBS = 10_000
-FORGOTTEN = timedelta(days=30)  # a job that says "running", and has said nothing for so long
+FORGOTTEN = timedelta(days=30)  # since the last report of a "running" job, after which it may be removed
 
 MOST_TEXT = 2_000  # characters of a command or a message
 
@@ -46,10 +46,10 @@ MOST_TEXT = 2_000  # characters of a command or a message
 class JobRecord:
     """One job.
 
-    id: sorts by when it started. command: as typed.
-    state: "killed" is one that ended without a word, which only its own host can tell; elsewhere it stays "running".
-    updated: when it was last heard of; ended: None as long as it did not say so. All UTC.
-    counts: what it counted (inputs, indexed, ...). message: what there is to say, mostly why it failed.
+    id: sorts by start time. command: as typed.
+    state: "killed" is a job that ended without a report, which only its own host can tell; elsewhere it is "running".
+    updated: its last report; ended: None until it reports its end. All UTC.
+    counts: what it counted (inputs, indexed, ...). message: mostly why it failed.
     """
 
     id: str
@@ -66,11 +66,11 @@ class JobRecord:
 
 
 class Journal:
-    """The jobs of one store; the table is made at the first one. Any number of processes may write it at once.
+    """The jobs of one store; the table is created with the first. Any number of processes may write it at once.
 
     (But if the first jobs of a store in an object store start on two hosts in the same instant, LanceDB may lose one.)
-    A job stays under the name that its collection had. Every method raises StorageError where the place fails; whether
-    a job goes on without its journal is for the job to decide.
+    A job keeps the name that its collection had. Every method raises StorageError if the store fails; whether a job
+    goes on without its journal is for the job to decide.
     """
 
     def __init__(self, database: Database) -> None:
@@ -78,12 +78,12 @@ class Journal:
         self._lock = WriterLock(database.location.lock_file(TABLE), TABLE)
 
     def start(self, *, collection: str, command: str, id: str | None = None) -> str:  # noqa: A002 (as JobRecord)
-        """Write that this process starts a job; the job's id.
+        """Record that this process starts a job. Returns the job's id.
 
-        id: what `new_id` gave; None: a new one.
+        id: from `new_id`; None: a new one.
 
         Raises:
-            BadJobId: it is none, or another job's.
+            BadJobId: it is malformed, or taken.
         """
         now, process = datetime.now(UTC), Process.this()
         if id is not None and not is_id(id):
@@ -112,35 +112,19 @@ class Journal:
         return str(row["id"])
 
     def beat(self, job: str, counts: Mapping[str, Any]) -> None:
-        """Write how far a job is. One commit: every few seconds is often enough.
-
-        Raises:
-            JobNotFound: there is none of that id.
-        """
+        """Record the progress of a job, in one commit: every few seconds is often enough. Raises JobNotFound."""
         self._change(job, counts)
 
     def finish(self, job: str, state: End, counts: Mapping[str, Any], message: str = "") -> None:
-        """Write how a job ended.
-
-        Raises:
-            JobNotFound: there is none of that id.
-        """
+        """Record the end of a job. Raises JobNotFound."""
         self._change(job, counts, state=state, ended=datetime.now(UTC), message=_cut(message))
 
     def get(self, job: str) -> JobRecord:
-        """One job.
-
-        Raises:
-            JobNotFound: there is none of that id.
-        """
+        """One job. Raises JobNotFound."""
         return _record(self._row(job))
 
     def process(self, job: str) -> Process:
-        """The process that runs a job, or ran it.
-
-        Raises:
-            JobNotFound: there is none of that id.
-        """
+        """The process that runs a job, or ran it. Raises JobNotFound."""
         row = self._row(job)
         return Process(host=row["host"], pid=row["pid"], born=row["born"])
 
@@ -161,23 +145,23 @@ class Journal:
         return rows[0]
 
     def _change(self, job: str, counts: Mapping[str, Any], **fields: Any) -> None:
-        heard = {"updated": fields.get("ended") or datetime.now(UTC), "counts": json.dumps(dict(counts))}
+        reported = {"updated": fields.get("ended") or datetime.now(UTC), "counts": json.dumps(dict(counts))}
 
         def change(table: Table) -> None:
             rows = _found(table, job)
             if not rows:
                 raise JobNotFound(job, self._database.location.uri)
-            table.merge(_rows([{**rows[0], **heard, **fields}]), "id")
+            table.merge(_rows([{**rows[0], **reported, **fields}]), "id")
 
         self._write(change)
 
     def _write(self, write: Callable[[Table], None]) -> None:
-        """One commit. Processes of one host take turns; one that meets another host's commit is tried again."""
+        """One commit. Processes of one host take turns; a conflict with another host is retried."""
         with self._lock.hold(LOCK_TIMEOUT):
-            table = _persistently(self._table)
-            _persistently(lambda: write(table))
+            table = _retried(self._table)
+            _retried(lambda: write(table))
             if table.version() % COMMITS == 0:
-                with suppress(StorageError):  # it is written; another time will do for the rest
+                with suppress(StorageError):  # the row is written; the next time will do
                     self._tidy(table)
 
     def _table(self) -> Table:
@@ -189,9 +173,8 @@ class Journal:
     def _tidy(self, table: Table) -> None:
         ids = sorted(name for batch in table.rows(["id"]) for name in batch["id"].to_pylist())
         if len(ids) > MOST_JOBS:
-            past = f"id < {quoted(ids[-MOST_JOBS])}"
             silent = f"updated < TIMESTAMP {quoted(f'{datetime.now(UTC) - FORGOTTEN:%Y-%m-%dT%H:%M:%SZ}')}"
-            table.delete(all_of([past, f"state != 'running' OR {silent}"]) or "false")
+            table.delete(f"id < {quoted(ids[-MOST_JOBS])} AND (state != 'running' OR {silent})")
         table.optimize(SAFE_AGE)
 
 
@@ -201,7 +184,7 @@ def new_id() -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether it has the form of what `new_id` gives."""
+    """Whether a text has the form of an id from `new_id`."""
     return re.fullmatch(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{8}", text) is not None
 
 
@@ -209,7 +192,7 @@ def _found(table: Table, job: str) -> builtins.list[dict[str, Any]]:
     return [row for batch in table.rows(_schema().names, where=one_of("id", [job])) for row in batch.to_pylist()]
 
 
-def _persistently(write: Callable[[], Done]) -> Done:
+def _retried(write: Callable[[], Done]) -> Done:
     for tried in range(TRIES):
         try:
             return write()
@@ -243,20 +226,8 @@ def _rows(rows: builtins.list[dict[str, Any]]) -> pa.Table:
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    time = pa.timestamp("us", tz="UTC")
-    texts = [pa.field(name, pa.string(), nullable=False) for name in ("id", "collection", "command", "state")]
-    times = [pa.field(name, time, nullable=name == "ended") for name in ("started", "updated", "ended")]
-    process = [
-        pa.field("host", pa.string(), nullable=False),
-        pa.field("pid", pa.int64(), nullable=False),
-        pa.field("born", pa.string(), nullable=False),
-    ]
-    return pa.schema(
-        [
-            *texts,
-            *times,
-            *process,
-            pa.field("counts", pa.string(), nullable=False),
-            pa.field("message", pa.string(), nullable=False),
-        ]
-    )
+    text, time = pa.string(), pa.timestamp("us", tz="UTC")
+    columns = dict.fromkeys(("id", "collection", "command", "state"), text)
+    columns |= dict.fromkeys(("started", "updated", "ended"), time)
+    columns |= {"host": text, "pid": pa.int64(), "born": text, "counts": text, "message": text}
+    return pa.schema([pa.field(name, kind, nullable=name == "ended") for name, kind in columns.items()])

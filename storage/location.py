@@ -1,9 +1,10 @@
-"""Where a store lives: a directory here, or an address in an object store."""
+"""Where a store is: a directory, or an address in an object store."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,14 @@ from urllib.parse import unquote, urlparse
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """uri: as given, a local one made absolute. path: the directory, or None in an object store."""
+    """uri: a local one as an absolute path. path: the directory, or None in an object store."""
 
     uri: str
     path: Path | None
 
     @classmethod
     def of(cls, uri: str | Path) -> Location:
-        """Read a path, a `file://` URI or an object store's (`s3://bucket/prefix`, `gs://`, `az://`, ...)."""
+        """Parse a path, a `file://` URI or an object store's (`s3://bucket/prefix`, `gs://`, `az://`, ...)."""
         if isinstance(uri, str):
             parts = urlparse(uri)
             if parts.scheme == "file":
@@ -32,42 +33,41 @@ class Location:
     def lock_file(self, table: str) -> Path:
         """The file that a writer of `table` locks.
 
-        It lies beside the table, not inside it, where LanceDB owns every file. An object store has no
-        file locks: there the lock is in this machine's temporary directory, and keeps out writers of
-        this machine only.
+        It is beside the table, where LanceDB owns every file. An object store has no file locks: there the file is in
+        the temporary directory of this machine, and excludes writers of this machine only.
         """
         if self.path is not None:
             return self.path / f"{table}.lock"
-        address = hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]
-        return Path(tempfile.gettempdir()) / f"oneword-{address}.lock"
+        return Path(tempfile.gettempdir()) / f"oneword-{self._digest(table)}.lock"
 
     def table_uri(self, table: str) -> str:
-        """Where LanceDB has `table`."""
+        """The address of `table` for Lance."""
         return f"{self.uri}/{table}.lance"
 
-    def versions_folder(self, table: str) -> Path | None:
-        """Where LanceDB writes one file a version of `table`; None in an object store."""
-        return None if self.path is None else self.path / f"{table}.lance" / "_versions"
+    def folder(self, table: str) -> Path | None:
+        """The folder of the files of `table`; None in an object store."""
+        return None if self.path is None else self.path / f"{table}.lance"
 
     def ann_folder(self, table: str) -> Path:
-        """Where ANN indexes of `table` lie: beside it, or, for an object store, in this user's cache."""
+        """The folder of the ANN indexes of `table`: beside it, or for an object store in this user's cache."""
         if self.path is not None:
             return self.path / f"{table}.serving"
-        address = hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]
-        return Path.home() / ".cache" / "oneword" / "serving" / address
+        return Path.home() / ".cache" / "oneword" / "serving" / self._digest(table)
 
     def files_of(self, table: str) -> int | None:
-        """How many files `table` consists of, older versions included; None in an object store."""
-        if self.path is None:
-            return None
-        return sum(file.is_file() for file in (self.path / f"{table}.lance").rglob("*"))
+        """Number of files of `table`, older versions included; None in an object store."""
+        return None if self.path is None else sum(1 for _ in self._sizes(table))
 
     def bytes_of(self, table: str) -> int | None:
-        """The size of all the files of `table`, older versions included; None in an object store."""
-        if self.path is None:
-            return None
-        total = 0
+        """Total size of the files of `table`, older versions included; None in an object store."""
+        return None if self.path is None else sum(self._sizes(table))
+
+    def _sizes(self, table: str) -> Iterator[int]:
+        assert self.path is not None
         for file in (self.path / f"{table}.lance").rglob("*"):
             with suppress(FileNotFoundError):  # a writer may be compacting
-                total += file.stat().st_size if file.is_file() else 0
-        return total
+                if file.is_file():
+                    yield file.stat().st_size
+
+    def _digest(self, table: str) -> str:
+        return hashlib.sha256(f"{self.uri}/{table}".encode()).hexdigest()[:32]

@@ -17,15 +17,15 @@ from oneword.storage.errors import Locked, StoreUnavailable
 
 
 class WriterLock:
-    """An operating-system lock on a file that also says who holds it.
+    """An operating-system lock on a file that names its holder.
 
-    The system lets go of the lock when its holder dies, however it dies, so nothing is ever left
-    locked and the file itself is never removed (removing it would let two processes lock two files
-    of one name). Re-entrant: threads that share the object share the lock.
+    The system releases the lock when its holder dies, so no stale lock can remain, and the file is never removed
+    (removing it would let two processes lock two files of one name). Re-entrant: threads that share the object share
+    the lock.
     """
 
     def __init__(self, file: Path, name: str) -> None:
-        """`file` to lock; `name` of the collection, for the message."""
+        """name: of the collection, for messages."""
         self.file, self.name = file, name
         self._mutex = threading.Lock()
         self._depth = 0
@@ -33,18 +33,18 @@ class WriterLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object has the lock now."""
+        """Whether this object holds the lock."""
         return self._depth > 0
 
     @contextmanager
     def hold(self, timeout: float = 0.0) -> Iterator[None]:
-        """Hold the lock for the length of a `with` block.
+        """Hold the lock for a `with` block.
 
-        timeout: seconds to wait for another holder; 0 does not wait.
+        timeout: seconds to wait for another holder.
 
         Raises:
             Locked: another process, or another object in this one, still holds it.
-            StoreUnavailable: the lock file cannot be made or opened.
+            StoreUnavailable: the lock file cannot be created or opened.
         """
         with self._mutex:
             if self._depth == 0:
@@ -66,24 +66,21 @@ class WriterLock:
             # thread_local=False: the thread that leaves last may not be the one that entered first.
             self._lock = FileLock(self.file, thread_local=False)
             self._lock.acquire(timeout=timeout, poll_interval=0.02)
-            self._sign()
+            holder = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": " ".join(sys.argv)[:200],
+            }
+            self.file.write_text(json.dumps(holder) + "\n", encoding="utf-8")
         except Timeout:
             raise Locked(self.name, str(self.file), self._holder()) from None
         except OSError as error:
             raise StoreUnavailable(str(self.file.parent), f"lock {self.file.name}", error) from error
 
-    def _sign(self) -> None:
-        holder = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join(sys.argv)[:200],
-        }
-        self.file.write_text(json.dumps(holder) + "\n", encoding="utf-8")
-
     def _holder(self) -> dict[str, Any]:
         try:
             holder = json.loads(self.file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {}  # caught between its lock and its signature; the message does without
+            return {}  # the holder has the lock and has not written yet
         return holder if isinstance(holder, dict) else {}

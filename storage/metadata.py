@@ -1,4 +1,4 @@
-"""Metadata values: their kinds, their exact JSON, and how a typed column holds them."""
+"""Metadata values: their kinds, their exact JSON, and their form in a typed column."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def kind_of(value: object) -> Kind | None:
-    """The kind of a value, or None if it is of no kind that metadata has."""
+    """The kind of a value, or None if it cannot be metadata."""
     match value:
         case bool():  # before int, which Python counts it as
             return "bool"
@@ -36,7 +36,7 @@ def kind_of(value: object) -> Kind | None:
 
 
 def utc(time: datetime) -> datetime:
-    """`time` in UTC; one without a zone is taken to be in UTC already."""
+    """`time` in UTC; a time without a zone is UTC already."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
@@ -47,26 +47,26 @@ def microseconds(time: datetime) -> int:
 
 
 MOST_KEYS = 512
-"""Most metadata keys in a collection: each is a column, for which every write pays. Those that begin with `_`, the
-indexer's own, are few and do not count."""
+"""Most metadata keys in a collection: each is a column, which slows down every write. Keys that begin with `_`, the
+indexer's own, do not count."""
 
 
 def counted(keys: Iterable[str]) -> int:
-    """Returns how many of the keys count towards `MOST_KEYS`."""
+    """Number of the keys that count towards `MOST_KEYS`."""
     return sum(not key.startswith("_") for key in keys)
 
 
 LEAST, MOST = -(2**63), 2**64 - 1
-"""The whole numbers that are stored: those of int64 and of uint64."""
+"""Range of whole numbers: those of int64 and of uint64."""
 
 
 def number_of(value: float) -> tuple[float, int]:
-    """Returns a number as its columns hold it: the nearest float64, and what is missing from it to a whole number.
+    """A number as its columns hold it: the nearest float64, and the difference of a whole number from it.
 
-    Rounding keeps the order, so two numbers compare as their pairs do. The second is 0 up to 2^53, and for floats.
+    Rounding preserves order, so two numbers compare as their pairs do. The second is 0 up to 2^53, and for floats.
 
     Raises:
-        ValueError: a number that is not finite, or a whole one beyond 64 bits.
+        ValueError: the number is not finite, or a whole number beyond 64 bits.
     """
     if isinstance(value, int) and not LEAST <= value <= MOST:
         raise ValueError(f"it is beyond 64 bits, expected a whole number from {LEAST} to {MOST}; store it as text")
@@ -80,7 +80,7 @@ def comparable(value: Metadata) -> Any:
     """`value` as its typed column holds it: numbers as float64 (see `number_of`), times in UTC, texts in normal form C.
 
     Raises:
-        ValueError: a number that cannot be stored, or a string that is not Unicode text.
+        ValueError: the number cannot be stored, or the string is not Unicode text.
     """
     match value:
         case bool():
@@ -111,12 +111,12 @@ def dumps(metadata: Mapping[str, Metadata]) -> str:
 
 
 def loads(text: str) -> dict[str, Metadata]:
-    """What `dumps` wrote."""
+    """Parse what `dumps` wrote."""
     return plain(json.loads(text))
 
 
 def plain(read: Mapping[str, Any]) -> dict[str, Metadata]:
-    """Metadata from what JSON makes of what `dumps` wrote."""
+    """Metadata from the parsed JSON of `dumps`."""
     return {
         key: datetime.fromisoformat(value["time"]) if isinstance(value, dict) else value for key, value in read.items()
     }

@@ -1,4 +1,7 @@
-"""A process by more than its number, which the system gives to another one day."""
+"""Identifies a process by more than its number, which the system reuses.
+
+psutil is no help here: it does not tell containers apart, and its start times change when the clock is set.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from pathlib import Path
 class Process:
     """One process.
 
-    host: its name. Two machines, or a container and its host, may share one: see `dead`.
+    host: its name. Two machines, or a container and its host, may have the same: see `dead`.
     born: on Linux the boot, the PID namespace and the start time since boot; elsewhere the start time; "" if unknown.
     """
 
@@ -25,15 +28,15 @@ class Process:
 
     @classmethod
     def this(cls) -> Process:
-        """The one that asks."""
+        """The current process."""
         pid = os.getpid()
         return cls(host=socket.gethostname(), pid=pid, born=_born(pid) or "")
 
     @property
     def dead(self) -> bool:
-        """Whether it has certainly ended, as far as this host can tell; False for one of another host.
+        """Whether it has ended for certain, as far as this host can tell; False for a process of another host.
 
-        On Linux a process of another PID namespace (a container's) counts as living; one of another boot has ended.
+        On Linux a process of another PID namespace (a container's) counts as alive; one of another boot has ended.
         """
         if self.host != socket.gethostname():
             return False
@@ -50,18 +53,18 @@ class Process:
 
     @property
     def here(self) -> bool:
-        """Whether it is certainly this very process that has the number on this host now."""
+        """Whether it has the number on this host now, for certain."""
         return self.host == socket.gethostname() and bool(self.born) and _born(self.pid) == self.born
 
     def send(self, number: int) -> bool:
-        """Sends it a signal, and to no other process; whether it got it. Raises PermissionError."""
+        """Send it a signal, and no other process. Returns whether it was sent. Raises PermissionError."""
         try:
             if not hasattr(os, "pidfd_open"):
-                if not self.here:
-                    return False
-                os.kill(self.pid, number)
-                return True
-            handle = os.pidfd_open(self.pid)  # of whoever has the number now, and of no later one
+                if self.here:
+                    os.kill(self.pid, number)
+                    return True
+                return False
+            handle = os.pidfd_open(self.pid)  # of the process that has the number now, and of no later one
             try:
                 if self.here:
                     signal.pidfd_send_signal(handle, number)
@@ -78,11 +81,11 @@ def _has_proc() -> bool:
 
 
 def _born(pid: int) -> str | None:
-    """When a process of this number started, None if there is none, "" if the system does not say."""
+    """When the process of this number started, None if there is none, "" if the system does not tell."""
     if _has_proc():
         return _born_on_linux(pid)
     if os.name != "posix":
-        return ""  # os.kill, which asks elsewhere, ends a process on Windows
+        return ""  # os.kill with 0 terminates a process on Windows
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -90,8 +93,8 @@ def _born(pid: int) -> str | None:
     except PermissionError:
         pass
     try:
-        asked = ["ps", "-o", "lstart=", "-p", str(pid)]
-        return subprocess.run(asked, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}).stdout.strip()
+        command = ["ps", "-o", "lstart=", "-p", str(pid)]
+        return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}).stdout.strip()
     except OSError:
         return ""
 

@@ -1,4 +1,4 @@
-"""Inputs that could not be indexed, and why: beside their collection, until they can be or are gone."""
+"""Inputs that could not be indexed, with reasons, stored beside their collection until they can be or are gone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIX = ".quarantine"
-LOCK_TIMEOUT = 10.0  # seconds; a record takes milliseconds, so waiting is right where a collection would refuse
+LOCK_TIMEOUT = 10.0  # seconds; a record takes milliseconds, so a writer waits instead of failing
 
 URIS_AT_ONCE = 2_000  # in one SQL condition
 
-# A commit adds a file, and every look-up reads them all: so every so many commits files become one, and uris get an
-# index once they are many. 100,000 new inputs, 1,000 a record, two cores, medians of 20 records: 68, 78, 78, 72, 85 ms;
-# left alone, 37, 80, 119, 141 and 169 ms.
+# Every commit adds a file, and every look-up reads all files: so files are merged every COMMITS commits, and uris are
+# indexed once they are many. 100,000 new inputs, 1,000 a record, two cores, medians of 20 records: 68, 78, 78, 72,
+# 85 ms; without, 37, 80, 119, 141 and 169 ms.
 COMMITS = 32
 SAFE_AGE = timedelta(minutes=10)  # the longest that an older version may be read: a million entries take seconds
 
@@ -36,9 +36,9 @@ SOURCE = "source"
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """One failure, of the input called `uri`: a `reason` for people to read, a `kind` for programs.
+    """One failure of the input `uri`: a `reason` for people, a `kind` for programs.
 
-    source: where the input came from, for whoever wants to read it again; JSON that nothing here looks into.
+    source: where the input came from, to read it again; JSON that is opaque here.
     """
 
     uri: str
@@ -50,7 +50,7 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True)
 class Quarantined:
-    """An input in quarantine: its last failure, how many there were, the first and the last time, its source or ""."""
+    """An input in quarantine: its last failure, the number of failures, the first and the last time, its source."""
 
     uri: str
     reason: str
@@ -62,9 +62,9 @@ class Quarantined:
 
 
 class Quarantine:
-    """The quarantine of one collection; its table is made at the first entry.
+    """The quarantine of one collection; its table is created with the first entry.
 
-    Text that is not Unicode, in a uri too, is kept and looked for with its odd parts escaped.
+    Text that is not Unicode, also in a uri, is stored and looked up with escapes.
     """
 
     def __init__(self, database: Database, collection: str) -> None:
@@ -72,9 +72,9 @@ class Quarantine:
         self._lock = WriterLock(database.location.lock_file(self.name), self.name)
 
     def record(self, entries: Sequence[Refused]) -> None:
-        """Add failures; of an input already here, its `tries` go up and its `first_seen` stays.
+        """Add failures; for an input that is here already, `tries` is incremented and `first_seen` stays.
 
-        One commit. Inputs that are all new are appended, whatever is here already.
+        One commit. If all inputs are new they are appended, at a cost that does not grow with the table.
 
         Raises:
             Locked: another process has been writing it for LOCK_TIMEOUT seconds.
@@ -84,10 +84,8 @@ class Quarantine:
         import pyarrow as pa
 
         with self._lock.hold(LOCK_TIMEOUT):
-            table = self._database.open(self.name) or self._database.create(self.name, _schema())
-            if table is None:  # made by another process in between
-                table = self._database.open(self.name)
-            assert table is not None
+            table = self._table() or self._database.create(self.name, _schema()) or self._table()
+            assert table is not None  # create() returns None if another process was faster
             schema = self._with_source(table) if any(entry.source for entry in entries) else table.schema()
             before = self.get(entry.uri for entry in entries)
             kept = dict(before)
@@ -113,25 +111,25 @@ class Quarantine:
 
     def get(self, uris: Iterable[str]) -> dict[str, Quarantined]:
         """The entries of those inputs that are here, by uri."""
-        table = self._database.open(self.name)
+        table = self._table()
         if table is None:
             return {}
         batches = chain.from_iterable(self._read(table, part) for part in _parts(uris))
         return {entry.uri: entry for batch in batches for entry in batch}
 
     def list(self) -> builtins.list[Quarantined]:
-        """Every entry, by uri; of many, `batches` needs less memory."""
+        """Every entry, sorted by uri; `batches` needs less memory."""
         return sorted(chain.from_iterable(self.batches()), key=lambda entry: entry.uri)
 
     def batches(self, *, kind: str | None = None, batch_size: int = 1024) -> Iterator[builtins.list[Quarantined]]:
-        """Every entry, or those of a kind, in batches and in no promised order; of one moment, whatever is written."""
-        table = self._database.open(self.name)
+        """Every entry of one version, or those of a kind, in batches and in no particular order."""
+        table = self._table()
         if table is not None:
             yield from self._read(table, None if kind is None else one_of("kind", [escaped(kind)]), batch_size)
 
     def release(self, uris: Iterable[str]) -> int:
-        """Forget inputs that have since been indexed or are gone; how many were here."""
-        table = self._database.open(self.name)
+        """Remove inputs that have been indexed since or are gone. Returns the number removed."""
+        table = self._table()
         if table is None:
             return 0
         # Mostly there is nothing to release, and then nothing is locked or written.
@@ -142,8 +140,8 @@ class Quarantine:
             return sum(table.delete(part) for part in there)
 
     def clear(self, *, kind: str | None = None) -> int:
-        """Forget every input, or those of a kind; how many were here."""
-        table = self._database.open(self.name)
+        """Remove every input, or those of a kind. Returns the number removed."""
+        table = self._table()
         if table is None:
             return 0
         with self._lock.hold(LOCK_TIMEOUT):
@@ -152,24 +150,27 @@ class Quarantine:
             return gone
 
     def count(self) -> int:
-        """How many inputs are in quarantine."""
-        table = self._database.open(self.name)
+        """Number of inputs in quarantine."""
+        table = self._table()
         return 0 if table is None else table.count()
 
     def kinds(self) -> dict[str, int]:
-        """How many inputs are here of each kind, most first."""
-        table, counts = self._database.open(self.name), Counter[str]()
+        """Number of inputs of each kind, highest first."""
+        table, counts = self._table(), Counter[str]()
         if table is not None:
             for batch in table.rows(["kind"], batch_size=65_536):
                 counts.update(batch["kind"].to_pylist())
         return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
     def maintain(self) -> None:
-        """What is due after a job: its many small files become few, many inputs get an index, old versions go."""
-        table = self._database.open(self.name)
+        """Upkeep after a job: merge small files, index uris if they are many, remove old versions."""
+        table = self._table()
         if table is not None:
             with self._lock.hold(LOCK_TIMEOUT):
                 self._tidy(table)
+
+    def _table(self) -> Table | None:
+        return self._database.open(self.name)
 
     def _tidy(self, table: Table) -> None:
         if table.count() >= LEAST_ROWS and not table.indexes():
@@ -177,7 +178,7 @@ class Quarantine:
         table.optimize(SAFE_AGE)
 
     def _with_source(self, table: Table) -> pa.Schema:
-        """The schema once the column is there, which tables made by earlier releases lack."""
+        """The schema with the source column, which tables of earlier releases lack."""
         if SOURCE not in table.schema().names:
             table.add_columns([_schema().field(SOURCE)])
         return table.schema()
@@ -194,7 +195,7 @@ def _entry(row: dict[str, Any]) -> Quarantined:
 
 
 def _parts(uris: Iterable[str]) -> Iterator[str]:
-    """Conditions that together hold for those uris."""
+    """SQL conditions that match those uris together."""
     wanted = list(dict.fromkeys(map(escaped, uris)))
     for start in range(0, len(wanted), URIS_AT_ONCE):
         yield one_of("uri", wanted[start : start + URIS_AT_ONCE])
@@ -203,15 +204,7 @@ def _parts(uris: Iterable[str]) -> Iterator[str]:
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    time = pa.timestamp("us", tz="UTC")
-    return pa.schema(
-        [
-            pa.field("uri", pa.string(), nullable=False),
-            pa.field("reason", pa.string(), nullable=False),
-            pa.field("kind", pa.string(), nullable=False),
-            pa.field("tries", pa.int64(), nullable=False),
-            pa.field("first_seen", time, nullable=False),
-            pa.field("last_tried", time, nullable=False),
-            pa.field(SOURCE, pa.string()),
-        ]
-    )
+    text, time = pa.string(), pa.timestamp("us", tz="UTC")
+    columns = {"uri": text, "reason": text, "kind": text, "tries": pa.int64(), "first_seen": time, "last_tried": time}
+    required = [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
+    return pa.schema([*required, pa.field(SOURCE, text)])

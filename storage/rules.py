@@ -1,4 +1,4 @@
-"""What may be stored: the one set of rules that every item passes before anything of it is written."""
+"""Validation: the rules that every item passes before anything is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded 
 
 
 class Rules:
-    """The rules of one collection, for items offered together: of a new metadata key the first decides the kind."""
+    """The rules of one collection, for items of one write: the first item with a new metadata key decides its kind."""
 
     def __init__(self, schema: pa.Schema, *, closed: bool = False) -> None:
         """schema: of the collection's table. closed: no column can be added, so new metadata keys are refused."""
@@ -32,11 +32,11 @@ class Rules:
         self._new_rests: dict[str, None] = {}
 
     def admit(self, item: Item) -> None:
-        """Pass an item, which then counts for those after it; one that is refused does not.
+        """Check an item; its new metadata keys count for those after it.
 
         Raises:
-            BadItem: a metadata key or value that cannot be, or one of another kind than the key's; a text that is not
-                Unicode; a vector of a wrong dimension, not finite or not unit; a field of a wrong type.
+            BadItem: a metadata key or value that is not allowed, or of another kind than the key's; a text that is not
+                Unicode; a vector of the wrong dimension, not finite or not unit length; a field of the wrong type.
         """
         kinds = {key: self._checked_kind(item, key, value) for key, value in item.metadata.items()}
         _check_fields(item)
@@ -55,7 +55,7 @@ class Rules:
         self._new_rests |= dict.fromkeys(one for one in rests if one not in self._rests)
 
     def refused(self, items: Iterable[Item]) -> dict[str, str]:
-        """Of each item that cannot be admitted its id, and why; the others are."""
+        """The ids of items that cannot be admitted, with reasons; the others are admitted."""
         refused: dict[str, str] = {}
         for item in items:
             try:
@@ -68,7 +68,7 @@ class Rules:
         """Admit a metadata key before any item has it.
 
         Raises:
-            BadItem: a key or a kind that cannot be, or another kind than the key has.
+            BadItem: the key or the kind is not allowed, or the key has another kind.
         """
         if not KEY.fullmatch(key) or kind not in TYPES:
             raise BadItem(
@@ -80,7 +80,7 @@ class Rules:
             raise BadItem(f"metadata {key!r} as a {kind}: in this collection it is a {kept}; use another key")
 
     def new_columns(self) -> list[pa.Field]:
-        """The columns to add before what was admitted can be stored."""
+        """The columns to add before the admitted items can be stored."""
         columns = [pa.field(META + key, TYPES[kind]) for key, kind in self._new.items()]
         return columns + [pa.field(name, pa.int64()) for name in self._new_rests]
 
@@ -104,14 +104,14 @@ def _check_vector(item: Item, dimension: int) -> None:
     if item.vector is None:
         raise BadItem(f"item {item.id!r} has no vector, expected {dimension} numbers; embed it first")
     try:
-        with np.errstate(over="ignore"):  # becomes infinity, which is refused below
+        with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused below
             vector: NDArray[np.float32] = np.asarray(item.vector, np.float32)
     except (TypeError, ValueError) as error:
         raise BadItem(f"item {item.id!r} has a vector that is no list of {dimension} numbers: {error}") from error
     if vector.shape != (dimension,):
         raise BadItem(f"item {item.id!r} has a vector of shape {vector.shape}, expected ({dimension},)")
     wide = vector.astype(np.float64)
-    norm = math.sqrt(wide @ wide)  # quicker than np.linalg.norm, for each of millions
+    norm = math.sqrt(wide @ wide)  # faster than np.linalg.norm for a single vector
     if not math.isfinite(norm):
         raise BadItem(f"item {item.id!r} has a vector with NaN or infinity, expected finite numbers; embed it again")
     if abs(norm - 1.0) > UNIT_TOLERANCE:

@@ -1,4 +1,4 @@
-"""The table of a collection: its columns, and items to and from Arrow."""
+"""The table of a collection: its columns and its space, and items to and from Arrow."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from oneword.storage.errors import BadSpace, SpaceMismatch
 from oneword.storage.item import Item
 from oneword.storage.metadata import Kind, comparable, dumps, loads, number_of
 
-# Kept in the schema's own metadata, which LanceDB writes in the commit that creates the table and
-# carries through every later one: a collection can not be without its space, nor lose it.
+# In the metadata of the schema, which LanceDB writes in the commit that creates the table and preserves in every later
+# one: a collection always has its space.
 SPACE_KEY = b"oneword.space"
 CREATED_KEY = b"oneword.created"
 
 STAMP = "stamp"
-"""int64, drawn at random whenever a row is written: it tells the row, as it was written then, from any other, also once
-compaction has moved it. Collections made before there was this column are without."""
+"""int64, drawn at random whenever a row is written: it identifies the row as it was written, also after a compaction
+has moved it. Collections of earlier releases lack the column."""
 META = "meta_"
 REST = "rest_"
-"""Before a metadata key: the column, int64, of what the float64 in its `meta_` column lacks to a whole number beyond
-2^53. It is made when the first such number comes."""
+"""Prefix of a metadata key: the int64 column of the difference of a whole number beyond 2^53 from the float64 in its
+`meta_` column. It is added with the first such number."""
 
 TIME = pa.timestamp("us", tz="UTC")
 TYPES: dict[Kind, pa.DataType] = {
@@ -47,11 +47,11 @@ ITEM_COLUMNS = (
     "height",
     "indexed_at",
     "metadata",
-)  # what to_items needs; two more it takes
+)  # required by to_items; thumbnail and vector are optional
 
 
 def table_schema(space: Mapping[str, Any], created: datetime) -> pa.Schema:
-    """The schema of an empty collection; `created` also tells it from an earlier one of the same name."""
+    """The schema of an empty collection; `created` also distinguishes it from an earlier one of the same name."""
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),
@@ -73,32 +73,32 @@ def table_schema(space: Mapping[str, Any], created: datetime) -> pa.Schema:
 
 
 def space_of(schema: pa.Schema) -> dict[str, Any]:
-    """The space written in a table's schema."""
+    """The space in a table's schema."""
     return dict(json.loads(schema.metadata[SPACE_KEY]))
 
 
 def created_of(schema: pa.Schema) -> datetime:
-    """When the collection was made (UTC)."""
+    """When the collection was created (UTC)."""
     return datetime.fromisoformat(schema.metadata[CREATED_KEY].decode())
 
 
 def metadata_kinds(schema: pa.Schema) -> dict[str, Kind]:
-    """The metadata keys that the collection has met, with their kinds, in the order it met them."""
+    """The metadata keys of the collection with their kinds, in the order they were added."""
     kinds = {str(arrow): kind for kind, arrow in TYPES.items()}
     return {field.name[len(META) :]: kinds[str(field.type)] for field in schema if field.name.startswith(META)}
 
 
 def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Table:
-    """Rows with every column of `schema`, so that an update also clears what the new item lacks.
+    """Rows with every column of `schema`, so an update also clears what the new item lacks.
 
-    items: that storage.rules admits. now: for the items whose `indexed_at` is None.
+    items: admitted by storage.rules. now: for items whose `indexed_at` is None.
     """
     dimension = schema.field("vector").type.list_size
     vectors = np.empty((len(items), dimension), np.float16)
     for row, item in enumerate(items):
         vectors[row] = item.vector
     columns: dict[str, Any] = {name: [getattr(item, name) for item in items] for name in STRINGS}
-    columns["text"] = [item.text and normalize("NFC", item.text) for item in items]  # é is found however it was typed
+    columns["text"] = [item.text and normalize("NFC", item.text) for item in items]  # é is found in either form
     columns |= {name: [getattr(item, name) for item in items] for name in ("width", "height", "thumbnail")}
     columns["indexed_at"] = [item.indexed_at or now for item in items]
     columns["metadata"] = [dumps(item.metadata) for item in items]
@@ -113,12 +113,12 @@ def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Tabl
 
 
 def rest_of(value: object) -> int | None:
-    """Returns what the `rest_` column of a key holds for a value: None where its float64 is exact."""
+    """The value of the `rest_` column: None where the float64 is exact."""
     return number_of(value)[1] or None if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def to_items(batch: pa.RecordBatch | pa.Table) -> list[Item]:
-    """The items of some rows; `thumbnail` and `vector` are None where their columns were not read."""
+    """The items of rows; `thumbnail` and `vector` are None if their columns were not read."""
     vectors = vectors_of(batch) if "vector" in batch.schema.names else None
     rows = batch.drop_columns(["vector"]).to_pylist() if vectors is not None else batch.to_pylist()
     return [
@@ -136,7 +136,7 @@ def to_items(batch: pa.RecordBatch | pa.Table) -> list[Item]:
 
 
 def vectors_of(batch: pa.RecordBatch | pa.Table) -> NDArray[np.float16]:
-    """The vectors of some rows: float16 (n, d)."""
+    """The vectors of rows: float16 (n, d)."""
     column = batch.column("vector")
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -148,10 +148,10 @@ REQUIRED: dict[str, type] = {"fingerprint": str, "dimension": int, "model": str,
 
 
 def checked_space(space: Mapping[str, Any]) -> dict[str, Any]:
-    """A plain copy of `space`, as it will come back from the table.
+    """A copy of `space` as it will be read back from the table.
 
     Raises:
-        BadSpace: a required key is missing or of another type, or something in it is not JSON.
+        BadSpace: a required key is missing or of another type, or a value is not JSON.
     """
     for key, kind in REQUIRED.items():
         if type(space.get(key)) is not kind or not space[key]:
@@ -169,10 +169,10 @@ def checked_space(space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_same(name: str, holds: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Compare by fingerprint, the one thing that says whether vectors may be compared.
+    """Check that vectors of two spaces may be compared: their fingerprints are equal.
 
     Raises:
-        SpaceMismatch: they differ.
+        SpaceMismatch: they are not.
     """
     if holds["fingerprint"] != asked["fingerprint"]:
         raise SpaceMismatch(name, holds, asked)

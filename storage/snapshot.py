@@ -1,4 +1,4 @@
-"""One version of a collection's table, which stays as it is while others write."""
+"""One version of a collection's table, unaffected by later writes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from oneword.storage.filters import compile as compile_filter
 from oneword.storage.schema import check_same, created_of, space_of
 from oneword.storage.table import Table
 
-KEPT = 4  # older versions that stay open: readers turn pages of a few
-TRIES = 3  # a newest version may be replaced and cleaned up, or the table made again, before it is opened
+KEPT = 4  # older versions that stay open, for readers that page through them
+TRIES = 3  # the newest version may be replaced and removed, or the table created again, before it is opened
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """A table at one version.
 
-    created: when the table was made, ISO 8601: versions of one made again start anew.
-    table: always read at `version`.
+    created: when the table was created, ISO 8601; if it is created again, versions start at 1.
+    table: always at `version`.
     """
 
     version: int
@@ -40,7 +40,7 @@ class Snapshot:
         """The filter as SQL.
 
         Raises:
-            FilterError: it cannot be read, or does not fit the collection's fields.
+            FilterError: it cannot be parsed, or does not fit the collection's fields.
         """
         if condition is None:
             return None
@@ -48,13 +48,13 @@ class Snapshot:
 
 
 class Snapshots:
-    """The versions of one collection as they are asked for. Safe from any number of threads."""
+    """Opens versions of one collection. Safe for any number of threads."""
 
     def __init__(self, database: Database, name: str, space: dict[str, Any]) -> None:
         self._database, self._name, self._space = database, name, space
         self._mutex = threading.Lock()
-        folder = database.location.versions_folder(name)
-        self._watch = Watch(folder) if folder else None
+        folder = database.location.folder(name)
+        self._watch = Watch(folder / "_versions") if folder else None
         self._live: Table | None = None  # follows the newest version
         self._newest: Snapshot | None = None
         self._older: OrderedDict[int, Snapshot] = OrderedDict()
@@ -62,16 +62,16 @@ class Snapshots:
 
     @property
     def current(self) -> bool:
-        """Whether nothing was committed since `newest` was last called."""
+        """Whether there was no commit since `newest` was last called."""
         with self._mutex:
             return self._current()
 
     def newest(self) -> Snapshot:
-        """The newest version: every commit made before the call is in it, by whomever.
+        """The newest version, with every commit made before the call by any process.
 
         Raises:
             CollectionNotFound: the collection was dropped.
-            SpaceMismatch: it was made again, with another space.
+            SpaceMismatch: it was created again with another space.
         """
         with self._mutex:
             if self._newest is None or not self._current():
@@ -82,10 +82,10 @@ class Snapshots:
         """That version.
 
         Raises:
-            VersionNotFound: there is none, or not any more.
+            VersionNotFound: it does not exist (any more).
         """
         with self._mutex:
-            for one in self._pins:  # not asking what is newest, which costs more the more is written
+            for one in self._pins:  # without asking for the newest, which costs more the more is written
                 if one.version == version:
                     return one
         newest = self.newest()
@@ -102,7 +102,7 @@ class Snapshots:
 
     @contextmanager
     def pinned(self) -> Iterator[Snapshot]:
-        """The newest version, open for a `with` block. Only under the writer's lock: see `oldest_pinned`."""
+        """The newest version, kept for a `with` block (see `oldest_pinned`). Only under the writer's lock."""
         snapshot = self.newest()
         with self._mutex:
             self._pins.append(snapshot)
@@ -114,7 +114,7 @@ class Snapshots:
 
     @property
     def oldest_pinned(self) -> int | None:
-        """The version that a cleanup has to leave, and all that came after it."""
+        """The oldest version that a cleanup must keep, with all after it."""
         with self._mutex:
             return min((one.version for one in self._pins), default=None)
 
@@ -172,10 +172,10 @@ Seen: TypeAlias = tuple[int, int]
 
 
 class Watch:
-    """Watches the folder in which LanceDB writes one manifest a version.
+    """Watches the folder in which LanceDB writes one manifest per version, in microseconds.
 
-    A commit renames a manifest into the folder, which changes the folder's time; of two commits within one tick of
-    the file system's clock the second shows by the name of its manifest, which is known beforehand.
+    A commit renames a manifest into the folder, which changes the folder's time; if two commits fall into one tick of
+    the file system's clock, the second is noticed by the name of its manifest, which is known beforehand.
     """
 
     def __init__(self, versions: Path) -> None:
@@ -184,24 +184,24 @@ class Watch:
         self._next: Path | None = None
 
     def look(self) -> None:
-        """To be called before the newest version is read.
+        """Call this before the newest version is read.
 
         Raises:
-            FileNotFoundError: the table is gone.
+            FileNotFoundError: the table was dropped.
         """
         self._next = None
         self._seen = self._state()
 
     def found(self, version: int) -> None:
-        """To be called with the version that was read after `look`."""
+        """Call this with the version that was read after `look`."""
         if self._manifest(version).exists():
             self._next = self._manifest(version + 1)
 
     def unchanged(self) -> bool:
-        """Whether that version is certainly still the newest.
+        """Whether that version is still the newest, for certain.
 
         Raises:
-            FileNotFoundError: the table is gone.
+            FileNotFoundError: the table was dropped.
         """
         return self._next is not None and self._state() == self._seen and not self._next.exists()
 

@@ -1,4 +1,4 @@
-"""Values written into Lance SQL, and the conditions made of them alone."""
+"""Values as Lance SQL, and conditions on them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def quoted(text: str) -> str:
-    """A string literal: standard SQL, where only a quote needs doubling and a backslash means itself."""
+    """A string literal: standard SQL, where only a quote is doubled and a backslash is literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -16,19 +16,8 @@ def one_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({listed})" if listed else "false"
 
 
-def none_of(column: str, values: Iterable[str]) -> str:
-    """Not one_of, and true where the column is null."""
-    return f"({column} IS NULL OR NOT ({one_of(column, values)}))"
-
-
-def all_of(conditions: Iterable[str | None]) -> str | None:
-    """Every condition given, or None if there is none."""
-    given = [condition for condition in conditions if condition is not None]
-    return " AND ".join(f"({condition})" for condition in given) or None
-
-
 def is_unicode(text: str) -> bool:
-    """Whether `text` can be UTF-8: a lone surrogate cannot."""
+    """Whether `text` can be encoded as UTF-8: a lone surrogate cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -37,5 +26,5 @@ def is_unicode(text: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    """`text` with what cannot be UTF-8 as backslash escapes."""
+    """`text` with backslash escapes for what cannot be encoded as UTF-8."""
     return text.encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""A store: the collections of one place."""
+"""A store: the collections in one location."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from oneword.storage.errors import (
 from oneword.storage.journal import Journal
 from oneword.storage.location import Location
 from oneword.storage.lock import WriterLock
-from oneword.storage.moves import Move, Moves, Plan
+from oneword.storage.moves import Move, Moves, Plan, copy
 from oneword.storage.quarantine import SUFFIX, Quarantine
 from oneword.storage.schema import check_same, checked_space, created_of, table_schema
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-CREATION = 10.0  # seconds that a process waits for another one to make the same collection
+CREATION = 10.0  # seconds to wait for another process that creates the same collection
 
 
 class Store:
-    """Collections in a directory or an object store. Making the object reads and makes nothing.
+    """Collections in a directory or an object store. The constructor neither reads nor creates anything.
 
-    Every method that takes a name raises BadName for one that is not allowed, and every method
-    StoreUnavailable if the place cannot be reached.
+    Every method that takes a name raises BadName for one that is not allowed, and every method StoreUnavailable if the
+    location cannot be reached.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Store:
 
         storage_options: LanceDB's: credentials, region, endpoint.
         lock_timeout: seconds that a writer waits for another one before Locked; 0 does not wait.
-        config: how ANN indexes are held.
+        config: durability, and how ANN indexes are held.
         """
         self._database = Database(Location.of(uri), storage_options, config)
         self._lock_timeout = lock_timeout
@@ -62,52 +62,50 @@ class Store:
 
     @property
     def uri(self) -> str:
-        """The place; a local one as an absolute path."""
+        """The location; a local one as an absolute path."""
         return self._database.location.uri
 
     def collections(self) -> list[str]:
-        """The names of all collections, sorted; none if the place is not there yet."""
+        """The names of all collections, sorted; none if the location does not exist yet."""
         self._moves.finish()
         return [name for name in self._database.tables() if NAME.fullmatch(name)]
 
     def create(self, name: str, space: Mapping[str, Any]) -> Collection:
-        """Make an empty collection for vectors of `space`.
+        """Create an empty collection for vectors of `space`.
 
         space: a JSON object with at least fingerprint (str), dimension (int), model (str) and view (str).
 
         Raises:
             CollectionExists: the name is taken.
-            BadSpace: the space lacks something.
+            BadSpace: the space lacks a key.
         """
-        wanted = checked_space(space)
+        schema = table_schema(checked_space(space), datetime.now(UTC))
         self._moves.finish(_checked_name(name))
-        lock = WriterLock(self._database.location.lock_file(_checked_name(name)), name)
         try:
-            # The database alone lets two processes that create at the same instant both believe they did.
-            with lock.hold(max(self._lock_timeout, CREATION)):
-                taken = self._database.open(name) is not None
-                if not taken:
-                    self._database.drop(name + SUFFIX)  # what a copy left when it was killed
-                schema = table_schema(wanted, datetime.now(UTC))
-                table = None if taken else self._database.create(name, schema)
+            # By LanceDB alone, two processes that create at the same instant may both believe they did.
+            with self._lock(name).hold(max(self._lock_timeout, CREATION)):
+                table = None
+                if self._database.open(name) is None:
+                    self._database.drop(name + SUFFIX)  # left by a copy that was killed
+                    table = self._database.create(name, schema)
                 if table is not None:
                     text_index.create(table)
         except Locked:
             if self._database.open(name) is None:
                 raise
-            table = None  # made by another process, which writes it already
+            table = None  # another process has created it, and is writing it already
         if table is None:
             raise CollectionExists(name, self.uri)
         return Collection(self._database, table, lock_timeout=self._lock_timeout)
 
     def open(self, name: str, *, fingerprint: str | None = None) -> Collection:
-        """Open a collection, to read or to write; makes nothing.
+        """Open a collection for reading and writing; creates nothing.
 
         fingerprint: of the space that it must have.
 
         Raises:
             CollectionNotFound: there is none of that name.
-            SpaceMismatch: its space is another one.
+            SpaceMismatch: it has another space.
         """
         self._moves.finish(_checked_name(name))
         table = self._database.open(name)
@@ -119,92 +117,86 @@ class Store:
         return collection
 
     def open_or_create(self, name: str, space: Mapping[str, Any]) -> Collection:
-        """Open the collection, or make it; of processes that do so at once, one makes it and all get it.
+        """Open the collection, or create it; if several processes do at once, one creates it and all get it.
 
         Raises:
-            SpaceMismatch: it is there, with another space.
-            BadSpace: the space lacks something.
+            SpaceMismatch: it exists with another space.
+            BadSpace: the space lacks a key.
         """
-        wanted = checked_space(space)
+        space = checked_space(space)
         try:
             collection = self.open(name)
         except CollectionNotFound:
             try:
-                return self.create(name, wanted)
-            except CollectionExists:  # made by another process in between
+                return self.create(name, space)
+            except CollectionExists:  # created by another process in between
                 collection = self.open(name)
-        check_same(name, collection.space, wanted)
+        check_same(name, collection.space, space)
         return collection
 
     def drop(self, name: str) -> None:
-        """Remove a collection and its quarantine, for good. In a directory, one that is killed is finished by the next.
+        """Remove a collection and its quarantine for good. In a directory, an interrupted drop is finished later.
 
         Raises:
             CollectionNotFound: there is none of that name.
-            Locked: someone is writing it.
+            Locked: another writer has it.
         """
         try:
             collection = self.open(name)
         except DamagedCollection:
-            self._drop_damaged(name)
+            with self._lock(name).hold(self._lock_timeout):
+                self._drop_parts(name)
+                shutil.rmtree(f"{self.uri}/{name}.lance")  # damage is only detected in a directory
             return
         with collection.writing():
             self._check_there(collection)
             if self._database.location.path is not None:
                 self._moves.run(Plan(drop=_move(collection, name)))
                 return
-            self._database.drop(name + SUFFIX)  # first: a collection may be without, but not the other way round
+            self._drop_parts(name)  # first: a collection may lack its quarantine, but not the other way round
             self._database.drop(name)
-            shutil.rmtree(self._database.location.ann_folder(name), ignore_errors=True)
-
-    def _drop_damaged(self, name: str) -> None:
-        folder = self._database.folder(name)
-        assert folder is not None  # damage shows in a directory only
-        with self._lock(name).hold(self._lock_timeout):
-            self._database.drop(name + SUFFIX)
-            shutil.rmtree(self._database.location.ann_folder(name), ignore_errors=True)
-            shutil.rmtree(folder)
 
     def recover(self, name: str, version: int | None = None) -> int:
-        """Go back to a sound version of a collection whose newest one is damaged; which. The newest sound one if None.
+        """Go back to a readable version of a damaged collection, by default the newest. Returns the version.
 
-        What is damaged is set aside in the collection's folder; nothing is deleted.
+        Damaged files are set aside in the collection's folder; nothing is deleted.
 
         Raises:
-            VersionNotFound: there is no such version, or it is not whole.
-            Locked: someone is writing the collection.
+            VersionNotFound: there is no such version, or it is damaged.
+            Locked: another writer has the collection.
         """
-        folder = self._database.folder(_checked_name(name))
+        states = self.states(name)
         with self._lock(name).hold(self._lock_timeout):
-            whole = [one for one, sound in (manifests(folder) if folder else {}).items() if sound]
+            whole = [one for one, sound in states.items() if sound]
             if not whole or (version is not None and version not in whole):
                 raise VersionNotFound(version or 0, name, whole, [])
-            assert folder is not None
+            folder = self._database.location.folder(name)
+            assert folder is not None  # otherwise there are no states
             go_back(folder, version or whole[-1])
             if (table := self._database.open(name)) is not None:
                 text_index.create(table)
         return version or whole[-1]
 
     def states(self, name: str) -> dict[int, bool]:
-        """The versions of a collection in a directory, oldest first, each with whether its files are whole."""
-        folder = self._database.folder(_checked_name(name))
+        """The versions of a collection in a directory, oldest first, each with whether its files are readable."""
+        folder = self._database.location.folder(_checked_name(name))
         return manifests(folder) if folder else {}
 
     def rename(self, old: str, new: str) -> Collection:
-        """Give a collection another name; its quarantine, its ANN index and its tags go with it.
+        """Rename a collection with its quarantine, its ANN index and its tags.
 
-        Killed at any instant, it has one of the two names, and the next who opens it finishes the rest.
+        If the process is killed, the collection has one of the two names, and the next process that opens it finishes.
 
         Raises:
             CollectionNotFound: there is none of the old name.
             CollectionExists: the new name is taken.
-            Locked: someone is writing it.
+            Locked: another writer has it.
             NeedsDirectory: the store is in an object store.
         """
         if Move(source=_checked_name(old), target=_checked_name(new), created="") in [
             replace(move, created="") for move in self._moves.finish(old)
         ]:
-            return self.open(new)  # this very rename was killed, and is done now
+            return self.open(new)  # this very rename was killed, and has just been finished
         source = self.open(old)
         self._check_directory("rename a collection", "copy it to the new name, then drop the old one")
         if old == new:
@@ -216,35 +208,33 @@ class Store:
         return self.open(new)
 
     def copy(self, old: str, new: str) -> Collection:
-        """Copy a collection whole, with its quarantine; nobody sees the copy before it is complete.
+        """Copy a collection with its quarantine; the copy appears when it is complete.
 
-        Versions, tags and indexes are not copied, and `created` is its own. The rows are of the moment it begins.
+        Versions, tags, metadata indexes and the ANN index are not copied, and `created` is its own.
 
         Raises:
             CollectionNotFound: there is none of the old name.
             CollectionExists: the new name is taken.
-            Locked: someone is making the new one.
+            Locked: another process is creating the new one.
         """
-        from oneword.storage.moves import copy
-
         self.open(old)
         if old == _checked_name(new):
             raise CollectionExists(new, self.uri)
         self._moves.finish(new)
         with self._lock(new).hold(self._lock_timeout):
-            if (made := copy(self._database, old, new)) is None:
+            if (table := copy(self._database, old, new)) is None:
                 raise CollectionExists(new, self.uri)
-            text_index.create(made)
+            text_index.create(table)
         return self.open(new)
 
     def replace(self, old: Collection, new: Collection, *, keep: str, drop: bool = False) -> Collection:
-        """Let `new` take the name of `old`, which is called `keep` from then on; or is dropped.
+        """Give `new` the name of `old`, which is renamed to `keep`, or dropped.
 
-        Killed at any instant, the name stands for one of the two, as soon as someone opens it.
+        If the process is killed, the name refers to one of the two as soon as it is opened.
 
         Raises:
             CollectionExists: the name `keep` is taken.
-            Locked: someone else is writing one of them.
+            Locked: another writer has one of them.
             NeedsDirectory: the store is in an object store.
         """
         self.check_replaceable(keep)
@@ -257,7 +247,7 @@ class Store:
         return self.open(old.name)
 
     def check_replaceable(self, keep: str) -> None:
-        """Raise what `replace` would raise for the name `keep`, before anything is done for it."""
+        """Raise what `replace` would raise for the name `keep`, before any work is done for it."""
         self._check_directory("let a collection take another's name", "use the new one by its own name")
         self._check_free(_checked_name(keep))
 
@@ -267,15 +257,19 @@ class Store:
         return Quarantine(self._database, name)
 
     def journal(self) -> Journal:
-        """The past jobs of this store, of all its collections."""
+        """The jobs of this store, of all its collections."""
         return Journal(self._database)
+
+    def _drop_parts(self, name: str) -> None:
+        self._database.drop(name + SUFFIX)
+        shutil.rmtree(self._database.location.ann_folder(name), ignore_errors=True)
 
     def _check_free(self, name: str) -> None:
         if self._database.open(name) is not None:
             raise CollectionExists(name, self.uri)
 
     def _check_there(self, collection: Collection) -> None:
-        """It may have been dropped, and made again, before its lock was taken."""
+        """It may have been dropped, and created again, before its lock was taken."""
         table = self._database.open(collection.name)
         if table is None or created_of(table.schema()) != collection.created:
             raise CollectionNotFound(collection.name, self.uri, self.collections())

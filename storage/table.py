@@ -1,4 +1,4 @@
-"""One LanceDB table, with its errors put into this package's words."""
+"""One LanceDB table, whose errors are translated to this package's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IndexKind: TypeAlias = Literal["BTree", "Bitmap", "LabelList", "FTS"]
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """An index of a table. stale: rows that it does not cover, which LanceDB reads one by one."""
+    """An index of a table. stale: unindexed rows, which LanceDB reads one by one."""
 
     name: str
     column: str
@@ -36,11 +36,11 @@ class Index:
 VALUES_AT_ONCE = 2000  # in one SQL condition
 
 YOUNG = timedelta(hours=1)
-"""Age up to which a version may be of files that were written since the last commit was synced."""
+"""Age up to which a version may have files that are not synced yet."""
 
 
-def let_reads_be_cancelled() -> None:
-    """LanceDB runs each call in an event loop of its own; whoever waits for one that was cancelled waits no longer."""
+def make_reads_cancellable() -> None:
+    """Patch LanceDB's event loop so that a thread stops waiting for a call that was cancelled."""
     from lancedb.background_loop import LOOP
 
     def run(call: Any) -> Any:
@@ -58,10 +58,10 @@ def let_reads_be_cancelled() -> None:
 
 
 @contextmanager
-def in_our_words(location: Location, doing: str, table: str = "") -> Iterator[None]:
-    """Turn what LanceDB raises when the place fails into StoreUnavailable or CollectionNotFound.
+def translated_errors(location: Location, doing: str, table: str = "") -> Iterator[None]:
+    """Translate LanceDB's errors to StoreUnavailable, CollectionNotFound or DamagedCollection.
 
-    A ValueError goes through, unless a file is damaged: it means that LanceDB was called wrongly, which is a bug here.
+    A ValueError passes unless a file is damaged: it means that LanceDB was called wrongly, which is a bug here.
     """
     try:
         yield
@@ -88,10 +88,9 @@ def schema_of(lance: Any) -> pa.Schema:
 
 
 class Table:
-    """One LanceDB table, read at its newest version or at one it was opened at. Columns and rows only: no items.
+    """One LanceDB table, at its newest version or at the one it was opened at. Columns and rows only: no items.
 
-    `ADDRESS` may be read as a column: where a row lies, a number that no other row of the table ever has, though
-    compaction gives a row another one.
+    `ADDRESS` can be read as a column: a number that no other row of the table ever has. Compaction changes it.
     """
 
     ADDRESS = "_rowid"
@@ -100,36 +99,36 @@ class Table:
         self._lance, self.name, self._location, self._durability = lance, name, location, durability
 
     def synced(self) -> Table:
-        """This table, once all that was committed to it is on the disk, where the store is to be durable."""
+        """This table, once its commits are on the disk if the store is durable."""
         if self._durability is not None:
             with self._doing("sync"):
                 self._durability.sync()
         return self
 
     def schema(self) -> pa.Schema:
-        """The Arrow schema now, its metadata included."""
+        """The current Arrow schema with its metadata."""
         with self._doing("read the schema"):
             return schema_of(self._lance)
 
     def version(self) -> int:
-        """LanceDB's number of the newest commit."""
+        """The number of the newest commit."""
         with self._doing("read the version"):
             return int(self._lance.version)
 
     def versions(self) -> list[dict[str, Any]]:
-        """The versions still kept, oldest first: `version` and `timestamp` (local time, no zone)."""
+        """The versions that are kept, oldest first: `version` and `timestamp` (local time, no zone)."""
         with self._doing("list the versions"):
             return list(self._lance.list_versions())
 
     def count(self, where: str | None = None) -> int:
-        """Rows, or those that the SQL condition is true for."""
+        """Number of rows, or of those that match the SQL condition."""
         with self._doing("count"):
             return int(self._lance.count_rows(where))
 
     def rows(
         self, columns: Sequence[str], *, where: str | None = None, batch_size: int = 1024
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of one version in batches of at most `batch_size`, in no promised order."""
+        """The rows of one version in batches of at most `batch_size`, in no particular order."""
         with self._doing("read"):
             query = self._lance.search().select(list(columns))
             if where is not None:
@@ -143,7 +142,7 @@ class Table:
             yield from self.rows(columns, where=one_of(column, wanted[start : start + VALUES_AT_ONCE]))
 
     def parts(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """All rows of a snapshot, so many at a time: bounded, where a scan may read 2 GiB ahead."""
+        """All rows of a snapshot, `rows` at a time, in bounded memory; a scan may read 2 GiB ahead."""
         with self._doing("read"):
             for start in range(0, total := self.count(), rows):
                 stretch = list(range(start, min(start + rows, total)))
@@ -152,7 +151,7 @@ class Table:
     def stretch(
         self, columns: Sequence[str], *, where: str | None, offset: int, limit: int
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of one version that the SQL condition is true for, from `offset` on, in that version's order."""
+        """`limit` rows of one version that match the SQL condition, from `offset` on, in that version's order."""
         with self._doing("read"):
             query = self._lance.search().select(list(columns)).offset(offset).limit(limit)
             if where is not None:
@@ -160,7 +159,7 @@ class Table:
             yield from query.to_batches()
 
     def hold(self) -> None:
-        """Stay at the version that is the newest now, whatever is written later."""
+        """Stay at the current version, whatever is written later."""
         with self._doing("read"):
             self._lance.checkout(self._lance.version)
 
@@ -180,14 +179,14 @@ class Table:
             return query.bypass_vector_index().select([*columns, "_distance"]).to_arrow()
 
     def at_addresses(self, addresses: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """The rows at those addresses, in no promised order; quick for few."""
+        """The rows at those addresses, in no particular order; fast for few."""
         with self._doing("read"):
             return self._lance.take_row_ids(list(addresses)).select(list(columns)).to_arrow()
 
     def matching(self, words: str, column: str, *, limit: int, where: str | None, columns: Sequence[str]) -> pa.Table:
-        """The `limit` rows that match any of the words best, by BM25, with their `_score`.
+        """The `limit` rows that match any of the words best by BM25, with their `_score`.
 
-        Rows that the index does not cover are read one by one. Which of equal rows come is not promised.
+        Unindexed rows are read one by one. Which of tied rows are returned is arbitrary.
         """
         from lancedb.query import MatchQuery
 
@@ -198,7 +197,7 @@ class Table:
             return query.select([*columns, "_score"]).to_arrow()
 
     def tokens(self, text: str, column: str) -> list[str]:
-        """What the column's full-text index takes the text for."""
+        """The tokens of a text, by the column's full-text index."""
         with self._doing("read words"):
             return [token.text for token in self._lance.tokenize(text, column=column)]
 
@@ -212,41 +211,41 @@ class Table:
             ]
 
     def create_index(self, column: str, kind: IndexKind, **options: Any) -> None:
-        """Index a column, in place of what index it had, in one commit. options: LanceDB's for that kind."""
+        """Index a column, replacing its index, in one commit. options: LanceDB's for that kind."""
         from lancedb import index
 
         with self._committing(f"index {column!r}"):
             self._lance.create_index(column, config=getattr(index, kind)(**options), name=f"{column}_idx")
 
     def merge(self, rows: pa.Table, key: str) -> tuple[int, int]:
-        """Insert or replace by `key` in one commit; how many were inserted, and replaced."""
+        """Insert or replace by `key` in one commit. Returns the numbers of inserted and replaced rows."""
         with self._committing("write"):
             merge = self._lance.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
             done = merge.execute(rows)
             return int(done.num_inserted_rows), int(done.num_updated_rows)
 
     def append(self, rows: pa.Table) -> None:
-        """Add rows in one commit; nothing is looked up."""
+        """Add rows in one commit, without looking anything up."""
         with self._committing("write"):
             self._lance.add(rows)
 
     def delete(self, where: str) -> int:
-        """Delete in one commit; how many rows went."""
+        """Delete in one commit. Returns the number of rows deleted."""
         with self._committing("delete"):
             return int(self._lance.delete(where).num_deleted_rows)
 
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
-        """New columns, null in every row there is, in one commit."""
+        """Add columns, null in every existing row, in one commit."""
         with self._committing("add columns"):
             self._lance.add_columns(list(fields))
 
     def optimize(self, older_than: timedelta, *, orphans: bool = False) -> None:
-        """Compact small files, bring indexes up to date, remove versions older than `older_than`.
+        """Merge small files, index new rows, and remove versions older than `older_than`.
 
-        orphans: remove files that no version has ever named, too, whatever their age; otherwise after 7 days.
+        orphans: remove files that belong to no version whatever their age, not only after 7 days.
         """
         with self._committing("optimize"):
-            if older_than < YOUNG:  # what takes the place of the files that go is on the disk before
+            if older_than < YOUNG:  # sync the merged files before the old ones are removed
                 self._lance.optimize(cleanup_older_than=timedelta(days=36_500))
                 self.synced()
             self._lance.optimize(cleanup_older_than=older_than, delete_unverified=orphans)
@@ -257,22 +256,22 @@ class Table:
             return {name: int(about["version"]) for name, about in self._lance.tags.list().items()}
 
     def tag(self, name: str, version: int) -> None:
-        """Name a version that is there; the name must be free."""
+        """Tag an existing version; the name must be free."""
         with self._committing(f"tag version {version}"):
             self._lance.tags.create(name, version)
 
     def untag(self, name: str) -> None:
-        """Take a tag away."""
+        """Remove a tag."""
         with self._committing(f"remove tag {name!r}"):
             self._lance.tags.delete(name)
 
     def branches(self) -> dict[str, int]:
-        """The version of the main line at which each branch starts."""
+        """The version of the main branch at which each branch starts."""
         with self._doing("list the branches"):
             return {name: int(about["parent_version"]) for name, about in self._lance.branches.list().items()}
 
     def branch(self, name: str, version: int) -> None:
-        """Let a branch start at a version, which no cleanup then removes. It holds while the table stays in place."""
+        """Start a branch at a version, which no cleanup then removes as long as the table is not moved."""
         with self._committing(f"hold version {version}"):
             self._lance.branches.create(name, from_version=version)
 
@@ -288,4 +287,4 @@ class Table:
             self.synced()
 
     def _doing(self, doing: str) -> Any:
-        return in_our_words(self._location, doing, self.name)
+        return translated_errors(self._location, doing, self.name)

@@ -1,4 +1,4 @@
-"""What the store's commands share: their options, and how they print and ask."""
+"""Options of commands, and output on a terminal."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 WIDE = 4096
-"""Columns where there is no terminal: a program that reads a table has no use for broken lines."""
+"""Columns without a terminal: a program that reads a table does not want wrapped lines."""
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Prints text for people, on stdout or stderr; lines stay lines."""
+    """Print text on stdout or stderr, with its line breaks."""
     typer.echo("\n".join(map(visible, text.split("\n"))), err=err)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Returns a rich console that takes no string for markup and folds nothing where there is no terminal."""
+    """A rich console without markup, which wraps lines only on a terminal."""
     from rich.console import Console
 
     made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
@@ -40,7 +40,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def confirm(question: str, yes: bool, because: str = "this cannot be undone") -> None:
-    """Ask, unless `yes` was said; without a terminal to ask at, it must have been."""
+    """Ask for confirmation, unless `yes`; without a terminal, `yes` is required."""
     if yes:
         return
     if not at_terminal():
@@ -49,18 +49,18 @@ def confirm(question: str, yes: bool, because: str = "this cannot be undone") ->
 
 
 def at_terminal() -> bool:
-    """Whether someone is there to answer."""
+    """Whether stdin is a terminal."""
     return sys.stdin.isatty()
 
 
 def print_json(document: dict[str, Any], *, indent: int | None = 2) -> None:
-    """Prints one JSON document on stdout; what a terminal would obey is escaped in it, too.
+    """Print one JSON document on stdout, with escapes for what a terminal would interpret.
 
     indent: of its lines; None: all in one line.
     """
     from json import dumps
 
-    # The only values that are not JSON already are times.
+    # Times are the only values that are not JSON.
     text = dumps(document, ensure_ascii=False, indent=indent, default=lambda time: time.isoformat())
     typer.echo(re.sub(rf"(?!\n){OBEYED.pattern}", lambda found: dumps(found[0])[1:-1], text))
 
@@ -74,7 +74,7 @@ def report(document: dict[str, Any], text: str, as_json: bool) -> None:
 
 
 def print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
-    """Rows under heads, or without any; folded at the terminal's edge, and elsewhere as wide as it takes."""
+    """Print rows, with heads if any; wrapped on a terminal, and unwrapped elsewhere."""
     from rich.table import Column, Table
 
     table = Table(*(Column(head, overflow="fold") for head in heads), show_header=bool(heads), box=None, pad_edge=False)
@@ -89,5 +89,5 @@ def minute(time: datetime) -> str:
 
 
 def size(bytes_: int | None) -> str:
-    """Bytes for people, or `?`."""
+    """Bytes as megabytes, or `?`."""
     return "?" if bytes_ is None else f"{bytes_ / 1e6:,.1f} MB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unicodedata import normalize
 
-from oneword.storage.errors import MissingKeywords
+from oneword.storage.errors import MissingKeywords, StoreUnavailable
 from oneword.storage.ranking import Ranked, order
 from oneword.storage.scalar_index import KEPT, MOST_STALE
 from oneword.storage.sql import is_unicode
@@ -49,8 +49,16 @@ def create(table: Table) -> bool:
 
 
 def ensure(table: Table) -> bool:
-    """Create the index, or index new rows if they are many. Returns whether it did. Only under the writer's lock."""
+    """Create the index, also in place of a damaged one, or index new rows if they are many. Returns whether it did.
+
+    Only under the writer's lock.
+    """
     if create(table):
+        return True
+    try:
+        table.tokens("word", COLUMN)
+    except (ValueError, StoreUnavailable):
+        table.create_index(COLUMN, "FTS", **OPTIONS)
         return True
     index = next(one for one in table.indexes() if one.column == COLUMN)
     if index.stale <= min(MOST_STALE, MOST_STALE_SHARE * table.count()):
@@ -70,12 +78,15 @@ def search(table: Table, words: str, *, count: int, where: str | None = None) ->
         where: SQL; the ranking is among the rows that pass.
 
     Raises:
-        MissingKeywords: that version has no index.
+        MissingKeywords: that version has no index, or a damaged one.
     """
     if all(one.column != COLUMN for one in table.indexes()):
         raise MissingKeywords(table.name)
     text = normalize("NFC", words if is_unicode(words) else words.encode(errors="replace").decode())
-    tokens = list(dict.fromkeys(table.tokens(text, COLUMN)))[:MOST_WORDS]
+    try:
+        tokens = list(dict.fromkeys(table.tokens(text, COLUMN)))[:MOST_WORDS]
+    except ValueError as error:  # its files are damaged
+        raise MissingKeywords(table.name) from error
     if not tokens or count < 1:
         return []
     fetch = count + max(32, count // 4)

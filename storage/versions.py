@@ -1,8 +1,8 @@
-"""Versions of a collection: which there are, names for them, and going back to one.
+"""Versions of a collection, and tags that name them.
 
-LanceDB refuses a cleanup that would meet a tagged version, instead of leaving that one out. A branch, though, does
-keep the version it starts at, and what was written later is cleaned up as it should be. So while old versions are
-removed, tags are turned into branches, and back. The tag is what lasts, because a branch knows its table by its path.
+LanceDB refuses a cleanup that would remove a tagged version, instead of skipping it. But a cleanup skips the version at
+which a branch starts. So during a cleanup tags are replaced by branches, and restored after it; tags are what is kept
+in between, because a branch refers to its table by path, which a rename changes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from oneword.storage.errors import BadTag, VersionNotFound
 from oneword.storage.table import Table
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-PIN = "pin"  # a branch that stands for a tag is called pin/SOMETHING/TAG
+PIN = "pin"  # a branch that replaces a tag is called pin/RANDOM/TAG
 
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One commit: its number, when it was made (UTC), how many items there were, and its tags."""
+    """One commit: its number, its time (UTC), the number of items, and its tags."""
 
     version: int
     at: datetime
@@ -32,7 +32,7 @@ class Version:
 
 
 def versions(table: Table) -> list[Version]:
-    """The versions still kept, oldest first."""
+    """The versions that are kept, oldest first."""
     names = tags(table)
     return [
         Version(
@@ -46,23 +46,23 @@ def versions(table: Table) -> list[Version]:
 
 
 def age(table: Table, version: int) -> timedelta:
-    """How long ago a version that is there was made."""
+    """The age of an existing version."""
     made: datetime = next(one["timestamp"] for one in table.versions() if one["version"] == version)
     return datetime.now(UTC) - made.astimezone(UTC)
 
 
 def tags(table: Table) -> dict[str, int]:
-    """The version of each tag, by name; also while a cleanup has turned them into branches."""
+    """The version of each tag, by name; also while a cleanup has replaced them by branches."""
     # Twice, because a cleanup may end between the first two looks.
     found = {**table.tags(), **_pinned(table), **table.tags()}
     return dict(sorted(found.items()))
 
 
 def tag(table: Table, name: str, version: int | None) -> int:
-    """Name a version, or the newest; which it was. Doing it again is no error.
+    """Tag a version, by default the newest. Returns the version; safe to retry.
 
     Raises:
-        BadTag: the name is not allowed, or stands for another version.
+        BadTag: the name is not allowed, or is the tag of another version.
         VersionNotFound: no such version.
     """
     if not TAG.fullmatch(name) or name.endswith(".lock") or ".." in name or name.isdecimal():
@@ -84,7 +84,7 @@ def tag(table: Table, name: str, version: int | None) -> int:
 
 
 def untag(table: Table, name: str) -> None:
-    """Take a tag away; its version is then one like others.
+    """Remove a tag.
 
     Raises:
         VersionNotFound: no such tag.
@@ -96,7 +96,7 @@ def untag(table: Table, name: str) -> None:
 
 
 def resolve(table: Table, wanted: int | str) -> int:
-    """The number of a version that is there: by number, by a number as text, or by tag.
+    """The number of an existing version, by number, by a number as text, or by tag.
 
     Raises:
         VersionNotFound: neither.
@@ -110,7 +110,7 @@ def resolve(table: Table, wanted: int | str) -> int:
 
 @contextmanager
 def kept(table: Table) -> Iterator[None]:
-    """For the length of a `with` block, old versions can be removed and tagged ones stay. Only under the lock."""
+    """Let cleanups in a `with` block skip tagged versions. Only under the writer's lock."""
     _settle(table)
     names = table.tags()
     for name, version in names.items():
@@ -124,7 +124,7 @@ def kept(table: Table) -> Iterator[None]:
 
 
 def _settle(table: Table) -> None:
-    """Turn branches that stand for tags into tags, those too that a killed process left."""
+    """Restore tags from branches, including those that a killed process left."""
     names = table.tags()
     for name, version in _pinned(table).items():
         if name not in names:

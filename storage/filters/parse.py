@@ -1,4 +1,6 @@
-"""The filter language of the command line.
+"""Filters from text and from JSON.
+
+The language of the command line:
 
     any      = all ("or" all)*
     all      = one ("and" one)*
@@ -7,23 +9,18 @@
              | "contains" value | ["not"] "in" "(" value ("," value)* ")" | "between" value "and" value
     value    = "quoted" | 'quoted' | number | true | false | word
 
-Words of the language may be in any case. A word goes on to the next space or one of ``()=!<>,"'``,
-so paths, dates and times need no quotes. Inside quotes a backslash may stand before a quote or
-another backslash, and is itself elsewhere.
+Keywords ignore case. A word ends at the next space or one of ``()=!<>,"'``, so paths, dates and times need no quotes.
+Inside quotes a backslash escapes a quote or another backslash, and is literal elsewhere.
 
-
-Filters as JSON, in Qdrant's clauses.
+JSON, in Qdrant's clauses:
 
     {"must": [{"field": "year", "range": {"gte": 2020}}, {"field": "tags", "any": ["beach", "sea"]}],
      "must_not": {"field": "camera", "exists": false}}
 
 `must`: all of these; `should`: at least one of these, unless there are none; `must_not`: none of these. Each is a
-list of conditions and nested filters, or one. A condition is a `field` and one test: `match` a value, `any` of a
-list of values, a `range` (`gt`, `gte`, `lt`, `lte`), `exists` true or false, or `contains` a text. Of a list field,
-`match`, `any` and `contains` ask for members. A time is an ISO string. `{}` is true of everything.
-
-
-A filter as somebody writes it: in words, or as JSON.
+condition or nested filter, or a list of them. A condition is a `field` and one test: `match` a value, `any` of a list
+of values, a `range` (`gt`, `gte`, `lt`, `lte`), `exists` true or false, or `contains` a text. On a list field, `match`,
+`any` and `contains` test its members. A time is an ISO string. `{}` matches everything.
 """
 
 from __future__ import annotations
@@ -54,7 +51,7 @@ from oneword.storage.filters.tree import (
 )
 from oneword.storage.metadata import utc
 
-DEEPEST = 50  # levels of brackets and "not": far more than anyone writes, far fewer than Python's stack
+DEEPEST = 50  # levels of brackets and "not"; far below Python's stack
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<sign><=|>=|!=|==|[=<>(),])|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<word>[^\s()=!<>,"']+))""",
@@ -66,7 +63,7 @@ _KEYWORDS = ("and", "or", "not", "in", "between", "contains", "exists")
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """kind; text: of a quoted string, what the quotes hold; at: its position, from 0."""
+    """A token. text: of a quoted string, without quotes; at: its position, from 0."""
 
     kind: Literal["sign", "quoted", "word", "end"]
     text: str
@@ -74,10 +71,10 @@ class Token:
 
 
 def parse(text: str) -> Filter:
-    """Read a filter.
+    """Parse a filter in the language above.
 
     Raises:
-        FilterError: with the position of what is wrong and what was expected there.
+        FilterError: with the position of the mistake and what was expected there.
     """
     return _Parser(text).whole()
 
@@ -164,7 +161,7 @@ class _Parser:
         return token.text
 
     def word(self) -> str:
-        """A value taken as text, whatever it looks like."""
+        """A value as text, whatever it looks like."""
         token = self.token
         if token.kind not in ("word", "quoted"):
             raise self.failure("expected a value")
@@ -187,7 +184,7 @@ class _Parser:
         return self.tokens[self.next]
 
     def take(self, text: str) -> bool:
-        """Step over the token if it is this sign or word of the language."""
+        """Skip the token if it is this sign or keyword."""
         found = self.token.kind in ("sign", "word") and self.token.text.lower() == text
         self.next += found
         return found
@@ -231,10 +228,10 @@ BOUNDS = ("gt", "gte", "lt", "lte")
 
 
 def filter_from_json(value: object) -> Filter:
-    """The filter of a JSON object, as `json.loads` gives it.
+    """The filter of a JSON object, as `json.loads` returns it.
 
     Raises:
-        FilterError: with the path of what is wrong (`must[2].range.gt`), what was expected, and what was found.
+        FilterError: with the path of the mistake (`must[2].range.gt`), what was expected, and what was found.
     """
     return _Reader().filter(value, path="", depth=1)
 
@@ -243,7 +240,7 @@ def filter_to_json(tree: Filter) -> dict[str, Any]:
     """A JSON object of the same meaning: `filter_from_json(filter_to_json(tree))` finds what `tree` finds.
 
     Raises:
-        FilterError: it holds something that is no filter, or nests too deep.
+        FilterError: it contains something that is no filter, or nests too deep.
     """
     return _written(tree, 1)
 
@@ -339,7 +336,7 @@ def _written(tree: Filter, depth: int) -> dict[str, Any]:
             must_not = [_written(one.filter, depth + 1) for one in filters if isinstance(one, Not)]
             return {name: clause for name, clause in (("must", must), ("must_not", must_not)) if clause}
         case Or(()):
-            return {"must_not": [{}]}  # an empty `should` asks for nothing, and an empty Or is never true
+            return {"must_not": [{}]}  # an empty `should` is true, and an empty Or is false
         case Or(filters):
             return {"should": [_written(one, depth + 1) for one in filters]}
         case Not(inner):
@@ -390,10 +387,10 @@ def _failure(path: str, expected: str, found: str) -> FilterError:
 
 
 def parse_filter(written: str | Mapping[str, Any] | Filter) -> Filter:
-    """The filter: of words (`year >= 2020`), of a JSON object or its text (`{"must": ...}`), or one already.
+    """Parse a filter from text (`year >= 2020`), or from a JSON object or its text (`{"must": ...}`).
 
     Raises:
-        FilterError: it cannot be read; the message says where.
+        FilterError: it cannot be parsed; the message says where.
     """
     if isinstance(written, Filter):
         return written

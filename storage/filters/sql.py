@@ -1,11 +1,11 @@
 """A filter as the SQL that LanceDB runs.
 
-Three promises. Nothing a caller writes can become SQL: names come from the schema, and values are
-quoted, numbers or whole microseconds. A condition on a missing field is false and its Not true: Nots are
-pushed down to the conditions, where each says IS NULL first; elsewhere a missing field makes NULL, which And, Or
-and WHERE take for false. (So compile the Not of a filter, and never put NOT before what was compiled. IS NOT
-NULL before every condition would do too, but makes a scalar index read all that is not null.) And a scalar index
-never makes a filter slower: one that would is told to do without (`_pays`).
+Three guarantees. Nothing that a caller writes can become SQL: names come from the schema, and values are quoted,
+numbers or whole microseconds. A condition on a missing field is false and its Not true: Nots are pushed down to the
+conditions, which then test IS NULL first; elsewhere a missing field gives NULL, which And, Or and WHERE treat as false.
+(So compile the Not of a filter, and never put NOT before compiled SQL. IS NOT NULL before every condition would work
+too, but makes a scalar index read every row that is not null.) And a scalar index never makes a filter slower: one that
+would be slower is compiled not to use it (`pays`).
 """
 
 from __future__ import annotations
@@ -37,21 +37,80 @@ from oneword.storage.sql import is_unicode, quoted
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BUILTINS: dict[str, Kind] = {
+    "id": "string",
+    "modality": "string",
+    "uri": "string",
+    "text": "string",
+    "width": "number",
+    "height": "number",
+    "content_hash": "string",
+    "indexed_at": "time",
+}
+
+# Whole-number columns: LanceDB does not compare them with 2020.5 or 1e30 without a cast.
+INTEGERS = ("width", "height")
+
+# Texts that are stored as given; all others are stored in Unicode's normal form C.
+AS_GIVEN = ("id", "uri", "modality", "content_hash")
+
+# Built-in fields that storage.scalar_index indexes, besides every metadata key.
+INDEXED = ("id", "modality", "content_hash", "indexed_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A field. name: as in the filter; column: quoted for SQL; indexed: a large collection has a scalar index on it;
+    rest: of a number, the column of differences from its float64 (oneword.storage.schema.REST), if any."""
+
+    name: str
+    column: str
+    kind: Kind
+    indexed: bool
+    rest: str | None = None
+
+
+class Fields:
+    """The fields of one collection."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        """schema: of the collection's table."""
+        from oneword.storage.schema import META, REST, metadata_kinds  # imports pyarrow, which parsing does not need
+
+        self._metadata, self._prefix, self._rest = metadata_kinds(schema), META, REST
+        self._columns = frozenset(schema.names)
+
+    def __getitem__(self, name: str) -> Field:
+        """The field of that name.
+
+        Raises:
+            FilterError: there is none; the message lists those there are.
+        """
+        if name in BUILTINS:
+            return Field(name=name, column=f"`{name}`", kind=BUILTINS[name], indexed=name in INDEXED)
+        key = name.removeprefix("metadata.")
+        if key not in self._metadata:
+            keys = [key for key in self._metadata if not key.startswith("_")]  # the indexer's own are hidden
+            known = [*BUILTINS, *(f"metadata.{key}" if key in BUILTINS else key for key in keys)]
+            raise FilterError(f"no field {shown(name)} in this collection; it has {', '.join(known)}")
+        rest = f"`{self._rest}{key}`" if self._rest + key in self._columns else None
+        return Field(name=name, column=f"`{self._prefix}{key}`", kind=self._metadata[key], indexed=True, rest=rest)
+
 
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
-# Never true, at no cost, and in no index: LanceDB uses indexes on an OR only if they answer both of its sides.
+# False, at no cost, and in no index: LanceDB uses indexes for an OR only if they answer both of its sides.
 _WITHOUT_INDEX = "_rowid < 0"
 
 
 def compile(filter: Filter, schema: pa.Schema) -> str:  # noqa: A001, A002 - re.compile's precedent
     """The condition in Lance SQL.
 
-    schema: of the collection's table, which says what metadata there is and of what kind.
+    schema: of the collection's table, which has the metadata keys with their kinds.
 
     Raises:
-        FilterError: an unknown field (the message lists the known ones), a value not of its field's kind,
-            or a filter beyond the bounds of storage.filters.normal.
+        FilterError: an unknown field (the message lists the known ones), a value not of its field's kind, or a filter
+            beyond the bounds of storage.filters.tree.
     """
     compiler, tree = _Compiler(Fields(schema)), normal(filter)
     sql = compiler.sql(tree)
@@ -63,7 +122,7 @@ class _Compiler:
         self.fields = fields
 
     def sql(self, tree: Filter) -> str:
-        """Of a normal tree. AND binds tighter than OR: only an Or within an And needs brackets."""
+        """The SQL of a normal tree. AND binds tighter than OR: only an Or within an And needs brackets."""
         match tree:
             case And(filters):
                 parts = [f"({self.sql(one)})" if isinstance(one, Or) else self.sql(one) for one in filters]
@@ -76,11 +135,11 @@ class _Compiler:
         return f"({self.test(tree)[1]})"
 
     def pays(self, tree: Filter) -> bool:
-        """Whether scalar indexes, where there are any, answer faster than reading the columns, whatever they find.
+        """Whether scalar indexes, if there are any, are faster than a scan of the columns, whatever they find.
 
-        They do where they answer all of it, and strings or lists are in it (200,000 rows: twice to five times as
-        fast). A part that they leave over is read row by row from what they found, up to three times slower; and
-        a column of numbers, times or bools is as quick to read as its index (DECISIONS.md has the figures).
+        They are if they answer the whole filter, and it has strings or lists (200,000 rows: two to five times as fast).
+        A part that they do not answer is read row by row from what they found, up to three times slower; and a scan of
+        numbers, times or bools is as fast as their index (DECISIONS.md has the figures).
         """
         heavy = False
         for leaf, negated in leaves(tree):
@@ -93,7 +152,7 @@ class _Compiler:
         return heavy
 
     def test(self, leaf: Filter) -> tuple[str, str]:
-        """The column of a condition, and the condition: NULL where the column is."""
+        """The column of a condition, and the condition, which is NULL where the column is."""
         match leaf:
             case Exists(name):
                 column = self.fields[name].column
@@ -109,7 +168,7 @@ class _Compiler:
         raise FilterError(f"{leaf!r} is not a filter; expected one of storage.filters")
 
     def equal(self, field: Field, values: tuple[Scalar, ...]) -> tuple[str, str]:
-        """One of the values; of a list, one of its members is."""
+        """The field equals one of the values, or a member of the list does."""
         if field.kind == "list of strings":
             members = [f"array_has({field.column}, {_literal(field, value)})" for value in values]
             return field.column, " OR ".join(members) or "false"
@@ -153,19 +212,19 @@ EXACT = 2**53
 
 
 def _is_beyond(field: Field, value: Scalar) -> bool:
-    """Whether a value is a number that may share its float64 with other whole numbers."""
+    """Whether a value is a number whose float64 may be that of other whole numbers, too."""
     return field.kind == "number" and isinstance(value, int | float) and not abs(value) < EXACT
 
 
 def _literals(field: Field, value: Scalar) -> list[str]:
-    """The value; of a text that is kept as it was given (ids and URIs), both of its normal forms."""
+    """The value; for text that is stored as given (ids and URIs), also its normal forms."""
     if field.name not in AS_GIVEN or not isinstance(value, str):
         return [_literal(field, value)]
     return [_quoted(one) for one in dict.fromkeys((value, normalize("NFC", value), normalize("NFD", value)))]
 
 
 def _exactly(field: Field, value: Scalar) -> str:
-    """A number equals `value`, to the last digit."""
+    """A number equals `value` exactly."""
     literal = _literal(field, value)
     rest = number_of(value)[1]  # type: ignore[arg-type]
     if field.rest is None:
@@ -174,7 +233,7 @@ def _exactly(field: Field, value: Scalar) -> str:
 
 
 def _compared(field: Field, sign: str, value: Scalar) -> str:
-    """`value` on the right of a sign; numbers that round to the same float64 are told apart by their rests."""
+    """A comparison with `value`; numbers that round to the same float64 are compared by their rests."""
     literal = _literal(field, value)
     if not _is_beyond(field, value):
         return f"{_operand(field)} {sign} {literal}"
@@ -192,7 +251,7 @@ def _operand(field: Field) -> str:
 
 
 def _literal(field: Field, value: Scalar) -> str:
-    """`value` as SQL, to compare with the field, or with a member of its list."""
+    """`value` as SQL, to compare with the field or with a member of its list."""
     kind = "string" if field.kind == "list of strings" else field.kind
     given = kind_of(value)
     if kind == "time" and isinstance(value, str):
@@ -225,7 +284,7 @@ def _number(name: str, value: float) -> str:
         number, _ = number_of(value)
     except ValueError as error:
         raise FilterError(f"field {name!r} is compared with {shown(value)}: {error}") from None
-    # With an exponent: LanceDB reads a long row of digits as a decimal of limited length.
+    # With an exponent: LanceDB parses many digits as a decimal of limited precision.
     mantissa, _, exponent = repr(number).partition("e")
     return f"{mantissa}e{exponent or 0}"
 
@@ -234,67 +293,3 @@ def _quoted(text: str) -> str:
     if not is_unicode(text):
         raise FilterError(f"the value {shown(text)} is not Unicode text; remove the lone surrogate in it")
     return quoted(text)
-
-
-BUILTINS: dict[str, Kind] = {
-    "id": "string",
-    "modality": "string",
-    "uri": "string",
-    "text": "string",
-    "width": "number",
-    "height": "number",
-    "content_hash": "string",
-    "indexed_at": "time",
-}
-
-# The whole-number columns: LanceDB will not compare them with 2020.5 or 1e30 uncast.
-INTEGERS = ("width", "height")
-
-# Texts that are stored as they were given; all others in Unicode's normal form C.
-AS_GIVEN = ("id", "uri", "modality", "content_hash")
-
-# The built-in fields that storage.scalars indexes, as it does every metadata key.
-INDEXED = ("id", "modality", "content_hash", "indexed_at")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """name: as the filter writes it; column: quoted for SQL; indexed: a large collection has a scalar index on it;
-    rest: of a number, the column of what a float64 lacks to a whole number (oneword.storage.schema.REST), if any."""
-
-    name: str
-    column: str
-    kind: Kind
-    indexed: bool
-    rest: str | None = None
-
-
-class Fields:
-    """The fields of one collection."""
-
-    def __init__(self, schema: pa.Schema) -> None:
-        """schema: of the collection's table."""
-        from oneword.storage.schema import (  # here: it imports pyarrow, which parsing does without
-            META,
-            REST,
-            metadata_kinds,
-        )
-
-        self._metadata, self._prefix, self._rest = metadata_kinds(schema), META, REST
-        self._columns = frozenset(schema.names)
-
-    def __getitem__(self, name: str) -> Field:
-        """The field of that name.
-
-        Raises:
-            FilterError: there is none; the message lists those there are.
-        """
-        if name in BUILTINS:
-            return Field(name=name, column=f"`{name}`", kind=BUILTINS[name], indexed=name in INDEXED)
-        key = name.removeprefix("metadata.")
-        if key not in self._metadata:
-            keys = [key for key in self._metadata if not key.startswith("_")]  # the indexer's own are not shown
-            known = [*BUILTINS, *(f"metadata.{key}" if key in BUILTINS else key for key in keys)]
-            raise FilterError(f"no field {shown(name)} in this collection; it has {', '.join(known)}")
-        rest = f"`{self._rest}{key}`" if self._rest + key in self._columns else None
-        return Field(name=name, column=f"`{self._prefix}{key}`", kind=self._metadata[key], indexed=True, rest=rest)

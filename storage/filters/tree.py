@@ -1,8 +1,8 @@
-"""A filter, as a tree of conditions.
+"""A filter as a tree of conditions, and its normal form.
 
-A field is a built-in one (`sql.BUILTINS`), a metadata key, or `metadata.key` for a key that a
-built-in hides. A condition on a field that an item lacks is false, so its Not is true: `Not(Match("camera",
-"X"))` finds the items with no camera too.
+A field is a built-in one (`sql.BUILTINS`), a metadata key, or `metadata.key` for a key that a built-in field shadows. A
+condition on a field that an item lacks is false, so its Not is true: `Not(Match("camera", "X"))` also finds items
+without a camera.
 """
 
 from __future__ import annotations
@@ -15,6 +15,13 @@ from typing import TypeAlias
 from oneword.storage.errors import FilterError
 
 Scalar: TypeAlias = str | bool | int | float | datetime
+
+# LanceDB's SQL parser fails, or runs for minutes, on nested brackets and on NOT before NOT (LanceDB 0.40: 14 levels of
+# AND and OR, 24 of NOT), so SQL is made of the normal form, which has few of the former and none of the latter.
+MOST_CONDITIONS = 1000  # LanceDB plans 1,000 in 0.1 s
+MOST_VALUES = 10_000  # in the lists of all `in` conditions together
+DEEPEST_TREE = 200  # levels as built, far below Python's stack: `&` a hundred times over is one such tree
+DEEPEST_TURNS = 20  # levels of And within Or within And: 10 brackets
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Match(Filter):
 
 @dataclass(frozen=True)
 class AnyOf(Filter):
-    """The field equals one of the values, a list has one of them as a member; false when there are none."""
+    """The field equals one of the values, or a list has one of them as a member; false for no values."""
 
     field: str
     values: tuple[Scalar, ...]
@@ -67,7 +74,7 @@ class Exists(Filter):
 
 @dataclass(frozen=True)
 class Contains(Filter):
-    """A string field has the value within it, in any case; a list field has it as a member, exactly."""
+    """A string field contains the value, ignoring case; a list field has it as a member, exactly."""
 
     field: str
     value: str
@@ -75,51 +82,32 @@ class Contains(Filter):
 
 @dataclass(frozen=True)
 class And(Filter):
-    """All of them; true when there are none."""
+    """All of them; true for none."""
 
     filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True)
 class Or(Filter):
-    """At least one of them; false when there are none."""
+    """At least one of them; false for none."""
 
     filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True)
 class Not(Filter):
-    """Not this one."""
+    """The opposite."""
 
     filter: Filter
 
 
-def shown(value: object) -> str:
-    """At most 80 characters, whatever it is: a list may be deep, and Python refuses to write a very long int."""
-    if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, list | tuple):
-        return "a list"
-    try:
-        text = repr(value)
-    except ValueError:
-        return "a very large number"
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-MOST_CONDITIONS = 1000  # LanceDB plans 1,000 in 0.1 s
-MOST_VALUES = 10_000  # in the lists of all its `in`
-DEEPEST_TREE = 200  # levels as built, far within Python's stack: `&` a hundred times over is one such tree
-DEEPEST_TURNS = 20  # levels of And within Or within And: 10 brackets
-
-
 def normal(tree: Filter) -> Filter:
-    """`tree` with every Not just before a condition, no And in an And, and no Or in an Or.
+    """An equivalent tree with Not only before a condition, no And in an And, and no Or in an Or.
 
     Raises:
-        FilterError: it is larger than the bounds above, or holds something that is no filter.
+        FilterError: it exceeds the bounds above, or contains something that is no filter.
     """
-    pushed = _Pushing().push(tree, negated=False, depth=1)
+    pushed = _Normalizer().push(tree, negated=False, depth=1)
     if _turns(pushed) > DEEPEST_TURNS:
         raise FilterError(
             f"the filter puts 'and' within 'or' within 'and' more than {DEEPEST_TURNS} levels deep; write it flatter"
@@ -137,13 +125,13 @@ def leaves(tree: Filter) -> list[tuple[Filter, bool]]:
     return [(tree, False)]
 
 
-class _Pushing:
+class _Normalizer:
     def __init__(self) -> None:
         self.conditions = 0
         self.values = 0
 
     def push(self, tree: Filter, *, negated: bool, depth: int) -> Filter:
-        """`tree`, or its opposite, with the Nots pushed down (De Morgan) and groups of one kind merged."""
+        """`tree`, or its opposite, with Nots pushed down (De Morgan) and nested groups of one kind merged."""
         if depth > DEEPEST_TREE:
             raise FilterError(f"the filter nests more than {DEEPEST_TREE} levels deep; write it flatter")
         match tree:
@@ -176,3 +164,16 @@ def _turns(tree: Filter) -> int:
     if isinstance(tree, And | Or):
         return 1 + max(map(_turns, tree.filters), default=0)
     return 0
+
+
+def shown(value: object) -> str:
+    """A value for an error message, in at most 80 characters: a list may be deep, and repr refuses a very long int."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a very large number"
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -44,6 +44,8 @@ def files(collection: Collection) -> int:
 def test_what_workers_wrote_is_there_after_one_commit(lance: Any, typed: Collection, item: Callable[..., Item]) -> None:
     metadata = {"s": "é", "n": 2**60 + 1, "b": False, "t": datetime(2024, 5, 31, tzinfo=UTC), "tags": ["z"]}
     full = item("full", [1, 2, 3, 4], text="words", thumbnail=b"x", width=3, image_hash="i", metadata=metadata)
+    assert "beyond 2^53" in typed.fragment_target().check([full])["full"], "workers can add no column"
+    typed.upsert([item("first", metadata={"n": 2**53 + 1})])
     target = pickle.loads(pickle.dumps(typed.fragment_target()))
     written = write_fragments(target, [full, item("bare", [0, 1, 0, 0])]) + write_fragments(target, [item("more")])
     assert write_fragments(target, []) == []

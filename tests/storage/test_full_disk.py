@@ -74,7 +74,7 @@ def test_what_was_acknowledged_is_there_and_the_rest_is_told(disk: Path, fill: F
         except StoreUnavailable as error:
             told = str(error)
             break
-    assert "free some space and do it again" in told
+    assert "free some space and try again" in told
     assert ".rs" not in told
     assert Store(disk / "db").open("a").count() == stored
     (disk / "filler").unlink()
