@@ -18,7 +18,6 @@ from oneword.engine.errors import EngineError
 from oneword.engine.models import check_name
 from oneword.query.errors import QueryError
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.documents import PROBLEMS, completed
 from oneword.query.server.guard.exposure import check_exposed
 from oneword.query.server.guard.gate import Gate
 from oneword.query.server.guard.guard import Guard
@@ -39,6 +38,7 @@ from oneword.query.server.routes import (
     reference,
     searching,
 )
+from oneword.query.server.schemas import PROBLEMS, complete_openapi
 from oneword.query.server.state import State, state_of
 from oneword.query.server.telemetry import Telemetry
 from oneword.query.server.tracing import OpenTelemetry, Tracer
@@ -104,7 +104,7 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _told)
     described = app.openapi
-    app.openapi = lambda: app.openapi_schema or completed(described())  # type: ignore[method-assign]
+    app.openapi = lambda: app.openapi_schema or complete_openapi(described())  # type: ignore[method-assign]
     guard = Guard(Outflow(Gate(app, config, state.metrics), state.held), config, keys)
     return Telemetry(guard, state.metrics, tracer), state
 

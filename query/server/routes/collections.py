@@ -1,8 +1,7 @@
 """Collections: create, list, describe, drop; check and build their serving index."""
 
-from dataclasses import asdict
 from itertools import chain, islice
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
@@ -11,12 +10,20 @@ from starlette.responses import Response
 import oneword.engine.views as views
 from oneword.engine.catalog import SHIPPED
 from oneword.query.server import payload
-from oneword.query.server.answers import BuildingOut, CheckOut, CollectionOut, CollectionsOut, QuarantineOut
-from oneword.query.server.documents import PROBLEMS, json_body
 from oneword.query.server.guard.access import needs
 from oneword.query.server.payload import Body, Name
 from oneword.query.server.problem import Problem
-from oneword.query.server.response import answer
+from oneword.query.server.schemas import (
+    PROBLEMS,
+    BuildingOut,
+    CheckOut,
+    CollectionOut,
+    CollectionShortOut,
+    CollectionsOut,
+    QuarantinedOut,
+    QuarantineOut,
+    json_body,
+)
 from oneword.query.server.state import State, state_of
 from oneword.storage import Collection, CollectionNotFound, MissingFaiss, StorageError
 
@@ -35,8 +42,8 @@ class CollectionIn(Body):
     view: Annotated[Name, Field(description="A built-in view.", examples=["default"])] = "default"
 
 
-@router.get("", dependencies=[needs("read")], response_model=CollectionsOut, responses=PROBLEMS)
-async def all_collections(request: Request) -> Response:
+@router.get("", dependencies=[needs("read")], responses=PROBLEMS)
+async def all_collections(request: Request) -> CollectionsOut:
     """The collections there are."""
     state = state_of(request)
     names = await state.workers.run("search", state.catalogue.store.collections)
@@ -50,18 +57,17 @@ async def all_collections(request: Request) -> Response:
         except StorageError:
             damaged.append(name)
             state.catalogue.forget(name)
-    return answer({"collections": found, "damaged": damaged})
+    return CollectionsOut(collections=found, damaged=damaged)
 
 
 @router.post(
     "",
     dependencies=[needs("admin")],
     status_code=201,
-    response_model=CollectionOut,
     responses=PROBLEMS,
     openapi_extra=json_body(CollectionIn),
 )
-async def create(request: Request) -> Response:
+async def create(request: Request, response: Response) -> CollectionOut:
     """Make an empty collection for a model and a view."""
     state = state_of(request)
     asked = (await payload.read(request, CollectionIn)).body
@@ -76,17 +82,16 @@ async def create(request: Request) -> Response:
     await state.workers.run("write", state.catalogue.store.create, asked.name, space)
     state.catalogue.forget(asked.name)
     served = await state.catalogue.get(asked.name)
-    response = answer(await state.workers.run("search", _described, served.collection), 201)
     response.headers["Location"] = f"/v1/collections/{asked.name}"
-    return response
+    return await state.workers.run("search", _described, served.collection)
 
 
-@router.get("/{collection}", dependencies=[needs("read")], response_model=CollectionOut, responses=PROBLEMS)
-async def describe(request: Request, collection: str) -> Response:
+@router.get("/{collection}", dependencies=[needs("read")], responses=PROBLEMS)
+async def describe(request: Request, collection: str) -> CollectionOut:
     """What there is to know about a collection."""
     state = state_of(request)
     served = await state.catalogue.current(collection)
-    return answer(await state.workers.run("search", _described, served.collection))
+    return await state.workers.run("search", _described, served.collection)
 
 
 @router.delete("/{collection}", dependencies=[needs("admin")], status_code=204, responses=PROBLEMS)
@@ -98,8 +103,8 @@ async def drop(request: Request, collection: str) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/{collection}/verify", dependencies=[needs("admin")], response_model=CheckOut, responses=PROBLEMS)
-async def verify(request: Request, collection: str) -> Response:
+@router.post("/{collection}/verify", dependencies=[needs("admin")], responses=PROBLEMS)
+async def verify(request: Request, collection: str) -> CheckOut:
     """Compare the serving index with the table, and measure its recall; without any labels."""
     state = state_of(request)
     served = await state.catalogue.current(collection)
@@ -107,17 +112,16 @@ async def verify(request: Request, collection: str) -> Response:
     if check is None:
         detail = f"collection {collection!r} has no serving index: searches compare every vector, which is exact"
         raise Problem(409, "no_index", detail, remedy=f"POST /v1/collections/{collection}/build makes one.")
-    return answer({"right": check.right, **asdict(check)})
+    return CheckOut.of(check)
 
 
 @router.post(
     "/{collection}/build",
     dependencies=[needs("admin")],
     status_code=202,
-    response_model=BuildingOut,
     responses=PROBLEMS,
 )
-async def build(request: Request, collection: str) -> Response:
+async def build(request: Request, collection: str) -> BuildingOut:
     """Begin to build the serving index anew; searches go on meanwhile."""
     state = state_of(request)
     served = await state.catalogue.current(collection)
@@ -128,34 +132,23 @@ async def build(request: Request, collection: str) -> Response:
             raise MissingFaiss(collection)
         return serving.build_aside(served.collection.snapshot()) is not None
 
-    return answer({"building": await state.workers.run("slow", begun)}, 202)
+    return BuildingOut(building=await state.workers.run("slow", begun))
 
 
-@router.get("/{collection}/quarantine", dependencies=[needs("read")], response_model=QuarantineOut, responses=PROBLEMS)
-async def quarantine(request: Request, collection: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+@router.get("/{collection}/quarantine", dependencies=[needs("read")], responses=PROBLEMS)
+async def quarantine(
+    request: Request, collection: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> QuarantineOut:
     """Inputs of indexing jobs that could not be indexed, and why."""
     state = state_of(request)
     await state.catalogue.current(collection)
 
-    def read() -> dict[str, Any]:
+    def read() -> QuarantineOut:
         held = state.catalogue.store.quarantine(collection)
         entries = islice(chain.from_iterable(held.batches()), limit)
-        return {
-            "quarantined": [
-                {
-                    "uri": one.uri,
-                    "kind": one.kind,
-                    "reason": one.reason,
-                    "tries": one.tries,
-                    "first_seen": one.first_seen.isoformat(),
-                    "last_tried": one.last_tried.isoformat(),
-                }
-                for one in entries
-            ],
-            "total": held.count(),
-        }
+        return QuarantineOut(quarantined=[QuarantinedOut.of(one) for one in entries], total=held.count())
 
-    return answer(await state.workers.run("search", read))
+    return await state.workers.run("search", read)
 
 
 def _check_model(state: State, name: str | None) -> None:
@@ -172,33 +165,28 @@ def _check_model(state: State, name: str | None) -> None:
         )
 
 
-def _short(collection: Collection) -> dict[str, Any]:
-    return {
-        "name": collection.name,
-        "items": collection.count(),
-        "model": collection.space["model"],
-        "view": collection.space["view"],
-        "dimension": collection.dimension,
-        "version": collection.version,
-    }
+def _short(collection: Collection) -> CollectionShortOut:
+    return CollectionShortOut(
+        name=collection.name,
+        items=collection.count(),
+        model=collection.space["model"],
+        view=collection.space["view"],
+        dimension=collection.dimension,
+        version=collection.version,
+    )
 
 
-def _described(collection: Collection) -> dict[str, Any]:
+def _described(collection: Collection) -> CollectionOut:
     info = collection.info()
-    serving = info.serving and {name: value for name, value in info.serving.items() if name != "digests"}
-    return {
-        "name": info.name,
-        "items": info.items,
-        "by_modality": info.by_modality,
-        "model": info.space["model"],
-        "view": info.space["view"],
-        "dimension": info.dimension,
-        "space": info.space,
-        "version": info.version,
-        "metadata_keys": {key: kind for key, kind in info.metadata_keys.items() if not key.startswith("_")},
-        "quarantined": info.quarantined,
-        "index": serving,
-        "created": collection.snapshot().created,  # of the table as it is: it may have been made again since
-        "updated": info.updated.isoformat(),
-        "bytes_on_disk": info.bytes_on_disk,
-    }
+    about = {name: getattr(info, name) for name in CollectionOut.model_fields if hasattr(info, name)}
+    index = info.serving and {name: value for name, value in info.serving.items() if name != "digests"}
+    return CollectionOut(
+        **about
+        | {
+            "model": info.space["model"],
+            "view": info.space["view"],
+            "metadata_keys": {key: kind for key, kind in info.metadata_keys.items() if not key.startswith("_")},
+            "index": index,
+            "created": collection.snapshot().created,  # of the current table: the collection may have been recreated
+        }
+    )

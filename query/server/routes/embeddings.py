@@ -3,10 +3,11 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request
+from pydantic import ConfigDict, Discriminator, Field, Tag
 from starlette.responses import Response
 
 from oneword import engine
@@ -17,17 +18,135 @@ from oneword.engine.views import View
 from oneword.query.server import payload
 from oneword.query.server.batching import Batcher
 from oneword.query.server.cache import Vector
-from oneword.query.server.documents import OPENAI_PROBLEMS, json_body
 from oneword.query.server.guard.access import needs
+from oneword.query.server.limits import MAX_INPUTS
 from oneword.query.server.listing import Listing, Pieces, listed
-from oneword.query.server.openai import EmbeddingsIn, EmbeddingsOut, MessageIn, ModelsOut, PictureIn, Tokens
+from oneword.query.server.parts import Picture
+from oneword.query.server.payload import Body, Name, Text
 from oneword.query.server.problem import Problem
 from oneword.query.server.response import answer
+from oneword.query.server.schemas import OPENAI_PROBLEMS, Out, example, json_body
 from oneword.query.server.state import State, state_of
 from oneword.query.server.together import together
 from oneword.query.server.usage import tokens_of
 
 router = APIRouter(prefix="/v1", tags=["embeddings"])
+
+
+class PictureIn(Body):
+    """A picture; with a text, a document; with an edit, a composed query."""
+
+    image: Picture
+    text: Text | None = None
+    edit: Text | None = None
+
+
+def _kind(value: Any) -> str:
+    return "(text)" if isinstance(value, str) else "(tokens)" if isinstance(value, list | int) else "(picture)"
+
+
+Tokens = list[int] | int
+InputIn = Annotated[
+    Annotated[Text, Tag("(text)")] | Annotated[PictureIn, Tag("(picture)")] | Annotated[Tokens, Tag("(tokens)")],
+    Discriminator(_kind),
+]
+
+
+class Url(Body):
+    """Where a picture of a message is."""
+
+    url: Picture
+    detail: str | None = None
+
+
+class ContentIn(Body):
+    """A piece of a message."""
+
+    type: Literal["text", "image_url"]
+    text: Text | None = None
+    image_url: Url | None = None
+
+
+class MessageIn(Body):
+    """A message, as vLLM takes it: its texts and its picture are one input."""
+
+    role: Literal["user", "system"] = "user"
+    content: Text | Annotated[list[ContentIn], Field(min_length=1, max_length=32, fail_fast=True)]
+
+
+class EmbeddingsIn(Body):
+    """OpenAI's body and more: pictures, a view, and which side of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": "basic", "input": ["a cat", "a dog"], "encoding_format": "float"}]}
+    )
+
+    model: Name
+    input: Annotated[
+        Text | Annotated[list[InputIn], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)] | None,
+        Field(description="A text, or a list of texts and pictures."),
+    ] = None
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1)] | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Annotated[int | None, Field(description="Only the model's own number.")] = None
+    user: Name | None = None
+    view: Annotated[Name | dict[str, Any] | None, Field(description="A built-in view, or one in full.")] = None
+    side: Literal["query", "gallery"] = "gallery"
+
+
+class ModelOut(Out):
+    """OpenAI's card of a model, and its space."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    oneword: dict[str, Any]
+
+
+class ModelsOut(
+    Out,
+    json_schema_extra=example(
+        object="list",
+        data=[{"id": "basic", "object": "model", "created": 0, "owned_by": "oneword", "oneword": {"any_view": False}}],
+    ),
+):
+    """OpenAI's list."""
+
+    object: Literal["list"]
+    data: list[ModelOut]
+
+
+class EmbeddingOut(Out):
+    """One vector of unit length: numbers, or float32 (little-endian) in base64."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class UsageOut(Out):
+    """Tokens of the texts; prompts and pictures are not counted."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsOut(
+    Out,
+    json_schema_extra=example(
+        object="list",
+        model="basic",
+        data=[{"object": "embedding", "index": 0, "embedding": [0.01, -0.03]}],
+        usage={"prompt_tokens": 2, "total_tokens": 2},
+    ),
+):
+    """OpenAI's answer; `index` is the place in `input`."""
+
+    object: Literal["list"]
+    model: str
+    data: list[EmbeddingOut]
+    usage: UsageOut
 
 
 @router.get("/models", dependencies=[needs("read")], response_model=ModelsOut, responses=OPENAI_PROBLEMS)

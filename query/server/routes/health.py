@@ -14,12 +14,11 @@ from oneword.engine.encoder import Side
 from oneword.engine.errors import EngineError
 from oneword.engine.inputs import Text
 from oneword.engine.views import DEFAULT
-from oneword.query.server.answers import ProblemOut, StatusOut
 from oneword.query.server.catalogue import Served
 from oneword.query.server.guard.access import needs
 from oneword.query.server.metrics import CONTENT_TYPE, Gauges
 from oneword.query.server.problem import MEDIA_TYPE, Problem
-from oneword.query.server.response import answer
+from oneword.query.server.schemas import ProblemOut, StatusOut
 from oneword.query.server.state import State, state_of
 from oneword.storage import StorageError
 
@@ -35,21 +34,21 @@ _UNREADY: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/livez", response_model=StatusOut)
-async def live() -> Response:
+@router.get("/livez", response_model_exclude_unset=True)
+async def live() -> StatusOut:
     """The process answers."""
-    return answer({"status": "ok"})
+    return StatusOut(status="ok")
 
 
-@router.get("/readyz", response_model=StatusOut, responses=_UNREADY)
-async def ready(request: Request) -> Response:
+@router.get("/readyz", response_model_exclude_none=True, responses=_UNREADY)
+async def ready(request: Request) -> StatusOut:
     """Requests can be answered: the model has, and the collections are open."""
     reasons = unready(state_of(request))
     if reasons:
         raise Problem(503, "not_ready", "; ".join(reasons), remedy="Ask again in a moment.", retry_after=1)
     damaged = [name for name, served in state_of(request).catalogue.open.items() if _is_damaged(served)]
     detail = [f"the serving index of {name!r} is damaged: searches ask the table until it is built" for name in damaged]
-    return answer({"status": "ready"} | ({"detail": "; ".join(detail)} if detail else {}))
+    return StatusOut(status="ready", detail="; ".join(detail) or None)
 
 
 def _is_damaged(served: Served) -> bool:

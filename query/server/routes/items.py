@@ -7,9 +7,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from oneword.query.server import entries, payload
-from oneword.query.server.answers import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut
 from oneword.query.server.cursor import Cursor, digest
-from oneword.query.server.documents import PROBLEMS, json_body, json_or_files
 from oneword.query.server.guard.access import needs
 from oneword.query.server.limits import MAX_ITEMS
 from oneword.query.server.listing import Listing, Pieces, listed
@@ -18,6 +16,17 @@ from oneword.query.server.pictures import check_used
 from oneword.query.server.problem import Problem
 from oneword.query.server.questions import Filter, Include, filter_of
 from oneword.query.server.response import answer, dumped
+from oneword.query.server.schemas import (
+    PROBLEMS,
+    CountOut,
+    DeletedOut,
+    ItemOut,
+    ItemsOut,
+    PageOut,
+    UpsertOut,
+    json_body,
+    json_or_files,
+)
 from oneword.query.server.state import state_of
 from oneword.storage import And, Item, ItemNotFound, SpaceMismatch
 
@@ -126,11 +135,10 @@ async def get_many(request: Request, collection: str) -> Response:
 @router.post(
     "/items:delete",
     dependencies=[needs("write")],
-    response_model=DeletedOut,
     responses=PROBLEMS,
     openapi_extra=json_body(DeleteIn),
 )
-async def delete_many(request: Request, collection: str) -> Response:
+async def delete_many(request: Request, collection: str) -> DeletedOut:
     """Delete items by id, or all that a filter finds."""
     state = state_of(request)
     asked = (await payload.read(request, DeleteIn)).body
@@ -152,28 +160,27 @@ async def delete_many(request: Request, collection: str) -> Response:
         deleted, version = await served.writer.delete(asked.ids)
     else:
         deleted, version = await served.writer.delete_where(condition)
-    return answer({"deleted": deleted, "version": version})
+    return DeletedOut(deleted=deleted, version=version)
 
 
 @router.post(
     "/items:count",
     dependencies=[needs("read")],
-    response_model=CountOut,
     responses=PROBLEMS,
     openapi_extra=json_body(CountIn),
 )
-async def count(request: Request, collection: str) -> Response:
+async def count(request: Request, collection: str) -> CountOut:
     """How many items there are, or a filter finds."""
     state = state_of(request)
     asked = (await payload.read(request, CountIn)).body
     served = await state.catalogue.current(collection)
     condition = filter_of(asked.filter)
 
-    def counted() -> dict[str, int]:
+    def counted() -> CountOut:
         snapshot = served.collection.snapshot()
-        return {"count": snapshot.table.count(snapshot.where(condition)), "version": snapshot.version}
+        return CountOut(count=snapshot.table.count(snapshot.where(condition)), version=snapshot.version)
 
-    return answer(await state.workers.run("search", counted))
+    return await state.workers.run("search", counted)
 
 
 @router.post(

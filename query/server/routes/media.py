@@ -14,10 +14,10 @@ from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.errors import InputError
 from oneword.engine.images import decode
 from oneword.query.result import media_type
-from oneword.query.server.documents import PROBLEMS
 from oneword.query.server.guard.access import needs
 from oneword.query.server.problem import Problem
 from oneword.query.server.response import is_held
+from oneword.query.server.schemas import PROBLEMS
 from oneword.query.server.state import State, state_of
 from oneword.storage import Item, ItemNotFound
 

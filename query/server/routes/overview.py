@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from starlette.responses import Response
 
 from oneword.query.result import plain
-from oneword.query.server.answers import FacetsOut, MapOut, MeOut
 from oneword.query.server.catalogue import Served
-from oneword.query.server.documents import PROBLEMS
 from oneword.query.server.guard.access import needs
 from oneword.query.server.response import answer
+from oneword.query.server.schemas import PROBLEMS, Modality, Out, example
 from oneword.query.server.state import State, state_of
 from oneword.storage import Collection, Item
 
@@ -59,22 +58,115 @@ class Overview:
 Vectors = NDArray[np.float32]
 
 
-@router.get("/me", dependencies=[needs("read")], response_model=MeOut, responses=PROBLEMS)
-async def me(request: Request) -> Response:
+class MeOut(
+    Out,
+    json_schema_extra=example(
+        key="k3y1d", scope="write", keys=True, jobs=False, fetch=True, max_body=33554432, version="0.1.0"
+    ),
+):
+    """What the caller may do. key: its id; null where the service has no keys."""
+
+    key: str | None
+    scope: Literal["read", "write", "admin"]
+    keys: bool
+    jobs: bool
+    fetch: bool
+    max_body: int
+    version: str
+
+
+class ValueOut(Out):
+    """A value of a field, and how many of the sampled items have it."""
+
+    value: str | bool
+    count: int
+
+
+class FacetOut(Out):
+    """A field of items. items: how many of the sampled ones have it."""
+
+    name: str
+    kind: Literal["string", "number", "bool", "time", "list of strings"]
+    items: int
+    min: float | str | None = None
+    max: float | str | None = None
+    values: list[ValueOut] | None = None
+
+
+class _Sampled(Out):
+    sampled: int
+    total: int
+    version: int
+
+
+class FacetsOut(
+    _Sampled,
+    json_schema_extra=example(
+        fields=[
+            {"name": "year", "kind": "number", "items": 900, "min": 1999, "max": 2026},
+            {"name": "tags", "kind": "list of strings", "items": 300, "values": [{"value": "pets", "count": 120}]},
+        ],
+        sampled=1200,
+        total=1200,
+        version=7,
+    ),
+):
+    """The fields that filters can ask for."""
+
+    fields: list[FacetOut]
+
+
+class PointOut(Out):
+    """An item on the map."""
+
+    id: str
+    x: float
+    y: float
+    modality: Modality
+    uri: str
+    text: str | None = None
+
+
+class GapOut(Out):
+    """How far texts lie from pictures: the distance of their means (0 to 2); and how often the ten nearest are of the
+    other modality, over how often they would be if modality made no difference (1: no gap)."""
+
+    centroid_distance: float
+    cross_modal_neighbours: float
+
+
+class MapOut(
+    _Sampled,
+    json_schema_extra=example(
+        points=[{"id": "8674693222888d6c", "x": 0.31, "y": -0.12, "modality": "image", "uri": "file:///cat.jpg"}],
+        gap={"centroid_distance": 0.52, "cross_modal_neighbours": 0.9},
+        explained=[0.11, 0.07],
+        sampled=1000,
+        total=1200,
+        version=7,
+    ),
+):
+    """A sample of vectors in two dimensions. explained: the share of variance that each dimension has."""
+
+    points: list[PointOut]
+    gap: GapOut | None
+    explained: list[float]
+
+
+@router.get("/me", dependencies=[needs("read")], responses=PROBLEMS)
+async def me(request: Request) -> MeOut:
     """What the caller's key may do, and what this service offers."""
     state = state_of(request)
     principal = request.scope["state"]["principal"]
     keys = state.config.keys_file is not None
-    return answer(
-        {
-            "key": principal.id if keys else None,
-            "scope": principal.scope,
-            "keys": keys,
-            "jobs": state.supervisor is not None,
-            "fetch": state.config.fetch,
-            "max_body": state.config.max_body,
-            "version": version("oneword"),
-        }
+    return MeOut(
+        key=principal.id if keys else None,
+        scope=principal.scope,
+        keys=keys,
+        jobs=state.supervisor is not None,
+        fetch=state.config.fetch,
+        max_body=state.config.max_body,
+        version=version("oneword"),
     )
 
 

@@ -14,15 +14,14 @@ from oneword.engine.errors import EngineError
 from oneword.query.errors import QueryError
 from oneword.query.mixing import Question
 from oneword.query.server import payload
-from oneword.query.server.answers import ResultOut, ResultsOut
 from oneword.query.server.catalogue import Served
-from oneword.query.server.documents import PROBLEMS, json_or_files
 from oneword.query.server.guard.access import needs
 from oneword.query.server.listing import Listing, Pieces, check_size, length, listed
 from oneword.query.server.pictures import check_used
 from oneword.query.server.problem import Problem
 from oneword.query.server.questions import QueriesIn, QueryIn, adopted
 from oneword.query.server.response import dumped
+from oneword.query.server.schemas import PROBLEMS, ResultOut, ResultsOut, json_or_files
 from oneword.query.server.state import Clock, State, state_of, tell_stage
 from oneword.query.server.together import together
 from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError

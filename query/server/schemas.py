@@ -1,0 +1,399 @@
+"""Response schemas, each with its example, and what routes share of /openapi.json."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from oneword.query.server.guard.gate import UNHURRIED
+from oneword.query.server.problem import MEDIA_TYPE
+
+Modality = Literal["image", "text"]
+Time = Annotated[str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, datetime) else value)]
+"""ISO 8601."""
+
+
+class Out(BaseModel):
+    """An answer. `of` reads the attributes of an object; fields that are not set are left out of the JSON."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, source: object) -> Self:
+        """From an object that has attributes of these names."""
+        return cls.model_validate(source)
+
+
+def example(**fields: Any) -> dict[str, Any]:
+    """The example of an answer, as a keyword of its class: `class X(Out, json_schema_extra=example(...))`."""
+    return {"examples": [fields]}
+
+
+_PROBLEM = {
+    "type": "about:blank",
+    "title": "Unprocessable Entity",
+    "status": 422,
+    "code": "unknown_field",
+    "detail": "unknown field 'lmit'; did you mean 'limit'?",
+    "field": "lmit",
+    "remedy": "Correct the field; /openapi.json lists all fields.",
+    "request_id": "3f0c5a2e9b7d4c1f8e6a0b9d2c4f7e1a",
+}
+_ITEM: dict[str, Any] = {
+    "id": "8674693222888d6c",
+    "modality": "image",
+    "uri": "file:///photos/cat.jpg",
+    "text": "our cat",
+    "metadata": {"year": 2024, "tags": ["pets"]},
+    "width": 640,
+    "height": 480,
+    "indexed_at": "2026-01-02T03:04:05+00:00",
+}
+_RESULT: dict[str, Any] = {
+    "hits": [{"score": 0.71, **{name: _ITEM[name] for name in ("id", "modality", "uri", "text", "metadata")}}],
+    "total": 1200,
+    "timings": {"encode_ms": 8.1, "search_ms": 1.9, "total_ms": 10.6},
+    "model": "basic",
+    "collection": "default",
+    "version": 7,
+    "low_confidence": 0.5,
+}
+_SUMMARY = {"name": "default", "items": 1200, "model": "basic", "view": "default", "dimension": 384, "version": 7}
+_CREATED = "2026-01-02T03:04:05+00:00"
+
+
+class ProblemOut(Out, json_schema_extra=example(**_PROBLEM)):
+    """RFC 9457 problem document. `code` is for programs, `detail` for people; `remedy` says what to do."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | None = None
+    remedy: str | None = None
+    request_id: str | None = None
+
+
+class _Found(Out):
+    id: str
+    modality: Modality
+    uri: str | None = None
+    text: str | None = None
+    metadata: dict[str, Any] | None = None
+    vector: list[float] | None = None
+    thumbnail: str | None = Field(None, description="A data URI.")
+
+
+class ItemOut(_Found, json_schema_extra=example(**_ITEM)):
+    """A stored item: uri, text, metadata, size and time with `payload`; vector and thumbnail if requested."""
+
+    width: int | None = None
+    height: int | None = None
+    indexed_at: str | None = None
+
+
+class HitOut(_Found):
+    """A hit. score: cosine similarity; with keywords the BM25 score or the fused score."""
+
+    score: float
+    explain: dict[str, Any] | None = None
+
+
+class TimingsOut(Out):
+    """Milliseconds. encode: reading inputs and running the model; search: the search itself; total: all of it."""
+
+    encode_ms: float
+    search_ms: float
+    total_ms: float
+
+
+class ResultOut(Out, json_schema_extra=example(**_RESULT)):
+    """Hits, best first. For the next page send the same query with `offset` and this `version`."""
+
+    hits: list[HitOut]
+    total: int | None = None
+    timings: TimingsOut
+    model: str
+    collection: str
+    version: int
+    low_confidence: float | None = None
+    explain: dict[str, Any] | None = None
+
+
+class FailedOut(Out):
+    """A query of a batch that failed."""
+
+    error: ProblemOut
+
+
+class ResultsOut(
+    Out,
+    json_schema_extra=example(results=[_RESULT, {"error": {**_PROBLEM, "field": "queries[1].lmit"}}], version=7),
+):
+    """One result per query, in order."""
+
+    results: list[ResultOut | FailedOut]
+    version: int
+
+
+class StoredOut(Out):
+    """The outcome for one item."""
+
+    id: str | None
+    status: Literal["added", "updated", "refused"]
+    error: ProblemOut | None = None
+
+
+class UpsertOut(
+    Out,
+    json_schema_extra=example(added=1, updated=0, refused=0, version=8, items=[{"id": "note-1", "status": "added"}]),
+):
+    """The outcome for each item, in order; `version` contains them."""
+
+    added: int
+    updated: int
+    refused: int
+    version: int
+    items: list[StoredOut]
+
+
+class ItemsOut(Out, json_schema_extra=example(items=[_ITEM], missing=["note-9"])):
+    """Items by id."""
+
+    items: list[ItemOut]
+    missing: list[str]
+
+
+class PageOut(Out, json_schema_extra=example(items=[_ITEM], cursor="WzcsMTAwXQ", version=7)):
+    """A page of items. `cursor` requests the next page of the same version; null: this is the last page."""
+
+    items: list[ItemOut]
+    cursor: str | None
+    version: int
+
+
+class CountOut(Out, json_schema_extra=example(count=1200, version=7)):
+    """The number of items."""
+
+    count: int
+    version: int
+
+
+class DeletedOut(Out, json_schema_extra=example(deleted=3, version=8)):
+    """The number of deleted items; `version` is without them."""
+
+    deleted: int
+    version: int
+
+
+class CollectionShortOut(Out):
+    """A collection in a list."""
+
+    name: str
+    items: int
+    model: str
+    view: str
+    dimension: int
+    version: int
+
+
+class CollectionsOut(Out, json_schema_extra=example(collections=[_SUMMARY])):
+    """All collections. damaged: names of collections that cannot be opened; the operator can restore them."""
+
+    collections: list[CollectionShortOut]
+    damaged: list[str] = []
+
+
+class CollectionOut(
+    CollectionShortOut,
+    json_schema_extra=example(
+        **_SUMMARY,
+        by_modality={"image": 1000, "text": 200},
+        space={"fingerprint": "0123456789abcdef", "model": "basic", "view": "default", "dimension": 384},
+        metadata_keys={"year": "number", "tags": "list of strings"},
+        quarantined=2,
+        index={"version": 7, "rows": 1200, "kind": "flat", "recall": 1.0, "goal": 0.99},
+        created=_CREATED,
+        updated="2026-01-03T03:04:05+00:00",
+        bytes_on_disk=9000000,
+    ),
+):
+    """A collection. index: the ANN index that answers searches, or null."""
+
+    by_modality: dict[str, int]
+    space: dict[str, Any]
+    metadata_keys: dict[str, str]
+    quarantined: int
+    index: dict[str, Any] | None
+    created: Time
+    updated: Time
+    bytes_on_disk: int | None
+
+
+class CheckOut(
+    Out,
+    json_schema_extra=example(
+        right=True, recall=0.994, goal=0.99, rows=1200, missing=0, extra=0, stale=0, fresh=5, differing=0, damaged=[]
+    ),
+):
+    """The ANN index compared with the table. recall: share of the true ten nearest found, over sampled queries."""
+
+    right: bool
+    recall: float
+    goal: float
+    rows: int
+    missing: int
+    extra: int
+    stale: int
+    fresh: int
+    differing: int
+    damaged: list[str]
+
+
+class QuarantinedOut(Out):
+    """An input that could not be indexed, and why."""
+
+    uri: str
+    kind: str
+    reason: str
+    tries: int
+    first_seen: Time
+    last_tried: Time
+
+
+class QuarantineOut(
+    Out,
+    json_schema_extra=example(
+        quarantined=[
+            {
+                "uri": "file:///photos/broken.jpg",
+                "kind": "TruncatedImage",
+                "reason": "/photos/broken.jpg: the picture ends early, after 1,024 bytes; get it again",
+                "tries": 1,
+                "first_seen": _CREATED,
+                "last_tried": _CREATED,
+            }
+        ],
+        total=1,
+    ),
+):
+    """Inputs in quarantine, and their total number."""
+
+    quarantined: list[QuarantinedOut]
+    total: int
+
+
+class BuildingOut(Out, json_schema_extra=example(building=True)):
+    """Whether a build was started; false: one is running already."""
+
+    building: bool
+
+
+class StatusOut(Out, json_schema_extra=example(status="ready")):
+    """The state of the service. detail: problems that do not keep it from answering."""
+
+    status: str
+    detail: str | None = None
+
+
+class OpenAIError(Out):
+    """What went wrong; `param` is the field."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrorOut(Out):
+    """OpenAI's form of an error."""
+
+    error: OpenAIError
+
+
+_SCHEMAS = "#/components/schemas/"
+_BODIES: list[type[BaseModel]] = [ProblemOut]
+_JOB = {
+    "id": "20260102T030405678901-0a1b2c3d",
+    "collection": "default",
+    "state": "running",
+    "started": "2026-01-02T03:04:05.678901Z",
+    "updated": "2026-01-02T03:04:15.1Z",
+    "counts": {"inputs": 12, "indexed": 10, "unchanged": 1, "quarantined": 1},
+}
+_JOB_EXAMPLES = {"Job": _JOB, "Jobs": {"jobs": [_JOB]}}
+_TIMEOUT = {
+    "name": "timeout",
+    "in": "query",
+    "required": False,
+    "description": "Seconds that the request may take; at most the service's deadline.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+_MEANINGS = {
+    400: "The body is malformed.",
+    401: "The API key is missing or unknown.",
+    403: "The API key does not have the required scope.",
+    404: "Not found.",
+    408: "The body was sent too slowly.",
+    409: "Conflict with the current state.",
+    410: "The version or the cursor is gone.",
+    413: "The body is too large.",
+    415: "Unsupported media type.",
+    421: "The Host header is not a name of this service.",
+    422: "The request is invalid; `field` says what is wrong.",
+    429: "Too many requests; `Retry-After` says when to retry.",
+    500: "Internal server error.",
+    501: "A required package is not installed.",
+    503: "Busy; `Retry-After` says when to retry.",
+    504: "The deadline has passed.",
+}
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": meaning, "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}ProblemOut"}}}}
+    for status, meaning in _MEANINGS.items()
+}
+"""Errors of every route under /v1."""
+
+OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": meaning, "model": OpenAIErrorOut} for status, meaning in _MEANINGS.items()
+}
+"""Errors of the OpenAI-compatible routes."""
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """The `openapi_extra` of a route whose body is JSON."""
+    _BODIES.append(model)
+    schema = {"schema": {"$ref": f"{_SCHEMAS}{model.__name__}"}}
+    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
+
+
+def json_or_files(model: type[BaseModel], field: str) -> dict[str, Any]:
+    """As `json_body`, or multipart with the JSON in `field` and files that the JSON refers to as `upload:NAME`."""
+    form = {
+        "type": "object",
+        "properties": {field: {"$ref": f"{_SCHEMAS}{model.__name__}"}},
+        "additionalProperties": {"type": "string", "format": "binary", "description": "An image."},
+    }
+    extra = json_body(model)
+    extra["requestBody"]["content"]["multipart/form-data"] = {
+        "schema": form,
+        "encoding": {field: {"contentType": "application/json"}},
+    }
+    return extra
+
+
+def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:
+    """Adds the schemas that `json_body` refers to, the examples of jobs and the parameter `timeout`."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for model in _BODIES:
+        schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
+    for name, one in _JOB_EXAMPLES.items():
+        schemas.get(name, {})["examples"] = [one]
+    for path, methods in document.get("paths", {}).items():
+        if path.startswith("/v1/") and not UNHURRIED.fullmatch(path):
+            for operation in methods.values():
+                operation.setdefault("parameters", []).append(_TIMEOUT)
+    return document
