@@ -17,6 +17,8 @@ speed       images and texts a second, tokens a second, share of the card's dens
             beside the reference's loop (goals: 3 times on mixed texts, 1.5 times on images)
 pipeline    JPEG bytes to vectors, decoded in processes: the share of time that the card computes (goal: 95 %)
 profile     the costliest operations of one batch of images; a table beside the JSON file
+towers      CLIP L/14 and SigLIP 2 so400m at full size with random weights beside plain transformers: cosine (goal:
+            0.999), images and texts a second (goal: never slower)
 quantized   nf4 and int8: memory, and whether rankings agree with bf16's (needs bitsandbytes)
 training    two steps of the recipe `e5v` with LoRA in bf16 at batch 768: seconds and memory (needs peft, accelerate)
 faiss       flat and IVF on the card against the CPU's answers (needs faiss-gpu)
@@ -26,18 +28,14 @@ The last line is one JSON object. Exit status 1: a goal of parity was missed, or
 
 import argparse
 import csv
-import gc
 import json
 import os
 import platform
 import signal
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -50,8 +48,10 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
+from card import Card, Skipped, host_peak  # noqa: E402
 from drawn import images, jpeg, kinds, shared, texts, top, work, worst  # noqa: E402
 from encode import reference_on  # noqa: E402
+from towers import SIZES, compared  # noqa: E402
 
 from oneword.engine import Image, Input, Text, encode, views  # noqa: E402
 from oneword.engine.dependencies import quiet  # noqa: E402
@@ -65,23 +65,30 @@ PEAKS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "
 
 SMALL: dict[str, Any] = {"hidden": 64, "layers": 10, "vision": 32, "vision_layers": 3}
 NEEDS = {"quantized": ("bitsandbytes",), "training": ("peft", "accelerate", "pydantic"), "faiss": ("faiss",)}
-SECONDS = {"make": 120, "load": 60, "parity": 120, "speed": 180, "training": 180, "quantized": 90}
+SECONDS = {"make": 120, "towers": 120, "load": 60, "parity": 120, "speed": 180, "training": 180, "quantized": 90}
 """That a section may take; others 60."""
 
 
-class Skipped(Exception):
-    """A section cannot run here."""
-
-
-class Proof:
+class Proof(Card):
     """Each method named in `sections` is one, and returns what it found."""
 
-    sections = ("machine", "make", "load", "parity", "speed", "pipeline", "profile", "quantized", "training", "faiss")
+    sections = (
+        "machine",
+        "make",
+        "load",
+        "parity",
+        "speed",
+        "pipeline",
+        "profile",
+        "towers",
+        "quantized",
+        "training",
+        "faiss",
+    )
 
     def __init__(self, given: argparse.Namespace, scratch: Path) -> None:
         self.small, self.scratch, self.out = given.small, scratch, Path(given.out)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.dtype = "bf16" if self.device.type == "cuda" else "fp32"
+        super().__init__()
         self.folder, self.shallow = scratch / "full", scratch / "shallow"
         self._encoder: Any = None
         self._tflops = 0.0
@@ -96,10 +103,7 @@ class Proof:
     def drop(self) -> None:
         """Lets the encoder go, so that another network fits."""
         self._encoder = None
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
+        super().drop()
 
     def machine(self) -> dict[str, Any]:
         """What it is, and how fast at best."""
@@ -273,6 +277,12 @@ class Proof:
             "attention": sorted({name for name in names if "attention" in name or "flash" in name})[:6],
         }
 
+    def towers(self) -> dict[str, Any]:
+        """CLIP and SigLIP 2 beside plain transformers."""
+        self.drop()
+        found = {name: compared(self, name, self.scratch / name, small=self.small) for name in SIZES}
+        return found | {"met": all(one["cosine"] >= 0.999 for one in found.values())}
+
     def quantized(self) -> dict[str, Any]:
         """Memory, and rankings beside bf16's."""
         if self.device.type != "cuda":
@@ -338,65 +348,6 @@ class Proof:
             "ivf_recall": shared(right, ivf.search(questions, 10)[1]),
             "flat_ms": round(1000 * self.timed(lambda: there.search(questions, 10), 5), 2),
         }
-
-    def timed(self, work: Callable[[], object], times: int) -> float:
-        """Median seconds of a call, after one that does not count."""
-        work()
-        took = []
-        for _ in range(times):
-            self.wait()
-            began = time.perf_counter()
-            work()
-            self.wait()
-            took.append(time.perf_counter() - began)
-        return statistics.median(took)
-
-    def wait(self) -> None:
-        """Until the card has done what it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def memory(self) -> float | None:
-        """Most of the card's memory since the last `drop`, GiB."""
-        return round(torch.cuda.max_memory_allocated() / 2**30, 1) if self.device.type == "cuda" else None
-
-    @contextmanager
-    def measured(self, encoder: Any, busy: list[float]) -> Iterator[None]:
-        """Adds to `busy` the seconds between the beginning and the end of each forward pass on the card."""
-        forward, finish, events = encoder.forward, encoder.finish, []
-
-        def timed_forward(batch: Any) -> Any:
-            if self.device.type != "cuda":
-                began = time.perf_counter()
-                raw = forward(batch)
-                busy[0] += time.perf_counter() - began
-                return raw
-            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            first.record()
-            raw = forward(batch)
-            last.record()
-            events.append((first, last))
-            return raw
-
-        def timed_finish(raw: Any) -> Any:
-            vectors = finish(raw)  # waits for the card
-            while events:
-                first, last = events.pop()
-                busy[0] += first.elapsed_time(last) / 1000
-            return vectors
-
-        encoder.forward, encoder.finish = timed_forward, timed_finish
-        try:
-            yield
-        finally:
-            del encoder.forward, encoder.finish
-
-
-def host_peak() -> int:
-    """Most memory that this process has had, bytes."""
-    import resource
-
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,33 @@ TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 VOCAB = 500
 
 
-def clip(folder: Path) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Of a checkpoint as large as a published one; the small ones need none.
+
+    Args:
+        text, vision: settings of the towers' configurations.
+        dimension: of the vectors; 0 for the small one's.
+        device: where the weights are made.
+    """
+
+    text: dict[str, int] = field(default_factory=dict)
+    vision: dict[str, int] = field(default_factory=dict)
+    dimension: int = 0
+    device: str = "cpu"
+
+
+def clip(folder: Path, sizes: Sizes | None = None) -> Path:
     """openai/clip-vit-base-patch32's shape: 77 places, pooled at the end token, cut to the center."""
-    tokenizer = _clip_tokenizer()
+    tokenizer, sizes = _clip_tokenizer(), sizes or Sizes()
+    side = sizes.vision.get("image_size", 32)
     config = CLIPConfig(
-        text_config={**TOWER, "vocab_size": len(tokenizer), "max_position_embeddings": 77, **_ends(tokenizer)},
-        vision_config={**TOWER, "image_size": 32, "patch_size": 8},
-        projection_dim=24,
+        text_config={**_text(tokenizer, 77), **_ends(tokenizer), **sizes.text},
+        vision_config={**TOWER, "image_size": side, "patch_size": 8, **sizes.vision},
+        projection_dim=sizes.dimension or 24,
     )
-    processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    return _saved(folder, CLIPModel(config), tokenizer, processor)
+    processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+    return _saved(folder, lambda: CLIPModel(config), tokenizer, processor, sizes.device)
 
 
 def metaclip2(folder: Path) -> Path:
@@ -51,18 +69,19 @@ def metaclip2(folder: Path) -> Path:
         projection_dim=24,
     )
     processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    return _saved(folder, MetaClip2Model(config), tokenizer, processor)
+    return _saved(folder, lambda: MetaClip2Model(config), tokenizer, processor)
 
 
-def siglip2(folder: Path) -> Path:
+def siglip2(folder: Path, sizes: Sizes | None = None) -> Path:
     """google/siglip2-base-patch16-224's: 64 places, all padded, Gemma's tokenizer, images squeezed to a square."""
-    tokenizer = _gemma_tokenizer()
+    tokenizer, sizes = _gemma_tokenizer(), sizes or Sizes()
+    side = sizes.vision.get("image_size", 32)
     config = SiglipConfig(
-        text_config={**TOWER, "vocab_size": len(tokenizer), "max_position_embeddings": 64, "projection_size": 32},
-        vision_config={**TOWER, "image_size": 32, "patch_size": 8},
+        text_config={**_text(tokenizer, 64), "projection_size": sizes.dimension or 32, **sizes.text},
+        vision_config={**TOWER, "image_size": side, "patch_size": 8, **sizes.vision},
     )
-    processor = SiglipImageProcessorPil(size={"height": 32, "width": 32}, resample=2)
-    return _saved(folder, SiglipModel(config), tokenizer, processor)
+    processor = SiglipImageProcessorPil(size={"height": side, "width": side}, resample=2)
+    return _saved(folder, lambda: SiglipModel(config), tokenizer, processor, sizes.device)
 
 
 def naflex(folder: Path) -> Path:
@@ -72,7 +91,8 @@ def naflex(folder: Path) -> Path:
         text_config={**TOWER, "vocab_size": 800, "max_position_embeddings": 64, "projection_size": 32},
         vision_config={**TOWER, "num_patches": 16, "patch_size": 8},
     )
-    return _saved(folder, Siglip2Model(config), tokenizer, Siglip2ImageProcessorPil(patch_size=8, max_num_patches=24))
+    processor = Siglip2ImageProcessorPil(patch_size=8, max_num_patches=24)
+    return _saved(folder, lambda: Siglip2Model(config), tokenizer, processor)
 
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
@@ -83,9 +103,11 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def _saved(folder: Path, model: Any, tokenizer: Any, processor: Any) -> Path:
-    generator = torch.Generator().manual_seed(0)
+def _saved(folder: Path, make: Callable[[], Any], tokenizer: Any, processor: Any, device: str = "cpu") -> Path:
+    generator = torch.Generator(device).manual_seed(0)
     with quiet(), torch.no_grad():
+        with torch.device(device):
+            model = make()
         for name, weight in model.named_parameters():
             if weight.ndim >= 2:
                 weight.normal_(0.0, 1.0 if "embed" in name else 1.2 * weight[0].numel() ** -0.5, generator=generator)
@@ -94,6 +116,10 @@ def _saved(folder: Path, model: Any, tokenizer: Any, processor: Any) -> Path:
         for part in (model, tokenizer, processor):
             part.save_pretrained(folder)
     return folder
+
+
+def _text(tokenizer: Any, places: int) -> dict[str, int]:
+    return {**TOWER, "vocab_size": len(tokenizer), "max_position_embeddings": places}
 
 
 def _ends(tokenizer: Any) -> dict[str, int]:
