@@ -10,31 +10,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oneword.indexer.captions import Captions
     from oneword.indexer.distributed.config import RayConfig
+    from oneword.indexer.distributed.runner import RayRunner
     from oneword.indexer.errors import BadCluster, BadSource, IndexerError, NotEmbedded, SourceNotFound, WorkersFailed
-    from oneword.indexer.job import JobConfig, index_paths
+    from oneword.indexer.index import index_paths
+    from oneword.indexer.options import Captions, JobConfig, SourceKind, SourceOptions
     from oneword.indexer.reembedding import Reembedded, reembed
     from oneword.indexer.report import Report
     from oneword.indexer.retrying import Retried, retry
-    from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 _HOME = {
     "BadCluster": "oneword.indexer.errors",
     "BadSource": "oneword.indexer.errors",
-    "Captions": "oneword.indexer.captions",
+    "Captions": "oneword.indexer.options",
     "IndexerError": "oneword.indexer.errors",
-    "JobConfig": "oneword.indexer.job",
+    "JobConfig": "oneword.indexer.options",
     "NotEmbedded": "oneword.indexer.errors",
     "Reembedded": "oneword.indexer.reembedding",
     "RayConfig": "oneword.indexer.distributed.config",
+    "RayRunner": "oneword.indexer.distributed.runner",
     "Report": "oneword.indexer.report",
     "Retried": "oneword.indexer.retrying",
-    "SourceKind": "oneword.indexer.sources.options",
+    "SourceKind": "oneword.indexer.options",
     "SourceNotFound": "oneword.indexer.errors",
-    "SourceOptions": "oneword.indexer.sources.options",
+    "SourceOptions": "oneword.indexer.options",
     "WorkersFailed": "oneword.indexer.errors",
-    "index_paths": "oneword.indexer.job",
+    "index_paths": "oneword.indexer.index",
     "reembed": "oneword.indexer.reembedding",
     "retry": "oneword.indexer.retrying",
 }
@@ -47,6 +48,7 @@ __all__ = [
     "JobConfig",
     "NotEmbedded",
     "RayConfig",
+    "RayRunner",
     "Reembedded",
     "Report",
     "Retried",

@@ -13,12 +13,12 @@ import typer
 
 from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.options import Dimensions, MaxTokensPerBatch, Revision
-from oneword.indexer.captions import Captions
-from oneword.indexer.sources.options import SourceKind
+from oneword.indexer.options import Captions, SourceKind
 from oneword.indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
 from oneword.storage.terminal import print_json
 
 if TYPE_CHECKING:
+    from oneword.indexer.job import Runner
     from oneword.indexer.report import Report
 
 
@@ -146,8 +146,9 @@ def index(
     from rich.console import Console
 
     from oneword.engine.config import EngineConfig
-    from oneword.indexer.job import JobConfig, index_paths
-    from oneword.indexer.sources.options import SourceOptions
+    from oneword.indexer.index import index_paths
+    from oneword.indexer.options import JobConfig, SourceOptions
+    from oneword.indexer.pipeline import Local
     from oneword.indexer.stopping import stopping
     from oneword.indexer.watching import watch as watching
     from oneword.storage.journal import is_id
@@ -172,14 +173,15 @@ def index(
         raise typer.BadParameter(f"--job-id {job_id!r}: expected one as oneword.storage.journal.new_id makes them")
     if job_id is not None and watch:
         raise typer.BadParameter("--job-id is one job's, and --watch starts many: leave one of them out")
-    ray = None
+    runner: Runner | None = None
     apart: Callable[[], AbstractContextManager[None]] = nullcontext
     if engine is EngineKind.RAY:
         from oneword.indexer.distributed.cluster import apart_from_stdout
         from oneword.indexer.distributed.config import RayConfig
+        from oneword.indexer.distributed.runner import RayRunner
 
         apart = apart_from_stdout
-        ray = RayConfig(address=address or "auto", workers=workers, gpus_per_worker=gpus_per_worker)
+        runner = RayRunner(RayConfig(address=address or "auto", workers=workers, gpus_per_worker=gpus_per_worker))
     console = Console(stderr=True)
     logging_to(console)
     options = SourceOptions(
@@ -236,7 +238,7 @@ def index(
                     stop=stop,
                     command=shlex.join(["oneword", *sys.argv[1:]]),
                     job_id=job_id,
-                    ray=ray,
+                    runner=runner or Local(),
                 )
 
         for report in watching(paths, once, stop, db=db) if watch else iter([once()]):

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 from oneword.indexer.entry import SOURCE, id_of, path_of
 from oneword.indexer.errors import BadSource, IndexerError
+from oneword.indexer.options import SourceKind, SourceOptions
 from oneword.indexer.sources import is_url, kind_of
 from oneword.indexer.sources.globs import Patterns, braces, has_magic, matches, matching
-from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.indexer.sources.place import as_on_disk, is_uri, place_of, reason_of
 from oneword.storage import Item
 

@@ -1,20 +1,27 @@
-"""One input of a job, as a source tells of it: where its content is, what it is called, what is known of it."""
+"""One input of a job, from what its source says of it to what becomes of it."""
 
 import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from typing import Literal, TypeAlias
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from oneword.storage import Metadata
+from oneword.engine.inputs import Document, Image, Input
+from oneword.engine.passages import Splitter
+from oneword.storage import Item, Metadata, Refused
+from oneword.storage.visible import visible
 
 OUTSIDE_ROOTS = "OutsideRoots"
 """Kind of the problem of an input whose content is where nothing may be read."""
 
-
 SOURCE = "_source"
 """Metadata of every item from a table, shard, data set or list of URLs: the URI of that."""
+
+ETAG = "_etag"
+"""Metadata of every item whose content was read from a file: changes whenever the file may have changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +46,20 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One input: a picture, a text, or a picture with its text.
+    """One input: an image, a text, or an image with its text.
 
-    Small and picklable: content is given where the source has read it anyway, else named.
+    Small and picklable: content is included where the source has read it anyway, else referred to.
 
     Args:
         id: of the item that it becomes. Of inputs with one id in one job the first counts.
-        uri: of the item: the picture's or the text's own, as people reach it.
+        uri: of the item: the image's or the text's own, as people reach it.
         origin: what the input is called in reports and in quarantine: a URI that no other input of the source has.
-        image: encoded bytes of a picture, or where they are.
+        image: encoded bytes of an image, or where they are.
         text: the text or caption, or where the file with it is.
         metadata: filterable facts.
         problem: why it cannot be indexed; then it is quarantined.
-        source: URI of the list that it is in; None: what its origin says.
+        source: URI of the list that it is in; None: the origin up to its "#".
+        stored: the item of this id that the collection held when the job began; set by `changes.Triage`.
     """
 
     id: str
@@ -62,6 +70,7 @@ class Entry:
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     problem: Problem | None = None
     source: str | None = None
+    stored: Item | None = None
 
     @property
     def has_own_id(self) -> bool:
@@ -70,10 +79,70 @@ class Entry:
 
     @property
     def digest(self) -> bytes:
-        """Equal for entries that say the same."""
+        """Equal for equal entries."""
         image = self.image if isinstance(self.image, Reference | None) else hashlib.blake2b(self.image).hexdigest()
-        told = repr((self.id, self.uri, image, self.text, sorted(self.metadata.items()), self.problem))
-        return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        facts = repr((self.id, self.uri, image, self.text, sorted(self.metadata.items()), self.problem))
+        return hashlib.blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchanged:
+    """An input that is stored as it is."""
+
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """An input that was read and differs from what is stored.
+
+    Args:
+        items: that it becomes: one, or a long text's chunks in order; with vectors once they are embedded.
+        contents: what each item's vector is computed from; empty once they are embedded.
+        before: how the collection had it: "touched" where only its file's time differs.
+        stale: ids of chunks that it had when it was longer.
+    """
+
+    origin: str
+    items: tuple[Item, ...]
+    contents: tuple[Input, ...]
+    before: Literal["absent", "differing", "touched"] = "absent"
+    stale: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many items it becomes."""
+        return len(self.items)
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels its contents hold in memory."""
+        images = (one.image if isinstance(one, Document) else one for one in self.contents)
+        return sum(image.held for image in images if isinstance(image, Image))
+
+    @property
+    def bytes(self) -> int:
+        """About how many bytes are written of it."""
+        return sum(len(one.thumbnail or b"") + 4 * len(one.vector) for one in self.items if one.vector is not None)
+
+
+Outcome: TypeAlias = Loaded | Refused | Unchanged
+"""What becomes of one input."""
+
+
+def refuse(origin: str, kind: str, reason: str) -> Refused:
+    """A quarantine record: one line that a terminal shows as it is, whatever a file's name holds."""
+    return Refused(uri=origin, reason=visible(reason), kind=kind, at=datetime.now(UTC))
+
+
+def name_of(content: bytes | str | Reference | None, origin: str) -> str:
+    """What errors call some content: a file's path, with the row or sample that it is in; or the URI as it is."""
+    uri = content.uri if isinstance(content, Reference) else origin
+    path = path_of(uri)
+    if path is None:
+        return uri
+    inside = unquote(uri.partition("#")[2], errors="backslashreplace")
+    return f"{path}, {inside}" if inside else str(path)
 
 
 def path_of(uri: str) -> Path | None:
@@ -89,3 +158,42 @@ def path_of(uri: str) -> Path | None:
 def id_of(uri: str) -> str:
     """First 16 hex digits of the URI's SHA-256: the same place is the same item, for ever."""
     return hashlib.sha256(uri.encode()).hexdigest()[:16]
+
+
+def etag(entry: Entry, splitter: Splitter | None) -> str | None:
+    """A mark that changes whenever the content may have: time and size of files, digests of included bytes.
+
+    Included texts have none (they are compared themselves), nor has what only reading can compare; a text file's mark
+    changes with the length of chunks, too.
+    """
+    marks = [_mark(part) for part in (entry.image, entry.text) if part is not None and not isinstance(part, str)]
+    if not marks or None in marks:
+        return None
+    if splitter is not None and entry.image is None:
+        marks.append(str(splitter.tokens))
+    return "+".join(mark for mark in marks if mark)
+
+
+def _mark(content: bytes | Reference) -> str | None:
+    if isinstance(content, bytes):
+        return hashlib.blake2b(content, digest_size=16).hexdigest()
+    if content.path is not None:
+        try:
+            status = content.path.stat()
+        except OSError:
+            return None
+        return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+    if content.uri.startswith(("http://", "https://")):
+        return None
+    return _remote_mark(content.uri)
+
+
+def _remote_mark(uri: str) -> str | None:
+    """What an object store says of an object (ETag, or time and size), by fsspec."""
+    try:
+        from fsspec.core import url_to_fs
+
+        filesystem, path = url_to_fs(uri)
+        return str(filesystem.ukey(path))[:32]
+    except Exception:  # missing package, no such object, no access: reading it reports which
+        return None

@@ -3,10 +3,11 @@
 IndexerError
 ├── SourceNotFound    a path that was asked for does not exist, or nothing in it can be indexed
 ├── BadSource         what was asked for is there, but is no such source: no table at all, no such column
+├── BadOption         an option has a value that it cannot have
 ├── NotEmbedded       items of a collection could not be embedded again, so the new one does not replace it
-├── BadCluster        a Ray cluster is asked for that is not there, or has not what the job was told to take
+├── BadCluster        a Ray cluster does not exist, or lacks what the job needs
 ├── TemporarySpace    the folder for temporary files is full or cannot be written
-└── WorkersFailed     processes on other machines failed, again and again
+└── WorkersFailed     processes on other machines failed repeatedly
 """
 
 
@@ -19,7 +20,11 @@ class SourceNotFound(IndexerError):
 
 
 class BadSource(IndexerError):
-    """A source is not what it was said to be, or cannot be read here."""
+    """A source is not what the options say, or cannot be read here."""
+
+
+class BadOption(IndexerError):
+    """An option of indexing has a value that it cannot have."""
 
 
 class NotEmbedded(IndexerError):
@@ -37,8 +42,8 @@ class TemporarySpace(IndexerError):
 
 
 class BadCluster(IndexerError):
-    """There is no such Ray cluster, or it has not what the job was told to take."""
+    """A Ray cluster does not exist, or lacks what the job needs."""
 
 
 class WorkersFailed(IndexerError):
-    """Processes of a Ray cluster failed in a way that doing it again did not mend."""
+    """Processes of a Ray cluster failed, and failed again when they were retried."""

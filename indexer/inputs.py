@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from oneword.engine.roots import OUTSIDE, Roots
-from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Entry, Problem, Reference
-from oneword.indexer.loading import name_of
+from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Entry, Problem, Reference, name_of
+from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
 from oneword.indexer.sources.metadata import SET_ASIDE, fit
-from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.tables import TableSource
 from oneword.storage.metadata import Kind
 

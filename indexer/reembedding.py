@@ -14,13 +14,14 @@ import numpy as np
 from oneword.engine.config import MOST_PIXELS, EngineConfig
 from oneword.engine.embedding import embed
 from oneword.engine.encoder import Encoder, Vectors, tiler_of
+from oneword.engine.inputs import Input
 from oneword.engine.models import load as load_model
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
-from oneword.indexer.decoding import Decoders
+from oneword.indexer.decode import Decoders
+from oneword.indexer.entry import refuse
 from oneword.indexer.errors import IndexerError, NotEmbedded
-from oneword.indexer.loading import Piece, refuse
-from oneword.indexer.stored import decoded, load_stored, piece, source_of
+from oneword.indexer.originals import decoded, load_stored, source_of, with_caption
 from oneword.storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
 
 CHUNK = 256
@@ -88,7 +89,7 @@ class Reembedded:
 def reembed(
     collection: str = "default",
     *,
-    model: str | EngineConfig,
+    model: str | EngineConfig | Encoder,
     db: str = ".oneword",
     view: str | View | None = None,
     into: str | None = None,
@@ -104,7 +105,7 @@ def reembed(
     a shard, table or data set from there: each such source is read once, and an image is known by its pixels.
 
     Args:
-        model: a name or a whole configuration.
+        model: a name, a whole configuration, or an encoder.
         view: a built-in view's name, a .toml file's path, or a `View`; None: the collection's own.
         into: a collection for the result, made if need be; then nothing is renamed. Items deleted from the old
             collection after they were embedded stay in it.
@@ -123,7 +124,8 @@ def reembed(
     """
     store = Store(db)
     old = store.open(collection)
-    encoder, view = load_model(EngineConfig.of(model)), _view(old, view)
+    encoder = load_model(EngineConfig.of(model)) if isinstance(model, str | EngineConfig) else model
+    view = _view(old, view)
     space = encoder.space(view).as_dict()
     report = Reembedded(collection=collection, model=encoder.name, view=view.name, into=into or collection)
     if space["fingerprint"] == old.space["fingerprint"]:
@@ -297,7 +299,7 @@ class _Job:
                 ids = [item_id for image in images for item_id in wanted.get(image.content_hash, ())]
                 found = {image.content_hash: image for image in images}
                 items = list(self.old.get(ids).values()) if ids else []
-                self._finish([(item, piece(item, found[str(item.image_hash)])) for item in items])
+                self._finish([(item, with_caption(item, found[str(item.image_hash)])) for item in items])
                 for image in images:
                     wanted.pop(image.content_hash, None)
                 if not wanted:
@@ -307,17 +309,19 @@ class _Job:
         left = self.old.get([item_id for ids in wanted.values() for item_id in ids])
         self._refuse([(item, refuse(item.uri, "Missing", f"{item.uri}: {reason}")) for item in left.values()])
 
-    def _finish(self, loaded: Sequence[tuple[Item, Piece | Refused]]) -> None:
+    def _finish(self, loaded: Sequence[tuple[Item, Input | Refused]]) -> None:
         """Embeds and writes what could be read, and quarantines the rest."""
-        contents = {item.content_hash: one.content for item, one in loaded if isinstance(one, Piece)}
+        contents = {item.content_hash: one for item, one in loaded if not isinstance(one, Refused)}
         vectors, failed = embed(contents, self.encoder, self.view)
         bad = [(item, one) for item, one in loaded if isinstance(one, Refused)]
         bad += [
             (item, refuse(item.uri, "EncodingError", f"{item.uri}: {failed[item.content_hash]}"))
             for item, one in loaded
-            if isinstance(one, Piece) and item.content_hash in failed
+            if not isinstance(one, Refused) and item.content_hash in failed
         ]
-        self._write([item for item, one in loaded if isinstance(one, Piece) and item.content_hash in vectors], vectors)
+        self._write(
+            [item for item, one in loaded if not isinstance(one, Refused) and item.content_hash in vectors], vectors
+        )
         self._refuse(bad)
 
     def _write(self, items: Sequence[Item], vectors: Mapping[str, Vectors]) -> None:

@@ -1,17 +1,21 @@
-"""What a job did, in counts that add up."""
+"""What a job did, in counts that add up, and where its time went."""
 
 import sys
+import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from oneword.indexer.loading import CAPTION_FILE
+from oneword.indexer.entry import Loaded
+from oneword.indexer.load import CAPTION_FILE
 from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.storage import Item, Refused
 
-if TYPE_CHECKING:
-    from oneword.indexer.writing import Embedded
+COUNTS = ("inputs", "indexed", "added", "updated", "unchanged", "quarantined", "rows", "embedded", "deleted")
+"""The counts of a job that the store's journal keeps."""
 
 SHOWN = 1000
 """Refusals that a report holds in full; the quarantine has them all."""
@@ -76,10 +80,10 @@ class Report:
 
     @property
     def inputs(self) -> int:
-        """All that was looked at and is no stranger to us."""
+        """Total inputs: indexed + unchanged + quarantined."""
         return self.indexed + self.unchanged + self.quarantined
 
-    def count(self, good: "Sequence[Embedded]", refused: Sequence[Refused], unchanged: int) -> None:
+    def count(self, good: Sequence[Loaded], refused: Sequence[Refused], unchanged: int) -> None:
         """Adds what was committed."""
         before = Counter(one.before for one in good)
         self.added += before["absent"]
@@ -102,14 +106,17 @@ class Report:
         self.peak_mib = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
         self.largest_worker_mib = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit, 1)
 
+    def counts(self) -> dict[str, int]:
+        """See `COUNTS`."""
+        return {name: getattr(self, name) for name in COUNTS}
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        counts = ("inputs", "indexed", "added", "updated", "unchanged", "quarantined", "rows", "embedded", "reused")
         return {
             "collection": self.collection,
             "model": self.model,
-            **{name: getattr(self, name) for name in counts},
-            "deleted": self.deleted,
+            **self.counts(),
+            "reused": self.reused,
             "version_before": self.version_before,
             "kept": self.kept,
             "ignored": dict(sorted(self.ignored.items())),
@@ -124,3 +131,31 @@ class Report:
             "kinds": dict(self.kinds.most_common()),
             "refused": [{"uri": one.uri, "kind": one.kind, "reason": one.reason} for one in self.refused],
         }
+
+
+class Stages:
+    """Seconds by stage. A stage that runs in several threads at once counts the time of each."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = dict.fromkeys(("read", "load", "wait", "encode", "write"), 0.0)
+        self._mutex = threading.Lock()
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Adds what the block takes."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - started)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Adds seconds."""
+        with self._mutex:
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+
+    def as_dict(self) -> dict[str, float]:
+        """JSON-ready: `read` sources and look up, `load` (read content, decode, split), `wait` (the encoder for its
+        input), `encode`, `write`."""
+        with self._mutex:
+            return {stage: round(seconds, 3) for stage, seconds in self._seconds.items()}

@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder
 from oneword.engine.errors import BadRoot
 from oneword.engine.roots import Roots
 from oneword.indexer.entry import path_of
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.job import JobConfig, Progress, index_paths
+from oneword.indexer.index import Progress, index_paths
+from oneword.indexer.options import JobConfig, SourceOptions
 from oneword.indexer.report import Report
-from oneword.indexer.sources.options import SourceOptions
 from oneword.storage import Quarantined, Store
 
 SECOND = re.compile(r"~[0-9a-f]{8}$")
-"""What `oneword.indexer.reading_ahead` adds."""
+"""What `oneword.indexer.changes` adds."""
 
 
 @dataclass(kw_only=True)
@@ -60,7 +61,7 @@ def retry(
     db: str = ".oneword",
     uris: Collection[str] = (),
     kinds: Collection[str] = (),
-    model: str | EngineConfig = "auto",
+    model: str | EngineConfig | Encoder = "auto",
     config: JobConfig = JobConfig(),  # noqa: B008 - it is frozen
     progress: Progress | None = None,
     stop: threading.Event | None = None,

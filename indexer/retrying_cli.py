@@ -27,7 +27,7 @@ def retry(
     from rich.console import Console
 
     from oneword.engine.config import EngineConfig
-    from oneword.indexer.job import JobConfig
+    from oneword.indexer.options import JobConfig
     from oneword.indexer.retrying import retry as run
     from oneword.indexer.stopping import stopping
 

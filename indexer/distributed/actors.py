@@ -7,19 +7,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from oneword.engine.models import load as load_model
-from oneword.indexer.contents import Contents
-from oneword.indexer.decoding import Decoders
+from oneword.indexer.changes import Seen
+from oneword.indexer.decode import Decoders
 from oneword.indexer.distributed.rows import Encoded, Group, InFragment, Places, Share, Written, from_block, to_block
-from oneword.indexer.distributed.settings import WorkerJob, WorkerSettings
-from oneword.indexer.loading import load, refuse
-from oneword.indexer.reading_ahead import Outcome, Ready
-from oneword.indexer.report import Report
-from oneword.indexer.seen import Seen
-from oneword.indexer.stages import Stages
-from oneword.indexer.triage import Unread
-from oneword.indexer.vectors import Embedding
-from oneword.indexer.writing import Done, Embedded, may_be_there
-from oneword.storage import FragmentTarget, Refused, write_fragments
+from oneword.indexer.distributed.settings import WorkerSettings
+from oneword.indexer.embed import Embedding
+from oneword.indexer.entry import Entry, Loaded, Outcome, refuse
+from oneword.indexer.load import Contents, load
+from oneword.indexer.pipeline import load_and_compare
+from oneword.indexer.report import Report, Stages
+from oneword.indexer.write import may_be_there
+from oneword.storage import FragmentTarget, write_fragments
 
 THREADS = 16
 """That read content in one loader: most of their time they wait."""
@@ -52,7 +50,7 @@ class Loader:
             places.append(place)
             outcomes.append(outcome)
             seconds += took
-            pixels += outcome.loaded.pixels if isinstance(outcome, Ready) else 0
+            pixels += outcome.pixels if isinstance(outcome, Loaded) else 0
             if pixels >= GROUP_PIXELS:
                 yield _group(share, places, outcomes, seconds)
                 places, outcomes, pixels, seconds = [], [], 0, 0.0
@@ -70,10 +68,9 @@ class Loader:
         for place, future in waiting:
             yield place, future.result()
 
-    def _load(self, one: Unread) -> tuple[Outcome, float]:
+    def _load(self, entry: Entry) -> tuple[Outcome, float]:
         started = time.perf_counter()
-        loaded = load(one.entry, self._contents, self._decoders, self._splitter)
-        outcome = loaded if isinstance(loaded, Refused) else Ready(loaded=loaded, stored=one.stored)
+        outcome = load_and_compare(entry, lambda one: load(one, self._contents, self._decoders, self._splitter))
         return outcome, time.perf_counter() - started
 
 
@@ -87,32 +84,32 @@ class Embedder:
     """Holds the model."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._job = WorkerJob(
-            config=settings.config,
-            target=settings.open(),
-            version=settings.version,
-            encoder=load_model(settings.encoder),
-            view=settings.view,
-            seen=Seen(),
-            report=Report(model="", collection=""),
+        self._report = Report(model="", collection="")
+        self._embedding = Embedding(
+            load_model(settings.encoder),
+            settings.view,
+            settings.open(),
+            settings.version,
+            Seen(),
+            self._report,
+            dry_run=settings.config.dry_run,
         )
-        self._embedding = Embedding(self._job)
 
     def __call__(self, block: Any) -> Any:
         """Groups to encoded ones."""
         return to_block([self._encoded(group) for group in from_block(block)])
 
     def _encoded(self, group: Group) -> Encoded:
-        report = self._job.report
+        report, stages = self._report, Stages()
         report.embedded = report.reused = 0
-        self._job.stages = Stages()
-        done = self._embedding.done(group.outcomes)
+        with stages.time("encode"):
+            done = self._embedding.done(group.outcomes)
         return Encoded(
             about=group.about,
             done=tuple(done),
             embedded=report.embedded,
             reused=report.reused,
-            seconds={**self._job.stages.as_dict(), "load": group.seconds.get("load", 0.0)},
+            seconds={**stages.as_dict(), "load": group.seconds.get("load", 0.0)},
         )
 
 
@@ -143,8 +140,8 @@ class FragmentWriter:
             seconds={stage: sum(one.get(stage, 0.0) for one in seconds) for stage in ("load", "encode", "write")},
         )
 
-    def _write(self, done: list[Done]) -> list[Done]:
-        new = [one for one in done if isinstance(one, Embedded) and not may_be_there(one)]
+    def _write(self, done: list[Outcome]) -> list[Outcome]:
+        new = [one for one in done if isinstance(one, Loaded) and not may_be_there(one)]
         target = self._target_for(new)
         known = set(target.schema.names)
         mine = [one for one in new if all(f"meta_{key}" in known for key in one.items[0].metadata)]
@@ -152,9 +149,9 @@ class FragmentWriter:
         good = [one for one in mine if not any(item.id in bad for item in one.items)]
         fragments = write_fragments(target, [item for one in good for item in one.items])
         inside, apart = {id(one) for one in good}, {id(one) for one in mine}
-        result: list[Done] = []
+        result: list[Outcome] = []
         for one in done:
-            if not isinstance(one, Embedded) or id(one) not in apart:
+            if not isinstance(one, Loaded) or id(one) not in apart:
                 result.append(one)
             elif id(one) in inside:
                 result.append(_inside(one, fragments))
@@ -164,7 +161,7 @@ class FragmentWriter:
                 result.append(refuse(one.origin, "BadItem", f"{one.origin}: {reason}"))
         return result
 
-    def _target_for(self, new: list[Embedded]) -> FragmentTarget:
+    def _target_for(self, new: list[Loaded]) -> FragmentTarget:
         """As the table was when this began; as it is now, if items have metadata that it had not then."""
         assert self._collection is not None
         keys = {f"meta_{key}" for one in new for item in one.items for key in item.metadata}
@@ -173,12 +170,12 @@ class FragmentWriter:
         return self._target
 
 
-def _counted(done: list[Done]) -> list[Done]:
+def _counted(done: list[Outcome]) -> list[Outcome]:
     """Without content, which nobody needs."""
-    return [_inside(one) if isinstance(one, Embedded) else one for one in done]
+    return [_inside(one) if isinstance(one, Loaded) else one for one in done]
 
 
-def _inside(one: Embedded, fragments: Sequence[str] = ()) -> InFragment:
+def _inside(one: Loaded, fragments: Sequence[str] = ()) -> InFragment:
     return InFragment(
-        origin=one.origin, items=(), before=one.before, written=len(one.items), fragments=tuple(fragments)
+        origin=one.origin, items=(), contents=(), before=one.before, written=len(one.items), fragments=tuple(fragments)
     )

@@ -9,16 +9,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from oneword.engine.config import EngineConfig
-from oneword.engine.encoder import Encoder
-from oneword.engine.views import View
 from oneword.indexer.distributed.config import RayConfig
 from oneword.indexer.errors import BadCluster
-
-if TYPE_CHECKING:
-    from oneword.indexer.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -74,18 +68,6 @@ class Cluster:
     def pools(self, *, shrink: bool = False) -> Pools:
         """What of the cluster, as it is now, a job takes; see `Pools.of`."""
         return Pools.of(self.config, self.ray.cluster_resources(), shrink=shrink)
-
-    def describe(self, config: EngineConfig, view: View) -> Encoder:
-        """The model, as a worker tells of it; raises what loading it raises."""
-        from oneword.indexer.distributed.description import describe
-
-        return describe(self.ray, config, view, self.pools())
-
-    def run(self, job: "Job") -> None:
-        """Every entry of the job, until the end or until it is told to stop."""
-        from oneword.indexer.distributed.driver import run_ray
-
-        run_ray(job, self)
 
 
 def connect(config: RayConfig) -> Any:

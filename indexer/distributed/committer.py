@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from oneword.indexer.distributed.rows import InFragment
-from oneword.indexer.writing import BYTES, Done, Embedded, Writer
+from oneword.indexer.entry import Loaded, Outcome
+from oneword.indexer.write import BYTES, Writer
 from oneword.storage import Refused
 
 INPUTS = 65_536
@@ -16,7 +17,7 @@ class Committer(Writer):
     """See `Writer`. What is in fragments becomes part of the table in one commit for all; changed items, split texts
     and items with new metadata come by themselves."""
 
-    def commit(self, done: Sequence[Done]) -> None:
+    def commit(self, done: Sequence[Outcome]) -> None:
         """Fragments, then the rest; cut short anywhere, the next run makes up for it."""
         inside = [one for one in done if isinstance(one, InFragment)]
         if fragments := [fragment for one in inside for fragment in one.fragments]:
@@ -28,6 +29,5 @@ class Committer(Writer):
         rest = [one for one in done if not isinstance(one, InFragment)]
         super().commit([replace(one, at=now) if isinstance(one, Refused) else one for one in rest])
 
-    @staticmethod
-    def _full(buffer: Sequence[Done]) -> bool:
-        return len(buffer) >= INPUTS or sum(one.bytes for one in buffer if isinstance(one, Embedded)) >= BYTES
+    def _full(self, buffer: Sequence[Outcome]) -> bool:
+        return len(buffer) >= INPUTS or sum(one.bytes for one in buffer if isinstance(one, Loaded)) >= BYTES

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oneword.indexer.distributed.cluster import Cluster
 from oneword.indexer.distributed.committer import Committer
@@ -17,12 +17,10 @@ from oneword.indexer.distributed.ledger import Ledger
 from oneword.indexer.distributed.pipeline import Pipeline, alive
 from oneword.indexer.distributed.rows import Share, Written, from_block, to_block
 from oneword.indexer.distributed.settings import WorkerSettings
-from oneword.indexer.local import Counting, Sink
-from oneword.indexer.triage import Unchanged
+from oneword.indexer.entry import Unchanged
+from oneword.indexer.job import Job
+from oneword.indexer.write import Counting, Sink
 from oneword.storage import Refused
-
-if TYPE_CHECKING:
-    from oneword.indexer.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +30,7 @@ RESTARTS = 3
 MISSING = "inputs went to the workers that did not come back, or came back twice"
 
 
-def run_ray(job: "Job", cluster: Cluster) -> None:
+def run_ray(job: Job, cluster: Cluster) -> None:
     """Every entry of the job, until the end or until it is told to stop."""
     if job.target is not None and not job.config.dry_run:
         job.target.sweep()  # files of an earlier job that was killed
@@ -47,7 +45,7 @@ def run_ray(job: "Job", cluster: Cluster) -> None:
 
 
 class _Driver:
-    def __init__(self, job: "Job", cluster: Cluster) -> None:
+    def __init__(self, job: Job, cluster: Cluster) -> None:
         assert isinstance(job.encoder, DescribedEncoder)
         self._job, self._cluster, self._ray = job, cluster, cluster.ray
         self._settings = WorkerSettings(
@@ -216,7 +214,7 @@ class _Driver:
         return Pipeline(self._ray, self._settings, self._cluster.pools(shrink=shrink), self._events)
 
 
-def _sink(job: "Job") -> Sink:
+def _sink(job: Job) -> Sink:
     if job.target is None or job.config.dry_run:
         return Counting(job.report)
     return Committer(job.target, job.store.quarantine(job.target.name), job.report, job.stages, source=job.source)

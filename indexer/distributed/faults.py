@@ -17,7 +17,9 @@ def ours(error: BaseException | None) -> Exception | None:
         cause = getattr(error, "cause", None)
         if isinstance(cause, EngineError | IndexerError | StorageError):
             return cause
-        if type(error).__module__.startswith(("engine.", "indexer.", "storage.")) and isinstance(error, Exception):
+        if type(error).__module__.startswith(
+            ("oneword.engine.", "oneword.indexer.", "oneword.storage.")
+        ) and isinstance(error, Exception):
             return error
         error = cause if isinstance(cause, BaseException) else error.__cause__
     return None

@@ -4,16 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from oneword.indexer.changes import Triage
 from oneword.indexer.distributed.rows import Share
-from oneword.indexer.entry import Entry, Reference
-from oneword.indexer.loading import refuse
-from oneword.indexer.triage import Triage, Unchanged, Unread
+from oneword.indexer.entry import Entry, Reference, Unchanged, refuse
+from oneword.indexer.job import Job
 from oneword.storage import Refused
-
-if TYPE_CHECKING:
-    from oneword.indexer.job import Job
 
 AT_ONCE = 2048
 """Entries that are looked up in the collection together."""
@@ -33,7 +29,7 @@ class Feeder:
 
     def __init__(
         self,
-        job: "Job",
+        job: Job,
         known: Callable[[Sequence[Unchanged | Refused]], None],
         send: Callable[[Share], None],
         ended: Callable[[BaseException | None], None],
@@ -43,7 +39,7 @@ class Feeder:
         self._triage = Triage(
             job.lookup, job.splitter, job.seen, reread=job.config.reread, take_over=job.config.take_over
         )
-        self._unread: list[Unread] = []
+        self._unread: list[Entry] = []
         self._weight = self._bytes = self._number = 0
         self._since = 0.0
         self.stopped = threading.Event()
@@ -68,17 +64,17 @@ class Feeder:
             error = raised
         self._ended(error)
 
-    def _take(self, outcomes: Sequence[Unchanged | Refused | Unread]) -> None:
+    def _take(self, outcomes: Sequence[Unchanged | Refused | Entry]) -> None:
         known: list[Unchanged | Refused] = []
         for one in outcomes:
-            if not isinstance(one, Unread):
+            if not isinstance(one, Entry):
                 known.append(one)
-            elif problem := one.entry.problem:
-                known.append(refuse(one.entry.origin, problem.kind, problem.reason))
+            elif one.problem:
+                known.append(refuse(one.origin, one.problem.kind, one.problem.reason))
             else:
                 self._unread.append(one)
-                self._weight += _weight(one.entry)
-                self._bytes += _bytes(one.entry)
+                self._weight += _weight(one)
+                self._bytes += _bytes(one)
                 self._since = self._since or time.monotonic()
                 if self._weight >= WEIGHT or self._bytes >= BYTES:
                     self._flush()

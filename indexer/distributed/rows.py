@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneword.indexer.reading_ahead import Outcome
-from oneword.indexer.triage import Unread
-from oneword.indexer.writing import Done, Embedded
+from oneword.indexer.entry import Entry, Loaded, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +13,7 @@ class Share:
     """Inputs that are loaded together, each with its place in the share. number: of the share, in the job."""
 
     number: int
-    inputs: tuple[tuple[int, Unread], ...]
+    inputs: tuple[tuple[int, Entry], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +38,14 @@ class Encoded:
     """A group with vectors. embedded, reused: how many were computed, and taken from equal content."""
 
     about: Places
-    done: tuple[Done, ...]
+    done: tuple[Outcome, ...]
     embedded: int
     reused: int
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class InFragment(Embedded):
+class InFragment(Loaded):
     """An input whose items are in a fragment that waits to be committed.
 
     written: how many. fragments: to be committed with it; the first input of a batch has them all.
@@ -66,11 +64,11 @@ class InFragment(Embedded):
 class Written:
     """What a writer gives to the committer: what has become of each input.
 
-    done: `InFragment` for what is in fragments; `Embedded` for what the committer has to write.
+    done: `InFragment` for what is in fragments; `Loaded` for what the committer has to write.
     """
 
     about: tuple[Places, ...]
-    done: tuple[Done, ...]
+    done: tuple[Outcome, ...]
     embedded: int
     reused: int
     seconds: dict[str, float]

@@ -8,9 +8,9 @@ from typing import Protocol
 from oneword.engine.roots import OUTSIDE, Roots
 from oneword.indexer.entry import Entry
 from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.options import SourceKind, SourceOptions
 from oneword.indexer.sources.folder import FolderSource, walk
 from oneword.indexer.sources.globs import Patterns, braces, has_magic, matching
-from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.indexer.sources.place import (
     LocalPlace,
     Place,

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from oneword.indexer.errors import BadSource
+from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources.arrow_tables import ArrowTable
-from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.place import Place, reason_of
 from oneword.indexer.sources.tables import Part, TableSource
 

@@ -7,8 +7,8 @@ from unicodedata import normalize
 
 from oneword.engine import images, texts
 from oneword.engine.roots import OUTSIDE
-from oneword.indexer.captions import Captions
 from oneword.indexer.entry import OUTSIDE_ROOTS, Entry, Problem, Reference, id_of
+from oneword.indexer.options import Captions
 from oneword.indexer.sources.globs import Patterns
 from oneword.indexer.sources.place import Place, is_system_folder, printable, reason_of
 from oneword.storage import Metadata

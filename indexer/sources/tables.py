@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from oneword.indexer.entry import Entry, Problem
 from oneword.indexer.errors import BadSource
+from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources.metadata import has_room, keys
-from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.place import Place, reason_of
 from oneword.indexer.sources.rows import Roles, RowMapping, Survey, Table, failed
 from oneword.storage import Metadata

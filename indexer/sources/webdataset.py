@@ -27,9 +27,9 @@ from oneword.engine.errors import InputError
 from oneword.engine.texts import decode_text, is_blank
 from oneword.indexer.entry import Entry, Problem, id_of
 from oneword.indexer.errors import BadSource
+from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources import lines
 from oneword.indexer.sources.metadata import as_kind, keys, kind_of_json
-from oneword.indexer.sources.options import SourceOptions
 from oneword.indexer.sources.place import SYSTEM_FOLDERS, LocalPlace, Place, printable, reason_of
 from oneword.indexer.sources.rows import BadCell, failed, id_in
 from oneword.indexer.sources.tables import TEXT_COLUMNS

@@ -12,7 +12,7 @@ from oneword.engine.e5v.tiling import Tiler
 from oneword.engine.handover import Handover, Laid, Place, laid
 from oneword.engine.inputs import Tiled
 from oneword.engine.pictures import Picture, decode_picture
-from oneword.indexer.decoding import Decoders
+from oneword.indexer.decode import Decoders
 
 
 def photo(width: int = 33, height: int = 21) -> bytes:

@@ -19,13 +19,13 @@ import pytest
 
 import oneword.engine.pictures
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
-from oneword.indexer import Report, decoding, index_paths, local
-from oneword.indexer.decoding import Decoders
+from oneword.indexer import Report, decode, index_paths
+from oneword.indexer.pipeline import Local
 from oneword.storage import Store
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-DECODE = decoding._decode
+DECODE = decode._decode
 
 
 def deadly(data: bytes, name: str, *how: Any) -> Any:
@@ -52,30 +52,23 @@ def pictures(folder: Path, *names: str) -> Path:
     return folder
 
 
-def run(*paths: Path) -> Report:
-    return index_paths(paths, db="db", model="hash")
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little patience, though enough for a slow machine to start a process."""
-    monkeypatch.setattr(local, "Decoders", lambda count, **more: Decoders(count, patience=8, **more))
+def run(*paths: Path, decoding_timeout: float = 120) -> Report:
+    return index_paths(paths, db="db", model="hash", runner=Local(decoding_timeout=decoding_timeout))
 
 
 @pytest.fixture(autouse=True)
 def _pools() -> Any:
     """No decoder that a test has spoilt is left to the next."""
     yield
-    decoding._end()
-    decoding._pools.clear()
+    decode._end()
+    decode._pools.clear()
 
 
-@pytest.mark.usefixtures("quick")
 def test_pictures_that_crash_or_hang_their_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_decode", deadly)
+    monkeypatch.setattr(decode, "_decode", deadly)
     good = [f"good{number}" for number in range(8)]
     album = pictures(tmp_path / "album", "abort", "exit", "hang", *good)
-    report = run(album)
+    report = run(album, decoding_timeout=8)  # enough for a slow machine to start a process
     assert (report.indexed, report.quarantined) == (8, 3)
     reasons = {Path(one.uri).stem: one.reason for one in report.refused}
     assert {one.kind for one in report.refused} == {"CorruptImage"}
@@ -83,14 +76,14 @@ def test_pictures_that_crash_or_hang_their_decoder(tmp_path: Path, monkeypatch: 
     assert "ends its process; convert it" in reasons["exit"]
     assert "not decoded within 8 s; convert it" in reasons["hang"]
     assert all(reason.isprintable() and str(album / name) in reason for name, reason in reasons.items())
-    monkeypatch.setattr(decoding, "_decode", DECODE)
+    monkeypatch.setattr(decode, "_decode", DECODE)
     report = run(album)
     assert (report.indexed, report.unchanged, report.quarantined) == (3, 8, 0)
     assert Store("db").quarantine("default").count() == 0
 
 
 def test_a_decoder_that_dies_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_decode", deadly)
+    monkeypatch.setattr(decode, "_decode", deadly)
     report = run(pictures(tmp_path / "album", "good", "once", "other"))
     assert (report.indexed, report.quarantined) == (3, 0)
 
@@ -103,7 +96,7 @@ def test_decoders_that_are_killed_in_mid_job(tmp_path: Path) -> None:
         for _ in range(3):
             if ended.wait(0.3):
                 return
-            for pool in [one for count, one in decoding._pools.items() if count != decoding.LONE]:
+            for pool in [one for count, one in decode._pools.items() if count != decode.LONE]:
                 for process in list(pool._processes or ()):
                     os.kill(process, signal.SIGKILL)
 
@@ -125,7 +118,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 
 def test_what_no_decoder_should_raise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "decode_picture", raising(ZeroDivisionError("0 by\n0")))
+    monkeypatch.setattr(decode, "decode_picture", raising(ZeroDivisionError("0 by\n0")))
     found = DECODE(b"x", "a.png", 1, None)
     assert isinstance(found, CorruptImage)
     assert str(found) == "a.png: the picture cannot be decoded (ZeroDivisionError: 0 by 0); save it anew, or convert it"
@@ -146,5 +139,5 @@ def test_what_a_decoder_says_on_its_own_is_not_shown(capfd: pytest.CaptureFixtur
     at = spoilt.rindex(struct.pack("<H", 279))
     spoilt[at + 8 : at + 12] = struct.pack("<I", 2**31 - 1)
     with pytest.raises(InputError, match=r"^a\.tif: "):
-        Decoders(1)(bytes(spoilt), "a.tif")
+        decode.Decoders(1)(bytes(spoilt), "a.tif")
     assert capfd.readouterr().err == ""

@@ -19,13 +19,15 @@ from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Tiled
 from oneword.engine.pictures import decode_picture
 from oneword.engine.views import DEFAULT
-from oneword.indexer import index_paths, job, local
+from oneword.indexer import index_paths
+from oneword.indexer.embed import Embedding
+from oneword.indexer.pipeline import Local
 from oneword.storage import Store
 from tests.tiny import make_checkpoint
 
 
-def run(*paths: Path) -> Any:
-    return index_paths(paths, db="db", model="hash")
+def run(*paths: Path, model: Any = "hash", group: int = 512) -> Any:
+    return index_paths(paths, db="db", model=model, runner=Local(group=group))
 
 
 def texts(folder: Path, *said: str) -> Path:
@@ -51,7 +53,7 @@ class Held(HashEncoder):
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
-    encoder, begin, begun = Held(), local.Embedding.begin, list[int]()
+    encoder, begin, begun = Held(), Embedding.begin, list[int]()
 
     def counted(self: Any, group: Any) -> Any:
         found = begin(self, group)
@@ -60,41 +62,36 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
             encoder.two_begun.set()
         return found
 
-    monkeypatch.setattr(local.Embedding, "begin", counted)
-    monkeypatch.setattr(job, "load_model", lambda config: encoder)
-    monkeypatch.setattr(local, "GROUP", 1)
+    monkeypatch.setattr(Embedding, "begin", counted)
     return encoder
 
 
 def test_a_group_is_begun_while_the_one_before_is_encoded(tmp_path: Path, held: Held) -> None:
-    assert run(texts(tmp_path, "first", "second", "third")).indexed == 3
+    assert run(texts(tmp_path, "first", "second", "third"), model=held, group=1).indexed == 3
 
 
 def test_what_is_on_its_way_is_not_embedded_again(tmp_path: Path, held: Held) -> None:
-    report = run(texts(tmp_path, "first", "first", "second", "first", "second"))
+    report = run(texts(tmp_path, "first", "first", "second", "first", "second"), model=held, group=1)
     assert (report.indexed, report.embedded, report.reused) == (5, 2, 3)
     assert sorted(held.encoded) == ["first", "second"]
 
 
-def test_what_failed_on_its_way_fails_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_failed_on_its_way_fails_wherever_it_is(tmp_path: Path) -> None:
     class Picky(HashEncoder):
         def forward(self, batch: Any) -> Any:
             raise EncodingError("no vector", index=0)
 
-    monkeypatch.setattr(job, "load_model", lambda config: Picky())
-    monkeypatch.setattr(local, "GROUP", 1)
-    report = run(texts(tmp_path, "bad", "bad", "bad"))
+    report = run(texts(tmp_path, "bad", "bad", "bad"), model=Picky(), group=1)
     assert (report.indexed, report.quarantined) == (0, 3)
 
 
-def test_an_error_of_the_encoder_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_encoder_ends_the_job(tmp_path: Path) -> None:
     class Broken(HashEncoder):
         def forward(self, batch: Any) -> Any:
             raise ZeroDivisionError
 
-    monkeypatch.setattr(job, "load_model", lambda config: Broken())
     with pytest.raises(ZeroDivisionError):
-        run(texts(tmp_path, "one"))
+        run(texts(tmp_path, "one"), model=Broken())
 
 
 @pytest.mark.parametrize("caption", [False, True])
@@ -114,8 +111,7 @@ def test_vectors_of_tiles_are_those_of_pictures(tmp_path: Path, monkeypatch: pyt
         return prepare(inputs, *rest)
 
     monkeypatch.setattr(encoder, "prepare", watched)
-    monkeypatch.setattr(job, "load_model", lambda config: encoder)
-    assert run(folder).indexed == 3
+    assert run(folder, model=encoder).indexed == 3
     assert all(isinstance(getattr(one, "image", one), Tiled) for one in seen)
     assert len(seen) == 3
     for item in (one for some in Store("db").open("default").scan(vectors=True) for one in some):

@@ -203,18 +203,18 @@ def jobs(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 SLOW = """
-import sys, time
-from oneword.indexer import vectors, local
+import functools, sys, time
+from oneword.indexer import embed, pipeline
 from oneword import cli
-local.GROUP = 1
-begun = vectors.Started
+pipeline.Local = functools.partial(pipeline.Local, group=1)
+begun = embed.Started
 def slowly(contents, *rest):
     print("group", flush=True)
     time.sleep(0.2)
     if "--fail" in sys.argv:
         raise OSError("the disk is full")
     return begun(contents, *rest)
-vectors.Started = slowly
+embed.Started = slowly
 sys.exit(cli.run([one for one in sys.argv[1:] if one != "--fail"]))
 """
 

@@ -15,13 +15,14 @@ from oneword.engine.errors import ViewError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.views import DEFAULT, View
-from oneword.indexer import index_paths, job, local, reading_ahead, vectors, writing
+from oneword.indexer import embed, index_paths, pipeline
+from oneword.indexer.pipeline import Local
 from oneword.indexer.report import Report
 from oneword.storage import Collection, SpaceMismatch, Store
 
 
 def run(*paths: Path, **options: Any) -> Report:
-    return index_paths(paths, db="db", model="hash", **options)
+    return index_paths(paths, **{"db": "db", "model": "hash", **options})
 
 
 def rows(collection: str = "default") -> dict[str, Any]:
@@ -142,11 +143,8 @@ class Picky(HashEncoder):
         return vectors
 
 
-def test_an_input_that_the_model_cannot_embed_is_quarantined_alone(
-    album: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "load_model", lambda config: Picky())
-    report = run(album)
+def test_an_input_that_the_model_cannot_embed_is_quarantined_alone(album: Path) -> None:
+    report = run(album, model=Picky())
     assert counts(report) == (5, 0, 0, 1)
     assert "diary.md" in report.refused[0].reason
 
@@ -160,13 +158,10 @@ def test_a_collection_is_bound_to_its_model_and_view(album: Path) -> None:
         run(album, view="cirr")
 
 
-def test_small_chunks_give_the_same_rows(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_chunks_give_the_same_rows(album: Path) -> None:
     run(album)
-    monkeypatch.setattr(local, "GROUP", 2)
-    run(album, collection="small")
-    monkeypatch.setattr(local, "GROUP_PIXELS", 1)
-    monkeypatch.setattr(writing, "ROWS", 1)
-    run(album, collection="single")
+    run(album, collection="small", runner=Local(group=2))
+    run(album, collection="single", runner=Local(group=2, group_pixels=1, commit_rows=1))
     for other in ("small", "single"):
         for name, item in rows().items():
             same = rows(other)[name]
@@ -175,8 +170,6 @@ def test_small_chunks_give_the_same_rows(album: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_job_that_dies_half_way_is_finished_by_the_next(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "GROUP", 2)
-    monkeypatch.setattr(writing, "ROWS", 2)
     insert, calls = Collection.insert, []
 
     def dying(self: Collection, items: Any) -> Any:
@@ -188,7 +181,7 @@ def test_a_job_that_dies_half_way_is_finished_by_the_next(album: Path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(Collection, "insert", dying)
         with pytest.raises(KeyboardInterrupt):
-            run(album)
+            run(album, runner=Local(group=2, commit_rows=2))
     assert calls[0] in (2, 3), "a commit is due at two, and a group is of one or two"
     assert counts(run(album)) == (6 - calls[0], 0, calls[0], 0)
 
@@ -198,16 +191,14 @@ def test_pictures_are_loaded_no_further_ahead_than_is_said(tmp_path: Path, monke
     folder.mkdir()
     for number in range(40):
         PIL.Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number:02}.png")
-    monkeypatch.setattr(reading_ahead, "AHEAD", 2)
-    monkeypatch.setattr(local, "GROUP", 4)
     loaded, ahead = [0], []
-    load = local.load
+    load = pipeline.load
 
     def counting(*given: Any) -> Any:
         loaded[0] += 1
         return load(*given)
 
-    class Slow(vectors.Started[str]):
+    class Slow(embed.Started[str]):
         def result(self) -> Any:
             time.sleep(0.05)  # as long as it likes, the loaders get no further
             ahead.append(loaded[0] - sum(embedded))
@@ -215,9 +206,9 @@ def test_pictures_are_loaded_no_further_ahead_than_is_said(tmp_path: Path, monke
             return super().result()
 
     embedded: list[int] = []
-    monkeypatch.setattr(local, "load", counting)
-    monkeypatch.setattr(vectors, "Started", Slow)
-    assert counts(run(folder)) == (40, 0, 0, 0)
+    monkeypatch.setattr(pipeline, "load", counting)
+    monkeypatch.setattr(embed, "Started", Slow)
+    assert counts(run(folder, runner=Local(group=4, ahead=2))) == (40, 0, 0, 0)
     assert max(ahead) <= 4 + 4 + 4 + 2 + 2, "three groups, the queue, and one at each of its ends"
     assert max(embedded) <= 4
 

@@ -28,20 +28,21 @@ KILLS = int(os.environ.get("ONEWORD_KILLS", "8"))
 # Commits of 200 rows, so that a job of some seconds has many; what is embedded is told before it is.
 JOB = """
 import sys
-from oneword.indexer import index_paths, vectors, local, writing
+from oneword.indexer import embed, index_paths, write
+from oneword.indexer.pipeline import Local
 
-writing.ROWS, writing.SECONDS, local.GROUP = 200, 0.1, 64
+write.SECONDS = 0.1
 db, log, *paths = sys.argv[1:]
-begun = vectors.Started
+begun = embed.Started
 
 def telling(contents, *rest):
     with open(log, "a") as file:
         file.writelines(one + "\\n" for one in contents)
     return begun(contents, *rest)
 
-vectors.Started = telling
+embed.Started = telling
 print("ready", flush=True)
-index_paths(paths, db=db, model="hash")
+index_paths(paths, db=db, model="hash", runner=Local(group=64, commit_rows=200))
 print("done", flush=True)
 """
 
@@ -137,15 +138,15 @@ def test_a_job_killed_at_random_instants_ends_as_an_unbroken_one(tmp_path: Path)
 def test_a_signal_ends_a_job_well(tmp_path: Path, number: int) -> None:
     paths = corpus(tmp_path)
     slow = """
-import sys, time
-from oneword.indexer import vectors, local, writing
-local.GROUP = 64
-begun = vectors.Started
+import functools, sys, time
+from oneword.indexer import embed, pipeline
+pipeline.Local = functools.partial(pipeline.Local, group=64)
+begun = embed.Started
 def slowly(contents, *rest):
     print("group", flush=True)
     time.sleep(0.05)
     return begun(contents, *rest)
-vectors.Started = slowly
+embed.Started = slowly
 from oneword import cli
 sys.exit(cli.run(["index", *sys.argv[1:], "--db", "db", "--model", "hash", "--json"]))
 """

@@ -28,7 +28,8 @@ from oneword.engine.encoding import encode
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Image, Text
 from oneword.engine.views import DEFAULT
-from oneword.indexer import JobConfig, Report, index_paths, local, writing
+from oneword.indexer import JobConfig, Report, index_paths, pipeline
+from oneword.indexer.pipeline import Local
 from oneword.storage import Store
 
 FULL = os.environ.get("ONEWORD_NASTY") == "1"
@@ -264,8 +265,10 @@ def corpus(folder: Path) -> Corpus:
     return made
 
 
-def run(*paths: Path | str, collection: str = "default", **config: Any) -> Report:
-    return index_paths(paths, db="db", collection=collection, model="hash", config=JobConfig(**config))
+def run(*paths: Path | str, collection: str = "default", runner: Local | None = None, **config: Any) -> Report:
+    return index_paths(
+        paths, db="db", collection=collection, model="hash", config=JobConfig(**config), runner=runner or Local()
+    )
 
 
 def rows(collection: str = "default") -> dict[str, Any]:
@@ -343,10 +346,8 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
     report = run(made.folder)
     assert (report.indexed, report.unchanged, report.quarantined) == (3, len(made.good), len(made.bad) - 4)
     assert Store("db").quarantine("default").count() == len(made.bad) - 4
-    monkeypatch.setattr(local, "GROUP", 7)
-    monkeypatch.setattr(writing, "ROWS", 11)
     parts = sorted((one for one in made.folder.iterdir() if one.name != "odd"), reverse=True)
-    run(*parts, made.folder / "odd", collection="other")
+    run(*parts, made.folder / "odd", collection="other", runner=Local(group=7, commit_rows=11))
     assert rows("other") == rows()
     assert refusals(made, "other").keys() == refusals(made).keys()
 
@@ -394,7 +395,7 @@ def test_what_may_not_be_read_is_quarantined(album: Path) -> None:
 
 def test_a_folder_that_changes_while_it_is_walked(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files go, shrink and grow between the listing and the reading."""
-    load = local.load
+    load = pipeline.load
     png_ = WHOLE["png"]
     for number in range(6):
         (album / f"z{number}.png").write_bytes(png_)
@@ -410,7 +411,7 @@ def test_a_folder_that_changes_while_it_is_walked(album: Path, monkeypatch: pyte
                 pass
         return load(entry, *rest)
 
-    monkeypatch.setattr(local, "load", changing)
+    monkeypatch.setattr(pipeline, "load", changing)
     report = run(album)
     assert report.inputs == report.indexed + report.quarantined
     kinds = {Path(one.uri).name: one.kind for one in report.refused}

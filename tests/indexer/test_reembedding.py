@@ -54,19 +54,14 @@ class Turned(HashEncoder):
         return raw[:, ::-1]
 
 
-@pytest.fixture(autouse=True)
-def _turned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reembedding, "load_model", lambda config: Turned())
-
-
 @pytest.fixture
 def old(album: Path) -> Collection:
     index_paths([album], db="db", model="hash")
     return Store("db").open("default")
 
 
-def run(**options: Any) -> Reembedded:
-    return reembed(db="db", model="turned", **options)
+def run(model: Any = None, **options: Any) -> Reembedded:
+    return reembed(db="db", model=model or Turned(), **options)
 
 
 def rows(name: str = "default") -> dict[str, tuple[Item, bytes]]:
@@ -164,7 +159,7 @@ def test_the_old_one_can_be_named_or_dropped_or_left_alone(old: Collection) -> N
     assert counts(run(into="new")) == (0, 6, 0)
     assert run(keep="past").kept_as == "past"
     assert rows("past") == before
-    report = reembed("past", db="db", model="turned", drop_old=True)
+    report = reembed("past", db="db", model=Turned(), drop_old=True)
     assert (report.switched, report.kept_as) == (True, None)
     assert rows("past") == turned(before)
     assert Store("db").collections() == ["default", "new", "past"]
@@ -183,7 +178,7 @@ def test_what_cannot_be_is_said_before_anything_is_done(old: Collection) -> None
     with pytest.raises(SpaceMismatch):
         run(into="other")
     with pytest.raises(CollectionNotFound):
-        reembed("absent", db="db", model="turned")
+        reembed("absent", db="db", model=Turned())
     assert Store("db").collections() == ["default", "other"]
 
 
@@ -252,17 +247,14 @@ def test_a_failure_that_was_mended_or_deleted_meanwhile_is_none(album: Path, old
     assert Store("db").quarantine("default").count() == 0
 
 
-def test_an_item_that_the_model_cannot_embed_is_quarantined_alone(
-    old: Collection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_item_that_the_model_cannot_embed_is_quarantined_alone(old: Collection) -> None:
     class Picky(Turned):
         def prepare(self, inputs: Any, view: Any, side: Any) -> Any:
             vectors = super().prepare(inputs, view, side)
             vectors[["owl" in getattr(one, "text", "") for one in inputs]] = np.nan
             return vectors
 
-    monkeypatch.setattr(reembedding, "load_model", lambda config: Picky())
-    report = run(allow_missing=True)
+    report = run(Picky(), allow_missing=True)
     assert counts(report) == (5, 0, 1)
     assert "diary.md" in report.refused[0].reason
 
@@ -340,7 +332,6 @@ from tests_reembedding import Turned
 from oneword.indexer import reembed, reembedding
 from oneword.storage import Collection, Store, moves
 reembedding.CHUNK = 2
-reembedding.load_model = lambda config: Turned()
 at, done = int(sys.argv[2]), 0
 def deadly(change):
     def step(*args, **options):
@@ -352,7 +343,7 @@ def deadly(change):
     return step
 Collection.upsert = deadly(Collection.upsert)
 moves._rename = deadly(moves._rename)
-reembed(db="db", model="turned", keep="past")
+reembed(db="db", model=Turned(), keep="past")
 """
 
 

@@ -24,14 +24,15 @@ from oneword.indexer import (
     BadSource,
     JobConfig,
     RayConfig,
+    RayRunner,
     Report,
     SourceKind,
     SourceOptions,
     index_paths,
     retry,
 )
-from oneword.indexer.contents import Contents
 from oneword.indexer.entry import Reference
+from oneword.indexer.load import Contents
 from oneword.indexer.sources import reading
 from oneword.indexer.sources.globs import matching
 from oneword.indexer.sources.place import LocalPlace, place_of
@@ -445,6 +446,12 @@ def test_the_command_line(root: Path, outside: Path, capfd: pytest.CaptureFixtur
 
 def test_what_cannot_be(root: Path) -> None:
     with pytest.raises(BadCluster, match="roots"):
-        index_paths([root], db="db", model="hash", config=JobConfig(roots=(str(root),)), ray=RayConfig(address="local"))
+        index_paths(
+            [root],
+            db="db",
+            model="hash",
+            config=JobConfig(roots=(str(root),)),
+            runner=RayRunner(RayConfig(address="local")),
+        )
     with pytest.raises(BadRoot, match="no folder"):
         run(root, root=root / "none")

@@ -17,7 +17,7 @@ import pytest
 from oneword.engine import embedding
 from oneword.indexer import JobConfig, Report, index_paths
 from oneword.indexer.errors import BadSource, SourceNotFound
-from oneword.indexer.sources.options import SourceKind, SourceOptions
+from oneword.indexer.options import SourceKind, SourceOptions
 from oneword.indexer.watching import watch
 from oneword.storage import Item, Store
 from tests.conftest import noise
@@ -298,7 +298,7 @@ def test_changed_metadata_is_written_and_nothing_is_embedded(nothing_embedded: l
 def test_a_file_of_the_same_time_and_size_is_not_read_again(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(album)
     with monkeypatch.context() as patch:
-        patch.setattr("oneword.indexer.local.load", lambda *rest: pytest.fail("a file was read"))
+        patch.setattr("oneword.indexer.pipeline.load", lambda *rest: pytest.fail("a file was read"))
         assert counts(run(album)) == (0, 0, 6, 0, 0)
     status = (album / "note.txt").stat()
     (album / "note.txt").write_text("the dog sleeps on the sofa")
@@ -308,7 +308,7 @@ def test_a_file_of_the_same_time_and_size_is_not_read_again(album: Path, monkeyp
     os.utime(album / "blue.jpg")
     assert counts(run(album)) == (0, 0, 6, 0, 0), "a touched file has not changed"
     with monkeypatch.context() as patch:
-        patch.setattr("oneword.indexer.local.load", lambda *rest: pytest.fail("a file was read"))
+        patch.setattr("oneword.indexer.pipeline.load", lambda *rest: pytest.fail("a file was read"))
         assert counts(run(album)) == (0, 0, 6, 0, 0), "and is known by its new time from then on"
 
 

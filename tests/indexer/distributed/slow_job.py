@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 
-from oneword.indexer import RayConfig, index_paths, writing
+from oneword.indexer import RayConfig, RayRunner, index_paths, write
 from oneword.indexer.distributed import committer, feeder, pipeline
 
 address, db, log, seconds, *paths = sys.argv[1:]
@@ -21,9 +21,9 @@ def slow() -> None:
     import os
     import time
 
-    from oneword.indexer import vectors
+    from oneword.indexer import embed
 
-    begun = vectors.Started
+    begun = embed.Started
 
     def telling(contents: Any, *rest: Any) -> Any:
         with open(log, "a") as file:  # noqa: PTH123 - one write, which is whole
@@ -31,11 +31,11 @@ def slow() -> None:
         time.sleep(float(seconds))
         return begun(contents, *rest)
 
-    vectors.Started = telling
+    embed.Started = telling
 
 
-feeder.WEIGHT, pipeline.GROUPS, committer.INPUTS, writing.SECONDS = 64, 2, 200, 0.5
+feeder.WEIGHT, pipeline.GROUPS, committer.INPUTS, write.SECONDS = 64, 2, 200, 0.5
 ray.init(address=address, log_to_driver=False, runtime_env={"worker_process_setup_hook": slow})
 print("ready", flush=True)
-report = index_paths(paths, db=db, model="hash", ray=RayConfig(address=address, workers=2, patience=5))
+report = index_paths(paths, db=db, model="hash", runner=RayRunner(RayConfig(address=address, workers=2, patience=5)))
 print(json.dumps(report.as_dict()), flush=True)

@@ -24,10 +24,10 @@ SLOW = Path(__file__).parent / "slow_job.py"
 TWICE = """
 import json, sys
 from pathlib import Path
-from oneword.indexer import RayConfig, index_paths
+from oneword.indexer import RayConfig, RayRunner, index_paths
 address, db, *paths = sys.argv[1:]
 for _ in range(2):
-    report = index_paths(paths, db=db, model="hash", ray=RayConfig(address=address))
+    report = index_paths(paths, db=db, model="hash", runner=RayRunner(RayConfig(address=address)))
     print(json.dumps(report.as_dict()), flush=True)
     assert sys.stdin.readline()
 """

@@ -16,6 +16,7 @@ from oneword.engine.errors import ModelNotFound
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
 from oneword.indexer import BadCluster, RayConfig, WorkersFailed
+from oneword.indexer.changes import Unchanged
 from oneword.indexer.distributed.cluster import Pools
 from oneword.indexer.distributed.committer import Committer
 from oneword.indexer.distributed.description import DescribedEncoder
@@ -23,9 +24,7 @@ from oneword.indexer.distributed.faults import failed
 from oneword.indexer.distributed.feed import Feed
 from oneword.indexer.distributed.ledger import Ledger
 from oneword.indexer.distributed.rows import InFragment, Places, empty_row, from_block, to_block
-from oneword.indexer.report import Report
-from oneword.indexer.stages import Stages
-from oneword.indexer.triage import Unchanged
+from oneword.indexer.report import Report, Stages
 from oneword.storage import Refused, Store
 
 
@@ -161,7 +160,7 @@ def test_refusals_bear_the_time_of_the_committer() -> None:
     report = Report(model="hash", collection="default")
     with collection.writing():
         committer = Committer(collection, quarantine, report, Stages(), source="here")
-        committer.put([late, InFragment(origin="b", items=(), before="absent", written=3)])
+        committer.put([late, InFragment(origin="b", items=(), contents=(), before="absent", written=3)])
         committer.close()
     assert quarantine.list()[0].last_tried >= began
     assert (report.inputs, report.added, report.quarantined, report.rows) == (2, 1, 1, 3)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oneword.indexer.entry import Entry
+from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources import open_sources
-from oneword.indexer.sources.options import SourceOptions
 from oneword.storage.metadata import KEY
 
 Rows = Sequence[Mapping[str, Any]]

@@ -11,8 +11,8 @@ import pytest
 
 from oneword.indexer.entry import Entry
 from oneword.indexer.errors import BadSource
+from oneword.indexer.options import SourceKind, SourceOptions
 from oneword.indexer.sources import open_sources
-from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 datasets = pytest.importorskip("datasets")
 

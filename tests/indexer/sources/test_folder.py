@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.indexer.captions import Captions
 from oneword.indexer.entry import Entry, Reference, id_of, path_of
 from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.options import Captions, SourceOptions
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import FolderSource
 from oneword.indexer.sources.globs import Patterns
-from oneword.indexer.sources.options import SourceOptions
 
 
 def find(*paths: str | Path, **options: object) -> list[Entry]:

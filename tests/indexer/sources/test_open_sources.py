@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.indexer.captions import Captions
 from oneword.indexer.errors import BadSource
+from oneword.indexer.options import Captions, SourceKind, SourceOptions
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import FolderSource
-from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.indexer.sources.tables import TableSource
 from oneword.indexer.sources.urls import UrlSource
 from oneword.indexer.sources.webdataset import WebDatasetSource

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from oneword.engine.texts import is_blank
 from oneword.indexer.entry import Reference
 from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.options import SourceKind
 from oneword.indexer.sources import open_sources
-from oneword.indexer.sources.options import SourceKind
 
 from .table_files import WRITERS, Rows, entries, write_csv, write_json_lines, write_parquet, write_stream
 

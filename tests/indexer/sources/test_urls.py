@@ -7,8 +7,8 @@ import pytest
 
 from oneword.indexer.entry import Entry, Reference, id_of
 from oneword.indexer.errors import BadSource
+from oneword.indexer.options import SourceKind, SourceOptions
 from oneword.indexer.sources import open_sources
-from oneword.indexer.sources.options import SourceKind, SourceOptions
 
 LIST = b"""\xef\xbb\xbfhttps://example.org/a.jpg
 

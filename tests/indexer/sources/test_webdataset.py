@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from oneword.indexer.entry import Entry, id_of
 from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.options import SourceKind, SourceOptions
 from oneword.indexer.sources import open_sources, webdataset
-from oneword.indexer.sources.options import SourceKind, SourceOptions
 from oneword.indexer.sources.webdataset import WebDatasetSource
 
 Members = Iterable[tuple[str, bytes]]

@@ -51,7 +51,7 @@ class Decoders:
         self._how, self._patience = (max_pixels, tiler), patience
 
     def __call__(self, data: bytes, name: str) -> Picture:
-        """See `oneword.indexer.loading.Decoder`."""
+        """See `oneword.indexer.load.Decoder`."""
         from loky.process_executor import ShutdownExecutorError
 
         if _unable:

@@ -1,4 +1,4 @@
-"""What is done once all inputs have been met: items and refusals of those that are gone go."""
+"""Deletes items and quarantine records whose inputs are gone, at the end of a job."""
 
 import logging
 from collections import Counter
@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from oneword.indexer.coverage import is_absent, unmounted
 from oneword.indexer.entry import SOURCE
+from oneword.indexer.job import Job
 from oneword.storage import Collection, Item
-
-if TYPE_CHECKING:
-    from oneword.indexer.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +18,7 @@ LARGE = 0.1
 """Share of a collection of which a deletion is announced before it is done."""
 
 
-def delete_missing(job: "Job") -> None:
+def delete_missing(job: Job) -> None:
     """Deletes the items that the paths answer for and no input of this run stands for; in a dry run, counts them.
 
     Nothing is deleted where it cannot be known what is gone: a folder, table or list could not be read to its end, or
@@ -63,7 +60,7 @@ def delete_missing(job: "Job") -> None:
 class _Missing:
     """Finds items that no input of a job stands for, though it would have met them, and whose source is gone."""
 
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, job: Job) -> None:
         self._job = job
         self._read = job.inputs.containers
         self._absent = lru_cache(1024)(is_absent)  # asked once a table, not once a row
@@ -99,7 +96,7 @@ def _announce(target: Collection, count: int, *, dry_run: bool) -> None:
         )
 
 
-def settle_quarantine(job: "Job", started: datetime) -> None:
+def settle_quarantine(job: Job, started: datetime) -> None:
     """After a pass over all inputs: what was refused when the same paths were indexed before, and is not again, is
     mended or gone; what was refused on a disk that is not mounted now is neither."""
     if job.target is None or job.inputs.incomplete or not job.report.inputs:

@@ -9,8 +9,8 @@ from pathlib import Path
 from oneword.engine.errors import InputError
 from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.texts import is_blank
-from oneword.indexer.entry import SOURCE, Entry, Reference, path_of
-from oneword.indexer.loading import Decoder, Piece, refuse
+from oneword.indexer.entry import SOURCE, Entry, Reference, path_of, refuse
+from oneword.indexer.load import Decoder
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.reading import read
 from oneword.storage import Item, Refused
@@ -46,13 +46,12 @@ def decoded(source: str, readers: ThreadPoolExecutor, decode: Decoder) -> Iterat
             yield [image for image in readers.map(image_of, some) if image is not None]
 
 
-def piece(item: Item, image: Image) -> Piece:
-    """What an image is embedded as: with the stored caption, whatever its source says now."""
-    content = Document(image=image, text=item.text) if item.text and not is_blank(item.text) else image
-    return Piece(item=item, content=content)
+def with_caption(item: Item, image: Image) -> Input:
+    """What is embedded of an image: with the stored caption, whatever its source says now."""
+    return Document(image=image, text=item.text) if item.text and not is_blank(item.text) else image
 
 
-def load_stored(item: Item, decode: Decoder) -> Piece | Refused:
+def load_stored(item: Item, decode: Decoder) -> Input | Refused:
     """Reads, decodes and compares. Never raises for an original that is gone or changed: that is `Refused`."""
     try:
         content = Text(text=item.text or "") if item.modality == "text" else _picture(item, decode)
@@ -64,7 +63,7 @@ def load_stored(item: Item, decode: Decoder) -> Piece | Refused:
     if image and item.image_hash and image.content_hash != item.image_hash:
         reason = "the picture has changed since it was indexed; index it again, into the new collection"
         return refuse(item.uri, "Changed", f"{path_of(item.uri)}: {reason}")
-    return Piece(item=item, content=content)
+    return content
 
 
 def _picture(item: Item, decode: Decoder) -> Input | str:
@@ -74,8 +73,7 @@ def _picture(item: Item, decode: Decoder) -> Input | str:
         return f"{item.uri}: its original is no file on this machine; index it into the new collection"
     if problem := _problem(path):
         return f"{path}: {problem}"
-    image = decode(read(Reference(uri=item.uri)), str(path)).image
-    return Document(image=image, text=item.text) if item.text and not is_blank(item.text) else image
+    return with_caption(item, decode(read(Reference(uri=item.uri)), str(path)).image)
 
 
 def _problem(path: Path) -> str | None:

@@ -1,74 +1,76 @@
-"""Makes of an entry what its rows need: reads, decodes, hashes, cuts into passages; or says why not."""
+"""Reads an entry and makes its items: decodes, hashes, splits into chunks; or reports why not."""
 
 import hashlib
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 from unicodedata import normalize
-from urllib.parse import unquote
 
 from oneword.engine.errors import BadText, BlankText, EmptyFile, InputError
-from oneword.engine.inputs import Document, Image, Input, Text
+from oneword.engine.inputs import Document, Input, Text
 from oneword.engine.passages import Splitter
 from oneword.engine.pictures import Picture
+from oneword.engine.roots import Roots
 from oneword.engine.texts import decode_text, is_blank
-from oneword.indexer.entry import Entry, Reference, path_of
-from oneword.indexer.etag import ETAG, etag
+from oneword.indexer.entry import ETAG, Entry, Loaded, Reference, etag, name_of, refuse
 from oneword.indexer.sources.metadata import SET_ASIDE
+from oneword.indexer.sources.reading import read as read_reference
 from oneword.storage import Item, Metadata, Refused
 from oneword.storage.visible import visible
 
+if TYPE_CHECKING:
+    from oneword.engine.fetching import Fetcher
+
 CAPTION_FILE = "caption file"
-"""What values that were set aside are called which are captions that could not be read."""
+"""Name, among values that were set aside, of captions that could not be read."""
 
 DIGEST = "_digest"
-"""Metadata of every passage: a digest of the text that it is of."""
+"""Metadata of every chunk: a digest of the whole text."""
 
 Read = Callable[[Reference], bytes]
 """Reads content from where it is; raises InputError."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """What becomes one row: the item, but for its vector, and what the vector is made of."""
-
-    item: Item
-    content: Input
-
-    @property
-    def pixels(self) -> int:
-        """How many pixels it holds in memory."""
-        image = self.content.image if isinstance(self.content, Document) else self.content
-        return image.held if isinstance(image, Image) else 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """An entry, read: one piece, or a long text's passages in their order."""
-
-    id: str
-    origin: str
-    pieces: tuple[Piece, ...]
-
-    @property
-    def pixels(self) -> int:
-        """How many pixels it holds in memory."""
-        return sum(piece.pixels for piece in self.pieces)
-
-
 class Decoder(Protocol):
-    """Decodes pictures, somewhere."""
+    """Decodes images, in some process."""
 
     def __call__(self, data: bytes, name: str) -> Picture:
-        """Decodes an encoded picture, which errors call `name`; raises InputError."""
+        """Decodes an encoded image, which errors call `name`; raises InputError."""
         ...
+
+
+class Contents:
+    """A `Read` for many threads. URLs go through one fetcher, made when the first one is met."""
+
+    def __init__(self, *, allow_private: bool = False, roots: Roots | None = None) -> None:
+        """allow_private: let URLs lead to private addresses, too. roots: outside which nothing is read."""
+        self._allow_private, self._roots = allow_private, roots
+        self._mutex = threading.Lock()
+        self._fetcher: Fetcher | None = None
+
+    def __call__(self, reference: Reference) -> bytes:
+        """The bytes; raises InputError."""
+        return read_reference(reference, fetch=self._fetch, roots=self._roots)
+
+    def close(self) -> None:
+        """Closes connections."""
+        if self._fetcher is not None:
+            self._fetcher.close()
+
+    def _fetch(self, url: str) -> bytes:
+        with self._mutex:
+            if self._fetcher is None:
+                from oneword.engine.fetching import FetchConfig, Fetcher
+
+                self._fetcher = Fetcher(FetchConfig(allow_private=self._allow_private))
+        return self._fetcher.fetch(url).data
 
 
 def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -> Loaded | Refused:
     """Reads an entry. Never raises for a bad input: that comes back as `Refused`.
 
-    splitter: for texts without a picture; None leaves them whole.
+    splitter: for texts without an image; None leaves them whole.
     """
     if entry.problem:
         return refuse(entry.origin, entry.problem.kind, entry.problem.reason)
@@ -82,26 +84,11 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
         if fault:
             entry = _with_fault(entry, fault)
         text = None if text is None else normalize("NFC", text)
-        return Loaded(id=entry.id, origin=entry.origin, pieces=_pieces(entry, picture, text, mark, splitter))
+        return _loaded(entry, picture, text, mark, splitter)
     except InputError as error:
         name, reason = name_of(entry.image or entry.text, entry.origin), str(error)
         named = isinstance(entry.text, Reference) or reason.startswith(name)
         return refuse(entry.origin, type(error).__name__, reason if named else f"{name}: {reason}")
-
-
-def refuse(origin: str, kind: str, reason: str) -> Refused:
-    """A quarantine record: one line that a terminal shows as it is, whatever a file's name holds."""
-    return Refused(uri=origin, reason=visible(reason), kind=kind, at=datetime.now(UTC))
-
-
-def name_of(content: bytes | str | Reference | None, origin: str) -> str:
-    """What errors call some content: a file's path, with the row or sample that it is in; or the URI as it is."""
-    uri = content.uri if isinstance(content, Reference) else origin
-    path = path_of(uri)
-    if path is None:
-        return uri
-    inside = unquote(uri.partition("#")[2], errors="backslashreplace")
-    return f"{path}, {inside}" if inside else str(path)
 
 
 def _text(entry: Entry, read: Read) -> tuple[str | None, str | None]:
@@ -148,65 +135,66 @@ def _caption(read: Read, place: Reference, name: str) -> tuple[str | None, str |
         return None, str(error)
 
 
-def _pieces(
+def _loaded(
     entry: Entry, picture: Picture | None, text: str | None, mark: str | None, splitter: Splitter | None
-) -> tuple[Piece, ...]:
+) -> Loaded:
     metadata: dict[str, Metadata] = {**entry.metadata}
     if mark is not None:
         metadata[ETAG] = mark
     if picture is not None:
         content: Input = picture.image if text is None else Document(image=picture.image, text=text)
-        return (_piece(entry, entry.id, content, text, metadata, picture),)
+        item = _item(entry, content, text, metadata, picture=picture)
+        return Loaded(origin=entry.origin, items=(item,), contents=(content,))
     text = text or ""
-    whole = Text(text=text)  # checked before it is cut
-    passages = splitter.split(text) if splitter else [text]
-    if len(passages) == 1:
-        return (_piece(entry, entry.id, whole, text, metadata, None),)
+    whole = Text(text=text)  # checked before it is split
+    chunks = splitter.split(text) if splitter else [text]
+    if len(chunks) == 1:
+        return Loaded(origin=entry.origin, items=(_item(entry, whole, text, metadata),), contents=(whole,))
     metadata[DIGEST] = _digest(text, splitter)
-    return tuple(
-        _piece(
+    contents = tuple(Text(text=chunk) for chunk in chunks)
+    items = tuple(
+        _item(
             entry,
-            passage_id(entry.id, number),
-            Text(text=passage),
-            passage,
-            {**metadata, "document": entry.id, "passage": number + 1, "passages": len(passages)},
-            None,
+            content,
+            chunk,
+            {**metadata, "document": entry.id, "passage": number + 1, "passages": len(chunks)},
+            number=number,
         )
-        for number, passage in enumerate(passages)
+        for number, (chunk, content) in enumerate(zip(chunks, contents, strict=True))
     )
+    return Loaded(origin=entry.origin, items=items, contents=contents)
 
 
 def _digest(text: str, splitter: Splitter | None) -> str:
-    """Tells a whole text, cut as it is, from any other: its first passage answers for all."""
+    """Distinguishes a whole text, split as it is, from any other, so that its first chunk stands for all of it."""
     return hashlib.blake2b(f"{splitter and splitter.tokens} {text}".encode(), digest_size=16).hexdigest()
 
 
 def passage_id(document: str, number: int) -> str:
-    """The id of a document's passage, counted from 0; the first has the document's own."""
+    """The id of a document's chunk, counted from 0; the first has the document's own."""
     return document if number == 0 else f"{document}#{number + 1}"
 
 
-def _piece(
+def _item(
     entry: Entry,
-    item_id: str,
     content: Input,
     text: str | None,
     metadata: dict[str, Metadata],
-    picture: Picture | None,
-) -> Piece:
-    size = picture.image.size if picture else (None, None)
-    return Piece(
-        content=content,
-        item=Item(
-            id=item_id,
-            modality="image" if picture else "text",
-            uri=entry.uri,
-            text=text,
-            content_hash=content.content_hash,
-            image_hash=picture.image.content_hash if picture else None,
-            width=size[0],
-            height=size[1],
-            thumbnail=picture.thumbnail if picture else None,
-            metadata=metadata,
-        ),
+    *,
+    picture: Picture | None = None,
+    number: int = 0,
+) -> Item:
+    """The item, but for its vector. number: of the chunk."""
+    width, height = picture.image.size if picture else (None, None)
+    return Item(
+        id=passage_id(entry.id, number),
+        modality="image" if picture else "text",
+        uri=entry.uri,
+        text=text,
+        content_hash=content.content_hash,
+        image_hash=picture.image.content_hash if picture else None,
+        width=width,
+        height=height,
+        thumbnail=picture.thumbnail if picture else None,
+        metadata=metadata,
     )

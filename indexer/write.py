@@ -1,77 +1,82 @@
-"""The back of a job: commits what was embedded, many rows at a time, in a thread of its own."""
+"""The end of the pipeline: commits what was embedded, many rows at a time, in a thread of its own."""
 
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import Empty, Queue
 from threading import Thread
+from typing import Protocol
 
-from oneword.indexer.loading import name_of, refuse
-from oneword.indexer.reading_ahead import Unchanged
-from oneword.indexer.report import Report
-from oneword.indexer.stages import Stages
+from oneword.indexer.entry import Loaded, Outcome, Unchanged, name_of, refuse
+from oneword.indexer.report import Report, Stages
 from oneword.storage import Collection, Item, Quarantine, Refused
 
 ROWS = 4096
 BYTES = 128 * 2**20
 SECONDS = 15.0
-"""A commit is due at so many rows, so many bytes of vectors and thumbnails, or so long after the first row: what a kill
-makes a job repeat at the worst."""
+"""A commit is due at ROWS rows, BYTES of vectors and thumbnails, or SECONDS after the first row: at most that much is
+repeated after a kill."""
 
 PASSAGE = re.compile(r"#\d+$")
-"""Ids that a passage of another text may have, too."""
+"""Ids that a chunk of another text may have, too."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Embedded:
-    """An input as it is to be stored.
+class Sink(Protocol):
+    """Where outcomes go."""
 
-    Args:
-        items: with their vectors.
-        before: whether the collection has it: "absent", "differing", or "touched" where only the file's time differs.
-        stale: ids of passages that it has no more.
-    """
+    def put(self, done: Sequence[Outcome]) -> None:
+        """Takes outcomes."""
+        ...
 
-    origin: str
-    items: tuple[Item, ...]
-    before: str
-    stale: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        """How many items it becomes."""
-        return len(self.items)
-
-    @property
-    def bytes(self) -> int:
-        """About how large it is."""
-        return sum(len(one.thumbnail or b"") + 4 * len(one.vector) for one in self.items if one.vector is not None)
+    def close(self) -> None:
+        """Finishes what it has, and waits for it."""
+        ...
 
 
-Done = Embedded | Refused | Unchanged
+class Counting:
+    """The sink of a dry run: counts what would be written."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def put(self, done: Sequence[Outcome]) -> None:
+        """Counts."""
+        good = [one for one in done if isinstance(one, Loaded)]
+        refused = [one for one in done if isinstance(one, Refused)]
+        self._report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
+
+    def close(self) -> None:
+        """Nothing is left."""
 
 
 class Writer:
-    """Commits in its own thread, so that the encoder need not wait; a full queue makes it wait all the same.
+    """Commits in its own thread, so that the encoder does not wait for it unless the queue is full.
 
-    Counts what it has committed in the report. What it raises comes out of `put` or `close`.
+    Counts what it has committed in the report. `put` and `close` raise the thread's errors.
     """
 
     def __init__(
-        self, collection: Collection, quarantine: Quarantine, report: Report, stages: Stages, *, source: str
+        self,
+        collection: Collection,
+        quarantine: Quarantine,
+        report: Report,
+        stages: Stages,
+        *,
+        source: str,
+        commit_rows: int = ROWS,
     ) -> None:
-        """source: told with each refusal, so that the input can be found again."""
+        """source: recorded with each refusal, so that the input can be found again. commit_rows: see `ROWS`."""
         self._collection, self._quarantine, self._report, self._stages = collection, quarantine, report, stages
-        self._source = source
+        self._source, self._commit_rows = source, commit_rows
         self._quarantined_before = quarantine.count() > 0
-        self._queue: Queue[Sequence[Done] | None] = Queue(2)
+        self._queue: Queue[Sequence[Outcome] | None] = Queue(2)
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="write", daemon=True)
         self._thread.start()
 
-    def put(self, done: Sequence[Done]) -> None:
-        """Takes outcomes over."""
+    def put(self, done: Sequence[Outcome]) -> None:
+        """Takes outcomes. Raises what committing earlier ones raised."""
         self._check()
         self._queue.put(done)
 
@@ -86,7 +91,7 @@ class Writer:
             raise self._error
 
     def _work(self) -> None:
-        buffer: list[Done] = []
+        buffer: list[Outcome] = []
         due, more = 0.0, True
         while more:
             try:
@@ -106,16 +111,15 @@ class Writer:
                     self._error = error
                 buffer = []
 
-    @staticmethod
-    def _full(buffer: Sequence[Done]) -> bool:
-        embedded = [one for one in buffer if isinstance(one, Embedded)]
-        rows = sum(len(one.items) for one in embedded)
-        return len(buffer) >= ROWS or rows >= ROWS or sum(one.bytes for one in embedded) >= BYTES
+    def _full(self, buffer: Sequence[Outcome]) -> bool:
+        embedded = [one for one in buffer if isinstance(one, Loaded)]
+        rows = max(len(buffer), sum(len(one.items) for one in embedded))
+        return rows >= self._commit_rows or sum(one.bytes for one in embedded) >= BYTES
 
-    def commit(self, done: Sequence[Done]) -> None:
-        """Writes items, then quarantine; cut short anywhere, the next run makes up for it."""
+    def commit(self, done: Sequence[Outcome]) -> None:
+        """Writes items, then quarantine. After a kill at any point the next run repairs it."""
         refused = [one for one in done if isinstance(one, Refused)]
-        good, bad = self._checked([one for one in done if isinstance(one, Embedded)])
+        good, bad = self._checked([one for one in done if isinstance(one, Loaded)])
         refused += bad
         if stale := [item_id for one in good for item_id in one.stale]:
             self._collection.delete(stale)
@@ -131,11 +135,11 @@ class Writer:
         self._quarantine.record([replace(one, source=self._source) for one in refused])
         self._report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
 
-    def _checked(self, embedded: Sequence[Embedded]) -> tuple[list[Embedded], list[Refused]]:
+    def _checked(self, embedded: Sequence[Loaded]) -> tuple[list[Loaded], list[Refused]]:
         """Without those that the collection cannot hold, or whose id is that of another text's passage."""
         bad = self._collection.check([item for one in embedded for item in one.items])
         owners = self._owners(embedded)
-        good: list[Embedded] = []
+        good: list[Loaded] = []
         refused: list[Refused] = []
         for one in embedded:
             name = name_of(None, one.origin)
@@ -144,15 +148,15 @@ class Writer:
             if reason is not None:
                 refused.append(refuse(one.origin, "BadItem", f"{name}: {reason}"))
             elif taken:
-                told = (
+                why = (
                     f"the id {taken[0]!r} is that of a passage, or of another input, already; give the input another id"
                 )
-                refused.append(refuse(one.origin, "DuplicateId", f"{name}: {told}"))
+                refused.append(refuse(one.origin, "DuplicateId", f"{name}: {why}"))
             else:
                 good.append(one)
         return good, refused
 
-    def _owners(self, embedded: Sequence[Embedded]) -> dict[str, str]:
+    def _owners(self, embedded: Sequence[Loaded]) -> dict[str, str]:
         """Of ids such as passages have: whose they are in the table."""
         ids = [item.id for one in embedded for item in one.items if PASSAGE.search(item.id)]
         return {item.id: _owner(item) for item in self._collection.get(ids, thumbnails=False).values()} if ids else {}
@@ -163,6 +167,6 @@ def _owner(item: Item) -> str:
     return str(item.metadata["document"]) if "passages" in item.metadata else item.id
 
 
-def may_be_there(one: Embedded) -> bool:
+def may_be_there(one: Loaded) -> bool:
     """Whether the table may hold one of its ids."""
     return one.before != "absent" or len(one.items) > 1 or PASSAGE.search(one.items[0].id) is not None

@@ -1,0 +1,257 @@
+"""Runs a job on this machine.
+
+    read ──> load ──> gather ──> embed ──> write
+    (thread) (threads (the job's (thread) (thread)
+             and      own thread)
+             processes)
+
+The reading thread triages inputs; threads read the contents of those that may have changed, and processes decode their
+images; the thread that called gathers groups for the encoder; the writer commits many groups at a time.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from queue import Empty, Full, Queue
+
+from oneword.engine.availability import choose
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder, tiler_of
+from oneword.engine.models import load as load_model
+from oneword.engine.views import View
+from oneword.indexer.changes import Triage, compare
+from oneword.indexer.decode import PATIENCE, Decoders
+from oneword.indexer.embed import Embedding, EmbeddingThread
+from oneword.indexer.entry import Entry, Loaded, Outcome, Reference
+from oneword.indexer.job import Job
+from oneword.indexer.load import Contents, load
+from oneword.indexer.options import JobConfig
+from oneword.indexer.report import Stages
+from oneword.indexer.write import ROWS, Counting, Sink, Writer
+from oneword.storage import Refused
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 512
+"""Entries that are looked up in the collection together."""
+
+THREADS = 16
+"""Least that read content and wait for its decoding; most of their time they wait."""
+
+WAIT = 0.5
+"""Seconds without a new input after which the encoder gets what was gathered, and progress is reported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """Runs jobs on this machine.
+
+    Args:
+        group: most texts or images that the encoder is given together: it makes its own batches of them.
+        group_pixels: most pixels among them (200 MB of RGB), so that large photos do not fill the memory. Of three
+            groups one is being gathered, one is begun, and one is encoded.
+        ahead: images and files that are loaded before they are gathered, with all of their pixels.
+        commit_rows: rows in one commit, see `oneword.indexer.write.ROWS`.
+        decoding_timeout: seconds that decoding one image may take.
+    """
+
+    group: int = 512
+    group_pixels: int = 66_000_000
+    ahead: int = 32
+    commit_rows: int = ROWS
+    decoding_timeout: float = PATIENCE
+
+    def check(self, config: JobConfig) -> None:
+        """Every job can run here."""
+
+    def encoder(self, config: EngineConfig, view: View) -> Encoder:  # noqa: ARG002 - other runners need the view
+        """Loads the model; of "auto" the best that can run here."""
+        if config.model == "auto":
+            model, reason = choose()
+            log.info("model %s, because %s", model, reason)
+            config = config.for_space(model)
+        return load_model(config)
+
+    def run(self, job: Job) -> None:
+        """Every entry of the job, until the end or until it is asked to stop."""
+        tiler = None if job.config.dry_run else tiler_of(job.encoder)
+        decoders = Decoders(
+            job.config.decoders, max_pixels=job.config.max_pixels, patience=self.decoding_timeout, tiler=tiler
+        )
+        contents = Contents(allow_private=job.config.allow_private, roots=job.inputs.roots)
+        sink = self._sink(job)
+        embedding = EmbeddingThread(
+            Embedding(
+                job.encoder,
+                job.view,
+                job.target,
+                job.version,
+                job.seen,
+                job.report,
+                dry_run=job.config.dry_run,
+            ),
+            sink.put,
+            job.stages,
+        )
+        reader = Reader(
+            job.inputs.entries(),
+            Triage(job.lookup, job.splitter, job.seen, reread=job.config.reread, take_over=job.config.take_over),
+            lambda entry: load(entry, contents, decoders, job.splitter),
+            job.stages,
+            threads=max(THREADS, 2 * decoders.count),
+            ahead=self.ahead,
+        )
+        finished = False
+        try:
+            for group in self._groups(job, reader, embedding):
+                embedding.put(group)
+            finished = True
+        finally:
+            reader.stop()
+            try:
+                embedding.close(finish=finished)
+            finally:
+                try:
+                    sink.close()
+                finally:
+                    contents.close()
+        job.tell()
+
+    def _groups(self, job: Job, reader: "Reader", embedding: EmbeddingThread) -> Iterator[list[Outcome]]:
+        """Outcomes in groups for the encoder: full ones, or as large as it wants while it has little to do."""
+        group: list[Outcome] = []
+        contents = pixels = 0
+        reported = time.monotonic()
+        for one in reader.outcomes():
+            embedding.check()
+            if one is not None:
+                group.append(one)
+                contents += len(one.contents) if isinstance(one, Loaded) else 0
+                pixels += one.pixels if isinstance(one, Loaded) else 0
+            if one is None or time.monotonic() - reported >= WAIT:
+                job.tell()
+                reported = time.monotonic()
+            if job.stop.is_set():
+                return
+            share = max(contents / self.group, pixels / self.group_pixels, len(group) / (4 * self.group))
+            least = embedding.least
+            if share >= 1 or (least < 1 and group and (share >= least or one is None)):
+                yield group
+                group, contents, pixels = [], 0, 0
+        if group:
+            yield group
+
+    def _sink(self, job: Job) -> Sink:
+        if job.target is None or job.config.dry_run:
+            return Counting(job.report)
+        quarantine = job.store.quarantine(job.target.name)
+        return Writer(job.target, quarantine, job.report, job.stages, source=job.source, commit_rows=self.commit_rows)
+
+
+class Reader:
+    """Reads entries, leaves out what is unchanged, and loads the rest ahead, in threads.
+
+    Args:
+        load: reads and decodes an entry.
+        threads: that load.
+        ahead: entries that are loaded before they are asked for; runs of neighbors that need no loading count as one.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        triage: Triage,
+        load: Callable[[Entry], Loaded | Refused],
+        stages: Stages,
+        *,
+        threads: int,
+        ahead: int,
+    ) -> None:
+        self._entries, self._triage, self._load, self._stages = entries, triage, load, stages
+        self._queue: Queue[Sequence[Outcome | Future[Outcome]] | BaseException | None] = Queue(ahead)
+        self._stopped = threading.Event()
+        self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
+        threading.Thread(target=self._read, name="read", daemon=True).start()
+
+    def stop(self) -> None:
+        """Read no further; what was read ahead is dropped."""
+        self._stopped.set()
+        self._loaders.shutdown(wait=False, cancel_futures=True)
+
+    def outcomes(self) -> Iterator[Outcome | None]:
+        """Outcomes in their order; None after every `WAIT` seconds without one.
+
+        Raises:
+            What reading the source raised, after everything before it.
+        """
+        while not self._stopped.is_set():
+            try:
+                some = self._queue.get(timeout=WAIT)
+            except Empty:
+                yield None
+                continue
+            if some is None:
+                return
+            if isinstance(some, BaseException):
+                raise some
+            for one in some:
+                if isinstance(one, Future):
+                    while not wait([one], WAIT).done:
+                        yield None
+                    yield one.result()
+                else:
+                    yield one
+
+    def _read(self) -> None:
+        """The reading thread."""
+        ended: BaseException | None = None
+        try:
+            entries = iter(self._entries)
+            while not self._stopped.is_set():
+                with self._stages.time("read"):
+                    some = list(islice(entries, AT_ONCE))
+                    slots = self._slots(some)
+                if not some:
+                    break
+                for slot in slots:
+                    # Loading begins here, so that no more is in memory than there is room for in the queue.
+                    self._put([self._loaders.submit(self._loaded, slot)] if isinstance(slot, Entry) else slot)
+        except BaseException as error:
+            ended = error
+        self._put(ended)
+
+    def _slots(self, entries: list[Entry]) -> list[list[Outcome] | Entry]:
+        """Lists of outcomes that are known; and by itself each entry that must be loaded."""
+        known: list[Outcome] = []
+        slots: list[list[Outcome] | Entry] = [known]
+        for one in self._triage.sort(entries):
+            if not isinstance(one, Entry):
+                known.append(one)
+            elif one.problem or (one.image is None and not isinstance(one.text, Reference)):
+                known.append(self._loaded(one))
+            else:
+                known = []
+                slots += [one, known]
+        return [slot for slot in slots if slot]
+
+    def _loaded(self, entry: Entry) -> Outcome:
+        with self._stages.time("load"):
+            return load_and_compare(entry, self._load)
+
+    def _put(self, slot: Sequence[Outcome | Future[Outcome]] | BaseException | None) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(slot, timeout=0.2)
+                return
+            except Full:
+                continue
+
+
+def load_and_compare(entry: Entry, load: Callable[[Entry], Loaded | Refused]) -> Outcome:
+    """What an entry has become: refused, unchanged after all, or loaded."""
+    loaded = load(entry)
+    return loaded if isinstance(loaded, Refused) else compare(loaded, entry.stored)
