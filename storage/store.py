@@ -79,7 +79,7 @@ class Store:
             CollectionExists: the name is taken.
             BadSpace: the space lacks a key.
         """
-        schema = table_schema(checked_space(space), datetime.now(UTC))
+        space = checked_space(space)
         self._moves.finish(_checked_name(name))
         try:
             # By LanceDB alone, two processes that create at the same instant may both believe they did.
@@ -87,7 +87,7 @@ class Store:
                 table = None
                 if self._database.open(name) is None:
                     self._database.drop(name + SUFFIX)  # left by a copy that was killed
-                    table = self._database.create(name, schema)
+                    table = self._database.create(name, table_schema(space, datetime.now(UTC)))
                 if table is not None:
                     text_index.create(table)
         except Locked:
