@@ -21,7 +21,7 @@ from oneword.storage.errors import (
     CollectionNotFound,
     DamagedCollection,
     Locked,
-    NeedsDirectory,
+    StorageError,
     VersionNotFound,
 )
 from oneword.storage.journal import Journal
@@ -191,7 +191,7 @@ class Store:
             CollectionNotFound: there is none of the old name.
             CollectionExists: the new name is taken.
             Locked: another writer has it.
-            NeedsDirectory: the store is in an object store.
+            StorageError: the store is in an object store.
         """
         if Move(source=_checked_name(old), target=_checked_name(new), created="") in [
             replace(move, created="") for move in self._moves.finish(old)
@@ -235,7 +235,7 @@ class Store:
         Raises:
             CollectionExists: the name `keep` is taken.
             Locked: another writer has one of them.
-            NeedsDirectory: the store is in an object store.
+            StorageError: the store is in an object store.
         """
         self.check_replaceable(keep)
         with old.writing(), new.writing(), self._lock(_checked_name(keep)).hold(self._lock_timeout):
@@ -276,7 +276,7 @@ class Store:
 
     def _check_directory(self, doing: str, remedy: str) -> None:
         if self._database.location.path is None:
-            raise NeedsDirectory(doing, self.uri, remedy)
+            raise StorageError(f"cannot {doing} in {self.uri}: an object store has no atomic rename; {remedy}")
 
     def _lock(self, name: str) -> WriterLock:
         return WriterLock(self._database.location.lock_file(name), name)
