@@ -206,7 +206,7 @@ def _layout(file: Path, schema: pa.Schema) -> _Layout:
     if whole and others:
         wrong.append(f"columns {', '.join(map(repr, others))} are not a collection's")
     read = [name for name in schema.names if name in own or (name in others and not whole)]
-    wrong += [found for name in dict.fromkeys(read) if (found := _wrong_type(schema.field(name), name in own))]
+    wrong += [found for one in schema if one.name in read and (found := _wrong_type(one, one.name in own))]
     if wrong:
         raise StorageError(f"{file}: {'; '.join(wrong)}; correct the file, or write it again without such columns")
     try:

@@ -144,9 +144,11 @@ class Store:
         try:
             collection = self.open(name)
         except DamagedCollection:
+            folder = self._database.location.folder(name)
+            assert folder is not None  # damage is only detected in a directory
             with self._lock(name).hold(self._lock_timeout):
                 self._drop_parts(name)
-                shutil.rmtree(f"{self.uri}/{name}.lance")  # damage is only detected in a directory
+                shutil.rmtree(folder)
             return
         with collection.writing():
             self._check_there(collection)
@@ -165,12 +167,11 @@ class Store:
             VersionNotFound: there is no such version, or it is damaged.
             Locked: another writer has the collection.
         """
-        states = self.states(name)
+        folder = self._database.location.folder(_checked_name(name))
         with self._lock(name).hold(self._lock_timeout):
-            whole = [one for one, sound in states.items() if sound]
+            whole = [one for one, intact in self.states(name).items() if intact]
             if not whole or (version is not None and version not in whole):
                 raise VersionNotFound(version or 0, name, whole, [])
-            folder = self._database.location.folder(name)
             assert folder is not None  # otherwise there are no states
             go_back(folder, version or whole[-1])
             if (table := self._database.open(name)) is not None:

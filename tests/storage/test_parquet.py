@@ -296,6 +296,13 @@ def test_files_that_are_none(store: Store, collection: Collection, file: Path, t
     assert store.collections() == ["things"]
 
 
+def test_a_column_given_twice(store: Store, collection: Collection, file: Path) -> None:
+    table = foreign()
+    pq.write_table(pa.Table.from_arrays([*table.columns, table["id"]], [*table.schema.names, "id"]), file)
+    with pytest.raises(StorageError, match="there are two columns 'id'"):
+        import_parquet(store, file, "things")
+
+
 def test_an_export_that_was_tampered_with(filled: Collection, store: Store, file: Path) -> None:
     whole = pq.read_table(export_parquet(filled, file).file)
     place = whole.schema.get_field_index("vector")
