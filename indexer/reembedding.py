@@ -118,7 +118,7 @@ def reembed(
         CollectionNotFound, CollectionExists: no such collection; the name for the old or the new one is taken.
         ModelError, ViewError: the model cannot be used.
         SpaceMismatch: the collection `into` is of another space.
-        NeedsDirectory: the store is in an object store, where nothing can be renamed: use `into`.
+        StorageError: the store is in an object store, where nothing can be renamed: use `into`.
         Locked: someone writes to the old collection when all is done but the switch, or embeds it again, too.
         NotEmbedded: an item could not be embedded again, and nobody allowed that; or not one could.
     """

@@ -127,7 +127,7 @@ class Collection(CollectionReader):
         """What processes need to write fragments of this collection with `write_fragments`, as it is now.
 
         Raises:
-            MissingLance: pylance is not installed.
+            StorageError: pylance is not installed.
         """
         from oneword.storage.fragments import target
 
@@ -141,7 +141,7 @@ class Collection(CollectionReader):
         it is safe to retry.
 
         Raises:
-            BadFragment: one cannot be committed; then none is.
+            StorageError: one cannot be committed; then none is.
             RuntimeError: outside a `writing()` block.
         """
         from oneword.storage.fragments import commit
@@ -238,7 +238,7 @@ class Collection(CollectionReader):
         """Tag a version, by default the newest, so that no cleanup removes it. Returns the version; safe to retry.
 
         Raises:
-            BadTag: the name is not allowed, or is the tag of another version.
+            StorageError: the name is not allowed, or is the tag of another version.
             VersionNotFound: no such version.
         """
         with self.writing(), self._commit:

@@ -6,22 +6,16 @@
     ├── CollectionNotFound  no such collection (the message lists those that exist)
     ├── CollectionExists    create(), rename() or copy() to a name that is taken
     ├── VersionNotFound     no such version or tag (the message lists those that exist)
-    ├── BadTag              a tag's name breaks the rule, or is taken
-    ├── BadFragment         a fragment that another process wrote cannot be committed
-    ├── BadFile             a parquet file cannot be imported
     ├── DamagedCollection   the newest version cannot be read (the message names one that can)
-    ├── NeedsDirectory      an operation that an object store does not support
     ├── SpaceMismatch       vectors of one space for a collection of another
     ├── ItemNotFound        no item with that id
     ├── JobNotFound         no job with that id in the journal
-    ├── BadJobId            a malformed job id, or one that is taken
     ├── BadItem             a vector or metadata that cannot be stored, or a query of the wrong dimension
     ├── BadSearch           a search option is out of range
     ├── FilterError         a filter that cannot be parsed, or does not fit the collection's fields
     ├── Locked              another writer has the collection
     ├── MissingKeywords     a keyword search without a keyword index
     ├── MissingFaiss        an ANN index is to be built, and FAISS is not installed
-    ├── MissingLance        fragments are to be written or committed, and pylance is not installed
     ├── MissingGpu          an ANN index is to be held on a GPU that is missing, or that FAISS cannot use
     └── StoreUnavailable    the store itself fails: a file in the way, no permission, an object store out of reach
         └── NoRoom          the disk has too little space for a compaction
@@ -85,25 +79,6 @@ class VersionNotFound(StorageError):
         super().__init__(f"collection {collection!r} has no {what}; it has {kept}")
 
 
-class BadTag(StorageError):
-    """A tag that cannot be created."""
-
-
-class BadFile(StorageError):
-    """A file that cannot be imported; nothing of it was."""
-
-
-class BadFragment(StorageError):
-    """A fragment that cannot be committed; none of the call was."""
-
-
-class NeedsDirectory(StorageError):
-    """An operation that only a store in a directory supports."""
-
-    def __init__(self, doing: str, uri: str, remedy: str) -> None:
-        super().__init__(f"cannot {doing} in {uri}: an object store has no atomic rename; {remedy}")
-
-
 class SpaceMismatch(StorageError):
     """Vectors of different spaces cannot be compared, so they never share a collection."""
 
@@ -129,14 +104,6 @@ class JobNotFound(StorageError):
     def __init__(self, job_id: str, uri: str) -> None:
         self.job_id = job_id
         super().__init__(f"no job {job_id!r} in the journal of {uri}; check the id, or start the job again")
-
-
-class BadJobId(StorageError):
-    """A malformed job id, or one that is taken."""
-
-    def __init__(self, job_id: str, why: str) -> None:
-        self.job_id = job_id
-        super().__init__(f"a job cannot have the id {job_id!r}: {why}; leave the id out")
 
 
 class BadItem(StorageError):
@@ -177,15 +144,6 @@ class MissingFaiss(StorageError):
         super().__init__(
             f'an ANN index for {name!r} needs FAISS, which is not installed: pip install "oneword[faiss]" '
             "(or faiss-gpu, instead of it)"
-        )
-
-
-class MissingLance(StorageError):
-    """Fragments are to be written or committed, and pylance is not installed."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            'writing from many processes needs pylance, which is not installed: pip install "oneword[ray]"'
         )
 
 

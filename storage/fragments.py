@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from oneword.storage.errors import BadFragment, BadItem, MissingLance
+from oneword.storage.errors import BadItem, StorageError
 from oneword.storage.item import Item
 from oneword.storage.location import Location
 from oneword.storage.rules import Rules
@@ -50,7 +50,7 @@ def target(uri: str, schema: pa.Schema, storage_options: Mapping[str, str]) -> F
     """The target of the table at `uri`.
 
     Raises:
-        MissingLance: pylance is not installed.
+        StorageError: pylance is not installed.
         StoreUnavailable: the table cannot be read.
     """
     with _doing(uri, "read the table"):
@@ -69,7 +69,7 @@ def write_fragments(target: FragmentTarget, items: Sequence[Item]) -> list[str]:
 
     Raises:
         BadItem: an item cannot be stored, has a new metadata key or an id that is given twice; nothing is written.
-        MissingLance: pylance is not installed.
+        StorageError: pylance is not installed.
         StoreUnavailable: the store cannot be written.
     """
     lance, schema = _lance(), target.schema
@@ -98,7 +98,7 @@ def commit(target: FragmentTarget, fragments: Sequence[str]) -> int:
     """Append fragments that are not committed yet, in one commit. Returns the number of rows. Only under the lock.
 
     Raises:
-        BadFragment: one is malformed, has another format version, or its file is missing; then none is.
+        StorageError: one is malformed, has another format version, or its file is missing; then none is.
     """
     lance, options = _lance(), dict(target.storage_options) or None
     given = {_files(text): text for text in fragments}
@@ -123,7 +123,7 @@ def _files(fragment: str) -> tuple[str, ...]:
     try:
         files = tuple(file["path"] for file in json.loads(fragment)["files"])
     except (ValueError, TypeError, KeyError) as error:
-        raise BadFragment(f"{fragment[:80]!r} is no fragment: expected what write_fragments returned") from error
+        raise StorageError(f"{fragment[:80]!r} is no fragment: expected what write_fragments returned") from error
     return files
 
 
@@ -146,13 +146,13 @@ def _check(fragment: Any, target: FragmentTarget, numbers: Mapping[str, list[int
         try:
             found = LanceFileReader(f"{target.uri}/data/{file.path}", storage_options=options).metadata()
         except (OSError, ValueError) as error:
-            raise BadFragment(
+            raise StorageError(
                 f"fragment {file.path} cannot be read: {error}; if a cleanup has removed it, write it again"
             ) from error
         columns = [number for name in found.schema.names for number in numbers.get(name, [-1])]
         same = (version, found.num_rows, columns) == (target.format, fragment.physical_rows, file.fields)
         if not same or any(column != target.schema.field(column.name) for column in found.schema):
-            raise BadFragment(
+            raise StorageError(
                 f"fragment {file.path} ({found.num_rows} rows, format {version}) does not fit the table (format "
                 f"{target.format}) as it is now; write it again, for the target that the collection gives now"
             )
@@ -163,7 +163,9 @@ def _lance() -> Any:
         import lance
         import lance.fragment
     except ModuleNotFoundError as error:
-        raise MissingLance() from error
+        raise StorageError(
+            'writing from many processes needs pylance, which is not installed: pip install "oneword[ray]"'
+        ) from error
     return lance
 
 

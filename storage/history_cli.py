@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oneword.storage.terminal import Db, Json, Yes, confirm, print_json, print_table, report, say, size
+from oneword.storage.terminal import Db, Json, Yes, confirm, minute, print_json, print_table, report, say, size
 
 if TYPE_CHECKING:
     from oneword.storage import DamagedCollection, Store
@@ -240,10 +240,7 @@ def list_(
     if not there:
         say(f"Nothing of {collection!r} is in quarantine{f' as {kind}' if kind else ''}.")
     else:
-        rows = [
-            (one.uri, one.kind, one.reason, f"{one.tries:,}", f"{one.last_tried.astimezone():%Y-%m-%d %H:%M}")
-            for one in shown
-        ]
+        rows = [(one.uri, one.kind, one.reason, f"{one.tries:,}", minute(one.last_tried)) for one in shown]
         print_table(["could not be indexed", "kind", "because", "tries", "last tried"], rows)
         if there > len(shown):
             say(f"... and {there - len(shown):,} more: see --limit, or --json")

@@ -16,7 +16,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from oneword.storage.database import Database
-from oneword.storage.errors import BadJobId, JobNotFound, StorageError, StoreUnavailable
+from oneword.storage.errors import JobNotFound, StorageError, StoreUnavailable
 from oneword.storage.lock import WriterLock
 from oneword.storage.process import Process
 from oneword.storage.sql import escaped, one_of, quoted
@@ -83,11 +83,11 @@ class Journal:
         id: from `new_id`; None: a new one.
 
         Raises:
-            BadJobId: it is malformed, or taken.
+            StorageError: it is malformed, or taken.
         """
         now, process = datetime.now(UTC), Process.this()
         if id is not None and not is_id(id):
-            raise BadJobId(id, "expected one as `new_id` makes them")
+            raise StorageError(f"job id {id!r}: expected one as `new_id` makes them; leave the id out")
         row = {
             "id": id or new_id(),
             "collection": escaped(collection),
@@ -105,7 +105,7 @@ class Journal:
 
         def append(table: Table) -> None:
             if id is not None and _found(table, id):
-                raise BadJobId(id, "there is a job of that id already")
+                raise StorageError(f"job id {id!r}: there is a job of that id already; leave the id out")
             table.append(_rows([row]))
 
         self._write(append)

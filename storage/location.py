@@ -51,7 +51,7 @@ class Location:
     def ann_folder(self, table: str) -> Path:
         """The folder of the ANN indexes of `table`: beside it, or for an object store in this user's cache."""
         if self.path is not None:
-            return self.path / f"{table}.serving"
+            return self.path / f"{table}.serving"  # as earlier releases called them
         return Path.home() / ".cache" / "oneword" / "serving" / self._digest(table)
 
     def files_of(self, table: str) -> int | None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from oneword.storage.collection import Collection
 from oneword.storage.durability import replacing
-from oneword.storage.errors import BadFile, BadSpace, CollectionNotFound, StoreUnavailable
+from oneword.storage.errors import BadSpace, CollectionNotFound, StorageError, StoreUnavailable
 from oneword.storage.item import Item
 from oneword.storage.metadata import KEY, Kind, loads
 from oneword.storage.rules import UNIT_TOLERANCE
@@ -142,7 +142,7 @@ def import_parquet(store: Store, path: str | Path, name: str) -> Imported:
     unit length, and its other columns become metadata.
 
     Raises:
-        BadFile: it cannot be read, or has columns or rows that cannot be stored (all are named); nothing is stored.
+        StorageError: it cannot be read, or has columns or rows that cannot be stored (all are named).
         SpaceMismatch: it is an export of another space.
         Locked: another writer has the collection.
     """
@@ -151,7 +151,9 @@ def import_parquet(store: Store, path: str | Path, name: str) -> Imported:
         source = pq.ParquetFile(file)
     except (OSError, pa.ArrowInvalid) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadFile(f"{file}: cannot be read as parquet ({reason}); expected such a file as an export is") from error
+        raise StorageError(
+            f"{file}: cannot be read as parquet ({reason}); expected such a file as an export is"
+        ) from error
     with source:
         layout = _layout(file, source.schema_arrow)
         existing = _existing(store, name, file, layout)
@@ -204,13 +206,13 @@ def _layout(file: Path, schema: pa.Schema) -> _Layout:
     if whole and others:
         wrong.append(f"columns {', '.join(map(repr, others))} are not a collection's")
     read = [name for name in schema.names if name in own or (name in others and not whole)]
-    wrong += [found for name in dict.fromkeys(read) if (found := _wrong_type(schema.field(name), name in own))]
+    wrong += [found for one in schema if one.name in read and (found := _wrong_type(one, one.name in own))]
     if wrong:
-        raise BadFile(f"{file}: {'; '.join(wrong)}; correct the file, or write it again without such columns")
+        raise StorageError(f"{file}: {'; '.join(wrong)}; correct the file, or write it again without such columns")
     try:
         space = None if written is None else checked_space(json.loads(written))
     except (ValueError, AttributeError, BadSpace) as error:
-        raise BadFile(f"{file}: the space written in it cannot be read ({error}); export it again") from error
+        raise StorageError(f"{file}: the space written in it cannot be read ({error}); export it again") from error
     kinds = {name: metadata_kind(schema.field(name).type) for name in others}
     return _Layout(
         space=space,
@@ -260,7 +262,7 @@ def _existing(store: Store, name: str, file: Path, layout: _Layout) -> Collectio
     except CollectionNotFound as error:
         if layout.space is not None:
             return None
-        raise BadFile(
+        raise StorageError(
             f"{file}: is no export of ours, so it does not say which model and view its vectors are of, and there is "
             f"no collection {name!r} to go by; make it first: oneword collections create {name} --model MODEL"
         ) from error
@@ -278,7 +280,7 @@ def _check_kinds(file: Path, layout: _Layout, target: Collection) -> None:
         if kinds.get(name, kind) != kind
     ]
     if wrong:
-        raise BadFile(f"{file}: {'; '.join(wrong)}; rename or convert what differs")
+        raise StorageError(f"{file}: {'; '.join(wrong)}; rename or convert what differs")
 
 
 def _check_rows(file: Path, source: pq.ParquetFile, layout: _Layout, dimension: int, rows: int) -> None:
@@ -295,7 +297,9 @@ def _check_rows(file: Path, source: pq.ParquetFile, layout: _Layout, dimension: 
         start += batch.num_rows
     if wrong:
         listed = "; ".join(f"{complaint} in {_listed(rows)}" for complaint, rows in wrong.items())
-        raise BadFile(f"{file}: {listed}, counted from 0; nothing was imported: correct these rows or leave them out")
+        raise StorageError(
+            f"{file}: {listed}, counted from 0; nothing was imported: correct these rows or leave them out"
+        )
 
 
 def _listed(rows: list[int]) -> str:

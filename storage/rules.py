@@ -17,6 +17,7 @@ from oneword.storage.metadata import KEY, MOST_KEYS, Kind, comparable, counted, 
 from oneword.storage.schema import META, REST, STRINGS, TYPES, metadata_kinds, rest_of
 
 UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
+KEY_RULE = "expected a letter or '_' followed by at most 62 letters, digits or '_'"
 
 
 class Rules:
@@ -44,13 +45,14 @@ class Rules:
         new = {key: kind for key, kind in kinds.items() if key not in self._known}
         fresh = counted(new.keys() - self._new.keys())
         if fresh and counted(self._known | self._new | new) > MOST_KEYS:
-            raise BadItem(
-                f"item {item.id!r} brings new metadata keys ({', '.join(list(new)[:3])}), and the collection may have "
-                f"{MOST_KEYS} at most; put rare facts under one key, as a list of strings"
+            raise _bad(
+                item,
+                f"brings new metadata keys ({', '.join(list(new)[:3])}), and the collection may have "
+                f"{MOST_KEYS} at most; put rare facts under one key, as a list of strings",
             )
         rests = [REST + key for key, value in item.metadata.items() if rest_of(value)]
         if self._closed and not self._rests.issuperset(rests):
-            raise BadItem(f"item {item.id!r} has the first whole number beyond 2^53 of its key; upsert it")
+            raise _bad(item, "has the first whole number beyond 2^53 of its key; upsert it")
         self._new |= new
         self._new_rests |= dict.fromkeys(one for one in rests if one not in self._rests)
 
@@ -71,10 +73,7 @@ class Rules:
             BadItem: the key or the kind is not allowed, or the key has another kind.
         """
         if not KEY.fullmatch(key) or kind not in TYPES:
-            raise BadItem(
-                f"metadata {key!r} as a {kind}: expected a letter or '_' followed by at most 62 letters, digits or "
-                f"'_', and one of {', '.join(TYPES)}"
-            )
+            raise BadItem(f"metadata {key!r} as a {kind}: {KEY_RULE}, and one of {', '.join(TYPES)}")
         kept = self._known.get(key) or self._new.setdefault(key, kind)
         if kind != kept:
             raise BadItem(f"metadata {key!r} as a {kind}: in this collection it is a {kept}; use another key")
@@ -87,61 +86,57 @@ class Rules:
     def _checked_kind(self, item: Item, key: str, value: object) -> Kind:
         kind = _kind(item, key, value)
         if self._closed and key not in self._known:
-            raise BadItem(
-                f"item {item.id!r} has the metadata key {key!r}, which the collection did not have when the job began; "
-                "declare it before"
-            )
+            problem = f"has the metadata key {key!r}, which the collection did not have when the job began"
+            raise _bad(item, f"{problem}; declare it before")
         kept = self._known.get(key) or self._new.get(key, kind)
         if kind != kept:
-            raise BadItem(
-                f"item {item.id!r} has metadata {key!r} as a {kind} ({value!r}), but in this collection "
-                f"it is a {kept}; give every item the same kind, or use another key"
+            raise _bad(
+                item,
+                f"has metadata {key!r} as a {kind} ({value!r}), but in this collection it is a {kept}; give every "
+                "item the same kind, or use another key",
             )
         return kind
 
 
+def _bad(item: Item, problem: str) -> BadItem:
+    return BadItem(f"item {item.id!r} {problem}")
+
+
 def _check_vector(item: Item, dimension: int) -> None:
     if item.vector is None:
-        raise BadItem(f"item {item.id!r} has no vector, expected {dimension} numbers; embed it first")
+        raise _bad(item, f"has no vector, expected {dimension} numbers; embed it first")
     try:
         with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused below
             vector: NDArray[np.float32] = np.asarray(item.vector, np.float32)
     except (TypeError, ValueError) as error:
-        raise BadItem(f"item {item.id!r} has a vector that is no list of {dimension} numbers: {error}") from error
+        raise _bad(item, f"has a vector that is no list of {dimension} numbers: {error}") from error
     if vector.shape != (dimension,):
-        raise BadItem(f"item {item.id!r} has a vector of shape {vector.shape}, expected ({dimension},)")
+        raise _bad(item, f"has a vector of shape {vector.shape}, expected ({dimension},)")
     wide = vector.astype(np.float64)
     norm = math.sqrt(wide @ wide)  # faster than np.linalg.norm for a single vector
     if not math.isfinite(norm):
-        raise BadItem(f"item {item.id!r} has a vector with NaN or infinity, expected finite numbers; embed it again")
+        raise _bad(item, "has a vector with NaN or infinity, expected finite numbers; embed it again")
     if abs(norm - 1.0) > UNIT_TOLERANCE:
-        raise BadItem(f"item {item.id!r} has a vector of length {norm:.6f}, expected 1; divide it by its length")
+        raise _bad(item, f"has a vector of length {norm:.6f}, expected 1; divide it by its length")
 
 
 def _kind(item: Item, key: str, value: object) -> Kind:
     if not isinstance(key, str) or not KEY.fullmatch(key):
-        raise BadItem(
-            f"item {item.id!r} has the metadata key {key!r}, expected a letter or '_' followed by at most 62 "
-            "letters, digits or '_'; rename it"
-        )
+        raise _bad(item, f"has the metadata key {key!r}, {KEY_RULE}; rename it")
     kind = kind_of(value)
     if kind is None:
-        raise BadItem(
-            f"item {item.id!r} has metadata {key!r} as {value!r}, expected a string, number, bool, datetime "
-            "or list of strings; convert it, or leave the key out if there is no value"
-        )
+        expected = "expected a string, number, bool, datetime or list of strings; convert it"
+        raise _bad(item, f"has metadata {key!r} as {value!r}, {expected}, or leave the key out if there is no value")
     try:
         comparable(value)  # type: ignore[arg-type]
     except ValueError as error:
-        raise BadItem(
-            f"item {item.id!r} has metadata {key!r} as {value!r}: {error}; correct it or leave it out"
-        ) from error
+        raise _bad(item, f"has metadata {key!r} as {value!r}: {error}; correct it or leave it out") from error
     return kind
 
 
 def _check_fields(item: Item) -> None:
     if item.modality not in ("image", "text"):
-        raise BadItem(f"item {item.id!r} has modality {item.modality!r}, expected 'image' or 'text'")
+        raise _bad(item, f"has modality {item.modality!r}, expected 'image' or 'text'")
     if not item.id:
         raise BadItem(f"the item of {item.uri!r} has an empty id, expected a unique one")
     for name in STRINGS:
@@ -151,25 +146,21 @@ def _check_fields(item: Item) -> None:
         try:
             value.encode()
         except (AttributeError, UnicodeEncodeError) as error:
-            raise BadItem(f"item {item.id!r} has {name} {value!r}, expected Unicode text: {error}") from error
+            raise _bad(item, f"has {name} {value!r}, expected Unicode text: {error}") from error
     for name in ("width", "height"):
         value = getattr(item, name)
         if value is not None and not _is_size(value):
-            raise BadItem(f"item {item.id!r} has {name} {value!r}, expected a whole number of pixels, or None")
+            raise _bad(item, f"has {name} {value!r}, expected a whole number of pixels, or None")
     if not isinstance(item.thumbnail, bytes | None):
-        raise BadItem(f"item {item.id!r} has a thumbnail of type {type(item.thumbnail).__name__}, expected bytes")
-    _check_time(item)
-
-
-def _is_size(value: object) -> bool:
-    return type(value) is not bool and isinstance(value, Integral) and 0 <= int(value) < 2**63
-
-
-def _check_time(item: Item) -> None:
+        raise _bad(item, f"has a thumbnail of type {type(item.thumbnail).__name__}, expected bytes")
     if not isinstance(item.indexed_at, datetime | None):
-        raise BadItem(f"item {item.id!r} has indexed_at {item.indexed_at!r}, expected a datetime, or None for now")
+        raise _bad(item, f"has indexed_at {item.indexed_at!r}, expected a datetime, or None for now")
     try:
         if item.indexed_at is not None:
             comparable(item.indexed_at)
     except ValueError as error:
-        raise BadItem(f"item {item.id!r} has indexed_at {item.indexed_at!r}: {error}") from error
+        raise _bad(item, f"has indexed_at {item.indexed_at!r}: {error}") from error
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is not bool and isinstance(value, Integral) and 0 <= int(value) < 2**63

@@ -82,19 +82,13 @@ class SearchOptions:
     thumbnails: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("limit", "offset", "version"):
-            value = getattr(self, name)
-            if value is None and name == "version":
-                continue
-            if isinstance(value, bool) or not isinstance(value, Integral):
-                raise BadSearch(f"{name} {value!r}: expected a whole number")
-            object.__setattr__(self, name, int(value))
-        for name in ("min_score", "diversity", "keyword_weight"):
-            value = getattr(self, name)
-            if value is None and name == "min_score":
-                continue
-            if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
-                raise BadSearch(f"{name} {value!r}: expected a number")
+        scan = "; to read everything, scan the collection"
+        self._check("limit", Integral, 0, MOST, scan)
+        self._check("offset", Integral, 0, MOST_SKIPPED, scan)
+        self._check("version", Integral, 1, 2**63 - 1)
+        self._check("min_score", Real, -math.inf, math.inf)
+        self._check("diversity", Real, 0, 1)
+        self._check("keyword_weight", Real, 0, 1)
         for name in ("group_by", "keywords"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
@@ -104,19 +98,19 @@ class SearchOptions:
             is_list = isinstance(values, Sized) and not isinstance(values, str)
             if not is_list or not all(isinstance(one, str) for one in values):
                 raise BadSearch(f"{name} {values!r}: expected a list of texts")
-        if not 0 <= self.limit <= MOST or not 0 <= self.offset <= MOST_SKIPPED:
-            raise BadSearch(
-                f"limit {self.limit} and offset {self.offset}: expected 0 to {MOST:,}, and 0 or more up to "
-                f"{MOST_SKIPPED:,}; to read everything, scan the collection"
-            )
-        if self.version is not None and not 0 < self.version < 2**63:
-            raise BadSearch(f"version {self.version}: expected 1 or more, the version of an earlier result")
-        if not 0 <= self.diversity <= 1:
-            raise BadSearch(f"diversity {self.diversity}: expected 0 (the nearest) to 1 (as different as can be)")
         if self.fusion not in FUSIONS:
             raise BadSearch(f"fusion {self.fusion!r}: expected {' or '.join(map(repr, FUSIONS))}")
-        if not 0 <= self.keyword_weight <= 1:
-            raise BadSearch(f"keyword_weight {self.keyword_weight}: expected 0 to 1")
+
+    def _check(self, name: str, kind: Any, least: float, most: float, hint: str = "") -> None:
+        value: Any = getattr(self, name)
+        if value is None and name in ("version", "min_score"):
+            return
+        if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= most:  # NaN is in no range
+            what = "a whole number" if kind is Integral else "a number"
+            between = f" from {least:,} to {most:,}" if math.isfinite(most) else ""
+            raise BadSearch(f"{name} {value!r}: expected {what}{between}{hint}")
+        if kind is Integral:
+            object.__setattr__(self, name, int(value))
 
     @property
     def depth(self) -> int:

@@ -21,7 +21,7 @@ from oneword.storage.errors import (
     CollectionNotFound,
     DamagedCollection,
     Locked,
-    NeedsDirectory,
+    StorageError,
     VersionNotFound,
 )
 from oneword.storage.journal import Journal
@@ -79,7 +79,7 @@ class Store:
             CollectionExists: the name is taken.
             BadSpace: the space lacks a key.
         """
-        schema = table_schema(checked_space(space), datetime.now(UTC))
+        space = checked_space(space)
         self._moves.finish(_checked_name(name))
         try:
             # By LanceDB alone, two processes that create at the same instant may both believe they did.
@@ -87,7 +87,7 @@ class Store:
                 table = None
                 if self._database.open(name) is None:
                     self._database.drop(name + SUFFIX)  # left by a copy that was killed
-                    table = self._database.create(name, schema)
+                    table = self._database.create(name, table_schema(space, datetime.now(UTC)))
                 if table is not None:
                     text_index.create(table)
         except Locked:
@@ -144,9 +144,11 @@ class Store:
         try:
             collection = self.open(name)
         except DamagedCollection:
+            folder = self._database.location.folder(name)
+            assert folder is not None  # damage is only detected in a directory
             with self._lock(name).hold(self._lock_timeout):
                 self._drop_parts(name)
-                shutil.rmtree(f"{self.uri}/{name}.lance")  # damage is only detected in a directory
+                shutil.rmtree(folder)
             return
         with collection.writing():
             self._check_there(collection)
@@ -165,12 +167,11 @@ class Store:
             VersionNotFound: there is no such version, or it is damaged.
             Locked: another writer has the collection.
         """
-        states = self.states(name)
+        folder = self._database.location.folder(_checked_name(name))
         with self._lock(name).hold(self._lock_timeout):
-            whole = [one for one, sound in states.items() if sound]
+            whole = [one for one, intact in self.states(name).items() if intact]
             if not whole or (version is not None and version not in whole):
                 raise VersionNotFound(version or 0, name, whole, [])
-            folder = self._database.location.folder(name)
             assert folder is not None  # otherwise there are no states
             go_back(folder, version or whole[-1])
             if (table := self._database.open(name)) is not None:
@@ -191,7 +192,7 @@ class Store:
             CollectionNotFound: there is none of the old name.
             CollectionExists: the new name is taken.
             Locked: another writer has it.
-            NeedsDirectory: the store is in an object store.
+            StorageError: the store is in an object store.
         """
         if Move(source=_checked_name(old), target=_checked_name(new), created="") in [
             replace(move, created="") for move in self._moves.finish(old)
@@ -235,7 +236,7 @@ class Store:
         Raises:
             CollectionExists: the name `keep` is taken.
             Locked: another writer has one of them.
-            NeedsDirectory: the store is in an object store.
+            StorageError: the store is in an object store.
         """
         self.check_replaceable(keep)
         with old.writing(), new.writing(), self._lock(_checked_name(keep)).hold(self._lock_timeout):
@@ -276,7 +277,7 @@ class Store:
 
     def _check_directory(self, doing: str, remedy: str) -> None:
         if self._database.location.path is None:
-            raise NeedsDirectory(doing, self.uri, remedy)
+            raise StorageError(f"cannot {doing} in {self.uri}: an object store has no atomic rename; {remedy}")
 
     def _lock(self, name: str) -> WriterLock:
         return WriterLock(self._database.location.lock_file(name), name)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from oneword.storage.errors import BadTag, VersionNotFound
+from oneword.storage.errors import StorageError, VersionNotFound
 from oneword.storage.table import Table
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -62,11 +62,11 @@ def tag(table: Table, name: str, version: int | None) -> int:
     """Tag a version, by default the newest. Returns the version; safe to retry.
 
     Raises:
-        BadTag: the name is not allowed, or is the tag of another version.
+        StorageError: the name is not allowed, or is the tag of another version.
         VersionNotFound: no such version.
     """
     if not TAG.fullmatch(name) or name.endswith(".lock") or ".." in name or name.isdecimal():
-        raise BadTag(
+        raise StorageError(
             f"tag {name!r} is not allowed: expected 1 to 63 of a-z, A-Z, 0-9, '.', '-' and '_', starting with a "
             "letter or digit, not only digits, without '..' and not ending in .lock; choose another name"
         )
@@ -74,7 +74,7 @@ def tag(table: Table, name: str, version: int | None) -> int:
     version = table.version() if version is None else resolve(table, version)
     there = table.tags().get(name)
     if there is not None and there != version:
-        raise BadTag(
+        raise StorageError(
             f"tag {name!r} of collection {table.name!r} is version {there}, not {version}; "
             "remove it first, or choose another name"
         )

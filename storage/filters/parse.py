@@ -210,15 +210,12 @@ class _Parser:
                 unclosed = self.text[at] in "\"'"
                 problem = "this quote is never closed" if unclosed else f"{self.text[at]!r} is not expected here"
                 raise self.error(f"{problem}; put a value with such characters in quotes", at)
-            sign, quoted, word = match.group("sign", "quoted", "word")
+            kind: Any = match.lastgroup
+            value = match[kind]
+            if kind == "quoted":
+                value = re.sub(r"""\\(["'\\])""", r"\1", value[1:-1])
+            tokens.append(Token(kind=kind, text=value, at=match.start(kind)))
             at = match.end()
-            if sign:
-                tokens.append(Token(kind="sign", text=sign, at=match.start("sign")))
-            elif quoted:
-                inner = re.sub(r"""\\(["'\\])""", r"\1", quoted[1:-1])
-                tokens.append(Token(kind="quoted", text=inner, at=match.start("quoted")))
-            else:
-                tokens.append(Token(kind="word", text=word, at=match.start("word")))
         return [*tokens, Token(kind="end", text="", at=end)]
 
 
@@ -287,22 +284,19 @@ class _Reader:
             expected = f"one of {', '.join(TESTS)} beside field {shown(field)}"
             raise _failure(path, expected, " and ".join(tests) or "none")
         value, at = keys[tests[0]], _at(path, tests[0])
-        match tests[0]:
-            case "match":
+        match tests[0], value:
+            case "match", _:
                 return Match(field, self.scalar(value, at))
-            case "any":
-                if not isinstance(value, list):
-                    raise _wrong(at, "a list of values", value)
+            case "any", list():
                 return AnyOf(field, tuple(self.scalar(one, f"{at}[{index}]") for index, one in enumerate(value)))
-            case "range":
+            case "range", _:
                 return self.range(field, value, at)
-            case "exists":
-                if not isinstance(value, bool):
-                    raise _wrong(at, "true or false", value)
+            case "exists", bool():
                 return Exists(field) if value else Not(Exists(field))
-        if not isinstance(value, str):
-            raise _wrong(at, "text", value)
-        return Contains(field, value)
+            case "contains", str():
+                return Contains(field, value)
+        expected = {"any": "a list of values", "exists": "true or false", "contains": "text"}[tests[0]]
+        raise _failure(at, expected, shown(value))
 
     def range(self, field: str, value: object, path: str) -> Filter:
         bounds = _object(value, path, "an object of gt, gte, lt and lte")
@@ -311,7 +305,7 @@ class _Reader:
             raise _failure(path, "at least one of gt, gte, lt and lte", "none")
         for name, bound in bounds.items():
             if isinstance(bound, bool):
-                raise _wrong(_at(path, name), "text, a number or a time", bound)
+                raise _failure(_at(path, name), "text, a number or a time", shown(bound))
         return Range(field, **{name: self.scalar(bound, _at(path, name)) for name, bound in bounds.items()})
 
     def scalar(self, value: object, path: str) -> Scalar:
@@ -319,12 +313,14 @@ class _Reader:
         if self.values > MOST_VALUES:
             raise _failure(path, f"at most {MOST_VALUES} values", "one more")
         if value is None:
-            raise _wrong(path, 'a value (for items without the field, {"field": ..., "exists": false})', None)
-        if not isinstance(value, str | bool | int | float):
-            raise _wrong(path, "text, a number, true or false", value)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise _wrong(path, "a finite number", value)
-        return value
+            expected = 'a value (for items without the field, {"field": ..., "exists": false})'
+        elif not isinstance(value, str | bool | int | float):
+            expected = "text, a number, true or false"
+        elif isinstance(value, float) and not math.isfinite(value):
+            expected = "a finite number"
+        else:
+            return value
+        raise _failure(path, expected, shown(value))
 
 
 def _written(tree: Filter, depth: int) -> dict[str, Any]:
@@ -363,7 +359,7 @@ def _plain(value: Scalar) -> str | bool | int | float:
 
 def _object(value: object, path: str, expected: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _wrong(path, expected, value)
+        raise _failure(path, expected, shown(value))
     return value
 
 
@@ -376,10 +372,6 @@ def _known(keys: Mapping[str, object], known: tuple[str, ...], path: str) -> Non
 def _at(path: str, key: str) -> str:
     name = key if key.isidentifier() else repr(key)
     return f"{path}.{name}" if path else name
-
-
-def _wrong(path: str, expected: str, found: object) -> FilterError:
-    return _failure(path, expected, shown(found))
 
 
 def _failure(path: str, expected: str, found: str) -> FilterError:

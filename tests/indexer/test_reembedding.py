@@ -32,9 +32,9 @@ from oneword.storage import (
     CollectionNotFound,
     Item,
     Locked,
-    NeedsDirectory,
     Refused,
     SpaceMismatch,
+    StorageError,
     Store,
 )
 from tests.conftest import noise
@@ -183,7 +183,7 @@ def test_what_cannot_be_is_said_before_anything_is_done(old: Collection) -> None
 
 
 def test_an_object_store_says_what_to_do() -> None:
-    with pytest.raises(NeedsDirectory, match="use the new one by its own name"):
+    with pytest.raises(StorageError, match="use the new one by its own name"):
         Store("s3://bucket/db").check_replaceable("x")
 
 

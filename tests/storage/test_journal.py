@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from oneword.storage import BadJobId, JobNotFound, JobRecord, Store, StoreUnavailable, journal
+from oneword.storage import JobNotFound, JobRecord, StorageError, Store, StoreUnavailable, journal
 from oneword.storage.table import Table
 
 MANY = """
@@ -204,13 +204,13 @@ def test_one_job_by_its_id(store: Store) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "x", "20260102T030405678901-0A1B2C3D", "20260102T030405678901-0a1b2c3d\n"])
 def test_an_id_that_cannot_be(store: Store, wrong: str) -> None:
-    with pytest.raises(BadJobId, match="new_id"):
+    with pytest.raises(StorageError, match="new_id"):
         store.journal().start(collection="a", command="x", id=wrong)
     assert store.journal().list() == []
 
 
 def test_an_id_is_one_jobs(store: Store) -> None:
     job = store.journal().start(collection="a", command="x", id=journal.new_id())
-    with pytest.raises(BadJobId, match="already"):
+    with pytest.raises(StorageError, match="already"):
         store.journal().start(collection="a", command="x", id=job)
     assert only(store).id == job

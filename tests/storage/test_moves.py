@@ -20,9 +20,9 @@ from oneword.storage import (
     CollectionNotFound,
     Item,
     Locked,
-    NeedsDirectory,
     Refused,
     SpaceMismatch,
+    StorageError,
     Store,
     StoreUnavailable,
     moves,
@@ -100,7 +100,7 @@ def test_neither_end_of_a_rename_may_be_written(store: Store, filled: Collection
 
 
 def test_an_object_store_says_what_to_do(space: dict[str, Any], collection: Collection) -> None:
-    with pytest.raises(NeedsDirectory, match=r"s3://bucket/db.*by its own name"):
+    with pytest.raises(StorageError, match=r"s3://bucket/db.*by its own name"):
         Store("s3://bucket/db").replace(collection, collection, keep="old")
 
 

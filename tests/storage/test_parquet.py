@@ -17,7 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneword.storage import BadFile, BadItem, Collection, Item, Locked, SpaceMismatch, Store, StoreUnavailable, parquet
+from oneword.storage import (
+    BadItem,
+    Collection,
+    Item,
+    Locked,
+    SpaceMismatch,
+    StorageError,
+    Store,
+    StoreUnavailable,
+    parquet,
+)
 from oneword.storage.parquet import export_parquet, import_parquet
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v", "prompts": {"é": 1}}
@@ -270,7 +280,7 @@ def test_what_cannot_be_imported_is_named_and_nothing_is(
 ) -> None:
     version = filled.version
     pq.write_table(foreign(**columns), file)
-    with pytest.raises(BadFile, match=rf"in\.parquet.*{complaint}"):
+    with pytest.raises(StorageError, match=rf"in\.parquet.*{complaint}"):
         import_parquet(store, file, "things")
     assert filled.version == version
 
@@ -278,12 +288,19 @@ def test_what_cannot_be_imported_is_named_and_nothing_is(
 def test_files_that_are_none(store: Store, collection: Collection, file: Path, tmp_path: Path) -> None:
     file.write_text("no parquet")
     for path in (file, tmp_path, tmp_path / "absent.parquet"):
-        with pytest.raises(BadFile, match="cannot be read as parquet"):
+        with pytest.raises(StorageError, match="cannot be read as parquet"):
             import_parquet(store, path, "things")
     pq.write_table(foreign(), file)
-    with pytest.raises(BadFile, match=r"no export of ours.*collections create new --model"):
+    with pytest.raises(StorageError, match=r"no export of ours.*collections create new --model"):
         import_parquet(store, file, "new")
     assert store.collections() == ["things"]
+
+
+def test_a_column_given_twice(store: Store, collection: Collection, file: Path) -> None:
+    table = foreign()
+    pq.write_table(pa.Table.from_arrays([*table.columns, table["id"]], [*table.schema.names, "id"]), file)
+    with pytest.raises(StorageError, match="there are two columns 'id'"):
+        import_parquet(store, file, "things")
 
 
 def test_an_export_that_was_tampered_with(filled: Collection, store: Store, file: Path) -> None:
@@ -292,7 +309,7 @@ def test_an_export_that_was_tampered_with(filled: Collection, store: Store, file
 
     def refused(table: pa.Table, complaint: str) -> None:
         pq.write_table(table, file)
-        with pytest.raises(BadFile, match=complaint):
+        with pytest.raises(StorageError, match=complaint):
             import_parquet(store, file, "new")
         assert store.collections() == ["things"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oneword.storage import BadTag, Collection, Item, Locked, Store, VersionNotFound
+from oneword.storage import Collection, Item, Locked, StorageError, Store, VersionNotFound
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*removes every version:UserWarning")
 NOW = timedelta(0)
@@ -71,7 +71,7 @@ def test_what_is_not_there_is_named(grown: Collection) -> None:
         grown.untag("nope")
     with pytest.raises(VersionNotFound, match="99"):
         grown.tag("new", 99)
-    with pytest.raises(BadTag, match=r"'kept'.*is version 7, not 4"):
+    with pytest.raises(StorageError, match=r"'kept'.*is version 7, not 4"):
         grown.tag("kept", 4)
     assert grown.tag("kept", 7) == 7
     assert grown.count() == 5
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_named(grown: Collection) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "é", "..", "a..b", ".a", "-a", "a/b", "a.lock", "5", "x" * 64, "a\n"])
 def test_bad_tags(grown: Collection, name: str) -> None:
-    with pytest.raises(BadTag, match="not allowed"):
+    with pytest.raises(StorageError, match="not allowed"):
         grown.tag(name)
     assert grown.tags() == {}
 
