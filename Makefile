@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo gpu test test-gpu test-kill test-load test-mteb test-ray format lint bench screenshots clean
+.PHONY: demo gpu test test-gpu test-kill test-load test-mteb test-ray coverage format lint docs web-types constraints bench \
+	screenshots clean
 
 demo: .venv/demo
 	$(BIN)/python demo/pictures.py .demo/pictures
@@ -18,6 +19,10 @@ demo: .venv/demo
 
 test: .venv/dev lint
 	$(BIN)/python -m pytest -n 2
+
+# The documentation into site/, strictly and without a network.
+docs: .venv/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # On a machine with a GPU, by a Python that has torch and transformers.
 gpu:

@@ -49,7 +49,8 @@ async function call(method, path, { json, form, signal } = {}) {
  */
 function exact(_, value, context) {
   const lost = Number.isInteger(value) && !Number.isSafeInteger(value);
-  return lost && /^-?\d+$/.test(context?.source ?? "") ? context.source : value;
+  const source = context?.source ?? "";
+  return lost && /^-?\d+$/.test(source) ? source : value;
 }
 
 /**
