@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
         ("GET", "/nosuch", 404, "no_such_path"),
         ("GET", "/v1", 404, "no_such_path"),
         ("GET", "/v1/nosuch", 404, "no_such_path"),
-        ("GET", "/docs", 404, "no_such_path"),
+        ("GET", "/redoc", 404, "no_such_path"),
         ("POST", "/v1/collections/default/nosuch", 404, "no_such_path"),
         ("GET", "/v1/collections/default/search", 405, "method_not_allowed"),
         ("PUT", "/v1/collections", 405, "method_not_allowed"),
