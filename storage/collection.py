@@ -346,7 +346,7 @@ class Collection(CollectionReader):
                     older_than = max(older_than, versions.age(table, pinned) + MARGIN)
                 table.optimize(older_than, orphans=orphans)
                 if orphans:
-                    self._database.sweep_halves(self.name)
+                    self._database.remove_partial_files(self.name)
 
     def _check_room(self) -> None:
         """Merging rewrites all files before it removes old ones. The ANN index is removed if its space is needed."""

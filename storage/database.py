@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from oneword.storage.config import StorageConfig
-from oneword.storage.durability import Durability, examine, go_back
+from oneword.storage.durability import Durability, find_damage, roll_back
 from oneword.storage.errors import DamagedCollection, StoreUnavailable, VersionNotFound
 from oneword.storage.location import Location
 from oneword.storage.table import Table, make_reads_cancellable, schema_of, translated_errors
@@ -108,7 +108,7 @@ class Database:
             return opened
         except (ValueError, OSError, RuntimeError):
             folder = self.location.folder(name)
-            if folder is None or (damage := examine(folder)) is None:
+            if folder is None or (damage := find_damage(folder)) is None:
                 raise
             if "." not in name:
                 raise DamagedCollection(name, self.location.uri, damage.newest, damage.sound) from None
@@ -116,7 +116,7 @@ class Database:
             if damage.sound is None:
                 folder.rename(folder.with_name(f"{folder.name}.damaged-{time.time_ns()}"))
             else:
-                go_back(folder, damage.sound)
+                roll_back(folder, damage.sound)
             return connection.open_table(name)
 
     def _durability(self, name: str) -> Durability | None:
@@ -172,7 +172,7 @@ class Database:
         if folder is not None and not (folder / "_versions").is_dir():
             shutil.rmtree(folder, ignore_errors=True)
 
-    def sweep_halves(self, name: str) -> None:
+    def remove_partial_files(self, name: str) -> None:
         """Remove partial data files, which a killed process leaves and no cleanup of LanceDB removes.
 
         In a directory Lance names a file `.tmp...` until it is complete. Only while nobody writes.
@@ -186,7 +186,7 @@ class Database:
         """The table at its newest version, where it stays, or None if there is none."""
         table = self.open(name)
         if table is not None:
-            table.hold()
+            table.freeze()
         return table
 
     def restore(self, name: str, version: int) -> None:

@@ -137,7 +137,7 @@ class Damage:
     sound: int | None
 
 
-def examine(table: Path) -> Damage | None:
+def find_damage(table: Path) -> Damage | None:
     """The damage of the newest version of a table in a folder, or None if none is found."""
     broken: list[int] = []
     for manifest in sorted((table / "_versions").glob("*.manifest")):  # the newest sorts first
@@ -148,13 +148,13 @@ def examine(table: Path) -> Damage | None:
     return Damage(newest=broken[0], broken=tuple(broken), sound=None) if broken else None
 
 
-def manifests(table: Path) -> dict[int, bool]:
+def version_states(table: Path) -> dict[int, bool]:
     """The versions of a table by number, oldest first, each with whether it is intact."""
     found = sorted((table / "_versions").glob("*.manifest"), reverse=True)
     return {version_of(one): _is_whole(one, table) for one in found}
 
 
-def go_back(table: Path, version: int) -> None:
+def roll_back(table: Path, version: int) -> None:
     """Make `version` the newest one, by setting aside later manifests."""
     aside = table / ASIDE
     aside.mkdir(exist_ok=True)

@@ -192,5 +192,5 @@ def copy(database: Database, name: str, target: str) -> Table | None:
 
 
 def _rows(table: Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for batch in table.parts(schema.names, ROWS):
+    for batch in table.chunks(schema.names, ROWS):
         yield pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)

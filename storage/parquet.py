@@ -125,7 +125,7 @@ def export_target(path: str | Path, name: str) -> Path:
 
 def _groups(table: Table, columns: list[str]) -> Iterator[pa.Table]:
     kept: list[pa.RecordBatch] = []
-    for batch in table.parts(columns, ROWS):
+    for batch in table.chunks(columns, ROWS):
         kept.append(batch.select(columns))
         if sum(one.nbytes for one in kept) >= GROUP_BYTES:
             yield pa.Table.from_batches(kept)

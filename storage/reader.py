@@ -138,7 +138,7 @@ class CollectionReader:
         snapshot = self.snapshot(version)
         if limit < 1:  # which LanceDB takes for no limit
             return [], snapshot.version
-        batches = snapshot.table.stretch(
+        batches = snapshot.table.page(
             self._columns(vectors, thumbnails), where=snapshot.where(filter), offset=offset, limit=limit
         )
         return [item for batch in batches for item in to_items(batch)], snapshot.version

@@ -14,7 +14,7 @@ from oneword.storage import text_index
 from oneword.storage.collection import Collection
 from oneword.storage.config import StorageConfig
 from oneword.storage.database import Database
-from oneword.storage.durability import go_back, manifests
+from oneword.storage.durability import roll_back, version_states
 from oneword.storage.errors import (
     BadName,
     CollectionExists,
@@ -173,7 +173,7 @@ class Store:
             if not whole or (version is not None and version not in whole):
                 raise VersionNotFound(version or 0, name, whole, [])
             assert folder is not None  # otherwise there are no states
-            go_back(folder, version or whole[-1])
+            roll_back(folder, version or whole[-1])
             if (table := self._database.open(name)) is not None:
                 text_index.create(table)
         return version or whole[-1]
@@ -181,7 +181,7 @@ class Store:
     def states(self, name: str) -> dict[int, bool]:
         """The versions of a collection in a directory, oldest first, each with whether its files are readable."""
         folder = self._database.location.folder(_checked_name(name))
-        return manifests(folder) if folder else {}
+        return version_states(folder) if folder else {}
 
     def rename(self, old: str, new: str) -> Collection:
         """Rename a collection with its quarantine, its ANN index and its tags.

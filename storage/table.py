@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from oneword.storage.cancellation import Cancellation, current
-from oneword.storage.durability import Durability, examine
+from oneword.storage.durability import Durability, find_damage
 from oneword.storage.errors import CollectionNotFound, DamagedCollection, StoreUnavailable
 from oneword.storage.location import Location
 from oneword.storage.sql import one_of
@@ -68,7 +68,7 @@ def translated_errors(location: Location, doing: str, table: str = "") -> Iterat
     except (OSError, RuntimeError, ValueError) as error:
         if table and "Not found" in str(error) and "_versions" in str(error):
             raise CollectionNotFound(table, location.uri) from error  # dropped while it was open
-        if table and location.path is not None and (damage := examine(location.path / f"{table}.lance")):
+        if table and location.path is not None and (damage := find_damage(location.path / f"{table}.lance")):
             raise DamagedCollection(table, location.uri, damage.newest, damage.sound) from error
         if isinstance(error, ValueError) and "Lance file" not in str(error):
             raise
@@ -141,16 +141,14 @@ class Table:
         for start in range(0, len(wanted), VALUES_AT_ONCE):
             yield from self.rows(columns, where=one_of(column, wanted[start : start + VALUES_AT_ONCE]))
 
-    def parts(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """All rows of a snapshot, `rows` at a time, in bounded memory; a scan may read 2 GiB ahead."""
         with self._doing("read"):
             for start in range(0, total := self.count(), rows):
                 stretch = list(range(start, min(start + rows, total)))
                 yield from self._lance.take_offsets(stretch).select(list(columns)).to_arrow().to_batches()
 
-    def stretch(
-        self, columns: Sequence[str], *, where: str | None, offset: int, limit: int
-    ) -> Iterator[pa.RecordBatch]:
+    def page(self, columns: Sequence[str], *, where: str | None, offset: int, limit: int) -> Iterator[pa.RecordBatch]:
         """`limit` rows of one version that match the SQL condition, from `offset` on, in that version's order."""
         with self._doing("read"):
             query = self._lance.search().select(list(columns)).offset(offset).limit(limit)
@@ -158,7 +156,7 @@ class Table:
                 query = query.where(where)
             yield from query.to_batches()
 
-    def hold(self) -> None:
+    def freeze(self) -> None:
         """Stay at the current version, whatever is written later."""
         with self._doing("read"):
             self._lance.checkout(self._lance.version)
@@ -183,7 +181,7 @@ class Table:
         with self._doing("read"):
             return self._lance.take_row_ids(list(addresses)).select(list(columns)).to_arrow()
 
-    def matching(self, words: str, column: str, *, limit: int, where: str | None, columns: Sequence[str]) -> pa.Table:
+    def match_text(self, words: str, column: str, *, limit: int, where: str | None, columns: Sequence[str]) -> pa.Table:
         """The `limit` rows that match any of the words best by BM25, with their `_score`.
 
         Unindexed rows are read one by one. Which of tied rows are returned is arbitrary.

@@ -91,7 +91,7 @@ def search(table: Table, words: str, *, count: int, where: str | None = None) ->
         return []
     fetch = count + max(32, count // 4)
     while True:
-        rows = table.matching(" ".join(tokens), COLUMN, limit=fetch, where=where, columns=["id"])
+        rows = table.match_text(" ".join(tokens), COLUMN, limit=fetch, where=where, columns=["id"])
         scores: list[float] = rows.column("_score").to_pylist()
         ranked = sorted(zip(scores, rows.column("id").to_pylist(), strict=True), key=order)
         # LanceDB returns any of the rows that tie, so fetch on until the last wanted row beats the last fetched one.

@@ -59,12 +59,7 @@ def tags(table: Table) -> dict[str, int]:
 
 
 def tag(table: Table, name: str, version: int | None) -> int:
-    """Tag a version, by default the newest. Returns the version; safe to retry.
-
-    Raises:
-        StorageError: the name is not allowed, or is the tag of another version.
-        VersionNotFound: no such version.
-    """
+    """`Collection.tag`."""
     if not TAG.fullmatch(name) or name.endswith(".lock") or ".." in name or name.isdecimal():
         raise StorageError(
             f"tag {name!r} is not allowed: expected 1 to 63 of a-z, A-Z, 0-9, '.', '-' and '_', starting with a "
@@ -84,11 +79,7 @@ def tag(table: Table, name: str, version: int | None) -> int:
 
 
 def untag(table: Table, name: str) -> None:
-    """Remove a tag.
-
-    Raises:
-        VersionNotFound: no such tag.
-    """
+    """`Collection.untag`."""
     _settle(table)
     if name not in table.tags():
         raise VersionNotFound(name, table.name, [one["version"] for one in table.versions()], list(table.tags()))

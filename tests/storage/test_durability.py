@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from oneword.storage import DamagedCollection, Item, StorageConfig, StorageError, Store, VersionNotFound
-from oneword.storage.durability import examine
+from oneword.storage.durability import find_damage
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"}
 
@@ -205,6 +205,6 @@ def test_whatever_file_is_damaged_nothing_is_wrong_without_a_word(tmp_path: Path
         found = {item.id for some in Store(tmp_path).open("a").scan(vectors=True) for item in some}
     except StorageError as error:
         told = str(error)
-    assert told or found == {"1", "2", "3", "4"} or examine(tmp_path / "a.lance") is None, file
+    assert told or found == {"1", "2", "3", "4"} or find_damage(tmp_path / "a.lance") is None, file
     assert ".rs:" not in told
     assert Store(tmp_path).open("b").count() == 1

@@ -63,7 +63,7 @@ def test_nothing_is_looked_up(
     def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("the table was read")
 
-    for name in ("merge", "rows", "count", "parts"):
+    for name in ("merge", "rows", "count", "chunks"):
         monkeypatch.setattr(Table, name, refuse)
     with collection.writing():
         assert collection.insert([item("b")]) == 1
