@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -194,9 +193,8 @@ class Store:
             Locked: another writer has it.
             StorageError: the store is in an object store.
         """
-        if Move(source=_checked_name(old), target=_checked_name(new), created="") in [
-            replace(move, created="") for move in self._moves.finish(old)
-        ]:
+        finished = self._moves.finish(_checked_name(old))
+        if (old, _checked_name(new)) in [(move.source, move.target) for move in finished]:
             return self.open(new)  # this very rename was killed, and has just been finished
         source = self.open(old)
         self._check_directory("rename a collection", "copy it to the new name, then drop the old one")
