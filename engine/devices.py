@@ -41,7 +41,7 @@ def pick_device(asked: str) -> torch.device:
         device = torch.device(asked)
     except RuntimeError:
         device = None
-    if device is None or device.type not in ("cpu", "cuda"):
+    if device is None or (device.type != "cuda" and asked != "cpu"):
         raise DeviceUnavailable(f"device {asked!r}: expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
         there = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -1,18 +1,21 @@
-"""Runs an encoder over inputs: plans batches, overlaps their preparation with the forward pass, checks."""
+"""Runs an encoder over inputs: plans batches, overlaps their preparation with the forward pass, checks vectors."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from oneword.engine.encoder import Encoder, Side, Vectors
-from oneword.engine.errors import DeviceOutOfMemory, EncodingError
+from oneword.engine.errors import DeviceOutOfMemory, EncodingError, EngineError
 from oneword.engine.inputs import Input
 from oneword.engine.views import View
 
-AHEAD = 2  # batches prepared ahead of the device: one in hand, one on the way
+Key = TypeVar("Key", bound=Hashable)
+
+AHEAD = 2
+"""Batches prepared ahead of the device: one ready, one on the way."""
 
 
 def encode(
@@ -20,13 +23,13 @@ def encode(
 ) -> Vectors:
     """Embeds inputs.
 
-    An embedding depends on the input, the view, the side and the model alone; batches are a matter of speed.
+    A vector depends on the input, the view, the side and the model alone; batches only change the speed.
 
     Args:
         unit: scale each vector to unit length; else leave it as long as the model made it.
 
     Returns:
-        float32 (len(inputs), d), each row finite and, unless told otherwise, of unit length, in the inputs' order.
+        float32 (len(inputs), d), in the order of the inputs; each row is finite and, with `unit`, of unit length.
 
     Raises:
         EncodingError: the model gave no vector, or one that is not finite or is zero; `index` says for which input.
@@ -37,9 +40,9 @@ def encode(
 
 
 class Encoding:
-    """Inputs on their way: the first batches are being prepared before anybody waits for vectors.
+    """Inputs whose first batches are prepared in a thread before `vectors` is called.
 
-    So one of these can be begun while another one's batches keep the device busy.
+    So a second one can start while the first one's batches keep the device busy.
 
     Raises:
         ViewError: the model cannot follow this view.
@@ -54,11 +57,11 @@ class Encoding:
 
     @property
     def ending(self) -> bool:
-        """Whether the device has the last batch, or none: from any thread, and about right."""
+        """Whether the last batch is on the device, or no batch is left. Callable from any thread; approximate."""
         return not self._todo and not self._ready
 
     def vectors(self, *, unit: bool = True) -> Vectors:
-        """Runs the model over all batches; once. Args, returns and raises: as `encode`."""
+        """Runs the model over all batches. Call it once. Args, returns and raises: as `encode`."""
         vectors = np.empty((len(self._inputs), self._encoder.dimension), dtype=np.float32)
         try:
             while self._todo or self._ready:
@@ -71,7 +74,7 @@ class Encoding:
                 except DeviceOutOfMemory:
                     if len(batch) == 1:
                         raise
-                    # Halve it, and go on: what else was planned at that size will halve itself in turn.
+                    # Other batches that were planned at that size are halved in turn.
                     middle = len(batch) // 2
                     self._ready.appendleft(self._prepared(batch[middle:]))
                     self._ready.appendleft(self._prepared(batch[:middle]))
@@ -100,3 +103,52 @@ def _checked(vectors: Vectors, inputs: Sequence[Input], *, unit: bool) -> Vector
         )
     scaled: Vectors = (vectors / lengths).astype(np.float32) if unit else vectors
     return scaled
+
+
+class Started(Generic[Key]):
+    """Inputs by key that are being prepared; `result` embeds them, and those that fail do not fail the others.
+
+    Raises:
+        ViewError: the model cannot follow this view.
+    """
+
+    def __init__(self, contents: Mapping[Key, Input], encoder: Encoder, view: View, side: Side = Side.GALLERY) -> None:
+        self.contents, self._how = contents, (encoder, view, side)
+        self._encoding = Encoding(encoder, list(contents.values()), view, side)
+
+    @property
+    def ending(self) -> bool:
+        """See `Encoding`."""
+        return self._encoding.ending
+
+    def result(self) -> tuple[dict[Key, Vectors], dict[Key, EngineError]]:
+        """Returns unit vectors, float32 (d,), and errors, each by the key of its input.
+
+        An input that the model has no vector for is left out and the rest embedded again. If the device runs out of
+        memory, the inputs are halved until the one that needs too much is found.
+        """
+        todo, failed, encoding = dict(self.contents), dict[Key, EngineError](), self._encoding
+        while True:
+            keys = list(todo)
+            try:
+                return dict(zip(keys, encoding.vectors(), strict=True)), failed
+            except EncodingError as error:
+                failed[keys[error.index]] = error
+                del todo[keys[error.index]]
+            except DeviceOutOfMemory as error:
+                if len(keys) == 1:
+                    return {}, failed | {keys[0]: error}
+                middle = len(keys) // 2
+                halves = [
+                    embed({key: todo[key] for key in half}, *self._how) for half in (keys[:middle], keys[middle:])
+                ]
+                return halves[0][0] | halves[1][0], failed | halves[0][1] | halves[1][1]
+            encoder, view, side = self._how
+            encoding = Encoding(encoder, list(todo.values()), view, side)
+
+
+def embed(
+    contents: Mapping[Key, Input], encoder: Encoder, view: View, side: Side = Side.GALLERY
+) -> tuple[dict[Key, Vectors], dict[Key, EngineError]]:
+    """Embeds inputs by key. Returns and raises: as `Started.result`."""
+    return Started(contents, encoder, view, side).result()

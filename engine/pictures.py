@@ -1,28 +1,33 @@
-"""Decodes a picture, with all that it costs besides its vector. Light to import: worker processes do."""
+"""A decoded image with its thumbnail. Light to import: worker processes do."""
 
+import io
 from dataclasses import dataclass
+
+import PIL.Image
 
 from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.encoder import Tiler
 from oneword.engine.errors import ImageTooLarge
 from oneword.engine.images import decode
 from oneword.engine.inputs import Image, Tiled
-from oneword.engine.thumbnails import thumbnail
+
+SIDE = 256
+"""Longest side of a thumbnail, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A decoded picture with its thumbnail, a small JPEG."""
+    """A decoded image with its thumbnail, a small JPEG."""
 
     image: Image
     thumbnail: bytes
 
 
 def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS, tiler: Tiler | None = None) -> Picture:
-    """Decodes, hashes, makes the thumbnail and cuts tiles: all that a picture costs besides its vector.
+    """Decodes and hashes an image, makes its thumbnail, and cuts tiles.
 
     Args:
-        tiler: of the encoder that alone will see the picture; None keeps it whole.
+        tiler: of the only encoder that will see the image; None keeps it whole.
 
     Raises:
         InputError
@@ -36,3 +41,14 @@ def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS, tiler: 
         return Picture(image=image, thumbnail=small)
     except MemoryError:
         raise ImageTooLarge(f"{name}: does not fit into memory; scale it down first") from None
+
+
+def thumbnail(image: PIL.Image.Image) -> bytes:
+    """Returns a small JPEG of an RGB image: a tenth of the time that WebP takes, for a sixth more bytes."""
+    scale = SIDE / max(*image.size, SIDE)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    if size != image.size:
+        image = image.resize(size, PIL.Image.Resampling.BILINEAR, reducing_gap=1.0)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return file.getvalue()

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oneword.engine.embedding import Started, embed
 from oneword.engine.encoder import Encoder
+from oneword.engine.encoding import Started, embed
 from oneword.engine.errors import EngineError
 from oneword.engine.inputs import Input
 from oneword.engine.views import View

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from oneword.engine.config import MOST_PIXELS, EngineConfig
-from oneword.engine.embedding import embed
 from oneword.engine.encoder import Encoder, Vectors, tiler_of
+from oneword.engine.encoding import embed
 from oneword.engine.inputs import Input
 from oneword.engine.models import load as load_model
 from oneword.engine.views import DEFAULT, View

@@ -7,6 +7,7 @@ which model they are. With other versions of either, they are computed anew at e
     python -m oneword.engine.basic.classes      # writes the shipped file again
 """
 
+import hashlib
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -15,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from oneword.engine.basic.digest import digest
 from oneword.engine.basic.sentences import Sentences
 
 Matrix = NDArray[np.float32]
@@ -60,6 +60,15 @@ def phrases() -> list[tuple[str, str, str]]:
 def key_of(said: Sequence[tuple[str, str, str]], sentences: Sentences) -> str:
     """SHA-256 (hex) over the phrases and the model that embeds them."""
     return digest(*sentences.files, text=digest(text=repr(list(said))))
+
+
+def digest(*files: Path, text: str) -> str:
+    """Returns the SHA-256 (hex) over files and a text."""
+    sha = hashlib.sha256(text.encode())
+    for path in files:
+        with path.open("rb") as file:
+            sha.update(hashlib.file_digest(file, "sha256").digest())
+    return sha.hexdigest()
 
 
 def class_matrix(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED) -> Matrix:

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from oneword.engine import views
 from oneword.engine.basic import classes, classifier, sentences
-from oneword.engine.basic.digest import digest
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.errors import DeviceOutOfMemory, ViewError
 from oneword.engine.inputs import Composed, Document, Image, Input, Text
@@ -99,7 +98,7 @@ class BasicEncoder:
         self.class_names = classes.names()
         said = classes.phrases()
         spoken = classes.key_of(said, self._sentences)
-        self._revision = digest(weights, text=spoken)
+        self._revision = classes.digest(weights, text=spoken)
         matrix = torch.from_numpy(classes.class_matrix(said, self._sentences.vectors, key=spoken))
         self._classes = matrix.to(self.device)  # (1000, 384)
         self._shared = DEBIAS * self._classes.mean(0)  # (384,)

@@ -21,10 +21,6 @@ __all__ = ["FetchConfig", "Fetched", "Fetcher"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'oneword.engine.fetching' has no attribute {name!r}")
-    if name == "FetchConfig":
-        from oneword.engine.fetching.config import FetchConfig
-
-        return FetchConfig
     from oneword.engine.dependencies import require
 
     require("httpcore", "idna", what="fetching by URL", extra="remote")

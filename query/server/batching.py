@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
-from oneword.engine.embedding import embed
 from oneword.engine.encoder import Encoder, Side
+from oneword.engine.encoding import embed
 from oneword.engine.errors import EncodingError, EngineError, ModelError
 from oneword.engine.inputs import Input
 from oneword.engine.views import View

@@ -10,8 +10,7 @@ from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
 from oneword.engine.handover import Handover, laid
 from oneword.engine.images import FORMATS, SAFE_FORMATS, decode, size_of
 from oneword.engine.inputs import Image
-from oneword.engine.pictures import Picture
-from oneword.engine.thumbnails import thumbnail
+from oneword.engine.pictures import Picture, thumbnail
 from oneword.query.server.budget import Budget
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.problem import Problem

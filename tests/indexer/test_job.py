@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from oneword.engine import embedding
+from oneword.engine import encoding
 from oneword.engine.encoding import encode
 from oneword.engine.errors import ViewError
 from oneword.engine.hashing import HashEncoder
@@ -74,13 +74,13 @@ def test_changed_files_are_updates(album: Path) -> None:
 
 def test_equal_content_is_embedded_once_even_across_runs(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded: list[Input] = []
-    begun = embedding.Encoding
+    begun = encoding.Encoding
 
     def counting(encoder: Any, inputs: Sequence[Input], *rest: Any) -> Any:
         embedded.extend(inputs)
         return begun(encoder, inputs, *rest)
 
-    monkeypatch.setattr(embedding, "Encoding", counting)
+    monkeypatch.setattr(encoding, "Encoding", counting)
     for i in range(3):
         shutil.copyfile(album / "blue.jpg", album / f"copy{i}.jpg")
     assert counts(run(album))[0] == 9

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oneword.engine import embedding
+from oneword.engine import encoding
 from oneword.engine.encoder import Vectors
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.space import Space
@@ -314,13 +314,13 @@ def test_equal_content_is_embedded_once(album: Path, old: Collection, monkeypatc
     same = next(one for one, _ in before.values() if one.modality == "text")
     old.upsert([replace(same, id=f"copy {n}") for n in range(3)])
     embedded: list[Any] = []
-    begun = embedding.Encoding
+    begun = encoding.Encoding
 
     def counting(encoder: Any, inputs: Any, *rest: Any) -> Any:
         embedded.extend(inputs)
         return begun(encoder, inputs, *rest)
 
-    monkeypatch.setattr(embedding, "Encoding", counting)
+    monkeypatch.setattr(encoding, "Encoding", counting)
     assert counts(run()) == (9, 0, 0)
     assert len(embedded) == 6
 

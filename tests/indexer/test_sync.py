@@ -14,7 +14,7 @@ import fsspec
 import PIL.Image
 import pytest
 
-from oneword.engine import embedding
+from oneword.engine import encoding
 from oneword.indexer import JobConfig, Report, index_paths
 from oneword.indexer.errors import BadSource, SourceNotFound
 from oneword.indexer.options import SourceKind, SourceOptions
@@ -48,9 +48,9 @@ def table(name: str, *lines: tuple[Any, ...]) -> Path:
 def nothing_embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many inputs each call of the encoder had."""
     calls: list[int] = []
-    begun = embedding.Encoding
+    begun = encoding.Encoding
     monkeypatch.setattr(
-        embedding,
+        encoding,
         "Encoding",
         lambda encoder, inputs, *rest: (calls.append(len(inputs)), begun(encoder, inputs, *rest))[1],
     )

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from oneword.engine import Image, Text
-from oneword.engine.embedding import embed
+from oneword.engine.encoding import embed
 from oneword.engine.encoder import Side
 from oneword.engine.encoding import encode
 from oneword.engine.errors import EncodingError, ModelError, ViewError
