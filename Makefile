@@ -20,6 +20,9 @@ demo: .venv/demo
 test: .venv/dev lint
 	$(BIN)/python -m pytest -n 2
 
+coverage: .venv/dev
+	$(BIN)/python -m pytest -n 2 --cov=oneword --cov-report=term-missing:skip-covered --cov-report=html:.coverage-html
+
 # The documentation into site/, strictly and without a network.
 docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
@@ -50,6 +53,15 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The page's JavaScript, by TypeScript. Needs Node.js and, the first time, npm's registry.
+web-types:
+	npx --yes --package typescript@7 tsc --project tsconfig.json
+
+# What CI installs: the versions in .venv. Without PyTorch, whose builds differ by machine, and certifi, which is to be the newest.
+constraints: .venv/dev
+	$(BIN)/python -m pip freeze --exclude-editable \
+		| grep -viE '^(certifi|torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*)==|@' > constraints.txt
+
 format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -61,7 +73,7 @@ screenshots: .venv/dev
 	$(BIN)/python demo/screenshots.py docs
 
 clean:
-	rm -rf .venv .demo .load
+	rm -rf .venv .demo .load .coverage .coverage-html site
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'

@@ -134,6 +134,18 @@ def test_links_lead_somewhere(page: str) -> None:
             assert ((ROOT / page).parent / target).is_file(), target
 
 
+def test_files_that_are_named_exist() -> None:
+    folders = "benchmarks|demo|engine|indexer|query|research|storage|tests"
+    seen = 0
+    for page, text in PAGES.items():
+        if page == "CHANGELOG.md":
+            continue
+        for name in re.findall(rf"(?<![\w/.])(?:{folders})/[\w/.-]*\w", text):
+            assert (ROOT / name).exists(), (page, name)
+            seen += 1
+    assert seen > 30
+
+
 def test_extras_that_are_named_exist() -> None:
     extras = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
