@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oneword.indexer.distributed.config import RayConfig
     from oneword.indexer.distributed.runner import RayRunner
-    from oneword.indexer.errors import BadCluster, BadSource, IndexerError, NotEmbedded, SourceNotFound, WorkersFailed
+    from oneword.indexer.errors import (
+        BadCluster,
+        BadOption,
+        BadSource,
+        IndexerError,
+        NotEmbedded,
+        SourceNotFound,
+        WorkersFailed,
+    )
     from oneword.indexer.index import index_paths
     from oneword.indexer.options import Captions, JobConfig, SourceKind, SourceOptions
     from oneword.indexer.reembedding import Reembedded, reembed
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BadCluster": "oneword.indexer.errors",
+    "BadOption": "oneword.indexer.errors",
     "BadSource": "oneword.indexer.errors",
     "Captions": "oneword.indexer.options",
     "IndexerError": "oneword.indexer.errors",
@@ -42,6 +51,7 @@ _HOME = {
 
 __all__ = [
     "BadCluster",
+    "BadOption",
     "BadSource",
     "Captions",
     "IndexerError",

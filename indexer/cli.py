@@ -1,29 +1,27 @@
-"""`oneword index`."""
+"""`oneword index`, `oneword reembed`, `oneword quarantine retry` and `oneword collections create`."""
 
 import json
 import shlex
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
-from oneword.engine.options import Dimensions, MaxTokensPerBatch, Revision
-from oneword.indexer.options import Captions, SourceKind
-from oneword.indexer.terminal import Dtype, Quantise, logging_to, progress_bar, show
-from oneword.storage.terminal import print_json
+from oneword.engine.options import Dimensions, Revision
+from oneword.indexer.distributed.config import RayConfig
+from oneword.indexer.options import JobConfig, SourceOptions, about, option
+from oneword.indexer.parameters import with_options
+from oneword.storage.terminal import confirm, print_json, say
 
 if TYPE_CHECKING:
+    from oneword.engine.config import EngineConfig
     from oneword.indexer.job import Runner
     from oneword.indexer.report import Report
-
-
-MAX_PREFIX = 64
-"""Characters of --id-prefix, beside ids of up to oneword.indexer.sources.layout.MAX_ID."""
 
 
 class EngineKind(StrEnum):
@@ -33,6 +31,51 @@ class EngineKind(StrEnum):
     RAY = "ray"
 
 
+class Dtype(StrEnum):
+    """Number formats of a model's weights."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Quantise(StrEnum):
+    """Weight quantizations (bitsandbytes)."""
+
+    INT8 = "int8"
+    NF4 = "nf4"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """How a model is loaded and run; see `oneword.engine.config.EngineConfig`."""
+
+    revision: str | None = option(None, "Of a model of the hub: a branch, a tag or a commit.", metavar="REV")
+    dimensions: int | None = option(
+        None, "Shorter vectors, for models trained for them (Matryoshka); see `oneword models`.", min=1
+    )
+    device: str = option("auto", "auto, cpu, cuda or cuda:N.")
+    dtype: Dtype = field(default=Dtype.AUTO, metadata=about("Number format of the weights."))
+    quantise: Quantise | None = field(default=None, metadata=about("Load the weights in 8 or 4 bits (CUDA)."))
+    batch_size: int | None = option(None, "Most inputs in one forward pass.", min=1)
+    max_tokens_per_batch: int | None = option(
+        None, "Most tokens in one forward pass (E5-V); default: by free memory.", min=1
+    )
+
+    def engine(self, model: str) -> "EngineConfig":
+        """The configuration of the engine."""
+        from oneword.engine.config import EngineConfig
+
+        values: dict[str, Any] = {**vars(self), "dtype": self.dtype.value}
+        return EngineConfig(model=model, **{**values, "quantise": self.quantise and self.quantise.value})
+
+
+Db = Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@with_options
 def index(
     paths: Annotated[
         list[str],
@@ -41,187 +84,61 @@ def index(
             help="Folders, files, tables (.csv .jsonl .parquet .arrow), .tar shards, data sets, URLs.",
         ),
     ],
-    db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
+    sources: SourceOptions,
+    config: JobConfig,
+    models: ModelOptions,
+    ray: RayConfig,
+    db: Db = ".oneword",
     collection: Annotated[str, typer.Option("--collection", "-c", help="Made if it does not exist.")] = "default",
     model: Annotated[
         str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, a folder, or a server's URL.")
     ] = "auto",
-    revision: Revision = None,
-    dimensions: Dimensions = None,
-    view: Annotated[str | None, typer.Option(help="How things are described: a view's name or a .toml file.")] = None,
-    source: Annotated[
-        SourceKind, typer.Option(help="What the paths are, where their names do not say it.")
-    ] = SourceKind.AUTO,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Only files like this; again for more."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="No files like this; again for more."),
-    ] = None,
-    captions: Annotated[
-        Captions, typer.Option(help="What a .txt beside a picture of the same stem is.")
-    ] = Captions.ATTACH,
-    allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.")
-    ] = False,
-    id_column: Annotated[str | None, typer.Option(metavar="NAME", help="Ids.")] = None,
-    text_column: Annotated[str | None, typer.Option(metavar="NAME", help="Texts, or captions.")] = None,
-    image_column: Annotated[str | None, typer.Option(metavar="NAME", help="Paths, URLs or bytes of pictures.")] = None,
-    metadata_columns: Annotated[
-        str | None,
-        typer.Option(metavar="NAME,...", help="Metadata; default: all other columns."),
-    ] = None,
+    view: Annotated[str | None, typer.Option(help="Prompt template: a view's name or a .toml file.")] = None,
     sync: Annotated[
-        bool,
-        typer.Option("--sync", help="Add and update (which is always done); see --delete-missing."),
+        bool, typer.Option("--sync", help="Add and update (which is always done); see --delete-missing.")
     ] = False,
-    delete_missing: Annotated[
-        bool,
-        typer.Option("--delete-missing", help="Remove items of these paths whose input is gone."),
-    ] = False,
-    yes: Annotated[
-        bool,
-        typer.Option("--yes", "-y", help="Delete also what came from a path that is gone or a folder that is empty."),
-    ] = False,
-    delimiter: Annotated[
-        str | None, typer.Option(metavar="SIGN", help="Between cells of CSV files, where it is not seen by itself.")
-    ] = None,
-    allow_scheme: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SCHEME", help="Let tables and lists name other stores, such as s3; again for more."),
-    ] = None,
-    id_prefix: Annotated[str, typer.Option(metavar="TEXT", help="Put before the ids that rows bring.")] = "",
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="Rows replace items of other sources that have their ids.")
-    ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever something changes.")] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Read everything, write nothing, say what would be done."),
-    ] = False,
-    reread: Annotated[
-        bool,
-        typer.Option("--reread", help="Read also files of unchanged time and size, and URLs again."),
-    ] = False,
-    passages: Annotated[
-        str,
-        typer.Option(metavar="auto|off|N", help="Split texts into passages of so many tokens."),
-    ] = "auto",
-    decoders: Annotated[int | None, typer.Option(min=1, max=256, help="Processes that decode pictures.")] = None,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, max=MOST_PIXELS, help="Largest image that is no JPEG; JPEGs are reduced.")
-    ] = MAX_PIXELS,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.AUTO,
-    quantise: Annotated[Quantise | None, typer.Option(help="Load the weights in 8 or 4 bits (CUDA).")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Most inputs in one forward pass.")] = None,
-    max_tokens_per_batch: MaxTokensPerBatch = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Continue: index again whenever something changes.")] = False,
     engine: Annotated[EngineKind, typer.Option(help="This machine, or a Ray cluster.")] = EngineKind.LOCAL,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|local|HOST:PORT",
-            help="Of the cluster; auto: that this machine is in; local: one made for the job.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that hold the model; default: one a GPU."),
-    ] = None,
-    gpus_per_worker: Annotated[float | None, typer.Option(min=0, help="0, a fraction, or some.")] = None,
-    roots: Annotated[
-        list[str] | None,
-        typer.Option("--root", metavar="ROOT", help="Read nothing outside this folder or URI prefix; again for more."),
-    ] = None,
     job_id: Annotated[str | None, typer.Option(hidden=True, help="Of the journal's entry.")] = None,
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a JSON report there.", dir_okay=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if any input was quarantined.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Index pictures and texts. Run it again: only what is new or changed is embedded."""
+    """Index images and texts. Run it again: only what is new or changed is embedded."""
     from rich.console import Console
 
-    from oneword.engine.config import EngineConfig
     from oneword.indexer.index import index_paths
-    from oneword.indexer.options import JobConfig, SourceOptions
     from oneword.indexer.pipeline import Local
-    from oneword.indexer.stopping import stopping
+    from oneword.indexer.terminal import ProgressBar, log_to, show, stop_on_signals
     from oneword.indexer.watching import watch as watching
     from oneword.storage.journal import is_id
 
-    if delete_missing and not (sync or watch):
+    if config.delete_missing and not (sync or watch):
         raise typer.BadParameter("--delete-missing removes items: give --sync, too")
-    if delimiter is not None:
-        delimiter = delimiter.replace("\\t", "\t")
-        if len(delimiter) != 1:
-            raise typer.BadParameter(f"--delimiter {delimiter!r}: expected one character, such as ';' or '\\t'")
-    if len(id_prefix) > MAX_PREFIX or not id_prefix.isprintable():
-        raise typer.BadParameter(f"--id-prefix {id_prefix!r}: expected at most {MAX_PREFIX} printable characters")
     if report_file and not report_file.parent.is_dir():
         raise typer.BadParameter(
             f"--report {report_file}: the folder {str(report_file.parent)!r} does not exist; make it"
         )
-    if engine is EngineKind.LOCAL and (address, workers, gpus_per_worker) != (None, None, None):
-        raise typer.BadParameter(
-            "--address, --workers and --gpus-per-worker say how a cluster is used: give --engine ray"
-        )
+    if engine is EngineKind.LOCAL and ray != RayConfig():
+        raise typer.BadParameter("--address, --workers and --gpus-per-worker are about a cluster: give --engine ray")
     if job_id is not None and not is_id(job_id):
-        raise typer.BadParameter(f"--job-id {job_id!r}: expected one as oneword.storage.journal.new_id makes them")
+        raise typer.BadParameter(f"--job-id {job_id!r}: expected an id made by oneword.storage.journal.new_id")
     if job_id is not None and watch:
         raise typer.BadParameter("--job-id is one job's, and --watch starts many: leave one of them out")
-    runner: Runner | None = None
     apart: Callable[[], AbstractContextManager[None]] = nullcontext
+    runner: Runner = Local()
     if engine is EngineKind.RAY:
         from oneword.indexer.distributed.cluster import apart_from_stdout
-        from oneword.indexer.distributed.config import RayConfig
         from oneword.indexer.distributed.runner import RayRunner
 
-        apart = apart_from_stdout
-        runner = RayRunner(RayConfig(address=address or "auto", workers=workers, gpus_per_worker=gpus_per_worker))
+        apart, runner = apart_from_stdout, RayRunner(ray)
     console = Console(stderr=True)
-    logging_to(console)
-    options = SourceOptions(
-        kind=source,
-        include=tuple(include or ()),
-        exclude=tuple(exclude or ()),
-        captions=captions,
-        id_column=id_column,
-        text_column=text_column,
-        image_column=image_column,
-        id_prefix=id_prefix,
-        allow_schemes=tuple(one.lower() for one in allow_scheme or ()),
-        delimiter=delimiter,
-        metadata_columns=None if metadata_columns is None else tuple(filter(None, metadata_columns.split(","))),
-    )
-    config = JobConfig(
-        passages=_passages(passages),
-        delete_missing=delete_missing,
-        yes=yes,
-        take_over=take_over,
-        reread=reread,
-        dry_run=dry_run,
-        decoders=decoders,
-        max_pixels=max_pixels,
-        allow_private=allow_private,
-        roots=tuple(roots or ()),
-    )
-    encoder = EngineConfig(
-        model=model,
-        device=device,
-        dtype=dtype.value,
-        quantise=quantise and quantise.value,
-        batch_size=batch_size,
-        max_tokens_per_batch=max_tokens_per_batch,
-        revision=revision,
-        dimensions=dimensions,
-    )
+    log_to(console)
 
-    with stopping() as stop, progress_bar(console) as bar:
-        task = bar.add_task("indexing", total=None)
+    with stop_on_signals() as stop, ProgressBar(console) as bar:
+        progress = bar.following("indexing")
         report: Report | None = None
 
         def once() -> "Report":
@@ -230,15 +147,15 @@ def index(
                     paths,
                     db=db,
                     collection=collection,
-                    model=encoder,
+                    model=models.engine(model),
                     view=view,
-                    options=options,
+                    options=sources,
                     config=config,
-                    progress=bar.following(task),
+                    progress=progress,
                     stop=stop,
                     command=shlex.join(["oneword", *sys.argv[1:]]),
                     job_id=job_id,
-                    runner=runner or Local(),
+                    runner=runner,
                 )
 
         for report in watching(paths, once, stop, db=db) if watch else iter([once()]):
@@ -259,12 +176,145 @@ def index(
         raise typer.Exit(3)
 
 
-def _passages(given: str) -> int | None:
-    """As `JobConfig` takes it."""
-    if given == "auto":
-        return None
-    if given == "off":
-        return 0
-    if given.isdecimal() and 8 <= int(given) <= 8192:
-        return int(given)
-    raise typer.BadParameter(f"--passages {given!r}: expected auto, off, or a number of tokens from 8 to 8192")
+@with_options
+def reembed(
+    collection: Annotated[str, typer.Argument(metavar="NAME", help="The collection.")],
+    model: Annotated[str, typer.Option(help="auto, basic, e5-v, a Hugging Face id, or a checkpoint folder.")],
+    models: ModelOptions,
+    view: Annotated[str | None, typer.Option(help="A view's name or a .toml file; else the collection's own.")] = None,
+    into: Annotated[str | None, typer.Option(help="Put the result there, and leave the collection its name.")] = None,
+    keep: Annotated[str | None, typer.Option(help="What the old collection is called afterwards.")] = None,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Drop the old collection when all is embedded.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Continue without items whose originals are gone or changed.")
+    ] = False,
+    db: Db = ".oneword",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the old collection is dropped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Embed a collection again with another model or view. It serves meanwhile; stopped, the same command continues."""
+    from rich.console import Console
+
+    from oneword.indexer.reembedding import reembed as run
+    from oneword.indexer.terminal import SHOWN, ProgressBar
+
+    if sum((into is not None, keep is not None, drop_old)) > 1:
+        raise typer.BadParameter("--into, --keep and --drop-old say what becomes of the old collection: give one")
+    if drop_old:
+        confirm(f"Drop what {collection!r} is now, when all of it has been embedded again?", yes)
+    with ProgressBar(Console(stderr=True)) as bar:
+        report = run(
+            collection,
+            model=models.engine(model),
+            db=db,
+            view=view,
+            into=into,
+            keep=keep,
+            drop_old=drop_old,
+            allow_missing=allow_missing,
+            progress=bar.following("embedding"),
+        )
+    if as_json:
+        print_json(report.as_dict(), indent=None)
+        return
+    if report.already:
+        say(f"Collection {collection!r} is of model {report.model}, view {report.view}: there is nothing to do.")
+        return
+    say(
+        f"{report.items:,} items: {report.embedded:,} embedded, {report.unchanged:,} by an earlier run, "
+        f"{report.quarantined:,} quarantined  {report.seconds:.1f} s"
+    )
+    for one in report.refused[:SHOWN]:
+        say(f"quarantined {one.kind}: {one.reason}")
+    if report.quarantined > SHOWN:
+        say(f"... and {report.quarantined - SHOWN:,} more: oneword info {report.into} --json")
+    say(f"Collection {report.into!r} in {db} is of model {report.model}, view {report.view}.")
+    if report.kept_as:
+        kept = " (something could not be embedded again)" if drop_old else ""
+        say(f"The old one is kept as {report.kept_as!r}{kept}: oneword collections drop {report.kept_as}")
+
+
+def retry(
+    uris: Annotated[list[str] | None, typer.Argument(metavar="URI...", help="Only these inputs; default: all.")] = None,
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Of which collection.")] = "default",
+    kind: Annotated[list[str] | None, typer.Option(help="Only reasons of this kind; repeatable.")] = None,
+    db: Db = ".oneword",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.")
+    ] = False,
+    roots: Annotated[
+        list[str] | None,
+        typer.Option("--root", metavar="ROOT", help="Read nothing outside this folder or URI prefix; repeatable."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read quarantined inputs again from their sources, and index those that can be."""
+    from rich.console import Console
+
+    from oneword.engine.config import EngineConfig
+    from oneword.indexer.retrying import retry as run
+    from oneword.indexer.terminal import ProgressBar, log_to, stop_on_signals
+
+    console = Console(stderr=True)
+    log_to(console)
+    with stop_on_signals() as stop, ProgressBar(console) as bar:
+        outcome = run(
+            collection,
+            db=db,
+            uris=uris or (),
+            kinds=kind or (),
+            model=EngineConfig(device=device),
+            config=JobConfig(allow_private=allow_private, roots=tuple(roots or ())),
+            progress=bar.following("trying again"),
+            stop=stop,
+        )
+    if as_json:
+        print_json(outcome.as_dict(), indent=None)
+    else:
+        say(
+            f"{outcome.tried:,} tried again: {outcome.indexed:,} indexed, {outcome.quarantined:,} stay in quarantine, "
+            f"{outcome.gone:,} are gone and were forgotten"
+        )
+        for reason in outcome.unreachable.values():
+            say(f"a source cannot be opened: {reason}")
+    if stop.is_set():
+        raise typer.Exit(stop.exit_code)
+    if outcome.unreachable or outcome.quarantined:
+        raise typer.Exit(1)
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="The new collection.")],
+    like: Annotated[str | None, typer.Option(help="Take model and view of this collection.")] = None,
+    model: Annotated[str | None, typer.Option(help="basic, e5-v, mini, a Hugging Face id, or a checkpoint.")] = None,
+    revision: Revision = None,
+    dimensions: Dimensions = None,
+    view: Annotated[str | None, typer.Option(help="A view's name or a .toml file; with --model.")] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:N; with --model, which is loaded once.")
+    ] = "auto",
+    db: Db = ".oneword",
+    as_json: AsJson = False,
+) -> None:
+    """Make an empty collection, for a model and view or like another one."""
+    from oneword.storage import Store
+
+    if (like is None) == (model is None):
+        raise typer.BadParameter("say what the collection is for: --like OTHER, or --model MODEL (one of the two)")
+    if like is not None and view is not None:
+        raise typer.BadParameter("--view goes with --model: a collection made --like another one has its view")
+    store = Store(db)
+    if like is not None:
+        space = store.open(like).space
+    else:
+        from oneword.engine import models, views
+        from oneword.engine.config import EngineConfig
+
+        encoder = models.load(EngineConfig(model=str(model), device=device, revision=revision, dimensions=dimensions))
+        space = encoder.space(views.get(view) if view else views.DEFAULT).as_dict()
+    made = store.create(name, space)
+    if as_json:
+        print_json({"db": store.uri, "collection": made.name, "space": made.space})
+    else:
+        say(f"Made collection {name!r} in {store.uri}: model {space['model']}, view {space['view']}.")

@@ -103,8 +103,8 @@ def _here(error: Exception, data: bytes, name: str, max_pixels: int, tiler: Tile
 
 def _signal(error: BrokenExecutor) -> str:
     """Which signal ended a process, where loky tells it at the end of its explanation."""
-    told = re.search(r"\{(SIG[A-Z]+)", str(error))
-    return f" with {told[1]}" if told else ""
+    found = re.search(r"\{(SIG[A-Z]+)", str(error))
+    return f" with {found[1]}" if found else ""
 
 
 LONE = 0

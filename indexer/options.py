@@ -1,6 +1,6 @@
 """Every option of indexing, declared once: the command line, REST jobs and Python all derive from here.
 
-A field made by `option` has, besides its type and default, what is needed to offer it elsewhere:
+A field that is an option has, besides its type and default, what is needed to offer it elsewhere:
 
     help: one sentence.
     name: what it is called there, if not as the field. metavar, short: on the command line.
@@ -27,9 +27,14 @@ MAX_PREFIX = 64
 """Characters of `id_prefix`, besides ids of up to oneword.indexer.sources.rows.MAX_ID."""
 
 
-def option(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls it
-    """A dataclass field with the metadata above."""
-    return field(default=default, metadata={"help": help, **more})
+def about(text: str, **more: Any) -> dict[str, Any]:
+    """The metadata above, with its `help`."""
+    return {"help": text, **more}
+
+
+def option(default: Any, text: str, **more: Any) -> Any:
+    """A dataclass field with that metadata."""
+    return field(default=default, metadata=about(text, **more))
 
 
 def read_passages(text: str) -> int | None:
@@ -84,8 +89,9 @@ class SourceOptions:
     schemes (`s3`) are allowed besides the one of the store that a table or list is in.
     """
 
-    kind: SourceKind = option(
-        SourceKind.AUTO, "What the paths are, where their names do not say it.", name="source", remote=True
+    kind: SourceKind = field(
+        default=SourceKind.AUTO,
+        metadata=about("What the paths are, where their names do not say it.", name="source", remote=True),
     )
     id_column: str | None = option(None, "Column of tables with ids.", metavar="NAME", remote=True)
     text_column: str | None = option(None, "Column with texts, or captions.", metavar="NAME", remote=True)
@@ -95,7 +101,9 @@ class SourceOptions:
     )
     include: tuple[str, ...] = option((), "Only files of folders that match this glob.", metavar="GLOB", remote=True)
     exclude: tuple[str, ...] = option((), "No files or folders that match this glob.", metavar="GLOB", remote=True)
-    captions: Captions = option(Captions.ATTACH, "What a .txt beside an image of the same stem is.", remote=True)
+    captions: Captions = field(
+        default=Captions.ATTACH, metadata=about("What a .txt beside an image of the same stem is.", remote=True)
+    )
     id_prefix: str = option(
         "", "Put before the ids that rows bring.", metavar="TEXT", max_length=MAX_PREFIX, remote=True
     )

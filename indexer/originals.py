@@ -1,4 +1,4 @@
-"""Finds again what a stored item was made of: its text, or its image where it was, if that is still the same."""
+"""Finds the original of a stored item: its text, or its image where it was, if that is still the same."""
 
 import stat
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def load_stored(item: Item, decode: Decoder) -> Input | Refused:
 
 
 def _picture(item: Item, decode: Decoder) -> Input | str:
-    """The picture with the stored caption, whatever a caption file says now; or why it cannot be read."""
+    """The image with the stored caption, whatever a caption file says now; or why it cannot be read."""
     path = path_of(item.uri)
     if path is None:
         return f"{item.uri}: its original is no file on this machine; index it into the new collection"

@@ -25,30 +25,30 @@ from oneword.indexer.originals import decoded, load_stored, source_of, with_capt
 from oneword.storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
 
 CHUNK = 256
-"""Most items in one commit: what a killed run repeats at the worst."""
+"""Most items in one commit: what a killed run repeats at most."""
 
 CHUNK_PIXELS = 100_000_000
-"""Most pixels that are decoded for it (300 MB of RGB)."""
+"""Most pixels that are decoded for one commit (300 MB of RGB)."""
 
 READERS = 4
-"""Threads that read, and wait for the processes that decode."""
+"""Threads that read and wait for the processes that decode."""
 
 Progress = Callable[[int, int], None]
 """Called with (items done, items in all)."""
 
 CATCH_UPS = 5
-"""Rounds that follow a collection in use before its writer is shut out for the last one."""
+"""Rounds that follow a collection in use before its writer is locked out for the last one."""
 
 
 @dataclass(kw_only=True)
 class Reembedded:
     """What a re-embedding did.
 
-    `items` = `embedded` + `unchanged` + `quarantined`, as long as nobody writes to the old collection meanwhile.
+    `items` = `embedded` + `unchanged` + `quarantined`, unless the old collection is written meanwhile.
 
     Args:
         into: the collection that has the new vectors now.
-        embedded: items written by this run. unchanged: written by an earlier run that was stopped.
+        embedded: items written by this run. unchanged: written by an earlier, stopped run.
         removed: items taken out again, because they were deleted from the old collection or can no longer be read.
         refused: items whose original is gone or changed, or that the model cannot embed.
         switched: whether the new collection took the old one's name.
@@ -76,7 +76,7 @@ class Reembedded:
 
     @property
     def items(self) -> int:
-        """All that was looked at."""
+        """All items of the old collection."""
         return self.embedded + self.unchanged + self.quarantined
 
     def as_dict(self) -> dict[str, Any]:
@@ -98,11 +98,11 @@ def reembed(
     allow_missing: bool = False,
     progress: Progress | None = None,
 ) -> Reembedded:
-    """Embeds every item of a collection again, and lets the result take its name.
+    """Embeds every item of a collection again; the result takes the collection's name.
 
-    Run it again after a kill and it goes on. The old collection can be searched and written all the while; what is
-    written to it is caught up with. Texts come from the store, images from the files that their URIs name, and those in
-    a shard, table or data set from there: each such source is read once, and an image is known by its pixels.
+    Run it again after a kill and it continues. The old collection can be searched and written meanwhile; the result
+    follows what is written. Texts come from the store, images from the files that their URIs name, and those in a
+    shard, table or data set from there: each such source is read once, and images in it are recognized by their pixels.
 
     Args:
         model: a name, a whole configuration, or an encoder.
@@ -119,8 +119,8 @@ def reembed(
         ModelError, ViewError: the model cannot be used.
         SpaceMismatch: the collection `into` is of another space.
         StorageError: the store is in an object store, where nothing can be renamed: use `into`.
-        Locked: someone writes to the old collection when all is done but the switch, or embeds it again, too.
-        NotEmbedded: an item could not be embedded again, and nobody allowed that; or not one could.
+        Locked: another process writes to the old collection at the time of the switch, or embeds it again, too.
+        NotEmbedded: an item could not be embedded again, without `allow_missing`; or none could.
     """
     store = Store(db)
     old = store.open(collection)
@@ -158,18 +158,18 @@ def _view(old: Collection, view: str | View | None) -> View:
 
 
 def _switch(job: "_Job", keep: str, drop_old: bool, allow_missing: bool) -> None:
-    """Shuts out the old collection's writer, catches up with its last words, and swaps the names."""
+    """Locks out the old collection's writer, catches up with its last writes, and swaps the names."""
     report, old = job.report, job.old
     with old.writing():
         job.catch_up()
         if report.refused and not (allow_missing and job.target.count()):
             kinds = Counter(one.kind for one in report.refused)
-            told = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
+            counted = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
             raise NotEmbedded(
                 f"{len(report.refused):,} of the {old.count():,} items of collection {old.name!r} could not be "
-                f"embedded again ({told}; the first: {report.refused[0].reason}), so it stays as it is; make originals "
-                "readable and run the same command again, which goes on from here, or pass --allow-missing to do "
-                f"without them; their reasons: oneword quarantine list -c {job.target.name}"
+                f"embedded again ({counted}; the first: {report.refused[0].reason}), so it stays as it is; make "
+                "originals readable and run the same command again, which goes on from here, or pass --allow-missing "
+                f"to do without them; their reasons: oneword quarantine list -c {job.target.name}"
             )
         job.settle_quarantine(others=False)
         drop = drop_old and not report.refused
@@ -178,12 +178,12 @@ def _switch(job: "_Job", keep: str, drop_old: bool, allow_missing: bool) -> None
 
 
 def _beside(collection: str, fingerprint: str) -> str:
-    """Where the new vectors grow: the same for the same collection and space, so that a stopped run is found."""
+    """Name of the collection with the new vectors; the same for the same space, so that a stopped run is found."""
     return f"{collection[:50]}-new-{hashlib.sha256(f'{collection} {fingerprint}'.encode()).hexdigest()[:8]}"
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Items whose pictures fit into memory together."""
+    """Items whose images fit into memory together."""
     chunk: list[Item] = []
     pixels = 0
     for item in items:
@@ -212,20 +212,20 @@ class _Job:
         self.store, self.old, self.target, self.encoder, self.view = store, old, target, encoder, view
         self.report, self._progress = report, progress
         self.started, self.wrote = time.monotonic(), False
-        self._decode = Decoders(max_pixels=MOST_PIXELS, tiler=tiler_of(encoder))  # each was let in once
+        self._decode = Decoders(max_pixels=MOST_PIXELS, tiler=tiler_of(encoder))  # each was accepted once
         self._mirror = report.into == old.name  # the target is only this collection's, so what is gone goes
         self._quarantine: Quarantine = store.quarantine(target.name)
         self._failed: dict[str, tuple[Item, Refused]] = {}  # by id
         self._reached: int | None = None  # the old collection's version that the target is equal to
 
     def follow(self) -> None:
-        """Until nothing was written to the old collection during a round, or it seems never to end."""
+        """Repeats until nothing was written to the old collection during a round, at most `CATCH_UPS` times."""
         for _ in range(CATCH_UPS):
             if not self.catch_up():
                 break
 
     def catch_up(self) -> bool:
-        """Makes the target what the old collection is; whether there was anything to look at."""
+        """Makes the target equal to the old collection. Returns whether that had changed."""
         version = self.old.version
         if version == self._reached:
             return False
@@ -247,9 +247,9 @@ class _Job:
         return True
 
     def settle_quarantine(self, *, others: bool) -> None:
-        """Takes over what could not be indexed in the first place; and lets go what is no longer of either kind.
+        """Copies the old collection's quarantine; and releases what is in neither quarantine any more.
 
-        others: the target may hold what has nothing to do with the old collection.
+        others: the target may have items and refusals that are not from the old collection.
         """
         before = {entry.uri: entry for entry in self.store.quarantine(self.old.name).list()}
         here = {entry.uri for entry in self._quarantine.list()}
@@ -264,7 +264,7 @@ class _Job:
             self._quarantine.release(here - set(before) - {refused.uri for refused in self.report.refused})
 
     def _differing(self) -> tuple[list[str], int]:
-        """Ids of items that the target has not, or has otherwise; and how many it has as they are."""
+        """Ids of items that the target lacks or has differently; and the number of items that it has unchanged."""
         todo, alike = list[str](), 0
         for items in self.old.scan(thumbnails=False):
             there = self.target.get([item.id for item in items], thumbnails=False)
@@ -276,9 +276,9 @@ class _Job:
         return todo, alike
 
     def _embed(self, ids: Sequence[str], readers: ThreadPoolExecutor, inside: dict[str, dict[str, list[str]]]) -> None:
-        """One round of reading, embedding and writing; of content that the target has, only the facts are new.
+        """One round of reading, embedding and writing. Vectors of content that the target has are reused.
 
-        inside: takes ids of items that are in a source, by that and by the hash of their pixels.
+        inside: gets ids of items that are in a source, by source and by the hash of their pixels.
         """
         items = list(self.old.get(ids).values())
         known = self.target.vectors_by_hash({item.content_hash for item in items})
@@ -292,7 +292,7 @@ class _Job:
             self._finish(list(zip(chunk, loaded, strict=True)))
 
     def _embed_members(self, source: str, wanted: dict[str, list[str]], readers: ThreadPoolExecutor) -> None:
-        """Reads a shard, table or data set from one end to the other, and embeds the wanted images that it holds."""
+        """Reads a whole shard, table or data set, and embeds the wanted images in it."""
         reason = "no image in it has the pixels that were indexed; index it again, into the new collection"
         try:
             for images in decoded(source, readers, self._decode):
@@ -338,14 +338,14 @@ class _Job:
             self._quarantine.release([item.uri for item in items])
 
     def _refuse(self, failed: Sequence[tuple[Item, Refused]]) -> None:
-        """Quarantines items; what the target has of their earlier content goes."""
+        """Quarantines items, and deletes their earlier content from the target."""
         self._quarantine.record([refused for _, refused in failed])
         for item, refused in failed:
             self._failed[item.id] = (replace(item, thumbnail=None), refused)
         self.report.removed += self.target.delete([item.id for item, _ in failed])
 
     def _forget_gone(self) -> None:
-        """What was deleted from the old collection is no failure; and no item, where the target is its mirror."""
+        """Forgets failures of items deleted from the old collection; and deletes them where the target mirrors it."""
         still = self.old.content_hashes(self._failed)
         self._failed = {item_id: failed for item_id, failed in self._failed.items() if item_id in still}
         if self._mirror:

@@ -1,4 +1,4 @@
-"""Tries what is in quarantine again, from where it came."""
+"""Tries quarantined inputs again, from their sources."""
 
 import json
 import re
@@ -31,7 +31,7 @@ class Retried:
     Args:
         tried: inputs in quarantine that were looked for.
         indexed: that are in the collection now. quarantined: that failed again.
-        gone: that are not there any more, and were forgotten.
+        gone: that no longer exist, and were forgotten.
         unreachable: sources that cannot be opened, with the reason.
         reports: of each source's job.
     """
@@ -81,12 +81,12 @@ def retry(
     wanted = [one for one in quarantine.list() if (not uris or one.uri in uris) and (not kinds or one.kind in kinds)]
     outcome = Retried(tried=len(wanted))
     for source, origins in _by_source(wanted).items():
-        told = json.loads(source)
+        recorded = json.loads(source)
         names = frozenset(name for one in origins for name in _names(one))
         began = datetime.now(UTC)
         try:
             report = index_paths(
-                told.pop("paths"),
+                recorded.pop("paths"),
                 db=db,
                 collection=collection,
                 model=model,
@@ -94,11 +94,11 @@ def retry(
                     config,
                     only=names,
                     reread=names <= set(origins),  # not all rows of a table for the sake of one
-                    passages=told.pop("passages", config.passages),
-                    take_over=told.pop("take_over", config.take_over),
-                    roots=_roots(told.pop("roots", ()), config.roots),
+                    passages=recorded.pop("passages", config.passages),
+                    take_over=recorded.pop("take_over", config.take_over),
+                    roots=_roots(recorded.pop("roots", ()), config.roots),
                 ),
-                options=SourceOptions.from_dict(told),
+                options=SourceOptions.from_dict(recorded),
                 progress=progress,
                 stop=stop,
                 command=f"quarantine retry ({len(origins)} inputs)",
@@ -132,12 +132,12 @@ def _by_source(entries: Iterable[Quarantined]) -> dict[str, list[str]]:
     return found
 
 
-def _roots(told: Sequence[str], given: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that a job was let read from, as far as they are in those given now. Raises BadSource for none."""
-    if not told or not given:
-        return tuple(told) or given
+def _roots(recorded: Sequence[str], given: tuple[str, ...]) -> tuple[str, ...]:
+    """The roots of the job, as far as they are in those given now. Raises BadSource for none."""
+    if not recorded or not given:
+        return tuple(recorded) or given
     now = Roots.of(given)
-    if not (both := tuple(one for one in told if now.allow(one))):
+    if not (both := tuple(one for one in recorded if now.allow(one))):
         raise BadSource("none of the roots of its job is in the roots given; give others")
     return both
 

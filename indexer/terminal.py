@@ -1,11 +1,13 @@
-"""What jobs show on a terminal, and in a log."""
+"""What jobs show on a terminal and in a log, and how Ctrl-C ends them."""
 
 import logging
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
-from enum import StrEnum
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from oneword.storage.terminal import console
@@ -13,7 +15,6 @@ from oneword.storage.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
 
     from oneword.indexer.report import Report
 
@@ -26,22 +27,6 @@ LINES = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
-class Dtype(StrEnum):
-    """Number formats of a model's weights."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-
-
-class Quantise(StrEnum):
-    """Weight quantisations (bitsandbytes)."""
-
-    INT8 = "int8"
-    NF4 = "nf4"
-
-
 class VisibleLines(logging.Formatter):
     """Log lines in which names of files and ids steer no terminal."""
 
@@ -49,8 +34,8 @@ class VisibleLines(logging.Formatter):
         return "\n".join(map(visible, super().format(record).split("\n")))
 
 
-def logging_to(terminal: "Console") -> None:
-    """Log lines on stderr; with their time where nobody sits before it."""
+def log_to(terminal: "Console") -> None:
+    """Writes log lines to stderr; with their time where that is no terminal."""
     from rich.logging import RichHandler
 
     handler: logging.Handler = logging.StreamHandler()
@@ -60,13 +45,13 @@ def logging_to(terminal: "Console") -> None:
         line = VisibleLines("%(message)s")
     handler.setFormatter(line)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells which instructions it has been built for
+    logging.getLogger("faiss").setLevel(logging.WARNING)
     for name in ("httpx", "fsspec"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class ProgressBar:
-    """Bar, count, rate and time left on a terminal's stderr, gone when done; elsewhere a log line now and then."""
+    """Bar, count, rate and time left on a terminal's stderr, gone when done; elsewhere a line every `LINES` seconds."""
 
     def __init__(self, terminal: "Console") -> None:
         from rich.progress import (
@@ -94,7 +79,7 @@ class ProgressBar:
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        self._told, self._started = time.monotonic(), time.monotonic()
+        self._logged, self._started = time.monotonic(), time.monotonic()
 
     def __enter__(self) -> "ProgressBar":
         self._bar.__enter__()
@@ -105,31 +90,23 @@ class ProgressBar:
     ) -> None:
         self._bar.__exit__(kind, error, trace)
 
-    def add_task(self, description: str, total: int | None) -> "TaskID":
-        """A line."""
-        return self._bar.add_task(description, total=total)
-
-    def following(self, task: "TaskID") -> Callable[[int, int | None], None]:
-        """What a job calls with (done, in all)."""
+    def following(self, description: str) -> Callable[[int, int | None], None]:
+        """Adds a line. Returns what a job calls with (done, in all)."""
+        task = self._bar.add_task(description, total=None)
 
         def follow(done: int, total: int | None = None) -> None:
             self._bar.update(task, completed=done, total=total)
             now = time.monotonic()
-            if not sys.stderr.isatty() and now - self._told >= LINES:
-                self._told = now
+            if not sys.stderr.isatty() and now - self._logged >= LINES:
+                self._logged = now
                 rate = done / (now - self._started)
                 log.info("%s%s inputs, %.1f/s", f"{done:,}", "" if total is None else f" of {total:,}", rate)
 
         return follow
 
 
-def progress_bar(terminal: "Console") -> ProgressBar:
-    """See `ProgressBar`."""
-    return ProgressBar(terminal)
-
-
 def show(report: "Report", db: str) -> None:
-    """Prints a report for people. No string is taken for markup: styles are given beside it."""
+    """Prints a report for people. Strings are never read as markup."""
     from rich.text import Text
 
     out = console()
@@ -170,10 +147,39 @@ def show(report: "Report", db: str) -> None:
             "keep both, or --take-over to let these rows replace them."
         )
     if report.quarantined and not report.dry_run:
-        say(("Mend or remove them and run the same command again, or: oneword quarantine retry", "dim"))
+        say(("Fix or delete these files, then run the same command again; or: oneword quarantine retry", "dim"))
     if report.interrupted:
         say(("Interrupted.", "yellow"), " What was done is committed; the same command goes on from there.")
     busy = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.stages.items() if seconds >= 0.05)
     if busy:
         say((f"seconds by stage, threads added up: {busy}", "dim"))
     say("Collection ", (report.collection, "bold"), f" in {visible(db)}, model {visible(report.model)}.")
+
+
+class Stop(threading.Event):
+    """Set by a signal; `exit_code` is 128 + its number, as a shell reports a process that it ended."""
+
+    exit_code = 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """During the block the first SIGINT or SIGTERM sets the event, and the next raises KeyboardInterrupt."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.exit_code = 128 + number
+        stop.set()
+        log.warning("ending after the batch in hand; what is done is committed (a second signal ends at once)")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

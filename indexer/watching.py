@@ -10,11 +10,10 @@ from oneword.indexer.report import Report
 log = logging.getLogger(__name__)
 
 POLL = 60.0
-"""Seconds between two looks at what cannot tell of its changes."""
-
+"""Seconds between two scans of places that do not report changes."""
 
 TIMEOUT = 500
-"""Milliseconds after which the wait for a change looks up and goes on."""
+"""Milliseconds after which waiting for a change checks the stop event."""
 
 
 def watch(
@@ -22,10 +21,11 @@ def watch(
 ) -> Iterator[Report]:
     """A report at once and after every change, until `stop` is set.
 
-    Local paths tell of changes (package `watchfiles`); without it, and elsewhere, there is a look every `POLL` seconds.
+    The package `watchfiles` reports changes of local paths; without it, and for other paths, jobs run every `POLL`
+    seconds.
 
     Args:
-        db: what jobs themselves write, which is no change.
+        db: the store, in which changes do not count.
     """
     changes = _changes([str(path) for path in paths], db, stop)
     next(changes, None)  # the watch begins before the first job does
@@ -42,11 +42,11 @@ def _changes(paths: Sequence[str], db: str, stop: threading.Event) -> Iterator[b
         try:
             from watchfiles import watch as watch_files
         except ImportError:
-            log.info('watching by looking every %.0f s; pip install "oneword[watch]" to be told of changes', POLL)
+            log.info('indexing again every %.0f s; pip install "oneword[watch]" to do it upon changes', POLL)
         else:
             roots = [Path(path).resolve() for path in paths]
             folders = [root for root in roots if root.is_dir()]
-            told = watch_files(
+            changes = watch_files(
                 # Of files alone their folders: an editor that saves puts a new file in the old one's place.
                 *(roots if folders else {root.parent for root in roots}),
                 recursive=bool(folders),
@@ -58,7 +58,7 @@ def _changes(paths: Sequence[str], db: str, stop: threading.Event) -> Iterator[b
                 rust_timeout=TIMEOUT,
             )
             begun = False
-            for some in told:
+            for some in changes:
                 if some or not begun:
                     begun = True
                     yield True

@@ -6,7 +6,7 @@ Exit codes: 0 done; 1 it could not be done (the message says why); 2 the command
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,11 +14,8 @@ from oneword.engine.cli import app as models
 from oneword.engine.errors import EngineError
 from oneword.engine.evaluation.cli import app as evaluation
 from oneword.engine.training.cli import train
-from oneword.indexer.cli import index
-from oneword.indexer.creation import create
+from oneword.indexer.cli import create, index, reembed, retry
 from oneword.indexer.errors import IndexerError
-from oneword.indexer.reembedding_cli import reembed
-from oneword.indexer.retrying_cli import retry
 from oneword.query.cli import search
 from oneword.query.errors import QueryError
 from oneword.query.evaluate import live
@@ -38,11 +35,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _indexing() -> Any:
+    """What starts the service's jobs (`oneword.query.jobs.Indexing`): query and indexer meet only here."""
+    from oneword.indexer.jobs import Supervisor
+
+    return Supervisor
+
+
 for command in (
     index,
     search,
     explain,
-    serve,
     info,
     build,
     verify,
@@ -57,6 +62,7 @@ for command in (
     train,
 ):
     app.command()(command)
+app.command(context_settings={"obj": _indexing})(serve)
 evaluation.command()(live)
 app.add_typer(evaluation, name="eval")
 app.command("import")(import_)

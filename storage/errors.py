@@ -10,6 +10,9 @@
     ├── SpaceMismatch       vectors of one space for a collection of another
     ├── ItemNotFound        no item with that id
     ├── JobNotFound         no job with that id in the journal
+    ├── BadJob              an indexing job that a service may not run
+    ├── TooManyJobs         as many jobs run as allowed, or one of the same collection
+    ├── NotCancellable      a job that this process cannot end
     ├── BadItem             a vector or metadata that cannot be stored, or a query of the wrong dimension
     ├── BadSearch           a search option is out of range
     ├── FilterError         a filter that cannot be parsed, or does not fit the collection's fields
@@ -104,6 +107,26 @@ class JobNotFound(StorageError):
     def __init__(self, job_id: str, uri: str) -> None:
         self.job_id = job_id
         super().__init__(f"no job {job_id!r} in the journal of {uri}; check the id, or start the job again")
+
+
+class BadJob(StorageError):
+    """An indexing job that a service may not run, or cannot."""
+
+
+class TooManyJobs(StorageError):
+    """No further job can be started now.
+
+    Attributes:
+        collection: whose job is in the way; None: the limit is on all jobs.
+    """
+
+    def __init__(self, message: str, collection: str | None = None) -> None:
+        super().__init__(message)
+        self.collection = collection
+
+
+class NotCancellable(StorageError):
+    """A job that runs on another host, was not started by a service, or cannot be identified among processes."""
 
 
 class BadItem(StorageError):

@@ -1,4 +1,4 @@
-"""The Ray cluster: connects to it, and says what of it a job takes."""
+"""The Ray cluster: connects to it, and computes what a job uses of it."""
 
 import logging
 import os
@@ -17,8 +17,8 @@ from oneword.indexer.errors import BadCluster
 log = logging.getLogger(__name__)
 
 
-PATIENCE = 10.0
-"""Seconds until the cluster's head must have answered."""
+TIMEOUT = 10.0
+"""Seconds in which the cluster's head must answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,10 @@ class Pools:
 
     @classmethod
     def of(cls, config: RayConfig, resources: Mapping[str, float], *, shrink: bool = False) -> "Pools":
-        """What fits the cluster. shrink: be content with fewer workers than were asked for.
+        """What fits into the cluster. shrink: accept fewer workers than were asked for.
 
         Raises:
-            BadCluster: it has not what was asked for.
+            BadCluster: it lacks what was asked for.
         """
         cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
         each = config.gpus_per_worker if config.gpus_per_worker is not None else float(gpus > 0)
@@ -66,12 +66,12 @@ class Cluster:
         self.config, self.ray = config, connect(config)
 
     def pools(self, *, shrink: bool = False) -> Pools:
-        """What of the cluster, as it is now, a job takes; see `Pools.of`."""
+        """What a job uses of the cluster as it is now; see `Pools.of`."""
         return Pools.of(self.config, self.ray.cluster_resources(), shrink=shrink)
 
 
 def connect(config: RayConfig) -> Any:
-    """Joins the cluster, unless this process has already; the module `ray`. The connection stays for later jobs.
+    """Joins the cluster, unless this process has already. Returns the module `ray`; the connection stays.
 
     Raises:
         BadCluster: Ray is not installed, or there is no cluster.
@@ -93,7 +93,7 @@ def _join(ray: Any, config: RayConfig) -> None:
     try:
         host, _, port = config.address.rpartition(":")
         if host and port.isdecimal():  # Ray would try for minutes, and then end the process
-            socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+            socket.create_connection((host.strip("[]"), int(port)), TIMEOUT).close()
         if config.address == "local":
             ray.init(address="local", include_dashboard=False, **quiet)
         else:
@@ -113,7 +113,7 @@ def _shown(resources: dict[str, float]) -> str:
 
 @contextmanager
 def apart_from_stdout() -> Iterator[None]:
-    """Within the block what Ray prints goes to stderr; at its end this process leaves the cluster."""
+    """During the block Ray prints to stderr; at its end this process leaves the cluster."""
     with redirect_stdout(sys.stderr):
         try:
             yield
@@ -124,7 +124,7 @@ def apart_from_stdout() -> Iterator[None]:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; but who started the job has said what is to happen then."""
+    """Restores the caller's signal handlers, which `ray.init` replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

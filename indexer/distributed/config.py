@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from oneword.indexer.errors import BadCluster
+from oneword.indexer.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,11 +11,8 @@ class RayConfig:
     """Which cluster, and how much of it.
 
     Args:
-        address: of the cluster: "auto" (the one that this machine is a node of), "local" (one that is started here for
-            this process), or host:port.
-        workers: processes that hold the model; None: as many as the cluster's GPUs, or a third of its CPUs if it has
-            no GPU.
-        gpus_per_worker: 0, a fraction, or whole ones; None: 1 if the cluster has GPUs, else 0.
+        workers: None: as many as the cluster's GPUs, or a third of its CPUs if it has no GPU.
+        gpus_per_worker: None: 1 if the cluster has GPUs, else 0.
         loaders: most processes that read and decode, a CPU each; None: as many as CPUs are left.
         patience: seconds without any result, after a node was lost, until the job goes on with what nodes are left.
 
@@ -22,9 +20,13 @@ class RayConfig:
         BadCluster: a value that cannot be.
     """
 
-    address: str = "auto"
-    workers: int | None = None
-    gpus_per_worker: float | None = None
+    address: str = option(
+        "auto",
+        "Of the cluster; auto: the one that this machine is in; local: one made for this process.",
+        metavar="auto|local|HOST:PORT",
+    )
+    workers: int | None = option(None, "Processes that hold the model; default: one per GPU.", min=1)
+    gpus_per_worker: float | None = option(None, "GPUs per worker: 0, a fraction, or an integer.", min=0)
     loaders: int | None = None
     patience: float = 120.0
 

@@ -5,37 +5,38 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from queue import Empty, Full, Queue
 from typing import Any
 
+from oneword.engine.config import EngineConfig
 from oneword.indexer.distributed.cluster import Cluster
-from oneword.indexer.distributed.committer import Committer
-from oneword.indexer.distributed.description import DescribedEncoder
-from oneword.indexer.distributed.faults import failed, in_our_words, is_lost
-from oneword.indexer.distributed.feeder import Feeder
-from oneword.indexer.distributed.ledger import Ledger
+from oneword.indexer.distributed.faults import failed, is_lost, own_errors
+from oneword.indexer.distributed.messages import InFragment, Share, WorkerSettings, Written, from_block, to_block
 from oneword.indexer.distributed.pipeline import Pipeline, alive
-from oneword.indexer.distributed.rows import Share, Written, from_block, to_block
-from oneword.indexer.distributed.settings import WorkerSettings
-from oneword.indexer.entry import Unchanged
+from oneword.indexer.distributed.shares import Feeder, Ledger
+from oneword.indexer.entry import Loaded, Outcome, Unchanged
 from oneword.indexer.job import Job
-from oneword.indexer.write import Counting, Sink
+from oneword.indexer.write import BYTES, Counting, Sink, Writer
 from oneword.storage import Refused
 
 log = logging.getLogger(__name__)
 
+INPUTS = 65_536
+"""A commit is due at this many inputs: 32 fragments, if they are full."""
+
 RESTARTS = 3
-"""Times that the pipeline is begun again with nothing done in between, before the job fails."""
+"""Times that the pipeline is restarted without any result in between, before the job fails."""
 
 MISSING = "inputs went to the workers that did not come back, or came back twice"
 
 
-def run_ray(job: Job, cluster: Cluster) -> None:
-    """Every entry of the job, until the end or until it is told to stop."""
+def run_ray(job: Job, cluster: Cluster, encoder: EngineConfig) -> None:
+    """Every entry of the job, until the end or until it is asked to stop."""
     if job.target is not None and not job.config.dry_run:
         job.target.sweep()  # files of an earlier job that was killed
-    driver = _Driver(job, cluster)
-    with in_our_words(cluster.ray):
+    driver = _Driver(job, cluster, encoder)
+    with own_errors(cluster.ray):
         try:
             driver.run()
         finally:
@@ -45,14 +46,13 @@ def run_ray(job: Job, cluster: Cluster) -> None:
 
 
 class _Driver:
-    def __init__(self, job: Job, cluster: Cluster) -> None:
-        assert isinstance(job.encoder, DescribedEncoder)
+    def __init__(self, job: Job, cluster: Cluster, encoder: EngineConfig) -> None:
         self._job, self._cluster, self._ray = job, cluster, cluster.ray
         self._settings = WorkerSettings(
             db=job.store.uri,
             collection=job.target.name if job.target else None,
             version=job.version,
-            encoder=job.encoder.config,
+            encoder=encoder,
             view=job.view,
             splitter=job.splitter,
             config=job.config,
@@ -140,7 +140,7 @@ class _Driver:
             self._pipeline.put(block)
 
     def _take(self, written: Written) -> bool:
-        """Has it committed; False if it is not what was on its way."""
+        """Commits it. False if it is not what was on its way."""
         done = self._ledger.account(written.about)
         if done is None:
             return False
@@ -161,7 +161,7 @@ class _Driver:
             self._pipeline.close()
 
     def _stop(self) -> None:
-        """Takes what has come back; what the workers are at is for the next run, which `close` sees to."""
+        """Takes what has come back; what the workers still do is left to the next run."""
         self._feeder.stopped.set()
         while True:
             try:
@@ -174,12 +174,12 @@ class _Driver:
                 self._sink.put(event)
 
     def _stalled(self, heard: float) -> bool:
-        """Whether processes wait for a node that is gone."""
+        """Whether nothing has come back for long, and a node is gone."""
         waiting = self._pipeline is not None and time.monotonic() - heard > self._cluster.config.patience
         return waiting and self._pipeline is not None and not self._pipeline.nodes <= alive(self._ray)
 
     def _begin_again(self, reason: str) -> None:
-        """With what has not come back, on the nodes that there are."""
+        """Restarts the pipeline with what has not come back, on the nodes that are left."""
         log.warning("the workers begin again with %d shares of inputs: %s", len(self._ledger), reason)
         with self._swap:
             if self._pipeline is not None:
@@ -197,7 +197,7 @@ class _Driver:
                 self._pipeline.close()
 
     def _let_go(self, pipeline: Pipeline) -> None:
-        """Ends a pipeline; what it still tells is dropped, and what others tell is kept."""
+        """Ends a pipeline. Its events are dropped meanwhile, and others are kept."""
         ending = threading.Thread(target=pipeline.abandon, daemon=True)
         ending.start()
         while ending.is_alive():
@@ -218,3 +218,26 @@ def _sink(job: Job) -> Sink:
     if job.target is None or job.config.dry_run:
         return Counting(job.report)
     return Committer(job.target, job.store.quarantine(job.target.name), job.report, job.stages, source=job.source)
+
+
+class Committer(Writer):
+    """The one writer of the collection.
+
+    Fragments that workers wrote become part of the table in one commit; changed items, split texts and items with new
+    metadata are written as by `Writer`.
+    """
+
+    def commit(self, done: Sequence[Outcome]) -> None:
+        """Fragments, then the rest. After a kill at any point the next run repairs it."""
+        inside = [one for one in done if isinstance(one, InFragment)]
+        if fragments := [fragment for one in inside for fragment in one.fragments]:
+            self._collection.commit_fragments(fragments)
+        if self._quarantined_before:
+            self._quarantine.release([one.origin for one in inside])
+        self._report.count(inside, [], 0)
+        now = datetime.now(UTC)  # by this clock: refusals of this job are known by their time
+        rest = [one for one in done if not isinstance(one, InFragment)]
+        super().commit([replace(one, at=now) if isinstance(one, Refused) else one for one in rest])
+
+    def _full(self, buffer: Sequence[Outcome]) -> bool:
+        return len(buffer) >= INPUTS or sum(one.bytes for one in buffer if isinstance(one, Loaded)) >= BYTES

@@ -1,4 +1,4 @@
-"""Errors on workers, in this product's words."""
+"""Errors that Ray has wrapped on workers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ from oneword.indexer.errors import IndexerError, WorkersFailed
 from oneword.storage import StorageError
 
 
-def ours(error: BaseException | None) -> Exception | None:
-    """The error of this product that Ray has wrapped, if it is one."""
+def _own(error: BaseException | None) -> Exception | None:
+    """The error of this package that Ray has wrapped, if it is one."""
     met: set[int] = set()
     while error is not None and id(error) not in met:
         met.add(id(error))
@@ -26,14 +26,14 @@ def ours(error: BaseException | None) -> Exception | None:
 
 
 def is_lost(ray: Any, error: BaseException) -> bool:
-    """Whether something was lost (a process, a node, an object), so that doing it again may help."""
+    """Whether something was lost (a process, a node, an object), so that a retry may help."""
     lost = ray.exceptions
-    return ours(error) is None and isinstance(error, lost.RayError) and not isinstance(error, lost.RayTaskError)
+    return _own(error) is None and isinstance(error, lost.RayError) and not isinstance(error, lost.RayTaskError)
 
 
 def failed(error: BaseException) -> Exception:
     """What to raise."""
-    known = ours(error)
+    known = _own(error)
     if known is not None:
         return known
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
@@ -44,8 +44,8 @@ def failed(error: BaseException) -> Exception:
 
 
 @contextmanager
-def in_our_words(ray: Any) -> Iterator[None]:
-    """Raises what was raised on the worker."""
+def own_errors(ray: Any) -> Iterator[None]:
+    """Raises what was raised on the worker, instead of what Ray makes of it."""
     try:
         yield
     except ray.exceptions.RayError as error:

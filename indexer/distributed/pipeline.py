@@ -1,5 +1,6 @@
-"""The Ray Data pipeline: shares in, what is to be committed out."""
+"""The Ray Data pipeline: shares go in, messages for the committer come out."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
@@ -7,24 +8,58 @@ from contextlib import contextmanager
 from queue import Queue
 from typing import Any
 
-from oneword.indexer.distributed import feed as feeding
-from oneword.indexer.distributed.actors import Embedder, FragmentWriter, Loader
 from oneword.indexer.distributed.cluster import Pools
-from oneword.indexer.distributed.rows import from_block
-from oneword.indexer.distributed.settings import WorkerSettings
+from oneword.indexer.distributed.messages import WorkerSettings, empty_row, from_block
+from oneword.indexer.distributed.workers import Embedder, FragmentWriter, Loader
 
 GROUPS = 8
-"""Encoded groups that become one fragment: 2,048 texts or 512 pictures if they are full."""
+"""Encoded groups in one fragment: 2,048 texts or 512 images if they are full."""
 
 AT_ONCE = 2
-"""Blocks that a loader works on at once, so that one slow input does not leave its process idle."""
+"""Blocks in one loader at once, so that one slow input does not leave its process idle."""
+
+
+class Feed:
+    """A queue of shares, an actor on the driver's node.
+
+    A share can be taken again, by its place in the queue, until the driver forgets it: its reader may be lost.
+    """
+
+    def __init__(self) -> None:
+        self._shares: dict[int, Any] = {}
+        self._count, self._closed = 0, False
+        self._change = asyncio.Condition()
+
+    async def put(self, share: list[Any]) -> None:
+        """share: a list with one reference to its block; it gets the next place in the queue, from 0."""
+        async with self._change:
+            self._shares[self._count] = share
+            self._count += 1
+            self._change.notify_all()
+
+    async def forget(self, places: list[int]) -> None:
+        """Those are done."""
+        for place in places:
+            self._shares.pop(place, None)
+
+    async def close(self) -> None:
+        """No more will come."""
+        async with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    async def take(self, place: int) -> list[Any] | None:
+        """Waits for the share at a place; empty if it is done, None if there will be none."""
+        async with self._change:
+            await self._change.wait_for(lambda: self._closed or place < self._count)
+            return self._shares.get(place, []) if place < self._count else None
 
 
 class Pipeline:
-    """Runs in a thread of its own. Tells `results` what is written; at the end None, or the exception that ended it.
+    """Runs in a thread of its own. Puts what was written into `results`; at the end None, or the error that ended it.
 
-    A process that dies is started again by Ray, and what it was at is done again, without end: an input cannot kill a
-    process here, for decoding happens in yet another one.
+    Ray restarts a process that dies and repeats its work without a limit: no input can kill a process here, because
+    decoding has processes of its own.
     """
 
     def __init__(self, ray: Any, settings: WorkerSettings, pools: Pools, results: "Queue[tuple[Any, Any]]") -> None:
@@ -32,15 +67,15 @@ class Pipeline:
         self._ray, self._results = ray, results
         self._data: Any = None
         self.place = 0
-        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # what only waits is not to be lost
-        make = ray.remote(num_cpus=0, max_concurrency=1000)(feeding.Feed)
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # so that the queue is not lost
+        make = ray.remote(num_cpus=0, max_concurrency=1000)(Feed)
         self.feed = make.options(label_selector=here).remote()
         self._thread = threading.Thread(target=self._run, args=(settings, pools, here), name="pipeline", daemon=True)
         self._thread.start()
         self.nodes = alive(ray)
 
     def put(self, block: Any) -> None:
-        """Takes a reference to a share's block, which gets the place in the feed that `place` says."""
+        """Takes a reference to a share's block, which gets the place `place` in the feed."""
         self.place += 1
         self._ray.get(self.feed.put.remote([block]))
 
@@ -53,10 +88,10 @@ class Pipeline:
         self._ray.get(self.feed.close.remote())
 
     def abandon(self) -> None:
-        """Ends it, whatever it is at."""
+        """Ends it at once."""
         self._ray.kill(self.feed)
         executor = getattr(self._data, "_current_executor", None)
-        if executor is not None:  # nothing public ends what waits for processes that cannot be placed
+        if executor is not None:  # no public call ends a wait for processes that cannot be placed
             executor.shutdown(force=True)
         self._thread.join()
 
@@ -76,7 +111,7 @@ class Pipeline:
         data = self._ray.data
         given: dict[str, Any] = {"fn_constructor_args": (settings,), "batch_format": "pyarrow"}
         source = data.read_datasource(
-            feeding.datasource(self.feed),
+            _datasource(self.feed),
             override_num_blocks=1,
             num_cpus=0,
             label_selector=here,
@@ -111,7 +146,7 @@ class Pipeline:
 
 
 def alive(ray: Any) -> frozenset[str]:
-    """The nodes that are there."""
+    """Ids of the nodes that are alive."""
     return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
 
 
@@ -138,3 +173,32 @@ def _quiet(data: Any) -> Iterator[None]:
         logger.setLevel(level)
         for name, value in before.items():
             setattr(context, name, value)
+
+
+def _datasource(feed: Any) -> Any:
+    """All shares of a feed in one read task, one block per share."""
+    from ray.data import Datasource, ReadTask
+    from ray.data.block import BlockMetadata
+
+    class FeedSource(Datasource):  # type: ignore[misc]
+        def get_read_tasks(self, parallelism: int, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: ARG002
+            about = BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None, input_files=None)
+            return [ReadTask(lambda: _blocks(feed), about)]
+
+        def estimate_inmemory_data_size(self) -> int | None:
+            return None
+
+        def get_name(self) -> str:
+            return "Feed"
+
+    return FeedSource()
+
+
+def _blocks(feed: Any) -> Iterator[Any]:
+    """A block for every place, so that a restarted reader gives the same blocks at the same places."""
+    import ray
+
+    place = 0
+    while (share := ray.get(feed.take.remote(place))) is not None:
+        yield ray.get(share[0]) if share else empty_row()
+        place += 1

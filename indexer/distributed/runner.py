@@ -1,17 +1,72 @@
-"""Runs jobs on a Ray cluster."""
+"""Runs jobs on a Ray cluster. The driver may have no GPU and needs no weights: a worker describes the model to it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from oneword.engine.config import EngineConfig
-from oneword.engine.encoder import Encoder
+from oneword.engine.encoder import Encoder, Side, Vectors
+from oneword.engine.inputs import Input
+from oneword.engine.space import Space
 from oneword.engine.views import View
-from oneword.indexer.distributed.cluster import Cluster
+from oneword.indexer.distributed.cluster import Cluster, Pools
 from oneword.indexer.distributed.config import RayConfig
-from oneword.indexer.distributed.description import DescribedEncoder, describe
 from oneword.indexer.distributed.driver import run_ray
+from oneword.indexer.distributed.faults import own_errors
 from oneword.indexer.errors import BadCluster
 from oneword.indexer.job import Job
 from oneword.indexer.options import JobConfig
+
+
+@dataclass(kw_only=True)
+class DescribedEncoder:
+    """An `Encoder` whose model is on the workers: described here, it cannot encode."""
+
+    config: EngineConfig
+    """What the workers load it by."""
+    name: str
+    dimension: int
+    low_confidence: float | None
+    passage_tokens: int
+    tokeniser: str | None
+    view: View
+    known: Space
+
+    @classmethod
+    def of(cls, encoder: Encoder, view: View, config: EngineConfig) -> "DescribedEncoder":
+        """Of a loaded one; raises ViewError."""
+        return cls(
+            config=replace(config, model=encoder.name),
+            name=encoder.name,
+            dimension=encoder.dimension,
+            low_confidence=encoder.low_confidence,
+            passage_tokens=encoder.passage_tokens,
+            tokeniser=encoder.tokeniser,
+            view=view,
+            known=encoder.space(view),
+        )
+
+    def space(self, view: View) -> Space:
+        """The space of the view that it was described for."""
+        assert view == self.view
+        return self.known
+
+    def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:
+        """Not here."""
+        raise NotImplementedError(f"model {self.name!r} is on the workers")
+
+    def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Any:
+        """Not here."""
+        raise NotImplementedError(f"model {self.name!r} is on the workers")
+
+    def forward(self, batch: Any) -> Any:
+        """Not here."""
+        raise NotImplementedError(f"model {self.name!r} is on the workers")
+
+    def finish(self, raw: Any) -> Vectors:
+        """Not here."""
+        raise NotImplementedError(f"model {self.name!r} is on the workers")
 
 
 class RayRunner:
@@ -32,10 +87,28 @@ class RayRunner:
 
     def encoder(self, config: EngineConfig, view: View) -> Encoder:
         """The model, as a worker describes it. Raises BadCluster and what loading raises."""
-        return describe(self._cluster.ray, config, view, self._cluster.pools())
+        return _described(self._cluster.ray, config, view, self._cluster.pools())
 
     def run(self, job: Job) -> None:
         """Every entry of the job, until the end or until it is asked to stop."""
         if not isinstance(job.encoder, DescribedEncoder):
             raise BadCluster("an encoder is given as an object, which workers cannot load; give its model's name")
-        run_ray(job, self._cluster)
+        run_ray(job, self._cluster, job.encoder.config)
+
+
+def _described(ray: Any, config: EngineConfig, view: View, pools: Pools) -> DescribedEncoder:
+    """Lets a worker load the model and describe it; "auto" is resolved there, where the GPUs are.
+
+    Raises:
+        What `oneword.engine.models.load` and `Encoder.space` raise.
+    """
+    task = ray.remote(num_cpus=1, num_gpus=pools.gpus, max_retries=3)(_describe)
+    with own_errors(ray):
+        found: DescribedEncoder = ray.get(task.remote(config, view))
+    return found
+
+
+def _describe(config: EngineConfig, view: View) -> DescribedEncoder:
+    from oneword.engine.models import load
+
+    return DescribedEncoder.of(load(config), view, config)

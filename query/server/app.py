@@ -17,13 +17,13 @@ from starlette.types import ASGIApp
 from oneword.engine.errors import EngineError
 from oneword.engine.models import check_name
 from oneword.query.errors import QueryError
+from oneword.query.jobs import Indexing
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.guard.exposure import check_exposed
 from oneword.query.server.guard.gate import Gate
 from oneword.query.server.guard.guard import Guard
 from oneword.query.server.guard.outermost import speaks_openai
 from oneword.query.server.guard.outflow import Outflow
-from oneword.query.server.jobs import routes as jobs
 from oneword.query.server.keys.keys import Keys
 from oneword.query.server.payload import problem_of
 from oneword.query.server.problem import Problem
@@ -38,6 +38,7 @@ from oneword.query.server.routes import (
     reference,
     searching,
 )
+from oneword.query.server.routes.jobs import job_routes
 from oneword.query.server.schemas import PROBLEMS, complete_openapi
 from oneword.query.server.state import State, state_of
 from oneword.query.server.telemetry import Telemetry
@@ -56,15 +57,17 @@ ROUTERS = (
     reference.router,
     embeddings.router,
     health.router,
-    jobs.router,
 )
 
 
-def application(config: ServerConfig) -> tuple[ASGIApp, State]:
+def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple[ASGIApp, State]:
     """The service as an ASGI application, with all of its layers, and its state.
 
     From the outside in: telemetry, guard (who may call, and how much they may send), outflow (how much is held for
     them to read), gate (how many, how long), routes.
+
+    Args:
+        indexing: makes jobs, for which the configuration says where they may read from; None: there are none.
 
     Raises:
         KeyFileError: the file of keys cannot be used.
@@ -74,7 +77,7 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
     check_exposed(config)
     check_name(config.model.model)
     keys = Keys.load(config.keys_file) if config.keys_file is not None else None
-    state, tracer = State.of(config), OpenTelemetry(config.otlp) if config.otlp else Tracer()
+    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else Tracer()
     state.metrics.watch(health.ServiceGauges(state))
 
     @asynccontextmanager
@@ -100,7 +103,8 @@ def application(config: ServerConfig) -> tuple[ASGIApp, State]:
     )
     app.state.oneword = state
     for router in ROUTERS:
-        app.include_router(router, responses=PROBLEMS if router is jobs.router else None)
+        app.include_router(router)
+    app.include_router(job_routes(indexing.options if indexing else None), responses=PROBLEMS)
     for kind in (Problem, EngineError, StorageError, QueryError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _told)
     described = app.openapi
@@ -142,16 +146,16 @@ def _of_http(error: HTTPException, request: Request) -> Problem:
     headers, detail, path = dict(error.headers or {}), str(error.detail), request.url.path
     if error.status_code == 404:
         detail = f"there is no path {path[:200]!r}"
-    if error.status_code == 405 and (allowed := _allowed(path)):
+    if error.status_code == 405 and (allowed := _allowed(request)):
         headers["Allow"] = ", ".join(allowed)  # Starlette names the methods of the first route alone
         detail = f"{request.method} is not for {path[:200]!r}: expected {' or '.join(allowed)}"
     return Problem(error.status_code, code, detail, remedy=remedy, headers=headers)
 
 
-def _allowed(path: str) -> list[str]:
-    """The methods of all routes that a path has."""
-    routes = [route for one in ROUTERS for route in one.routes if isinstance(route, APIRoute)]
-    first = next((route.path for route in routes if route.path_regex.match(path)), None)
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes that a request's path has."""
+    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
+    first = next((route.path for route in routes if route.path_regex.match(request.url.path)), None)
     return sorted({method for route in routes if route.path == first for method in route.methods or ()})
 
 

@@ -17,6 +17,7 @@ class LogFormat(StrEnum):
 
 
 def serve(
+    context: typer.Context,
     host: Annotated[str, typer.Option(envvar="ONEWORD_HOST", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, envvar="ONEWORD_PORT", help="0: any free one.")] = 8000,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
@@ -123,5 +124,6 @@ def serve(
             tls_key=tls_key,
             log_format=log_format.value,
             otlp=otlp,
-        )
+        ),
+        indexing=context.obj and context.obj(),  # passed in by the front door (oneword/cli.py)
     )

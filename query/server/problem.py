@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 import oneword.engine.errors as engine
 import oneword.storage.errors as storage
-from oneword.query.errors import BadJob, BadQuery, QueryError
+from oneword.query.errors import BadQuery, QueryError
 from oneword.query.server.response import dumped
 
 MEDIA_TYPE = "application/problem+json"
@@ -100,7 +100,6 @@ _FILTERS = "Fields and their kinds are in GET /v1/collections/NAME."
 
 # The first kind that fits counts: special ones stand before the general.
 _TABLE: dict[type[Exception], tuple[int, str, str]] = {
-    BadJob: (422, "bad_job", "Change the job; its fields are in /openapi.json."),
     BadQuery: (422, "bad_query", "Change the query; its fields are in /openapi.json."),
     engine.UrlRefused: (422, "url_refused", "Give a public http or https URL, or send the picture itself."),
     engine.FetchTooLarge: (422, "fetch_too_large", "Send a smaller picture."),
@@ -125,6 +124,7 @@ _TABLE: dict[type[Exception], tuple[int, str, str]] = {
     storage.VersionNotFound: (410, "version_gone", "Leave `version` out, and begin at the first page."),
     storage.SpaceMismatch: (409, "space_mismatch", "Use the model and the view that the collection was made with."),
     storage.ItemNotFound: (404, "item_not_found", "Check the id."),
+    storage.BadJob: (422, "bad_job", "Change the job; its fields are in /openapi.json."),
     storage.JobNotFound: (404, "job_not_found", "GET /v1/jobs lists those there are."),
     storage.BadItem: (422, "bad_item", "Change the item; kinds of metadata are in GET /v1/collections/NAME."),
     storage.BadSearch: (422, "bad_search", "Change the search; its fields are in /openapi.json."),

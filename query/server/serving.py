@@ -17,6 +17,7 @@ import pyarrow
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from oneword.query.jobs import Indexing
 from oneword.query.server.app import application
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.guard.connections import Connections, room
@@ -101,8 +102,8 @@ class Server(uvicorn.Server):
         return bool(select.select(doors, [], [], 0)[0])
 
 
-def serve(config: ServerConfig) -> None:
-    """Serves until SIGTERM or SIGINT.
+def serve(config: ServerConfig, indexing: Indexing | None = None) -> None:
+    """Serves until SIGTERM or SIGINT. indexing: makes jobs; None: there are none.
 
     Raises:
         QueryError: the configuration cannot be served.
@@ -111,7 +112,7 @@ def serve(config: ServerConfig) -> None:
     # Arrow's own allocator keeps what threads once used: under load 40 MiB more after 400 commits, at no more speed.
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     log_to_stderr(config.log_format)
-    app, state = application(config)
+    app, state = application(config, indexing)
     door = listen(config)
     if "://" not in config.db and not Path(config.db).exists():
         log.warning("there is no store at %r yet: the first write makes it; is it the right --db?", config.db)

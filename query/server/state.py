@@ -9,11 +9,11 @@ from typing import Any
 
 from starlette.requests import Request
 
+from oneword.query.jobs import Indexing, Jobs
 from oneword.query.server.catalogue import Catalogue
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.guard.connections import Connections
 from oneword.query.server.guard.outflow import Held
-from oneword.query.server.jobs.supervisor import Supervisor
 from oneword.query.server.limits import MAX_ANSWERS
 from oneword.query.server.metrics import Metrics
 from oneword.query.server.models import Models
@@ -37,7 +37,7 @@ class State:
     models: Models
     catalogue: Catalogue
     pictures: Pictures
-    supervisor: Supervisor | None = None
+    jobs: Jobs | None = None
     connections: Connections | None = None
     warm: bool = False
     reason: str = "starting"
@@ -45,8 +45,8 @@ class State:
     overviews: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
     @classmethod
-    def of(cls, config: ServerConfig) -> "State":
-        """Opens nothing yet."""
+    def of(cls, config: ServerConfig, indexing: Indexing | None = None) -> "State":
+        """Opens nothing yet. indexing: makes jobs."""
         workers, metrics, processes = Workers(), Metrics(), Processes(seconds=config.read_seconds)
         models = Models(config, workers, metrics)
         named = None if config.model.model == "auto" else frozenset({config.model.model})
@@ -60,7 +60,7 @@ class State:
             models=models,
             catalogue=catalogue,
             pictures=Pictures(config, workers, processes),
-            supervisor=Supervisor(config.db, config.job_roots, models=named) if config.job_roots else None,
+            jobs=indexing(config.db, config.job_roots, models=named) if indexing and config.job_roots else None,
         )
 
     def reload(self) -> None:
@@ -69,10 +69,10 @@ class State:
         self.catalogue.forget_all()
 
     async def close(self) -> None:
-        """Finishes what was begun: writes are done, jobs are told to end. Threads end after what they are doing."""
+        """Finishes what was begun: writes are done, jobs are asked to end. Threads end after what they are doing."""
         self.pictures.close()
-        if self.supervisor is not None:
-            await asyncio.to_thread(self.supervisor.close, self.config.deadline)
+        if self.jobs is not None:
+            await asyncio.to_thread(self.jobs.close, self.config.deadline)
         await self.catalogue.close()
         await self.models.close()
         self.workers.close()

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ import pytest
 
 import oneword.engine.pictures
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
-from oneword.indexer import Report, decode, index_paths
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.space import Space
+from oneword.engine.views import View
+from oneword.indexer import Report, decode, index_paths, reembed
 from oneword.indexer.pipeline import Local
 from oneword.storage import Store
 
@@ -86,6 +90,19 @@ def test_a_decoder_that_dies_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(decode, "_decode", deadly)
     report = run(pictures(tmp_path / "album", "good", "once", "other"))
     assert (report.indexed, report.quarantined) == (3, 0)
+
+
+def test_a_decoder_that_crashes_does_not_end_a_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(HashEncoder):
+        name = "other"
+
+        def space(self, view: View) -> Space:
+            return replace(super().space(view), model="other")
+
+    run(pictures(tmp_path / "album", "good", "abort"))
+    monkeypatch.setattr(decode, "_decode", deadly)
+    report = reembed(db="db", model=Other(), allow_missing=True)
+    assert (report.embedded, [one.kind for one in report.refused]) == (1, ["CorruptImage"])
 
 
 def test_decoders_that_are_killed_in_mid_job(tmp_path: Path) -> None:

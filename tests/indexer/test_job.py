@@ -9,7 +9,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from oneword.engine import encoding
 from oneword.engine.encoding import encode
 from oneword.engine.errors import ViewError
 from oneword.engine.hashing import HashEncoder
@@ -72,22 +71,26 @@ def test_changed_files_are_updates(album: Path) -> None:
     assert rows()["red.png"].text == "a crimson rectangle"
 
 
-def test_equal_content_is_embedded_once_even_across_runs(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    embedded: list[Input] = []
-    begun = encoding.Encoding
+class Counting(HashEncoder):
+    """Remembers what it embeds."""
 
-    def counting(encoder: Any, inputs: Sequence[Input], *rest: Any) -> Any:
-        embedded.extend(inputs)
-        return begun(encoder, inputs, *rest)
+    def __init__(self) -> None:
+        self.embedded: list[Input] = []
 
-    monkeypatch.setattr(encoding, "Encoding", counting)
+    def prepare(self, inputs: Sequence[Input], view: Any, side: Any) -> Any:
+        self.embedded.extend(inputs)
+        return super().prepare(inputs, view, side)
+
+
+def test_equal_content_is_embedded_once_even_across_runs(album: Path) -> None:
+    encoder = Counting()
     for i in range(3):
         shutil.copyfile(album / "blue.jpg", album / f"copy{i}.jpg")
-    assert counts(run(album))[0] == 9
-    assert len(embedded) == 6
+    assert counts(run(album, model=encoder))[0] == 9
+    assert len(encoder.embedded) == 6
     shutil.copyfile(album / "blue.jpg", album / "late.jpg")
-    assert counts(run(album))[0] == 1
-    assert len(embedded) == 6
+    assert counts(run(album, model=encoder))[0] == 1
+    assert len(encoder.embedded) == 6
 
 
 def test_bad_inputs_are_quarantined_with_reasons_and_retried(album: Path) -> None:

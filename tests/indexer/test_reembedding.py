@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oneword.engine import encoding
 from oneword.engine.encoder import Vectors
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.space import Space
@@ -309,19 +308,18 @@ def test_members_that_are_gone_or_others_now_are_not_done_without(tmp_path: Path
     assert len(rows()) == 11
 
 
-def test_equal_content_is_embedded_once(album: Path, old: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_content_is_embedded_once(album: Path, old: Collection) -> None:
     before = rows()
     same = next(one for one, _ in before.values() if one.modality == "text")
     old.upsert([replace(same, id=f"copy {n}") for n in range(3)])
     embedded: list[Any] = []
-    begun = encoding.Encoding
 
-    def counting(encoder: Any, inputs: Any, *rest: Any) -> Any:
-        embedded.extend(inputs)
-        return begun(encoder, inputs, *rest)
+    class Counting(Turned):
+        def prepare(self, inputs: Any, view: Any, side: Any) -> Any:
+            embedded.extend(inputs)
+            return super().prepare(inputs, view, side)
 
-    monkeypatch.setattr(encoding, "Encoding", counting)
-    assert counts(run()) == (9, 0, 0)
+    assert counts(run(Counting())) == (9, 0, 0)
     assert len(embedded) == 6
 
 

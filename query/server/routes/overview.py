@@ -163,7 +163,7 @@ async def me(request: Request) -> MeOut:
         key=principal.id if keys else None,
         scope=principal.scope,
         keys=keys,
-        jobs=state.supervisor is not None,
+        jobs=state.jobs is not None,
         fetch=state.config.fetch,
         max_body=state.config.max_body,
         version=version("oneword"),

@@ -209,8 +209,8 @@ def test_ctrl_c_commits_what_came_back(cluster: Any, corpus: list[str], tmp_path
 
 STOPPED = """
 def stopped(*arguments, **options):
-    from oneword.indexer.stopping import stopping
-    with stopping() as stop:
+    from oneword.indexer.terminal import stop_on_signals
+    with stop_on_signals() as stop:
         return index_paths(*arguments, stop=stop, **options)
 
 """

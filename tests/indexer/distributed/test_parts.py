@@ -18,12 +18,12 @@ from oneword.engine.views import DEFAULT
 from oneword.indexer import BadCluster, RayConfig, WorkersFailed
 from oneword.indexer.changes import Unchanged
 from oneword.indexer.distributed.cluster import Pools
-from oneword.indexer.distributed.committer import Committer
-from oneword.indexer.distributed.description import DescribedEncoder
+from oneword.indexer.distributed.driver import Committer
 from oneword.indexer.distributed.faults import failed
-from oneword.indexer.distributed.feed import Feed
-from oneword.indexer.distributed.ledger import Ledger
-from oneword.indexer.distributed.rows import InFragment, Places, empty_row, from_block, to_block
+from oneword.indexer.distributed.messages import InFragment, Places, empty_row, from_block, to_block
+from oneword.indexer.distributed.pipeline import Feed
+from oneword.indexer.distributed.runner import DescribedEncoder
+from oneword.indexer.distributed.shares import Ledger
 from oneword.indexer.report import Report, Stages
 from oneword.storage import Refused, Store
 

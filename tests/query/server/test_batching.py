@@ -10,9 +10,8 @@ import PIL.Image
 import pytest
 
 from oneword.engine import Image, Text
-from oneword.engine.encoding import embed
 from oneword.engine.encoder import Side
-from oneword.engine.encoding import encode
+from oneword.engine.encoding import embed, encode
 from oneword.engine.errors import EncodingError, ModelError, ViewError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Input

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oneword import query
-from oneword.query.server.jobs.process import MOST_WRITTEN, JobProcess, environment, said
+from oneword.indexer.job_process import MAX_OUTPUT, JobProcess, environment, error_of
 from oneword.storage.journal import new_id
 
 ROOT = Path(query.__file__).resolve().parents[1]
@@ -23,7 +23,7 @@ if sys.platform == "win32":
 def test_what_it_writes_is_bounded(tmp_path: Path) -> None:
     process = JobProcess(new_id(), ["--", str(tmp_path / "none")])
     os.kill(process.pid, signal.SIGSTOP)
-    process._err.write(b"x" * (MOST_WRITTEN + 1))
+    process._err.write(b"x" * (MAX_OUTPUT + 1))
     process._err.flush()
     for _ in range(1200):
         if not (size := os.fstat(process._err.fileno()).st_size):
@@ -38,10 +38,10 @@ def test_what_it_writes_is_bounded(tmp_path: Path) -> None:
 
 
 def test_last_words() -> None:
-    assert said('{"error": {"type": "T", "message": "a\\n b"}}\n', "error: a\n b\nTry --help.\n") == "a b"
-    assert said("", "Traceback ...\n  File x\nValueError: no\n\n") == "ValueError: no"
-    assert said(json.dumps({"inputs": 1}), "error: last\n") == "last"
-    assert said("[]", "") == said("7", "") == said('{"error": 1}', "") == ""
+    assert error_of('{"error": {"type": "T", "message": "a\\n b"}}\n', "error: a\n b\nTry --help.\n") == "a b"
+    assert error_of("", "Traceback ...\n  File x\nValueError: no\n\n") == "ValueError: no"
+    assert error_of(json.dumps({"inputs": 1}), "error: last\n") == "last"
+    assert error_of("[]", "") == error_of("7", "") == error_of('{"error": 1}', "") == ""
 
 
 def test_environment() -> None:

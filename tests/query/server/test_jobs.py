@@ -17,11 +17,11 @@ uvicorn = pytest.importorskip("uvicorn")
 
 from fastapi.exceptions import RequestValidationError  # noqa: E402
 
+from oneword.indexer.jobs import Supervisor  # noqa: E402
 from oneword.query.server.config import ServerConfig  # noqa: E402
 from oneword.query.server.guard.guard import Guard  # noqa: E402
-from oneword.query.server.jobs.routes import router  # noqa: E402
-from oneword.query.server.jobs.supervisor import Supervisor  # noqa: E402
 from oneword.query.server.problem import Problem  # noqa: E402
+from oneword.query.server.routes.jobs import job_routes  # noqa: E402
 from oneword.query.server.state import State  # noqa: E402
 from oneword.storage import Store  # noqa: E402
 from oneword.storage.journal import new_id  # noqa: E402
@@ -42,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def app() -> Any:
     made = fastapi.FastAPI()
-    made.include_router(router)
+    made.include_router(job_routes(Supervisor.options))
     made.state.oneword = State.of(ServerConfig())
 
     @made.exception_handler(Problem)
@@ -74,7 +74,7 @@ def client(app: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def jobs(app: Any, root: Path) -> Iterator[Supervisor]:
-    app.state.oneword.supervisor = made = Supervisor("db", [str(root)])
+    app.state.oneword.jobs = made = Supervisor("db", [str(root)])
     yield made
     made.close(10)
 

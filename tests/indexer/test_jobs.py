@@ -13,12 +13,11 @@ import PIL.Image
 import pytest
 
 from oneword.engine.errors import BadRoot
-from oneword.query.errors import BadQuery, NotCancellable, TooManyJobs
-from oneword.query.server.jobs.process import environment
-from oneword.query.server.jobs.request import JobOptions, JobRequest
-from oneword.query.server.jobs.status import JobStatus
-from oneword.query.server.jobs.supervisor import Supervisor
+from oneword.indexer.job_process import environment
+from oneword.indexer.jobs import JobStatus, Supervisor
+from oneword.indexer.options import arguments
 from oneword.storage import BadName, JobNotFound, Store
+from oneword.storage.errors import BadJob, NotCancellable, TooManyJobs
 from oneword.storage.journal import new_id
 
 if sys.platform == "win32":
@@ -58,8 +57,15 @@ def ended(status: JobStatus) -> bool:
     return status.ended is not None
 
 
-def request(*paths: Path | str, collection: str = "default", model: str | None = "hash", **options: Any) -> JobRequest:
-    return JobRequest(collection=collection, paths=tuple(map(str, paths)), model=model, options=JobOptions(**options))
+def start(
+    jobs: Supervisor,
+    *paths: Path | str,
+    collection: str = "default",
+    model: str | None = "hash",
+    view: str | None = None,
+    **options: Any,
+) -> JobStatus:
+    return jobs.start(collection, list(map(str, paths)), model=model, view=view, options=options)
 
 
 def many(root: Path, rows: int = 400_000) -> Path:
@@ -76,7 +82,7 @@ def pid_of(job_id: str) -> int:
 
 
 def test_a_job_from_start_to_end(supervisor: Supervisor, root: Path) -> None:
-    begun = supervisor.start(request(root))
+    begun = start(supervisor, root)
     assert (begun.state, begun.collection, begun.ended, begun.counts) == ("starting", "default", None, {})
     assert [one.id for one in supervisor.list()] == [begun.id]
     done = wait(supervisor, begun.id, ended)
@@ -87,7 +93,7 @@ def test_a_job_from_start_to_end(supervisor: Supervisor, root: Path) -> None:
         "quarantined": 1,
     }
     assert Store("db").open("default").count() == 3
-    again = wait(supervisor, supervisor.start(request(root, delete_missing=True)).id, ended)
+    again = wait(supervisor, start(supervisor, root, delete_missing=True).id, ended)
     assert again.counts["unchanged"] == 3
     assert [one.id for one in supervisor.list()] == [again.id, done.id]
     assert supervisor.list(1) == [again]
@@ -104,7 +110,7 @@ def test_a_job_from_start_to_end(supervisor: Supervisor, root: Path) -> None:
 def test_it_is_apart(supervisor: Supervisor, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEWORD_API_KEY", "secret")
     monkeypatch.setenv("STAYS", "here")
-    job = supervisor.start(request(many(root)))
+    job = start(supervisor, many(root))
     wait(supervisor, job.id, lambda one: one.state == "running")
     process = pid_of(job.id)
     assert process != os.getpid()
@@ -120,7 +126,7 @@ def test_it_is_apart(supervisor: Supervisor, root: Path, monkeypatch: pytest.Mon
 
 
 def test_cancelled_in_the_middle_it_keeps_what_was_committed(supervisor: Supervisor, root: Path) -> None:
-    job = supervisor.start(request(many(root)))
+    job = start(supervisor, many(root))
     wait(supervisor, job.id, lambda one: one.state == "running" and Path("db/default.lance").is_dir())
     for _ in range(1200):
         if Store("db").open("default").count():
@@ -136,7 +142,7 @@ def test_cancelled_in_the_middle_it_keeps_what_was_committed(supervisor: Supervi
 
 
 def test_it_is_asked_to_end_only_once(supervisor: Supervisor, root: Path) -> None:
-    job = supervisor.start(request(many(root)))
+    job = start(supervisor, many(root))
     wait(supervisor, job.id, lambda one: one.state == "running" and Path("db/default.lance").is_dir())
     supervisor.cancel(job.id)
     supervisor.close(20)
@@ -146,7 +152,7 @@ def test_it_is_asked_to_end_only_once(supervisor: Supervisor, root: Path) -> Non
 
 
 def test_cancelled_before_it_has_begun(supervisor: Supervisor, root: Path) -> None:
-    job = supervisor.start(request(root))
+    job = start(supervisor, root)
     supervisor.cancel(job.id)
     cancelled = wait(supervisor, job.id, ended)
     assert cancelled.state in ("interrupted", "done")
@@ -154,7 +160,7 @@ def test_cancelled_before_it_has_begun(supervisor: Supervisor, root: Path) -> No
 
 
 def test_a_crash_is_its_own(supervisor: Supervisor, root: Path) -> None:
-    job = supervisor.start(request(many(root)))
+    job = start(supervisor, many(root))
     wait(supervisor, job.id, lambda one: one.state == "running")
     process = pid_of(job.id)
     os.kill(process, signal.SIGKILL)
@@ -164,34 +170,34 @@ def test_a_crash_is_its_own(supervisor: Supervisor, root: Path) -> None:
         os.kill(process, 0)
     assert [one.state for one in supervisor.list()] == ["killed"]
     (root / "many.csv").unlink()
-    assert wait(supervisor, supervisor.start(request(root)).id, ended).state == "done", "the collection is free again"
+    assert wait(supervisor, start(supervisor, root).id, ended).state == "done", "the collection is free again"
 
 
 def test_one_that_does_not_listen_is_ended(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = Supervisor("db", [str(root)], grace=0.2)
-    job = jobs.start(request(many(root)))
+    job = start(jobs, many(root))
     wait(jobs, job.id, lambda one: one.state == "running")
     os.kill(pid_of(job.id), signal.SIGSTOP)
     jobs.cancel(job.id)
     killed = wait(jobs, job.id, ended)
     assert (killed.state, killed.message) == ("killed", "ended by SIGKILL after it was asked to end")
-    job = jobs.start(request(root / "many.csv"))
+    job = start(jobs, root / "many.csv")
     wait(jobs, job.id, lambda one: one.state == "running")
     os.kill(pid_of(job.id), signal.SIGSTOP)
     jobs.close(0.1)
     assert jobs.get(job.id).state == "killed"
     with pytest.raises(TooManyJobs, match="ending"):
-        jobs.start(request(root))
+        start(jobs, root)
 
 
 def test_what_fails_says_why(root: Path) -> None:
     supervisor = Supervisor("db", [str(root)], models=frozenset({"hash", "nonsense"}))
-    job = supervisor.start(request(root, collection="a", model="nonsense"))
+    job = start(supervisor, root, collection="a", model="nonsense")
     failed = wait(supervisor, job.id, ended)
     assert failed.state == "failed"
     assert "no model is called 'nonsense'" in failed.message
     assert "\n" not in failed.message
-    job = supervisor.start(request(root / "none", collection="b"))
+    job = start(supervisor, root / "none", collection="b")
     assert "does not exist" in wait(supervisor, job.id, ended).message
     assert [(one.collection, one.state) for one in supervisor.list()] == [("b", "failed"), ("a", "failed")]
     assert [one.collection for one in supervisor.list(collection="a")] == ["a"]
@@ -200,7 +206,7 @@ def test_what_fails_says_why(root: Path) -> None:
 
 
 def test_a_dry_run_is_no_entry_of_the_journal(supervisor: Supervisor, root: Path) -> None:
-    job = supervisor.start(request(root, dry_run=True))
+    job = start(supervisor, root, dry_run=True)
     assert job.state in ("starting", "running")
     done = wait(supervisor, job.id, ended)
     assert (done.state, done.counts["indexed"], done.counts["quarantined"]) == ("done", 3, 1)
@@ -219,8 +225,8 @@ def test_paths_outside_the_roots(supervisor: Supervisor, root: Path) -> None:
         "-x",
         "",
     ):
-        with pytest.raises(BadQuery) as caught:
-            supervisor.start(request(root, path))
+        with pytest.raises(BadJob) as caught:
+            start(supervisor, root, path)
         assert repr(path) in str(caught.value)
         assert "operator" in str(caught.value)
         assert str(root) not in str(caught.value)
@@ -230,7 +236,7 @@ def test_paths_outside_the_roots(supervisor: Supervisor, root: Path) -> None:
 def test_cells_outside_the_roots_are_quarantined(supervisor: Supervisor, root: Path, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
     (root / "t.csv").write_text("id,image\n1,red.png\n2,../red.png\n")
-    done = wait(supervisor, supervisor.start(request(root / "t.csv")).id, ended)
+    done = wait(supervisor, start(supervisor, root / "t.csv").id, ended)
     assert (done.state, done.counts["indexed"], done.counts["quarantined"]) == ("done", 1, 1)
     assert [one.kind for one in Store("db").quarantine("default").list()] == ["OutsideRoots"]
 
@@ -240,95 +246,98 @@ def test_a_path_is_no_option(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (root / "--allow-private").write_text("a text")
     (root / "--allow-private").rename(root / "--allow-private.txt")
     jobs = Supervisor("../db", ["."])
-    done = wait(jobs, jobs.start(request("--allow-private.txt", include=("--dry-run", "*.txt"))).id, ended)
+    done = wait(jobs, start(jobs, "--allow-private.txt", include=("--dry-run", "*.txt")).id, ended)
     assert (done.state, done.counts["indexed"]) == ("done", 1)
     jobs.close()
 
 
 def test_what_cannot_be_asked(supervisor: Supervisor, root: Path) -> None:
     for wrong, said_of in (
-        (request(), "paths"),
-        (request(*[root] * 1001), "1,001"),
-        (request(f"{root}/a\0"), "character"),
-        (request(f"{root}/\udcff"), "character"),
-        (request("x" * 200_000), "200,0"),
-        (request(root, model="org/name"), "model 'org/name'"),
-        (request(root, model="https://host/v1"), "expected one of auto, basic"),
-        (request(root, model="root"), "model"),
-        (request(root, model="-x"), "model"),
-        (request(root, source="exotic"), "source 'exotic'"),
-        (request(root, captions="exotic"), "captions"),
-        (request(root, passages=3), "passages 3"),
-        (request(root, passages="most"), "passages"),
-        (request(root, metadata_columns=("a,b",)), "comma"),
-        (JobRequest(collection="a", paths=(str(root),), view="./v.toml"), "view './v.toml'"),
+        (lambda: start(supervisor), "paths"),
+        (lambda: start(supervisor, *[root] * 1001), "1,001"),
+        (lambda: start(supervisor, f"{root}/a\0"), "character"),
+        (lambda: start(supervisor, f"{root}/\udcff"), "character"),
+        (lambda: start(supervisor, "x" * 200_000), "200,0"),
+        (lambda: start(supervisor, root, model="org/name"), "model 'org/name'"),
+        (lambda: start(supervisor, root, model="https://host/v1"), "expected one of auto, basic"),
+        (lambda: start(supervisor, root, model="root"), "model"),
+        (lambda: start(supervisor, root, model="-x"), "model"),
+        (lambda: start(supervisor, root, source="exotic"), "source 'exotic'"),
+        (lambda: start(supervisor, root, captions="exotic"), "captions"),
+        (lambda: start(supervisor, root, passages=3), "passages 3"),
+        (lambda: start(supervisor, root, passages="most"), "passages"),
+        (lambda: start(supervisor, root, metadata_columns=("a,b",)), "comma"),
+        (lambda: start(supervisor, root, view="./v.toml"), "view './v.toml'"),
     ):
-        with pytest.raises(BadQuery, match=said_of):
-            supervisor.start(wrong)
+        with pytest.raises(BadJob, match=said_of):
+            wrong()
     with pytest.raises(BadName):
-        supervisor.start(request(root, collection="../x"))
-    with pytest.raises(TypeError, match="allow_private"):
-        JobOptions(allow_private=True)  # type: ignore[call-arg]
+        start(supervisor, root, collection="../x")
+    for option in ("allow_private", "root", "roots", "decoders", "allow_scheme", "job_id"):
+        with pytest.raises(BadJob, match=option):
+            start(supervisor, root, **{option: ["x"]})
     chosen = Supervisor("db", [str(root)], models=frozenset({"hash", "org/name"}))
     for model in ("auto", "hash", "org/name", None):
-        request(root, model=model).check(chosen._roots, chosen._models)
-    with pytest.raises(BadQuery, match="one of auto, hash"):
-        chosen.start(request(root, model="basic"))
-    with pytest.raises(BadQuery, match="no roots"):
+        chosen._check_model(model)
+    with pytest.raises(BadJob, match="one of auto, hash"):
+        start(chosen, root, model="basic")
+    with pytest.raises(BadJob, match="no roots"):
         Supervisor("db", [])
     with pytest.raises(BadRoot):
         Supervisor("db", ["none"])
 
 
 def test_options_as_arguments() -> None:
-    options = JobOptions(
-        source="table",
-        include=("*.png", "-x"),
-        exclude=("a b",),
-        captions="ignore",
-        id_column="",
-        text_column="text",
-        image_column="-i",
-        metadata_columns=("a", "b"),
-        delete_missing=True,
-        reread=True,
-        dry_run=True,
-        passages=64,
-    )
-    assert set(options.arguments()) == {
+    options = {
+        "source": "table",
+        "include": ("*.png", "-x"),
+        "exclude": ("a b",),
+        "captions": "ignore",
+        "id_column": "",
+        "text_column": "text",
+        "image_column": "-i",
+        "metadata_columns": ("a", "b"),
+        "delete_missing": True,
+        "reread": True,
+        "dry_run": True,
+        "passages": 64,
+    }
+    assert set(arguments(options)) == {
         *("--source=table", "--include=*.png", "--include=-x", "--exclude=a b", "--captions=ignore", "--id-column="),
-        *("--text-column=text", "--image-column=-i", "--metadata-columns=a,b", "--sync", "--delete-missing"),
+        *("--text-column=text", "--image-column=-i", "--metadata-columns=a,b", "--delete-missing"),
         *("--reread", "--dry-run", "--passages=64"),
     }
-    assert JobOptions().arguments() == []
-    assert JobOptions(metadata_columns=(), passages="off").arguments() == ["--metadata-columns=", "--passages=off"]
+    jobs = Supervisor("db", ["."])
+    assert "--sync" in jobs._command_line("a", ["."], None, None, {"delete_missing": True})
+    assert arguments({}) == []
+    assert arguments({"metadata_columns": (), "passages": "off"}) == ["--metadata-columns=", "--passages=off"]
 
 
 def test_too_many(supervisor: Supervisor, root: Path) -> None:
     table = many(root)
-    first = supervisor.start(request(table, collection="a"))
+    first = start(supervisor, table, collection="a")
     with pytest.raises(TooManyJobs, match=first.id) as caught:
-        supervisor.start(request(root, collection="a"))
+        start(supervisor, root, collection="a")
     assert caught.value.collection == "a"
-    second = supervisor.start(request(table, collection="b"))
+    second = start(supervisor, table, collection="b")
     with pytest.raises(TooManyJobs, match="at most 2") as caught:
-        supervisor.start(request(root, collection="c"))
+        start(supervisor, root, collection="c")
     assert caught.value.collection is None
     for job in (first, second):
         supervisor.cancel(job.id)
     for job in (first, second):
         wait(supervisor, job.id, ended)
-    assert wait(supervisor, supervisor.start(request(root / "a.txt", collection="c")).id, ended).state == "done"
+    assert wait(supervisor, start(supervisor, root / "a.txt", collection="c").id, ended).state == "done"
 
 
 def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root: Path) -> None:
-    job = supervisor.start(request(many(root)))
+    job = start(supervisor, many(root))
     wait(supervisor, job.id, lambda one: one.state == "running")
     other = Supervisor("db", [str(root)])
     assert other.get(job.id).state == "running"
     assert [one.id for one in other.list()] == [job.id]
     with pytest.raises(TooManyJobs, match=job.id):
-        other.start(request(root))
+        start(other, root)
     other.cancel(job.id)
     other.cancel(job.id)
     assert wait(supervisor, job.id, ended).state == "interrupted"
@@ -339,10 +348,8 @@ def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root
 def test_a_job_outlives_its_service(root: Path) -> None:
     code = f"""
 import os, signal
-from oneword.query.server.jobs.process import environment
-from oneword.query.server.jobs.request import JobRequest
-from oneword.query.server.jobs.supervisor import Supervisor
-print(Supervisor("db", [{str(root)!r}]).start(JobRequest(collection="a", paths=({str(root)!r},), model="hash")).id)
+from oneword.indexer.jobs import Supervisor
+print(Supervisor("db", [{str(root)!r}]).start("a", [{str(root)!r}], model="hash").id)
 os.sys.stdout.flush()
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -379,7 +386,7 @@ def test_one_of_another_host(supervisor: Supervisor, monkeypatch: pytest.MonkeyP
 
 
 def test_no_zombies(supervisor: Supervisor, root: Path) -> None:
-    job = supervisor.start(request(root / "none"))
+    job = start(supervisor, root / "none")
     wait(supervisor, job.id, ended)
     with pytest.raises(ChildProcessError):
         os.waitpid(supervisor._own[job.id].process.pid, os.WNOHANG)

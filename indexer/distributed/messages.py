@@ -1,11 +1,39 @@
-"""What travels between the stages: one object a row, one row a block, so that its size is ours to say."""
+"""What travels between the driver and the workers: one object per row, one row per block, which bounds its size."""
 
 import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from oneword.engine.config import EngineConfig
+from oneword.engine.passages import Splitter
+from oneword.engine.views import View
 from oneword.indexer.entry import Entry, Loaded, Outcome
+from oneword.indexer.options import JobConfig
+from oneword.storage import Collection, Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """Of the job, what a worker needs. Small and picklable.
+
+    Args:
+        db, collection: where the worker reads the vectors of equal content and writes fragments; None in a dry run
+            that would make the collection.
+        version: the collection's when the job began; None: it was empty.
+    """
+
+    db: str
+    collection: str | None
+    version: int | None
+    encoder: EngineConfig
+    view: View
+    splitter: Splitter | None
+    config: JobConfig
+
+    def open(self) -> Collection | None:
+        """The collection, to read."""
+        return Store(self.db).open(self.collection) if self.collection is not None else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +46,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Which inputs of a share something is about."""
+    """Identifies inputs of a share."""
 
     share: int
     places: tuple[int, ...]
@@ -35,7 +63,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """A group with vectors. embedded, reused: how many were computed, and taken from equal content."""
+    """A group with vectors. embedded, reused: counts of vectors that were computed and of reused ones."""
 
     about: Places
     done: tuple[Outcome, ...]
@@ -46,9 +74,9 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True)
 class InFragment(Loaded):
-    """An input whose items are in a fragment that waits to be committed.
+    """An input whose items are in a fragment that is not committed yet.
 
-    written: how many. fragments: to be committed with it; the first input of a batch has them all.
+    written: number of items. fragments: to be committed with it; the first input of a batch has all of them.
     """
 
     written: int
@@ -62,7 +90,7 @@ class InFragment(Loaded):
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a writer gives to the committer: what has become of each input.
+    """What a writer returns to the committer: the outcome of each input.
 
     done: `InFragment` for what is in fragments; `Loaded` for what the committer has to write.
     """
@@ -88,7 +116,7 @@ def from_block(table: Any) -> list[Any]:
 
 
 def empty_row() -> Any:
-    """A row without an object, where one is expected all the same."""
+    """A row without an object, where a row is required."""
     import pyarrow as pa
 
     return pa.table({"data": pa.array([b""], pa.large_binary())})

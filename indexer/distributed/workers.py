@@ -1,4 +1,4 @@
-"""The stages that run on workers. Each is a class that Ray Data makes once a process, and calls with blocks."""
+"""The stages that run on workers: classes that Ray Data makes once per process and calls with blocks."""
 
 import time
 from collections import deque
@@ -9,8 +9,17 @@ from typing import Any
 from oneword.engine.models import load as load_model
 from oneword.indexer.changes import Seen
 from oneword.indexer.decode import Decoders
-from oneword.indexer.distributed.rows import Encoded, Group, InFragment, Places, Share, Written, from_block, to_block
-from oneword.indexer.distributed.settings import WorkerSettings
+from oneword.indexer.distributed.messages import (
+    Encoded,
+    Group,
+    InFragment,
+    Places,
+    Share,
+    WorkerSettings,
+    Written,
+    from_block,
+    to_block,
+)
 from oneword.indexer.embed import Embedding
 from oneword.indexer.entry import Entry, Loaded, Outcome, refuse
 from oneword.indexer.load import Contents, load
@@ -20,21 +29,21 @@ from oneword.indexer.write import may_be_there
 from oneword.storage import FragmentTarget, write_fragments
 
 THREADS = 16
-"""That read content in one loader: most of their time they wait."""
+"""Threads that read content in one loader; most of their time they wait."""
 
 AHEAD = 8
 """Inputs of a share that are loaded ahead, with all of their pixels."""
 
 GROUP_PIXELS = 25_000_000
-"""Most decoded pixels in one block (75 MB of RGB): blocks travel from loader to embedder."""
+"""Most decoded pixels in one block (75 MB of RGB), which travels from loader to embedder."""
 
 
 class Loader:
-    """Reads, decodes and splits; leaves nothing to be read."""
+    """Reads, decodes and splits."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._contents = Contents(allow_private=settings.config.allow_private)
-        self._decoders = Decoders(1)  # another process: a picture at which it dies must not take this one along
+        self._decoders = Decoders(1)  # in another process: an image that crashes it must not end this one
         self._splitter = settings.splitter
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="load")
 
@@ -114,7 +123,7 @@ class Embedder:
 
 
 class FragmentWriter:
-    """Writes new items where the committer need only say that they count."""
+    """Writes new items into fragments, which the committer only has to commit."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._dry_run = settings.config.dry_run
@@ -122,7 +131,7 @@ class FragmentWriter:
         self._target: FragmentTarget | None = None
 
     def __call__(self, block: Any) -> Any:
-        """Many encoded groups to one thing to commit."""
+        """Many encoded groups to one message for the committer."""
         groups: list[Encoded] = from_block(block)
         return to_block([self._written(groups)] if groups else [])
 
@@ -162,7 +171,7 @@ class FragmentWriter:
         return result
 
     def _target_for(self, new: list[Loaded]) -> FragmentTarget:
-        """As the table was when this began; as it is now, if items have metadata that it had not then."""
+        """The table as it was when this began; as it is now, if items have metadata that it lacked then."""
         assert self._collection is not None
         keys = {f"meta_{key}" for one in new for item in one.items for key in item.metadata}
         if self._target is None or not keys <= set(self._target.schema.names):
@@ -171,7 +180,7 @@ class FragmentWriter:
 
 
 def _counted(done: list[Outcome]) -> list[Outcome]:
-    """Without content, which nobody needs."""
+    """Without content, which a dry run does not need."""
     return [_inside(one) if isinstance(one, Loaded) else one for one in done]
 
 

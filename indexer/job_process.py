@@ -15,33 +15,33 @@ from pathlib import Path
 from typing import IO, Any
 
 NICE = 5
-"""How much the system is to prefer the service."""
+"""Added to the niceness of a job's process, so that the service goes first."""
 
-MOST_SAID = 64 * 1024
-"""Bytes of what a job writes that are looked at: the last ones."""
+MAX_TAIL = 64 * 1024
+"""Bytes at the end of a job's output in which its error is looked for."""
 
-MOST_WRITTEN = 16 * 2**20
-"""Bytes after which what it wrote is dropped, so that a chatty job fills no disk."""
+MAX_OUTPUT = 16 * 2**20
+"""Bytes after which a job's output is dropped, so that it never fills the disk."""
 
-LOOK = 1.0
-"""Seconds between two looks at that."""
+POLL = 0.05
+"""Seconds between two looks whether the process has ended."""
 
-_CODE = Path(__file__).resolve().parents[3]
+_CODE = Path(__file__).resolve().parents[1]
 _KEYS = ("API_KEY", "API_KEYS", "_KEYS")
 
 
 class JobProcess:
     """A process in a session of its own. Safe from any number of threads.
 
-    What it writes goes to files without a name: a pipe would break when the service ends before it does.
+    Its output goes to files without a name: a pipe would break when the service ends before it does.
 
     Attributes:
         cancelled: whether it was asked to end.
-        ended, report, message: once `code` is there, when it was, the report that it wrote, and the last that it said.
+        ended, report, message: once `code` is set, when it ended, the report that it wrote, and its error.
     """
 
     def __init__(self, job_id: str, arguments: Sequence[str]) -> None:
-        """arguments: of `oneword index`, without those that are made here. Raises OSError."""
+        """arguments: of `oneword index`, besides those added here. Raises OSError."""
         self.cancelled = False
         self._mutex = threading.Lock()
         self._ended = threading.Event()
@@ -72,16 +72,16 @@ class JobProcess:
 
     @property
     def pid(self) -> int:
-        """Its number, which is its group's, too."""
+        """Its number, which is also its process group's."""
         return self._process.pid
 
     @property
     def code(self) -> int | None:
-        """How it ended, as `subprocess` has it; None: it has not, or not all is known of it yet."""
+        """Its exit code, as `subprocess` reports it; None until it has ended and its report was read."""
         return self._process.returncode if self._ended.is_set() else None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until it has ended; whether it has."""
+        """Waits until it has ended. Returns whether it has."""
         return self._ended.wait(timeout)
 
     def end(self) -> None:
@@ -92,7 +92,7 @@ class JobProcess:
                 self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it with all that it has started, at once."""
+        """Kills it with all processes that it has started."""
         with self._mutex:
             if self._process.returncode is None:  # not waited for, so that the number is nobody else's
                 with contextlib.suppress(ProcessLookupError):
@@ -100,26 +100,20 @@ class JobProcess:
 
     def _watch(self) -> None:
         try:
-            while not self._has_ended():
+            # WNOWAIT: it stays in the table of processes until `wait`, so that its number stays its own.
+            while not os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+                time.sleep(POLL)
                 for file in (self._out, self._err):
-                    if os.fstat(file.fileno()).st_size > MOST_WRITTEN:
+                    if os.fstat(file.fileno()).st_size > MAX_OUTPUT:
                         file.truncate(0)
             with self._mutex:
                 self._process.wait()
             self.ended = datetime.now(UTC)
             self.report = self._read_report()
-            self.message = said(_tail(self._out), _tail(self._err))
+            self.message = error_of(_tail(self._out), _tail(self._err))
         finally:
             self._clean()
             self._ended.set()
-
-    def _has_ended(self) -> bool:
-        """Within `LOOK` seconds. It is left in the table of processes, so that its number stays its own."""
-        for _ in range(20):
-            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
-                return True
-            time.sleep(LOOK / 20)
-        return False
 
     def _read_report(self) -> dict[str, Any] | None:
         try:
@@ -135,15 +129,15 @@ class JobProcess:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Without the service's keys. A model server's key and an object store's are the job's own, and stay."""
+    """Without the service's API keys. Keys of model servers and object stores stay: jobs need them."""
     kept = {name: value for name, value in given.items() if not name.upper().endswith(_KEYS)}
-    if "site-packages" not in _CODE.parts:  # a checkout, which the interpreter finds by its working folder alone
+    if "site-packages" not in _CODE.parts:  # a checkout, which need not be installed
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_CODE), kept.get("PYTHONPATH")]))
     return kept
 
 
-def said(out: str, err: str) -> str:
-    """The error that a command wrote as JSON; else the last line that it wrote as an error."""
+def error_of(out: str, err: str) -> str:
+    """The error that a command wrote to `out` as JSON; else the last line of `err`."""
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
         return " ".join(str(json.loads(out.splitlines()[-1])["error"]["message"]).split())
     lines = [line.strip() for line in err.splitlines() if line.strip()]
@@ -152,5 +146,5 @@ def said(out: str, err: str) -> str:
 
 def _tail(file: IO[bytes]) -> str:
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - MOST_SAID))
+    file.seek(max(0, size - MAX_TAIL))
     return file.read().decode("utf-8", "replace")

@@ -1,1 +1,0 @@
-"""Indexing jobs, each a process of its own."""
