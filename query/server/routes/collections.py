@@ -151,6 +151,18 @@ async def quarantine(
     return await state.workers.run("search", read)
 
 
+@router.get("/{collection}/versions", dependencies=[needs("read")], responses=PROBLEMS)
+async def versions(request: Request, collection: str) -> VersionsOut:
+    """The versions that are kept, oldest first; a search can be of any of them."""
+    state = state_of(request)
+    served = await state.catalogue.current(collection)
+
+    def read() -> VersionsOut:
+        return VersionsOut(versions=[VersionOut.of(one) for one in served.collection.versions()])
+
+    return await state.workers.run("search", read)
+
+
 def _check_model(state: State, name: str | None) -> None:
     """Only what the operator serves, and what ships with us: any other name may be a path, a download or a URL."""
     insisted = state.config.model.model
