@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder, Side
@@ -16,6 +16,7 @@ from oneword.engine.words import Word
 from oneword.query.errors import BadQuery
 from oneword.query.explanation import Explanation, ItemWords, explain
 from oneword.query.mixing import Question, Vectors
+from oneword.query.parts import Parts
 from oneword.query.question import MAX_WORDS, Like, Query, Vector
 from oneword.query.result import Hit, SearchResult
 from oneword.storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
@@ -64,14 +65,12 @@ class SearchService:
         self._loader = loader
         self.view = View.from_dict(self._space["prompts"])
 
-    def search(self, query: str | Query | None = None, **parts: Any) -> SearchResult:
+    def search(self, query: str | Query | None = None, **parts: Unpack[Parts]) -> SearchResult:
         """Nearest neighbours of a query, best first.
 
         Args:
             query: words, or a whole `Query`.
-            **parts: instead of a `Query`, what `Query.of` takes: image, edit, like, without, where, modality,
-                limit, offset, min_score, view, explain, keywords, fusion, keyword_weight, diversity, group_by,
-                version.
+            **parts: instead of a `Query`, what `Query.of` takes by name.
 
         Raises:
             BadQuery: nothing asked, parts that cancel out, or a vector of another dimension.
@@ -154,7 +153,7 @@ class SearchService:
         )
 
     def explain(
-        self, query: str | Query | None = None, *, items: Sequence[str] = (), words: int = 5, **parts: Any
+        self, query: str | Query | None = None, *, items: Sequence[str] = (), words: int = 5, **parts: Unpack[Parts]
     ) -> Explanation:
         """The words that a question and stored items stand for, and which of them each item shares with the question.
 
@@ -195,7 +194,7 @@ class SearchService:
                 raise ItemNotFound(id_, self.collection.name)
         return explain(self.encoder, vector, [stored[id_] for id_ in ids], words)
 
-    def _checked(self, query: str | Query | None, parts: dict[str, Any]) -> Query:
+    def _checked(self, query: str | Query | None, parts: Parts) -> Query:
         if not isinstance(query, Query):
             query = Query.of(**parts) if query is None else Query.of(query, **parts)
         elif parts:

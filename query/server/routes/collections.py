@@ -22,6 +22,8 @@ from oneword.query.server.schemas import (
     CollectionsOut,
     QuarantinedOut,
     QuarantineOut,
+    VersionOut,
+    VersionsOut,
     json_body,
 )
 from oneword.query.server.state import State, state_of

@@ -13,7 +13,7 @@ import pytest
 
 from oneword.query import BadQuery, Like, Query, Text, Vector
 from oneword.query.client import AsyncClient, Client, NewItem, NotThere, Rejected
-from oneword.query.client.parts import Parts
+from oneword.query.parts import Parts
 from oneword.storage import FilterError
 
 
