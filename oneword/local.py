@@ -10,12 +10,11 @@ import PIL.Image
 from oneword import engine
 from oneword.database import Indexed, Target
 from oneword.engine.config import EngineConfig
-from oneword.engine.embedding import embed
 from oneword.engine.encoder import Encoder
+from oneword.engine.encoding import embed
 from oneword.engine.errors import InputError
 from oneword.engine.models import load
-from oneword.engine.pictures import decode_picture
-from oneword.engine.thumbnails import thumbnail
+from oneword.engine.pictures import decode_picture, thumbnail
 from oneword.engine.views import DEFAULT
 from oneword.engine.views import get as get_view
 from oneword.indexer.index import index_paths
