@@ -163,7 +163,7 @@ def build(
     json: Json = False,
 ) -> None:
     """Build the indexes of a collection: metadata and keyword indexes, and the ANN index."""
-    from oneword.storage import Locked, Store
+    from oneword.storage import Locked, MissingFaiss, Store
 
     target = Store(db).open(collection)
     try:
@@ -171,7 +171,11 @@ def build(
         target.index_keywords()
     except Locked as locked:  # a writer makes these itself when it is done
         say(f"Metadata and keyword indexes were left as they are: {locked}", err=True)
-    about = target.build_index(goal=goal)
+    try:
+        about = target.build_index(goal=goal)
+    except MissingFaiss:
+        say("Metadata and keyword indexes are up to date.", err=True)
+        raise
     text = f"ANN index of {about.rows:,} items: {about.kind}, recall@10 {about.recall:.3f}."
     report({"collection": collection, **asdict(about)}, text, json)
 

@@ -9,12 +9,23 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from oneword.storage import Collection, CollectionNotFound, FilterError, Item, Refused, Store, cli, terminal
+from oneword.storage import (
+    Collection,
+    CollectionNotFound,
+    FilterError,
+    Item,
+    MissingFaiss,
+    Refused,
+    Store,
+    cli,
+    terminal,
+)
 
 app = typer.Typer()
 app.command()(cli.collections)
 app.command()(cli.info)
 app.command()(cli.delete)
+app.command()(cli.build)
 
 
 @pytest.fixture
@@ -111,3 +122,14 @@ def test_delete_needs_one_target(run: Callable[..., Any], filled: Collection, ar
     done = run("delete", *args, "--yes")
     assert done.exit_code == 2
     assert "say what to delete" in done.stderr
+
+
+def test_a_build_without_faiss_makes_the_other_indexes(
+    run: Callable[..., Any], filled: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled._table()._lance.drop_index("text_idx")
+    monkeypatch.setattr("oneword.storage.reader.find_spec", lambda _: None)
+    done = run("build")
+    assert isinstance(done.exception, MissingFaiss)
+    assert "keyword indexes are up to date" in done.output
+    assert [one.kind for one in filled._table().indexes()] == ["FTS"]
