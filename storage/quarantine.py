@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from oneword.storage.database import Database
 from oneword.storage.lock import WriterLock
 from oneword.storage.metadata import utc
-from oneword.storage.scalar_index import LEAST_ROWS
 from oneword.storage.sql import escaped, one_of
-from oneword.storage.table import Table
+from oneword.storage.table import LEAST_ROWS, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,9 +15,8 @@ import pyarrow.compute as pc
 from oneword.storage.filters.sql import INDEXED
 from oneword.storage.metadata import Kind
 from oneword.storage.schema import META, metadata_kinds
-from oneword.storage.table import IndexKind, Table
+from oneword.storage.table import LEAST_ROWS, IndexKind, Table
 
-LEAST_ROWS = 20_000  # a smaller table's column is read in 1 ms or less
 MOST_STALE = 2_000  # unindexed rows, which are read one by one: a tenth of what is not worth an index
 
 # A bitmap is a list of rows for each value: half of 200,000 rows in 6 ms of a bitmap, in 10 of a tree. LanceDB's

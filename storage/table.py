@@ -35,6 +35,9 @@ class Index:
 
 VALUES_AT_ONCE = 2000  # in one SQL condition
 
+LEAST_ROWS = 20_000
+"""A smaller table gets no scalar index: its column is read in 1 ms or less."""
+
 YOUNG = timedelta(hours=1)
 """Age up to which a version may have files that are not synced yet."""
 

@@ -78,7 +78,7 @@ def open_sources(
             raise SourceNotFound("a path is empty (''): expected a file or a folder; is a variable not set?")
         for found in [str(given)] if is_url(given, options.kind) else _expanded(str(given), roots):
             kind = kind_of(found) if options.kind is SourceKind.AUTO else options.kind
-            key = (kind, str(found)) if kind is SourceKind.DATASET else kind
+            key = (kind, repr(found)) if kind is SourceKind.DATASET else kind
             groups.setdefault(key, (kind, []))[1].append(found)
     return [_source(kind, found, options) for kind, found in groups.values()]
 
@@ -126,9 +126,7 @@ def kind_of(found: str | Place) -> SourceKind:
         if found.is_folder():
             return SourceKind.DATASET if _is_dataset(found) else SourceKind.FOLDER
     except OSError as error:
-        raise BadSource(
-            f"{found.shown}: cannot be reached ({reason_of(error)}); check the address and its keys"
-        ) from error
+        raise BadSource(f"{found}: cannot be reached ({reason_of(error)}); check the address and its keys") from error
     if is_table(found.name):
         return SourceKind.TABLE
     return SourceKind.WEBDATASET if _is_tar(found.name) else SourceKind.FOLDER
@@ -201,17 +199,17 @@ def _files(places: Sequence[Place], patterns: Patterns, fits: Callable[[str], bo
         try:
             folders = walk(place, patterns, set(), Counter()) if place.is_folder() else ()
         except OSError as error:
-            raise BadSource(f"{place.shown}: cannot be listed ({reason_of(error)}); check who may read it") from error
+            raise BadSource(f"{place}: cannot be listed ({reason_of(error)}); check who may read it") from error
         for folder, path, files in folders:
             if isinstance(files, OSError):
                 reason = f"cannot be listed ({reason_of(files)}); check who may read it"
-                raise BadSource(f"{place.shown}: {reason}") from files
+                raise BadSource(f"{place}: {reason}") from files
             for name in files:
                 taken = patterns.included(path + name) and not patterns.excluded(path + name)
                 if taken and fits(name) and not name.startswith("."):
                     inside.append(folder.child(name))
         if folders and not inside:
-            raise SourceNotFound(f"{place.shown}: holds no file that is called as {what} is; name the files")
+            raise SourceNotFound(f"{place}: holds no file that is called as {what} is; name the files")
         found |= {one.uri: one for one in inside or [place]}
     return list(found.values())
 

@@ -51,7 +51,7 @@ class ParquetTable(Table):
                 groups = file.metadata.num_row_groups
                 return _checked(file.schema_arrow), [file.metadata.row_group(at).num_rows for at in range(groups)]
         except DAMAGE as error:
-            raise BadSource(f"{self.place.shown}: is no whole Parquet file ({reason_of(error)})") from error
+            raise BadSource(f"{self.place}: is no whole Parquet file ({reason_of(error)})") from error
 
     def columns(self) -> list[str]:
         return list(self.survey().kinds)
@@ -77,7 +77,7 @@ class ParquetTable(Table):
                             yield Row(number=number, cells=cells)
             except DAMAGE as error:
                 rows = f"rows {number + 1:,} to {end:,} cannot be read ({reason_of(error)})"
-                reason = f"{self.place.shown}: {rows}; write the file again"
+                reason = f"{self.place}: {rows}; write the file again"
                 yield Row(number=number + 1, problem=Problem(kind="DamagedFile", reason=reason))
                 number = end
 
@@ -125,7 +125,7 @@ class ArrowTable(Table):
             with _ipc_reader(self._parts[0]) as reader:
                 return _checked(reader.schema)
         except DAMAGE as error:
-            raise BadSource(f"{self._parts[0].shown}: is no Arrow file or stream ({reason_of(error)})") from error
+            raise BadSource(f"{self._parts[0]}: is no Arrow file or stream ({reason_of(error)})") from error
 
     def survey(self) -> Survey:
         """Looks at the columns' types alone."""

@@ -27,7 +27,7 @@ def dataset_source(place: Place, options: SourceOptions) -> TableSource:
     if _exists(place.child("dataset_dict.json")):
         names = _read(place.child("dataset_dict.json")).get("splits")
         if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
-            raise BadSource(f"{place.shown}: dataset_dict.json names no splits; write the data set again")
+            raise BadSource(f"{place}: dataset_dict.json names no splits; write the data set again")
         splits = {name: place.child(name) for name in names}
     return TableSource([_part(folder, name) for name, folder in splits.items()], options)
 
@@ -36,13 +36,13 @@ def _part(folder: Place, split: str | None) -> Part:
     state = _read(folder.child("state.json"))
     if state.get("_indices_files") or state.get("_indices_data_files"):
         raise BadSource(
-            f"{folder.shown}: is a selection of rows of another order, which older versions of `datasets` wrote; load "
+            f"{folder}: is a selection of rows of another order, which older versions of `datasets` wrote; load "
             "it, call flatten_indices() and save_to_disk() again"
         )
     try:
         parts = [folder.child(str(one["filename"])) for one in state["_data_files"]]
     except (KeyError, TypeError) as error:
-        raise BadSource(f"{folder.shown}: state.json names no data files; write the data set again") from error
+        raise BadSource(f"{folder}: state.json names no data files; write the data set again") from error
     split = split or (state["_split"] if isinstance(state.get("_split"), str) else None)
     info = folder.child("dataset_info.json")
     labels = _labels(_read(info).get("features")) if _exists(info) else {}
@@ -65,7 +65,7 @@ def _exists(place: Place) -> bool:
     try:
         return place.exists()
     except OSError as error:
-        raise BadSource(f"{place.shown}: cannot be reached ({reason_of(error)})") from error
+        raise BadSource(f"{place}: cannot be reached ({reason_of(error)})") from error
 
 
 def _read(place: Place) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _read(place: Place) -> dict[str, Any]:
             found = json.loads(file.read(_MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         expected = "expected what `datasets` writes; save the data set again"
-        raise BadSource(f"{place.shown}: cannot be read ({reason_of(error)}), {expected}") from error
+        raise BadSource(f"{place}: cannot be read ({reason_of(error)}), {expected}") from error
     if not isinstance(found, dict):
-        raise BadSource(f"{place.shown}: is a JSON {type(found).__name__}, expected an object; save the data set again")
+        raise BadSource(f"{place}: is a JSON {type(found).__name__}, expected an object; save the data set again")
     return found

@@ -159,7 +159,7 @@ def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
 
 
 def _failed(place: Place, reason: str, kind: str = "UnreadableFile") -> Entry:
-    problem = Problem(kind=kind, reason=f"{place.shown}: {reason}")
+    problem = Problem(kind=kind, reason=f"{place}: {reason}")
     return Entry(id=id_of(place.uri), uri=place.uri, origin=place.uri, problem=problem)
 
 

@@ -104,7 +104,7 @@ def matching(pattern: str, roots: Roots | None = None) -> list[Place]:
     if not (base.exists() and base.is_folder()):
         return []
     found = {one.uri: one for one in _below(base, rest, ())}.values()
-    return sorted((one for one in found if not pattern.endswith("/") or one.is_folder()), key=lambda one: one.shown)
+    return sorted((one for one in found if not pattern.endswith("/") or one.is_folder()), key=str)
 
 
 def _below(folder: Place, pattern: Sequence[str], above: tuple[object, ...]) -> Iterator[Place]:

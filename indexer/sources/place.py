@@ -67,8 +67,7 @@ class Place:
         """The suffix of its name, in lower case, with the dot, or ""."""
         return os.path.splitext(self.name)[1].lower()
 
-    @property
-    def shown(self) -> str:
+    def __str__(self) -> str:
         """Its URI or path on one line, for messages."""
         return visible(self.uri)
 
@@ -132,7 +131,7 @@ class Place:
     def _client_errors(self) -> Iterator[None]:
         """Turns whatever a store's client raises into an OSError."""
         if self.outside:
-            raise OutsideRoots(self.shown)
+            raise OutsideRoots(str(self))
         try:
             yield
         except OSError:
@@ -149,8 +148,7 @@ class LocalPlace(Place):
     def uri(self) -> str:
         return f"file://{quote_from_bytes(os.fsencode(self.key))}"  # encoded, so that any file name has one
 
-    @property
-    def shown(self) -> str:
+    def __str__(self) -> str:
         return visible(self.key)
 
     @property
@@ -160,7 +158,7 @@ class LocalPlace(Place):
     @property
     def identity(self) -> object:
         if self.outside:
-            raise OutsideRoots(self.shown)
+            raise OutsideRoots(str(self))
         status = os.stat(self.key)
         return status.st_dev, status.st_ino
 
@@ -174,7 +172,7 @@ class LocalPlace(Place):
 
     def exists(self) -> bool:
         if self.outside and self.parent.outside:  # that a link in a root exists may be known, wherever it leads
-            raise OutsideRoots(self.shown)
+            raise OutsideRoots(str(self))
         try:
             os.lstat(self.key)
         except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
@@ -210,11 +208,11 @@ class LocalPlace(Place):
 
     def open(self) -> BinaryIO:
         if self.fault() == NOT_REGULAR:  # a pipe would block for ever
-            raise OSError(f"{self.shown} is {NOT_REGULAR}")
+            raise OSError(f"{self} is {NOT_REGULAR}")
         file = open(self.key, "rb") if self.roots is None else os.fdopen(self.roots.open(Path(self.key)), "rb")
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # replaced since
             file.close()
-            raise OSError(f"{self.shown} is {NOT_REGULAR}")
+            raise OSError(f"{self} is {NOT_REGULAR}")
         return file
 
 

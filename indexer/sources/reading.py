@@ -41,7 +41,7 @@ def read(
     else:
         try:
             place = place_of(uri, roots)
-            name = place.shown
+            name = str(place)
             if fault := place.fault():
                 raise UnreadableFile(f"{name}: {fault}")
             with place.open() as file:

@@ -117,7 +117,7 @@ class Table(ABC):
     @staticmethod
     def damaged(place: Place, number: int, error: Exception) -> Row:
         """The row that stands for what cannot be read after row `number`."""
-        reason = f"{place.shown}: damaged after row {number:,} ({reason_of(error)}); write it again"
+        reason = f"{place}: damaged after row {number:,} ({reason_of(error)}); write it again"
         return Row(number=None, problem=Problem(kind="DamagedFile", reason=reason))
 
 
@@ -167,7 +167,7 @@ class RowMapping:
                     origin = f"{uri}#id={quote(key, safe='')}"
                 yield self._entry(row, key, origin, folder)
             except BadCell as error:
-                reason = f"{self.table.place.shown}, row {row.number:,}: {error}"
+                reason = f"{self.table.place}, row {row.number:,}: {error}"
                 yield failed(origin, Problem(kind=error.kind, reason=reason))
 
     def _entry(self, row: Row, key: str, origin: str, folder: Place) -> Entry:
@@ -221,6 +221,8 @@ def id_in(value: object, column: str) -> str:
 
 def _text(value: object, column: str) -> str | None:
     match value:
+        case None | str():
+            pass
         case bytes():
             try:
                 value = value.decode()
@@ -278,7 +280,7 @@ def _referenced(cell: str, folder: Place, schemes: Collection[str]) -> bytes | R
             raise BadCell("BadPicture", f"is {_shown(cell)}, {expected}")
         return Reference(uri=cell.replace(" ", "%20") if cell[:4].lower() == "http" else cell)
     if PurePosixPath(cell).is_absolute() and not isinstance(folder, LocalPlace):
-        where = f"in a table at {folder.shown}"
+        where = f"in a table at {folder}"
         raise BadCell("BadPicture", f"is the absolute path {_shown(cell)} {where}; write a whole URI")
     return Reference(uri=folder.child(cell if "/" in cell else f"./{cell}").uri)
 

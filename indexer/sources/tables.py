@@ -54,7 +54,7 @@ def table_at(place: Place, delimiter: str | None = None) -> Table:
         from oneword.indexer.sources.arrow_tables import ArrowTable, ParquetTable
 
         return ParquetTable(place) if name.endswith(_PARQUET) else ArrowTable(place)
-    raise BadSource(f"{place.shown} is no table, expected a name that ends in {', '.join(sorted(SUFFIXES))}")
+    raise BadSource(f"{place} is no table, expected a name that ends in {', '.join(sorted(SUFFIXES))}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,12 +152,12 @@ class TableSource:
         try:
             columns = table.columns()
         except OSError as error:
-            raise BadSource(f"{table.place.shown}: cannot be read ({reason_of(error)})") from error
+            raise BadSource(f"{table.place}: cannot be read ({reason_of(error)})") from error
         if not columns and table.survey().rows == 0:  # an empty table needs no columns
             return Roles(id=None, text=None, image=None, metadata=())
-        found = roles_of(columns, self._options, table.place.shown)
+        found = roles_of(columns, self._options, str(table.place))
         if str(found) not in self._logged:
-            log.info("%s: %s", table.place.shown, found)
+            log.info("%s: %s", table.place, found)
             self._logged.add(str(found))
         return found
 

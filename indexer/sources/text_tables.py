@@ -90,7 +90,7 @@ class TextTable(Table):
             rows += 1
         survey.rows = rows
         if fault and not survey.kinds:
-            raise BadSource(f"{self.place.shown}: no line holds a JSON object: {fault}")
+            raise BadSource(f"{self.place}: no line holds a JSON object: {fault}")
         return survey
 
     def rows(self, wanted: Collection[str]) -> Iterator[Row]:
@@ -98,7 +98,7 @@ class TextTable(Table):
         try:
             for number, (line, record) in enumerate(self._records(), 1):
                 if isinstance(record, str):
-                    reason = f"{self.place.shown}, row {number:,} (line {line:,}): {record}"
+                    reason = f"{self.place}, row {number:,} (line {line:,}): {record}"
                     yield Row(number=number, problem=Problem(kind="BadRow", reason=reason))
                 else:
                     yield Row(number=number, cells={name: record[name] for name in wanted if name in record})
@@ -122,7 +122,7 @@ class JsonLinesTable(TextTable):
                 yield number, f"is longer than {MAX_JSON_LINE:,} bytes; name the image's file instead"
             elif number == 1 and line.lstrip()[:1] == b"[":
                 raise BadSource(
-                    f"{self.place.shown}: is one JSON list, which would have to be read whole, expected one object a "
+                    f"{self.place}: is one JSON list, which would have to be read whole, expected one object a "
                     "line; convert it with `jq -c '.[]'`"
                 )
             elif line.strip():
@@ -170,12 +170,12 @@ class DelimitedTable(TextTable):
         try:
             first = list(islice(lines(self.place, MAX_CSV_LINE), SAMPLED_LINES))
         except DAMAGE as error:
-            raise BadSource(f"{self.place.shown}: cannot be read ({reason_of(error)})") from error
+            raise BadSource(f"{self.place}: cannot be read ({reason_of(error)})") from error
         sep = _SEP.fullmatch(first[0][1] or b"") if first else None
         number, line = first[bool(sep)] if len(first) > bool(sep) else (0, b"")
         if line is None or b"\0" in line or not line.strip():
             what = "is empty" if line == b"" else f"has no names of columns in line {number:,}"
-            raise BadSource(f"{self.place.shown}: {what}, expected a first row that names the columns")
+            raise BadSource(f"{self.place}: {what}, expected a first row that names the columns")
         given = self.delimiter or (sep and sep[1].decode("latin-1"))
         delimiter = given or self._infer_delimiter([line, *(one or b"" for _, one in first[1:])])
         cells = line.decode(errors="replace").split(delimiter)[1:]
@@ -183,7 +183,7 @@ class DelimitedTable(TextTable):
         options = {"delimiter": delimiter, "skipinitialspace": blanks}
         _, names, fault = next(self._parse(options, int(bool(sep))))
         if fault:
-            raise BadSource(f"{self.place.shown}: the first row, which names the columns, is broken: {fault}")
+            raise BadSource(f"{self.place}: the first row, which names the columns, is broken: {fault}")
         return distinct(names), options, int(bool(sep))
 
     def _infer_delimiter(self, sample: Sequence[bytes]) -> str:

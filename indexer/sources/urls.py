@@ -34,7 +34,7 @@ class UrlSource:
             try:
                 next(lines(one, MAX_LINE), None)
             except DAMAGE as error:
-                raise BadSource(f"{one.shown}: cannot be read as a list of URLs ({reason_of(error)})") from error
+                raise BadSource(f"{one}: cannot be read as a list of URLs ({reason_of(error)})") from error
 
     @property
     def containers(self) -> frozenset[str]:
@@ -68,10 +68,10 @@ class UrlSource:
                     continue
                 found = f"more than {MAX_LINE:,} bytes" if line is None else ascii(line.strip()[:100])[1:]
                 expected = "expected a URL such as https://example.org/a.jpg"
-                reason = f"{place.shown}, line {number:,}: is {found}, {expected}"
+                reason = f"{place}, line {number:,}: is {found}, {expected}"
                 yield failed(f"{place.uri}#row={number}", Problem(kind="BadUrl", reason=reason))
         except DAMAGE as error:
-            reason = f"{place.shown}: cannot be read to its end ({reason_of(error)})"
+            reason = f"{place}: cannot be read to its end ({reason_of(error)})"
             yield failed(place.uri, Problem(kind="DamagedFile", reason=reason))
 
 

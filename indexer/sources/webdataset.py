@@ -91,7 +91,7 @@ class WebDatasetSource:
             try:
                 next(_members(shard, Counter()), None)
             except DAMAGE as error:
-                fault = fault or f"{shard.shown}: is no tar file that can be read ({reason_of(error)})"
+                fault = fault or f"{shard}: is no tar file that can be read ({reason_of(error)})"
             else:
                 return
         if fault:
@@ -112,12 +112,12 @@ class WebDatasetSource:
                     count += 1
                     yield self._entry(shard, sample)
             except DAMAGE as error:
-                reason = f"{shard.shown}: damaged after {count:,} samples ({reason_of(error)}); write it again"
+                reason = f"{shard}: damaged after {count:,} samples ({reason_of(error)}); write it again"
                 yield failed(shard.uri, Problem(kind="DamagedFile", reason=reason))
 
     def _entry(self, shard: Place, sample: "Sample") -> Entry:
         origin = f"{shard.uri}#{_quoted(sample.key)}"
-        name = f"{shard.shown}, sample {printable(sample.key)}"
+        name = f"{shard}, sample {printable(sample.key)}"
         try:
             return self._whole(shard, origin, name, sample)
         except InputError as error:

@@ -151,6 +151,10 @@ def test_many_files_are_one_source(tmp_path: Path) -> None:
     assert [one.text for one in entries(f"{tmp_path}/data/**/*.parquet")] == ["1", "0", "2"]
     assert [one.text for one in entries(tmp_path / "data", kind=SourceKind.TABLE)] == ["1", "0", "2"]
     assert [one.text for one in entries(tmp_path / "data", kind=SourceKind.TABLE, exclude=("sub",))] == ["1", "0"]
+    (tmp_path / "data" / "phone").mkdir()
+    write_parquet(tmp_path / "data" / "phone" / "d.parquet", [{"text": "hidden"}])
+    (tmp_path / "data" / "phone" / ".nomedia").touch()
+    assert [one.text for one in entries(tmp_path / "data", kind=SourceKind.TABLE)] == ["1", "0", "2"], "as globs"
     one = tmp_path / "data" / "a.parquet"
     assert [one.text for one in entries(one, one, tmp_path / "data/b.parquet")] == ["1", "0"]
     (source,) = open_sources([f"{tmp_path}/data/*.parquet"])
