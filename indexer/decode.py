@@ -11,7 +11,7 @@ from typing import Any
 from oneword.engine.config import MAX_PIXELS
 from oneword.engine.encoder import Tiler
 from oneword.engine.errors import CorruptImage, InputError
-from oneword.engine.handover import Handover, Laid, laid
+from oneword.engine.handover import Handover, SharedImage, share
 from oneword.engine.pictures import Picture, decode_picture
 from oneword.engine.processes import UNSTARTED, start
 from oneword.indexer.sources.place import reason_of
@@ -76,8 +76,8 @@ class Decoders:
 
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
         with Handover() as handover:
-            future: Future[Picture | Laid | InputError] = pool.submit(
-                laid, handover.place, _decode, data, name, *self._how
+            future: Future[Picture | SharedImage | InputError] = pool.submit(
+                share, handover.place, _decode, data, name, *self._how
             )
             try:
                 found = future.result(self._patience)
@@ -86,7 +86,7 @@ class Decoders:
                 raise
             if isinstance(found, InputError):
                 raise found
-            return handover.taken(found) if isinstance(found, Laid) else found
+            return handover.take(found) if isinstance(found, SharedImage) else found
 
 
 _unable: list[str] = []

@@ -19,7 +19,6 @@ from oneword.engine.devices import run
 from oneword.engine.dual.images import Images
 from oneword.engine.dual.texts import Texts
 from oneword.engine.encoder import Side, Tiler, Vectors
-from oneword.engine.errors import ViewError
 from oneword.engine.inputs import Composed, Document, Image, Input, Text, Tiled
 from oneword.engine.space import Space
 
@@ -85,11 +84,7 @@ class DualEncoder:
 
     def space(self, view: views.View) -> Space:
         """See `Encoder.space`."""
-        if view != views.DEFAULT:
-            raise ViewError(
-                f"the model {self.name!r} cannot follow the view {view.name!r}: it reads no prompts, so 'default' is "
-                "its only view; leave the view out, or use a model that reads prompts, such as E5-V"
-            )
+        views.require_default(view, self.name)
         return Space(
             model=self.name,
             revision=self.revision,
