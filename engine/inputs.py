@@ -160,3 +160,20 @@ class Composed:
 
 
 Input = Text | Image | Document | Composed
+
+
+def parts(item: Input, in_document: float, in_composed: float) -> tuple[Image | None, str | None, float]:
+    """Returns an input's image, its text, and the weight of the image where the text's is 1.
+
+    Args:
+        in_document, in_composed: weights for those kinds; an image alone has 1.
+    """
+    match item:
+        case Text(text=text):
+            return None, text, 0.0
+        case Image():
+            return item, None, 1.0
+        case Document(image=image, text=text):
+            return image, text, in_document
+        case Composed(image=image, edit=edit):
+            return image, edit, in_composed

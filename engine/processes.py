@@ -25,6 +25,11 @@ def start(count: int, *, idle: float | None) -> Any:
     return ProcessPoolExecutor(count, timeout=idle, initializer=_begin, initargs=(os.getpid(),))
 
 
+def works(pool: Any) -> bool:
+    """Whether a pool of `start` takes calls: it was not shut down, and none of its processes crashed."""
+    return pool._flags.broken is None and not pool._flags.shutdown
+
+
 def _begin(parent: int) -> None:
     """Ignores Ctrl-C, which the parent handles, and ends with the parent, however that ends.
 

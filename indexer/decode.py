@@ -13,7 +13,7 @@ from oneword.engine.encoder import Tiler
 from oneword.engine.errors import CorruptImage, InputError
 from oneword.engine.handover import Handover, SharedImage, share
 from oneword.engine.pictures import Picture, decode_picture
-from oneword.engine.processes import UNSTARTED, start
+from oneword.engine.processes import UNSTARTED, start, works
 from oneword.indexer.sources.place import reason_of
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _pool(count: int) -> Any:
         if not _pools:
             atexit.register(_end)
         pool = _pools.get(count)
-        if pool is None or pool._flags.broken is not None or pool._flags.shutdown:
+        if pool is None or not works(pool):
             pool = _pools[count] = start(count or 1, idle=IDLE)
         return pool
 

@@ -26,20 +26,22 @@ def store(tmp_path: Path) -> Any:
 
 
 def test_loky_tells_whether_a_pool_still_works() -> None:
-    """indexer/decode.py and query/server/processes.py start a new pool where `_flags` says that one is needed."""
-    from oneword.engine.processes import start
+    """engine/processes.py: `works`."""
+    from oneword.engine.processes import start, works
 
     pool = start(1, idle=None)
     try:
         assert pool.submit(abs, -1).result() == 1
-        assert pool._flags.broken is None
-        assert pool._flags.shutdown is False
+        assert works(pool)
         with pytest.raises(BrokenExecutor, match=r"\{SIGKILL"):  # the signal's name is part of our message
             pool.submit(signal.raise_signal, signal.SIGKILL).result()
-        assert pool._flags.broken is not None
+        assert not works(pool)
     finally:
         pool.shutdown(kill_workers=True)
-    assert pool._flags.shutdown is True
+    ended = start(1, idle=None)
+    assert works(ended)
+    ended.shutdown()
+    assert not works(ended)
 
 
 def test_uvicorn_raises_the_signals_that_it_kept() -> None:

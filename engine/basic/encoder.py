@@ -20,7 +20,7 @@ from oneword.engine import views
 from oneword.engine.basic import classes, classifier, sentences
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.errors import DeviceOutOfMemory
-from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.inputs import Input, Text, parts
 from oneword.engine.space import Space
 
 TEMPERATURE = 1.5
@@ -141,7 +141,7 @@ class BasicEncoder:
         pixels, pictures, weights = [], [], []
         written, texts = [], []
         for i, each in enumerate(inputs):
-            image, text, weight = _parts(each)
+            image, text, weight = parts(each, PICTURE_IN_DOCUMENT, PICTURE_IN_COMPOSED)
             if image:
                 pixels.append(classifier.views(image.pixels))
                 pictures.append(i)
@@ -212,19 +212,6 @@ class BasicEncoder:
         """uint8 (2, 224, 224, 3), the views of one image, to (1000,)."""
         logits: Tensor = self._classifier(looks.to(self.device))[0]  # (2, 1000)
         return (logits.mean(0) / TEMPERATURE).softmax(-1)
-
-
-def _parts(each: Input) -> tuple[Image | None, str | None, float]:
-    """Returns an input's image, its text, and the image's weight."""
-    match each:
-        case Text(text=text):
-            return None, text, 0.0
-        case Image():
-            return each, None, 1.0
-        case Document(image=image, text=text):
-            return image, text, PICTURE_IN_DOCUMENT
-        case Composed(image=image, edit=edit):
-            return image, edit, PICTURE_IN_COMPOSED
 
 
 def _chunks(positions: list[int], size: int) -> list[list[int]]:
