@@ -189,7 +189,7 @@ def load_modular(
         model: a Hugging Face id, a folder with a `modules.json`, or one found already.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "bf16", "fp16" or "fp32".
-        max_batch: most inputs in one forward pass.
+        max_batch: maximum inputs in one forward pass.
         revision: of a hub model: a branch, tag or commit.
 
     Raises:

@@ -59,7 +59,7 @@ class Batch:
     Args:
         count: n.
         pixels: uint8 (p, 2, 224, 224, 3): two views of each image.
-        pictures: int64 (p,), which input each picture is of.
+        pictures: int64 (p,), which input each image is of.
         picture_weights: float32 (p, 1).
         tokens: of the q texts; None where q is 0.
         texts: int64 (q,), which input each text is of.
