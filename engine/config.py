@@ -22,7 +22,7 @@ class EngineConfig:
         preprocessing: of images: "standard", or "as-published", which puts tiles together as when E5-V was measured
             (E5-V and its kin only; see `oneword.engine.e5v.assembly`). Part of the space.
         batch_size: maximum inputs in one forward pass; None lets the model fill its token budget.
-        max_tokens_per_batch: that budget: maximum tokens in one forward pass, padding included (E5-V, CLIP and its kin);
+        max_tokens_per_batch: that budget: maximum tokens in one forward pass, padding included (E5-V, CLIP);
             a longer input goes alone. None: by the device's free memory.
         revision: of a Hugging Face id: a branch, tag or commit; None: the newest.
         dimensions: length to truncate vectors to, for models trained for that; None keeps them whole.
