@@ -5,9 +5,31 @@
     >>> encode(encoder, [Text(text="a cat on a sofa")], views.DEFAULT).shape
     (1, 384)
 
-The public names are those of `__init__.pyi`, and are imported when they are first used: torch takes seconds to load.
+The public names are imported when they are first used: torch takes seconds to load. `__init__.pyi` has their types.
 """
 
-import lazy_loader
+from importlib import import_module
+from typing import Any
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_NAMES = {
+    "config": ("EngineConfig",),
+    "encoder": ("Encoder", "Side"),
+    "encoding": ("encode",),
+    "errors": ("EngineError", "InputError", "ModelError"),
+    "images": ("decode", "decode_file"),
+    "inputs": ("Composed", "Document", "Image", "Input", "Text"),
+    "models": ("load",),
+    "space": ("Space",),
+    "views": ("View",),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = ["views", *_HOME]
+
+
+def __getattr__(name: str) -> Any:  # not lazy_loader: the GPU benchmark runs where only torch and transformers are
+    if name == "views":
+        return import_module("oneword.engine.views")
+    if name not in _HOME:
+        raise AttributeError(f"module 'oneword.engine' has no attribute {name!r}")
+    return getattr(import_module(f"oneword.engine.{_HOME[name]}"), name)

@@ -1,4 +1,4 @@
-"""Which inputs go through the model together.
+"""Groups inputs into batches.
 
 A row is padded to the longest of its batch, and padding costs as much as words. So rows are sorted by length
 and a batch is a run of them. Its size is bounded by what the device holds (`Budget.tokens`), and once it is
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SLACK = 8
-"""A busy batch takes no row that is shorter than its longest by more than one part in so many."""
+"""A full enough batch takes no row that is shorter than its longest by more than one part in this number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one input costs.
+    """Cost of one input.
 
     Args:
-        length: in tokens of the language model, picture tokens included.
+        length: in tokens of the language model, image tokens included.
         vision: what the tower adds while it holds the tiles, in tokens of the language model.
     """
 
@@ -27,12 +27,12 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How large a batch may be, and how large it need be.
+    """Size limits of a batch.
 
     Args:
-        tokens: most tokens in a batch, padding and the tower's share included. A longer row goes alone.
-        rows: most rows in a batch; None for no bound.
-        enough: from so many tokens on, a larger batch brings no speed; None to fill every batch.
+        tokens: maximum tokens in a batch, padding and the tower's share included. A longer row goes alone.
+        rows: maximum rows in a batch; None for no bound.
+        enough: tokens from which on a larger batch is not faster; None to fill every batch.
     """
 
     tokens: int
@@ -41,7 +41,7 @@ class Budget:
 
 
 def plan(costs: Sequence[Cost], budget: Budget) -> list[list[int]]:
-    """Positions of `costs` in batches, the longest rows first: if memory is short, it shows at once."""
+    """Returns positions of `costs` in batches, the longest rows first, so that a lack of memory shows at once."""
     order = sorted(range(len(costs)), key=lambda i: (-costs[i].length, -costs[i].vision, i))
     batches: list[list[int]] = []
     longest = vision = 0

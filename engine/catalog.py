@@ -21,15 +21,15 @@ PACKAGES = {
     "e5v": ("torch", "transformers", "accelerate"),
     "sentence-transformers": ("torch", "transformers", "accelerate", "sentence_transformers"),
 }
-"""What each extra of ours that a model may need installs, as it is imported."""
+"""Import names of the packages that each extra of this package installs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is known of a model before it is loaded.
+    """Description of a model, known before it is loaded.
 
     Args:
-        name: what `--model` takes: a name of ours, or a Hugging Face id.
+        name: what `--model` takes: the name of a shipped model, or a Hugging Face id.
         aliases: shorter names for it.
         loader: which part of the engine loads it.
         summary: what it is for, in one or two sentences.
@@ -40,7 +40,7 @@ class Description:
         text_tokens: tokens of a text that are read; the rest is cut.
         sees: whether it takes images.
         edits: how an image and an edit become one vector.
-        extra: of ours, which installs what it needs; "" for none.
+        extra: of this package, which installs what the model needs; "" for none.
         figures: published results, in percent; "" for none.
         source: where they were published.
     """

@@ -1,6 +1,6 @@
-"""A checkpoint's files: found, checked, and named by what is in them.
+"""Finds and checks the files of a checkpoint, and identifies their content.
 
-Everything here reads JSON and safetensors headers only; torch is not needed to say that a folder is wrong.
+It reads JSON and safetensors headers only, so that a wrong folder is reported without loading torch.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ ALL = (*LLAVA_NEXT, *DUAL, *MODULAR)
 LOADED_BY = {"llava-next": LLAVA_NEXT, "dual": DUAL, "modular": MODULAR}
 """Architectures by the loader that a known model's description names."""
 
-PATIENCE = 4.0
-"""Seconds to wait for the hub's first answer: without a network a command ends in about this time."""
+HUB_TIMEOUT = 4.0
+"""Seconds to wait for the first answer of the hub: without a network a command ends in about this time."""
 
 BLOCKS, BLOCK = 64, 64 * 1024
-"""The digest reads so many evenly spaced blocks of so many bytes of each weights file: 16 GB in a moment."""
+"""The digest reads this number of evenly spaced blocks, of this number of bytes, of each weights file."""
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _DESCRIBED = ["*.json", "*.jinja", "*.model", "merges.txt"]
@@ -57,8 +57,8 @@ class Checkpoint:
     Args:
         model: as asked for: a hub id or a folder.
         architecture: one of `ARCHITECTURES`.
-        folder: where the files lie.
-        commit: of a hub model; None for a folder of one's own.
+        folder: with the files.
+        commit: of a hub model; None for a folder.
         weights: the safetensors files.
     """
 
@@ -69,11 +69,11 @@ class Checkpoint:
     weights: tuple[Path, ...]
 
     def revision(self) -> str:
-        """The hub's commit, or a digest of the files; moving a folder keeps it."""
+        """Returns the hub's commit, or a digest of the files, which does not change when a folder is moved."""
         return self.commit or digest(self.folder, self.weights)
 
     def template(self) -> str | None:
-        """The chat template that an `oneword.json` in the folder sets, if any.
+        """Returns the chat template of an `oneword.json` in the folder, if any.
 
         Raises:
             WrongCheckpoint: the file is malformed.
@@ -95,15 +95,15 @@ def find(
     expected: Sequence[str] = LLAVA_NEXT,
     fresh: bool = False,
 ) -> Checkpoint:
-    """A folder, or a hub model from the local cache or else from the hub.
+    """Finds a folder, or a hub model in the local cache or else on the hub.
 
     Args:
-        expected: architectures that will do.
-        weights: they are wanted, too; else a checkpoint without them will do, for its prompts and settings.
+        expected: accepted architectures.
+        weights: whether the weights are needed, or only the prompts and settings.
         fresh: ask the hub first, which may have a newer revision than the cache.
 
     Raises:
-        ModelNotFound: neither there nor to be had, or a revision of a folder was asked for.
+        ModelNotFound: neither in the cache nor on the hub, or a revision of a folder was asked for.
         WrongCheckpoint: of another architecture, or incomplete.
     """
     path = Path(model).expanduser()
@@ -129,13 +129,13 @@ def find(
     try:
         if not fresh:
             return cached()
-    except WrongCheckpoint as error:  # perhaps only incomplete: the hub may have the rest
+    except WrongCheckpoint as error:  # if only incomplete: the hub may have the rest
         wrong = error
     except (HFValidationError, OSError):
         pass
     how = f"oneword models pull {model}" + (f" --revision {revision}" if revision else "")
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=PATIENCE))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=HUB_TIMEOUT))
     except Exception as error:  # the hub's client raises some twenty kinds, its transport more
         if wrong is not None:
             raise wrong from error
@@ -150,10 +150,10 @@ def find(
 def check(
     model: str, folder: Path, commit: str | None, *, weights: bool = True, expected: Sequence[str] = LLAVA_NEXT
 ) -> Checkpoint:
-    """Looks at every file's name, every JSON, and every weights file's header and length.
+    """Checks every file name, every JSON, and the header and length of every weights file.
 
     Args:
-        weights: they must be there; else they may be.
+        weights: whether the weights must be there.
     """
     if _is_modular(folder) and MODULAR[0] in expected:
         return _modular(model, folder, commit, weights=weights)
@@ -187,7 +187,7 @@ def _is_modular(folder: Path) -> bool:
 
 
 def _modular(model: str, folder: Path, commit: str | None, *, weights: bool) -> Checkpoint:
-    """Looks at the modules' names, which are code to be run, and at every weights file's header and length."""
+    """Checks the modules' names, which are code to be run, and the header and length of every weights file."""
     path = folder / "modules.json"
     try:
         types = [str(module["type"]) for module in json.loads(path.read_bytes())] or [""]
@@ -214,7 +214,7 @@ def _described(architectures: Sequence[str]) -> str:
 
 
 def read_json(path: Path, model: str) -> dict[str, Any]:
-    """A JSON object. Raises `WrongCheckpoint` if it is none."""
+    """Returns a JSON object. Raises `WrongCheckpoint` if the file is none."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -241,7 +241,7 @@ def _weights(model: str, folder: Path) -> Iterator[Path]:
 
 
 def _header(path: Path) -> bytes:
-    """The safetensors header: 8 bytes of length, then JSON."""
+    """Returns the safetensors header: 8 bytes of length, then JSON."""
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -263,7 +263,7 @@ def _check_length(path: Path) -> None:
 
 
 def digest(folder: Path, weights: tuple[Path, ...]) -> str:
-    """SHA-256 (hex, first 40 digits) over descriptions, and over the weights' sizes, headers and samples."""
+    """Returns the SHA-256 (hex, first 40 digits) over descriptions and the weights' sizes, headers and samples."""
     sha = hashlib.sha256()
 
     def add(part: bytes) -> None:

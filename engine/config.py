@@ -1,12 +1,12 @@
-"""How a model is to be run."""
+"""How a model runs."""
 
 from dataclasses import dataclass, replace
 
 MAX_PIXELS = 89_478_485
-"""Default pixel cap: what Pillow holds for the edge of a decompression bomb, 256 MiB of RGB."""
+"""Default pixel cap: above which Pillow warns of a decompression bomb, 256 MiB of RGB."""
 
 MOST_PIXELS = 400_000_000
-"""Highest pixel cap there can be; twice a large photograph of today's cameras."""
+"""Highest allowed pixel cap; twice a large photograph of today's cameras."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +19,13 @@ class EngineConfig:
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantise: None, "int8" or "nf4" (E5-V on CUDA only).
-        preprocessing: of pictures: "standard", or "as-published", which puts tiles together as when E5-V was measured
+        preprocessing: of images: "standard", or "as-published", which puts tiles together as when E5-V was measured
             (E5-V and its kin only; see `oneword.engine.e5v.assembly`). Part of the space.
-        batch_size: most inputs in one forward pass; None lets the model fill its token budget.
-        max_tokens_per_batch: that budget: most tokens in one forward pass, padding included, though a longer input goes
-            alone (E5-V only); None: by the device's free memory.
+        batch_size: maximum inputs in one forward pass; None lets the model fill its token budget.
+        max_tokens_per_batch: that budget: maximum tokens in one forward pass, padding included (E5-V, CLIP);
+            a longer input goes alone. None: by the device's free memory.
         revision: of a Hugging Face id: a branch, tag or commit; None: the newest.
-        dimensions: cut vectors after so many numbers, for models trained for that; None keeps them whole.
+        dimensions: length to truncate vectors to, for models trained for that; None keeps them whole.
         from_data: the model's name was read from a collection, which anyone may have made: a server's address among
             such names is contacted only if the environment allows it, see `oneword.engine.remote`.
     """
@@ -43,14 +43,14 @@ class EngineConfig:
 
     @classmethod
     def of(cls, model: "str | EngineConfig") -> "EngineConfig":
-        """A configuration from a model's name, or as given."""
+        """Returns a configuration from a model's name, or the given one."""
         return model if isinstance(model, cls) else cls(model=str(model))
 
     def for_space(self, model: str, revision: str | None = None) -> "EngineConfig":
-        """With "auto" settled as the model that a collection was made with.
+        """Returns the configuration with "auto" replaced by the model of a collection.
 
         Args:
-            revision: as the collection's space tells it; used unless another one was asked for.
+            revision: of the collection's space; used unless the configuration has one.
         """
         if self.model != "auto":
             return self

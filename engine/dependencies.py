@@ -1,4 +1,4 @@
-"""The packages that parts of the engine need, asked for by name and kept quiet."""
+"""Optional packages: checked by name, and kept quiet."""
 
 import contextlib
 import warnings
@@ -17,7 +17,7 @@ def require(*packages: str, what: str = "E5-V", extra: str = "e5v") -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Holds back transformers' log lines and progress bars: what matters comes as an error of ours."""
+    """Suppresses transformers' log lines and progress bars: what matters is raised as an error."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -25,7 +25,7 @@ def quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft still asks transformers in words that will go
+            warnings.simplefilter("ignore", FutureWarning)  # peft still uses a deprecated argument of transformers
             yield
     finally:
         logging.set_verbosity(level)

@@ -1,4 +1,4 @@
-"""Where a model runs, in which numbers, and how much fits there."""
+"""Device, dtype and token budget of a model."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -19,18 +19,18 @@ CPU_TOKENS = 4096
 """Token budget on the CPU: larger batches fall out of its caches (see benchmarks/encode.py)."""
 CPU_ENOUGH = 512
 CUDA_ENOUGH = 4096
-"""From so many tokens on, matrix products of 8 B parameters keep a current GPU busy."""
+"""Tokens from which on matrix products of 8 B parameters keep a current GPU busy."""
 CUDA_TOKENS = (4096, 65_536)
-"""Least and greatest budget that is derived from a GPU's free memory."""
+"""Lowest and highest budget derived from a GPU's free memory."""
 CUDA_SHARE = 0.5
-"""Share of the free memory that is planned with; the rest is for fragmentation and for the tower."""
+"""Share of the free memory in the budget; the rest is for fragmentation and for the vision tower."""
 KEPT = ("lm_head", "model.vision_tower", "model.multi_modal_projector")
-"""What is not quantised, by its full name in `LlavaNextForConditionalGeneration` of transformers 5. A name that fits
-nothing is passed over in silence there, so `oneword.engine.e5v.network` compares what became of it."""
+"""What is not quantized, by its full name in `LlavaNextForConditionalGeneration` of transformers 5. An
+unknown name is silently ignored there, so `oneword.engine.e5v.network` checks the result."""
 
 
 def pick_device(asked: str) -> torch.device:
-    """The device of that name, if it is there; "auto" prefers CUDA.
+    """Returns the device of that name; "auto" prefers CUDA.
 
     Raises:
         DeviceUnavailable: no such device here, or no such name.
@@ -55,7 +55,7 @@ def pick_device(asked: str) -> torch.device:
 
 
 def pick_dtype(asked: str, device: torch.device) -> torch.dtype:
-    """The dtype of that name; "auto" is bf16 on a GPU that has it, else fp16, and fp32 on a CPU.
+    """Returns the dtype of that name; "auto" is bf16 on a GPU that has it, else fp16, and fp32 on a CPU.
 
     Raises:
         DeviceUnavailable: no such dtype, or not on this device.
@@ -71,13 +71,15 @@ def pick_dtype(asked: str, device: torch.device) -> torch.dtype:
 
 
 def pick_attention(device: torch.device, dtype: torch.dtype) -> str:
-    """FlashAttention 2 where it is installed and can run (16 bit, Ampere or newer), else PyTorch's own."""
+    """Returns FlashAttention 2 where it is installed and can run (16 bit, Ampere or newer), else PyTorch's own."""
     can = device.type == "cuda" and dtype != torch.float32 and torch.cuda.get_device_capability(device) >= _AMPERE
     return "flash_attention_2" if can and find_spec("flash_attn") else "sdpa"
 
 
 def quantisation(kind: str | None, device: torch.device, dtype: torch.dtype) -> Any:
-    """A `BitsAndBytesConfig` for "int8" or "nf4", None for None; the tower, projector and head keep their precision.
+    """Returns a `BitsAndBytesConfig` for "int8" or "nf4", None for None.
+
+    Tower, projector and head keep their precision.
 
     Raises:
         DeviceUnavailable: an unknown kind, or no CUDA device.
@@ -117,7 +119,7 @@ def budget(
     tokens: int | None,
     rows: int | None,
 ) -> Budget:
-    """The token budget, asked for or derived from free memory once the weights are in place.
+    """Returns the token budget, as configured or derived from free memory once the weights are loaded.
 
     At its fullest a decoder layer holds three MLP-wide and about eight model-wide values for each token. With
     Llama-3-8B in 16 bit that is 150 KB a token: some 20,000 tokens on a 24 GB GPU, the cap on one of 80 GB.

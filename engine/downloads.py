@@ -6,9 +6,9 @@ from oneword.engine.errors import ModelNotFound
 
 
 def pull(name: str, revision: str | None = None) -> Checkpoint:
-    """Downloads what is missing of a model, goes on where an earlier download ended, and checks every file.
+    """Downloads the missing files of a model, resumes an earlier download, and checks every file.
 
-    The hub's own settings hold: `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, proxies.
+    The hub's own settings apply: `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, proxies.
 
     Args:
         name: of a known model, an alias, or a Hugging Face id.

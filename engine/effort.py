@@ -20,7 +20,7 @@ HEADER = 2**16
 """Bytes of a PNM header, comments included. Pillow reads it byte by byte. Our own choice."""
 
 BYTES_A_NUMBER = 8
-"""Bytes of a number in a plain PNM: five digits, blanks, and some room for comments."""
+"""Bytes of a number in a plain PNM: five digits, blanks, and some comments."""
 
 _GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _PNM = re.compile(rb"P([1-6])" + _GAP + rb"(\d{1,10})" + _GAP + rb"(\d{1,10})\s")

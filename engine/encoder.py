@@ -1,4 +1,4 @@
-"""The seam between the engine and its models."""
+"""The protocol that models implement."""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -15,11 +15,11 @@ from oneword.engine.views import View
 Vectors = NDArray[np.float32]
 
 Tiler = Callable[[PIL.Image.Image], NDArray[np.uint8]]
-"""An RGB picture to uint8 (t, 3, s, s). Picklable, and light to import: it runs in processes that decode."""
+"""An RGB image to uint8 (t, 3, s, s). Picklable, and light to import: it runs in processes that decode."""
 
 
 class Side(StrEnum):
-    """Which of a view's two prompt sets is meant."""
+    """Which of the two prompt sets of a view is used."""
 
     QUERY = "query"
     GALLERY = "gallery"
@@ -41,19 +41,18 @@ class Encoder(Protocol):
     """d, the length of a vector."""
 
     low_confidence: float | None
-    """Best-hit scores under this are guesses more often than not; None where nobody measured."""
+    """Scores of a best hit below this are wrong more often than not; None if not measured."""
 
     passage_tokens: int
-    """Longer texts are cut into passages of at most so many tokens when they are indexed in bulk."""
+    """Maximum tokens of a passage; longer texts are split into passages when they are indexed in bulk."""
 
     @property
     def tokeniser(self) -> str | None:
-        """JSON of the `tokenizers.Tokenizer` that says what a token is, cutting and padding nothing; None: words and
-        marks."""
+        """JSON of the `tokenizers.Tokenizer` that counts tokens, without truncation; None: words and marks."""
         ...
 
     def space(self, view: View) -> Space:
-        """The space that vectors of this view lie in.
+        """Returns the space of this view's vectors.
 
         Raises:
             ViewError: the model cannot follow this view.
@@ -61,15 +60,15 @@ class Encoder(Protocol):
         ...
 
     def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:
-        """Positions of `inputs`, grouped into batches that fit the device. Every position stands once."""
+        """Returns positions of `inputs`, grouped into batches that fit the device. Every position occurs once."""
         ...
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Any:
-        """One batch, made ready for the device. Runs in another thread; touches no device."""
+        """Returns one batch, ready for the device. Runs in another thread; uses no device."""
         ...
 
     def forward(self, batch: Any) -> Any:
-        """The model's answer, still on the device.
+        """Returns the model's output, still on the device.
 
         Raises:
             DeviceOutOfMemory: the batch does not fit; the driver halves it.
@@ -78,23 +77,23 @@ class Encoder(Protocol):
         ...
 
     def finish(self, raw: Any) -> Vectors:
-        """float32 (n, d) on the CPU, of any length: the driver checks and normalises."""
+        """Returns float32 (n, d) on the CPU, of any length: the driver checks and normalizes."""
         ...
 
 
 @runtime_checkable
 class Tiling(Protocol):
-    """An encoder that sees nothing of a picture but tiles, which may be cut where the picture is decoded.
+    """An encoder that sees only tiles of an image, which can be cut where the image is decoded.
 
     It takes an `oneword.engine.inputs.Tiled` wherever it takes an `Image`, and gives it the same vector.
     """
 
     @property
     def tiler(self) -> Tiler:
-        """Cuts the tiles."""
+        """The function that cuts the tiles."""
         ...
 
 
 def tiler_of(encoder: Encoder) -> Tiler | None:
-    """Returns an encoder's tiler; None if it wants whole pictures."""
+    """Returns an encoder's tiler; None if it takes whole images."""
     return encoder.tiler if isinstance(encoder, Tiling) else None

@@ -1,4 +1,4 @@
-"""What can go wrong in the engine.
+"""Errors of the engine.
 
     EngineError
     ├── InputError               one input cannot be embedded; the others can
@@ -9,28 +9,28 @@
     │   │   └── BlankText        text without a visible character
     │   ├── ImageError
     │   │   ├── NotAnImage       the bytes are no known image format, whatever the name says
-    │   │   ├── TruncatedImage   the picture data ends early
+    │   │   ├── TruncatedImage   the image data ends early
     │   │   ├── CorruptImage     a known format whose data cannot be decoded
     │   │   ├── ZeroAreaImage    a width or height of zero
     │   │   └── ImageTooLarge    more pixels than the cap
-    │   └── FetchError           nothing could be had from a URL
-    │       ├── UrlRefused       malformed, or it leads where nothing is fetched from (a private address, ...)
-    │       ├── FetchFailed      the network, the server or the clock: status, tries
+    │   └── FetchError           a URL could not be fetched
+    │       ├── UrlRefused       malformed, or it leads to a private address
+    │       ├── FetchFailed      the network or the server failed, or the time was up
     │       └── FetchTooLarge    more bytes than the cap
-    ├── BadRoot                  no folder and no URI that content may be read from
+    ├── BadRoot                  neither a folder nor a URI that content can be read from
     ├── ViewError                an unknown or malformed view, or one the model cannot follow
     ├── EncodingError            the model gave no usable vector for an input
-    ├── NoWords                  the model cannot say what its vectors stand for
+    ├── NoWords                  the model cannot name words for its vectors
     ├── DeviceOutOfMemory        even a batch of one does not fit
     └── ModelError
         ├── ModelNotFound        no such name, folder or cached checkpoint
         ├── WrongCheckpoint      a checkpoint of another architecture, or an incomplete one
         ├── MissingDependency    an extra is not installed
-        ├── DeviceUnavailable    the asked device or dtype is not to be had here
-        ├── UntrustedModel       a collection names a server that nobody has said may be contacted
-        └── RemoteUnavailable    another machine's model cannot be reached, refuses us, or answers what it should not
+        ├── DeviceUnavailable    this machine does not have the device or dtype
+        ├── UntrustedModel       a collection names a server that nobody has allowed
+        └── RemoteUnavailable    a remote model cannot be reached, refuses access, or answers wrongly
 
-Every message says the thing, its value, what was expected and what to do next.
+Every message names the thing, its value, what was expected and what to do next.
 """
 
 from oneword.errors import Error
@@ -65,7 +65,7 @@ class BlankText(BadText):
 
 
 class ImageError(InputError):
-    """A picture cannot be decoded."""
+    """An image cannot be decoded."""
 
 
 class NotAnImage(ImageError):
@@ -73,7 +73,7 @@ class NotAnImage(ImageError):
 
 
 class TruncatedImage(ImageError):
-    """The picture's data ends before the picture does."""
+    """The image data ends early."""
 
 
 class CorruptImage(ImageError):
@@ -81,33 +81,33 @@ class CorruptImage(ImageError):
 
 
 class ZeroAreaImage(ImageError):
-    """A picture with a width or height of zero."""
+    """An image with a width or height of zero."""
 
 
 class ImageTooLarge(ImageError):
-    """A picture with more pixels than the cap."""
+    """An image with more pixels than the cap."""
 
 
 class FetchError(InputError):
-    """Nothing could be had from a URL.
+    """A URL could not be fetched.
 
     Attributes:
-        retryable: whether the same URL may well answer later.
+        retryable: whether a later fetch may succeed.
     """
 
     retryable = False
 
 
 class UrlRefused(FetchError):
-    """A URL that is malformed, or leads where nothing is fetched from. No request reached that place."""
+    """A URL is malformed, or leads to a private address. No request was sent there."""
 
 
 class FetchFailed(FetchError):
-    """The network, the server or the clock.
+    """The network or the server failed, or the time was up.
 
     Attributes:
         status: the HTTP status of the last answer; None if there was none.
-        tries: how often it was tried.
+        tries: number of requests made.
     """
 
     def __init__(self, message: str, *, retryable: bool = False, status: int | None = None, tries: int = 1) -> None:
@@ -122,11 +122,11 @@ class FetchTooLarge(FetchError):
 
 
 class BadRoot(EngineError):
-    """What content may be read from is given as something that is no folder and no URI for that."""
+    """A root is neither a folder nor a URI that content can be read from."""
 
 
 class ViewError(EngineError):
-    """A view is unknown, malformed, or not one that the model can follow."""
+    """A view is unknown or malformed, or the model cannot follow it."""
 
 
 class EncodingError(EngineError):
@@ -142,7 +142,7 @@ class EncodingError(EngineError):
 
 
 class NoWords(EngineError):
-    """The model cannot say which words its vectors stand for."""
+    """The model cannot name words for its vectors."""
 
 
 class DeviceOutOfMemory(EngineError):
@@ -158,7 +158,7 @@ class ModelNotFound(ModelError):
 
 
 class UntrustedModel(ModelError):
-    """A collection names a server as its model, and nobody who runs this has said that it may be contacted."""
+    """A collection names a server as its model, which the user has not allowed."""
 
     def __init__(self, url: str) -> None:
         super().__init__(
@@ -180,4 +180,4 @@ class DeviceUnavailable(ModelError):
 
 
 class RemoteUnavailable(ModelError):
-    """A model on another machine cannot be reached, refuses us, or answers what it should not."""
+    """A remote model cannot be reached, refuses access, or answers wrongly."""

@@ -1,6 +1,6 @@
-"""Hands decoded pictures from one process to another through memory that both can see: a pipe takes four times the CPU.
+"""Passes decoded images between processes in shared memory: a pipe takes four times the CPU.
 
-Linux only; elsewhere, and where the system does not let a process into another's files, pictures go through the pipe.
+Linux only; elsewhere, and where a process may not open another's files, images go through the pipe.
 """
 
 import os
@@ -21,15 +21,15 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Memory of another process. path: by which it is opened; name: by which it is told from any other file."""
+    """Memory of another process. path: to open it by; name: to tell it from any other file."""
 
     path: str
     name: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Laid:
-    """A picture whose pixels, RGB, or tiles lie in a place. shape: of the tiles, if it is those."""
+class SharedImage:
+    """An image whose RGB pixels or tiles are in shared memory. shape: of the tiles; None for pixels."""
 
     size: tuple[int, int]
     shape: tuple[int, ...] | None
@@ -38,7 +38,7 @@ class Laid:
 
 
 class Handover:
-    """Memory for one picture, for a `with` block; without a name in any file system, so that nothing is ever left."""
+    """Shared memory for one image, for a `with` block; without a name in a file system, so nothing is left behind."""
 
     def __init__(self) -> None:
         self.place: Place | None = None
@@ -56,22 +56,22 @@ class Handover:
         if self.place:
             os.close(self._file)
 
-    def taken(self, laid: Laid) -> Picture:
-        """The picture that was laid here."""
+    def take(self, shared: SharedImage) -> Picture:
+        """Returns the image that `share` put here."""
         with os.fdopen(os.dup(self._file), "rb", buffering=0) as file:
             file.seek(0)
             pixels = file.readall()
-        if laid.shape is None:
-            image = Image(pixels=PIL.Image.frombytes("RGB", laid.size, pixels))
-            vars(image)["content_hash"] = laid.content_hash  # known; it is not computed again
+        if shared.shape is None:
+            image = Image(pixels=PIL.Image.frombytes("RGB", shared.size, pixels))
+            vars(image)["content_hash"] = shared.content_hash  # computed already
         else:
-            tiles = np.frombuffer(bytearray(pixels), np.uint8).reshape(laid.shape)
-            image = Tiled(tiles=tiles, size=laid.size, content_hash=laid.content_hash)
-        return Picture(image=image, thumbnail=laid.thumbnail)
+            tiles = np.frombuffer(bytearray(pixels), np.uint8).reshape(shared.shape)
+            image = Tiled(tiles=tiles, size=shared.size, content_hash=shared.content_hash)
+        return Picture(image=image, thumbnail=shared.thumbnail)
 
 
-def laid(place: Place | None, make: Callable[..., Found], *given: object) -> Found | Laid:
-    """What `make` makes; a picture's pixels are left at the place. Runs in the other process."""
+def share(place: Place | None, make: Callable[..., Found], *given: object) -> Found | SharedImage:
+    """Calls `make` in the other process and returns its result; the pixels of an image go into the place."""
     found = make(*given)
     if place is None or not isinstance(found, Picture):
         return found
@@ -81,13 +81,13 @@ def laid(place: Place | None, make: Callable[..., Found], *given: object) -> Fou
         _write(place, image.tiles.tobytes() if isinstance(image, Tiled) else image.pixels.tobytes())
     except OSError:
         return found
-    return Laid(size=image.size, shape=shape, content_hash=image.content_hash, thumbnail=found.thumbnail)
+    return SharedImage(size=image.size, shape=shape, content_hash=image.content_hash, thumbnail=found.thumbnail)
 
 
 def _write(place: Place, pixels: bytes) -> None:
     file = os.open(place.path, os.O_RDWR)
     try:
-        # Who waited in vain has closed it, and its number may be another file's by now.
+        # After a timeout the other side has closed it, and the number may be another file's by now.
         if place.name not in Path(f"/proc/self/fd/{file}").readlink().name:
             raise OSError(f"{place.path} is not {place.name}")
         rest = memoryview(pixels)

@@ -1,7 +1,7 @@
-"""The model `hash`: no learning, no weights, instant. For tests, dry runs and plumbing, never for meaning.
+"""The model `hash`: no training, no weights, instant. For tests and dry runs: its vectors have no meaning.
 
-Texts that share words and pictures that share colours at the same places lie close; a text and a picture have
-nothing to do with each other.
+Texts that share words are similar, and so are images that share colors at the same places; a text and an image are
+unrelated.
 """
 
 import re
@@ -17,12 +17,12 @@ from oneword.engine.inputs import Composed, Document, Image, Input, Text
 from oneword.engine.space import Space
 from oneword.engine.views import DEFAULT, View
 
-DIMENSION = 256  # of which an 8x8 RGB miniature takes the first 192
+DIMENSION = 256  # the first 192 are an 8x8 RGB thumbnail
 _BATCH = 256
 
 
 class HashEncoder:
-    """Feature hashing of words and character trigrams, and an 8x8 miniature of a picture."""
+    """Feature hashing of words and character trigrams, and an 8x8 thumbnail of an image."""
 
     name = "hash"
     dimension = DIMENSION
@@ -31,7 +31,7 @@ class HashEncoder:
     tokeniser: str | None = None
 
     def space(self, view: View) -> Space:
-        """Only the default view: there is no prompt to follow. Raises `ViewError` for others."""
+        """Returns the space of the default view. Raises `ViewError` for others: the model reads no prompts."""
         if view.name != DEFAULT.name:
             raise ViewError(f"model 'hash' reads no prompts: expected view 'default', got {view.name!r}")
         return Space(
@@ -47,15 +47,15 @@ class HashEncoder:
         return [list(range(i, min(i + _BATCH, len(inputs)))) for i in range(0, len(inputs), _BATCH)]
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Vectors:  # noqa: ARG002
-        """float32 (n, 256), all of the work."""
+        """Returns the vectors, float32 (n, 256)."""
         return np.stack([_features(one) for one in inputs])
 
     def forward(self, batch: Vectors) -> Vectors:
-        """Nothing left to do."""
+        """Returns its argument: `prepare` did the work."""
         return batch
 
     def finish(self, raw: Vectors) -> Vectors:
-        """Nothing left to do."""
+        """Returns its argument: `prepare` did the work."""
         return raw
 
 

@@ -1,6 +1,6 @@
-"""The one decoder: bytes or a file to an RGB picture, or one named error.
+"""Decodes bytes or a file to an RGB image, or raises one named error.
 
-Every route into the engine goes through here, so that the same file gives the same pixels everywhere.
+Everything in the package decodes with this module, so that the same file gives the same pixels everywhere.
 """
 
 import io
@@ -32,24 +32,23 @@ EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .webp .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .jp2 .ico .tga "
     ".heic .heif .hif .avif".split()
 )
-"""File names that claim to be pictures, in lower case. What they are is told by their bytes."""
+"""Extensions of image files, in lower case. The format is detected from the bytes."""
 
-# What Pillow survives (odd EXIF, odd TIFF tags) is no news to anyone; what it does not is an error of ours.
+# Pillow warns of what it can read all the same (odd EXIF, odd TIFF tags); what it cannot read becomes an error here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-# What Pillow may take bytes for: the formats of EXTENSIONS. Of its others some hand the bytes to another program
-# (EPS to Ghostscript), and none is a picture that people keep.
+# Pillow tries only the formats of EXTENSIONS. Some of its others run another program (EPS runs Ghostscript).
 SAFE_FORMATS = tuple("JPEG PNG GIF WEBP BMP TIFF AVIF HEIF".split())
-"""What a service takes from strangers: Pillow decodes these in C, in a time that their pixels account for."""
+"""Formats that a service accepts from strangers: Pillow decodes these in C, in time proportional to their pixels."""
 
 FORMATS = (*SAFE_FORMATS, *"DIB PPM JPEG2000 ICO TGA".split())
-"""All that is decoded, in the order in which they are tried: TGA, which has no signature, is the last."""
+"""All formats that are decoded, in the order in which they are tried: TGA, which has no signature, is last."""
 
 _UNSAFE = (b"\x00\x00\x01\x00", b"\x00\x00\x00\x0cjP  ", *(f"P{digit}\n".encode() for digit in range(1, 7)))
 _SIGNATURES = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", *_UNSAFE)
 ORIENTATION = 0x0112  # of EXIF
 _STRIP = 2**20
-PIL.Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses at twice that; what is less is checked here
+PIL.Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses twice that; lower caps are checked here
 _WHITE = (255, 255, 255, 255)
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis", b"MA1A", b"MA1B"}
@@ -86,17 +85,17 @@ def decode(
     max_jpeg_pixels: int = 0,
     formats: Collection[str] = FORMATS,
 ) -> PIL.Image.Image:
-    """Decodes an encoded picture: upright (EXIF), RGB, transparency on white, first frame.
+    """Decodes an encoded image: upright (EXIF), RGB, transparency on white, first frame.
 
     A JPEG of more than `MAX_PIXELS` is reduced while it is decoded, to a half, a quarter or an eighth of its width and
-    height: no model looks at more. How much depends on its size alone.
+    height: no model sees more. The factor depends on its size alone.
 
     Args:
-        data: the encoded bytes; the format is told by them, not by any name.
-        name: how errors call the picture.
+        data: the encoded bytes; the format is detected from them, not from a name.
+        name: of the image, in errors.
         max_pixels: cap on width x height, checked before anything is decompressed; at most `MOST_PIXELS`.
         max_jpeg_pixels: cap for JPEGs, if it is higher.
-        formats: those that are decoded, by Pillow's names, in the order in which they are tried.
+        formats: accepted formats, by Pillow's names, in the order in which they are tried.
 
     Returns:
         A PIL image of mode RGB.
@@ -162,9 +161,9 @@ def _reduce(image: PIL.Image.Image) -> None:
 
 
 def _without_texts(data: bytes) -> bytes:
-    """A PNG without its texts and color profile, which nobody asked for.
+    """Returns a PNG without its texts and color profile, which are not used.
 
-    Pillow unpacks all of them, and refuses an image whose are larger than 1 MiB each or 64 MiB together.
+    Pillow decompresses all of them, and refuses an image if one is larger than 1 MiB or all are larger than 64 MiB.
     """
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data
@@ -184,7 +183,7 @@ def _without_texts(data: bytes) -> bytes:
 
 
 def _brands(data: bytes) -> set[bytes]:
-    """The brands of an ISO media file (ISO/IEC 14496-12, 4.3): the major one and those that it is compatible with."""
+    """Returns the brands of an ISO media file (ISO/IEC 14496-12, 4.3): major and compatible ones."""
     if data[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(data[:4]), 1024, len(data))
@@ -197,7 +196,7 @@ def _is_heif(data: bytes) -> bool:
 
 
 def _as_avif(data: bytes) -> bytes:
-    """AVIF whose major brand says less, such as `mif1`, under a brand that Pillow knows it by."""
+    """Returns an AVIF image with a major brand that Pillow knows, if it has another one such as `mif1`."""
     brands = _brands(data)
     if brands & _AVIF_BRANDS and data[8:12] not in (b"avif", b"avis"):
         return data[:8] + (b"avis" if b"avis" in brands else b"avif") + data[12:]
@@ -205,7 +204,7 @@ def _as_avif(data: bytes) -> bytes:
 
 
 def size_of(data: bytes, *, formats: Collection[str] = FORMATS) -> tuple[int, int]:
-    """(width, height) in pixels that an encoded picture claims, told without decoding it; (0, 0) if it tells none."""
+    """Returns (width, height) in pixels as the header claims, without decoding the image; (0, 0) if it claims none."""
     if icon := _icon_size(data):
         return icon
     try:
@@ -217,9 +216,9 @@ def size_of(data: bytes, *, formats: Collection[str] = FORMATS) -> tuple[int, in
 
 
 def _icon_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) of the largest PNG in an ICO file; None if there is none.
+    """Returns (width, height) of the largest PNG in an ICO file; None if there is none.
 
-    Pillow decodes an icon as it opens it, and takes its pictures for as small as the directory says.
+    Pillow decodes an icon when it opens it, and trusts the sizes in the directory.
     """
     if not data.startswith(b"\x00\x00\x01\x00"):
         return None
@@ -230,7 +229,7 @@ def _icon_size(data: bytes) -> tuple[int, int] | None:
 
 
 def to_rgb(image: PIL.Image.Image, samples: tiff.Samples | None = None) -> PIL.Image.Image:
-    """Any mode to RGB: alpha on white, 16 bits scaled to 8, palettes and CMYK converted. samples: what a TIFF holds."""
+    """Converts any mode to RGB: alpha on white, 16 bits scaled to 8, palettes and CMYK. samples: of a TIFF."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith("I") or image.mode == "F":
@@ -247,7 +246,7 @@ def to_rgb(image: PIL.Image.Image, samples: tiff.Samples | None = None) -> PIL.I
 
 
 def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes of whole rows, of a million pixels or so: what is computed in between is not held for a whole picture."""
+    """Yields boxes of whole rows, of about a million pixels: intermediate results of a whole image would not fit."""
     width, height = size
     rows = max(1, _STRIP // max(1, width))
     for top in range(0, height, rows):
@@ -255,10 +254,10 @@ def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _from_deep_grey(image: PIL.Image.Image, samples: tiff.Samples | None) -> PIL.Image.Image:
-    """16-bit, 32-bit and float greyscale to 8 bits, by range: Pillow's own conversion would clip to white.
+    """Converts 16-bit, 32-bit and float grayscale to 8 bits, by range: Pillow's own conversion would clip to white.
 
-    Integers of a TIFF have the fewest usual bits that hold the largest one, as microscopes and scanners write 10 or 12
-    bits into 16 and say nowhere so; others are of 16 bits. Floats are taken as 0..1, 0..255, or stretched.
+    Integers of a TIFF are taken to have the fewest usual bits that hold the largest one: microscopes and scanners write
+    10 or 12 bits into 16 without a tag for it. Other integers have 16 bits. Floats are 0..1, 0..255, or stretched.
     """
     low, high = _range(image, samples)
     if image.mode == "F" and low >= 0 and high <= 1:
@@ -282,13 +281,13 @@ def _from_deep_grey(image: PIL.Image.Image, samples: tiff.Samples | None) -> PIL
 def _values(
     image: PIL.Image.Image, box: tuple[int, int, int, int], samples: tiff.Samples | None
 ) -> NDArray[np.float64]:
-    """The values of some rows: float64 (h, w). Pillow has unsigned 32 bits as signed ones."""
+    """Returns the values of some rows: float64 (h, w). Pillow reads unsigned 32 bits as signed."""
     values = np.asarray(image.crop(box))
     return (values.view(np.uint32) if samples and samples.unsigned_32 else values).astype(np.float64)
 
 
 def _range(image: PIL.Image.Image, samples: tiff.Samples | None) -> tuple[float, float]:
-    """The smallest and the largest finite value; (0, 0) if there is none."""
+    """Returns the smallest and the largest finite value; (0, 0) if there is none."""
     low, high = math.inf, -math.inf
     for box in _strips(image.size):
         grey = _values(image, box, samples)
@@ -299,16 +298,16 @@ def _range(image: PIL.Image.Image, samples: tiff.Samples | None) -> tuple[float,
 
 
 def _upright_as(pixels: PIL.Image.Image, image: PIL.Image.Image) -> PIL.Image.Image:
-    """Turned as the EXIF of the image that they are read from says."""
+    """Returns pixels rotated by the EXIF orientation of the image that they were read from."""
     pixels.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
     return _upright(pixels)
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Turned as EXIF says; broken EXIF is no reason to lose a picture."""
+    """Returns an image rotated by its EXIF orientation; broken EXIF is ignored."""
     try:
         return PIL.ImageOps.exif_transpose(image)
-    except Exception:  # malformed EXIF raises whatever its parser met
+    except Exception:  # malformed EXIF raises anything
         return image
 
 
@@ -317,9 +316,9 @@ def _too_large(name: str, what: str, max_pixels: int) -> str:
 
 
 def _failure(data: bytes, error: Exception, name: str, max_pixels: int, *, known: bool = False) -> ImageError:
-    """Names what is wrong with bytes that Pillow could not open or, if it had `known` them, load."""
+    """Returns the error for bytes that Pillow could not open or, if `known`, could not load."""
     unread = isinstance(error, PIL.UnidentifiedImageError)
-    reason = "no picture can be made out" if unread else _said(error)
+    reason = "no format was recognized" if unread else _said(error)
     if isinstance(error, PIL.Image.DecompressionBombError):
         claimed = re.search(r"\d+", reason)
         what = f"claims {int(claimed[0]):,} pixels" if claimed else "claims more pixels than are decoded"
@@ -337,28 +336,28 @@ def _failure(data: bytes, error: Exception, name: str, max_pixels: int, *, known
             "expected JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or, with the 'heif' extra, HEIC"
         )
     if _ends_early(data) or any(sign in reason.lower() for sign in ("truncated", "not enough", "end of")):
-        return TruncatedImage(f"{name}: the picture ends early, after {len(data):,} bytes ({reason}); get it again")
+        return TruncatedImage(f"{name}: the image ends early, after {len(data):,} bytes ({reason}); get it again")
     if unread:
         reason = "its header is broken, or it is a variant of the format that Pillow does not read"
-    return CorruptImage(f"{name}: the picture cannot be decoded ({reason}); save it anew, or convert it")
+    return CorruptImage(f"{name}: the image cannot be decoded ({reason}); save it again, or convert it")
 
 
 def _said(error: Exception) -> str:
-    """What an error says, in one line; some of Pillow's say it in bytes."""
+    """Returns an error's message in one line; some of Pillow's are bytes."""
     said = error.args[0] if error.args else ""
     text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(error)
     return " ".join(text.split()) or type(error).__name__
 
 
 def _ends_early(data: bytes) -> bool:
-    """Whether bytes that could not be decoded lack their format's end."""
+    """Whether bytes that could not be decoded lack the end marker of their format."""
     if data.startswith(b"\xff\xd8"):
         return b"\xff\xd9" not in data[-64:]
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data[-64:]
     if data.startswith(b"RIFF"):
         return int.from_bytes(data[4:8], "little") > len(data) - 8
-    if data[4:8] in (b"ftyp", b"jP  "):  # boxes, each of which begins with its own length
+    if data[4:8] in (b"ftyp", b"jP  "):  # boxes that each begin with their length
         at = 0
         while at + 8 <= len(data) and (length := int.from_bytes(data[at : at + 4])) >= 8:
             at += length
@@ -367,7 +366,7 @@ def _ends_early(data: bytes) -> bool:
 
 
 def _header_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) that a PNG, BMP, JPEG or PPM header claims; None for others and for cut-off headers."""
+    """Returns (width, height) of a PNG, BMP, JPEG or PPM header; None for others and for truncated headers."""
     if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
         return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     if data.startswith(b"BM") and len(data) >= 26:
@@ -380,7 +379,7 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _register_heif(name: str) -> None:
-    """Teaches Pillow HEIC, if the extra is installed. AVIF is in Pillow itself since 11.3."""
+    """Registers HEIC with Pillow, if the extra is installed. Pillow reads AVIF itself since 11.3."""
     global _heif_ready
     if _heif_ready is None:
         try:

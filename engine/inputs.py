@@ -1,4 +1,4 @@
-"""What can be embedded: a text, an image, both as one document, or an image with an edit.
+"""Inputs of an encoder: a text, an image, both as one document, or an image with an edit.
 
 Each input is frozen and carries a `content_hash`: two inputs with equal hashes get equal vectors (in one
 space and on one side), so equal content need be embedded only once.
@@ -19,7 +19,7 @@ from oneword.engine.texts import is_blank
 
 
 def _digest(kind: str, *parts: bytes) -> str:
-    """SHA-256 over a kind and length-prefixed parts, so that no two different inputs share a byte stream."""
+    """Returns the SHA-256 over a kind and length-prefixed parts, so that different inputs hash different bytes."""
     sha = hashlib.sha256(kind.encode())
     for part in parts:
         sha.update(len(part).to_bytes(8, "big"))
@@ -28,7 +28,7 @@ def _digest(kind: str, *parts: bytes) -> str:
 
 
 def _checked(text: str, what: str) -> str:
-    """Returns the text in Unicode's normal form C, so that é has one vector however it was typed."""
+    """Returns the text in Unicode's normal form C, so that é has one vector however it is encoded."""
     if is_blank(text):
         raise BlankText(f"the {what} is blank ({text!r}): expected at least one visible character")
     try:
@@ -42,7 +42,7 @@ def _checked(text: str, what: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """A text, as it is: any special token of the model inside it is read as plain characters.
+    """A text; a special token of the model in it is read as plain characters.
 
     Raises:
         BlankText: no visible character.
@@ -62,10 +62,10 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A decoded picture. Use `oneword.engine.images.decode` to make one from bytes.
+    """A decoded image. Use `oneword.engine.images.decode` to make one from bytes.
 
     Args:
-        pixels: a PIL image of any mode; kept as it is if RGB, else converted by the one decoder.
+        pixels: a PIL image of any mode; converted to RGB by `to_rgb` unless it is RGB.
 
     Raises:
         ZeroAreaImage: a width or height of zero.
@@ -92,16 +92,16 @@ class Image:
 
     @property
     def held(self) -> int:
-        """How many pixels are in memory."""
+        """Number of pixels in memory."""
         return self.size[0] * self.size[1]
 
 
 class Tiled(Image):
-    """A picture of which only what one encoder sees is left, see `oneword.engine.encoder.Tiling`. It has no pixels.
+    """An image reduced to the tiles of one encoder, see `oneword.engine.encoder.Tiling`. It has no pixels.
 
     Args:
         tiles: uint8 (t, 3, s, s).
-        size, content_hash: of the picture itself.
+        size, content_hash: of the original image.
     """
 
     def __init__(self, *, tiles: NDArray[np.uint8], size: tuple[int, int], content_hash: str) -> None:
@@ -112,12 +112,12 @@ class Tiled(Image):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the picture itself."""
+        """(width, height) of the original image."""
         return self.whole
 
     @property
     def held(self) -> int:
-        """How many pixels are in memory."""
+        """Number of pixels in memory."""
         return self.tiles.size // 3
 
     def __eq__(self, other: object) -> bool:
@@ -129,7 +129,7 @@ class Tiled(Image):
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A picture and a text that belong together, embedded as one."""
+    """An image and a text that belong together, embedded as one."""
 
     image: Image
     text: str
@@ -139,13 +139,13 @@ class Document:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 (hex) over the picture's hash and the text."""
+        """SHA-256 (hex) over the image's hash and the text."""
         return _digest("document", self.image.content_hash.encode(), self.text.encode())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
-    """A picture and an edit of it: "this dress, but red and longer"."""
+    """An image and an edit of it: "this dress, but red and longer"."""
 
     image: Image
     edit: str
@@ -155,8 +155,25 @@ class Composed:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 (hex) over the picture's hash and the edit."""
+        """SHA-256 (hex) over the image's hash and the edit."""
         return _digest("composed", self.image.content_hash.encode(), self.edit.encode())
 
 
 Input = Text | Image | Document | Composed
+
+
+def parts(item: Input, in_document: float, in_composed: float) -> tuple[Image | None, str | None, float]:
+    """Returns an input's image, its text, and the weight of the image where the text's is 1.
+
+    Args:
+        in_document, in_composed: weights for those kinds; an image alone has 1.
+    """
+    match item:
+        case Text(text=text):
+            return None, text, 0.0
+        case Image():
+            return item, None, 1.0
+        case Document(image=image, text=text):
+            return image, text, in_document
+        case Composed(image=image, edit=edit):
+            return image, edit, in_composed

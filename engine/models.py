@@ -38,13 +38,13 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
         if most is not None and most < 1:
             raise ModelError(f"{what} {most}: expected at least 1")
     revision = config.revision if _is_of_hub(name) else None
-    if config.revision and not revision and not config.from_data:  # a space tells a digest of any model
+    if config.revision and not revision and not config.from_data:  # a space has a digest for any model
         raise ModelError(
-            f"revision {config.revision!r}: model {name!r} is none of the hub's, whose only have any: drop --revision; "
-            "a server's is named after its model (http://HOST:8000/v1#MODEL@REVISION)"
+            f"revision {config.revision!r}: model {name!r} is not from the hub, and only those have revisions: drop "
+            "--revision; a server's is named after its model (http://HOST:8000/v1#MODEL@REVISION)"
         )
     if name in ("basic", "hash") and config.quantise:
-        raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
+        raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantise}): drop --quantise")
     if config.preprocessing != "standard" and (name in ("basic", "hash") or is_remote(name)):
         raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
     if is_remote(name):
@@ -61,7 +61,7 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
 
 
 def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Encoder:
-    """Loads what a folder or a hub's model says it is."""
+    """Loads a folder or a hub model as the architecture that its files declare."""
     require("torch", "transformers", "tokenizers", what=f"the model {name!r}")
     from oneword.engine.checkpoint import ALL, DUAL, LOADED_BY, MODULAR, find
 
@@ -72,7 +72,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
         checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL)
     if checkpoint.architecture in DUAL + MODULAR:
         if config.quantise:
-            raise DeviceUnavailable(f"model {name!r} cannot be quantised ({config.quantise}): drop --quantise")
+            raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantise}): drop --quantise")
         if config.preprocessing != "standard":
             raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
         if checkpoint.architecture in MODULAR:
@@ -103,7 +103,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
 
 
 def check_name(name: str) -> None:
-    """Raises ModelNotFound for what can be no model's name, before anything is loaded."""
+    """Raises ModelNotFound for what cannot be a model's name, before anything is loaded."""
     if name != "auto" and name not in SHIPPED and not is_remote(name):
         _checkpoint(split(name)[0])
 
@@ -128,7 +128,7 @@ def _remote(url: str, config: EngineConfig) -> Encoder:
 
 
 def _checkpoint(name: str) -> str:
-    """A Hugging Face id as it is, or the absolute path of a folder."""
+    """Returns a Hugging Face id unchanged, or the absolute path of a folder."""
     if known := describe(name):
         return known.name
     folder = Path(name).expanduser()

@@ -1,4 +1,4 @@
-"""Models in the format of sentence-transformers: a `modules.json`, and prompts of their own for queries and documents.
+"""Models in the format of sentence-transformers: a `modules.json`, and their own prompts for queries and documents.
 
 Text models, and multimodal ones such as Qwen3-VL-Embedding, whose vectors are those that `encode_query` and
 `encode_document` return. Legend: n inputs, d dimensions.
@@ -18,7 +18,7 @@ from oneword.engine.checkpoint import MODULAR, Checkpoint, find
 from oneword.engine.dependencies import quiet, require
 from oneword.engine.devices import pick_attention, pick_device, pick_dtype, run
 from oneword.engine.encoder import Side, Vectors
-from oneword.engine.errors import EngineError, ModelError, ViewError
+from oneword.engine.errors import EngineError, ModelError
 from oneword.engine.inputs import Composed, Document, Image, Input, Text
 from oneword.engine.plain import plain
 from oneword.engine.pretrained import named
@@ -34,7 +34,7 @@ ROWS = 32
 """Inputs in a forward pass: sentence-transformers' default."""
 
 PASSAGE_TOKENS = 512
-"""Most tokens of a passage, however long the texts are that a model reads: a vector of a whole book finds nothing."""
+"""Maximum tokens of a passage, even for models that read longer texts: the vector of a whole book finds nothing."""
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names of a document's prompt, the first that a model has, as in `SentenceTransformer.encode_document`."""
@@ -77,11 +77,7 @@ class ModularEncoder:
 
     def space(self, view: views.View) -> Space:
         """See `Encoder.space`."""
-        if view != views.DEFAULT:
-            raise ViewError(
-                f"the model {self.name!r} cannot follow the view {view.name!r}: it has prompts of its own, so "
-                "'default' is its only view; leave the view out, or use a model that reads prompts, such as E5-V"
-            )
+        views.require_default(view, self.name, "it has prompts of its own")
         processor = getattr(self.model.processor, "image_processor", None) if self.sees else None
         return Space(
             model=self.name,
@@ -193,7 +189,7 @@ def load_modular(
         model: a Hugging Face id, a folder with a `modules.json`, or one found already.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "bf16", "fp16" or "fp32".
-        max_batch: most inputs in one forward pass.
+        max_batch: maximum inputs in one forward pass.
         revision: of a hub model: a branch, tag or commit.
 
     Raises:
@@ -221,7 +217,7 @@ def load_modular(
             ).eval()
     except EngineError:
         raise
-    except Exception as error:  # a malformed file fails wherever its reader stumbles
+    except Exception as error:  # a malformed file may raise anything
         raise named(error, checkpoint.model, place) from error
     return ModularEncoder(
         name=checkpoint.model, revision=checkpoint.revision(), model=loaded, device=place, rows=max_batch

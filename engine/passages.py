@@ -1,4 +1,4 @@
-"""Cuts long texts into passages: at the ends of sentences where it can, by the model's own tokens."""
+"""Splits long texts into passages: at the ends of sentences where possible, by the model's own tokens."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from typing import Any
 from oneword.engine.encoder import Encoder
 
 WORDS = re.compile(r"\w+|[^\w\s]")
-"""What counts as a token for a model without a tokeniser: a word, or a mark."""
+"""What counts as a token for a model without a tokenizer: a word, or a mark."""
 
 
 @dataclass
 class Splitter:
-    """Cuts texts into passages of at most `tokens` tokens. Picklable: worker processes have their own.
+    """Splits texts into passages of at most `tokens` tokens. Picklable, for worker processes.
 
     A passage ends where a paragraph does, else a sentence, else a word (Unicode UAX 29), as late as fits; nothing but
     white space between passages is lost.
 
     Args:
-        tokens: most of a passage, the prompt not counted.
+        tokens: maximum of a passage, without the prompt.
         tokeniser: JSON of a `tokenizers.Tokenizer`; None counts words and marks.
     """
 
@@ -28,11 +28,11 @@ class Splitter:
 
     @classmethod
     def of(cls, encoder: Encoder, tokens: int | None = None) -> "Splitter":
-        """By an encoder's tokeniser; tokens: None takes the encoder's own measure."""
+        """Returns the splitter of an encoder; tokens: None for the encoder's own maximum."""
         return cls(tokens=tokens or encoder.passage_tokens, tokeniser=encoder.tokeniser)
 
     def split(self, text: str) -> list[str]:
-        """The passages of a text, in order; a text that fits is one, as it is."""
+        """Returns the passages of a text, in order; a text that fits is returned unchanged."""
         if len(text) <= self.tokens:  # no token is shorter than a character
             return [text]
         passages = self._made().chunks(text)

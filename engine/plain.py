@@ -1,4 +1,4 @@
-"""A user's text to token ids, whatever special tokens it spells."""
+"""Tokenizes users' texts as plain characters, whatever special tokens they spell."""
 
 import json
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from tokenizers import Tokenizer
 
 UNREACHABLE = "\U0010ffff"
-"""Begins pieces that no text shall be cut into: a noncharacter, which stands in no text."""
+"""Prefix of pieces that no text may match: a noncharacter, which no text contains."""
 
 
 def plain(backend: str, at_start: bool, *, all_added: bool = True) -> Tokenizer:
-    """A copy of a tokeniser that knows no added tokens, adds none, and neither cuts nor pads.
+    """Returns a copy of a tokenizer that knows no added tokens, adds none, and neither truncates nor pads.
 
     Args:
-        backend: the tokeniser's JSON.
-        at_start: for the prompt's beginning; else for what follows an added token.
-        all_added: else only special ones are unknown to it, and Gemma's runs of blanks and line ends stay.
+        backend: the tokenizer's JSON.
+        at_start: for the start of a prompt; else for what follows an added token.
+        all_added: forget all added tokens; else only special ones, so that Gemma's runs of blanks and line ends stay.
     """
     settings = json.loads(backend)
     added = {token["content"] for token in settings["added_tokens"] if all_added or token["special"]}
@@ -29,7 +29,7 @@ def plain(backend: str, at_start: bool, *, all_added: bool = True) -> Tokenizer:
         keep = merged | {model.get("unk_token")}
         model["vocab"] = {token: id_ for token, id_ in model["vocab"].items() if token not in added or token in keep}
     elif model["type"] == "Unigram":
-        # Special tokens are pieces too, which a text would reach.
+        # Special tokens are pieces, too, which a text would match.
         model["vocab"] = [[UNREACHABLE + piece if piece in added else piece, score] for piece, score in model["vocab"]]
     if not at_start:
         _no_prefix(settings["pre_tokenizer"])
@@ -39,7 +39,7 @@ def plain(backend: str, at_start: bool, *, all_added: bool = True) -> Tokenizer:
 
 
 def _no_prefix(step: dict[str, Any] | None) -> None:
-    """SentencePiece-like tokenisers may put a space before the text's very beginning, and only there."""
+    """SentencePiece-like tokenizers may put a space before the text's very beginning, and only there."""
     if step is None:
         return
     for inner in step.get("pretokenizers", ()):
@@ -49,7 +49,7 @@ def _no_prefix(step: dict[str, Any] | None) -> None:
 
 
 def surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """What the tokeniser puts before and after any text, such as BOS."""
+    """Returns the ids that the tokenizer puts before and after any text, such as BOS."""
     whole = tokenizer("a")["input_ids"]
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     start = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)

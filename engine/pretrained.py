@@ -1,6 +1,6 @@
-"""The parts of a checkpoint, loaded by transformers; what prevents that is called by its name.
+"""Loads the parts of a checkpoint with transformers, with one named error for each failure.
 
-Nothing here runs a checkpoint's own code, reads pickles or asks the hub.
+Nothing here runs a checkpoint's own code, reads pickles or contacts the hub.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ def configuration(checkpoint: Checkpoint) -> Any:
     """Returns the checkpoint's configuration, of its architecture's class. Raises WrongCheckpoint."""
     try:
         return AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # a malformed file fails wherever its reader stumbles
+    except Exception as error:  # a malformed file may raise anything
         raise WrongCheckpoint(f"{checkpoint.model}: config.json cannot be used: {error}") from error
 
 
@@ -39,11 +39,11 @@ def tokenizer(checkpoint: Checkpoint) -> Any:
             checkpoint.folder, local_files_only=True, trust_remote_code=False, use_fast=True
         )
     except ImportError as error:
-        raise MissingDependency(f"{checkpoint.model}: its tokeniser needs a package: {error}") from error
+        raise MissingDependency(f"{checkpoint.model}: its tokenizer needs a package: {error}") from error
     except Exception as error:  # as above
-        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser cannot be loaded: {error}") from error
+        raise WrongCheckpoint(f"{checkpoint.model}: the tokenizer cannot be loaded: {error}") from error
     if not getattr(found, "is_fast", False):
-        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser is slow: expected one with a tokenizer.json")
+        raise WrongCheckpoint(f"{checkpoint.model}: the tokenizer is slow: expected one with a tokenizer.json")
     return found
 
 
@@ -106,7 +106,7 @@ def weights(checkpoint: Checkpoint, kind: Any, device: torch.device, dtype: torc
 
 
 def named(error: Exception, model: str, device: torch.device) -> EngineError:
-    """Returns what went wrong by its own name: memory, a package and a device are no faults of a checkpoint."""
+    """Returns the error for a failure to load: of memory, a package or a device, else of the checkpoint."""
     reason = str(error).strip().split("\n")[0]
     failed = isinstance(error, torch.AcceleratorError)
     if isinstance(error, torch.OutOfMemoryError) or (failed and "out of memory" in reason):

@@ -1,4 +1,4 @@
-"""Starts processes that work for this one: on other cores, and where what crashes or hangs takes nothing along."""
+"""Starts worker processes: they use other cores, and a crash or hang in one does not affect this process."""
 
 import os
 import signal
@@ -7,28 +7,34 @@ import time
 from typing import Any
 
 NICE = 10
-"""How much the system is to prefer this process where both want a core."""
+"""Niceness of worker processes, which yield to this one."""
 
 UNSTARTED = (AssertionError, ImportError, OSError)
 """What loky raises where no process can be started: in a daemonic process, or with /dev/shm read-only or full."""
 
 
 def start(count: int, *, idle: float | None) -> Any:
-    """Returns a `loky.ProcessPoolExecutor` of so many processes.
+    """Returns a `loky.ProcessPoolExecutor`.
 
     Args:
-        idle: seconds without work after which a process ends; None: it does not.
+        count: number of processes.
+        idle: seconds without work after which a process ends; None: never.
     """
     from loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(count, timeout=idle, initializer=_begin, initargs=(os.getpid(),))
 
 
-def _begin(parent: int) -> None:
-    """Ctrl-C is the parent's affair; and without the parent there is nothing to do, however it died.
+def works(pool: Any) -> bool:
+    """Whether a pool of `start` takes calls: it was not shut down, and none of its processes crashed."""
+    return pool._flags.broken is None and not pool._flags.shutdown
 
-    What C libraries write about broken images names no file, and is nothing to read between lines of progress. An
-    encoder on the CPU goes first: its threads wait for each other, so that one core taken from it stops them all.
+
+def _begin(parent: int) -> None:
+    """Ignores Ctrl-C, which the parent handles, and ends with the parent, however that ends.
+
+    Standard error is dropped: C libraries write about broken images there without naming a file. The process is nice
+    because the threads of an encoder on the CPU wait for each other: a core taken from one stops them all.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

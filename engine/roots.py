@@ -21,7 +21,7 @@ _PORTS = {"http": 80, "https": 443}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _MAGIC = re.compile(r"[*?\[{]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
-_MAX_DECODINGS = 8  # layers of percent-encoding; nobody means more than one
+_MAX_DECODINGS = 8  # layers of percent-encoding; more than one is never meant
 
 
 class OutsideRoots(PermissionError):
@@ -35,7 +35,7 @@ class OutsideRoots(PermissionError):
 class Roots:
     """Real paths of folders, and URI prefixes in parts. Everything else is outside.
 
-    A hard link is like any file of its folder: whoever can create one in a root can have its file read.
+    A hard link is like any file of its folder: a user who can create one in a root can have its file read.
     """
 
     folders: tuple[str, ...]
@@ -175,7 +175,7 @@ def _parts(uri: str) -> tuple[str, ...] | None:
     scheme = found[1].lower()
     if scheme in OBJECT_STORES:
         rest = uri[found.end() :]
-        if "::" in rest:  # fsspec's chain of URIs, of which this is the first only
+        if "::" in rest:  # a chain of URIs in fsspec, and this is only the first
             return None
         host, *path = (rest.lstrip("/") if scheme == "memory" else rest).split("/")  # memory:// has no hosts
     elif scheme in _PORTS:

@@ -1,4 +1,4 @@
-"""The embedding space: what two vectors must share before their dot product means anything."""
+"""The embedding space: what two vectors must share for their dot product to have a meaning."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ from oneword.engine.views import View
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Model, revision, view, preprocessing, dimension and normalisation.
+    """Model, revision, view, preprocessing, dimension and normalization.
 
     Args:
         model: the model's id, as `oneword.engine.models.load` takes it (a name, a hub id, or a folder).
-        revision: what exactly the weights are: a commit, or a digest of the files.
+        revision: identifies the weights: a commit, or a digest of the files.
         view: the prompts, both sides.
         preprocessing: JSON-ready settings that change a vector (image size, tiling, text cut-off, ...).
         dimension: length of a vector.
@@ -34,7 +34,7 @@ class Space:
     def fingerprint(self) -> str:
         """SHA-256 (hex, first 16 digits) over all fields but the model's id.
 
-        The revision says which weights; where a folder lies does not change its vectors.
+        The revision identifies the weights; the path of a folder does not change its vectors.
         """
         fields = {name: value for name, value in asdict(self).items() if name != "model"}
         canonical = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The one reader of text files: bytes to a string, or one named error."""
+"""Decodes text files: a string, or one named error."""
 
 import unicodedata
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 from oneword.engine.errors import BadText, BlankText, EmptyFile, UnreadableFile
 
 EXTENSIONS = frozenset({".txt", ".md"})
-"""File names that claim to be texts, in lower case."""
+"""Extensions of text files, in lower case."""
 
 MAX_BYTES = 16 * 2**20
-"""Longest text file that is read. A model reads its first few hundred tokens; a store keeps it all."""
+"""Maximum size of a text file. A model reads its first few hundred tokens; a store keeps all of it."""
 
 _UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -33,10 +33,10 @@ def read_text_file(path: Path | str) -> str:
 
 
 def decode_text(data: bytes, *, name: str = "the text") -> str:
-    """The text in the bytes of a text file, by the same rules.
+    """Returns the text in the bytes of a text file, by the same rules.
 
     Args:
-        name: how errors call the text.
+        name: of the text, in errors.
 
     Raises:
         EmptyFile, BlankText, BadText
@@ -60,5 +60,5 @@ def decode_text(data: bytes, *, name: str = "the text") -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text shows: white space, control and format characters alone (Unicode's Z*, Cc and Cf)."""
+    """Whether a text has no visible character, only Unicode's Z*, Cc and Cf: white space, control, format."""
     return not any(unicodedata.category(sign) not in _UNSEEN for sign in text)

@@ -1,4 +1,4 @@
-"""What the samples of a TIFF are, where Pillow reads them wrongly or does not say.
+"""The samples of a TIFF, where Pillow reads them wrongly or does not report them.
 
 Tags and their values are TIFF 6.0's (Adobe, 1992, sections 8 and 19).
 """
@@ -23,8 +23,8 @@ _MODES = {3: "RGB", 4: "RGBA"}
 class Samples:
     """The samples of one TIFF.
 
-    bits: of each. kind: 1 whole numbers, 2 signed ones, 3 floats (SampleFormat). planes: each channel lies by itself.
-    plain: neither compressed nor in tiles. most: the largest value that there can be, where the file says so.
+    bits: of each. kind: 1 whole numbers, 2 signed ones, 3 floats (SampleFormat). planes: each channel is separate.
+    plain: neither compressed nor in tiles. most: the largest possible value, if the file has it.
     offsets, sizes: of its strips, in bytes.
     """
 
@@ -53,7 +53,7 @@ class Samples:
 
 
 def samples(image: PIL.Image.Image) -> Samples | None:
-    """Returns what an opened TIFF says of its samples; None for an image of another format."""
+    """Returns the samples of an opened TIFF; None for an image of another format."""
     tags: Any = getattr(image, "tag_v2", None)
     if image.format != "TIFF" or tags is None:
         return None
@@ -78,8 +78,8 @@ def samples(image: PIL.Image.Image) -> Samples | None:
 def deep_rgb(image: PIL.Image.Image, data: bytes, samples: Samples | None) -> PIL.Image.Image | None:
     """Returns a 16-bit color image that is not compressed as an 8-bit one; None for all others, which Pillow reads.
 
-    Pillow takes planes that lie one after the other for interleaved pixels, and the high byte of each sample, of which
-    10 or 12 bits in 16 leave next to nothing.
+    Pillow reads separate planes as interleaved pixels, and takes the high byte of each sample, which is nearly empty
+    where 10 or 12 bits are stored in 16.
 
     Raises:
         CorruptImage: data is missing.
@@ -100,13 +100,13 @@ def deep_rgb(image: PIL.Image.Image, data: bytes, samples: Samples | None) -> PI
     )
     most = 2 ** bits_of(int(values.max()), samples) - 1
     eight = np.empty(values.shape, np.uint8)
-    for row in range(height):  # a row at a time: no second picture of 32 bits in memory
+    for row in range(height):  # a row at a time: no second image of 32 bits in memory
         eight[row] = (values[row].astype(np.uint32) * 255 + most // 2) // most
     return PIL.Image.fromarray(eight, _MODES[channels])
 
 
 def check(image: PIL.Image.Image, samples: Samples | None) -> None:
-    """Refuses a loaded TIFF that Pillow is known to read wrongly. Raises CorruptImage."""
+    """Raises CorruptImage for a loaded TIFF that Pillow is known to read wrongly."""
     if samples is None or not samples.is_deep_color:
         return
     if samples.planes and samples.tiled:
@@ -120,7 +120,7 @@ def check(image: PIL.Image.Image, samples: Samples | None) -> None:
 
 
 def bits_of(highest: float, samples: Samples) -> int:
-    """Returns how many bits values have that go up to `highest`: the fewest usual ones, or as the file says."""
+    """Returns the bits of values up to `highest`: the fewest usual ones, or as the file declares."""
     highest = max(highest, samples.most or 0)
     usual = (8, 10, 12, 14, 16, 24, 32)
     full = samples.bits - (samples.kind == SIGNED)  # what a file of all its bits has

@@ -16,7 +16,7 @@ def split(name: str) -> tuple[str, int | None]:
 
 
 class Truncated:
-    """An encoder whose vectors are cut after so many numbers; the driver normalizes what is left.
+    """An encoder whose vectors are truncated; the driver normalizes the rest.
 
     Raises:
         ModelError: the model was not trained for so few.

@@ -1,7 +1,7 @@
 """Views: the named prompts that ask a model for its one word.
 
 A view has two sides. The *gallery* side describes what is stored, the *query* side what is asked; they differ
-where a task needs it (a composed query says how to change the picture, the gallery only describes it).
+where a task needs it (a composed query says how to change the image, the gallery only describes it).
 Prompts hold the placeholders `<image>` and `<sent>`, as E5-V's reference writes them; the model's chat
 template is put around them by its encoder.
 
@@ -33,7 +33,7 @@ class Prompts:
     """One prompt for each kind of input, without the chat template.
 
     Raises:
-        ViewError: a placeholder is missing or stands twice.
+        ViewError: a placeholder is missing or occurs twice.
     """
 
     text: str
@@ -112,7 +112,7 @@ BUILT_IN = {view.name: view for view in (DEFAULT, CIRR, FASHIONIQ_DRESS, FASHION
 
 
 def get(name: str) -> View:
-    """A built-in view by name, or one of your own from a TOML file's path.
+    """Returns a built-in view by name, or a view from the path of a TOML file.
 
     The file names the view and whichever prompts differ from the default's; `[query]` and `[gallery]` set one
     side only:
@@ -136,6 +136,15 @@ def get(name: str) -> View:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ViewError(f"view file {name!r} cannot be read: {error}") from error
     return _from_toml(table, name)
+
+
+def require_default(view: View, model: str, reason: str = "it reads no prompts") -> None:
+    """Raises ViewError unless the view is the default one, for a model that cannot follow any other."""
+    if view != DEFAULT:
+        raise ViewError(
+            f"the model {model!r} cannot follow the view {view.name!r}: {reason}, so 'default' is its only view; leave "
+            "the view out, or use a model that reads prompts, such as E5-V"
+        )
 
 
 def _from_toml(table: dict[str, Any], where: str) -> View:

@@ -1,7 +1,7 @@
-"""The words that a vector stands for, read through its model's own output.
+"""The words that a vector expresses, read through the output layer of its model.
 
-E5-V's vector is the state that would say one word, so the output layer can be asked which. A word that a query
-and a hit both stand for says why the hit was found.
+E5-V's vector is the hidden state from which the model predicts one word. A word that is likely for both a query and a
+hit explains the hit.
 
 Legend: n vectors, d dimensions, w words of a vocabulary.
 """
@@ -18,7 +18,7 @@ from oneword.engine.errors import NoWords
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """A word and how much it is meant: what the score is, its model says (E5-V: a probability)."""
+    """A word and its score, whose meaning depends on the model (E5-V: a probability)."""
 
     text: str
     score: float
@@ -38,12 +38,12 @@ class Speaker(Protocol):
         ...
 
     def say(self, vectors: Vectors) -> Vectors:
-        """How much each word is meant, float32 (n, w), of unit vectors (n, d); higher is more."""
+        """Returns the score of each word, float32 (n, w), for unit vectors (n, d)."""
         ...
 
 
 def speaker(encoder: Encoder) -> Speaker:
-    """The encoder, as one that can say words.
+    """Returns the encoder, if it can name words.
 
     Raises:
         NoWords: it cannot.
@@ -54,7 +54,7 @@ def speaker(encoder: Encoder) -> Speaker:
 
 
 def best(scores: Vectors, vocabulary: Sequence[str], k: int) -> tuple[Word, ...]:
-    """The k highest of scores (w,), best first; equal ones in the order of the vocabulary."""
+    """Returns the k words with the highest scores (w,), best first; ties in the order of the vocabulary."""
     k = min(k, len(scores))
     likeliest = np.argpartition(-scores, k - 1)[:k] if k else np.empty(0, dtype=np.intp)
     order = sorted(likeliest.tolist(), key=lambda i: (-scores[i], i))
@@ -62,5 +62,5 @@ def best(scores: Vectors, vocabulary: Sequence[str], k: int) -> tuple[Word, ...]
 
 
 def shared(one: Vectors, other: Vectors, vocabulary: Sequence[str], k: int) -> tuple[Word, ...]:
-    """The k words that both scores (w,) mean most: each word counts as much as the one that means it less does."""
+    """Returns the k words that score highest in both, by the lower of the two scores (w,)."""
     return best(np.minimum(one, other), vocabulary, k)

@@ -11,9 +11,9 @@ from typing import Any
 from oneword.engine.config import MAX_PIXELS
 from oneword.engine.encoder import Tiler
 from oneword.engine.errors import CorruptImage, InputError
-from oneword.engine.handover import Handover, Laid, laid
+from oneword.engine.handover import Handover, SharedImage, share
 from oneword.engine.pictures import Picture, decode_picture
-from oneword.engine.processes import UNSTARTED, start
+from oneword.engine.processes import UNSTARTED, start, works
 from oneword.indexer.sources.place import reason_of
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ class Decoders:
 
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
         with Handover() as handover:
-            future: Future[Picture | Laid | InputError] = pool.submit(
-                laid, handover.place, _decode, data, name, *self._how
+            future: Future[Picture | SharedImage | InputError] = pool.submit(
+                share, handover.place, _decode, data, name, *self._how
             )
             try:
                 found = future.result(self._patience)
@@ -86,7 +86,7 @@ class Decoders:
                 raise
             if isinstance(found, InputError):
                 raise found
-            return handover.taken(found) if isinstance(found, Laid) else found
+            return handover.take(found) if isinstance(found, SharedImage) else found
 
 
 _unable: list[str] = []
@@ -118,7 +118,7 @@ def _pool(count: int) -> Any:
         if not _pools:
             atexit.register(_end)
         pool = _pools.get(count)
-        if pool is None or pool._flags.broken is not None or pool._flags.shutdown:
+        if pool is None or not works(pool):
             pool = _pools[count] = start(count or 1, idle=IDLE)
         return pool
 

@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 
 from oneword import cli as front_door
+from oneword.engine.catalog import descriptions
 from oneword.indexer import index_paths
 
 ROOT = Path(__file__).parents[1]
@@ -155,7 +156,9 @@ def test_info_shows_the_quarantine(album: Path, oneword: Callable[..., Done], as
 
 def test_models(oneword: Callable[..., Done], as_json: Callable[..., Any]) -> None:
     document = as_json("models")
-    assert [model["name"] for model in document["models"]] == ["royokong/e5-v", "basic", "mini", "hash"]
+    names = [model["name"] for model in document["models"]]
+    assert names == [known.name for known in descriptions()]
+    assert (names[0], names[-3:]) == ("royokong/e5-v", ["basic", "mini", "hash"])
     assert document["auto"]["model"] == "basic"
     assert "--model auto is basic" in oneword("models").stdout
 

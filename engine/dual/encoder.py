@@ -19,8 +19,7 @@ from oneword.engine.devices import run
 from oneword.engine.dual.images import Images
 from oneword.engine.dual.texts import Texts
 from oneword.engine.encoder import Side, Tiler, Vectors
-from oneword.engine.errors import ViewError
-from oneword.engine.inputs import Composed, Document, Image, Input, Text, Tiled
+from oneword.engine.inputs import Input, Tiled, parts
 from oneword.engine.space import Space
 
 VERSION = 1
@@ -85,11 +84,7 @@ class DualEncoder:
 
     def space(self, view: views.View) -> Space:
         """See `Encoder.space`."""
-        if view != views.DEFAULT:
-            raise ViewError(
-                f"the model {self.name!r} cannot follow the view {view.name!r}: it reads no prompts, so 'default' is "
-                "its only view; leave the view out, or use a model that reads prompts, such as E5-V"
-            )
+        views.require_default(view, self.name)
         return Space(
             model=self.name,
             revision=self.revision,
@@ -109,7 +104,7 @@ class DualEncoder:
         self.space(view)
         costs: tuple[dict[int, Cost], dict[int, Cost]] = ({}, {})
         for i, item in enumerate(inputs):
-            image, text, _ = parts(item)
+            image, text, _ = parts(item, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED)
             length = self._texts.length(text) if text else 0
             seen = self._images.patches if image else 0
             costs[image is not None][i] = Cost(length=max(length, seen))
@@ -123,7 +118,7 @@ class DualEncoder:
         """Token ids, padded, and resized images. Pinned for a GPU, so that the copy there need not wait."""
         tiles, shapes, images, weights, written, texts = [], [], [], [], [], []
         for i, item in enumerate(inputs):
-            image, text, weight = parts(item)
+            image, text, weight = parts(item, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED)
             if image:
                 cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
                 tiles.append(torch.from_numpy(cut))
@@ -171,19 +166,6 @@ class DualEncoder:
 
     def _pinned(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
-
-
-def parts(item: Input) -> tuple[Image | None, str | None, float]:
-    """Returns an input's image, its text, and the image's weight."""
-    match item:
-        case Text(text=text):
-            return None, text, 0.0
-        case Image():
-            return item, None, 1.0
-        case Document(image=image, text=text):
-            return image, text, IMAGE_IN_DOCUMENT
-        case Composed(image=image, edit=edit):
-            return image, edit, IMAGE_IN_COMPOSED
 
 
 def _dimension(config: Any) -> int:

@@ -34,8 +34,8 @@ def load_dual(
         model: a Hugging Face id, a folder in transformers' format with safetensors weights, or one found already.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "bf16", "fp16" or "fp32".
-        max_batch: most inputs in one forward pass.
-        max_tokens_per_batch: most patches or tokens in one.
+        max_batch: maximum inputs in one forward pass.
+        max_tokens_per_batch: maximum patches or tokens in one.
         revision: of a hub model: a branch, tag or commit.
 
     Raises:

@@ -1,12 +1,12 @@
-"""Pictures and small files by URL, safely: from the world, never from the network that we stand in.
+"""Fetches images and small files by URL, from public addresses only.
 
     >>> from oneword.engine.fetching import Fetcher
     >>> with Fetcher() as fetcher:                                          # doctest: +SKIP
     ...     fetcher.fetch("https://example.org/cat.jpg").data
 
-What is fetched is what strangers name: in lists of URLs, in requests. So a URL is read strictly (`urls`), its host is
-resolved once and every address checked before one of them is connected to (`addresses`, `network`), and a server may
-be slow, large or busy only so far (`config`). One `Fetcher` serves many threads. Needs the extra `oneword[remote]`.
+URLs come from strangers: from lists of URLs, and from requests. So a URL is parsed strictly (`urls`), its host is
+resolved once and every address is checked before one is connected to (`addresses`, `network`), and time and size are
+limited (`config`). One `Fetcher` serves many threads. Needs the extra `oneword[remote]`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,18 +1,18 @@
-"""Which addresses may be connected to: the world's, and no others.
+"""Which addresses may be connected to: public ones only.
 
 Python's `is_global` differs between its own releases (3.11.7 calls 192.88.99.1, 64:ff9b:1::1 and 3fff::1 global), so
-the registries are written down here: iana.org/assignments/iana-ipv4-special-registry, iana-ipv6-special-registry.
+the registries are copied here: iana.org/assignments/iana-ipv4-special-registry, iana-ipv6-special-registry.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 
-# Refused whatever the configuration: nothing there is a server of pictures.
+# Refused whatever the configuration: no image server has such an address.
 _NEVER = {
     "unspecified": ("0.0.0.0/8", "::/128"),
-    # With them, the addresses of cloud metadata services that lie elsewhere: AWS over IPv6, Google over IPv6, Alibaba,
-    # Oracle, Azure's host agent. Whoever reads those has the machine's keys.
+    # And cloud metadata services outside these ranges: AWS over IPv6, Google over IPv6, Alibaba, Oracle, Azure's host
+    # agent. They give away the machine's credentials.
     "link-local or a cloud's metadata service": (
         *("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "fd20:ce::/64"),
         *("100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32"),
@@ -20,7 +20,7 @@ _NEVER = {
     "multicast": ("224.0.0.0/4", "ff00::/8"),
     "reserved": ("240.0.0.0/4",),
 }
-# An operator may open these for a network of their own.
+# An operator may allow these, for an internal network.
 _PRIVATE = {
     "loopback": ("127.0.0.0/8", "::1/128"),
     "private": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
@@ -40,7 +40,7 @@ _NAT64 = ip_network("64:ff9b::/96")  # how a network without IPv4 reaches it (RF
 
 
 def refusal(address: Address, *, allow_private: bool = False) -> str | None:
-    """Why an address is not connected to; None if it may be.
+    """Returns why an address may not be connected to; None if it may.
 
     An IPv4 address wrapped in IPv6 is judged as what it is where the wrapping is in use (IPv4-mapped, NAT64); other
     wrappings (IPv4-compatible, 6to4, Teredo, a network's own NAT64) are refused whatever is inside.
@@ -57,7 +57,7 @@ def refusal(address: Address, *, allow_private: bool = False) -> str | None:
 
 
 def parsed(text: str) -> Address:
-    """An address as a resolver writes it, without the interface that a link-local one may name."""
+    """Parses an address as a resolver writes it, without the interface that a link-local one may name."""
     return ip_address(text.partition("%")[0])
 
 

@@ -1,4 +1,4 @@
-"""How far a fetch may go."""
+"""Limits of a fetch."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ class FetchConfig:
 
     Args:
         allow_private: also fetch from private networks, loopback and shared address space (an operator's own network).
-            Cloud metadata services, link-local and multicast addresses stay refused: there are no pictures there.
-        max_bytes: longest body. 32 MiB: a JPEG at the decoder's cap of 89 million pixels has about 20.
+            Cloud metadata services, link-local and multicast addresses stay refused: there are no images there.
+        max_bytes: maximum size of a body. 32 MiB: a JPEG at the decoder's cap of 89 million pixels has about 20.
         deadline: seconds for the whole fetch: all tries, redirects and the waits between them, but not the time spent
             waiting for a turn at the host. A server that drips bytes ends by it.
         connect_timeout: seconds to resolve a name, to connect, and to shake hands, each.
-        read_timeout: seconds without a single byte, after which a try is given up.
-        tries: most requests for one URL when the network or the server fails; 1 never tries again.
+        read_timeout: seconds without a byte after which a try fails.
+        tries: maximum number of requests for one URL when the network or the server fails; 1 never retries.
         backoff: seconds before the second try; doubled for each further one, then drawn between half and all of it
             ("equal jitter", aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter).
-        longest_wait: most seconds between two tries. A server that asks for more (`Retry-After`) is not asked again.
-        redirects: most redirects followed; the Fetch standard allows 20, pictures need few.
-        per_host: most requests at once to one host; browsers make 6.
-        interval: least seconds between the starts of two requests to one host; 0 for none.
-        keep_alive: most idle connections kept.
-        user_agent: how we present ourselves; None for "oneword/VERSION". Name a way to reach you in large jobs.
+        longest_wait: maximum seconds between two tries. If a server asks for more (`Retry-After`), the fetch fails.
+        redirects: maximum number of redirects; the Fetch standard allows 20, images need few.
+        per_host: maximum number of concurrent requests to one host; browsers make 6.
+        interval: minimum seconds between the starts of two requests to one host; 0 for none.
+        keep_alive: maximum number of idle connections.
+        user_agent: the `User-Agent` header; None for "oneword/VERSION". Include a contact address in large jobs.
     """
 
     allow_private: bool = False

@@ -1,4 +1,4 @@
-"""The fetcher: a URL in, bytes out, or one named error."""
+"""Fetches a URL: its bytes, or one named error."""
 
 import socket
 import ssl
@@ -25,12 +25,12 @@ KEEP_ALIVE_S = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What a URL gave.
+    """A fetched body.
 
     Args:
         data: the body.
-        url: where it came from in the end, after redirects.
-        content_type: as the server says, unchecked.
+        url: of the body, after redirects.
+        content_type: as the server reports it, unchecked.
     """
 
     data: bytes = field(repr=False)
@@ -39,7 +39,7 @@ class Fetched:
 
 
 class _Failure(Exception):
-    """One try's end, before it is known whether there will be another."""
+    """A failed try. `passing`: a retry may help; `asked`: seconds that the server asked to wait."""
 
     def __init__(self, reason: str, *, passing: bool, status: int | None = None, asked: float | None = None) -> None:
         super().__init__(reason)
@@ -50,9 +50,9 @@ class Fetcher:
     """Fetches by URL, for any number of threads. Proxies named in the environment are not used.
 
     Args:
-        config: its limits.
-        getaddrinfo: the resolver; for tests, and for those who have another.
-        ssl_context: which certificates are trusted; by default the system's and certifi's.
+        config: limits.
+        getaddrinfo: the resolver.
+        ssl_context: trusted certificates; by default the system's and certifi's.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Fetcher:
         self._headers: dict[bytes | str, bytes | str] = {
             "User-Agent": self.config.user_agent or f"oneword/{_version()}",
             "Accept": "image/*,*/*;q=0.8",
-            # A compressed body of 1 MiB can be a gigabyte; pictures are compressed already.
+            # A compressed body of 1 MiB can be a gigabyte; images are compressed already.
             "Accept-Encoding": "identity",
         }
 
@@ -88,7 +88,7 @@ class Fetcher:
         Raises:
             UrlRefused: malformed, or it leads where nothing is fetched from.
             FetchTooLarge: more bytes than the cap.
-            FetchFailed: the network, the server or the clock; tried again as configured where that might help.
+            FetchFailed: the network or the server failed, or the time is up; retried as configured where that may help.
         """
         first = urls.read(url, allow_private=self.config.allow_private)
         self._clock.end = time.monotonic() + self.config.deadline
@@ -103,7 +103,7 @@ class Fetcher:
                     raise _failed(url, failure, tries) from failure
 
     def close(self) -> None:
-        """Closes all connections; fetches that wait for another try fail."""
+        """Closes all connections; fetches that wait for a retry fail."""
         self._closed.set()
         self._pool.close()
 
@@ -116,7 +116,7 @@ class Fetcher:
         self.close()
 
     def _followed(self, url: Url) -> Fetched:
-        """One try: the URL, and where it redirects to."""
+        """One try, redirects included."""
         came_from = ""
         for _ in range(self.config.redirects + 1):
             try:
@@ -130,7 +130,7 @@ class Fetcher:
         raise _Failure(f"redirected more than {self.config.redirects} times", passing=False)
 
     def _asked(self, url: Url) -> Fetched | str:
-        """One request: what came, or the location that it redirects to."""
+        """One request: returns the body, or the location that it redirects to."""
         target = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
         timeout = {
             "connect": self.config.connect_timeout,

@@ -1,4 +1,4 @@
-"""Connections that lead only where they may, and end when their time is up.
+"""Connections to checked addresses only, each of which ends by a deadline.
 
 A name is resolved once for a connection; every address that the resolver gives is checked, and the connection goes to
 one of those very addresses. So a name that answers otherwise the next time (DNS rebinding) gains nothing, and a number
@@ -20,11 +20,11 @@ from oneword.engine.fetching.addresses import parsed, refusal
 from oneword.engine.fetching.urls import REMEDY
 
 Resolver = Callable[..., list[Any]]
-"""`socket.getaddrinfo`, or what stands in for it."""
+"""`socket.getaddrinfo`, or a replacement."""
 
 
 class NoSuchHost(Exception):
-    """A name has no address, or none just now. `passing`: the resolver says that it may have one later."""
+    """A name has no address. `passing`: the resolver says that it may have one later."""
 
     def __init__(self, message: str, *, passing: bool) -> None:
         super().__init__(message)
@@ -32,12 +32,12 @@ class NoSuchHost(Exception):
 
 
 class Clock(threading.local):
-    """When this thread's fetch must have ended, in `time.monotonic` seconds."""
+    """Deadline of this thread's fetch, in `time.monotonic` seconds."""
 
     end = float("inf")
 
     def within(self, timeout: float | None, kind: type[httpcore.TimeoutException]) -> float:
-        """The timeout, or what is left until the end if that is less; raises `kind` if nothing is."""
+        """Returns the timeout, or the time that is left if that is less; raises `kind` if none is left."""
         left = self.end - time.monotonic()
         if left <= 0:
             raise kind("the fetch's time is up")
@@ -48,7 +48,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
     """An httpcore backend that connects to checked addresses.
 
     Args:
-        clock: the deadline of each thread; every wait ends by it.
+        clock: the deadline of each thread, which every wait keeps.
         allow_private: see `FetchConfig`.
         getaddrinfo: the resolver.
     """
@@ -86,13 +86,13 @@ class GuardedNetwork(httpcore.NetworkBackend):
         raise failed
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
-        """Never."""
+        """Refuses: only hosts are connected to."""
         raise UrlRefused("a UNIX socket: expected a host")
 
     def _resolved(self, host: str, port: int, timeout: float | None) -> list[str]:
-        """The host's addresses, each once, in the resolver's order.
+        """Returns the host's addresses, each once, in the resolver's order.
 
-        The resolver knows no timeout, so it works in a thread of its own that is left behind if it is late.
+        The resolver has no timeout, so it runs in a daemon thread, which is abandoned if it is late.
         """
         answer: Future[list[Any]] = Future()
 
@@ -115,10 +115,10 @@ class GuardedNetwork(httpcore.NetworkBackend):
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     def _checked(self, host: str, addresses: list[str]) -> list[str]:
-        """The addresses, all of which may be connected to. One that may not makes the whole host suspect."""
+        """Returns the addresses, if all of them may be connected to. One that may not makes the whole host suspect."""
         for address in addresses:
             if why := refusal(parsed(address), allow_private=self._allow_private):
-                # Not which: who asks may be a stranger, who would learn what names of ours lead to.
+                # Without the address: a stranger would learn what internal names resolve to.
                 is_ = "is an address" if address == host else "leads to an address"
                 remedy = "" if self._allow_private else f"; {REMEDY}"
                 raise UrlRefused(f"{host} {is_} that is {why}: expected public addresses only{remedy}")
@@ -126,7 +126,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
 
 class TimedStream(httpcore.NetworkStream):
-    """A stream whose every wait ends by its thread's deadline."""
+    """A stream whose waits all end by its thread's deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, clock: Clock) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""When a failed fetch is tried again."""
+"""When a failed request is retried."""
 
 import random
 import time
@@ -6,12 +6,12 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 
-class Patience(Protocol):
-    """How often and how long; see `FetchConfig`."""
+class RetryLimits(Protocol):
+    """How often and how long to retry; see `FetchConfig`."""
 
     @property
     def tries(self) -> int:
-        """Most tries."""
+        """Maximum number of requests."""
         ...
 
     @property
@@ -21,20 +21,21 @@ class Patience(Protocol):
 
     @property
     def longest_wait(self) -> float:
-        """Most seconds between two tries."""
+        """Maximum seconds between two tries."""
         ...
 
 
 def is_passing(status: int) -> bool:
-    """Whether a status says that the same request may succeed later: 429 and 5xx (RFC 6585, RFC 9110)."""
+    """Whether the same request may succeed later: 429 and 5xx (RFC 6585, RFC 9110)."""
     return status == 429 or 500 <= status <= 599
 
 
-def wait(config: Patience, tries: int, asked: float | None) -> float | None:
-    """Seconds until the next try, after so many; None if there should be none.
+def wait(config: RetryLimits, tries: int, asked: float | None) -> float | None:
+    """Returns the seconds until the next try; None if there should be none.
 
     Args:
-        asked: how long the server asked to be left alone, if it did.
+        tries: requests made so far.
+        asked: seconds that the server asked to wait, if it did.
     """
     if tries >= config.tries or (asked is not None and asked > config.longest_wait):
         return None
@@ -43,7 +44,7 @@ def wait(config: Patience, tries: int, asked: float | None) -> float | None:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds that a `Retry-After` header asks for: a number or a date (RFC 9110, section 10.2.3); None if neither."""
+    """Returns the seconds of a `Retry-After` header: a number or a date (RFC 9110, section 10.2.3); None if neither."""
     if value is None:
         return None
     value = value.strip()

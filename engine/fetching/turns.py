@@ -1,4 +1,4 @@
-"""Politeness: so many requests at once to one host, and not too fast after each other."""
+"""Limits the rate of requests to each host, and how many run at once."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 KEPT = 1024
-"""From so many hosts on, those that nobody asks are forgotten."""
+"""Number of hosts from which on all idle ones are forgotten, not only the host just used."""
 
 
 @dataclass(kw_only=True)
@@ -19,11 +19,11 @@ class _Host:
 
 
 class Turns:
-    """Gives threads their turns at hosts. Memory grows with the hosts in use, not with those ever seen.
+    """Makes threads wait for their turn at a host. Memory grows with the hosts in use, not with those ever seen.
 
     Args:
-        at_once: most turns at one host at the same time.
-        interval: least seconds between the starts of two turns at one host.
+        at_once: maximum number of concurrent turns at one host.
+        interval: minimum seconds between the starts of two turns at one host.
     """
 
     def __init__(self, at_once: int, interval: float = 0.0) -> None:
@@ -34,7 +34,7 @@ class Turns:
 
     @contextmanager
     def turn(self, host: str) -> Iterator[float]:
-        """Waits for a turn at a host and holds it; gives the seconds waited."""
+        """Waits for a turn at a host and holds it; yields the seconds waited."""
         asked = time.monotonic()
         with self._lock:
             state = self._hosts.setdefault(host, _Host(changed=threading.Condition(self._lock)))
@@ -62,7 +62,7 @@ class Turns:
                 self._forget(host)
 
     def _forget(self, host: str) -> None:
-        """Forgets the host if nobody needs it, and of very many all such."""
+        """Forgets the host if it is idle; with `KEPT` hosts or more, forgets every idle one."""
         now = time.monotonic()
         for name in [host] if len(self._hosts) < KEPT else list(self._hosts):
             state = self._hosts[name]

@@ -1,4 +1,4 @@
-"""A URL, read strictly: what two readers might understand differently is refused, not guessed at."""
+"""Parses URLs strictly: what two parsers may understand differently is refused."""
 
 import re
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ import idna
 from oneword.engine.errors import UrlRefused
 
 MAX_LENGTH = 8000
-"""Longest URL, in characters: what RFC 9110, section 4.1, asks every recipient to support. Signed URLs need 2,000."""
+"""Maximum length of a URL, in characters: what RFC 9110, section 4.1, asks every recipient to support.
+Signed URLs need 2,000."""
 
 SHOWN = 120
-"""A URL in a message is cut to so many characters."""
+"""Maximum length of a URL in a message, in characters."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -26,7 +27,7 @@ REMEDY = "an operator can open private networks (FetchConfig.allow_private)"
 
 _CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]")
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
-# What url.spec.whatwg.org leaves as it is in a path and in a query, so that signatures still hold.
+# Characters that url.spec.whatwg.org leaves unencoded in a path and in a query, so that signatures stay valid.
 _IN_PATH = "!$%&'()*+,/:;=@~-._[]|"
 _IN_QUERY = "!$%&()*+,/:;=@~-._[]|?^`{}"
 _USER = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*:/*|/*)[^/?#]*@")
@@ -35,7 +36,7 @@ _LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 @dataclass(frozen=True, kw_only=True)
 class Url:
-    """A URL that may be asked for, if its addresses may.
+    """A URL that may be fetched, if its addresses may be connected to.
 
     Args:
         scheme: "http" or "https".
@@ -60,10 +61,10 @@ class Url:
 
 
 def read(url: str, *, allow_private: bool = False) -> Url:
-    """Reads a URL.
+    """Parses a URL.
 
     Args:
-        allow_private: also of this machine, by the name `localhost`.
+        allow_private: accept `localhost`, too.
 
     Raises:
         UrlRefused: malformed, ambiguous, or not of HTTP.
@@ -103,7 +104,7 @@ def read(url: str, *, allow_private: bool = False) -> Url:
 
 
 def _host(host: str, *, bracketed: bool) -> str:
-    """ASCII and lower case. Raises `ValueError`."""
+    """Returns a host in ASCII and lower case. Raises `ValueError`."""
     if bracketed and "%" not in host:
         return str(IPv6Address(host))
     if not host.isascii():
@@ -114,7 +115,7 @@ def _host(host: str, *, bracketed: bool) -> str:
 
 
 def redirected(base: Url, location: str, *, allow_private: bool = False) -> Url:
-    """Where a redirect from `base` leads.
+    """Returns the URL that a redirect from `base` leads to.
 
     Raises:
         UrlRefused: as `read`, and from https down to http.
@@ -130,9 +131,9 @@ def redirected(base: Url, location: str, *, allow_private: bool = False) -> Url:
 
 
 def shown(url: str) -> str:
-    """A URL for messages: without credentials, query or fragment, printable, and not too long.
+    """Returns a URL for messages: without credentials, query or fragment, printable, and not too long.
 
-    A query is often a signature, and messages end in logs and in quarantine.
+    A query is often a signature, and messages are logged and stored in the quarantine.
     """
     bare = _USER.sub(r"\1", url[:MAX_LENGTH])
     end = re.search("[?#]", bare)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
-from oneword.engine.handover import Handover, laid
+from oneword.engine.handover import Handover, share
 from oneword.engine.images import FORMATS, SAFE_FORMATS, decode, size_of
 from oneword.engine.inputs import Image
 from oneword.engine.pictures import Picture, thumbnail
@@ -132,13 +132,13 @@ class Pictures:
     async def _decoded(self, data: bytes, field: str, small: bool) -> Picture:
         with Handover() as handover:
             found = await self._elsewhere(
-                laid, handover.place, _picture, data, self._config.max_pixels, self._formats, small
+                share, handover.place, _picture, data, self._config.max_pixels, self._formats, small
             )
             if isinstance(found, InputError):
                 raise Problem.of(found, field=field) from found
             if isinstance(found, Picture):
                 return found
-            return await self._workers.run("decode", handover.taken, found)
+            return await self._workers.run("decode", handover.take, found)
 
     async def _elsewhere(self, function: Callable[..., Any], *args: Any) -> Any:
         """Runs in another process. What ends it, or takes it too long, is the picture's fault."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from typing import Any, ParamSpec, TypeVar
 
-from oneword.engine.processes import UNSTARTED, start
+from oneword.engine.processes import UNSTARTED, start, works
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Processes:
     async def _taken(self) -> Any:
         """A free process, which is started if need be."""
         executor = await self._free.get()
-        if executor is not None and not executor._flags.broken:
+        if executor is not None and works(executor):
             return executor
         self._end(executor)
         starting = asyncio.ensure_future(asyncio.to_thread(self._started))

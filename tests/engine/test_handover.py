@@ -9,7 +9,7 @@ import pytest
 
 from oneword.engine import handover
 from oneword.engine.e5v.tiling import Tiler
-from oneword.engine.handover import Handover, Laid, Place, laid
+from oneword.engine.handover import Handover, Place, SharedImage, share
 from oneword.engine.inputs import Tiled
 from oneword.engine.pictures import Picture, decode_picture
 from oneword.indexer.decode import Decoders
@@ -35,9 +35,9 @@ def same(one: Picture, other: Picture) -> bool:
 def test_a_picture_is_laid_and_taken() -> None:
     whole = decode_picture(photo(), "x")
     with Handover() as over:
-        found = laid(over.place, decode_picture, photo(), "x")
-        assert isinstance(found, Laid)
-        taken = over.taken(found)
+        found = share(over.place, decode_picture, photo(), "x")
+        assert isinstance(found, SharedImage)
+        taken = over.take(found)
     assert same(taken, whole)
     del vars(taken.image)["content_hash"]
     assert taken.image.content_hash == whole.image.content_hash, "it is that of the pixels"
@@ -48,9 +48,9 @@ def test_tiles_are_laid_and_taken() -> None:
     tiler = Tiler(side=8, grids=((8, 16), (16, 8)), resample=3)
     whole = decode_picture(photo(), "x", tiler=tiler)
     with Handover() as over:
-        found = laid(over.place, decode_picture, photo(), "x", 10_000, tiler)
-        assert isinstance(found, Laid)
-        taken = over.taken(found)
+        found = share(over.place, decode_picture, photo(), "x", 10_000, tiler)
+        assert isinstance(found, SharedImage)
+        taken = over.take(found)
     for one in (taken, Decoders(1, tiler=tiler)(photo(), "x")):
         assert isinstance(one.image, Tiled)
         assert isinstance(whole.image, Tiled)
@@ -63,10 +63,10 @@ def test_another_file_of_that_number_is_left_alone() -> None:
     with Handover() as over, Handover() as other:
         if over.place is None or other.place is None:
             pytest.skip("Linux only")
-        found = laid(Place(path=other.place.path, name=over.place.name), decode_picture, photo(), "x")
+        found = share(Place(path=other.place.path, name=over.place.name), decode_picture, photo(), "x")
         assert isinstance(found, Picture), "it comes through the pipe"
         assert os.stat(other.place.path).st_size == 0  # noqa: PTH116 - a path of /proc
-    found = laid(over.place, decode_picture, photo(), "x")
+    found = share(over.place, decode_picture, photo(), "x")
     assert isinstance(found, Picture), "the memory is gone"
 
 

@@ -13,7 +13,7 @@ def test_unknown_models_list_the_known(name: str) -> None:
 
 
 def test_options_that_make_no_sense() -> None:
-    with pytest.raises(DeviceUnavailable, match="cannot be quantised"):
+    with pytest.raises(DeviceUnavailable, match="cannot be quantized"):
         load(EngineConfig(model="hash", quantise="int8"))
     with pytest.raises(ModelError, match="batch size 0"):
         load(EngineConfig(model="hash", batch_size=0))
@@ -28,7 +28,7 @@ def test_a_collections_model_wins_over_auto_only() -> None:
 
 def test_a_revision_is_of_the_hub(tmp_path: Path) -> None:
     for name in ("hash", "mini", str(tmp_path), "http://127.0.0.1:9/v1"):
-        with pytest.raises(ModelError, match=r"revision 'v1': model .* is none of the hub's.*drop --revision"):
+        with pytest.raises(ModelError, match=r"revision 'v1': model .* is not from the hub.*drop --revision"):
             load(EngineConfig(model=name, revision="v1"))
     # The digest in a space of a model that is none of the hub's is no wish.
     assert load(EngineConfig().for_space("hash", "1")).name == "hash"

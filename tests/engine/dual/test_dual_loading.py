@@ -111,7 +111,7 @@ def test_weights_that_are_not_numbers_fail_each_input(copy: Path, images: list[I
 
 
 def test_options_that_it_has_not(folder: Path) -> None:
-    with pytest.raises(DeviceUnavailable, match="cannot be quantised"):
+    with pytest.raises(DeviceUnavailable, match="cannot be quantized"):
         load(EngineConfig(model=str(folder), quantise="nf4"))
     with pytest.raises(ModelError, match="has its own: expected standard"):
         load(EngineConfig(model=str(folder), preprocessing="as-published"))
