@@ -45,7 +45,7 @@ def read_passages(text: str) -> int | None:
         return 0
     if text.isdecimal() and MIN_CHUNK <= int(text) <= MAX_CHUNK:
         return int(text)
-    raise ValueError(f"expected auto, off, or {MIN_CHUNK} to {MAX_CHUNK} tokens")
+    raise ValueError(f"expected auto, off, or a number of tokens from {MIN_CHUNK} to {MAX_CHUNK}")
 
 
 def read_delimiter(text: str) -> str:

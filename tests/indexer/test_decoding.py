@@ -97,7 +97,7 @@ def test_a_decoder_that_crashes_does_not_end_a_reembedding(tmp_path: Path, monke
         name = "other"
 
         def space(self, view: View) -> Space:
-            return replace(super().space(view), model="other")
+            return replace(super().space(view), model="other", revision="2")
 
     run(pictures(tmp_path / "album", "good", "abort"))
     monkeypatch.setattr(decode, "_decode", deadly)
