@@ -144,7 +144,19 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobConfig:
+class Access:
+    """What a job may read.
+
+    Args:
+        roots: see `oneword.engine.roots`; none: anything may be read.
+    """
+
+    allow_private: bool = option(False, "Let URLs lead into private networks, too.")
+    roots: tuple[str, ...] = option((), "Read nothing outside this folder or URI prefix.", metavar="ROOT", name="root")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig(Access):
     """How a job runs.
 
     Args:
@@ -154,7 +166,6 @@ class JobConfig:
         decoders: None: one fewer than there are cores.
         max_pixels: JPEGs may have `oneword.engine.config.MOST_PIXELS`.
         only: nothing but inputs of these origins, or from these tables, shards and folders.
-        roots: see `oneword.engine.roots`; none: anything may be read.
     """
 
     passages: int | None = option(
@@ -178,9 +189,7 @@ class JobConfig:
     max_pixels: int = option(
         MAX_PIXELS, "Most pixels of an image that is no JPEG; JPEGs are reduced.", min=1, max=MOST_PIXELS
     )
-    allow_private: bool = option(False, "Let URLs lead into private networks, too.")
     only: frozenset[str] | None = None
-    roots: tuple[str, ...] = option((), "Read nothing outside this folder or URI prefix.", metavar="ROOT", name="root")
 
 
 def declared(kind: type, *, remote: bool = False) -> dict[str, "dataclasses.Field[Any]"]:
