@@ -9,7 +9,7 @@ import pytest
 from oneword.engine import EngineConfig, Text, encode, load, truncation, views
 from oneword.engine.catalog import describe
 from oneword.engine.errors import ModelError
-from oneword.indexer.job import index_paths
+from oneword.indexer import index_paths
 from oneword.query.service import SearchService
 
 TEXTS = [Text(text=text) for text in ("a dog sleeps on the sofa", "two small cats run", "the night train waits")]
