@@ -56,6 +56,13 @@ def read_delimiter(text: str) -> str:
     return text
 
 
+def read_prefix(text: str) -> str:
+    """A prefix of ids. Raises ValueError."""
+    if len(text) > MAX_PREFIX or not text.isprintable():
+        raise ValueError(f"expected at most {MAX_PREFIX} printable characters")
+    return text
+
+
 def read_names(text: str) -> tuple[str, ...]:
     """Names between commas."""
     return tuple(filter(None, text.split(",")))
@@ -105,7 +112,12 @@ class SourceOptions:
         default=Captions.ATTACH, metadata=about("What a .txt beside an image of the same stem is.", remote=True)
     )
     id_prefix: str = option(
-        "", "Put before the ids that rows bring.", metavar="TEXT", max_length=MAX_PREFIX, remote=True
+        "",
+        "Put before the ids that rows bring.",
+        metavar="TEXT",
+        max_length=MAX_PREFIX,
+        read=read_prefix,
+        remote=True,
     )
     delimiter: str | None = option(
         None, "Between cells of CSV files; default: inferred per file.", metavar="SIGN", read=read_delimiter
@@ -115,10 +127,6 @@ class SourceOptions:
     )
 
     def __post_init__(self) -> None:
-        if len(self.id_prefix) > MAX_PREFIX or not self.id_prefix.isprintable():
-            raise BadOption(
-                f"id prefix {self.id_prefix!r}: expected at most {MAX_PREFIX} printable characters; shorten it"
-            )
         object.__setattr__(self, "allow_schemes", tuple(one.lower() for one in self.allow_schemes))
 
     def as_dict(self) -> dict[str, Any]:
