@@ -328,7 +328,7 @@ def grow(path: Path, scratch: Path, *, build: bool, again: bool) -> dict[str, An
         if again:
             gc.collect()
             began = time.perf_counter()
-            report = index_paths([path], db=str(scratch / "db"), model=encoder)
+            report = index_paths([path], db=str(scratch / "db"), model="hash")
             found |= {"again_seconds": time.perf_counter() - began, "again_unchanged": report.unchanged}
     return found
 
