@@ -106,8 +106,12 @@ class SourceOptions:
     metadata_columns: tuple[str, ...] | None = option(
         None, "Columns that become metadata; default: all others.", metavar="NAME,...", read=read_names, remote=True
     )
-    include: tuple[str, ...] = option((), "Only files of folders that match this glob.", metavar="GLOB", remote=True)
-    exclude: tuple[str, ...] = option((), "No files or folders that match this glob.", metavar="GLOB", remote=True)
+    include: tuple[str, ...] = option(
+        (), "Only files of folders that match one of these globs.", metavar="GLOB", remote=True
+    )
+    exclude: tuple[str, ...] = option(
+        (), "No files or folders that match one of these globs.", metavar="GLOB", remote=True
+    )
     captions: Captions = field(
         default=Captions.ATTACH, metadata=about("What a .txt beside an image of the same stem is.", remote=True)
     )
@@ -181,7 +185,7 @@ class JobConfig(Access):
         "Split texts into chunks of at most this many tokens.",
         metavar="auto|off|N",
         read=read_passages,
-        json=int | Literal["auto", "off"],
+        json=int | Literal["auto", "off"] | None,
         min=MIN_CHUNK,
         max=MAX_CHUNK,
         remote=True,
