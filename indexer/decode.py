@@ -18,7 +18,7 @@ from oneword.indexer.sources.place import reason_of
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds that decoding an image may take: many times what 89 million pixels take."""
 
 IDLE = 60
@@ -43,12 +43,12 @@ class Decoders:
         count: int | None = None,
         *,
         max_pixels: int = MAX_PIXELS,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
         tiler: Tiler | None = None,
     ) -> None:
-        """count: of processes; None: `processes()`. patience: seconds for one image. tiler: see `decode_picture`."""
+        """count: of processes; None: `processes()`. timeout: seconds for one image. tiler: see `decode_picture`."""
         self.count = count or processes()
-        self._how, self._patience = (max_pixels, tiler), patience
+        self._how, self._timeout = (max_pixels, tiler), timeout
 
     def __call__(self, data: bytes, name: str) -> Picture:
         """See `oneword.indexer.load.Decoder`."""
@@ -71,7 +71,7 @@ class Decoders:
             reason = f"decoding it ends its process{_signal(error)}; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
         except TimeoutError as error:
-            reason = f"not decoded within {self._patience:g} s; convert it with another program"
+            reason = f"not decoded within {self._timeout:g} s; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
 
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
@@ -80,7 +80,7 @@ class Decoders:
                 laid, handover.place, _decode, data, name, *self._how
             )
             try:
-                found = future.result(self._patience)
+                found = future.result(self._timeout)
             except TimeoutError:
                 pool.shutdown(wait=False, kill_workers=True)
                 raise
@@ -136,4 +136,4 @@ def _decode(data: bytes, name: str, max_pixels: int, tiler: Tiler | None) -> Pic
         return error.with_traceback(None)
     except Exception as error:  # no decoder should raise it, and one image must not end a job
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return CorruptImage(f"{name}: the picture cannot be decoded ({said}); save it anew, or convert it")
+        return CorruptImage(f"{name}: the picture cannot be decoded ({said}); save it again, or convert it")
