@@ -43,7 +43,8 @@ class Loader:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._contents = Contents(allow_private=settings.config.allow_private)
-        self._decoders = Decoders(1)  # in another process: an image that crashes it must not end this one
+        # In another process: an image that crashes it must not end this one.
+        self._decoders = Decoders(1, max_pixels=settings.config.max_pixels)
         self._splitter = settings.splitter
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="load")
 
