@@ -15,20 +15,10 @@ from typing import Any
 from unicodedata import normalize
 
 from oneword.engine.passages import Splitter
-from oneword.indexer.entry import (
-    ETAG,
-    SOURCE,
-    Entry,
-    Loaded,
-    Reference,
-    Unchanged,
-    etag,
-    id_of,
-    name_of,
-    refuse,
-)
+from oneword.indexer.entry import ETAG, SOURCE, Entry, Reference, etag, id_of, name_of
 from oneword.indexer.errors import TemporarySpace
 from oneword.indexer.load import DIGEST, passage_id
+from oneword.indexer.outcome import Loaded, Unchanged, refuse
 from oneword.storage import Item, Metadata, Refused
 
 OURS = frozenset({ETAG, DIGEST, "document", "passage", "passages"})

@@ -26,10 +26,11 @@ from oneword.engine.views import View
 from oneword.indexer.changes import Triage, compare
 from oneword.indexer.decode import TIMEOUT, Decoders
 from oneword.indexer.embed import Embedding, EmbeddingThread
-from oneword.indexer.entry import Entry, Loaded, Outcome, Reference
+from oneword.indexer.entry import Entry, Reference
 from oneword.indexer.job import Job
 from oneword.indexer.load import Contents, load
 from oneword.indexer.options import JobConfig
+from oneword.indexer.outcome import Loaded, Outcome
 from oneword.indexer.report import Stages
 from oneword.indexer.write import ROWS, Counting, Sink, Writer
 from oneword.storage import Refused

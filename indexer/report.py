@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneword.indexer.entry import Loaded
 from oneword.indexer.load import CAPTION_FILE
+from oneword.indexer.outcome import Loaded
 from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.storage import Item, Refused
 

@@ -8,7 +8,8 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Protocol
 
-from oneword.indexer.entry import Loaded, Outcome, Unchanged, name_of, refuse
+from oneword.indexer.entry import name_of
+from oneword.indexer.outcome import Loaded, Outcome, Unchanged, refuse
 from oneword.indexer.report import Report, Stages
 from oneword.storage import Collection, Item, Quarantine, Refused
 

@@ -21,8 +21,9 @@ from oneword.indexer.distributed.messages import (
     to_block,
 )
 from oneword.indexer.embed import Embedding
-from oneword.indexer.entry import Entry, Loaded, Outcome, refuse
+from oneword.indexer.entry import Entry
 from oneword.indexer.load import Contents, load
+from oneword.indexer.outcome import Loaded, Outcome, refuse
 from oneword.indexer.pipeline import load_and_compare
 from oneword.indexer.report import Report, Stages
 from oneword.indexer.write import may_be_there

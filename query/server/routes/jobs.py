@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from oneword.query.errors import QueryError
 from oneword.query.jobs import Jobs as RunningJobs
-from oneword.query.jobs import JobStatus, State
 from oneword.query.server.guard.access import needs
 from oneword.query.server.problem import Problem
 from oneword.query.server.state import state_of
-from oneword.storage import StorageError
+from oneword.storage import JobRecord, StorageError
 from oneword.storage.errors import NotCancellable, TooManyJobs
+from oneword.storage.journal import State
 
 MAX_VALUES = 100
 MAX_TEXT = 4096
@@ -118,8 +118,8 @@ class Job(BaseModel):
     message: str | None = Field(default=None, description="Mostly why it failed.")
 
     @classmethod
-    def of(cls, status: JobStatus) -> "Job":
-        """From a status."""
+    def of(cls, status: JobRecord) -> "Job":
+        """From a record."""
         given = {name: getattr(status, name) for name in cls.model_fields}
         return cls(**{**given, "counts": dict(status.counts), "message": status.message or None})
 

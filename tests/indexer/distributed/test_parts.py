@@ -18,7 +18,6 @@ from oneword.engine.errors import ModelNotFound
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
 from oneword.indexer import BadCluster, JobConfig, RayConfig, WorkersFailed
-from oneword.indexer.changes import Unchanged
 from oneword.indexer.distributed.cluster import Pools
 from oneword.indexer.distributed.driver import Committer
 from oneword.indexer.distributed.faults import failed
@@ -36,6 +35,7 @@ from oneword.indexer.distributed.runner import DescribedEncoder
 from oneword.indexer.distributed.shares import Ledger
 from oneword.indexer.distributed.workers import Loader
 from oneword.indexer.entry import Entry
+from oneword.indexer.outcome import Unchanged
 from oneword.indexer.report import Report, Stages
 from oneword.storage import Refused, Store
 
