@@ -149,14 +149,13 @@ def bare(encoder: Any, folder: Path, scratch: Path) -> dict[str, float]:  # noqa
 
 def oneword(encoder: Any, folder: Path, scratch: Path) -> dict[str, Any]:
     """`index_paths`, to the last commit, compaction and index of words; the serving index's build apart."""
-    from oneword.indexer import index_paths, job
+    from oneword.indexer import index_paths
 
-    job.load_model = lambda config: encoder  # noqa: ARG005
     table = import_module("lancedb")  # as all of them have it before their clock starts
     assert table
     with timed_build() as build:
         clock = Clock()
-        report = index_paths(paths_of(folder), db=str(scratch / "db"), model="hash")
+        report = index_paths(paths_of(folder), db=str(scratch / "db"), model=encoder)
         found = clock()
     assert not report.quarantined, report.refused
     return {

@@ -15,20 +15,10 @@ from typing import Any
 from unicodedata import normalize
 
 from oneword.engine.passages import Splitter
-from oneword.indexer.entry import (
-    ETAG,
-    SOURCE,
-    Entry,
-    Loaded,
-    Reference,
-    Unchanged,
-    etag,
-    id_of,
-    name_of,
-    refuse,
-)
+from oneword.indexer.entry import ETAG, SOURCE, Entry, Reference, etag, id_of, name_of
 from oneword.indexer.errors import TemporarySpace
 from oneword.indexer.load import DIGEST, passage_id
+from oneword.indexer.outcome import Loaded, Unchanged, refuse
 from oneword.storage import Item, Metadata, Refused
 
 OURS = frozenset({ETAG, DIGEST, "document", "passage", "passages"})
@@ -44,9 +34,9 @@ _fields = attrgetter(
 
 
 class Seen:
-    """A temporary SQLite database. It is no ledger: what is done is known from the collection alone.
+    """What a running job has met: ids of inputs and hashes of content, in a temporary SQLite database.
 
-    Safe from several threads.
+    It is no ledger: what is done is known from the collection alone. Safe from several threads.
     """
 
     def __init__(self) -> None:
@@ -79,35 +69,34 @@ class Seen:
                 raise TemporarySpace(self._folder.name, error) from error
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """The digests of those ids that were met before."""
+        """Digests of the ids that were met before."""
         with self._asking():
             return dict(self._among("SELECT id, digest FROM ids WHERE id IN", ids))
 
     def meet(self, inputs: Iterable[tuple[str, bytes]]) -> None:
-        """Remember ids, each with the digest of its entry; the first of an id stays."""
+        """Remembers ids, each with the digest of its entry; the first of an id stays."""
         with self._asking():
             self._database.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", inputs)
 
     def caption(self, ids: Iterable[str]) -> None:
-        """Remember the ids that files would have which became captions of images."""
+        """Remembers the ids that caption files would have as items of their own."""
         with self._asking():
             self._database.executemany("INSERT OR IGNORE INTO captions VALUES (?)", ((one,) for one in ids))
 
     def captions(self, ids: Sequence[str]) -> set[str]:
-        """Those ids that belong to captions."""
+        """The ids of caption files among these."""
         with self._asking():
             return {one for (one,) in self._among("SELECT id FROM captions WHERE id IN", ids)}
 
     def missing(self, ids: Sequence[str]) -> list[str]:
-        """Those ids that were not met."""
+        """The ids that were not met."""
         met = self.digests(ids)
         return [one for one in ids if one not in met]
 
     def met_hashes(self, hashes: Iterable[str]) -> set[str]:
-        """Those SHA-256 hashes (hex) that were met before; all are from now on.
+        """The SHA-256 hashes (hex) that were met before. All of them count as met from now on.
 
-        64 bits are kept of each, so that all of a large job's fit into memory: one of very many may be said to be met
-        that was not.
+        64 bits are kept of each, so that those of a large job fit into memory; very rarely, a new one counts as met.
         """
         wanted = {one: int(one[:16], 16) - 2**63 for one in hashes}
         with self._asking():
@@ -123,12 +112,12 @@ class Seen:
 
 
 class Triage:
-    """Sorts a job's inputs, some at a time.
+    """Finds out which inputs of a job must be read.
 
     Args:
         lookup: what the collection held when the job began, by id.
         reread: read also what seems unchanged by its file's time and size.
-        take_over: let a row replace the item of another source that has the same id; else it is refused.
+        take_over: a row replaces the item of another source that has the same id; else it is refused.
     """
 
     def __init__(
@@ -167,7 +156,7 @@ class Triage:
         return outcomes
 
     def _first_of_each(self, entries: Sequence[Entry], outcomes: list[Unchanged | Refused | Entry]) -> list[Entry]:
-        """Entries whose id was not met before; the others' outcomes are known."""
+        """Entries whose id was not met before; adds the outcomes of the others."""
         met = self._seen.digests([entry.id for entry in entries])
         fresh: list[Entry] = []
         for entry in entries:
@@ -204,7 +193,7 @@ def _source(entry: Entry) -> str:
 
 
 def _taken(entry: Entry, stored: Item) -> str | None:
-    """Why a row may not replace a stored item: the id that it brings is another source's."""
+    """Why a row may not replace a stored item: its id belongs to another source."""
     owner = stored.metadata.get(SOURCE)
     if entry.problem or not entry.has_own_id or owner == _source(entry):
         return None
@@ -254,7 +243,7 @@ def _alike(item: Item, stored: Item, without: tuple[str, ...]) -> bool:
 
 
 def _zoned(metadata: Mapping[str, Metadata]) -> dict[str, Metadata]:
-    """As it comes back from the store: a time without a zone is in UTC."""
+    """Metadata as the store returns it: a time without a zone is in UTC."""
     return {
         key: value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
         for key, value in metadata.items()

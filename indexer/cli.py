@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oneword.engine.options import Dimensions, Revision
 from oneword.indexer.distributed.config import RayConfig
-from oneword.indexer.options import JobConfig, SourceOptions, about, option
+from oneword.indexer.options import Access, JobConfig, SourceOptions, about, option
 from oneword.indexer.parameters import with_options
 from oneword.storage.terminal import confirm, print_json, say
 
@@ -234,19 +233,14 @@ def reembed(
         say(f"The old one is kept as {report.kept_as!r}{kept}: oneword collections drop {report.kept_as}")
 
 
+@with_options
 def retry(
+    access: Access,
     uris: Annotated[list[str] | None, typer.Argument(metavar="URI...", help="Only these inputs; default: all.")] = None,
     collection: Annotated[str, typer.Option("--collection", "-c", help="Of which collection.")] = "default",
     kind: Annotated[list[str] | None, typer.Option(help="Only reasons of this kind; repeatable.")] = None,
     db: Db = ".oneword",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.")
-    ] = False,
-    roots: Annotated[
-        list[str] | None,
-        typer.Option("--root", metavar="ROOT", help="Read nothing outside this folder or URI prefix; repeatable."),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read quarantined inputs again from their sources, and index those that can be."""
@@ -265,7 +259,7 @@ def retry(
             uris=uris or (),
             kinds=kind or (),
             model=EngineConfig(device=device),
-            config=JobConfig(allow_private=allow_private, roots=tuple(roots or ())),
+            config=JobConfig(**vars(access)),
             progress=bar.following("trying again"),
             stop=stop,
         )
@@ -284,16 +278,13 @@ def retry(
         raise typer.Exit(1)
 
 
+@with_options
 def create(
     name: Annotated[str, typer.Argument(help="The new collection.")],
+    models: ModelOptions,
     like: Annotated[str | None, typer.Option(help="Take model and view of this collection.")] = None,
     model: Annotated[str | None, typer.Option(help="basic, e5-v, mini, a Hugging Face id, or a checkpoint.")] = None,
-    revision: Revision = None,
-    dimensions: Dimensions = None,
     view: Annotated[str | None, typer.Option(help="A view's name or a .toml file; with --model.")] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or cuda:N; with --model, which is loaded once.")
-    ] = "auto",
     db: Db = ".oneword",
     as_json: AsJson = False,
 ) -> None:
@@ -308,10 +299,10 @@ def create(
     if like is not None:
         space = store.open(like).space
     else:
-        from oneword.engine import models, views
-        from oneword.engine.config import EngineConfig
+        from oneword.engine import views
+        from oneword.engine.models import load
 
-        encoder = models.load(EngineConfig(model=str(model), device=device, revision=revision, dimensions=dimensions))
+        encoder = load(models.engine(str(model)))  # once, for its space
         space = encoder.space(views.get(view) if view else views.DEFAULT).as_dict()
     made = store.create(name, space)
     if as_json:

@@ -1,4 +1,4 @@
-"""Which items of a collection the paths of a job answer for: what a job may delete when its input is gone."""
+"""Which items of a collection belong to the paths of a job: only these may it delete when their input is gone."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from oneword.storage import Item
 
 @dataclass(frozen=True)
 class Claim:
-    """What one path of a job answers for.
+    """The items that belong to one path of a job.
 
-    parts: of the path or glob, in one normal form. literal: it names one place; its signs are no glob's.
+    parts: of the path or glob, in one normal form. literal: it names one place, even if it looks like a glob.
     """
 
     kind: SourceKind
@@ -31,7 +31,7 @@ class Claim:
     patterns: Patterns
 
     def covers(self, item: Item) -> bool:
-        """Whether an item that no input stands for any more is this path's to delete."""
+        """Whether an item whose input is gone belongs to this path."""
         source = item.metadata.get(SOURCE)
         if source is None and not _named_by_uri(item):
             return False  # a client's item, which may have any URI
@@ -39,7 +39,7 @@ class Claim:
         return any(self._reaches("/".join(parts[end:]), source is not None) for end in self._ends(parts))
 
     def _reaches(self, below: str, is_source: bool) -> bool:
-        """Whether a file, or a table or the like, is read when the place that it is `below` is indexed."""
+        """Whether a file, or a table or the like, is read when the folder is indexed in which `below` is its path."""
         if not below:
             return True
         match self.kind:
@@ -54,38 +54,38 @@ class Claim:
         return (self.literal or not is_source) and self._takes(below)
 
     def _takes(self, below: str) -> bool:
-        """Whether a folder's file, given by its path in it, is among those that the patterns let in."""
+        """Whether the patterns include a file of a folder, given by its path in it."""
         hidden = any(part.startswith(".") for part in below.split("/"))
         return not hidden and self.patterns.included(below) and not self.patterns.excluded(below)
 
     def _ends(self, parts: Sequence[str]) -> list[int]:
-        """How many leading parts of a place are what the path names; a glob may match at several lengths."""
+        """How many leading parts of a place the path stands for; a glob may match at several lengths."""
         if self.literal:
             return [len(self.parts)] if tuple(parts[: len(self.parts)]) == self.parts else []
         return [end for end in range(1, len(parts) + 1) if matches(parts[:end], self.parts, hidden=False)]
 
 
 class Coverage:
-    """The claims of all paths of a job. gone: those that name nothing any more."""
+    """The claims of all paths of a job. gone: paths that no longer exist."""
 
     def __init__(self, paths: Sequence[str | Path], options: SourceOptions, gone: Sequence[str] = ()) -> None:
         self._claims = [_claim(one, options) for path in paths for one in expanded(path, options)]
         self._claims += [_gone_claim(path, options) for path in gone]
 
     def covers(self, item: Item) -> bool:
-        """Whether one of the paths answers for the item."""
+        """Whether the item belongs to one of the paths."""
         return any(claim.covers(item) for claim in self._claims)
 
 
 def _claim(path: str, options: SourceOptions) -> Claim:
-    """What a path answers for: what it names, or, of a glob, what matches."""
+    """The claim of a path; of a glob, of what matches it."""
     url = is_url(path, options.kind)
     kind = SourceKind.URLS if url else _kind(path, options.kind)
     return Claim(kind, _absolute(path), literal=url or not has_magic(path) or _exists(path), patterns=_of(options))
 
 
 def _gone_claim(path: str, options: SourceOptions) -> Claim:
-    """What a path that names nothing answers for: what came from the place of just this name."""
+    """The claim of a path that no longer exists: what came from the place of exactly this name."""
     return Claim(options.kind, _absolute(path), literal=True, patterns=_of(options))
 
 
@@ -94,7 +94,7 @@ def _of(options: SourceOptions) -> Patterns:
 
 
 def expanded(path: str | Path, options: SourceOptions) -> list[str]:
-    """Returns the path, or those that its braces stand for, unless it exists as it is written."""
+    """Returns the path, or what its braces expand to, unless it exists as it is written."""
     text = str(path)
     return [text] if is_url(text, options.kind) or "{" not in text or _exists(text) else braces(text)
 
@@ -104,14 +104,14 @@ def sort_out(
 ) -> tuple[list[str | Path], dict[str, int]]:
     """Divides a job's paths into those to read, and those that are gone while items of theirs are stored.
 
-    The latter come with how many items. A name with a glob's signs in it, such as `photos[2024]`, may be of a folder
-    that is gone, and must then not stand for what else it matches.
+    The latter come with their number of items. A name that looks like a glob, such as `photos[2024]`, may be that of a
+    folder that is gone, and then does not stand for anything else that it matches.
 
     Args:
         items: all of the collection's.
 
     Raises:
-        BadSource: a place cannot be reached, so that nobody knows whether it is gone.
+        BadSource: a place cannot be reached, so that it may or may not be gone.
     """
     there: list[str | Path] = []
     counts: dict[str, int] = {}
@@ -124,12 +124,12 @@ def sort_out(
         if count:
             counts[path] = count
         else:
-            there.append(path)  # if it is gone, its source says so
+            there.append(path)  # if it is gone, opening it reports that
     return there, counts
 
 
 def is_absent(uri: str) -> bool:
-    """Whether it is certain that a file, table or the like is not there: a place that cannot be looked at may be."""
+    """Whether a file, table or the like certainly does not exist; False if that cannot be found out."""
     try:
         return not place_of(uri).exists()
     except (OSError, IndexerError):
@@ -137,9 +137,9 @@ def is_absent(uri: str) -> bool:
 
 
 def unmounted(uri: str) -> Path | None:
-    """Returns the folder or link, nearest to a missing file, that looks as where a disk is not mounted.
+    """Returns the folder or link, nearest to a missing file, that looks like the place of an unmounted disk.
 
-    That is a folder with nothing at all in it, or a link that leads nowhere.
+    That is an empty folder, or a link that leads nowhere.
     """
     path = path_of(uri)
     nearest = next((one for one in path.parents if os.path.lexists(one)), None) if path else None
@@ -159,14 +159,14 @@ def _named_by_uri(item: Item) -> bool:
 
 
 def _kind(text: str, kind: SourceKind) -> SourceKind:
-    """What an existing path is; AUTO for one that is gone, and may have been anything."""
+    """What an existing path is; AUTO for one that is gone."""
     if kind is not SourceKind.AUTO or not _exists(text):
         return kind
     return kind_of(as_on_disk(place_of(text)))
 
 
 def _exists(path: str) -> bool:
-    """Whether a path is there, in either normal form. Raises BadSource where nobody can know."""
+    """Whether a path exists, in either normal form. Raises BadSource where that cannot be found out."""
     try:
         return as_on_disk(place_of(path)).exists()
     except OSError as error:
@@ -188,7 +188,7 @@ def _absolute(text: str) -> tuple[str, ...]:
 
 
 def _parts(uri: str) -> tuple[str, ...]:
-    """A place in parts, in Unicode's normal form C: a name in another form is the same name."""
+    """The parts of a place, in Unicode's normal form C, since names in other forms are the same names."""
     path = path_of(uri)
     text = path.as_posix() if path else unquote(uri) if uri.startswith("file:") else uri
     return tuple(part for part in normalize("NFC", text).split("/") if part not in ("", "."))

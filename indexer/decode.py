@@ -1,4 +1,4 @@
-"""Decodes pictures in other processes: on other cores, and where a decoder that crashes takes nothing along."""
+"""Decodes images in other processes: on other cores, and so that a decoder that crashes ends nothing else."""
 
 import atexit
 import logging
@@ -18,24 +18,24 @@ from oneword.indexer.sources.place import reason_of
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 120.0
-"""Seconds that a picture may take to be decoded: what 89 million pixels take, many times over."""
+TIMEOUT = 120.0
+"""Seconds that decoding an image may take: many times what 89 million pixels take."""
 
 IDLE = 60
-"""Seconds after which a process without work ends."""
+"""Seconds without work after which a process ends."""
 
 
 def processes() -> int:
-    """How many decode by default: one fewer than cores, for the encoder's sake."""
+    """Default number of processes: one fewer than cores, which the encoder has."""
     return max(1, min(16, (os.cpu_count() or 2) - 1))
 
 
 class Decoders:
-    """Decodes pictures in a pool of processes. Safe from any number of threads.
+    """Decodes images in a pool of processes. Safe from any number of threads.
 
-    The pool is started at the first picture, serves all jobs of this process, and ends when it has been idle. When a
-    process dies or takes too long, what was in its pool is tried once more, each alone; so a picture that kills its
-    decoder or never lets go of it ends in quarantine, and its neighbours do not.
+    The pool is started at the first image, serves all jobs of this process, and ends when it has been idle. When a
+    process dies or takes too long, each image in its pool is tried once more, alone; so an image that kills its decoder
+    or blocks it ends in quarantine, and its neighbors do not.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Decoders:
         count: int | None = None,
         *,
         max_pixels: int = MAX_PIXELS,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
         tiler: Tiler | None = None,
     ) -> None:
-        """count: of processes; None: `processes()`. patience: seconds for one picture. tiler: see `decode_picture`."""
+        """count: of processes; None: `processes()`. timeout: seconds for one image. tiler: see `decode_picture`."""
         self.count = count or processes()
-        self._how, self._patience = (max_pixels, tiler), patience
+        self._how, self._timeout = (max_pixels, tiler), timeout
 
     def __call__(self, data: bytes, name: str) -> Picture:
         """See `oneword.indexer.load.Decoder`."""
@@ -71,7 +71,7 @@ class Decoders:
             reason = f"decoding it ends its process{_signal(error)}; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
         except TimeoutError as error:
-            reason = f"not decoded within {self._patience:g} s; convert it with another program"
+            reason = f"not decoded within {self._timeout:g} s; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
 
     def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
@@ -80,7 +80,7 @@ class Decoders:
                 share, handover.place, _decode, data, name, *self._how
             )
             try:
-                found = future.result(self._patience)
+                found = future.result(self._timeout)
             except TimeoutError:
                 pool.shutdown(wait=False, kill_workers=True)
                 raise
@@ -90,11 +90,11 @@ class Decoders:
 
 
 _unable: list[str] = []
-"""Why this process can start no others, once that is known."""
+"""Why this process cannot start others, once that is known."""
 
 
 def _here(error: Exception, data: bytes, name: str, max_pixels: int, tiler: Tiler | None) -> Picture:
-    """Decodes in this process, where the system lets no other be started."""
+    """Decodes in this process, where the system does not allow others."""
     if not _unable:
         _unable.append(reason_of(error))
         log.warning("images are decoded in this process, because it cannot start others: %s", _unable[0])
@@ -102,7 +102,7 @@ def _here(error: Exception, data: bytes, name: str, max_pixels: int, tiler: Tile
 
 
 def _signal(error: BrokenExecutor) -> str:
-    """Which signal ended a process, where loky tells it at the end of its explanation."""
+    """The signal that ended a process, if loky's message ends with it."""
     found = re.search(r"\{(SIG[A-Z]+)", str(error))
     return f" with {found[1]}" if found else ""
 
@@ -113,7 +113,7 @@ _mutex, _alone = threading.Lock(), threading.Lock()
 
 
 def _pool(count: int) -> Any:
-    """This process's pool of so many; `LONE`: the one for what is decoded alone."""
+    """This process's pool of `count` processes; `LONE`: the one in which images are decoded alone."""
     with _mutex:
         if not _pools:
             atexit.register(_end)
@@ -124,7 +124,7 @@ def _pool(count: int) -> Any:
 
 
 def _end() -> None:
-    """Before the interpreter takes apart what loky needs to end well."""
+    """Runs before the interpreter removes what loky needs to shut down."""
     for pool in _pools.values():
         pool.shutdown(wait=True, kill_workers=True)
 
@@ -132,8 +132,8 @@ def _end() -> None:
 def _decode(data: bytes, name: str, max_pixels: int, tiler: Tiler | None) -> Picture | InputError:
     try:
         return decode_picture(data, name, max_pixels, tiler)
-    except InputError as error:  # as a value: a traceback that travels is text, and costs time
+    except InputError as error:  # as a value: pickling a traceback costs time
         return error.with_traceback(None)
-    except Exception as error:  # no decoder should; but one picture is no reason to end a job
+    except Exception as error:  # no decoder should raise it, and one image must not end a job
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return CorruptImage(f"{name}: the picture cannot be decoded ({said}); save it anew, or convert it")
+        return CorruptImage(f"{name}: the picture cannot be decoded ({said}); save it again, or convert it")

@@ -17,7 +17,8 @@ from oneword.engine.errors import EngineError
 from oneword.engine.inputs import Input
 from oneword.engine.views import View
 from oneword.indexer.changes import Seen
-from oneword.indexer.entry import Loaded, Outcome, name_of, refuse
+from oneword.indexer.entry import name_of
+from oneword.indexer.outcome import Loaded, Outcome, refuse
 from oneword.indexer.report import Report, Stages
 from oneword.indexer.write import ROWS
 from oneword.storage import Collection, Refused

@@ -1,18 +1,14 @@
-"""One input of a job, from what its source says of it to what becomes of it."""
+"""One input of a job, as its source describes it. Light to import: every source does."""
 
 import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from oneword.engine.inputs import Document, Image, Input
 from oneword.engine.passages import Splitter
-from oneword.storage import Item, Metadata, Refused
-from oneword.storage.visible import visible
+from oneword.storage import Item, Metadata
 
 OUTSIDE_ROOTS = "OutsideRoots"
 """Kind of the problem of an input whose content is where nothing may be read."""
@@ -83,56 +79,6 @@ class Entry:
         image = self.image if isinstance(self.image, Reference | None) else hashlib.blake2b(self.image).hexdigest()
         facts = repr((self.id, self.uri, image, self.text, sorted(self.metadata.items()), self.problem))
         return hashlib.blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unchanged:
-    """An input that is stored as it is."""
-
-    origin: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """An input that was read and differs from what is stored.
-
-    Args:
-        items: that it becomes: one, or a long text's chunks in order; with vectors once they are embedded.
-        contents: what each item's vector is computed from; empty once they are embedded.
-        before: how the collection had it: "touched" where only its file's time differs.
-        stale: ids of chunks that it had when it was longer.
-    """
-
-    origin: str
-    items: tuple[Item, ...]
-    contents: tuple[Input, ...]
-    before: Literal["absent", "differing", "touched"] = "absent"
-    stale: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        """How many items it becomes."""
-        return len(self.items)
-
-    @property
-    def pixels(self) -> int:
-        """How many pixels its contents hold in memory."""
-        images = (one.image if isinstance(one, Document) else one for one in self.contents)
-        return sum(image.held for image in images if isinstance(image, Image))
-
-    @property
-    def bytes(self) -> int:
-        """About how many bytes are written of it."""
-        return sum(len(one.thumbnail or b"") + 4 * len(one.vector) for one in self.items if one.vector is not None)
-
-
-Outcome: TypeAlias = Loaded | Refused | Unchanged
-"""What becomes of one input."""
-
-
-def refuse(origin: str, kind: str, reason: str) -> Refused:
-    """A quarantine record: one line that a terminal shows as it is, whatever a file's name holds."""
-    return Refused(uri=origin, reason=visible(reason), kind=kind, at=datetime.now(UTC))
 
 
 def name_of(content: bytes | str | Reference | None, origin: str) -> str:

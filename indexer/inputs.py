@@ -1,4 +1,4 @@
-"""All inputs of a job's sources, and which items they answer for."""
+"""All inputs of a job's sources."""
 
 import logging
 from collections import Counter
@@ -23,10 +23,10 @@ class Inputs:
 
     Attributes:
         roots: outside which nothing is read; None: anything may be.
-        kinds: of the collection's metadata keys, for whoever runs the job to set; new ones are added.
+        kinds: of the collection's metadata keys; set by the job, and extended by new keys.
         set_aside: how many values were not of their key's kind, see `oneword.indexer.sources.metadata.fit`.
         incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to
-            its end, or a row could not be told.
+            its end, or a row could not be read.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Inputs:
 
     @property
     def total(self) -> int | None:
-        """How many, if that is cheap to know."""
+        """Number of inputs, if that is cheap to know."""
         totals = [source.total for source in self._sources]
         return None if self._only is not None or None in totals else sum(one for one in totals if one is not None)
 
@@ -66,7 +66,7 @@ class Inputs:
         return sum((source.ignored for source in self._sources), Counter())
 
     def entries(self) -> Iterator[Entry]:
-        """All inputs, each with the table, shard or data set that it came from."""
+        """All inputs, each with the table, shard or data set that it is in."""
         for source in self._sources:
             in_folder = isinstance(source, FolderSource)
             for entry in source.entries():
@@ -89,7 +89,7 @@ class Inputs:
             )
 
     def _fitted(self, entry: Entry) -> Entry:
-        """Its metadata of the kinds that the collection has, with what cannot be of them set aside."""
+        """The entry with metadata of the collection's kinds; values that cannot be converted are set aside."""
         fitted, aside = fit(entry.metadata, self.kinds)
         for key in aside:
             self.set_aside[key] += 1
@@ -106,7 +106,7 @@ class Inputs:
 
 
 def _inside(origin: str) -> Iterator[str]:
-    """What an input is in: itself, its table or shard, the folders around that."""
+    """The input's origin, its table or shard, and the folders around that."""
     yield origin
     place = origin.partition("#")[0]
     while place.strip("/"):
@@ -115,7 +115,7 @@ def _inside(origin: str) -> Iterator[str]:
 
 
 def _within(entry: Entry, roots: Roots) -> Entry:
-    """The entry; a problem where it names content outside the roots, at which nobody has looked by now."""
+    """The entry; with a problem where it refers to content outside the roots, which nothing has opened so far."""
     for part in (entry.image, entry.text):
         if isinstance(part, Reference) and not roots.allow(part.uri):
             of, said = name_of(None, entry.origin), name_of(part, entry.origin)

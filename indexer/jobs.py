@@ -9,9 +9,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass, replace
+from dataclasses import dataclass, field, make_dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, TypeAlias, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 from oneword.engine.catalog import SHIPPED
 from oneword.engine.roots import Roots
@@ -35,22 +35,6 @@ MAX_CHARACTERS = 100_000
 
 MODELS = SHIPPED | {"e5-v"}
 """Names of models that are never a folder's, whatever is in the working folder (engine.models.load)."""
-
-State: TypeAlias = Literal["starting", "running", "done", "interrupted", "failed", "killed"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobStatus:
-    """How a job is. Times are UTC. ended: None while it runs, and where nothing was heard of its end."""
-
-    id: str
-    collection: str
-    state: State
-    started: datetime
-    updated: datetime
-    ended: datetime | None = None
-    counts: Mapping[str, Any] = field(default_factory=dict)
-    message: str = ""
 
 
 @dataclass(kw_only=True)
@@ -129,7 +113,7 @@ class Supervisor:
         model: str | None = None,
         view: str | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> JobStatus:
+    ) -> JobRecord:
         """Starts a job.
 
         Args:
@@ -168,7 +152,7 @@ class Supervisor:
                 del self._own[name]
         return _status_of_process(job_id, own, None)
 
-    def get(self, job_id: str) -> JobStatus:
+    def get(self, job_id: str) -> JobRecord:
         """How a job is. Raises JobNotFound, StoreUnavailable."""
         with self._mutex:
             own = self._own.get(job_id)
@@ -182,7 +166,7 @@ class Supervisor:
                 raise
             return _status_of_process(job_id, own, code)
 
-    def list(self, limit: int = 20, collection: str | None = None) -> builtins.list[JobStatus]:
+    def list(self, limit: int = 20, collection: str | None = None) -> builtins.list[JobRecord]:
         """The newest jobs of the store, by any process; the newest first. Raises StoreUnavailable."""
         with self._mutex:
             own = dict(self._own)
@@ -197,7 +181,7 @@ class Supervisor:
                 found[job_id] = _status_of_process(job_id, one, codes[job_id])
         return [found[job_id] for job_id in sorted(found, reverse=True)[:limit]]
 
-    def cancel(self, job_id: str) -> JobStatus:
+    def cancel(self, job_id: str) -> JobRecord:
         """Asks a job to commit what it has and to end; after `grace` seconds it is killed. Ended jobs stay as they are.
 
         Raises:
@@ -332,10 +316,9 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _status_of_record(record: JobRecord, own: StartedJob | None, code: int | None) -> JobStatus:
+def _status_of_record(record: JobRecord, own: StartedJob | None, code: int | None) -> JobRecord:
     """From the journal, and from the process where this process started it."""
-    values = {one.name: getattr(record, one.name) for one in fields(JobStatus)}
-    status = JobStatus(**{**values, "message": " ".join(record.message.split())})
+    status = replace(record, message=" ".join(record.message.split()))
     if own is None:
         return status
     if code is None:
@@ -349,12 +332,24 @@ def _status_of_record(record: JobRecord, own: StartedJob | None, code: int | Non
     return status
 
 
-def _status_of_process(job_id: str, own: StartedJob, code: int | None) -> JobStatus:
+def _status_of_process(job_id: str, own: StartedJob, code: int | None) -> JobRecord:
     """From the process alone, where the journal has no entry, or no end of it."""
-    process, now = own.process, datetime.now(UTC)
-    status = JobStatus(id=job_id, collection=own.collection, state="starting", started=own.started, updated=now)
+    process = own.process
+    status = JobRecord(
+        id=job_id,
+        collection=own.collection,
+        command="",
+        state="running" if own.dry_run else "starting",
+        started=own.started,
+        updated=datetime.now(UTC),
+        ended=None,
+        host=Process.this().host,
+        pid=process.pid,
+        counts={},
+        message="",
+    )
     if code is None:
-        return replace(status, state="running") if own.dry_run else status
+        return status
     status = replace(status, updated=process.ended, ended=process.ended)
     if process.report is not None:
         counts = {name: process.report[name] for name in COUNTS if name in process.report}

@@ -13,7 +13,8 @@ from oneword.engine.passages import Splitter
 from oneword.engine.pictures import Picture
 from oneword.engine.roots import Roots
 from oneword.engine.texts import decode_text, is_blank
-from oneword.indexer.entry import ETAG, Entry, Loaded, Reference, etag, name_of, refuse
+from oneword.indexer.entry import ETAG, Entry, Reference, etag, name_of
+from oneword.indexer.outcome import Loaded, refuse
 from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.indexer.sources.reading import read as read_reference
 from oneword.storage import Item, Metadata, Refused

@@ -15,16 +15,16 @@ from oneword.storage import Collection, Item
 log = logging.getLogger(__name__)
 
 LARGE = 0.1
-"""Share of a collection of which a deletion is announced before it is done."""
+"""Share of a collection above which a deletion is announced before it is done."""
 
 
 def delete_missing(job: Job) -> None:
-    """Deletes the items that the paths answer for and no input of this run stands for; in a dry run, counts them.
+    """Deletes the items that belong to the paths and have no input in this run; in a dry run, counts them.
 
-    Nothing is deleted where it cannot be known what is gone: a folder, table or list could not be read to its end, or
-    there was no input at all. What exists is never deleted, whatever the job made of it: a file, or the rows of a
-    table that this job did not read. Without `JobConfig.yes` nothing is deleted that came from a folder that is empty,
-    or by a link that leads nowhere, as where a disk is not mounted.
+    Nothing is deleted where it is unknown what is gone: a folder, table or list could not be read to its end, or there
+    was no input at all. What exists is never deleted, even if the job refused it: a file, or the rows of a table that
+    this job did not read. Without `JobConfig.yes` nothing is deleted that came from an empty folder or by a link that
+    leads nowhere, as where a disk is not mounted.
     """
     report, target = job.report, job.target
     if target is None:
@@ -58,15 +58,15 @@ def delete_missing(job: Job) -> None:
 
 
 class _Missing:
-    """Finds items that no input of a job stands for, though it would have met them, and whose source is gone."""
+    """Finds items of a job's paths that have no input in it, and whose source is gone."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._read = job.inputs.containers
-        self._absent = lru_cache(1024)(is_absent)  # asked once a table, not once a row
+        self._absent = lru_cache(1024)(is_absent)  # once per table, not once per row
 
     def among(self, items: Sequence[Item]) -> list[Item]:
-        """Those of them."""
+        """The missing ones of some items."""
         covered = [item for item in items if self._job.coverage.covers(item)]
         missing = set(self._job.seen.missing(list({_document(item) for item in covered})))
         covered = [item for item in covered if _document(item) in missing]
@@ -97,8 +97,10 @@ def _announce(target: Collection, count: int, *, dry_run: bool) -> None:
 
 
 def settle_quarantine(job: Job, started: datetime) -> None:
-    """After a pass over all inputs: what was refused when the same paths were indexed before, and is not again, is
-    mended or gone; what was refused on a disk that is not mounted now is neither."""
+    """After a complete pass: releases the refusals of the same paths that were not repeated.
+
+    Their inputs are fixed or gone. Those of a disk that is not mounted now are kept.
+    """
     if job.target is None or job.inputs.incomplete or not job.report.inputs:
         return
     quarantine = job.store.quarantine(job.target.name)

@@ -45,7 +45,7 @@ def read_passages(text: str) -> int | None:
         return 0
     if text.isdecimal() and MIN_CHUNK <= int(text) <= MAX_CHUNK:
         return int(text)
-    raise ValueError(f"expected auto, off, or {MIN_CHUNK} to {MAX_CHUNK} tokens")
+    raise ValueError(f"expected auto, off, or a number of tokens from {MIN_CHUNK} to {MAX_CHUNK}")
 
 
 def read_delimiter(text: str) -> str:
@@ -53,6 +53,13 @@ def read_delimiter(text: str) -> str:
     text = text.replace("\\t", "\t")
     if len(text) != 1:
         raise ValueError("expected one character, such as ';' or '\\t'")
+    return text
+
+
+def read_prefix(text: str) -> str:
+    """A prefix of ids. Raises ValueError."""
+    if len(text) > MAX_PREFIX or not text.isprintable():
+        raise ValueError(f"expected at most {MAX_PREFIX} printable characters")
     return text
 
 
@@ -99,13 +106,22 @@ class SourceOptions:
     metadata_columns: tuple[str, ...] | None = option(
         None, "Columns that become metadata; default: all others.", metavar="NAME,...", read=read_names, remote=True
     )
-    include: tuple[str, ...] = option((), "Only files of folders that match this glob.", metavar="GLOB", remote=True)
-    exclude: tuple[str, ...] = option((), "No files or folders that match this glob.", metavar="GLOB", remote=True)
+    include: tuple[str, ...] = option(
+        (), "Only files of folders that match one of these globs.", metavar="GLOB", remote=True
+    )
+    exclude: tuple[str, ...] = option(
+        (), "No files or folders that match one of these globs.", metavar="GLOB", remote=True
+    )
     captions: Captions = field(
         default=Captions.ATTACH, metadata=about("What a .txt beside an image of the same stem is.", remote=True)
     )
     id_prefix: str = option(
-        "", "Put before the ids that rows bring.", metavar="TEXT", max_length=MAX_PREFIX, remote=True
+        "",
+        "Put before the ids that rows bring.",
+        metavar="TEXT",
+        max_length=MAX_PREFIX,
+        read=read_prefix,
+        remote=True,
     )
     delimiter: str | None = option(
         None, "Between cells of CSV files; default: inferred per file.", metavar="SIGN", read=read_delimiter
@@ -115,10 +131,6 @@ class SourceOptions:
     )
 
     def __post_init__(self) -> None:
-        if len(self.id_prefix) > MAX_PREFIX or not self.id_prefix.isprintable():
-            raise BadOption(
-                f"id prefix {self.id_prefix!r}: expected at most {MAX_PREFIX} printable characters; shorten it"
-            )
         object.__setattr__(self, "allow_schemes", tuple(one.lower() for one in self.allow_schemes))
 
     def as_dict(self) -> dict[str, Any]:
@@ -144,7 +156,19 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobConfig:
+class Access:
+    """What a job may read.
+
+    Args:
+        roots: see `oneword.engine.roots`; none: anything may be read.
+    """
+
+    allow_private: bool = option(False, "Let URLs lead into private networks, too.")
+    roots: tuple[str, ...] = option((), "Read nothing outside this folder or URI prefix.", metavar="ROOT", name="root")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig(Access):
     """How a job runs.
 
     Args:
@@ -154,7 +178,6 @@ class JobConfig:
         decoders: None: one fewer than there are cores.
         max_pixels: JPEGs may have `oneword.engine.config.MOST_PIXELS`.
         only: nothing but inputs of these origins, or from these tables, shards and folders.
-        roots: see `oneword.engine.roots`; none: anything may be read.
     """
 
     passages: int | None = option(
@@ -162,7 +185,7 @@ class JobConfig:
         "Split texts into chunks of at most this many tokens.",
         metavar="auto|off|N",
         read=read_passages,
-        json=int | Literal["auto", "off"],
+        json=int | Literal["auto", "off"] | None,
         min=MIN_CHUNK,
         max=MAX_CHUNK,
         remote=True,
@@ -178,9 +201,7 @@ class JobConfig:
     max_pixels: int = option(
         MAX_PIXELS, "Most pixels of an image that is no JPEG; JPEGs are reduced.", min=1, max=MOST_PIXELS
     )
-    allow_private: bool = option(False, "Let URLs lead into private networks, too.")
     only: frozenset[str] | None = None
-    roots: tuple[str, ...] = option((), "Read nothing outside this folder or URI prefix.", metavar="ROOT", name="root")
 
 
 def declared(kind: type, *, remote: bool = False) -> dict[str, "dataclasses.Field[Any]"]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from oneword.engine.errors import InputError
 from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.texts import is_blank
-from oneword.indexer.entry import SOURCE, Entry, Reference, path_of, refuse
+from oneword.indexer.entry import SOURCE, Entry, Reference, path_of
 from oneword.indexer.load import Decoder
+from oneword.indexer.outcome import refuse
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.reading import read
 from oneword.storage import Item, Refused

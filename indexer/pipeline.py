@@ -24,12 +24,13 @@ from oneword.engine.encoder import Encoder, tiler_of
 from oneword.engine.models import load as load_model
 from oneword.engine.views import View
 from oneword.indexer.changes import Triage, compare
-from oneword.indexer.decode import PATIENCE, Decoders
+from oneword.indexer.decode import TIMEOUT, Decoders
 from oneword.indexer.embed import Embedding, EmbeddingThread
-from oneword.indexer.entry import Entry, Loaded, Outcome, Reference
+from oneword.indexer.entry import Entry, Reference
 from oneword.indexer.job import Job
 from oneword.indexer.load import Contents, load
 from oneword.indexer.options import JobConfig
+from oneword.indexer.outcome import Loaded, Outcome
 from oneword.indexer.report import Stages
 from oneword.indexer.write import ROWS, Counting, Sink, Writer
 from oneword.storage import Refused
@@ -63,7 +64,7 @@ class Local:
     group_pixels: int = 66_000_000
     ahead: int = 32
     commit_rows: int = ROWS
-    decoding_timeout: float = PATIENCE
+    decoding_timeout: float = TIMEOUT
 
     def check(self, config: JobConfig) -> None:
         """Every job can run here."""
@@ -80,7 +81,7 @@ class Local:
         """Every entry of the job, until the end or until it is asked to stop."""
         tiler = None if job.config.dry_run else tiler_of(job.encoder)
         decoders = Decoders(
-            job.config.decoders, max_pixels=job.config.max_pixels, patience=self.decoding_timeout, tiler=tiler
+            job.config.decoders, max_pixels=job.config.max_pixels, timeout=self.decoding_timeout, tiler=tiler
         )
         contents = Contents(allow_private=job.config.allow_private, roots=job.inputs.roots)
         sink = self._sink(job)

@@ -19,9 +19,9 @@ from oneword.engine.models import load as load_model
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
 from oneword.indexer.decode import Decoders
-from oneword.indexer.entry import refuse
 from oneword.indexer.errors import IndexerError, NotEmbedded
 from oneword.indexer.originals import decoded, load_stored, source_of, with_caption
+from oneword.indexer.outcome import refuse
 from oneword.storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
 
 CHUNK = 256

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneword.indexer.entry import Loaded
 from oneword.indexer.load import CAPTION_FILE
+from oneword.indexer.outcome import Loaded
 from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.storage import Item, Refused
 
@@ -30,24 +30,23 @@ def _has_bad_caption(item: Item) -> bool:
 class Report:
     """Counts of a job's inputs, kept up to date while it runs.
 
-    `inputs` = `indexed` + `unchanged` + `quarantined`, always; files of other kinds are `ignored` by suffix
-    and are no inputs.
+    `inputs` = `indexed` + `unchanged` + `quarantined`, always. Files of other kinds are no inputs; they are counted in
+    `ignored`, by suffix.
 
     Args:
         added, updated: inputs whose items are new, or replace others. unchanged: stored as they are.
         quarantined: inputs that could not be indexed. kinds: how many for which kind of reason.
         refused: the first of them, with reasons.
-        set_aside: values that were not of their metadata key's kind, by key (see
-            `oneword.indexer.sources.metadata.fit`); and
-            caption files that are no text, whose images are indexed without them.
+        set_aside: values that were not of their metadata key's kind, by key (`oneword.indexer.sources.metadata.fit`),
+            and caption files that are no text, whose images are indexed without them.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.
-        deleted: items removed because their input is gone. version_before: that `oneword restore` goes back to, with
-            them; None if none was.
-        kept: why nothing was removed though that was asked for.
+        deleted: items removed because their input is gone. version_before: the version that still has them, for
+            `oneword restore`; None if none was removed.
+        kept: why nothing was removed with `delete_missing`.
         interrupted: ended early by a signal. dry_run: nothing was embedded or written.
         stages: seconds by stage, see `Stages.as_dict`.
-        peak_mib: most memory of this process so far; largest_worker_mib: of one that decoded pictures.
+        peak_mib: most memory of this process so far; largest_worker_mib: of a process that decoded images.
     """
 
     model: str
@@ -97,7 +96,7 @@ class Report:
         self.refused += refused[: max(0, SHOWN - len(self.refused))]
 
     def measure(self) -> None:
-        """Notes the memory that was used, where the system tells."""
+        """Notes the memory that was used, where the system reports it."""
         try:
             import resource
         except ImportError:  # Windows

@@ -113,7 +113,7 @@ def retry(
         outcome.quarantined += len(again)
         if not report.interrupted:
             away = quarantine.release(left.keys() - again)
-            renamed = min(away, max(0, report.indexed - released))  # mended rows, which are called by their ids now
+            renamed = min(away, max(0, report.indexed - released))  # repaired rows, which have their ids as names now
             outcome.gone += away - renamed
             released += renamed
         outcome.indexed += released
@@ -143,7 +143,7 @@ def _roots(recorded: Sequence[str], given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _names(origin: str) -> set[str]:
-    """What the input may be called by its source when it is mended.
+    """What the input may be called by its source when it is repaired.
 
     A second one of the same id is kept with a digest after its name; and a row whose id could not be read has one
     now, so that its table is looked through.

@@ -8,7 +8,8 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Protocol
 
-from oneword.indexer.entry import Loaded, Outcome, Unchanged, name_of, refuse
+from oneword.indexer.entry import name_of
+from oneword.indexer.outcome import Loaded, Outcome, Unchanged, refuse
 from oneword.indexer.report import Report, Stages
 from oneword.storage import Collection, Item, Quarantine, Refused
 
@@ -136,7 +137,7 @@ class Writer:
         self._report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
 
     def _checked(self, embedded: Sequence[Loaded]) -> tuple[list[Loaded], list[Refused]]:
-        """Without those that the collection cannot hold, or whose id is that of another text's passage."""
+        """Separates inputs that the collection cannot hold, or whose id is that of another text's chunk."""
         bad = self._collection.check([item for one in embedded for item in one.items])
         owners = self._owners(embedded)
         good: list[Loaded] = []
@@ -157,13 +158,13 @@ class Writer:
         return good, refused
 
     def _owners(self, embedded: Sequence[Loaded]) -> dict[str, str]:
-        """Of ids such as passages have: whose they are in the table."""
+        """Owners, in the table, of those ids that look like a chunk's."""
         ids = [item.id for one in embedded for item in one.items if PASSAGE.search(item.id)]
         return {item.id: _owner(item) for item in self._collection.get(ids, thumbnails=False).values()} if ids else {}
 
 
 def _owner(item: Item) -> str:
-    """Of a passage its text, of any other item itself."""
+    """The id of a chunk's text; of any other item its own id."""
     return str(item.metadata["document"]) if "passages" in item.metadata else item.id
 
 

@@ -1,31 +1,9 @@
 """What a service needs of indexing jobs. It is passed in: `query` knows nothing of how inputs are indexed."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
-State: TypeAlias = Literal["starting", "running", "done", "interrupted", "failed", "killed"]
-
-
-class JobStatus(Protocol):
-    """How a job is. Times are UTC. ended: None while it runs, and where nothing was heard of its end."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def collection(self) -> str: ...
-    @property
-    def state(self) -> State: ...
-    @property
-    def started(self) -> datetime: ...
-    @property
-    def updated(self) -> datetime: ...
-    @property
-    def ended(self) -> datetime | None: ...
-    @property
-    def counts(self) -> Mapping[str, Any]: ...
-    @property
-    def message(self) -> str: ...
+from oneword.storage import JobRecord
 
 
 class Jobs(Protocol):
@@ -39,19 +17,19 @@ class Jobs(Protocol):
         model: str | None = None,
         view: str | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> JobStatus:
+    ) -> JobRecord:
         """Starts a job. Raises BadName, BadJob, TooManyJobs."""
         ...
 
-    def get(self, job_id: str) -> JobStatus:
+    def get(self, job_id: str) -> JobRecord:
         """How a job is. Raises JobNotFound."""
         ...
 
-    def list(self, limit: int = 20, collection: str | None = None) -> Sequence[JobStatus]:
+    def list(self, limit: int = 20, collection: str | None = None) -> Sequence[JobRecord]:
         """The newest jobs of the store; the newest first."""
         ...
 
-    def cancel(self, job_id: str) -> JobStatus:
+    def cancel(self, job_id: str) -> JobRecord:
         """Asks a job to commit what it has and to end. Raises JobNotFound, NotCancellable."""
         ...
 

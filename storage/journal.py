@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-State: TypeAlias = Literal["running", "done", "interrupted", "failed", "killed"]
+State: TypeAlias = Literal["starting", "running", "done", "interrupted", "failed", "killed"]
 End: TypeAlias = Literal["done", "interrupted", "failed"]
 
 TABLE = "oneword.jobs"  # a collection's name has no dot
@@ -47,7 +47,8 @@ class JobRecord:
     """One job.
 
     id: sorts by start time. command: as typed.
-    state: "killed" is a job that ended without a report, which only its own host can tell; elsewhere it is "running".
+    state: "starting" is a job whose process has not reported yet, and is in no journal; "killed" is one that ended
+        without a report, which only its own host can know; elsewhere it is "running".
     updated: its last report; ended: None until it reports its end. All UTC.
     counts: what it counted (inputs, indexed, ...). message: mostly why it failed.
     """

@@ -15,8 +15,8 @@ from oneword.indexer.distributed.faults import failed, is_lost, own_errors
 from oneword.indexer.distributed.messages import InFragment, Share, WorkerSettings, Written, from_block, to_block
 from oneword.indexer.distributed.pipeline import Pipeline, alive
 from oneword.indexer.distributed.shares import Feeder, Ledger
-from oneword.indexer.entry import Loaded, Outcome, Unchanged
 from oneword.indexer.job import Job
+from oneword.indexer.outcome import Loaded, Outcome, Unchanged
 from oneword.indexer.write import BYTES, Counting, Sink, Writer
 from oneword.storage import Refused
 

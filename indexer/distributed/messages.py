@@ -8,8 +8,9 @@ from typing import Any
 from oneword.engine.config import EngineConfig
 from oneword.engine.passages import Splitter
 from oneword.engine.views import View
-from oneword.indexer.entry import Entry, Loaded, Outcome
+from oneword.indexer.entry import Entry
 from oneword.indexer.options import JobConfig
+from oneword.indexer.outcome import Loaded, Outcome
 from oneword.storage import Collection, Store
 
 

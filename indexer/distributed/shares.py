@@ -9,8 +9,9 @@ from typing import Any
 
 from oneword.indexer.changes import Triage
 from oneword.indexer.distributed.messages import Places, Share
-from oneword.indexer.entry import Entry, Reference, Unchanged, refuse
+from oneword.indexer.entry import Entry, Reference
 from oneword.indexer.job import Job
+from oneword.indexer.outcome import Unchanged, refuse
 from oneword.storage import Refused
 
 AT_ONCE = 2048

@@ -21,8 +21,9 @@ from oneword.indexer.distributed.messages import (
     to_block,
 )
 from oneword.indexer.embed import Embedding
-from oneword.indexer.entry import Entry, Loaded, Outcome, refuse
+from oneword.indexer.entry import Entry
 from oneword.indexer.load import Contents, load
+from oneword.indexer.outcome import Loaded, Outcome, refuse
 from oneword.indexer.pipeline import load_and_compare
 from oneword.indexer.report import Report, Stages
 from oneword.indexer.write import may_be_there
@@ -43,7 +44,8 @@ class Loader:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._contents = Contents(allow_private=settings.config.allow_private)
-        self._decoders = Decoders(1)  # in another process: an image that crashes it must not end this one
+        # In another process: an image that crashes it must not end this one.
+        self._decoders = Decoders(1, max_pixels=settings.config.max_pixels)
         self._splitter = settings.splitter
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="load")
 

@@ -97,7 +97,7 @@ def test_a_decoder_that_crashes_does_not_end_a_reembedding(tmp_path: Path, monke
         name = "other"
 
         def space(self, view: View) -> Space:
-            return replace(super().space(view), model="other")
+            return replace(super().space(view), model="other", revision="2")
 
     run(pictures(tmp_path / "album", "good", "abort"))
     monkeypatch.setattr(decode, "_decode", deadly)
@@ -138,7 +138,9 @@ def test_what_no_decoder_should_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "decode_picture", raising(ZeroDivisionError("0 by\n0")))
     found = DECODE(b"x", "a.png", 1, None)
     assert isinstance(found, CorruptImage)
-    assert str(found) == "a.png: the picture cannot be decoded (ZeroDivisionError: 0 by 0); save it anew, or convert it"
+    assert (
+        str(found) == "a.png: the picture cannot be decoded (ZeroDivisionError: 0 by 0); save it again, or convert it"
+    )
 
 
 def test_a_picture_that_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from oneword.engine.errors import BadRoot
 from oneword.indexer.job_process import environment
-from oneword.indexer.jobs import JobStatus, Supervisor
+from oneword.indexer.jobs import Supervisor
 from oneword.indexer.options import arguments
-from oneword.storage import BadName, JobNotFound, Store
+from oneword.storage import BadName, JobNotFound, JobRecord, Store
 from oneword.storage.errors import BadJob, NotCancellable, TooManyJobs
 from oneword.storage.journal import new_id
 
@@ -42,7 +42,7 @@ def supervisor(root: Path) -> Iterator[Supervisor]:
     jobs.close(10)
 
 
-def wait(jobs: Supervisor, job_id: str, until: Callable[[JobStatus], Any]) -> JobStatus:
+def wait(jobs: Supervisor, job_id: str, until: Callable[[JobRecord], Any]) -> JobRecord:
     """Looks again and again; a job that ends otherwise is a failure, not a wait."""
     for _ in range(1200):
         status = jobs.get(job_id)
@@ -53,7 +53,7 @@ def wait(jobs: Supervisor, job_id: str, until: Callable[[JobStatus], Any]) -> Jo
     raise AssertionError(f"still {status}")
 
 
-def ended(status: JobStatus) -> bool:
+def ended(status: JobRecord) -> bool:
     return status.ended is not None
 
 
@@ -64,7 +64,7 @@ def start(
     model: str | None = "hash",
     view: str | None = None,
     **options: Any,
-) -> JobStatus:
+) -> JobRecord:
     return jobs.start(collection, list(map(str, paths)), model=model, view=view, options=options)
 
 

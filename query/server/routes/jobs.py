@@ -12,17 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from oneword.query.errors import QueryError
 from oneword.query.jobs import Jobs as RunningJobs
-from oneword.query.jobs import JobStatus, State
 from oneword.query.server.guard.access import needs
 from oneword.query.server.problem import Problem
 from oneword.query.server.state import state_of
-from oneword.storage import StorageError
+from oneword.storage import JobRecord, StorageError
 from oneword.storage.errors import NotCancellable, TooManyJobs
+from oneword.storage.journal import State
 
-MAX_PATHS = 1_000
 MAX_VALUES = 100
 MAX_TEXT = 4096
-"""Most paths of a job, most values of an option, and most characters of a text."""
+"""Most values of an option, and most characters of a text. How many paths there may be is checked by the jobs."""
 
 Result = TypeVar("Result")
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -96,7 +95,6 @@ class NewJob(BaseModel):
         description="Folders, files, tables, shards, data sets, globs or URIs, as the service's machine reaches them; "
         "only where its operator allows it.",
         min_length=1,
-        max_length=MAX_PATHS,
     )
     model: Text | None = Field(default=None, description="Of a new collection; default: the service's choice.")
     view: Text | None = Field(default=None, description="A built-in view's name; default: the collection's own.")
@@ -120,8 +118,8 @@ class Job(BaseModel):
     message: str | None = Field(default=None, description="Mostly why it failed.")
 
     @classmethod
-    def of(cls, status: JobStatus) -> "Job":
-        """From a status."""
+    def of(cls, status: JobRecord) -> "Job":
+        """From a record."""
         given = {name: getattr(status, name) for name in cls.model_fields}
         return cls(**{**given, "counts": dict(status.counts), "message": status.message or None})
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import pickle
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,15 +17,25 @@ from oneword.engine.config import EngineConfig
 from oneword.engine.errors import ModelNotFound
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
-from oneword.indexer import BadCluster, RayConfig, WorkersFailed
-from oneword.indexer.changes import Unchanged
+from oneword.indexer import BadCluster, JobConfig, RayConfig, WorkersFailed
 from oneword.indexer.distributed.cluster import Pools
 from oneword.indexer.distributed.driver import Committer
 from oneword.indexer.distributed.faults import failed
-from oneword.indexer.distributed.messages import InFragment, Places, empty_row, from_block, to_block
+from oneword.indexer.distributed.messages import (
+    InFragment,
+    Places,
+    Share,
+    WorkerSettings,
+    empty_row,
+    from_block,
+    to_block,
+)
 from oneword.indexer.distributed.pipeline import Feed
 from oneword.indexer.distributed.runner import DescribedEncoder
 from oneword.indexer.distributed.shares import Ledger
+from oneword.indexer.distributed.workers import Loader
+from oneword.indexer.entry import Entry
+from oneword.indexer.outcome import Unchanged
 from oneword.indexer.report import Report, Stages
 from oneword.storage import Refused, Store
 
@@ -126,6 +138,27 @@ def test_blocks_hold_objects() -> None:
     assert from_block(empty_row()) == []
     assert empty_row().num_rows == 1
     assert from_block(to_block([])) == []
+
+
+def test_a_loader_obeys_the_jobs_limit_of_pixels() -> None:
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (9, 9)).save(file, "PNG")
+    share = Share(
+        number=0, inputs=((0, Entry(id="a", uri="file:///a.png", origin="file:///a.png", image=file.getvalue())),)
+    )
+    for pixels, kind in ((80, "ImageTooLarge"), (81, None)):
+        settings = WorkerSettings(
+            db="db",
+            collection=None,
+            version=None,
+            encoder=EngineConfig(),
+            view=DEFAULT,
+            splitter=None,
+            config=JobConfig(max_pixels=pixels),
+        )
+        (block,) = Loader(settings)(to_block([share]))
+        ((outcome,),) = (group.outcomes for group in from_block(block))
+        assert getattr(outcome, "kind", None) == kind
 
 
 def test_a_described_encoder_is_known_and_cannot_encode() -> None:
