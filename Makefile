@@ -79,6 +79,7 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv .venv
 
+.venv/demo .venv/dev: PINS := -c constraints.txt
 .venv/demo .venv/dev .venv/mteb .venv/ray: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(@F)]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) -e ".[$(@F)]"
 	touch $@
