@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder, Side
@@ -16,9 +16,13 @@ from oneword.engine.words import Word
 from oneword.query.errors import BadQuery
 from oneword.query.explanation import Explanation, ItemWords, explain
 from oneword.query.mixing import Question, Vectors
-from oneword.query.question import MAX_WORDS, Like, Query, Vector
+from oneword.query.query import MAX_WORDS, Like, Parts, Query, Vector, options
 from oneword.query.result import Hit, SearchResult
 from oneword.storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
+from oneword.storage.search import SearchOptions
+
+STORED = {one.name for one in options()} & {one.name for one in fields(SearchOptions)}
+"""Options that the store gives their meaning; the others are given it here."""
 
 
 class SearchService:
@@ -64,14 +68,12 @@ class SearchService:
         self._loader = loader
         self.view = View.from_dict(self._space["prompts"])
 
-    def search(self, query: str | Query | None = None, **parts: Any) -> SearchResult:
+    def search(self, query: str | Query | None = None, **parts: Unpack[Parts]) -> SearchResult:
         """Nearest neighbours of a query, best first.
 
         Args:
             query: words, or a whole `Query`.
-            **parts: instead of a `Query`, what `Query.of` takes: image, edit, like, without, where, modality,
-                limit, offset, min_score, view, explain, keywords, fusion, keyword_weight, diversity, group_by,
-                version.
+            **parts: instead of a `Query`, what `Query.of` takes.
 
         Raises:
             BadQuery: nothing asked, parts that cancel out, or a vector of another dimension.
@@ -115,18 +117,10 @@ class SearchService:
         vector = self._vector(question, embedded)
         found = self.collection.search(
             vector,
-            limit=query.limit,
-            offset=query.offset,
+            **{name: getattr(query, name) for name in STORED},
             filter=_filter(query),
-            min_score=query.min_score,
             exclude_ids=question.liked,
             exclude_image_hashes=question.edited,
-            keywords=query.keywords,
-            fusion=query.fusion,
-            keyword_weight=query.keyword_weight,
-            diversity=query.diversity,
-            group_by=query.group_by,
-            version=query.version,
             thumbnails="thumbnail" in query.include,
         )
         hits = tuple(Hit.of(hit) for hit in found)
@@ -154,7 +148,7 @@ class SearchService:
         )
 
     def explain(
-        self, query: str | Query | None = None, *, items: Sequence[str] = (), words: int = 5, **parts: Any
+        self, query: str | Query | None = None, *, items: Sequence[str] = (), words: int = 5, **parts: Unpack[Parts]
     ) -> Explanation:
         """The words that a question and stored items stand for, and which of them each item shares with the question.
 
@@ -195,9 +189,9 @@ class SearchService:
                 raise ItemNotFound(id_, self.collection.name)
         return explain(self.encoder, vector, [stored[id_] for id_ in ids], words)
 
-    def _checked(self, query: str | Query | None, parts: dict[str, Any]) -> Query:
+    def _checked(self, query: str | Query | None, parts: Parts) -> Query:
         if not isinstance(query, Query):
-            query = Query.of(**parts) if query is None else Query.of(query, **parts)
+            query = Query.of(query, **parts)
         elif parts:
             raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
         self.check_view(query.view)

@@ -24,7 +24,7 @@ from oneword.query.client.errors import Busy, ClientError
 from oneword.query.client.inputs import Input, NewItem
 from oneword.query.client.parts import Parts, Where
 from oneword.query.client.server import CONNECT_SECONDS, Outcome, Server
-from oneword.query.question import Query
+from oneword.query.query import Query
 from oneword.query.result import SearchResult
 
 T = TypeVar("T")

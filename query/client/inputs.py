@@ -8,7 +8,7 @@ from typing import Any
 import PIL.Image
 
 from oneword.query.errors import BadQuery
-from oneword.query.question import Picture
+from oneword.query.query import Picture
 from oneword.query.result import plain
 from oneword.query.wire import numbers, picture_uri
 
@@ -32,7 +32,7 @@ class NewItem:
 
     id: str | None = None
     text: str | None = None
-    image: Picture | None = field(default=None, repr=False)
+    image: "Picture | None" = field(default=None, repr=False)
     vector: Sequence[float] | None = field(default=None, repr=False)
     uri: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
