@@ -33,8 +33,10 @@
 Every message says the thing, its value, what was expected and what to do next.
 """
 
+from oneword.errors import Error
 
-class EngineError(Exception):
+
+class EngineError(Error):
     """Base of all errors raised by `engine`."""
 
 

@@ -10,8 +10,10 @@ IndexerError
 └── WorkersFailed     processes on other machines failed repeatedly
 """
 
+from oneword.errors import Error
 
-class IndexerError(Exception):
+
+class IndexerError(Error):
     """Base of all errors raised by `indexer`."""
 
 

@@ -212,6 +212,27 @@ def made(kind: Callable[..., Options], given: Mapping[str, Any]) -> Options:
     return kind(**values)
 
 
+def changed(*options: Any) -> dict[str, Any]:
+    """The options that differ from their defaults, by public name, as a REST job takes them.
+
+    Raises:
+        BadOption: one of them is none of a job.
+    """
+    found: dict[str, Any] = {}
+    for one in options:
+        allowed = declared(type(one), remote=True)
+        names = {field_.name: name for name, field_ in declared(type(one)).items()}
+        for field_ in fields(one):
+            value = getattr(one, field_.name)
+            if value == field_.default:
+                continue
+            name = names.get(field_.name, field_.name)
+            if name not in allowed:
+                raise BadOption(f"option {name!r} cannot be set for a service's job: leave it out")
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
 def arguments(given: Mapping[str, Any]) -> list[str]:
     """The command line of a REST job's options: the inverse of `made`, as text.
 

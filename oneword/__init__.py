@@ -1,4 +1,46 @@
 """Multimodal vector search: find images and texts by words, by an image, or by an image and an edit.
 
-The parts: `oneword.engine` embeds, `oneword.storage` keeps, `oneword.indexer` fills a store, `oneword.query` answers.
+    import oneword
+
+    photos = oneword.connect(".oneword").collection("photos")
+    photos.index("~/Pictures", "captions.csv")
+    for hit in photos.search("a cat", limit=5):
+        print(hit.score, hit.uri)
+    photos.search(image="beach.jpg", edit="at night")
+
+`connect` takes a folder, an object store's URI, or a service's URL; `connect_async` has the same to be awaited. The
+parts: `oneword.engine` embeds, `oneword.storage` keeps, `oneword.indexer` fills a store, `oneword.query` answers.
 """
+
+from typing import TYPE_CHECKING
+
+from oneword.errors import Error
+
+if TYPE_CHECKING:
+    from oneword.database import AsyncDatabase, Database
+
+__all__ = ["Error", "connect", "connect_async"]
+
+
+def connect(db: str = ".oneword", *, key: str | None = None) -> "Database":
+    """Opens a database, here or behind a service.
+
+    Args:
+        db: a folder, an object store's URI (s3://bucket/path), or a service's URL (http://host:8000).
+        key: an API key, for a service that wants one.
+
+    Raises:
+        Error: no database can be there.
+    """
+    from oneword.database import Database
+    from oneword.local import Local
+    from oneword.remote import Remote
+
+    return Database(Remote(db, key) if db.startswith(("http://", "https://")) else Local(db, key))
+
+
+def connect_async(db: str = ".oneword", *, key: str | None = None) -> "AsyncDatabase":
+    """Opens a database whose methods are awaited. Args and raises: as `connect`."""
+    from oneword.database import AsyncDatabase
+
+    return AsyncDatabase(connect(db, key=key))

@@ -7,8 +7,10 @@ QueryError
 └── Exposed         the service would be open to anyone on the network
 """
 
+from oneword.errors import Error
 
-class QueryError(Exception):
+
+class QueryError(Error):
     """Base of all errors raised by `query`."""
 
 

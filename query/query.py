@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, Unpack, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, Union, Unpack, get_args, get_type_hints
 
 from oneword.query.errors import BadQuery
 from oneword.storage.config import MOST, MOST_SKIPPED
@@ -27,7 +27,7 @@ MAX_WORDS = 50
 
 INCLUDABLE = ("payload", "vector", "thumbnail")
 
-Picture: TypeAlias = "str | Path | bytes | PIL.Image.Image"
+Picture: TypeAlias = Union[str, Path, bytes, "PIL.Image.Image"]
 """An image in a query: a file's path, its encoded bytes, or a decoded image."""
 
 Where: TypeAlias = str | Mapping[str, Any] | Filter
@@ -210,7 +210,7 @@ class Parts(Options, total=False):
     should be unlike. where: a filter.
     """
 
-    image: "Picture | None"
+    image: Picture | None
     edit: str | None
     like: str | Iterable[str]
     without: str | Iterable[str]

@@ -1,16 +1,21 @@
 """Answers."""
 
 import base64
-from collections.abc import Iterator, Mapping
+import html
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oneword import storage
 from oneword.engine.words import Word
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,22 @@ def media_type(thumbnail: bytes) -> str:
     return "image/webp" if thumbnail.startswith(b"RIFF") else "image/jpeg"
 
 
+_COLUMNS = ("id", "score", "modality", "uri", "text")
+
+SHOWN = 200
+"""Characters of a text in a notebook."""
+
+
+def _figure(hit: Hit, thumbnail: bytes | None) -> str:
+    words = html.escape((hit.text or "")[:SHOWN])
+    name = html.escape(hit.uri.rsplit("/", 1)[-1] or hit.id)
+    image = f'<img src="{data_uri(thumbnail)}" style="max-width:160px;max-height:160px" alt="">' if thumbnail else ""
+    return (
+        f'<figure style="width:160px;margin:0" title="{html.escape(hit.id)}">{image}<div>{words}</div>'
+        f'<figcaption style="font-size:small">{hit.score:.3f} {name}</figcaption></figure>'
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
     """Hits, best first, and how they came about. Iterates over the hits.
@@ -98,6 +119,7 @@ class SearchResult:
         collection: its name.
         low_confidence: hits with a score below this are guesses more often than not; None: not known.
         words: what the question stands for; empty where no explanation was asked for.
+        fetch: returns thumbnails by id, for a notebook.
     """
 
     hits: tuple[Hit, ...]
@@ -109,6 +131,7 @@ class SearchResult:
     collection: str
     low_confidence: float | None = None
     words: tuple[Word, ...] = ()
+    fetch: Callable[[Sequence[str]], Mapping[str, bytes]] | None = field(default=None, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -120,6 +143,35 @@ class SearchResult:
         """JSON-ready: {"hits": [...], "total"?, "timings": {"encode_ms", "search_ms"}, "model", "collection",
         "version"}."""
         return {"hits": [hit.as_dict() for hit in self.hits], **self.about()}
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Returns a dictionary for each hit, JSON-ready."""
+        return [hit.as_dict() for hit in self.hits]
+
+    def to_arrow(self) -> "pa.Table":
+        """Returns a table of id, score, modality, uri, text, metadata (as JSON), and vector if hits have one."""
+        import pyarrow as pa
+
+        columns: dict[str, Any] = {name: [getattr(hit, name) for hit in self.hits] for name in _COLUMNS}
+        columns["metadata"] = [json.dumps(plain(hit.metadata), ensure_ascii=False) for hit in self.hits]
+        kinds = [pa.field(name, pa.float64() if name == "score" else pa.string()) for name in columns]
+        if any(hit.vector is not None for hit in self.hits):
+            columns["vector"] = [None if hit.vector is None else hit.vector.tolist() for hit in self.hits]
+            kinds.append(pa.field("vector", pa.list_(pa.float32())))
+        return pa.table(columns, schema=pa.schema(kinds))
+
+    def to_pandas(self) -> Any:
+        """Returns a data frame of the same columns, with metadata as dictionaries. Needs pandas."""
+        frame = self.to_arrow().to_pandas()
+        frame["metadata"] = [dict(hit.metadata) for hit in self.hits]
+        return frame
+
+    def _repr_html_(self) -> str:
+        """A grid of thumbnails, for notebooks."""
+        missing = [hit.id for hit in self.hits if hit.thumbnail is None and hit.modality == "image"]
+        fetched = self.fetch(missing) if self.fetch is not None and missing else {}
+        figures = "".join(_figure(hit, hit.thumbnail or fetched.get(hit.id)) for hit in self.hits)
+        return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{figures}</div>'
 
     def about(self) -> dict[str, Any]:
         """As `as_dict`, but without the hits."""

@@ -32,10 +32,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oneword.errors import Error
+
 NAMED = 10  # the newest versions that a message lists
 
 
-class StorageError(Exception):
+class StorageError(Error):
     """Base of every error that this package raises."""
 
 

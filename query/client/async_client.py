@@ -22,10 +22,11 @@ from oneword.query.client.calls import items as _items
 from oneword.query.client.calls.call import Call
 from oneword.query.client.errors import Busy, ClientError
 from oneword.query.client.inputs import Input, NewItem
-from oneword.query.client.parts import Parts, Where
 from oneword.query.client.server import CONNECT_SECONDS, Outcome, Server
-from oneword.query.query import Query
+from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
+from oneword.storage.quarantine import Quarantined
+from oneword.storage.versions import Version
 
 T = TypeVar("T")
 
@@ -149,6 +150,18 @@ class AsyncClient:
     async def verify(self, collection: str = "default") -> IndexCheck:
         """As `Client.verify`."""
         return await self._send(collections.verify(collection))
+
+    async def build(self, collection: str = "default") -> bool:
+        """Begins to build the ANN index; False: one is being built already."""
+        return await self._send(collections.build(collection))
+
+    async def quarantine(self, collection: str = "default", limit: int = 100) -> list[Quarantined]:
+        """Inputs of indexing jobs that could not be indexed, and why."""
+        return await self._send(collections.quarantine(collection, limit))
+
+    async def versions(self, collection: str = "default") -> list[Version]:
+        """The versions that are kept, oldest first."""
+        return await self._send(collections.versions(collection))
 
     async def start_job(
         self,

@@ -21,10 +21,11 @@ from oneword.query.client.calls import items as _items
 from oneword.query.client.calls.call import Call
 from oneword.query.client.errors import Busy, ClientError
 from oneword.query.client.inputs import Input, NewItem
-from oneword.query.client.parts import Parts, Where
 from oneword.query.client.server import CONNECT_SECONDS, Outcome, Server
-from oneword.query.query import Query
+from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
+from oneword.storage.quarantine import Quarantined
+from oneword.storage.versions import Version
 
 T = TypeVar("T")
 
@@ -173,6 +174,18 @@ class Client:
     def verify(self, collection: str = "default") -> IndexCheck:
         """Compares the serving index with its table. Raises Rejected if there is no index."""
         return self._send(collections.verify(collection))
+
+    def build(self, collection: str = "default") -> bool:
+        """Begins to build the ANN index; False: one is being built already."""
+        return self._send(collections.build(collection))
+
+    def quarantine(self, collection: str = "default", limit: int = 100) -> list[Quarantined]:
+        """Inputs of indexing jobs that could not be indexed, and why."""
+        return self._send(collections.quarantine(collection, limit))
+
+    def versions(self, collection: str = "default") -> list[Version]:
+        """The versions that are kept, oldest first."""
+        return self._send(collections.versions(collection))
 
     def start_job(
         self,

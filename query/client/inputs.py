@@ -32,7 +32,7 @@ class NewItem:
 
     id: str | None = None
     text: str | None = None
-    image: "Picture | None" = field(default=None, repr=False)
+    image: Picture | None = field(default=None, repr=False)
     vector: Sequence[float] | None = field(default=None, repr=False)
     uri: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)

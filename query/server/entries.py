@@ -1,18 +1,17 @@
 """Items as JSON: what is sent to be stored, and how it becomes items with vectors."""
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import ConfigDict, Field
 
-from oneword import engine
 from oneword.engine.encoder import Side
 from oneword.engine.errors import EngineError, InputError
 from oneword.engine.pictures import Picture as Decoded
+from oneword.query.errors import BadQuery
+from oneword.query.items import content_of, item_of, unit
 from oneword.query.result import data_uri, plain
 from oneword.query.server.catalogue import Served
 from oneword.query.server.limits import MAX_ITEMS
@@ -65,9 +64,6 @@ class ItemsIn(Body):
     fingerprint: Annotated[Name | None, Field(description="Of the space that vectors are of, to be sure.")] = None
 
 
-BROUGHT = "client:"
-"""Before the content hash of an item whose vector a client brought: no job takes such a vector for other inputs."""
-
 AT_ONCE = 64
 """Items of one request that are read and embedded at the same time."""
 
@@ -99,14 +95,21 @@ async def read(
 
 async def _embedded(state: State, served: Served, given: ItemIn, picture: Decoded | None, field: str) -> Item:
     image, small = (picture.image, picture.thumbnail) if picture is not None else (None, None)
-    content = _content(given, image)
+    content = content_of(given, image)
     if given.vector is not None or content is None:
-        return _item(given, content, image, small, _unit(given.vector or [], served.collection.dimension, field))
+        try:
+            vector = unit(given.vector or [], served.collection.dimension)
+        except BadQuery as error:
+            remedy = "Embed the item in the collection's space."
+            raise Problem(
+                422, "bad_vector", f"{field}.vector {error}", remedy=remedy, field=f"{field}.vector"
+            ) from error
+        return item_of(given, content, image, small, vector)
     batcher = await state.catalogue.batcher(served)
-    (vector,) = await batcher.embed([content], served.service.view, Side.GALLERY)
-    if isinstance(vector, EngineError):
-        raise Problem.of(vector, field=field)
-    return _item(given, content, image, small, vector)
+    (found,) = await batcher.embed([content], served.service.view, Side.GALLERY)
+    if isinstance(found, EngineError):
+        raise Problem.of(found, field=field)
+    return item_of(given, content, image, small, found)
 
 
 def _check(given: ItemIn, field: str) -> None:
@@ -126,52 +129,6 @@ def _check(given: ItemIn, field: str) -> None:
     for key in given.metadata:
         if key.startswith("_"):
             raise refused("begins with '_', which is the indexer's", "Use another key.", f".metadata.{key[:70]}")
-
-
-def _item(
-    given: ItemIn, content: engine.Input | None, image: engine.Image | None, small: bytes | None, vector: Any
-) -> Item:
-    hashed = content.content_hash if content is not None else _hash_of(given)
-    made = hashed[:32] if given.uri is None else hashlib.sha256(given.uri.encode()).hexdigest()[:16]
-    item_id = given.id or made
-    return Item(
-        id=item_id,
-        modality="image" if image is not None or given.modality == "image" else "text",
-        uri=given.uri or f"urn:oneword:item:{item_id}",
-        content_hash=hashed if given.vector is None else f"{BROUGHT}{hashed}",
-        text=given.text,
-        metadata=given.metadata,
-        image_hash=image.content_hash if image is not None else None,
-        width=image.size[0] if image is not None else None,
-        height=image.size[1] if image is not None else None,
-        thumbnail=small,
-        vector=vector,
-    )
-
-
-def _content(given: ItemIn, image: engine.Image | None) -> engine.Input | None:
-    if image is None:
-        return engine.Text(text=given.text) if given.text is not None else None
-    return image if given.text is None else engine.Document(image=image, text=given.text)
-
-
-def _hash_of(given: ItemIn) -> str:
-    return hashlib.sha256(b"vector" + np.asarray(given.vector, np.float32).tobytes()).hexdigest()
-
-
-def _unit(values: Sequence[float], dimension: int, field: str) -> Any:
-    vector = np.asarray(values, np.float64)
-    length = float(np.linalg.norm(vector))
-    if len(vector) != dimension or not np.isfinite(length) or length == 0:
-        raise Problem(
-            422,
-            "bad_vector",
-            f"{field}.vector has {len(vector)} numbers and length {length:g}: expected {dimension} and a finite length "
-            "above 0",
-            remedy="Embed the item in the collection's space.",
-            field=f"{field}.vector",
-        )
-    return (vector / length).astype(np.float32)
 
 
 def shown(item: Item, include: frozenset[str]) -> dict[str, Any]:

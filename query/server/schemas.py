@@ -284,6 +284,23 @@ class QuarantineOut(
     total: int
 
 
+class VersionOut(Out):
+    """A commit: its number, its time, how many items it has, and its tags."""
+
+    version: int
+    at: Time
+    items: int
+    tags: list[str]
+
+
+class VersionsOut(
+    Out, json_schema_extra=example(versions=[{"version": 7, "at": _CREATED, "items": 1200, "tags": ["before"]}])
+):
+    """The versions that are kept, oldest first."""
+
+    versions: list[VersionOut]
+
+
 class BuildingOut(Out, json_schema_extra=example(building=True)):
     """Whether a build was started; false: one is running already."""
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from oneword.query.client.parts import Where
 from oneword.query.errors import BadQuery
+from oneword.query.query import Where
 from oneword.storage import filter_to_json, parse_filter
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from oneword.query.client.answers import File, Page, StoredItem, Upserted
 from oneword.query.client.calls.call import Call, collection_path, filtered, given, id_list, item_path, within
 from oneword.query.client.inputs import NewItem
-from oneword.query.client.parts import Where
 from oneword.query.errors import BadQuery
+from oneword.query.query import Where
 
 if TYPE_CHECKING:
     import httpx

@@ -22,6 +22,8 @@ from oneword.query.server.schemas import (
     CollectionsOut,
     QuarantinedOut,
     QuarantineOut,
+    VersionOut,
+    VersionsOut,
     json_body,
 )
 from oneword.query.server.state import State, state_of
@@ -147,6 +149,18 @@ async def quarantine(
         held = state.catalogue.store.quarantine(collection)
         entries = islice(chain.from_iterable(held.batches()), limit)
         return QuarantineOut(quarantined=[QuarantinedOut.of(one) for one in entries], total=held.count())
+
+    return await state.workers.run("search", read)
+
+
+@router.get("/{collection}/versions", dependencies=[needs("read")], responses=PROBLEMS)
+async def versions(request: Request, collection: str) -> VersionsOut:
+    """The versions that are kept, oldest first; a search can be of any of them."""
+    state = state_of(request)
+    served = await state.catalogue.current(collection)
+
+    def read() -> VersionsOut:
+        return VersionsOut(versions=[VersionOut.of(one) for one in served.collection.versions()])
 
     return await state.workers.run("search", read)
 

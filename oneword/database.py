@@ -1,0 +1,316 @@
+"""A database and its collections: the same names, arguments and results on this machine and behind a service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, Self, Unpack
+
+from oneword.indexer.options import JobConfig, SourceOptions
+from oneword.query.client.answers import CollectionDetails, CollectionSummary, IndexCheck, StoredItem, Upserted
+from oneword.query.client.inputs import NewItem
+from oneword.query.query import Parts, Query, Where
+from oneword.query.result import SearchResult
+from oneword.storage.quarantine import Quarantined
+from oneword.storage.versions import Version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexed:
+    """What indexing did, in numbers of inputs.
+
+    Args:
+        indexed: written: new and changed ones.
+        unchanged: stored as they are.
+        quarantined: could not be indexed; `Collection.quarantine` says why.
+        deleted: items whose input is gone.
+    """
+
+    indexed: int
+    unchanged: int
+    quarantined: int
+    deleted: int
+
+    @classmethod
+    def of(cls, counts: Mapping[str, Any]) -> "Indexed":
+        """From the counts of a job."""
+        return cls(**{name: int(counts.get(name, 0)) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A collection by its name, and what it is made with if it does not exist yet."""
+
+    name: str
+    model: str
+    view: str | None
+
+
+class Backend(Protocol):
+    """Where a database is. Methods as those of `Database` and `Collection`."""
+
+    def collections(self) -> list[CollectionSummary]: ...
+    def drop(self, name: str) -> None: ...
+    def search(self, to: Target, query: str | Query | None, parts: Parts) -> SearchResult: ...
+    def search_batch(self, to: Target, queries: Sequence[str | Query]) -> list[SearchResult]: ...
+    def index(self, to: Target, paths: Sequence[str], options: SourceOptions, config: JobConfig) -> Indexed: ...
+    def upsert(self, to: Target, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted: ...
+    def get(self, to: Target, ids: Sequence[str], include: Sequence[str]) -> dict[str, StoredItem]: ...
+    def delete(self, to: Target, ids: Sequence[str] | None, where: Where | None) -> int: ...
+    def count(self, to: Target, where: Where | None) -> int: ...
+    def scroll(self, to: Target, where: Where | None, page: int, include: Sequence[str]) -> Iterator[StoredItem]: ...
+    def build(self, to: Target) -> None: ...
+    def verify(self, to: Target) -> IndexCheck | None: ...
+    def quarantine(self, to: Target, limit: int) -> list[Quarantined]: ...
+    def versions(self, to: Target) -> list[Version]: ...
+    def info(self, to: Target) -> CollectionDetails: ...
+    def close(self) -> None: ...
+
+
+class Collection:
+    """Items of one model and view, by `Database.collection`. It is made by the first `index` or `upsert`.
+
+    Every method raises `oneword.Error`; of a service, one of `oneword.query.client.errors`.
+    """
+
+    def __init__(self, backend: Backend, target: Target) -> None:
+        self._backend, self._target = backend, target
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._target.name
+
+    def search(self, query: str | Query | None = None, **parts: Unpack[Parts]) -> SearchResult:
+        """Returns nearest neighbors, best first.
+
+        Args:
+            query: words, or a whole `Query`.
+            **parts: what `Query.of` takes by name: image, edit, like, without, where, limit, ...
+        """
+        return replace(self._backend.search(self._target, query, parts), fetch=self._thumbnails)
+
+    def _thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
+        found = self.get(ids, include=("thumbnail",))
+        return {id_: item.thumbnail for id_, item in found.items() if item.thumbnail is not None}
+
+    def search_batch(self, queries: Sequence[str | Query]) -> list[SearchResult]:
+        """Returns the results of several queries, whose texts and images are embedded together.
+
+        Raises:
+            Error: one of them cannot be answered.
+        """
+        return self._backend.search_batch(self._target, queries)
+
+    def index(
+        self,
+        *paths: str | Path,
+        options: SourceOptions = SourceOptions(),  # noqa: B008 - it is frozen
+        config: JobConfig = JobConfig(),  # noqa: B008 - it is frozen
+    ) -> Indexed:
+        """Indexes files, folders, tables, shards, data sets and URLs; again, and only what is new or changed.
+
+        Args:
+            paths: of a service, as it sees them, under the folders that it lets jobs read.
+            options: how the paths are read.
+            config: how the job runs.
+        """
+        return self._backend.index(self._target, [str(path) for path in paths], options, config)
+
+    def upsert(self, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted:
+        """Stores items, in place of those of the same ids; each is added, updated or refused by itself.
+
+        Args:
+            items: `NewItem`s, or mappings of their fields: id, text, image, vector, uri, metadata.
+
+        Raises:
+            Error: all of them are refused.
+        """
+        return self._backend.upsert(self._target, items)
+
+    def get(self, ids: str | Iterable[str], *, include: Sequence[str] = ("payload",)) -> dict[str, StoredItem]:
+        """Returns the items of these ids, by id; those that do not exist are left out.
+
+        Args:
+            include: what items have besides id and modality: "payload" (uri, text, metadata), "vector", "thumbnail".
+        """
+        return self._backend.get(self._target, _several(ids), include)
+
+    def delete(self, ids: str | Iterable[str] | None = None, *, where: Where | None = None) -> int:
+        """Deletes items by id, or all that pass a filter. Returns the number deleted."""
+        return self._backend.delete(self._target, None if ids is None else _several(ids), where)
+
+    def count(self, where: Where | None = None) -> int:
+        """Returns the number of items, or of those that pass a filter."""
+        return self._backend.count(self._target, where)
+
+    def scroll(
+        self, where: Where | None = None, *, page: int = 100, include: Sequence[str] = ("payload",)
+    ) -> Iterator[StoredItem]:
+        """Yields all items, or those that pass a filter, each once, of one version; read `page` at a time."""
+        return self._backend.scroll(self._target, where, page, include)
+
+    def build(self) -> None:
+        """Builds the ANN index, and returns when searches use it."""
+        self._backend.build(self._target)
+
+    def verify(self) -> IndexCheck | None:
+        """Compares the ANN index with the items, and measures its recall; None: there is none, searches are exact."""
+        return self._backend.verify(self._target)
+
+    def quarantine(self, limit: int = 100) -> list[Quarantined]:
+        """Returns inputs that could not be indexed, each with the reason."""
+        return self._backend.quarantine(self._target, limit)
+
+    def versions(self) -> list[Version]:
+        """Returns the versions that are kept, oldest first; `search(version=...)` is of one of them."""
+        return self._backend.versions(self._target)
+
+    def info(self) -> CollectionDetails:
+        """Returns what is known of the collection."""
+        return self._backend.info(self._target)
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __repr__(self) -> str:
+        return f"Collection({self.name!r})"
+
+
+class Database:
+    """Collections in one place. Made by `oneword.connect`; close it, or use it in a `with`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def collection(self, name: str = "default", *, model: str = "auto", view: str | None = None) -> Collection:
+        """Returns a collection, which need not exist yet.
+
+        Args:
+            model, view: what it is made with; "auto" and None: the best model here, and the default view.
+        """
+        return Collection(self.backend, Target(name=name, model=model, view=view))
+
+    def collections(self) -> list[CollectionSummary]:
+        """Returns the collections that exist."""
+        return self.backend.collections()
+
+    def drop(self, name: str) -> None:
+        """Deletes a collection with all its items."""
+        self.backend.drop(name)
+
+    def close(self) -> None:
+        """Lets go of models and connections."""
+        self.backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncCollection:
+    """`Collection`, to be awaited: the work is done in threads. Args, returns and raises: as there."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.sync = collection
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.sync.name
+
+    async def search(self, query: str | Query | None = None, **parts: Unpack[Parts]) -> SearchResult:
+        """See `Collection.search`."""
+        return await asyncio.to_thread(self.sync.search, query, **parts)
+
+    async def search_batch(self, queries: Sequence[str | Query]) -> list[SearchResult]:
+        """See `Collection.search_batch`."""
+        return await asyncio.to_thread(self.sync.search_batch, queries)
+
+    async def index(
+        self,
+        *paths: str | Path,
+        options: SourceOptions = SourceOptions(),  # noqa: B008 - it is frozen
+        config: JobConfig = JobConfig(),  # noqa: B008 - it is frozen
+    ) -> Indexed:
+        """See `Collection.index`."""
+        return await asyncio.to_thread(self.sync.index, *paths, options=options, config=config)
+
+    async def upsert(self, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted:
+        """See `Collection.upsert`."""
+        return await asyncio.to_thread(self.sync.upsert, items)
+
+    async def get(self, ids: str | Iterable[str], *, include: Sequence[str] = ("payload",)) -> dict[str, StoredItem]:
+        """See `Collection.get`."""
+        return await asyncio.to_thread(self.sync.get, ids, include=include)
+
+    async def delete(self, ids: str | Iterable[str] | None = None, *, where: Where | None = None) -> int:
+        """See `Collection.delete`."""
+        return await asyncio.to_thread(self.sync.delete, ids, where=where)
+
+    async def count(self, where: Where | None = None) -> int:
+        """See `Collection.count`."""
+        return await asyncio.to_thread(self.sync.count, where)
+
+    async def scroll(
+        self, where: Where | None = None, *, page: int = 100, include: Sequence[str] = ("payload",)
+    ) -> AsyncIterator[StoredItem]:
+        """See `Collection.scroll`."""
+        items = self.sync.scroll(where, page=page, include=include)
+        while (item := await asyncio.to_thread(next, items, None)) is not None:
+            yield item
+
+    async def build(self) -> None:
+        """See `Collection.build`."""
+        await asyncio.to_thread(self.sync.build)
+
+    async def verify(self) -> IndexCheck | None:
+        """See `Collection.verify`."""
+        return await asyncio.to_thread(self.sync.verify)
+
+    async def quarantine(self, limit: int = 100) -> list[Quarantined]:
+        """See `Collection.quarantine`."""
+        return await asyncio.to_thread(self.sync.quarantine, limit)
+
+    async def versions(self) -> list[Version]:
+        """See `Collection.versions`."""
+        return await asyncio.to_thread(self.sync.versions)
+
+    async def info(self) -> CollectionDetails:
+        """See `Collection.info`."""
+        return await asyncio.to_thread(self.sync.info)
+
+
+class AsyncDatabase:
+    """`Database`, to be awaited. Made by `oneword.connect_async`; close it, or use it in an `async with`."""
+
+    def __init__(self, database: Database) -> None:
+        self.sync = database
+
+    def collection(self, name: str = "default", *, model: str = "auto", view: str | None = None) -> AsyncCollection:
+        """See `Database.collection`."""
+        return AsyncCollection(self.sync.collection(name, model=model, view=view))
+
+    async def collections(self) -> list[CollectionSummary]:
+        """See `Database.collections`."""
+        return await asyncio.to_thread(self.sync.collections)
+
+    async def drop(self, name: str) -> None:
+        """See `Database.drop`."""
+        await asyncio.to_thread(self.sync.drop, name)
+
+    async def close(self) -> None:
+        """See `Database.close`."""
+        await asyncio.to_thread(self.sync.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _several(ids: str | Iterable[str]) -> list[str]:
+    return [ids] if isinstance(ids, str) else list(ids)
