@@ -48,7 +48,7 @@ from vectors import Corpus, Shape  # noqa: E402
 from oneword.engine import load, views  # noqa: E402
 from oneword.query import SearchService, Text  # noqa: E402
 from oneword.query.mixing import Question  # noqa: E402
-from oneword.query.question import Query  # noqa: E402
+from oneword.query.query import Query  # noqa: E402
 from oneword.storage import Item, Store  # noqa: E402
 
 COLLECTION, PLAIN = "default", "plain"

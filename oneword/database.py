@@ -9,8 +9,7 @@ from typing import Any, Protocol, Self, Unpack
 from oneword.indexer.options import JobConfig, SourceOptions
 from oneword.query.client.answers import CollectionDetails, CollectionSummary, IndexCheck, StoredItem, Upserted
 from oneword.query.client.inputs import NewItem
-from oneword.query.parts import Parts, Where
-from oneword.query.question import Query
+from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
 from oneword.storage.quarantine import Quarantined
 from oneword.storage.versions import Version

@@ -31,8 +31,7 @@ from oneword.query.client.errors import ClientError, Rejected
 from oneword.query.client.inputs import NewItem
 from oneword.query.errors import BadQuery, QueryError
 from oneword.query.items import content_of, item_of, unit
-from oneword.query.parts import Parts, Where
-from oneword.query.question import Picture, Query
+from oneword.query.query import Parts, Picture, Query, Where
 from oneword.query.result import SearchResult, plain
 from oneword.query.service import SearchService
 from oneword.storage import Collection, CollectionNotFound, Filter, Item, MissingFaiss, Store, parse_filter

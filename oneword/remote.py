@@ -10,8 +10,7 @@ from oneword.query.client.answers import CollectionDetails, CollectionSummary, I
 from oneword.query.client.client import Client
 from oneword.query.client.errors import ClientError, NotThere, Rejected
 from oneword.query.client.inputs import NewItem
-from oneword.query.parts import Parts, Where
-from oneword.query.question import Query
+from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
 from oneword.storage.quarantine import Quarantined
 from oneword.storage.versions import Version

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oneword.query.errors import BadQuery, QueryError
     from oneword.query.explanation import Explanation
-    from oneword.query.question import Composed, Image, Like, Part, Query, Text, Vector
+    from oneword.query.query import Composed, Image, Like, Part, Query, Text, Vector
     from oneword.query.result import Hit, SearchResult
     from oneword.query.service import SearchService
 
 _HOME = {
     "BadQuery": "oneword.query.errors",
-    "Composed": "oneword.query.question",
+    "Composed": "oneword.query.query",
     "Explanation": "oneword.query.explanation",
     "Hit": "oneword.query.result",
-    "Image": "oneword.query.question",
-    "Like": "oneword.query.question",
-    "Part": "oneword.query.question",
-    "Query": "oneword.query.question",
+    "Image": "oneword.query.query",
+    "Like": "oneword.query.query",
+    "Part": "oneword.query.query",
+    "Query": "oneword.query.query",
     "QueryError": "oneword.query.errors",
     "SearchResult": "oneword.query.result",
     "SearchService": "oneword.query.service",
-    "Text": "oneword.query.question",
-    "Vector": "oneword.query.question",
+    "Text": "oneword.query.query",
+    "Vector": "oneword.query.query",
 }
 
 __all__ = [

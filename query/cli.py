@@ -1,37 +1,52 @@
 """`oneword search`."""
 
+import inspect
 import os
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, Unpack, get_type_hints
 
 import typer
 
 from oneword.engine.options import Revision
+from oneword.query.query import Options, Query
+from oneword.query.query import options as declared
 from oneword.storage.terminal import print_json
 
 if TYPE_CHECKING:
-    from oneword.query.question import Query
     from oneword.query.result import SearchResult
-
-
-class Modality(StrEnum):
-    """What a hit may be."""
-
-    IMAGE = "image"
-    TEXT = "text"
-
-
-class Fusion(StrEnum):
-    """How two rankings are made one."""
-
-    RRF = "rrf"
-    WEIGHTED = "weighted"
 
 
 LOCAL = ("db", "model", "revision", "device", "dtype")
 """Options that say how to search here, and nothing to a server."""
 
 
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replaces the `**options` of a command by the search options that `Query` declares."""
+    types = get_type_hints(command, include_extras=True)
+    own = [
+        one for one in inspect.signature(command).parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    parameters = [one.replace(annotation=types[one.name], kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+    for one in declared():
+        flags = [f"--{one.name.replace('_', '-')}"] + ([one.option.short] if one.option.short else [])
+        info = typer.Option(*flags, help=one.option.help, min=one.option.min, max=one.option.max)
+        kind: Any = Annotated[one.type | None if one.optional else one.type, info]
+        parameters.append(
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=kind)
+        )
+
+    @wraps(command)
+    def with_declared(**given: Any) -> None:
+        command(**given)
+
+    del with_declared.__wrapped__
+    with_declared.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_declared.__annotations__ = {one.name: one.annotation for one in parameters}
+    return with_declared
+
+
+@with_options
 def search(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="Words to search by.")] = None,
@@ -41,20 +56,8 @@ def search(
     without: Annotated[
         list[str] | None, typer.Option("--not", help="Words hits should be unlike; may be repeated.")
     ] = None,
-    limit: Annotated[int, typer.Option("-k", "--limit", min=1, max=10_000, help="Number of hits.")] = 10,
-    offset: Annotated[int, typer.Option(min=0, help="Hits to skip, for the next page.")] = 0,
     where: Annotated[str | None, typer.Option(help="Filter: 'format = png and width >= 640', or as JSON.")] = None,
-    modality: Annotated[Modality | None, typer.Option(help="Only such hits.")] = None,
-    view: Annotated[str | None, typer.Option(help="Insist on the view of the collection.")] = None,
-    min_score: Annotated[float | None, typer.Option(help="Lowest cosine similarity of a hit.")] = None,
-    keywords: Annotated[str | None, typer.Option(help="Words that texts or captions must have, any of them.")] = None,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="TEXT is keywords as well.")] = False,
-    fusion: Annotated[Fusion, typer.Option(help="How keywords and nearness are made one.")] = Fusion.RRF,
-    keyword_weight: Annotated[float, typer.Option(min=0, max=1, help="Of keywords, in a weighted fusion.")] = 0.5,
-    diversity: Annotated[float, typer.Option(min=0, max=1, help="0: the nearest; 1: as different as can be.")] = 0.0,
-    group_by: Annotated[str | None, typer.Option(help="One hit for each value of this field.")] = None,
-    version: Annotated[int | None, typer.Option(min=1, help="Search this version, for pages that join.")] = None,
-    why: Annotated[int, typer.Option("--explain", min=0, max=50, help="Say why, in so many words a hit.")] = 0,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option("--collection", "-c", help="The collection to search.")] = "default",
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
@@ -66,14 +69,15 @@ def search(
         typer.Option(envvar="ONEWORD_SERVER", help="Ask the service at this URL (key: ONEWORD_API_KEY)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    **options: Unpack[Options],
 ) -> None:
     """Search by words, by a picture, by a picture and an edit, by a stored item, or by any mix of them."""
-    if hybrid and text is None and keywords is None:
+    if hybrid and options.get("keywords") is None:
+        options["keywords"] = text
+    if hybrid and options["keywords"] is None:
         raise typer.BadParameter("--hybrid takes the words of TEXT: say some, or use --keywords")
     if server is not None:
         _check_options(context, server)
-    from oneword.query.question import Query
-
     query = Query.of(
         text,
         image=image,
@@ -81,18 +85,7 @@ def search(
         like=like or (),
         without=without or (),
         where=where,
-        modality=modality and modality.value,
-        limit=limit,
-        offset=offset,
-        min_score=min_score,
-        view=view,
-        explain=why,
-        keywords=text if hybrid and keywords is None else keywords,
-        fusion=fusion.value,
-        keyword_weight=keyword_weight,
-        diversity=diversity,
-        group_by=group_by,
-        version=version,
+        **options,
     )
     if server is not None:
         result = _asked(server, query, collection)
@@ -108,7 +101,7 @@ def search(
     else:
         from oneword.query.table import show
 
-        show(result, offset)
+        show(result, query.offset)
 
 
 def _check_options(context: typer.Context, server: str) -> None:
@@ -121,7 +114,7 @@ def _check_options(context: typer.Context, server: str) -> None:
             )
 
 
-def _asked(server: str, query: "Query", collection: str) -> "SearchResult":
+def _asked(server: str, query: Query, collection: str) -> "SearchResult":
     from oneword.query.client import Client
     from oneword.query.client.errors import Refused
 

@@ -52,7 +52,7 @@ def evaluate(service: "SearchService", labelled: "Sequence[Labelled]", *, depth:
     import ir_measures
     import numpy as np
 
-    from oneword.query.question import Query
+    from oneword.query.query import Query
 
     run, grades, times = {}, {}, []
     unknown: set[str] = set()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oneword.engine.options import Revision
+from oneword.query.query import MAX_WORDS
 from oneword.storage.terminal import print_json
 from oneword.storage.visible import visible
 
@@ -23,7 +24,7 @@ def explain(
     edit: Annotated[str | None, typer.Option(help='How the picture should differ: "red and longer".')] = None,
     like: Annotated[list[str] | None, typer.Option(help="A stored item as part of the question.")] = None,
     item: Annotated[list[str] | None, typer.Option(help="A stored item to explain; may be repeated.")] = None,
-    words: Annotated[int, typer.Option(min=1, max=50, help="Words of each kind.")] = 5,
+    words: Annotated[int, typer.Option(min=1, max=MAX_WORDS, help="Words of each kind.")] = 5,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option("--collection", "-c", help="Whose model and view to use.")] = "default",
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oneword import engine
 from oneword.engine.images import decode, decode_file
 from oneword.query.errors import BadQuery
-from oneword.query.question import Composed, Image, Like, Picture, Query, Text, Vector
+from oneword.query.query import Composed, Image, Like, Picture, Query, Text, Vector
 from oneword.storage import Item, ItemNotFound
 
 Vectors = NDArray[np.float32]

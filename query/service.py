@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, Unpack
 
@@ -16,10 +16,13 @@ from oneword.engine.words import Word
 from oneword.query.errors import BadQuery
 from oneword.query.explanation import Explanation, ItemWords, explain
 from oneword.query.mixing import Question, Vectors
-from oneword.query.parts import Parts
-from oneword.query.question import MAX_WORDS, Like, Query, Vector
+from oneword.query.query import MAX_WORDS, Like, Parts, Query, Vector, options
 from oneword.query.result import Hit, SearchResult
 from oneword.storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
+from oneword.storage.search import SearchOptions
+
+STORED = {one.name for one in options()} & {one.name for one in fields(SearchOptions)}
+"""Options that the store gives their meaning; the others are given it here."""
 
 
 class SearchService:
@@ -70,7 +73,7 @@ class SearchService:
 
         Args:
             query: words, or a whole `Query`.
-            **parts: instead of a `Query`, what `Query.of` takes by name.
+            **parts: instead of a `Query`, what `Query.of` takes.
 
         Raises:
             BadQuery: nothing asked, parts that cancel out, or a vector of another dimension.
@@ -114,18 +117,10 @@ class SearchService:
         vector = self._vector(question, embedded)
         found = self.collection.search(
             vector,
-            limit=query.limit,
-            offset=query.offset,
+            **{name: getattr(query, name) for name in STORED},
             filter=_filter(query),
-            min_score=query.min_score,
             exclude_ids=question.liked,
             exclude_image_hashes=question.edited,
-            keywords=query.keywords,
-            fusion=query.fusion,
-            keyword_weight=query.keyword_weight,
-            diversity=query.diversity,
-            group_by=query.group_by,
-            version=query.version,
             thumbnails="thumbnail" in query.include,
         )
         hits = tuple(Hit.of(hit) for hit in found)
@@ -196,7 +191,7 @@ class SearchService:
 
     def _checked(self, query: str | Query | None, parts: Parts) -> Query:
         if not isinstance(query, Query):
-            query = Query.of(**parts) if query is None else Query.of(query, **parts)
+            query = Query.of(query, **parts)
         elif parts:
             raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
         self.check_view(query.view)

@@ -15,7 +15,7 @@ from oneword.engine.errors import UnreadableFile
 from oneword.engine.images import to_rgb
 from oneword.engine.words import Word
 from oneword.query.errors import BadQuery
-from oneword.query.question import INCLUDABLE, Composed, Image, Like, Part, Picture, Query, Text, Vector
+from oneword.query.query import INCLUDABLE, Composed, Image, Like, Part, Picture, Query, Text, Vector, options
 from oneword.query.result import Hit, SearchResult
 from oneword.storage import filter_to_json
 
@@ -31,8 +31,6 @@ _SIGNATURES = {
     b"MM\x00*": "image/tiff",
 }
 _BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic"}
-
-_AS_THEY_ARE = ("view", "modality", "limit", "offset", "min_score", "diversity", "group_by", "version", "explain")
 
 
 def to_json(query: Query) -> dict[str, Any]:
@@ -50,16 +48,12 @@ def to_json(query: Query) -> dict[str, Any]:
         document["parts"] = [_part(part) for part in query.parts]
     if query.filter is not None:
         document["filter"] = filter_to_json(query.filter)
-    for name in _AS_THEY_ARE:
-        value = getattr(query, name)
-        if value != getattr(Query, name):
-            document[name] = _plain(value)
-    if query.keywords is not None:
-        how = {name: _plain(getattr(query, name)) for name in ("fusion", "keyword_weight")}
-        if all(value == getattr(Query, name) for name, value in how.items()):
-            document["keywords"] = query.keywords
-        else:
-            document["hybrid"] = {"keywords": query.keywords, **how}
+    values = {one: _plain(getattr(query, one.name)) for one in options()}
+    document |= {one.name: value for one, value in values.items() if value != one.default and not one.option.fusion}
+    fusion = {one: value for one, value in values.items() if one.option.fusion}
+    if query.keywords is not None and any(value != one.default for one, value in fusion.items()):
+        how = {one.name: value for one, value in fusion.items()}
+        document["hybrid"] = {"keywords": document.pop("keywords"), **how}
     if query.include != Query.include:
         document["with"] = [name for name in INCLUDABLE if name in query.include]
     return document

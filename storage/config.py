@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from oneword.storage.errors import MissingGpu
 
+MOST = 10_000
+"""Most hits in one result."""
+
+MOST_SKIPPED = 1_000_000
+"""Largest offset: the deeper a page, the longer it takes."""
+
 RESERVE = 8 * 2**20
 """Bytes that builds and compactions leave free for writes to the table. Our own choice."""
 

@@ -17,16 +17,13 @@ from numpy.typing import NDArray
 
 from oneword.storage import text_index
 from oneword.storage.cancellation import check
+from oneword.storage.config import MOST, MOST_SKIPPED
 from oneword.storage.errors import BadSearch
 from oneword.storage.filters import Filter
 from oneword.storage.filters.sql import BUILTINS
 from oneword.storage.item import Hit, Item
 from oneword.storage.ranking import Ranked, Ranking, TableRanking, order
 
-MOST = 10_000
-"""Most hits in one result."""
-MOST_SKIPPED = 1_000_000
-"""Largest offset: the deeper a page, the longer it takes."""
 DIVERSE = 160
 """Hits that are reordered for diversity at a time."""
 GROUPED = 10_240

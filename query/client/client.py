@@ -22,8 +22,7 @@ from oneword.query.client.calls.call import Call
 from oneword.query.client.errors import Busy, ClientError
 from oneword.query.client.inputs import Input, NewItem
 from oneword.query.client.server import CONNECT_SECONDS, Outcome, Server
-from oneword.query.parts import Parts, Where
-from oneword.query.question import Query
+from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
 from oneword.storage.quarantine import Quarantined
 from oneword.storage.versions import Version

@@ -8,7 +8,7 @@ from typing import Any
 import PIL.Image
 
 from oneword.query.errors import BadQuery
-from oneword.query.question import Picture
+from oneword.query.query import Picture
 from oneword.query.result import plain
 from oneword.query.wire import numbers, picture_uri
 

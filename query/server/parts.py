@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import PIL.Image
 from pydantic import Discriminator, Field, Tag
 
-from oneword.query.question import Composed, Image, Like, Part, Vector
-from oneword.query.question import Text as TextPart
+from oneword.query.query import Composed, Image, Like, Part, Vector
+from oneword.query.query import Text as TextPart
 from oneword.query.server.limits import MAX_DIMENSION
 from oneword.query.server.payload import Body, Name, Number, Text
 

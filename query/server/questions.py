@@ -1,19 +1,17 @@
 """The query object as JSON: its schema, and how it becomes a `Query`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import PIL.Image
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, create_model
 
 from oneword import engine
 from oneword.engine.errors import BlankText
 from oneword.engine.texts import is_blank
 from oneword.query.errors import BadQuery
-from oneword.query.question import (
+from oneword.query.query import (
     INCLUDABLE,
-    MAX_LIMIT,
-    MAX_WORDS,
     NEGATIVE,
     Composed,
     Image,
@@ -21,8 +19,9 @@ from oneword.query.question import (
     Part,
     Query,
     Vector,
+    options,
 )
-from oneword.query.question import Text as TextPart
+from oneword.query.query import Text as TextPart
 from oneword.query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
 from oneword.query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
 from oneword.query.server.payload import Body, Name, Number, Text
@@ -43,15 +42,39 @@ Include = Annotated[
 ]
 
 
-class Hybrid(Body):
+def _fields(*, fusion: bool) -> dict[str, Any]:
+    """Fields of `QueryIn`, or of `Hybrid`, for the options that `Query` declares."""
+    found: dict[str, Any] = {}
+    for one in options():
+        if one.option.fusion == fusion:
+            kind = {float: Number, str: Text if one.option.long else Name}.get(one.type, one.type)
+            about = Field(ge=one.option.min, le=one.option.max, description=one.option.help)
+            found[one.name] = (Annotated[kind | None if one.optional else kind, about], one.default)
+    return found
+
+
+if TYPE_CHECKING:
+
+    class _Fusion(Body):
+        pass
+
+    class _Options(Body):
+        keywords: str | None
+        limit: int
+        version: int | None
+        view: str | None
+else:
+    _Fusion = create_model("Fusion", __base__=Body, **_fields(fusion=True))
+    _Options = create_model("Options", __base__=Body, **_fields(fusion=False))
+
+
+class Hybrid(_Fusion):
     """Nearness and keywords, made one ranking."""
 
     keywords: Annotated[Text | None, Field(description="Absent: those of `text`.")] = None
-    fusion: Literal["rrf", "weighted"] = "rrf"
-    keyword_weight: Annotated[Number, Field(ge=0, le=1)] = 0.5
 
 
-class QueryIn(Body):
+class QueryIn(_Options):
     """What to search by, and which hits are wanted. At least one part, or keywords."""
 
     model_config = ConfigDict(
@@ -77,17 +100,7 @@ class QueryIn(Body):
     vector: Numbers | None = None
     parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS, fail_fast=True)
     filter: Filter | None = None
-    view: Annotated[Name | None, Field(description="Insist on the view of the collection.")] = None
-    modality: Literal["image", "text"] | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 10
-    offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    min_score: Number | None = None
-    diversity: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    group_by: Name | None = None
-    keywords: Annotated[Text | None, Field(description="Words that texts and captions must have, any of them.")] = None
     hybrid: Annotated[bool | Hybrid, Field(description="true: the words of `text` are keywords as well.")] = False
-    version: Annotated[int | None, Field(ge=1, lt=2**63, description="As an earlier answer told it.")] = None
-    explain: Annotated[int, Field(ge=0, le=MAX_WORDS, description="Words to say why with.")] = 0
     with_: Include = Field(alias="with", default=("payload",))
 
     def pictures(self) -> list[Named]:
@@ -114,22 +127,14 @@ class QueryIn(Body):
                 raise BadQuery(f"limit {self.limit}: expected at most {MAX_HEAVY} with vectors or thumbnails")
             parts = self._parts(iter(one.pixels for one in pictures))
             hybrid = self.hybrid if isinstance(self.hybrid, Hybrid) else Hybrid()
+            chosen: dict[str, Any] = {
+                one.name: getattr(hybrid if one.option.fusion else self, one.name) for one in options()
+            }
             return Query(
                 parts=tuple(parts),
                 filter=filter_of(self.filter),
-                modality=self.modality,
-                limit=self.limit,
-                offset=self.offset,
-                min_score=self.min_score,
-                view=self.view,
-                explain=self.explain,
-                keywords=self._keywords(hybrid),
-                fusion=hybrid.fusion,
-                keyword_weight=hybrid.keyword_weight,
-                diversity=self.diversity,
-                group_by=self.group_by,
-                version=self.version,
                 include=frozenset(self.with_),
+                **chosen | {"keywords": self._keywords(hybrid)},
             )
         except BadQuery as error:
             raise Problem.of(error) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from oneword.query.errors import BadQuery
-from oneword.query.parts import Where
+from oneword.query.query import Where
 from oneword.storage import filter_to_json, parse_filter
 
 if TYPE_CHECKING:

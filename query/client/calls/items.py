@@ -7,7 +7,7 @@ from oneword.query.client.answers import File, Page, StoredItem, Upserted
 from oneword.query.client.calls.call import Call, collection_path, filtered, given, id_list, item_path, within
 from oneword.query.client.inputs import NewItem
 from oneword.query.errors import BadQuery
-from oneword.query.parts import Where
+from oneword.query.query import Where
 
 if TYPE_CHECKING:
     import httpx

@@ -9,7 +9,7 @@ from oneword.query.client.errors import ClientError, NotThere
 from oneword.query.client.inputs import Input, input_of
 from oneword.query.client.problems import stated
 from oneword.query.errors import BadQuery
-from oneword.query.question import Query
+from oneword.query.query import Query
 from oneword.query.result import SearchResult
 from oneword.query.wire import result_of, to_json
 

@@ -2,10 +2,10 @@
 
 import base64
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import PIL.Image
@@ -13,7 +13,7 @@ import pytest
 
 from oneword.query import BadQuery, Like, Query, Text, Vector
 from oneword.query.client import AsyncClient, Client, NewItem, NotThere, Rejected
-from oneword.query.parts import Parts
+from oneword.query.query import Options, Parts, options
 from oneword.storage import FilterError
 
 
@@ -185,5 +185,9 @@ def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
 
 
 def test_a_search_takes_what_a_query_is_made_of() -> None:
-    of = inspect.signature(Query.of).parameters
-    assert set(Parts.__annotations__) == set(of) - {"text"}
+    """`Options` is for type checkers what the fields of `Query` are."""
+    static = get_type_hints(Options)
+    assert static.pop("include") == Iterable[str]
+    fields = get_type_hints(Query)
+    assert static == {one.name: fields[one.name] for one in options()}
+    assert set(Parts.__annotations__) - set(Options.__annotations__) == {"image", "edit", "like", "without", "where"}

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oneword.query import BadQuery, SearchService
-from oneword.query.question import Composed, Image, Like, Part, Query, Text, Vector
+from oneword.query.query import Composed, Image, Like, Part, Query, Text, Vector
 from oneword.storage import parse_filter
 
 SEARCH = "/collections/default/search"

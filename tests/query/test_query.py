@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.query import BadQuery, Composed, Image, Like, Query, Text, Vector
-from oneword.query.question import NEGATIVE
+from oneword.query.query import NEGATIVE
 from oneword.storage import And, FilterError, Match
 
 texts = st.text(min_size=1, max_size=20)
