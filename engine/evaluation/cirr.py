@@ -123,7 +123,7 @@ def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
     metrics |= recalls(best_ranks(gallery[references], gallery, targets, masked), AT, "unedited R@{}")
     return Report.of(
         vectors,
-        [CIRR],
+        [vectors.view(CIRR)],
         task="cirr",
         data=where,
         counts={"queries": len(data.entries), "pictures": len(data.names)},
@@ -175,10 +175,10 @@ def _check_asked(entries: Sequence[Entry]) -> None:
 def _embedded(data: Cirr, vectors: VectorCache) -> tuple[Vectors, Vectors]:
     """Queries and gallery."""
     _check_asked(data.entries)
-    vectors.encoder.space(CIRR)  # a model that cannot follow the view says so before anything is embedded
-    gallery = vectors.embed(data.pictures, CIRR)
+    view = vectors.view(CIRR)
+    gallery = vectors.embed(data.pictures, view)
 
     def composed(entry: Entry) -> Composed:
         return Composed(image=data.pictures[entry.reference](), edit=entry.caption)
 
-    return vectors.embed([partial(composed, entry) for entry in data.entries], CIRR, Side.QUERY), gallery
+    return vectors.embed([partial(composed, entry) for entry in data.entries], view, Side.QUERY), gallery

@@ -12,9 +12,10 @@ import numpy as np
 
 from oneword.engine.encoder import Encoder, Side, Tiler, Vectors, tiler_of
 from oneword.engine.encoding import Encoding
+from oneword.engine.errors import ViewError
 from oneword.engine.evaluation.processes import Processes
 from oneword.engine.inputs import Composed, Document, Image, Input, Tiled
-from oneword.engine.views import View
+from oneword.engine.views import DEFAULT, View
 
 CHUNK = 128
 """Inputs of one file of the cache. Up to twice as many are in memory: one chunk in the model, and the next one."""
@@ -52,6 +53,14 @@ class VectorCache:
         self._progress = progress
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+
+    def view(self, wanted: View) -> View:
+        """Returns the task's view, or the default one for a model that follows no prompts."""
+        try:
+            self.encoder.space(wanted)
+        except ViewError:
+            return DEFAULT
+        return wanted
 
     def preprocessing(self, view: View) -> str:
         """Of pictures, as `EngineConfig.preprocessing` names it."""

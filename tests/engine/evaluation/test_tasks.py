@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 
 from oneword.engine import Side
+from oneword.engine.errors import ViewError
 from oneword.engine.evaluation.captioned import read_captioned
 from oneword.engine.evaluation.cirr import cirr, read_cirr, submission
 from oneword.engine.evaluation.fashioniq import fashioniq, orders
@@ -17,6 +18,7 @@ from oneword.engine.evaluation.files import BadData
 from oneword.engine.evaluation.sts import STS, as_reference, read_sts, sts
 from oneword.engine.evaluation.text_image import image_image, text_image
 from oneword.engine.evaluation.vectors import VectorCache
+from oneword.engine.views import DEFAULT
 
 X, Y, Z = [1, 0, 0], [0, 1, 0], [0, 0, 1]
 
@@ -161,6 +163,25 @@ def test_cirr(tmp_path: Path, paint: Callable[..., None], table: Any) -> None:
     assert report.metrics["unedited R@1"] == 100.0
     assert {view for _, view, _ in encoder.seen} == {"cirr"}
     assert {side for key, _, side in encoder.seen if isinstance(key, tuple)} == {Side.QUERY}
+
+
+def test_models_that_follow_no_prompts_are_measured_by_the_default_view(
+    tmp_path: Path, paint: Callable[..., None], table: Any
+) -> None:
+    paint(tmp_path / "dev", "red", "green", "blue", "yellow")
+    cirr_data(tmp_path)
+
+    class Unprompted(table):
+        def space(self, view: Any) -> Any:
+            if view != DEFAULT:
+                raise ViewError("reads no prompts")
+            return super().space(view)
+
+    encoder = Unprompted(CIRR_TABLE)
+    report = cirr(read_cirr(tmp_path), "here", VectorCache(encoder))
+    assert report.metrics["R@1"] == 50.0
+    assert list(report.fingerprints) == ["default"]
+    assert {view for _, view, _ in encoder.seen} == {"default"}
 
 
 @pytest.mark.parametrize(("captions", "pictures"), [(".", "img_raw"), ("cirr", "."), ("cirr", "cirr/img_raw")])
