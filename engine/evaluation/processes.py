@@ -1,9 +1,11 @@
 """Processes that evaluate together, as `accelerate launch` or `torchrun` starts them."""
 
+import atexit
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, Self, TypeVar
 
 from oneword.engine.dependencies import require
@@ -36,8 +38,12 @@ class Processes:
         from torch import distributed
 
         if not distributed.is_initialized():
+            # Threads of a group must end before the process does, or it may abort at its exit. They end with the last
+            # reference to it; functions of this module would hold one, as a default argument, if it came later.
+            import_module("torch.distributed.nn.functional")
             # Only vectors in main memory are exchanged, so gloo serves GPUs, too. The slowest process may take long.
             distributed.init_process_group("gloo", timeout=timedelta(days=1))
+            atexit.register(distributed.destroy_process_group)
         return cls(rank=distributed.get_rank(), count=count, local=int(os.environ.get("LOCAL_RANK", "0")))
 
     @property
