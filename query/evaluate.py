@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oneword.engine.options import Revision
+from oneword.storage.config import MOST
 from oneword.storage.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def live(
     qrels: Annotated[Path | None, typer.Option(help="trec judgements, if the queries are trec topics.")] = None,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option("--collection", "-c", help="The collection to measure.")] = "default",
-    depth: Annotated[int, typer.Option(min=10, max=10_000, help="Hits that are looked at.")] = 100,
+    depth: Annotated[int, typer.Option(min=10, max=MOST, help="Hits that are looked at.")] = 100,
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
     revision: Revision = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
         StoredItem,
         Upserted,
     )
-    from oneword.query.client.async_client import AsyncClient
-    from oneword.query.client.client import Client
+    from oneword.query.client.client import AsyncClient, Client
     from oneword.query.client.errors import BadAnswer, Busy, ClientError, NotThere, Refused, Rejected, ServerUnreachable
     from oneword.query.client.inputs import NewItem
 
@@ -39,8 +38,7 @@ _HOMES = {
         "StoredItem",
         "Upserted",
     ],
-    "async_client": ["AsyncClient"],
-    "client": ["Client"],
+    "client": ["AsyncClient", "Client"],
     "errors": ["BadAnswer", "Busy", "ClientError", "NotThere", "Refused", "Rejected", "ServerUnreachable"],
     "inputs": ["NewItem"],
 }

@@ -116,7 +116,7 @@ class CollectionSummary(_Known):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectionDetails(_Known):
+class CollectionDetails(CollectionSummary):
     """A collection.
 
     Args:
@@ -128,12 +128,6 @@ class CollectionDetails(_Known):
         created, updated: ISO 8601.
     """
 
-    name: str
-    items: int
-    model: str
-    view: str
-    dimension: int
-    version: int
     by_modality: Mapping[str, int] = field(default_factory=dict)
     space: Mapping[str, Any] = field(default_factory=dict)
     metadata_keys: Any = None

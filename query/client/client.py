@@ -1,33 +1,44 @@
-"""The client for ordinary programs."""
+"""The clients: for ordinary programs, and for asyncio and trio."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar, Unpack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial, wraps
+from typing import Concatenate, Literal, ParamSpec, Self, TypeVar
 
+import anyio
+import anyio.to_thread
 import httpx
 
-from oneword.query.client.answers import (
-    CollectionDetails,
-    CollectionSummary,
-    File,
-    IndexCheck,
-    Job,
-    StoredItem,
-    Upserted,
-    Vectors,
-)
-from oneword.query.client.calls import collections, jobs, searches
-from oneword.query.client.calls import items as _items
-from oneword.query.client.calls.call import Call
-from oneword.query.client.errors import Busy, ClientError
-from oneword.query.client.inputs import Input, NewItem
+from oneword.query.client import calls
+from oneword.query.client.answers import StoredItem, Vectors
+from oneword.query.client.calls import Call
+from oneword.query.client.errors import Busy
+from oneword.query.client.inputs import Input
 from oneword.query.client.server import CONNECT_SECONDS, Outcome, Server
-from oneword.query.query import Parts, Query, Where
-from oneword.query.result import SearchResult
-from oneword.storage.quarantine import Quarantined
-from oneword.storage.versions import Version
+from oneword.query.query import Where
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _method(call: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
+    """The method of `Client` that sends a call."""
+
+    @wraps(call)
+    def method(self: "Client", /, *args: P.args, **named: P.kwargs) -> T:
+        return self._send(call(*args, **named))
+
+    return method
+
+
+def _awaited(call: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P], Awaitable[T]]":
+    """The method of `AsyncClient` that sends a call, which is described in a thread: files may be read for it."""
+
+    @wraps(call)
+    async def method(self: "AsyncClient", /, *args: P.args, **named: P.kwargs) -> T:
+        return await self._send(await anyio.to_thread.run_sync(partial(call, *args, **named)))
+
+    return method
 
 
 class Client:
@@ -44,9 +55,8 @@ class Client:
         timeout: seconds to wait for the next bytes of an answer.
         retries: tries after the first one.
 
-    Every method raises ClientError, see `oneword.query.client.errors`. `collection` is always a collection's name;
-    `deadline` seconds, of at most the server's own, after which the server gives up; `include` what items have besides
-    id and modality: "payload" (uri, text, metadata), "vector", "thumbnail".
+    Every method raises ClientError, see `oneword.query.client.errors`. What they take and return is described in
+    `oneword.query.client.calls`.
 
     Raises:
         ClientError: the URL or the key cannot be one.
@@ -54,31 +64,28 @@ class Client:
 
     def __init__(self, url: str, key: str | None = None, timeout: float = 30, retries: int = 3) -> None:
         self._server = Server(url, key, retries=retries)
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
-            trust_env=not self._server.is_loopback,
-        )
+        self._http = httpx.Client(timeout=_timeout(timeout), trust_env=not self._server.is_loopback)
 
-    def search(
-        self,
-        query: str | Query | None = None,
-        collection: str = "default",
-        *,
-        deadline: float | None = None,
-        **parts: Unpack[Parts],
-    ) -> SearchResult:
-        """Nearest neighbours, best first: of words with whatever else `Query.of` takes, or of a whole `Query`.
-
-        Raises:
-            BadQuery, FilterError, UnreadableFile: before anything is sent.
-        """
-        return self._send(searches.search(query, collection, deadline, parts))
-
-    def search_batch(
-        self, queries: Iterable[str | Query], collection: str = "default", *, deadline: float | None = None
-    ) -> list[SearchResult | ClientError]:
-        """Many searches at once, of one version of the collection: for each its result, or why it failed."""
-        return self._send(searches.search_batch(queries, collection, deadline))
+    search = _method(calls.search)
+    search_batch = _method(calls.search_batch)
+    upsert = _method(calls.upsert)
+    get = _method(calls.get)
+    delete = _method(calls.delete)
+    count = _method(calls.count)
+    thumbnail = _method(calls.thumbnail)
+    original = _method(calls.original)
+    collections = _method(calls.collections)
+    collection = _method(calls.collection)
+    create_collection = _method(calls.create_collection)
+    drop_collection = _method(calls.drop_collection)
+    verify = _method(calls.verify)
+    build = _method(calls.build)
+    quarantine = _method(calls.quarantine)
+    versions = _method(calls.versions)
+    start_job = _method(calls.start_job)
+    job = _method(calls.job)
+    jobs = _method(calls.jobs)
+    cancel_job = _method(calls.cancel_job)
 
     def embed(
         self,
@@ -94,38 +101,8 @@ class Client:
         model: an id of the server's list; None: the only one. view: how things are described; None: "default".
         side: "gallery" of what is stored, "query" of what is asked.
         """
-        model = self._send(searches.only_model()) if model is None else model
-        return self._send(searches.embed(inputs, model, view, side, deadline))
-
-    def upsert(
-        self,
-        items: Iterable[NewItem | Mapping[str, Any]],
-        collection: str = "default",
-        *,
-        fingerprint: str | None = None,
-        deadline: float | None = None,
-    ) -> Upserted:
-        """Stores items, in place of those of the same ids. Raises Rejected if the server refuses all of them.
-
-        items: `NewItem`s, or mappings of their fields. fingerprint: of the space that their vectors are of, to insist.
-        """
-        return self._send(_items.upsert(items, collection, fingerprint, deadline))
-
-    def get(
-        self, ids: str | Iterable[str], collection: str = "default", *, include: Sequence[str] = ("payload",)
-    ) -> dict[str, StoredItem]:
-        """The items of these ids; those that are not there are left out."""
-        return self._send(_items.get(ids, collection, include))
-
-    def delete(
-        self, ids: str | Iterable[str] | None = None, *, where: Where | None = None, collection: str = "default"
-    ) -> int:
-        """Deletes items by id, or all that pass a filter; how many there were."""
-        return self._send(_items.delete(ids, where, collection))
-
-    def count(self, where: Where | None = None, collection: str = "default") -> int:
-        """How many items there are, or pass a filter."""
-        return self._send(_items.count(where, collection))
+        model = self._send(calls.only_model()) if model is None else model
+        return self._send(calls.embed(inputs, model, view, side, deadline))
 
     def scroll(
         self,
@@ -142,79 +119,15 @@ class Client:
         """
         cursor = None
         while True:
-            found = self._send(_items.scroll(where, collection, page, cursor, include))
+            found = self._send(calls.page(where, collection, page, cursor, include))
             yield from found.items
             if (cursor := found.cursor) is None:
                 return
 
-    def thumbnail(self, id: str, collection: str = "default") -> File:  # noqa: A002 - what it is
-        """An item's small picture."""
-        return self._send(_items.thumbnail(id, collection))
-
-    def original(self, id: str, collection: str = "default") -> File:  # noqa: A002
-        """The file that an item was made from, if it still is what was indexed. Redirects to elsewhere are followed."""
-        return self._send(_items.original(id, collection))
-
-    def collections(self) -> list[CollectionSummary]:
-        """All collections."""
-        return self._send(collections.collections())
-
-    def collection(self, name: str) -> CollectionDetails:
-        """One collection, with all there is to know."""
-        return self._send(collections.collection(name))
-
-    def create_collection(self, name: str, *, model: str | None = None, view: str | None = None) -> CollectionDetails:
-        """Makes an empty collection, of the server's model if none is named. Raises Rejected if there is one."""
-        return self._send(collections.create_collection(name, model, view))
-
-    def drop_collection(self, name: str) -> None:
-        """Deletes a collection with all its items."""
-        self._send(collections.drop_collection(name))
-
-    def verify(self, collection: str = "default") -> IndexCheck:
-        """Compares the serving index with its table. Raises Rejected if there is no index."""
-        return self._send(collections.verify(collection))
-
-    def build(self, collection: str = "default") -> bool:
-        """Begins to build the ANN index; False: one is being built already."""
-        return self._send(collections.build(collection))
-
-    def quarantine(self, collection: str = "default", limit: int = 100) -> list[Quarantined]:
-        """Inputs of indexing jobs that could not be indexed, and why."""
-        return self._send(collections.quarantine(collection, limit))
-
-    def versions(self, collection: str = "default") -> list[Version]:
-        """The versions that are kept, oldest first."""
-        return self._send(collections.versions(collection))
-
-    def start_job(
-        self,
-        paths: str | Iterable[str],
-        collection: str = "default",
-        *,
-        model: str | None = None,
-        view: str | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Job:
-        """Starts indexing folders, files or URIs that the server can read and lets jobs read."""
-        return self._send(jobs.start_job(collection, paths, model, view, options))
-
-    def job(self, id: str) -> Job:  # noqa: A002
-        """How a job stands."""
-        return self._send(jobs.job(id))
-
-    def jobs(self, limit: int = 20, collection: str | None = None) -> list[Job]:
-        """The newest jobs, newest first."""
-        return self._send(jobs.jobs(limit, collection))
-
-    def cancel_job(self, id: str) -> Job:  # noqa: A002
-        """Ends a job; what it has committed stays."""
-        return self._send(jobs.cancel_job(id))
-
     def ready(self) -> bool:
         """Whether the service answers searches now. Not tried again on 503: that is the answer."""
         try:
-            self._send(jobs.ready())
+            self._send(calls.is_ready())
         except Busy:
             return False
         return True
@@ -249,3 +162,109 @@ class Client:
                 outcome = self._http.send(step)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 outcome = error
+
+
+class AsyncClient:
+    """`Client`, for programs on asyncio and trio. Close it by `aclose`, or use it in an `async with`.
+
+    Pictures are read and written in threads, so that the event loop goes on. Args and Raises: as `Client`'s.
+    """
+
+    def __init__(self, url: str, key: str | None = None, timeout: float = 30, retries: int = 3) -> None:
+        self._server = Server(url, key, retries=retries)
+        self._http = httpx.AsyncClient(timeout=_timeout(timeout), trust_env=not self._server.is_loopback)
+
+    search = _awaited(calls.search)
+    search_batch = _awaited(calls.search_batch)
+    upsert = _awaited(calls.upsert)
+    get = _awaited(calls.get)
+    delete = _awaited(calls.delete)
+    count = _awaited(calls.count)
+    thumbnail = _awaited(calls.thumbnail)
+    original = _awaited(calls.original)
+    collections = _awaited(calls.collections)
+    collection = _awaited(calls.collection)
+    create_collection = _awaited(calls.create_collection)
+    drop_collection = _awaited(calls.drop_collection)
+    verify = _awaited(calls.verify)
+    build = _awaited(calls.build)
+    quarantine = _awaited(calls.quarantine)
+    versions = _awaited(calls.versions)
+    start_job = _awaited(calls.start_job)
+    job = _awaited(calls.job)
+    jobs = _awaited(calls.jobs)
+    cancel_job = _awaited(calls.cancel_job)
+
+    async def embed(
+        self,
+        inputs: Sequence[Input],
+        *,
+        model: str | None = None,
+        view: str | None = None,
+        side: Literal["gallery", "query"] = "gallery",
+        deadline: float | None = None,
+    ) -> Vectors:
+        """As `Client.embed`."""
+        model = await self._send(calls.only_model()) if model is None else model
+        call = partial(calls.embed, inputs, model, view, side, deadline)
+        return await self._send(await anyio.to_thread.run_sync(call))
+
+    async def scroll(
+        self,
+        where: Where | None = None,
+        collection: str = "default",
+        *,
+        page: int = 100,
+        include: Sequence[str] = ("payload",),
+    ) -> AsyncIterator[StoredItem]:
+        """As `Client.scroll`."""
+        cursor = None
+        while True:
+            found = await self._send(calls.page(where, collection, page, cursor, include))
+            for item in found.items:
+                yield item
+            if (cursor := found.cursor) is None:
+                return
+
+    async def ready(self) -> bool:
+        """As `Client.ready`."""
+        try:
+            await self._send(calls.is_ready())
+        except Busy:
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._server.url)!r})"
+
+    async def _send(self, call: Call[T]) -> T:
+        conversation = self._server.ask(call)
+        outcome: Outcome = None
+        while True:
+            try:
+                step = conversation.send(outcome)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            outcome = None
+            if isinstance(step, float):
+                await anyio.sleep(step)
+                continue
+            try:
+                outcome = await self._http.send(step)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                outcome = error
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))

@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx
 
 from oneword.engine.fetching import retrying
-from oneword.query.client.calls.call import Call
+from oneword.query.client.calls import Call
 from oneword.query.client.errors import BadAnswer, ClientError, ServerUnreachable
 from oneword.query.client.problems import failure, unreadable
 from oneword.query.errors import BadQuery

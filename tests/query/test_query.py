@@ -1,12 +1,17 @@
+import inspect
 import json
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.query import BadQuery, Composed, Image, Like, Query, Text, Vector
-from oneword.query.query import NEGATIVE
+from oneword.query.cli import search
+from oneword.query.query import NEGATIVE, Declared, options
+from oneword.query.server.questions import Hybrid, QueryIn
+from oneword.query.wire import to_json
 from oneword.storage import And, FilterError, Match
 
 texts = st.text(min_size=1, max_size=20)
@@ -85,3 +90,38 @@ def test_a_filter_in_words_as_json_or_as_an_object() -> None:
     for wrong in ('{"must": [', '{"must": {"feild": "a"}}', "{" * 100_000, '{"a":' * 100_000, "[1]"):
         with pytest.raises(FilterError):
             Query.of("a", where=wrong)
+
+
+@pytest.mark.parametrize("one", options(), ids=lambda one: one.name)
+def test_an_option_is_the_same_everywhere(one: Declared) -> None:
+    """In the REST schema, on the command line, and in the JSON that a client writes."""
+    schema = (Hybrid if one.option.fusion else QueryIn).model_json_schema()["properties"][one.name]
+    assert (schema["default"], schema["description"]) == (one.default, one.option.help)
+    kind = next((each for each in schema.get("anyOf", ()) if each != {"type": "null"}), schema)
+    assert (kind.get("minimum"), kind.get("maximum")) == (one.option.min, one.option.max)
+    parameter = inspect.signature(search).parameters[one.name]
+    info = get_args(parameter.annotation)[1]
+    assert (parameter.default, info.help, info.min, info.max) == (
+        one.default,
+        one.option.help,
+        one.option.min,
+        one.option.max,
+    )
+    value = next(each for each in (*get_args(one.type), 1, 0.5, "words") if each != one.default and _fits(one, each))
+    written = to_json(Query.of("a", **{"keywords": "cat", one.name: value}))
+    assert (written["hybrid"] if one.option.fusion else written)[one.name] == value
+
+
+@pytest.mark.parametrize("one", [one for one in options() if one.option.max], ids=lambda one: one.name)
+def test_a_value_out_of_bounds_is_refused(one: Declared) -> None:
+    for value in (one.option.min - 1, one.option.max + 1, math.nan, "1", True, [1]):
+        with pytest.raises(BadQuery, match=f"{one.name} .*: expected"):
+            Query.of("a", **{one.name: value})
+
+
+def _fits(one: Declared, value: object) -> bool:
+    try:
+        one.check(value)
+    except BadQuery:
+        return False
+    return True

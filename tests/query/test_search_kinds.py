@@ -116,8 +116,10 @@ def test_bad_queries(named: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("wrong", [{"fusion": "sum"}, {"diversity": 2.0}, {"keyword_weight": -1.0}])
 def test_bad_searches(searching: SearchService, wrong: dict[str, Any]) -> None:
-    with pytest.raises(BadSearch, match="expected"):
+    with pytest.raises(BadQuery, match="expected"):
         searching.search("a", keywords="a", **wrong)
+    with pytest.raises(BadSearch, match="expected"):
+        searching.collection.search(keywords="a", **wrong)
 
 
 def test_the_command(searching: SearchService, capsys: pytest.CaptureFixture[str]) -> None:

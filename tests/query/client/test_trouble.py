@@ -17,8 +17,8 @@ from oneword.query.client import (
     Refused,
     Rejected,
     ServerUnreachable,
+    calls,
 )
-from oneword.query.client.calls import items, jobs
 from oneword.query.client.server import Server
 
 OK = (  # closed by the server: a connection that is kept could be taken for the next request before its end is seen
@@ -51,7 +51,7 @@ def answered(request: Any, status: int, **headers: str) -> httpx.Response:
 
 
 def test_waits_are_as_long_as_asked_for_and_grow_otherwise() -> None:
-    talk = conversation(items.count(None, "default"))
+    talk = conversation(calls.count(None, "default"))
     request = next(talk)
     assert talk.send(answered(request, 503, Retry_After="7")) >= 7
     request = next(talk)
@@ -64,7 +64,7 @@ def test_waits_are_as_long_as_asked_for_and_grow_otherwise() -> None:
 
 
 def test_a_server_that_asks_for_too_long_a_wait_is_given_up() -> None:
-    talk = conversation(items.count(None, "default"))
+    talk = conversation(calls.count(None, "default"))
     with pytest.raises(Busy) as caught:
         talk.send(answered(next(talk), 503, Retry_After="31"))
     assert caught.value.retry_after == 31
@@ -72,7 +72,7 @@ def test_a_server_that_asks_for_too_long_a_wait_is_given_up() -> None:
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x")])
 def test_what_was_never_sent_is_sent_again_whatever_it_does(error: Exception) -> None:
-    talk = conversation(jobs.start_job("default", ["/photos"], None, None, None))
+    talk = conversation(calls.start_job(["/photos"], "default"))
     next(talk)
     assert isinstance(talk.send(error), float)
 
@@ -81,7 +81,7 @@ def test_what_was_never_sent_is_sent_again_whatever_it_does(error: Exception) ->
     "error", [httpx.ReadError("x"), httpx.WriteError("x"), httpx.RemoteProtocolError("x"), httpx.ReadTimeout("x")]
 )
 def test_what_may_have_been_done_is_not_done_twice(error: Exception) -> None:
-    talk = conversation(jobs.start_job("default", ["/photos"], None, None, None))
+    talk = conversation(calls.start_job(["/photos"], "default"))
     next(talk)
     with pytest.raises(ServerUnreachable):
         talk.send(error)
@@ -201,7 +201,7 @@ def test_an_original_is_not_looked_for_anywhere_but_the_web(client: Any, service
 
 
 def test_a_redirect_to_no_url_is_told() -> None:
-    talk = conversation(items.original("a", "default"))
+    talk = conversation(calls.original("a", "default"))
     with pytest.raises(BadAnswer, match="InvalidURL"):
         talk.send(answered(next(talk), 302, Location="https://example.org/" + "x" * 100_000))
 

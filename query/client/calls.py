@@ -1,0 +1,335 @@
+"""What the service can be asked: each call described once, with the parameters that both clients take.
+
+`collection` is always a collection's name; `deadline` seconds, of at most the server's own, after which the server
+gives up; `include` what items have besides id and modality: "payload" (uri, text, metadata), "vector", "thumbnail".
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
+from urllib.parse import quote
+
+from oneword.query.client.answers import (
+    CollectionDetails,
+    CollectionSummary,
+    File,
+    IndexCheck,
+    Job,
+    Page,
+    StoredItem,
+    Upserted,
+    Vectors,
+    vectors_of,
+)
+from oneword.query.client.errors import ClientError, NotThere
+from oneword.query.client.inputs import Input, NewItem, input_of
+from oneword.query.client.problems import stated
+from oneword.query.errors import BadQuery
+from oneword.query.query import Parts, Query, Where
+from oneword.query.result import SearchResult
+from oneword.query.wire import result_of, to_json
+from oneword.storage import filter_to_json, parse_filter
+from oneword.storage.quarantine import Quarantined
+from oneword.storage.versions import Version
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[T]):
+    """One request, and how its answer is read.
+
+    Args:
+        path: below the server's URL, quoted.
+        read: the value of an answer of 2xx; LookupError, TypeError or ValueError say that it is none.
+        json: the body.
+        params: of the URL's query.
+        writes: it changes something; so it is not sent again where it may have been done.
+        patient: 429 and 503 are tried again.
+        redirected: redirects are followed, without the key where they lead to another server.
+    """
+
+    method: str
+    path: str
+    read: "Callable[[httpx.Response], T]"
+    json: Mapping[str, Any] | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    writes: bool = False
+    patient: bool = True
+    redirected: bool = False
+
+
+def search(
+    query: str | Query | None = None,
+    collection: str = "default",
+    *,
+    deadline: float | None = None,
+    **parts: Unpack[Parts],
+) -> Call[SearchResult]:
+    """Nearest neighbors, best first: of words with whatever else `Query.of` takes, or of a whole `Query`.
+
+    Raises:
+        BadQuery, FilterError, UnreadableFile: before anything is sent.
+    """
+    if not isinstance(query, Query):
+        query = Query.of(query, **parts)
+    elif parts:
+        raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
+    path = f"{_collection(collection)}/search"
+    return _post(path, to_json(query), lambda answer: result_of(answer.json()), params=_within(deadline))
+
+
+def search_batch(
+    queries: Iterable[str | Query], collection: str = "default", *, deadline: float | None = None
+) -> Call[list[SearchResult | ClientError]]:
+    """Many searches at once, of one version of the collection: for each its result, or why it failed."""
+    asked = [to_json(query if isinstance(query, Query) else Query.of(query)) for query in queries]
+
+    def read(response: "httpx.Response") -> list[SearchResult | ClientError]:
+        results = response.json()["results"]
+        if len(results) != len(asked):
+            raise ValueError(f"{len(results)} results: expected {len(asked)}")
+        return [stated(one["error"]) if "error" in one else result_of(one) for one in results]
+
+    return _post(f"{_collection(collection)}/search:batch", {"queries": asked}, read, params=_within(deadline))
+
+
+def embed(inputs: Sequence[Input], model: str, view: str | None, side: str, deadline: float | None) -> Call[Vectors]:
+    """POST /v1/embeddings."""
+    asked = [input_of(one) for one in ([inputs] if isinstance(inputs, str) else inputs)]
+    if not asked:
+        raise BadQuery("nothing to embed: expected at least one text or picture")
+    body = {"model": model, "input": asked, "encoding_format": "base64", "side": side} | _given(view=view)
+    return _post("/v1/embeddings", body, lambda answer: vectors_of(answer.json(), len(asked)), params=_within(deadline))
+
+
+def only_model() -> Call[str]:
+    """The id of the one model that the server has."""
+
+    def read(response: "httpx.Response") -> str:
+        names = [str(one["id"]) for one in response.json()["data"]]
+        if len(names) != 1:
+            raise NotThere(f"the server has {len(names)} models ({', '.join(names)}): say which, by `model`")
+        return names[0]
+
+    return _get("/v1/models", read)
+
+
+def upsert(
+    items: Iterable[NewItem | Mapping[str, Any]],
+    collection: str = "default",
+    *,
+    fingerprint: str | None = None,
+    deadline: float | None = None,
+) -> Call[Upserted]:
+    """Stores items, in place of those of the same ids. Raises Rejected if the server refuses all of them.
+
+    items: `NewItem`s, or mappings of their fields. fingerprint: of the space that their vectors are of, to insist.
+    """
+    body = {"items": [NewItem.of(item).as_json() for item in items]} | _given(fingerprint=fingerprint)
+    path = f"{_collection(collection)}/items"
+    return _post(path, body, lambda answer: Upserted.of(answer.json()), params=_within(deadline), writes=True)
+
+
+def get(
+    ids: str | Iterable[str], collection: str = "default", *, include: Sequence[str] = ("payload",)
+) -> Call[dict[str, StoredItem]]:
+    """The items of these ids; those that are not there are left out."""
+    return _post(
+        f"{_collection(collection)}/items:get",
+        {"ids": _ids(ids), "with": list(include)},
+        lambda answer: {one["id"]: StoredItem.of(one) for one in answer.json()["items"]},
+    )
+
+
+def delete(
+    ids: str | Iterable[str] | None = None, *, where: Where | None = None, collection: str = "default"
+) -> Call[int]:
+    """Deletes items by id, or all that pass a filter; how many there were."""
+    if (ids is None) == (where is None):
+        raise BadQuery("delete takes ids or a filter, one of the two; drop_collection deletes everything")
+    body = _filter(where) if ids is None else {"ids": _ids(ids)}
+    path = f"{_collection(collection)}/items:delete"
+    return _post(path, body, lambda answer: int(answer.json()["deleted"]), writes=True)
+
+
+def count(where: Where | None = None, collection: str = "default") -> Call[int]:
+    """How many items there are, or pass a filter."""
+    path = f"{_collection(collection)}/items:count"
+    return _post(path, _filter(where), lambda answer: int(answer.json()["count"]))
+
+
+def page(where: Where | None, collection: str, size: int, cursor: str | None, include: Sequence[str]) -> Call[Page]:
+    """POST /v1/collections/NAME/items:scroll."""
+
+    def read(response: "httpx.Response") -> Page:
+        document = response.json()
+        return Page(items=tuple(map(StoredItem.of, document["items"])), cursor=document["cursor"])
+
+    body = _filter(where) | _given(cursor=cursor) | {"limit": size, "with": list(include)}
+    return _post(f"{_collection(collection)}/items:scroll", body, read)
+
+
+def thumbnail(id: str, collection: str = "default") -> Call[File]:  # noqa: A002 - what it is
+    """An item's small picture."""
+    return _get(f"{_collection(collection)}/items/{_segment(id)}/thumbnail", _file)
+
+
+def original(id: str, collection: str = "default") -> Call[File]:  # noqa: A002
+    """The file that an item was made from, if it still is what was indexed. Redirects to elsewhere are followed."""
+    return _get(f"{_collection(collection)}/items/{_segment(id)}/original", _file, redirected=True)
+
+
+def collections() -> Call[list[CollectionSummary]]:
+    """All collections."""
+    return _get("/v1/collections", lambda answer: [CollectionSummary.of(one) for one in answer.json()["collections"]])
+
+
+def collection(name: str) -> Call[CollectionDetails]:
+    """One collection, with all there is to know."""
+    return _get(_collection(name), lambda answer: CollectionDetails.of(answer.json()))
+
+
+def create_collection(name: str, *, model: str | None = None, view: str | None = None) -> Call[CollectionDetails]:
+    """Makes an empty collection, of the server's model if none is named. Raises Rejected if there is one."""
+    body = {"name": name} | _given(model=model, view=view)
+    return _post("/v1/collections", body, lambda answer: CollectionDetails.of(answer.json()), writes=True)
+
+
+def drop_collection(name: str) -> Call[None]:
+    """Deletes a collection with all its items."""
+    return Call(method="DELETE", path=_collection(name), read=lambda _: None, writes=True)
+
+
+def verify(collection: str = "default") -> Call[IndexCheck]:
+    """Compares the serving index with its table. Raises Rejected if there is no index."""
+    return _post(f"{_collection(collection)}/verify", None, lambda answer: IndexCheck.of(answer.json()))
+
+
+def build(collection: str = "default") -> Call[bool]:
+    """Begins to build the ANN index; False: one is being built already."""
+    return _post(f"{_collection(collection)}/build", None, lambda answer: bool(answer.json()["building"]), writes=True)
+
+
+def quarantine(collection: str = "default", limit: int = 100) -> Call[list[Quarantined]]:
+    """Inputs of indexing jobs that could not be indexed, and why."""
+    return _get(
+        f"{_collection(collection)}/quarantine",
+        lambda answer: [_quarantined(one) for one in answer.json()["quarantined"]],
+        params={"limit": str(limit)},
+    )
+
+
+def versions(collection: str = "default") -> Call[list[Version]]:
+    """The versions that are kept, oldest first."""
+    return _get(
+        f"{_collection(collection)}/versions", lambda answer: [_version(one) for one in answer.json()["versions"]]
+    )
+
+
+def start_job(
+    paths: str | Iterable[str],
+    collection: str = "default",
+    *,
+    model: str | None = None,
+    view: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Call[Job]:
+    """Starts indexing folders, files or URIs that the server can read and lets jobs read."""
+    named = [paths] if isinstance(paths, str) else [str(path) for path in paths]
+    body = {"collection": collection, "paths": named} | _given(model=model, view=view, options=options)
+    return _post("/v1/jobs", body, _job, writes=True)
+
+
+def job(id: str) -> Call[Job]:  # noqa: A002
+    """How a job stands."""
+    return _get(f"/v1/jobs/{_segment(id)}", _job)
+
+
+def jobs(limit: int = 20, collection: str | None = None) -> Call[list[Job]]:
+    """The newest jobs, newest first."""
+    params = {"limit": str(limit)} | _given(collection=collection)
+    return _get("/v1/jobs", lambda answer: [Job.of(one) for one in answer.json()["jobs"]], params=params)
+
+
+def cancel_job(id: str) -> Call[Job]:  # noqa: A002
+    """Ends a job; what it has committed stays."""
+    return _post(f"/v1/jobs/{_segment(id)}:cancel", None, _job, writes=True)
+
+
+def is_ready() -> Call[None]:
+    """GET /readyz. Not tried again on 503: that is the answer."""
+    return _get("/readyz", lambda _: None, patient=False)
+
+
+def _get(path: str, read: "Callable[[httpx.Response], T]", **more: Any) -> Call[T]:
+    return Call(method="GET", path=path, read=read, **more)
+
+
+def _post(path: str, json: Mapping[str, Any] | None, read: "Callable[[httpx.Response], T]", **more: Any) -> Call[T]:
+    return Call(method="POST", path=path, read=read, json=json, **more)
+
+
+def _job(response: "httpx.Response") -> Job:
+    return Job.of(response.json())
+
+
+def _file(response: "httpx.Response") -> File:
+    kind = response.headers.get("content-type", "application/octet-stream")
+    return File(content=response.content, media_type=kind.partition(";")[0].strip())
+
+
+def _quarantined(entry: Mapping[str, Any]) -> Quarantined:
+    return Quarantined(
+        uri=entry["uri"],
+        reason=entry["reason"],
+        kind=entry["kind"],
+        tries=entry["tries"],
+        first_seen=datetime.fromisoformat(entry["first_seen"]),
+        last_tried=datetime.fromisoformat(entry["last_tried"]),
+    )
+
+
+def _version(entry: Mapping[str, Any]) -> Version:
+    at = datetime.fromisoformat(entry["at"])
+    return Version(version=entry["version"], at=at, items=entry["items"], tags=tuple(entry["tags"]))
+
+
+def _collection(name: str) -> str:
+    """The path of a collection."""
+    return f"/v1/collections/{_segment(name)}"
+
+
+def _segment(name: str) -> str:
+    """One segment of a path, whatever is in it: a slash, a question mark, or dots, which would lead upwards."""
+    try:
+        quoted = quote(name, safe="")
+    except (TypeError, UnicodeEncodeError) as error:
+        raise BadQuery(f"{name!r}: expected a name or an id, as text") from error
+    if not quoted:
+        raise BadQuery("a name or an id is empty: expected at least one character")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Those fields that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _within(deadline: float | None) -> dict[str, str]:
+    """The URL's query for a deadline in seconds."""
+    return {} if deadline is None else {"timeout": f"{deadline:g}"}
+
+
+def _ids(ids: str | Iterable[str]) -> list[str]:
+    """One id or many, as a list."""
+    return [ids] if isinstance(ids, str) else list(ids)
+
+
+def _filter(where: Where | None) -> dict[str, Any]:
+    """The body's `filter`, if there is one. Raises FilterError."""
+    return {} if where is None else {"filter": filter_to_json(parse_filter(where))}

@@ -1,1 +1,0 @@
-"""What the service can be asked, each thing described once."""
