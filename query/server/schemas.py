@@ -1,6 +1,5 @@
 """Response schemas, each with its example, and what routes share of /openapi.json."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -11,8 +10,7 @@ from oneword.query.server.load import NO_DEADLINE
 from oneword.query.server.problem import MEDIA_TYPE
 
 Modality = Literal["image", "text"]
-Time = Annotated[str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, datetime) else value)]
-"""ISO 8601."""
+Time = Annotated[str, BeforeValidator(lambda time: getattr(time, "isoformat", lambda: time)())]
 
 
 class Out(BaseModel):
@@ -61,7 +59,6 @@ _RESULT: dict[str, Any] = {
     "low_confidence": 0.5,
 }
 _SUMMARY = {"name": "default", "items": 1200, "model": "basic", "view": "default", "dimension": 384, "version": 7}
-_CREATED = "2026-01-02T03:04:05+00:00"
 
 
 class ProblemOut(Out, json_schema_extra=example(**_PROBLEM)):
@@ -215,7 +212,7 @@ class CollectionOut(
         metadata_keys={"year": "number", "tags": "list of strings"},
         quarantined=2,
         index={"version": 7, "rows": 1200, "kind": "flat", "recall": 1.0, "goal": 0.99},
-        created=_CREATED,
+        created=_ITEM["indexed_at"],
         updated="2026-01-03T03:04:05+00:00",
         bytes_on_disk=9000000,
     ),
@@ -272,8 +269,8 @@ class QuarantineOut(
                 "kind": "TruncatedImage",
                 "reason": "/photos/broken.jpg: the image is truncated after 1,024 bytes; get it again",
                 "tries": 1,
-                "first_seen": _CREATED,
-                "last_tried": _CREATED,
+                "first_seen": _ITEM["indexed_at"],
+                "last_tried": _ITEM["indexed_at"],
             }
         ],
         total=1,
@@ -295,7 +292,8 @@ class VersionOut(Out):
 
 
 class VersionsOut(
-    Out, json_schema_extra=example(versions=[{"version": 7, "at": _CREATED, "items": 1200, "tags": ["before"]}])
+    Out,
+    json_schema_extra=example(versions=[{"version": 7, "at": _ITEM["indexed_at"], "items": 1200, "tags": ["before"]}]),
 ):
     """The versions that are kept, oldest first."""
 
