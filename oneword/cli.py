@@ -20,8 +20,7 @@ from oneword.query.cli import search
 from oneword.query.errors import QueryError
 from oneword.query.evaluate import live
 from oneword.query.explain import explain
-from oneword.query.server.cli import serve
-from oneword.query.server.keys.cli import app as keys
+from oneword.query.server.cli import keys, serve
 from oneword.storage.cli import build, collections_app, delete, export, import_, info, verify
 from oneword.storage.errors import StorageError
 from oneword.storage.history_cli import compact, jobs, quarantine_app, restore, tag, versions

@@ -1,53 +1,100 @@
-"""Dynamic batching: inputs of requests that arrive together are embedded together."""
+"""Dynamic batching: inputs of concurrent requests are embedded together; and a cache of their vectors."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from oneword.engine.encoder import Encoder, Side
 from oneword.engine.encoding import embed
 from oneword.engine.errors import EncodingError, EngineError, ModelError
 from oneword.engine.inputs import Input
 from oneword.engine.views import View
-from oneword.query.server.cache import Vector, VectorCache
 
 log = logging.getLogger(__name__)
 
-Key = tuple[str, Side, str]
-"""Fingerprint of the space, side, content hash: what a vector depends on."""
+Vector = NDArray[np.float32]
 
-PATIENCE = 2.0
-"""Seconds that `close` waits for the batch in hand."""
+Key = tuple[str, Side, str]
+"""Fingerprint of the space, side, content hash: all that a vector depends on."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that `close` waits for the running batch."""
 
 VIEWS = 64
-"""Fingerprints kept; clients may send views of their own."""
+"""Fingerprints cached; clients may send views of their own."""
 
 
 class Meter(Protocol):
-    """Is told what is done."""
+    """Records what the batcher does."""
 
     def batch(self, size: int, seconds: float) -> None:
-        """So many inputs were encoded together."""
+        """Records a batch: its inputs and its time."""
 
     def cached(self, hits: int, misses: int) -> None:
-        """So many vectors were in the cache, and were not."""
+        """Records lookups in the cache."""
+
+
+class VectorCache:
+    """An LRU cache of vectors, bounded in bytes. Not thread-safe.
+
+    Keys must identify space, side and content: a hash of decoded pixels or of the text, never of a name.
+    """
+
+    def __init__(self, size: int) -> None:
+        """size: bytes; 0: no cache."""
+        self._size = size
+        self._held = 0
+        self._vectors: OrderedDict[Hashable, Vector] = OrderedDict()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the cached vectors."""
+        return self._held
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def get(self, key: Hashable) -> Vector | None:
+        """The vector, float32 (d,), read-only; None if it is not cached."""
+        vector = self._vectors.get(key)
+        if vector is not None:
+            self._vectors.move_to_end(key)
+        return vector
+
+    def put(self, key: Hashable, vector: Vector) -> None:
+        """Adds a vector, and evicts the least recently used ones."""
+        if key in self._vectors:
+            self._vectors.move_to_end(key)
+            return
+        if vector.nbytes > self._size:
+            return
+        vector = vector.copy()  # a row would keep its whole batch alive
+        vector.flags.writeable = False
+        self._vectors[key] = vector
+        self._held += vector.nbytes
+        while self._held > self._size:
+            self._held -= self._vectors.popitem(last=False)[1].nbytes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Wanted:
-    """An input to embed, and those who wait for its vector."""
+class _Pending:
+    """An input to embed, and the futures that wait for its vector."""
 
     content: Input
     view: View
     side: Side
     waiting: set[asyncio.Future[Vector]] = field(default_factory=set)
 
-    def tell(self, outcome: Vector | Exception) -> None:
+    def resolve(self, outcome: Vector | Exception) -> None:
         for one in self.waiting:
             if one.done():
                 continue
@@ -58,16 +105,16 @@ class _Wanted:
 
 
 class Batcher:
-    """Embeds for many requests with one encoder, which one thread runs.
+    """Embeds inputs of many requests with one encoder, in one thread.
 
-    While the encoder works, what arrives waits and becomes the next batch; an idle encoder waits for company for a
-    small window first. What several ask for is embedded once. An input that cannot be embedded fails those who asked
-    for it and nobody else. Who gives up waiting (a request cancelled) is left out. Use it from one event loop.
+    Inputs that arrive while the encoder works form the next batch; an idle encoder first waits for `window`. Equal
+    inputs are embedded once. An input that cannot be embedded fails only the requests that have it. Inputs of
+    cancelled requests are dropped. Use it from one event loop.
 
     Args:
         window: seconds.
-        most: inputs in a batch; 1 switches batching off.
-        wedged: seconds in one batch after which the encoder is taken to hang.
+        most: inputs per batch; 1: no batching.
+        wedged: seconds after which a running batch counts as hanging.
     """
 
     def __init__(
@@ -76,32 +123,32 @@ class Batcher:
         self.encoder = encoder
         self._cache, self._meter = cache, meter
         self._window, self._most, self._limit = window if most > 1 else 0.0, most, wedged
-        self._queue: dict[Key, _Wanted] = {}  # in the order of arrival
-        self._in_hand: dict[Key, _Wanted] = {}
+        self._queue: dict[Key, _Pending] = {}  # in order of arrival
+        self._running: dict[Key, _Pending] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._runner: asyncio.Task[None] | None = None
-        self._since: float | None = None  # when the batch in hand was begun
+        self._since: float | None = None  # start of the running batch
         self._closed = False
         self._fingerprint = lru_cache(VIEWS)(lambda view: encoder.space(view).fingerprint)
 
     @property
     def waiting(self) -> int:
-        """Inputs that wait for a batch."""
+        """The number of inputs that wait."""
         return len(self._queue)
 
     @property
     def wedged(self) -> bool:
-        """Whether the encoder has been at one batch for longer than it should."""
+        """Whether the running batch exceeds its time."""
         since = self._since
         return since is not None and time.monotonic() - since > self._limit
 
     async def embed(self, inputs: Sequence[Input], view: View, side: Side) -> list[Vector | EngineError]:
-        """Of each input its unit vector, float32 (d,), read-only; or why it has none.
+        """Returns for each input its unit vector, float32 (d,), read-only, or the error.
 
         Raises:
             ViewError: the model cannot follow the view.
-            ModelError: the model hangs, or is being closed.
-            Exception: whatever else the model raised for one of the inputs.
+            ModelError: the model hangs, or the batcher is closed.
+            Exception: anything else that the model raised for one of the inputs.
         """
         fingerprint = self._fingerprint(view)
         keys = [(fingerprint, side, one.content_hash) for one in inputs]
@@ -115,15 +162,15 @@ class Batcher:
                 found[key] = one
         return [vector for key in keys if (vector := found[key]) is not None]
 
-    async def close(self, patience: float = PATIENCE) -> None:
-        """Ends, after the batch in hand if it does not take longer than `patience` seconds. Who waits is told so."""
+    async def close(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        """Waits up to `timeout` seconds for the running batch, then fails pending requests."""
         self._closed = True
-        self._tell_all(self._queue)
+        self._fail_all(self._queue)
         if self._runner is not None:
-            _, running = await asyncio.wait([self._runner], timeout=patience)
+            _, running = await asyncio.wait([self._runner], timeout=timeout)
             if running:
-                log.error("model %r is still at a batch: not waited for any longer", self.encoder.name)
-                self._tell_all(self._in_hand)
+                log.error("model %r still runs a batch: not waiting any longer", self.encoder.name)
+                self._fail_all(self._running)
                 self._runner.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -133,23 +180,23 @@ class Batcher:
         if self._closed:
             raise self._closing()
         if self.wedged:
-            raise ModelError(f"model {self.encoder.name!r} has been at one batch for over {self._limit:g} s: it hangs")
+            raise ModelError(f"model {self.encoder.name!r} has run one batch for over {self._limit:g} s: it hangs")
         waits = {key: self._enqueued(key, one, view, side) for key, one in missing.items()}
         try:
-            told = await asyncio.gather(*(vector for _, vector in waits.values()), return_exceptions=True)
+            results = await asyncio.gather(*(vector for _, vector in waits.values()), return_exceptions=True)
         finally:
-            # Who gives up takes its input along: behind an encoder that hangs, pictures would pile up.
+            # Remove inputs that nobody waits for: behind an encoder that hangs, images would pile up.
             for key, (wanted, vector) in waits.items():
                 wanted.waiting.discard(vector)
                 if not wanted.waiting and self._queue.get(key) is wanted:
                     del self._queue[key]
-        return dict(zip(missing, told, strict=True))
+        return dict(zip(missing, results, strict=True))
 
-    def _enqueued(self, key: Key, content: Input, view: View, side: Side) -> tuple[_Wanted, asyncio.Future[Vector]]:
+    def _enqueued(self, key: Key, content: Input, view: View, side: Side) -> tuple[_Pending, asyncio.Future[Vector]]:
         loop = asyncio.get_running_loop()
-        wanted = self._in_hand.get(key) or self._queue.get(key)
+        wanted = self._running.get(key) or self._queue.get(key)
         if wanted is None:
-            wanted = self._queue[key] = _Wanted(content=content, view=view, side=side)
+            wanted = self._queue[key] = _Pending(content=content, view=view, side=side)
         vector: asyncio.Future[Vector] = loop.create_future()
         wanted.waiting.add(vector)
         if self._runner is None or self._runner.done():
@@ -157,33 +204,33 @@ class Batcher:
         return wanted, vector
 
     async def _run(self) -> None:
-        """Works until nobody waits."""
+        """Runs batches until the queue is empty."""
         if self._window and len(self._queue) < self._most:
             await asyncio.sleep(self._window)
         loop = asyncio.get_running_loop()
         while batch := self._taken():
-            self._in_hand = batch
+            self._running = batch
             self._since = started = time.monotonic()
             found: Mapping[Key, Vector | Exception]
             try:
                 found = await loop.run_in_executor(self._thread, self._encoded, batch)
-            except Exception as error:  # whatever the model raises, those who wait must hear of it
+            except Exception as error:  # every waiting request must get it
                 found = dict.fromkeys(batch, error)
             finally:
-                self._since, self._in_hand = None, {}
+                self._since, self._running = None, {}
             self._meter.batch(len(batch), time.monotonic() - started)
             for key, wanted in batch.items():
                 one = found[key]
                 if not isinstance(one, Exception):
                     self._cache.put(key, one)
-                wanted.tell(one)
+                wanted.resolve(one)
 
-    def _taken(self) -> dict[Key, _Wanted]:
-        """The next batch: of one space and side, which is the one that has waited longest; empty if nobody waits."""
-        batch: dict[Key, _Wanted] = {}
+    def _taken(self) -> dict[Key, _Pending]:
+        """Takes the next batch: inputs with the space and side of the longest waiting one; empty if none wait."""
+        batch: dict[Key, _Pending] = {}
         kind: tuple[object, ...] | None = None
         for key, wanted in list(self._queue.items()):
-            if all(one.done() for one in wanted.waiting):  # given up a moment ago
+            if all(one.done() for one in wanted.waiting):  # cancelled a moment ago
                 del self._queue[key]
             elif kind in (None, key[:2]):
                 kind = key[:2]
@@ -192,8 +239,8 @@ class Batcher:
                     break
         return batch
 
-    def _encoded(self, batch: Mapping[Key, _Wanted]) -> dict[Key, Vector | Exception]:
-        """In the thread. What one input makes the model raise does not fail the others."""
+    def _encoded(self, batch: Mapping[Key, _Pending]) -> dict[Key, Vector | Exception]:
+        """Runs in the thread. An input that makes the model raise does not fail the others."""
         like = next(iter(batch.values()))
         try:
             vectors, failed = embed(
@@ -202,20 +249,20 @@ class Batcher:
         except Exception as error:
             if len(batch) > 1:
                 return {key: self._encoded({key: one})[key] for key, one in batch.items()}
-            # No future takes a StopIteration.
+            # Futures reject StopIteration.
             return dict.fromkeys(batch, RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
         found: dict[Key, Vector | Exception] = {**vectors, **failed}
         for key, why in failed.items():
-            if isinstance(why, EncodingError) and len(batch) > 1:  # it names a place among other people's inputs
+            if isinstance(why, EncodingError) and len(batch) > 1:  # its message names a position in the batch
                 found |= self._encoded({key: batch[key]})
         for vector in vectors.values():
             vector.flags.writeable = False  # several may hold it
         return found
 
     def _closing(self) -> ModelError:
-        return ModelError(f"model {self.encoder.name!r} is being closed: expected a service that goes on")
+        return ModelError(f"model {self.encoder.name!r} is shutting down")
 
-    def _tell_all(self, wanted: dict[Key, _Wanted]) -> None:
-        for one in wanted.values():
-            one.tell(self._closing())
-        wanted.clear()
+    def _fail_all(self, pending: dict[Key, _Pending]) -> None:
+        for one in pending.values():
+            one.resolve(self._closing())
+        pending.clear()

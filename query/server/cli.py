@@ -1,129 +1,179 @@
-"""`oneword serve`."""
+"""`oneword serve` and `oneword keys`."""
 
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from oneword.engine.options import MaxTokensPerBatch, Revision
+from oneword.query.server.config import ServerConfig, Strings, Unit
+from oneword.storage.terminal import Json, print_json, print_table, say
 
+if TYPE_CHECKING:
+    from oneword.query.server.keys import Key
 
-class LogFormat(StrEnum):
-    """How logs are written."""
-
-    JSON = "json"
-    TEXT = "text"
+keys = typer.Typer(help="The API keys that a service accepts.", no_args_is_help=True)
 
 
 def serve(
     context: typer.Context,
-    host: Annotated[str, typer.Option(envvar="ONEWORD_HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, envvar="ONEWORD_PORT", help="0: any free one.")] = 8000,
-    db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
-    model: Annotated[str, typer.Option(help="auto: each collection's own; else insist on one.")] = "auto",
+    model: Annotated[str, typer.Option(help="auto: each collection's own; else the only one served.")] = "auto",
     revision: Revision = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    api_keys: Annotated[
-        Path | None,
-        typer.Option("--api-keys", envvar="ONEWORD_KEYS", metavar="FILE", help="Who may call: see `oneword keys`."),
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond this machine without keys: anyone may do anything.")
-    ] = False,
-    job_root: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DIR|URI", help="Jobs may read from there; again for more. Without: there are no jobs."),
-    ] = None,
-    rate: Annotated[float | None, typer.Option(min=0.01, help="Requests a second for each key.")] = None,
-    fetch: Annotated[bool, typer.Option("--fetch/--no-fetch", help="Take pictures by URL.")] = True,
-    allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Let URLs lead into private networks, too.")
-    ] = False,
-    cors: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Pages of this origin may call; again for more.")
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Without keys: answer to this name, too.")
-    ] = None,
-    max_body: Annotated[int, typer.Option(min=1, help="MiB of a request.")] = 32,
-    any_format: Annotated[
-        bool, typer.Option("--any-format", help="Take PNM, ICO, TGA, DIB and JPEG 2000 images, too.")
-    ] = False,
-    batch_window: Annotated[float, typer.Option(min=0, max=1000, help="ms that an idle model waits for company.")] = 2,
-    max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Inputs encoded together; 1: no batching.")] = 64,
     max_tokens_per_batch: MaxTokensPerBatch = None,
-    queue: Annotated[int, typer.Option(min=1, help="Requests at once; more are told 503.")] = 256,
-    connections: Annotated[
-        int | None, typer.Option(min=2, help="Most at a time, half of them from one address; idle ones make room.")
-    ] = None,
-    cache: Annotated[int, typer.Option(min=0, help="MiB of query vectors kept.")] = 64,
-    deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 30,
-    wedged: Annotated[
-        float, typer.Option(min=0.1, help="Seconds in one batch after which the service is not ready any more.")
-    ] = 60,
-    drain: Annotated[float, typer.Option(min=0, help="Seconds between SIGTERM and closing the door.")] = 1,
     durable: Annotated[
-        bool, typer.Option("--durable/--no-durable", help="Acknowledge writes when they are on the disk.")
+        bool, typer.Option("--durable/--no-durable", help="Acknowledge writes after they are flushed to disk.")
     ] = True,
-    loaded: Annotated[bool, typer.Option("--loaded", help="Hold serving indexes in memory whole.")] = False,
-    index_device: Annotated[str, typer.Option(help="Of serving indexes: cpu, cuda or cuda:N.")] = "cpu",
-    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key.")] = None,
-    log_format: Annotated[LogFormat, typer.Option(help="Of the log, on stderr.")] = LogFormat.JSON,
-    otlp: Annotated[
-        str | None, typer.Option(metavar="URL", help="OpenTelemetry collector for traces (extra otel).")
-    ] = None,
+    loaded: Annotated[bool, typer.Option("--loaded", help="Load ANN indexes into memory, unmapped.")] = False,
+    index_device: Annotated[str, typer.Option(help="Device of ANN indexes: cpu, cuda or cuda:N.")] = "cpu",
+    **settings: Any,
 ) -> None:
-    """Serve searches, items, jobs and embeddings over HTTP."""
-    from oneword.engine.dependencies import require
-
-    require(
-        "fastapi", "uvicorn", "httptools", "prometheus_client", "python_multipart", what="the service", extra="serve"
-    )
-    if otlp is not None and not otlp.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"--otlp {otlp!r}: expected the URL of a collector, such as http://localhost:4318")
+    """Serve search, items, jobs and embeddings over HTTP."""
     from oneword.engine.config import EngineConfig
-    from oneword.query.server.config import ServerConfig
-    from oneword.query.server.serving import serve as run
+    from oneword.engine.dependencies import require
     from oneword.storage import StorageConfig
 
-    run(
-        ServerConfig(
-            db=db,
-            model=EngineConfig(
-                model=model,
-                device=device,
-                dtype=dtype,
-                revision=revision,
-                max_tokens_per_batch=max_tokens_per_batch,
-            ),
-            storage=StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index_device=index_device),
-            host=host,
-            port=port,
-            keys_file=api_keys,
-            insecure=insecure,
-            job_roots=tuple(job_root or ()),
-            rate=rate,
-            fetch=fetch,
-            allow_private=allow_private,
-            cors=tuple(cors or ()),
-            hosts=tuple(allow_host or ()),
-            max_body=max_body * 2**20,
-            any_format=any_format,
-            batch_window=batch_window / 1000,
-            max_batch=max_batch,
-            queue=queue,
-            connections=connections,
-            cache_bytes=cache * 2**20,
-            deadline=deadline,
-            wedged=wedged,
-            drain=drain,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            log_format=log_format.value,
-            otlp=otlp,
-        ),
-        indexing=context.obj and context.obj(),  # passed in by the front door (oneword/cli.py)
+    packages = ("fastapi", "uvicorn", "httptools", "prometheus_client", "python_multipart")
+    require(*packages, what="the service", extra="serve")
+    otlp = settings["otlp"]
+    if otlp is not None and not otlp.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"--otlp {otlp!r}: expected the URL of a collector, such as http://localhost:4318")
+    from oneword.query.server.app import serve as run
+
+    engine = EngineConfig(
+        model=model, device=device, dtype=dtype, revision=revision, max_tokens_per_batch=max_tokens_per_batch
     )
+    storage = StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index_device=index_device)
+    values = {name: _value(name, value) for name, value in settings.items()}
+    indexing = context.obj and context.obj()  # from oneword/cli.py
+    run(ServerConfig(model=engine, storage=storage, **values), indexing)
+
+
+_HINTS = get_type_hints(ServerConfig, include_extras=True)
+_OPTIONS = {name: get_args(hint) for name, hint in _HINTS.items() if hasattr(hint, "__metadata__")}
+"""By the name of a setting: its type, its `typer.Option`, and its `Unit` if it has one."""
+
+
+def _factor(name: str) -> float:
+    return next((one.factor for one in _OPTIONS[name] if isinstance(one, Unit)), 1)
+
+
+def _value(name: str, given: Any) -> Any:
+    """The value of a setting, from that of its option."""
+    kind = _OPTIONS[name][0]
+    if kind == Strings:
+        return tuple(given or ())
+    return kind(given * _factor(name)) if _factor(name) != 1 else given
+
+
+def _parameter(name: str, default: Any) -> inspect.Parameter:
+    """The option of a setting, as Typer reads it from a signature."""
+    kind, option, *_ = _OPTIONS[name]
+    if kind == Strings:
+        kind, default = list[str] | None, None
+    elif _factor(name) != 1:
+        default = kind(default / _factor(name))
+    annotation: Any = Annotated[kind, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_parameters = inspect.signature(serve, eval_str=True).parameters.values()
+serve.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [*(one for one in _parameters if one.name != "settings")]
+    + [_parameter(one.name, one.default) for one in fields(ServerConfig) if one.name in _OPTIONS]
+)
+
+
+KEYS_FILE = Path("oneword-keys.toml")
+
+File = Annotated[Path, typer.Option("--file", "-f", envvar="ONEWORD_KEYS", dir_okay=False, help="The file of keys.")]
+
+
+class ScopeName(StrEnum):
+    """The scope of a key; each includes those before it."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Who or what the key is for.")],
+    scope: Annotated[ScopeName, typer.Option(help="Each scope includes those before it.")] = ScopeName.READ,
+    file: File = KEYS_FILE,
+    rate: Annotated[float | None, typer.Option(help="Requests per second. [default: the service's limit]")] = None,
+    json: Json = False,
+) -> None:
+    """Create a key and print it. It is shown only now: only its hash is stored."""
+    from oneword.query.server.keys import changing, make
+
+    with changing(file) as current:
+        try:
+            key, text = make(name, scope.value, rate=rate, taken=[one.id for one in current])
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        current.append(key)
+    if json:
+        print_json({"file": str(file), **_shown(key), "key": text})
+    else:
+        say(f"Key {key.id} for {name!r} may {scope.value}. It is shown only now:", err=True)
+        say(text)
+
+
+@keys.command("list")
+def list_keys(file: File = KEYS_FILE, json: Json = False) -> None:
+    """List the keys, without their secrets."""
+    from oneword.query.server.keys import read
+
+    found = read(file)
+    if json:
+        print_json({"file": str(file), "keys": [_shown(key) for key in found]})
+    elif not found:
+        say(f"There are no keys in {str(file)!r}: no one is let in.")
+    else:
+        rows = [
+            (
+                key.id,
+                key.name,
+                key.principal.scope,
+                "" if key.rate is None else f"{key.rate:g}/s",
+                f"{key.created.astimezone():%Y-%m-%d %H:%M}",
+            )
+            for key in found
+        ]
+        print_table(["id", "name", "may", "rate", "created"], rows)
+
+
+@keys.command("revoke")
+def revoke_key(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `oneword keys list` shows it.")],
+    file: File = KEYS_FILE,
+    json: Json = False,
+) -> None:
+    """Revoke a key."""
+    from oneword.query.errors import KeyFileError
+    from oneword.query.server.keys import changing, read
+
+    read(file)  # a missing file is an error
+    with changing(file) as current:
+        gone = next((key for key in current if key.id == id_), None)
+        if gone is None:
+            # The id is not repeated: it may be the key itself, pasted by mistake.
+            raise KeyFileError(f"no key in {str(file)!r} has this id: `oneword keys list` shows those there are")
+        current.remove(gone)
+    if json:
+        print_json({"file": str(file), "revoked": _shown(gone)})
+    else:
+        say(f"Revoked {gone.id}, the key of {gone.name!r}. Services that use this file refuse it from now on.")
+
+
+def _shown(key: Key) -> dict[str, Any]:
+    """The key without its hash."""
+    return {"id": key.id, "name": key.name, "scopes": list(key.scopes), "created": key.created, "rate": key.rate}

@@ -1,78 +1,96 @@
-"""How the service runs."""
+"""Settings of the service; each is declared once, with its option of `oneword serve`."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option
 
 from oneword.engine.config import MAX_PIXELS, EngineConfig
 from oneword.storage import StorageConfig
 
+Strings = tuple[str, ...]
+
+
+class LogFormat(StrEnum):
+    """The format of logs."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of an option, as a factor: the option's value times `factor` is the setting's."""
+
+    factor: float
+
+
+MIB, MS = Unit(2**20), Unit(0.001)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
-    """Where the service listens, what it serves, and how far a request may go; `limits` has more.
-
-    Numbers are our own choice.
+    """Where the service listens, what it serves, and its limits (`limits` has more). Times are in seconds, sizes in
+    bytes, unless an option's help says otherwise. Defaults of limits are our own choice.
 
     Args:
-        db: a folder, or an object-store URI.
-        model: "auto" is, for each collection, the model that it was made with.
-        storage: how serving indexes are held.
-        host, port: where to listen.
-        keys_file: see `oneword.query.server.keys.file`; None: anyone may do anything.
-        insecure: listen beyond loopback without keys.
-        cors: origins whose pages may call us ("https://example.org"); "*" is any.
-        hosts: names we answer to besides loopback's, where there are no keys.
-        job_roots: folders and URI prefixes that jobs may read from; none: there are no jobs.
-        fetch: take pictures by URL.
-        allow_private: also from private networks.
-        max_body: bytes of a request.
-        body_seconds: in which a request's body must have come.
-        read_seconds: in which a picture, or a large body, must have been decoded.
-        max_pixels: of a picture.
-        any_format: take images of every format that can be decoded, also of those that few services need.
-        rate: requests a second for each key (or address, without keys), in bursts of twice as many; None: no limit.
-        batch_window: seconds that an idle encoder waits for company.
-        max_batch: most inputs that are encoded together; 1 switches batching off.
-        queue: most requests that wait or are worked on; more are told 503.
-        connections: most at a time, half of them from one address; None: as many as there are descriptors for.
-        deadline: seconds that a request may take; it may ask for less.
-        wedged: seconds in one batch after which the service is not ready any more.
-        cache_bytes: of query vectors kept.
-        lock_timeout: seconds that a write waits for another process's.
-        drain: seconds between the signal to end and the moment when no more connections are taken.
-        tls_cert, tls_key: PEM files.
-        log_format: "json" or "text".
-        otlp: an OpenTelemetry collector's URL.
+        body_seconds: to receive the body of a request.
+        read_seconds: to parse a large body or to decode an image.
+        max_pixels: of an image.
+        lock_timeout: that a write waits for another process.
     """
 
-    db: str = ".oneword"
+    host: Annotated[str, Option(envvar="ONEWORD_HOST", help="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Option(min=0, max=65535, envvar="ONEWORD_PORT", help="Port; 0: any free one.")] = 8000
+    db: Annotated[str, Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword"
     model: EngineConfig = field(default_factory=EngineConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
-    host: str = "127.0.0.1"
-    port: int = 8000
-    keys_file: Path | None = None
-    insecure: bool = False
-    cors: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-    job_roots: tuple[str, ...] = ()
-    fetch: bool = True
-    allow_private: bool = False
-    max_body: int = 32 * 2**20
+    keys_file: Annotated[
+        Path | None,
+        Option("--api-keys", envvar="ONEWORD_KEYS", metavar="FILE", help="File of API keys; see `oneword keys`."),
+    ] = None
+    insecure: Annotated[
+        bool, Option("--insecure", help="Listen beyond this machine without API keys: anyone can do anything.")
+    ] = False
+    job_roots: Annotated[
+        Strings, Option("--job-root", metavar="DIR|URI", help="Place that jobs may read; repeatable. Without: no jobs.")
+    ] = ()
+    rate: Annotated[
+        float | None, Option(min=0.01, help="Requests per second for each key, or for each address without keys.")
+    ] = None
+    fetch: Annotated[bool, Option("--fetch/--no-fetch", help="Fetch images by URL.")] = True
+    allow_private: Annotated[bool, Option("--allow-private", help="Also fetch from private networks.")] = False
+    cors: Annotated[
+        Strings, Option("--cors", metavar="ORIGIN", help="Allow requests from pages of this origin; repeatable.")
+    ] = ()
+    hosts: Annotated[
+        Strings, Option("--allow-host", metavar="NAME", help="Without keys: also accept this Host header; repeatable.")
+    ] = ()
+    max_body: Annotated[int, Option(min=1, help="Maximum size of a request body (MiB)."), MIB] = 32 * 2**20
+    any_format: Annotated[bool, Option("--any-format", help="Also accept PNM, ICO, TGA, DIB and JPEG 2000 images.")] = (
+        False
+    )
+    batch_window: Annotated[
+        float, Option(min=0, max=1000, help="Time that an idle model waits to fill a batch (ms)."), MS
+    ] = 0.002
+    max_batch: Annotated[int, Option(min=1, max=4096, help="Maximum inputs per batch; 1: no batching.")] = 64
+    queue: Annotated[int, Option(min=1, help="Maximum concurrent requests; further ones get 503.")] = 256
+    connections: Annotated[
+        int | None, Option(min=2, help="Maximum connections; half from one address. Idle ones are closed first.")
+    ] = None
+    cache_bytes: Annotated[int, Option("--cache", min=0, help="Size of the vector cache (MiB)."), MIB] = 64 * 2**20
+    deadline: Annotated[float, Option(min=0.1, help="Time limit of a request (s).")] = 30.0
+    wedged: Annotated[float, Option(min=0.1, help="/readyz fails once a batch has run longer than this (s).")] = 60.0
+    drain: Annotated[float, Option(min=0, help="Time between SIGTERM and closing the listening socket (s).")] = 1.0
+    tls_cert: Annotated[Path | None, Option(metavar="FILE", help="TLS certificate chain (PEM).")] = None
+    tls_key: Annotated[Path | None, Option(metavar="FILE", help="TLS private key (PEM).")] = None
+    log_format: Annotated[LogFormat, Option(help="Format of the log on stderr.")] = LogFormat.JSON
+    otlp: Annotated[
+        str | None, Option(metavar="URL", help="Send traces to this OpenTelemetry collector (extra otel).")
+    ] = None
     body_seconds: float = 30.0
     read_seconds: float = 10.0
     max_pixels: int = MAX_PIXELS
-    any_format: bool = False
-    rate: float | None = None
-    batch_window: float = 0.002
-    max_batch: int = 64
-    queue: int = 256
-    connections: int | None = None
-    deadline: float = 30.0
-    wedged: float = 60.0
-    cache_bytes: int = 64 * 2**20
     lock_timeout: float = 5.0
-    drain: float = 1.0
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    log_format: str = "json"
-    otlp: str | None = None

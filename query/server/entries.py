@@ -1,4 +1,4 @@
-"""Items as JSON: what is sent to be stored, and how it becomes items with vectors."""
+"""Items as JSON: parsing and embedding of items to store, and the JSON of stored ones."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,22 @@ from oneword.engine.pictures import Picture as Decoded
 from oneword.query.errors import BadQuery
 from oneword.query.items import content_of, item_of, unit
 from oneword.query.result import data_uri, plain
-from oneword.query.server.catalogue import Served
 from oneword.query.server.limits import MAX_ITEMS
 from oneword.query.server.parts import Numbers, Picture
-from oneword.query.server.payload import Body, Name, Number, Text
 from oneword.query.server.problem import Problem
-from oneword.query.server.state import State
-from oneword.query.server.together import together
+from oneword.query.server.registry import Served, State
+from oneword.query.server.requests import Body, Name, Number, Text
+from oneword.query.server.threads import gather
 from oneword.storage import Item
 
 Value = Annotated[
     bool | int | Number | Text | Annotated[list[Name], Field(max_length=1000, fail_fast=True)],
-    Field(description="Text, number, truth value, or list of texts. A text that is a time in ISO 8601 stays a text."),
+    Field(description="Text, number, boolean, or list of texts. A text in ISO 8601 form stays a text."),
 ]
 
 
 class ItemIn(Body):
-    """A text, a picture, both as one document, or a vector with what it stands for."""
+    """A text, an image, both as one document, or a vector with its content."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -41,18 +40,19 @@ class ItemIn(Body):
     )
 
     id: Annotated[
-        Annotated[Name, Field(min_length=1)] | None, Field(description="Absent: by the URI, else by the content.")
+        Annotated[Name, Field(min_length=1)] | None,
+        Field(description="Default: derived from the URI, else from the content."),
     ] = None
     text: Text | None = None
     image: Picture | None = None
-    vector: Annotated[Numbers | None, Field(description="Of the collection's space; is put to unit length.")] = None
-    modality: Annotated[Literal["image", "text"] | None, Field(description="Of an item with a vector.")] = None
-    uri: Annotated[Name | None, Field(description="Where people find the original; no file:// URI.")] = None
+    vector: Annotated[Numbers | None, Field(description="In the collection's space; normalized to unit length.")] = None
+    modality: Annotated[Literal["image", "text"] | None, Field(description="Only with `vector`.")] = None
+    uri: Annotated[Name | None, Field(description="Where the original is; not a file:// URI.")] = None
     metadata: Annotated[dict[str, Value], Field(max_length=200)] = Field(default_factory=dict)
 
 
 class ItemsIn(Body):
-    """Items to store; of one id given twice the last counts."""
+    """Items to store; if an id is repeated, the last one counts."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -61,40 +61,38 @@ class ItemsIn(Body):
     )
 
     items: Annotated[list[ItemIn], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
-    fingerprint: Annotated[Name | None, Field(description="Of the space that vectors are of, to be sure.")] = None
+    fingerprint: Annotated[Name | None, Field(description="Of the space of the vectors, to be checked.")] = None
 
 
 AT_ONCE = 64
-"""Items of one request that are read and embedded at the same time."""
+"""Items of one request that are read and embedded concurrently."""
 
 
 async def read(
     state: State, served: Served, given: Sequence[ItemIn], uploads: Mapping[str, bytes]
 ) -> list[Item | Problem]:
-    """Items with vectors; one that cannot be read or embedded does not fail the others."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    """Embeds items; one that cannot be read or embedded yields a Problem."""
+    slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(place: int, item: ItemIn) -> Item | Problem:
         field = f"items[{place}]"
-        async with turns:
+        async with slots:
             try:
                 _check(item, field)
                 if item.image is None:
                     return await _embedded(state, served, item, None, field)
-                async with state.pictures.read([(item.image, f"{field}.image")], uploads, thumbnails=True) as (
-                    picture,
-                ):
-                    return await _embedded(state, served, item, picture, field)
+                async with state.images.read([(item.image, f"{field}.image")], uploads, thumbnails=True) as (decoded,):
+                    return await _embedded(state, served, item, decoded, field)
             except Problem as problem:
                 return problem
             except InputError as error:
                 return Problem.of(error, field=f"{field}.text")
 
-    return await together(one(place, item) for place, item in enumerate(given))
+    return await gather(one(place, item) for place, item in enumerate(given))
 
 
-async def _embedded(state: State, served: Served, given: ItemIn, picture: Decoded | None, field: str) -> Item:
-    image, small = (picture.image, picture.thumbnail) if picture is not None else (None, None)
+async def _embedded(state: State, served: Served, given: ItemIn, decoded: Decoded | None, field: str) -> Item:
+    image, small = (decoded.image, decoded.thumbnail) if decoded is not None else (None, None)
     content = content_of(given, image)
     if given.vector is not None or content is None:
         try:
@@ -105,7 +103,7 @@ async def _embedded(state: State, served: Served, given: ItemIn, picture: Decode
                 422, "bad_vector", f"{field}.vector {error}", remedy=remedy, field=f"{field}.vector"
             ) from error
         return item_of(given, content, image, small, vector)
-    batcher = await state.catalogue.batcher(served)
+    batcher = await state.collections.batcher(served)
     (found,) = await batcher.embed([content], served.service.view, Side.GALLERY)
     if isinstance(found, EngineError):
         raise Problem.of(found, field=field)
@@ -119,20 +117,22 @@ def _check(given: ItemIn, field: str) -> None:
     if given.text is None and given.image is None and given.vector is None:
         raise refused("has no text, no image and no vector", "Give at least one of them.")
     if given.vector is None and given.modality is not None:
-        raise refused("is told by what the item is", "Leave it out, or give a vector.", ".modality")
+        raise refused("only allowed together with `vector`", "Leave it out, or give a vector.", ".modality")
     if given.vector is not None and given.image is None and given.text is None and given.id is None:
-        raise refused("has a vector alone and no id", "Give an id, a text or an image.")
+        raise refused("has only a vector and no id", "Give an id, a text or an image.")
     if given.uri is not None and not given.uri.lower().startswith(("http://", "https://", "s3://", "gs://", "urn:")):
         raise refused(
-            f"{given.uri[:100]!r} is no http, https, s3, gs or urn URI", "Leave it out, or give such a URI.", ".uri"
+            f"{given.uri[:100]!r} is not an http, https, s3, gs or urn URI", "Leave it out, or give such a URI.", ".uri"
         )
     for key in given.metadata:
         if key.startswith("_"):
-            raise refused("begins with '_', which is the indexer's", "Use another key.", f".metadata.{key[:70]}")
+            raise refused(
+                "begins with '_', which is reserved for the indexer", "Use another key.", f".metadata.{key[:70]}"
+            )
 
 
 def shown(item: Item, include: frozenset[str]) -> dict[str, Any]:
-    """A stored item as JSON."""
+    """A stored item as JSON. include: "payload", "vector", "thumbnail"."""
     document: dict[str, Any] = {"id": item.id, "modality": item.modality}
     if "payload" in include:
         document |= {

@@ -1,10 +1,10 @@
-"""How much one request may hold. The numbers are our own choice; they stand in /openapi.json."""
+"""Limits of one request. The numbers are our own choice; /openapi.json has them."""
 
 MAX_TEXT = 100_000
 """Characters of a text or an edit: more than any model reads."""
 
 MAX_FILTER = 10_000
-"""Characters of a filter in words."""
+"""Characters of a filter expression."""
 
 MAX_NAME = 1_000
 """Characters of an id, a URI, a name."""
@@ -28,10 +28,10 @@ MAX_UPLOADS = MAX_ITEMS
 """Files in one multipart request."""
 
 MAX_ANSWER = 64 * 2**20
-"""Bytes of an answer in JSON."""
+"""Bytes of a JSON response."""
 
 MAX_ANSWERS = 4 * MAX_ANSWER
-"""Bytes of answers that are held for clients to read, over all requests."""
+"""Bytes of responses in memory that clients have not read yet, over all requests."""
 
 MAX_HEAVY = 1_000
 """Hits that come with vectors or thumbnails."""

@@ -1,4 +1,4 @@
-"""Answers that list many things: written one thing at a time, no larger than an answer may be, and sent in pieces."""
+"""JSON responses that list many objects: bounded in size, encoded one object at a time, and sent in pieces."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,20 +11,20 @@ from oneword.query.server.problem import Problem
 from oneword.query.server.response import dumped
 
 PIECE = 64 * 2**10
-"""Bytes that are joined to one piece, or a little more."""
+"""Approximate size of a piece in bytes."""
 
 Pieces = list[bytes]
-"""JSON, cut anywhere."""
+"""JSON, split anywhere."""
 
 
 def listed(name: str, documents: Iterable[Any], rest: Mapping[str, Any]) -> Pieces:
-    """`{"name": [documents], **rest}` as JSON. Run it in a thread: others have their turn between two documents.
+    """`{"name": [documents], **rest}` as JSON. Run it in a thread: other threads run between two documents.
 
     Args:
-        documents: what JSON can hold, or `Pieces`.
+        documents: JSON-ready objects, or `Pieces`.
 
     Raises:
-        Problem: 422 `answer_too_large`, as soon as it has more than `MAX_ANSWER` bytes.
+        Problem: 422 `answer_too_large`, once it exceeds `MAX_ANSWER` bytes.
     """
     pieces: Pieces = []
     some, size, total = [b'{"%s":[' % name.encode()], 0, 0
@@ -41,32 +41,31 @@ def listed(name: str, documents: Iterable[Any], rest: Mapping[str, Any]) -> Piec
 
 
 def length(pieces: Pieces) -> int:
-    """Bytes."""
+    """The total number of bytes."""
     return sum(map(len, pieces))
 
 
 def check_size(size: int) -> int:
-    """The size, if an answer may be as large. Raises Problem."""
+    """Returns the size if it is allowed, else raises Problem."""
     if size > MAX_ANSWER:
         raise Problem(
             422,
             "answer_too_large",
-            f"the answer has more than {MAX_ANSWER:,} bytes",
-            remedy="Ask for fewer items or queries at once, or without vectors and thumbnails; an item's thumbnail is "
-            "at GET /v1/collections/NAME/items/ID/thumbnail.",
+            f"the response exceeds {MAX_ANSWER:,} bytes",
+            remedy="Request fewer items or queries at once, or no vectors and thumbnails (a thumbnail is at GET "
+            "/v1/collections/NAME/items/ID/thumbnail).",
         )
     return size
 
 
 class Listing(Response):
-    """JSON in pieces, each of which is let go of when it is sent."""
+    """A JSON response in pieces, each of which is freed when it is sent."""
 
     def __init__(self, pieces: Pieces) -> None:
         super().__init__(media_type="application/json", headers={"Content-Length": str(length(pieces))})
         self._pieces = pieces[::-1]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """As ASGI says."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         while self._pieces:
             piece = self._pieces.pop()

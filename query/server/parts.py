@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag
 from oneword.query.query import Composed, Image, Like, Part, Vector
 from oneword.query.query import Text as TextPart
 from oneword.query.server.limits import MAX_DIMENSION
-from oneword.query.server.payload import Body, Name, Number, Text
+from oneword.query.server.requests import Body, Name, Number, Text
 
 Picture = Annotated[
     str,

@@ -1,9 +1,10 @@
-"""Other processes for what strangers send: reading it can be ended at a deadline, and never holds up the event loop."""
+"""Worker processes that parse untrusted input: they can be killed at a deadline, and never block the event loop."""
 
 import asyncio
+import importlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -12,34 +13,36 @@ from oneword.engine.processes import UNSTARTED, start, works
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 class Crashed(Exception):
-    """The process ended in the middle of a call."""
+    """The process died during a call."""
 
 
 class Processes:
-    """A few processes, each of which runs one call at a time. Use it from one event loop.
+    """A pool of processes that run one call at a time. Use it from one event loop.
 
-    A call that takes too long, or whose caller is cancelled, ends its process; another takes its place. Where the
-    system starts no processes, calls run in threads, and cannot be ended.
+    A call that times out or is cancelled kills its process, which is replaced. If the system cannot start processes,
+    calls run in threads and cannot be killed.
 
     Args:
-        count: None: as many as cores, at least 2 and at most 8; each takes about 96 MB.
-        seconds: that a call may take; the time until a process is free does not count.
+        count: None: the number of cores, between 2 and 8; each process takes about 96 MB.
+        seconds: timeout of a call; waiting for a free process does not count.
+        preload: modules that each process imports when it starts, so that its first call is fast.
     """
 
-    def __init__(self, count: int | None = None, *, seconds: float) -> None:
+    def __init__(self, count: int | None = None, *, seconds: float, preload: Sequence[str] = ()) -> None:
         self.count, self.seconds = count or min(8, max(2, os.cpu_count() or 1)), seconds
-        self._free: asyncio.Queue[Any] = asyncio.Queue()  # executors of one process; None: to be started
+        self._preload = tuple(preload)
+        self._free: asyncio.Queue[Any] = asyncio.Queue()  # executors of one process; None: not started yet
         for _ in range(self.count):
             self._free.put_nowait(None)
         self._executors: set[Any] = set()
         self._unable = self._closed = False
 
-    async def run(self, function: Callable[P, Done], *args: P.args, **kwargs: P.kwargs) -> Done:
-        """Returns what the function returns. It, its arguments and what it returns must pickle.
+    async def run(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        """Calls the function in a process. It, its arguments and its result must be picklable.
 
         Raises:
             TimeoutError: it took longer than `seconds`.
@@ -50,7 +53,7 @@ class Processes:
             if executor is None:
                 return await asyncio.wait_for(asyncio.to_thread(function, *args, **kwargs), self.seconds)
             future = asyncio.wrap_future(executor.submit(function, *args, **kwargs))
-            # Not cancelled itself: loky would set a result all the same. What it ends with is of no interest then.
+            # Not cancelled itself: loky would set its result anyway, which is ignored then.
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             return await asyncio.wait_for(asyncio.shield(future), self.seconds)
         except (asyncio.CancelledError, TimeoutError, BrokenExecutor) as error:
@@ -63,19 +66,19 @@ class Processes:
             self._free.put_nowait(executor)
 
     async def warm_up(self) -> None:
-        """Starts them all, before anybody waits for one."""
+        """Starts all processes."""
         taken = [await self._taken() for _ in range(self.count)]
         for executor in taken:
             self._free.put_nowait(executor)
 
     def close(self) -> None:
-        """Ends them, with what they are doing."""
+        """Kills all processes."""
         self._closed = True
         for executor in list(self._executors):
             self._end(executor)
 
     async def _taken(self) -> Any:
-        """A free process, which is started if need be."""
+        """Waits for a free process, and starts it if necessary."""
         executor = await self._free.get()
         if executor is not None and works(executor):
             return executor
@@ -91,20 +94,20 @@ class Processes:
             raise
 
     def _put_back(self, started: asyncio.Future[Any]) -> None:
-        """What was started for a caller that has left serves the next one."""
+        """Keeps a process that was started for a cancelled caller."""
         failed = started.cancelled() or started.exception() is not None
         self._free.put_nowait(None if failed else started.result())
 
     def _started(self) -> Any:
-        """In a thread: it takes some milliseconds. None where no process can be started."""
+        """Starts a process; runs in a thread. None if no process can be started."""
         if self._unable or self._closed:
             return None
         try:
             executor = start(1, idle=None)
-            executor.submit(_imports).result()
+            executor.submit(_import, self._preload).result()
         except (*UNSTARTED, BrokenExecutor) as error:
             self._unable = True
-            log.warning("requests are read in this process, because it cannot start others: %s", error)
+            log.warning("untrusted input is parsed in this process, because it cannot start others: %s", error)
             return None
         self._executors.add(executor)
         return executor
@@ -115,8 +118,6 @@ class Processes:
             executor.shutdown(wait=False, kill_workers=True)
 
 
-def _imports() -> None:
-    """What most calls need, so that the first is not slower than others."""
-    import oneword.query.server.entries
-    import oneword.query.server.pictures
-    import oneword.query.server.questions  # noqa: F401
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)

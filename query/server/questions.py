@@ -22,11 +22,11 @@ from oneword.query.query import (
     options,
 )
 from oneword.query.query import Text as TextPart
+from oneword.query.server.images import UPLOAD, Named
 from oneword.query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
 from oneword.query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
-from oneword.query.server.payload import Body, Name, Number, Text
-from oneword.query.server.pictures import UPLOAD, Named
 from oneword.query.server.problem import Problem
+from oneword.query.server.requests import Body, Name, Number, Text
 from oneword.storage import FilterError, parse_filter
 
 Filter = Annotated[

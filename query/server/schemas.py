@@ -1,16 +1,16 @@
 """Response schemas, each with its example, and what routes share of /openapi.json."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from oneword.query.server.guard.gate import UNHURRIED
+from oneword.query.server.auth import needs
+from oneword.query.server.keys import Scope
+from oneword.query.server.load import NO_DEADLINE
 from oneword.query.server.problem import MEDIA_TYPE
 
 Modality = Literal["image", "text"]
-Time = Annotated[str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, datetime) else value)]
-"""ISO 8601."""
+Time = Annotated[str, BeforeValidator(lambda time: getattr(time, "isoformat", lambda: time)())]
 
 
 class Out(BaseModel):
@@ -34,7 +34,7 @@ _PROBLEM = {
     "title": "Unprocessable Entity",
     "status": 422,
     "code": "unknown_field",
-    "detail": "unknown field 'lmit'; did you mean 'limit'?",
+    "detail": "there is no field 'lmit'; did you mean 'limit'?",
     "field": "lmit",
     "remedy": "Correct the field; /openapi.json lists all fields.",
     "request_id": "3f0c5a2e9b7d4c1f8e6a0b9d2c4f7e1a",
@@ -59,7 +59,6 @@ _RESULT: dict[str, Any] = {
     "low_confidence": 0.5,
 }
 _SUMMARY = {"name": "default", "items": 1200, "model": "basic", "view": "default", "dimension": 384, "version": 7}
-_CREATED = "2026-01-02T03:04:05+00:00"
 
 
 class ProblemOut(Out, json_schema_extra=example(**_PROBLEM)):
@@ -128,8 +127,7 @@ class FailedOut(Out):
 
 
 class ResultsOut(
-    Out,
-    json_schema_extra=example(results=[_RESULT, {"error": {**_PROBLEM, "field": "queries[1].lmit"}}], version=7),
+    Out, json_schema_extra=example(results=[_RESULT, {"error": {**_PROBLEM, "field": "queries[1].lmit"}}], version=7)
 ):
     """One result per query, in order."""
 
@@ -214,7 +212,7 @@ class CollectionOut(
         metadata_keys={"year": "number", "tags": "list of strings"},
         quarantined=2,
         index={"version": 7, "rows": 1200, "kind": "flat", "recall": 1.0, "goal": 0.99},
-        created=_CREATED,
+        created=_ITEM["indexed_at"],
         updated="2026-01-03T03:04:05+00:00",
         bytes_on_disk=9000000,
     ),
@@ -269,10 +267,10 @@ class QuarantineOut(
             {
                 "uri": "file:///photos/broken.jpg",
                 "kind": "TruncatedImage",
-                "reason": "/photos/broken.jpg: the picture ends early, after 1,024 bytes; get it again",
+                "reason": "/photos/broken.jpg: the image is truncated after 1,024 bytes; get it again",
                 "tries": 1,
-                "first_seen": _CREATED,
-                "last_tried": _CREATED,
+                "first_seen": _ITEM["indexed_at"],
+                "last_tried": _ITEM["indexed_at"],
             }
         ],
         total=1,
@@ -294,7 +292,8 @@ class VersionOut(Out):
 
 
 class VersionsOut(
-    Out, json_schema_extra=example(versions=[{"version": 7, "at": _CREATED, "items": 1200, "tags": ["before"]}])
+    Out,
+    json_schema_extra=example(versions=[{"version": 7, "at": _ITEM["indexed_at"], "items": 1200, "tags": ["before"]}]),
 ):
     """The versions that are kept, oldest first."""
 
@@ -314,21 +313,6 @@ class StatusOut(Out, json_schema_extra=example(status="ready")):
     detail: str | None = None
 
 
-class OpenAIError(Out):
-    """What went wrong; `param` is the field."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class OpenAIErrorOut(Out):
-    """OpenAI's form of an error."""
-
-    error: OpenAIError
-
-
 _SCHEMAS = "#/components/schemas/"
 _BODIES: list[type[BaseModel]] = [ProblemOut]
 _JOB = {
@@ -339,7 +323,6 @@ _JOB = {
     "updated": "2026-01-02T03:04:15.1Z",
     "counts": {"inputs": 12, "indexed": 10, "unchanged": 1, "quarantined": 1},
 }
-_JOB_EXAMPLES = {"Job": _JOB, "Jobs": {"jobs": [_JOB]}}
 _TIMEOUT = {
     "name": "timeout",
     "in": "query",
@@ -347,7 +330,7 @@ _TIMEOUT = {
     "description": "Seconds that the request may take; at most the service's deadline.",
     "schema": {"type": "number", "exclusiveMinimum": 0},
 }
-_MEANINGS = {
+MEANINGS = {
     400: "The body is malformed.",
     401: "The API key is missing or unknown.",
     403: "The API key does not have the required scope.",
@@ -368,49 +351,50 @@ _MEANINGS = {
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": meaning, "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}ProblemOut"}}}}
-    for status, meaning in _MEANINGS.items()
+    for status, meaning in MEANINGS.items()
 }
 """Errors of every route under /v1."""
 
-OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": meaning, "model": OpenAIErrorOut} for status, meaning in _MEANINGS.items()
-}
-"""Errors of the OpenAI-compatible routes."""
 
+def operation(
+    scope: Scope,
+    body: type[BaseModel] | None = None,
+    *,
+    files: str | None = None,
+    out: type[Out] | None = None,
+    problems: dict[int | str, dict[str, Any]] = PROBLEMS,
+) -> dict[str, Any]:
+    """Keyword arguments of a route: the scope it requires, and its description in /openapi.json.
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """The `openapi_extra` of a route whose body is JSON."""
-    _BODIES.append(model)
-    schema = {"schema": {"$ref": f"{_SCHEMAS}{model.__name__}"}}
-    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
-
-
-def json_or_files(model: type[BaseModel], field: str) -> dict[str, Any]:
-    """As `json_body`, or multipart with the JSON in `field` and files that the JSON refers to as `upload:NAME`."""
-    form = {
-        "type": "object",
-        "properties": {field: {"$ref": f"{_SCHEMAS}{model.__name__}"}},
-        "additionalProperties": {"type": "string", "format": "binary", "description": "An image."},
-    }
-    extra = json_body(model)
-    extra["requestBody"]["content"]["multipart/form-data"] = {
-        "schema": form,
-        "encoding": {field: {"contentType": "application/json"}},
-    }
-    return extra
+    body: of a JSON request, read with `requests.read`. files: the form's field with the JSON, if the request may be
+    multipart with files. out: the response, where the route's return type does not say it.
+    """
+    found: dict[str, Any] = {"dependencies": [needs(scope)], "responses": problems}
+    if out is not None:
+        found["response_model"] = out
+    if body is None:
+        return found
+    _BODIES.append(body)
+    reference = {"$ref": f"{_SCHEMAS}{body.__name__}"}
+    content: dict[str, Any] = {"application/json": {"schema": reference}}
+    if files is not None:
+        image = {"type": "string", "format": "binary", "description": "An image."}
+        form = {"type": "object", "properties": {files: reference}, "additionalProperties": image}
+        content["multipart/form-data"] = {"schema": form, "encoding": {files: {"contentType": "application/json"}}}
+    return {**found, "openapi_extra": {"requestBody": {"required": True, "content": content}}}
 
 
 def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:
-    """Adds the schemas that `json_body` refers to, the examples of jobs and the parameter `timeout`."""
+    """Adds the schemas that routes refer to, the examples of jobs and the parameter `timeout`."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for model in _BODIES:
         schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
-    for name, one in _JOB_EXAMPLES.items():
+    for name, one in (("Job", _JOB), ("Jobs", {"jobs": [_JOB]})):
         schemas.get(name, {})["examples"] = [one]
     for path, methods in document.get("paths", {}).items():
-        if path.startswith("/v1/") and not UNHURRIED.fullmatch(path):
+        if path.startswith("/v1/") and not NO_DEADLINE.fullmatch(path):
             for operation in methods.values():
                 operation.setdefault("parameters", []).append(_TIMEOUT)
     return document

@@ -1,4 +1,4 @@
-"""One collection's writes: those that arrive together are committed together, and acknowledged after that."""
+"""The writer of a collection: concurrent writes share a commit (group commit) and are acknowledged after it."""
 
 import asyncio
 import logging
@@ -8,29 +8,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneword.query.server.workers import Workers
+from oneword.query.server.threads import Workers
 from oneword.storage import Collection, Filter, Item, Locked, StorageError
 
 log = logging.getLogger(__name__)
 
 COMMITS = 50
-"""After so many, small files are merged and old versions removed. A commit adds a file, and searches read them all."""
+"""Commits after which small files are merged and old versions removed: searches read the files of all commits."""
 
 ITEMS = 10_000
-"""Most items of one commit, unless one request has more: the first to wait shall not wait for all."""
+"""Maximum items of a commit, unless one request has more: the first request must not wait for all others."""
 
-REST = 5.0
-"""Seconds between two looks at whether the serving index is due."""
+INDEX_CHECK = 5.0
+"""Seconds between two checks whether the ANN index needs a build."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What became of the items of one request.
+    """The outcome of a request's items.
 
     Args:
-        known: ids that were there before.
-        refused: ids that cannot be stored, each with why.
-        version: of the collection, that has them.
+        known: ids that existed before.
+        refused: ids that cannot be stored, with the reason.
+        version: of the collection that contains them.
     """
 
     known: frozenset[str]
@@ -40,14 +40,14 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Write:
-    """items: to store; or delete: what deletes, and says how many."""
+    """items: to store; or delete: a function that deletes and returns how many."""
 
     items: Sequence[Item] = ()
     delete: Callable[[], int] | None = None
     done: asyncio.Future[Any] = field(default_factory=asyncio.Future)
 
     def fits(self, group: "Sequence[_Write]", ids: set[str], items: int) -> bool:
-        """Whether it may be of the same commit. Two writes of one id may not: each is told what became of its own."""
+        """Whether it can share the group's commit. Two writes of one id cannot: each reports its own outcome."""
         if not group:
             return True
         if self.delete or group[0].delete or items + len(self.items) > ITEMS:
@@ -56,10 +56,10 @@ class _Write:
 
 
 class Writer:
-    """Writes a collection in the order of arrival; use it from one event loop.
+    """Writes a collection in order of arrival. Use it from one event loop.
 
-    While a commit is made, what arrives waits, and the upserts among it become the next commit: many small writes cost
-    as much as a few large ones. A write is done when it returns; one whose request was given up may be done anyway.
+    Upserts that arrive during a commit form the next commit, so many small writes cost as much as a few large ones. A
+    write is committed when its call returns; a cancelled one may be committed too.
     """
 
     def __init__(self, collection: Collection, workers: Workers) -> None:
@@ -67,21 +67,21 @@ class Writer:
         self._queue: deque[_Write] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._commits = 0
-        self._looked = 0.0
+        self._checked = 0.0
         self._closing = False
 
     @property
     def waiting(self) -> int:
-        """Writes that wait for a commit."""
+        """The number of writes that wait for a commit."""
         return len(self._queue)
 
     @property
     def busy(self) -> bool:
-        """Whether writes wait or are being done."""
+        """Whether writes wait or are running."""
         return self._runner is not None and not self._runner.done()
 
     async def upsert(self, items: Sequence[Item]) -> Written:
-        """Stores items with vectors; those that cannot be stored do not keep the others from it.
+        """Stores items with vectors; items that cannot be stored do not affect the others.
 
         Raises:
             Locked: another process writes the collection; nothing was stored.
@@ -91,12 +91,12 @@ class Writer:
         return written
 
     async def delete(self, ids: Sequence[str]) -> tuple[int, int]:
-        """Deletes by id; how many there were, and the version without them. Raises as `upsert`."""
+        """Deletes by id. Returns how many items were deleted, and the version without them. Raises as `upsert`."""
         deleted: tuple[int, int] = await self._done(_Write(delete=lambda: self._collection.delete(ids)))
         return deleted
 
     async def delete_where(self, condition: Filter) -> tuple[int, int]:
-        """Deletes what a filter finds; as `delete`. Raises FilterError, too."""
+        """Deletes what a filter matches; as `delete`. Also raises FilterError."""
         deleted: tuple[int, int] = await self._done(_Write(delete=lambda: self._collection.delete_where(condition)))
         return deleted
 
@@ -104,7 +104,7 @@ class Writer:
         """Waits until all writes are done."""
         self._closing = True
         while self.busy and self._runner is not None:
-            await asyncio.wait([self._runner])  # who gives up waiting does not end them
+            await asyncio.wait([self._runner])  # cancelling the wait does not cancel the writes
 
     async def _done(self, write: _Write) -> Any:
         self._queue.append(write)
@@ -114,17 +114,17 @@ class Writer:
 
     async def _run(self) -> None:
         while self._queue:
-            group = self._taken()
+            group = self._next_group()
             if not group:
                 continue
             try:
-                told = await self._workers.run("write", self._written, group)
+                outcomes = await self._workers.run("write", self._commit, group)
             except Exception as error:
-                if isinstance(error, Locked):  # who waits behind would wait as long again, each in turn, and in vain
+                if isinstance(error, Locked):  # the others would wait as long again, in vain
                     group += self._queue
                     self._queue.clear()
-                told = [error] * len(group)
-            for write, one in zip(group, told, strict=True):
+                outcomes = [error] * len(group)
+            for write, one in zip(group, outcomes, strict=True):
                 if write.done.done():
                     continue
                 if isinstance(one, Exception):
@@ -132,10 +132,10 @@ class Writer:
                 else:
                     write.done.set_result(one)
             if not self._closing and (not self._queue or self._commits >= COMMITS):
-                await self._workers.run("write", self._tidied)
+                await self._workers.run("write", self._maintain)
 
-    def _taken(self) -> list[_Write]:
-        """One delete, or upserts that go into one commit; without those that were given up before their turn."""
+    def _next_group(self) -> list[_Write]:
+        """One delete, or upserts that share a commit; without cancelled ones."""
         group: list[_Write] = []
         ids: set[str] = set()
         items = 0
@@ -150,8 +150,8 @@ class Writer:
             self._queue.popleft()
         return group
 
-    def _written(self, group: Sequence[_Write]) -> list[Any]:
-        """In a thread: one commit."""
+    def _commit(self, group: Sequence[_Write]) -> list[Any]:
+        """Runs in a thread: makes one commit."""
         if delete := group[0].delete:
             with self._collection.writing():
                 deleted = delete()
@@ -174,16 +174,16 @@ class Writer:
             for write in group
         ]
 
-    def _tidied(self) -> None:
-        """In a thread, when nobody waits or it is high time: what keeps searches quick. No request fails for it."""
+    def _maintain(self) -> None:
+        """Runs in a thread, when no write waits or it is overdue: keeps searches fast. Errors are only logged."""
         try:
             if self._commits >= COMMITS:
                 self._commits = 0
                 self._collection.optimize()
-            if time.monotonic() - self._looked > REST:
-                self._looked = time.monotonic()
+            if time.monotonic() - self._checked > INDEX_CHECK:
+                self._checked = time.monotonic()
                 self._collection.keep_index(aside=True)
-        except Exception as error:  # who waits behind it must have their turn
+        except Exception as error:  # waiting writes must go on
             unknown = None if isinstance(error, StorageError) else error
             name = self._collection.name
-            log.warning("collection %r is written, but could not be tidied: %s", name, error, exc_info=unknown)
+            log.warning("collection %r: maintenance after a write failed: %s", name, error, exc_info=unknown)

@@ -1,4 +1,4 @@
-"""Collections: create, list, describe, drop; check and build their serving index."""
+"""Collections: create, list, describe and drop; verify and build their ANN index; their quarantine."""
 
 from itertools import chain, islice
 from typing import Annotated
@@ -9,12 +9,11 @@ from starlette.responses import Response
 
 import oneword.engine.views as views
 from oneword.engine.catalog import SHIPPED
-from oneword.query.server import payload
-from oneword.query.server.guard.access import needs
-from oneword.query.server.payload import Body, Name
+from oneword.query.server import requests
 from oneword.query.server.problem import Problem
+from oneword.query.server.registry import State, state_of
+from oneword.query.server.requests import Body, Name
 from oneword.query.server.schemas import (
-    PROBLEMS,
     BuildingOut,
     CheckOut,
     CollectionOut,
@@ -24,140 +23,128 @@ from oneword.query.server.schemas import (
     QuarantineOut,
     VersionOut,
     VersionsOut,
-    json_body,
+    operation,
 )
-from oneword.query.server.state import State, state_of
 from oneword.storage import Collection, CollectionNotFound, MissingFaiss, StorageError
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
 
 class CollectionIn(Body):
-    """A collection to make."""
+    """A collection to create."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "photos"}, {"name": "dresses", "view": "default"}]}
     )
 
     name: Annotated[Name, Field(examples=["photos"])]
-    model: Annotated[Name | None, Field(description="Absent: the service's.")] = None
+    model: Annotated[Name | None, Field(description="Default: the service's.")] = None
     view: Annotated[Name, Field(description="A built-in view.", examples=["default"])] = "default"
 
 
-@router.get("", dependencies=[needs("read")], responses=PROBLEMS)
+@router.get("", **operation("read"))
 async def all_collections(request: Request) -> CollectionsOut:
-    """The collections there are."""
+    """All collections."""
     state = state_of(request)
-    names = await state.workers.run("search", state.catalogue.store.collections)
+    names = await state.workers.run("search", state.collections.store.collections)
     found, damaged = [], []
     for name in names:
         try:
-            served = await state.catalogue.current(name)
+            served = await state.collections.current(name)
             found.append(await state.workers.run("search", _short, served.collection))
-        except CollectionNotFound:  # dropped in between
-            state.catalogue.forget(name)
+        except CollectionNotFound:  # dropped meanwhile
+            state.collections.forget(name)
         except StorageError:
             damaged.append(name)
-            state.catalogue.forget(name)
+            state.collections.forget(name)
     return CollectionsOut(collections=found, damaged=damaged)
 
 
-@router.post(
-    "",
-    dependencies=[needs("admin")],
-    status_code=201,
-    responses=PROBLEMS,
-    openapi_extra=json_body(CollectionIn),
-)
+@router.post("", status_code=201, **operation("admin", CollectionIn))
 async def create(request: Request, response: Response) -> CollectionOut:
-    """Make an empty collection for a model and a view."""
+    """Create an empty collection for a model and a view."""
     state = state_of(request)
-    asked = (await payload.read(request, CollectionIn)).body
-    _check_model(state, asked.model)
-    if asked.view not in views.BUILT_IN:
+    body = (await requests.read(request, CollectionIn)).body
+    _check_model(state, body.model)
+    if body.view not in views.BUILT_IN:
         known = ", ".join(views.BUILT_IN)
         raise Problem(
-            422, "bad_view", f"no view is called {asked.view[:60]!r}", remedy=f"Expected one of {known}.", field="view"
+            422, "bad_view", f"no view is called {body.view[:60]!r}", remedy=f"Expected one of {known}.", field="view"
         )
-    batcher = await state.models.get(asked.model or state.config.model.model)
-    space = batcher.encoder.space(views.get(asked.view)).as_dict()
-    await state.workers.run("write", state.catalogue.store.create, asked.name, space)
-    state.catalogue.forget(asked.name)
-    served = await state.catalogue.get(asked.name)
-    response.headers["Location"] = f"/v1/collections/{asked.name}"
+    batcher = await state.models.get(body.model or state.config.model.model)
+    space = batcher.encoder.space(views.get(body.view)).as_dict()
+    await state.workers.run("write", state.collections.store.create, body.name, space)
+    state.collections.forget(body.name)
+    served = await state.collections.get(body.name)
+    response.headers["Location"] = f"/v1/collections/{body.name}"
     return await state.workers.run("search", _described, served.collection)
 
 
-@router.get("/{collection}", dependencies=[needs("read")], responses=PROBLEMS)
+@router.get("/{collection}", **operation("read"))
 async def describe(request: Request, collection: str) -> CollectionOut:
-    """What there is to know about a collection."""
+    """Details of a collection."""
     state = state_of(request)
-    served = await state.catalogue.current(collection)
+    served = await state.collections.current(collection)
     return await state.workers.run("search", _described, served.collection)
 
 
-@router.delete("/{collection}", dependencies=[needs("admin")], status_code=204, responses=PROBLEMS)
+@router.delete("/{collection}", status_code=204, **operation("admin"))
 async def drop(request: Request, collection: str) -> Response:
-    """Remove a collection and all of its items, for good."""
+    """Delete a collection and all of its items, permanently."""
     state = state_of(request)
-    await state.workers.run("write", state.catalogue.store.drop, collection)
-    state.catalogue.forget(collection)
+    await state.workers.run("write", state.collections.store.drop, collection)
+    state.collections.forget(collection)
     return Response(status_code=204)
 
 
-@router.post("/{collection}/verify", dependencies=[needs("admin")], responses=PROBLEMS)
+@router.post("/{collection}/verify", **operation("admin"))
 async def verify(request: Request, collection: str) -> CheckOut:
-    """Compare the serving index with the table, and measure its recall; without any labels."""
+    """Compare the ANN index with the table, and measure its recall."""
     state = state_of(request)
-    served = await state.catalogue.current(collection)
+    served = await state.collections.current(collection)
     check = await state.workers.run("slow", served.collection.verify)
     if check is None:
-        detail = f"collection {collection!r} has no serving index: searches compare every vector, which is exact"
-        raise Problem(409, "no_index", detail, remedy=f"POST /v1/collections/{collection}/build makes one.")
+        detail = f"collection {collection!r} has no ANN index: searches compare every vector, which is exact"
+        raise Problem(409, "no_index", detail, remedy=f"POST /v1/collections/{collection}/build builds one.")
     return CheckOut.of(check)
 
 
-@router.post(
-    "/{collection}/build",
-    dependencies=[needs("admin")],
-    status_code=202,
-    responses=PROBLEMS,
-)
+@router.post("/{collection}/build", status_code=202, **operation("admin"))
 async def build(request: Request, collection: str) -> BuildingOut:
-    """Begin to build the serving index anew; searches go on meanwhile."""
+    """Start to rebuild the ANN index; searches go on meanwhile."""
     state = state_of(request)
-    served = await state.catalogue.current(collection)
+    served = await state.collections.current(collection)
 
     def begun() -> bool:
-        serving = served.collection.index_keeper()
-        if serving is None:
+        keeper = served.collection.index_keeper()
+        if keeper is None:
             raise MissingFaiss(collection)
-        return serving.build_aside(served.collection.snapshot()) is not None
+        return keeper.build_aside(served.collection.snapshot()) is not None
 
     return BuildingOut(building=await state.workers.run("slow", begun))
 
 
-@router.get("/{collection}/quarantine", dependencies=[needs("read")], responses=PROBLEMS)
+@router.get("/{collection}/quarantine", **operation("read"))
 async def quarantine(
     request: Request, collection: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> QuarantineOut:
     """Inputs of indexing jobs that could not be indexed, and why."""
     state = state_of(request)
-    await state.catalogue.current(collection)
+    await state.collections.current(collection)
 
     def read() -> QuarantineOut:
-        held = state.catalogue.store.quarantine(collection)
+        held = state.collections.store.quarantine(collection)
         entries = islice(chain.from_iterable(held.batches()), limit)
         return QuarantineOut(quarantined=[QuarantinedOut.of(one) for one in entries], total=held.count())
 
     return await state.workers.run("search", read)
 
 
-@router.get("/{collection}/versions", dependencies=[needs("read")], responses=PROBLEMS)
+@router.get("/{collection}/versions", **operation("read"))
 async def versions(request: Request, collection: str) -> VersionsOut:
     """The versions that are kept, oldest first; a search can be of any of them."""
     state = state_of(request)
-    served = await state.catalogue.current(collection)
+    served = await state.collections.current(collection)
 
     def read() -> VersionsOut:
         return VersionsOut(versions=[VersionOut.of(one) for one in served.collection.versions()])
@@ -166,7 +153,7 @@ async def versions(request: Request, collection: str) -> VersionsOut:
 
 
 def _check_model(state: State, name: str | None) -> None:
-    """Only what the operator serves, and what ships with us: any other name may be a path, a download or a URL."""
+    """Only the service's models and those shipped with it: any other name may be a path, a download or a URL."""
     insisted = state.config.model.model
     allowed = {"auto", insisted, *state.models.batchers, *(SHIPPED if insisted == "auto" else ())}
     if name is not None and name not in allowed:

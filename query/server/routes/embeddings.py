@@ -1,8 +1,9 @@
-"""OpenAI's GET /v1/models and POST /v1/embeddings, with pictures; docs/remote.md is their description."""
+"""OpenAI-compatible GET /v1/models and POST /v1/embeddings, with images; docs/remote.md describes them."""
 
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,27 +15,25 @@ from oneword import engine
 from oneword.engine import views
 from oneword.engine.encoder import Encoder, Side
 from oneword.engine.errors import EngineError, InputError, ViewError
+from oneword.engine.passages import WORDS
 from oneword.engine.views import View
-from oneword.query.server import payload
-from oneword.query.server.batching import Batcher
-from oneword.query.server.cache import Vector
-from oneword.query.server.guard.access import needs
+from oneword.query.server import requests
+from oneword.query.server.batching import Batcher, Vector
 from oneword.query.server.limits import MAX_INPUTS
 from oneword.query.server.listing import Listing, Pieces, listed
 from oneword.query.server.parts import Picture
-from oneword.query.server.payload import Body, Name, Text
 from oneword.query.server.problem import Problem
+from oneword.query.server.registry import State, state_of
+from oneword.query.server.requests import Body, Name, Text
 from oneword.query.server.response import answer
-from oneword.query.server.schemas import OPENAI_PROBLEMS, Out, example, json_body
-from oneword.query.server.state import State, state_of
-from oneword.query.server.together import together
-from oneword.query.server.usage import tokens_of
+from oneword.query.server.schemas import MEANINGS, Out, example, operation
+from oneword.query.server.threads import gather
 
 router = APIRouter(prefix="/v1", tags=["embeddings"])
 
 
-class PictureIn(Body):
-    """A picture; with a text, a document; with an edit, a composed query."""
+class ImageInput(Body):
+    """An image; with a text, a document; with an edit, a composed query."""
 
     image: Picture
     text: Text | None = None
@@ -42,25 +41,25 @@ class PictureIn(Body):
 
 
 def _kind(value: Any) -> str:
-    return "(text)" if isinstance(value, str) else "(tokens)" if isinstance(value, list | int) else "(picture)"
+    return "(text)" if isinstance(value, str) else "(tokens)" if isinstance(value, list | int) else "(image)"
 
 
 Tokens = list[int] | int
 InputIn = Annotated[
-    Annotated[Text, Tag("(text)")] | Annotated[PictureIn, Tag("(picture)")] | Annotated[Tokens, Tag("(tokens)")],
+    Annotated[Text, Tag("(text)")] | Annotated[ImageInput, Tag("(image)")] | Annotated[Tokens, Tag("(tokens)")],
     Discriminator(_kind),
 ]
 
 
 class Url(Body):
-    """Where a picture of a message is."""
+    """The address of an image in a message."""
 
     url: Picture
     detail: str | None = None
 
 
 class ContentIn(Body):
-    """A piece of a message."""
+    """A part of a message."""
 
     type: Literal["text", "image_url"]
     text: Text | None = None
@@ -68,14 +67,14 @@ class ContentIn(Body):
 
 
 class MessageIn(Body):
-    """A message, as vLLM takes it: its texts and its picture are one input."""
+    """A message, as vLLM takes it: its texts and its image are one input."""
 
     role: Literal["user", "system"] = "user"
     content: Text | Annotated[list[ContentIn], Field(min_length=1, max_length=32, fail_fast=True)]
 
 
 class EmbeddingsIn(Body):
-    """OpenAI's body and more: pictures, a view, and which side of it."""
+    """OpenAI's body, plus images, a view, and its side."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"model": "basic", "input": ["a cat", "a dog"], "encoding_format": "float"}]}
@@ -84,18 +83,18 @@ class EmbeddingsIn(Body):
     model: Name
     input: Annotated[
         Text | Annotated[list[InputIn], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)] | None,
-        Field(description="A text, or a list of texts and pictures."),
+        Field(description="A text, or a list of texts and images."),
     ] = None
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1)] | None = None
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int | None, Field(description="Only the model's own number.")] = None
+    dimensions: Annotated[int | None, Field(description="Only the model's own dimension.")] = None
     user: Name | None = None
     view: Annotated[Name | dict[str, Any] | None, Field(description="A built-in view, or one in full.")] = None
     side: Literal["query", "gallery"] = "gallery"
 
 
 class ModelOut(Out):
-    """OpenAI's card of a model, and its space."""
+    """OpenAI's description of a model, and its space."""
 
     id: str
     object: Literal["model"]
@@ -118,7 +117,7 @@ class ModelsOut(
 
 
 class EmbeddingOut(Out):
-    """One vector of unit length: numbers, or float32 (little-endian) in base64."""
+    """A unit vector: numbers, or float32 (little-endian) in base64."""
 
     object: Literal["embedding"]
     index: int
@@ -126,7 +125,7 @@ class EmbeddingOut(Out):
 
 
 class UsageOut(Out):
-    """Tokens of the texts; prompts and pictures are not counted."""
+    """Tokens of the texts; prompts and images are not counted."""
 
     prompt_tokens: int
     total_tokens: int
@@ -141,7 +140,7 @@ class EmbeddingsOut(
         usage={"prompt_tokens": 2, "total_tokens": 2},
     ),
 ):
-    """OpenAI's answer; `index` is the place in `input`."""
+    """OpenAI's response; `index` is the position in `input`."""
 
     object: Literal["list"]
     model: str
@@ -149,9 +148,30 @@ class EmbeddingsOut(
     usage: UsageOut
 
 
-@router.get("/models", dependencies=[needs("read")], response_model=ModelsOut, responses=OPENAI_PROBLEMS)
+class OpenAIError(Out):
+    """What went wrong; `param` is the field."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrorOut(Out):
+    """OpenAI's form of an error."""
+
+    error: OpenAIError
+
+
+OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": meaning, "model": OpenAIErrorOut} for status, meaning in MEANINGS.items()
+}
+"""Errors of the OpenAI-compatible routes."""
+
+
+@router.get("/models", **operation("read", out=ModelsOut, problems=OPENAI_PROBLEMS))
 async def models(request: Request) -> Response:
-    """The models that are loaded, and the space of each."""
+    """The loaded models and their spaces."""
     state = state_of(request)
     _check_loaded(state)
     encoders = [one.encoder for one in state.models.batchers.values()]
@@ -159,47 +179,41 @@ async def models(request: Request) -> Response:
     return answer({"object": "list", "data": cards})
 
 
-@router.get("/models/{model:path}/tokeniser", dependencies=[needs("read")], responses=OPENAI_PROBLEMS)
+@router.get("/models/{model:path}/tokeniser", **operation("read", problems=OPENAI_PROBLEMS))
 async def tokeniser(request: Request, model: str) -> Response:
-    """What the model takes for a token, as JSON of a Hugging Face tokenizer: to cut texts where the model would."""
+    """The model's tokenizer as JSON (Hugging Face), to split texts as the model does."""
     state = state_of(request)
     encoder = _batcher(state, model).encoder
-    told = await state.workers.run("decode", lambda: encoder.tokeniser)  # megabytes, the first time made anew
-    if told is None:
-        raise Problem(404, "no_tokeniser", f"model {model!r} has no tokeniser: it counts words and marks")
-    return Response(told, media_type="application/json")
+    document = await state.workers.run("decode", lambda: encoder.tokeniser)  # megabytes; the first call builds it
+    if document is None:
+        raise Problem(404, "no_tokeniser", f"model {model!r} has no tokeniser: it counts words and punctuation")
+    return Response(document, media_type="application/json")
 
 
-@router.post(
-    "/embeddings",
-    dependencies=[needs("read")],
-    response_model=EmbeddingsOut,
-    responses=OPENAI_PROBLEMS,
-    openapi_extra=json_body(EmbeddingsIn),
-)
+@router.post("/embeddings", **operation("read", EmbeddingsIn, out=EmbeddingsOut, problems=OPENAI_PROBLEMS))
 async def embeddings(request: Request) -> Response:
-    """Embed texts and pictures."""
+    """Embed texts and images."""
     state = state_of(request)
     try:
-        asked = (await payload.read(request, EmbeddingsIn)).body
-        batcher = _batcher(state, asked.model)
-        view = _view(asked.view, batcher.encoder)
-        given = _inputs(asked)
-        if asked.dimensions not in (None, batcher.encoder.dimension):
-            raise _malformed(f"dimensions {asked.dimensions}: expected {batcher.encoder.dimension}", "dimensions")
+        body = (await requests.read(request, EmbeddingsIn)).body
+        batcher = _batcher(state, body.model)
+        view = _view(body.view, batcher.encoder)
+        given = _inputs(body)
+        if body.dimensions not in (None, batcher.encoder.dimension):
+            raise _malformed(f"dimensions {body.dimensions}: expected {batcher.encoder.dimension}", "dimensions")
     except Problem as problem:
         problem.status = 400 if problem.code in ("invalid_field", "unknown_field") else problem.status
         raise
-    side = Side(asked.side)
-    name = "input" if asked.messages is None else "messages"
-    vectors = await together(
+    side = Side(body.side)
+    name = "input" if body.messages is None else "messages"
+    vectors = await gather(
         _embedded(state, batcher, one, f"{name}[{place}]", view, side) for place, one in enumerate(given)
     )
 
     def written() -> Pieces:
-        tokens = tokens_of(batcher.encoder, [one.text or "" for one in given])
+        tokens = _token_count(batcher.encoder, [one.text or "" for one in given])
         data = (
-            {"object": "embedding", "index": place, "embedding": _written(vector, asked.encoding_format)}
+            {"object": "embedding", "index": place, "embedding": _written(vector, body.encoding_format)}
             for place, vector in enumerate(vectors)
         )
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
@@ -217,26 +231,26 @@ class _Given:
     composed: bool = False
 
 
-def _inputs(asked: EmbeddingsIn) -> Sequence[_Given]:
-    if (asked.input is None) == (asked.messages is None):
+def _inputs(body: EmbeddingsIn) -> Sequence[_Given]:
+    if (body.input is None) == (body.messages is None):
         raise _malformed("expected either `input` or `messages`", "input")
-    if asked.messages is not None:
-        return [_of_message(asked.messages[0])]
-    given = [asked.input] if isinstance(asked.input, str) else asked.input or []
+    if body.messages is not None:
+        return [_of_message(body.messages[0])]
+    given = [body.input] if isinstance(body.input, str) else body.input or []
     return [_of_input(one, f"input[{place}]") for place, one in enumerate(given)]
 
 
-def _of_input(one: str | PictureIn | Tokens, field: str) -> _Given:
+def _of_input(one: str | ImageInput | Tokens, field: str) -> _Given:
     match one:
         case str():
             return _Given(text=one)
-        case PictureIn():
+        case ImageInput():
             if one.text is not None and one.edit is not None:
                 raise _malformed(f"{field} has a text and an edit: expected one of them", field)
             return _Given(
                 image=one.image, text=one.edit if one.text is None else one.text, composed=one.edit is not None
             )
-    raise _malformed(f"{field} is of token ids: expected a text, or an object with a picture", field)
+    raise _malformed(f"{field} is a list of token ids: expected a text, or an object with an image", field)
 
 
 def _of_message(message: MessageIn) -> _Given:
@@ -245,7 +259,7 @@ def _of_message(message: MessageIn) -> _Given:
     texts = [one.text for one in message.content if one.text is not None]
     pictures = [one.image_url.url for one in message.content if one.image_url is not None]
     if len(pictures) > 1 or (not texts and not pictures):
-        raise _malformed(f"the message has {len(pictures)} pictures: expected one, or a text", "messages[0].content")
+        raise _malformed(f"the message has {len(pictures)} images: expected one, or a text", "messages[0].content")
     return _Given(image=pictures[0] if pictures else None, text="\n".join(texts) if texts else None)
 
 
@@ -253,8 +267,8 @@ async def _embedded(state: State, batcher: Batcher, given: _Given, field: str, v
     try:
         if given.image is None:
             return await _vector(batcher, engine.Text(text=given.text or ""), view, side)
-        async with state.pictures.read([(given.image, f"{field}.image")], {}) as (picture,):
-            image = picture.image
+        async with state.images.read([(given.image, f"{field}.image")], {}) as (decoded,):
+            image = decoded.image
             content: engine.Input = image
             if given.text is not None:
                 content = (
@@ -275,7 +289,7 @@ async def _vector(batcher: Batcher, content: engine.Input, view: View, side: Sid
 
 
 def _check_loaded(state: State) -> None:
-    """A service that has just started has no model yet: who asks then shall ask again."""
+    """Refuses requests while no model is loaded yet."""
     if not state.models.loaded and not state.warm:
         raise Problem(503, "not_ready", f"no model is loaded yet ({state.reason})", retry_after=1)
 
@@ -306,7 +320,7 @@ def _view(given: str | dict[str, Any] | None, encoder: Encoder) -> View:
 
 
 def _card(encoder: Encoder) -> dict[str, Any]:
-    """OpenAI's, with what a client needs to know of the space."""
+    """OpenAI's description of a model, plus its space."""
     space = encoder.space(views.DEFAULT)
     try:
         encoder.space(replace(views.DEFAULT, name="any"))
@@ -335,4 +349,19 @@ def _written(vector: Vector, form: str) -> str | list[float]:
 
 
 def _malformed(detail: str, field: str) -> Problem:
-    return Problem(400, "invalid_request", detail, remedy="Change it as said.", field=field)
+    return Problem(400, "invalid_request", detail, remedy="Correct the field.", field=field)
+
+
+def _token_count(encoder: Encoder, texts: Sequence[str]) -> int:
+    """By the encoder's tokeniser, else words and punctuation. Prompts and images do not count."""
+    if encoder.tokeniser is None:
+        return sum(len(WORDS.findall(text)) for text in texts)
+    encoded = _tokeniser(encoder.tokeniser).encode_batch_fast(list(texts), add_special_tokens=False)
+    return sum(len(one.ids) for one in encoded)
+
+
+@lru_cache(maxsize=4)
+def _tokeniser(document: str) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(document)

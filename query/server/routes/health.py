@@ -1,4 +1,4 @@
-"""Whether the service lives, is ready, and how it does; and what makes it ready."""
+"""Liveness, readiness and metrics of the service, and its warm-up."""
 
 import asyncio
 import gc
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request
+from prometheus_client.core import GaugeMetricFamily, Metric
 from starlette.responses import PlainTextResponse, Response
 
 from oneword.engine.encoder import Side
 from oneword.engine.errors import EngineError
 from oneword.engine.inputs import Text
 from oneword.engine.views import DEFAULT
-from oneword.query.server.catalogue import Served
-from oneword.query.server.guard.access import needs
-from oneword.query.server.metrics import CONTENT_TYPE, Gauges
+from oneword.query.server.auth import needs
 from oneword.query.server.problem import MEDIA_TYPE, Problem
+from oneword.query.server.registry import Served, State, state_of
 from oneword.query.server.schemas import ProblemOut, StatusOut
-from oneword.query.server.state import State, state_of
+from oneword.query.server.telemetry import METRICS_TYPE
 from oneword.storage import StorageError
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(tags=["operation"])
 
 PAUSE = 5.0
-"""Seconds between two tries to become ready."""
+"""Seconds between two attempts to become ready."""
 
 _UNREADY: dict[int | str, dict[str, Any]] = {
     503: {"description": "Not ready; `detail` says why.", "content": {MEDIA_TYPE: {}}, "model": ProblemOut}
@@ -36,18 +36,18 @@ _UNREADY: dict[int | str, dict[str, Any]] = {
 
 @router.get("/livez", response_model_exclude_unset=True)
 async def live() -> StatusOut:
-    """The process answers."""
+    """The process is alive."""
     return StatusOut(status="ok")
 
 
 @router.get("/readyz", response_model_exclude_none=True, responses=_UNREADY)
 async def ready(request: Request) -> StatusOut:
-    """Requests can be answered: the model has, and the collections are open."""
+    """The service is ready: the model has encoded a text, and the collections are open."""
     reasons = unready(state_of(request))
     if reasons:
-        raise Problem(503, "not_ready", "; ".join(reasons), remedy="Ask again in a moment.", retry_after=1)
-    damaged = [name for name, served in state_of(request).catalogue.open.items() if _is_damaged(served)]
-    detail = [f"the serving index of {name!r} is damaged: searches ask the table until it is built" for name in damaged]
+        raise Problem(503, "not_ready", "; ".join(reasons), remedy="Retry in a moment.", retry_after=1)
+    damaged = [name for name, served in state_of(request).collections.open.items() if _is_damaged(served)]
+    detail = [f"the ANN index of {name!r} is damaged: searches scan the table until it is rebuilt" for name in damaged]
     return StatusOut(status="ready", detail="; ".join(detail) or None)
 
 
@@ -58,13 +58,13 @@ def _is_damaged(served: Served) -> bool:
 
 @router.get("/metrics", dependencies=[needs("read")], response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """Numbers, as Prometheus reads them."""
+    """Metrics in Prometheus' text format."""
     state = state_of(request)
-    return Response(await state.workers.run("metrics", state.metrics.text), media_type=CONTENT_TYPE)
+    return Response(await state.workers.run("metrics", state.metrics.text), media_type=METRICS_TYPE)
 
 
 def unready(state: State) -> list[str]:
-    """What keeps the service from answering."""
+    """The reasons why the service is not ready; empty if it is."""
     reasons = [] if state.warm else [state.reason]
     reasons += [f"model {name!r} hangs" for name in state.models.wedged]
     reasons += ["shutting down"] if state.draining else []
@@ -72,15 +72,14 @@ def unready(state: State) -> list[str]:
 
 
 async def warm_up(state: State) -> None:
-    """Opens the collections, loads their models and lets each answer once; again and again, until it is done.
+    """Opens the collections, loads their models and runs each once; repeats until one collection can be searched.
 
-    A collection whose model cannot be had does not keep the others from being served: only if none can is the service
-    not ready. Without collections it is the model that new ones would have.
+    Without collections, loads the model that new collections would have.
     """
     await state.processes.warm_up()
     while not state.warm:
         try:
-            names = await state.workers.run("search", state.catalogue.store.collections)
+            names = await state.workers.run("search", state.collections.store.collections)
             outcomes = [await _opened(state, name) for name in names] or [await _answered(state, None)]
             problems = [one for one in outcomes if one is not None]
             state.warm = len(problems) < len(outcomes)
@@ -90,7 +89,7 @@ async def warm_up(state: State) -> None:
             _log("not ready", error)
         if not state.warm:
             await asyncio.sleep(PAUSE)
-    # Models and libraries stay: a collection of garbage that walks through them stops everything for 0.1 s.
+    # Models and libraries stay in memory: a garbage collection that scans them pauses everything for 0.1 s.
     gc.collect()
     gc.freeze()
     log.info("ready")
@@ -98,10 +97,10 @@ async def warm_up(state: State) -> None:
 
 async def _opened(state: State, name: str) -> str | None:
     try:
-        served = await state.catalogue.get(name)
-        # The index is mapped, and the first search is not slower than the others.
+        served = await state.collections.get(name)
+        # Maps the index, so that the first search is not slower.
         await state.workers.run("search", served.collection.index_info)
-        await state.catalogue.batcher(served)
+        await state.collections.batcher(served)
         return await _answered(state, served.model)
     except Exception as error:
         _log(f"collection {name!r} cannot be searched by its model", error)
@@ -122,43 +121,49 @@ async def _answered(state: State, model: str | None) -> str | None:
 
 
 def _log(what: str, error: Exception) -> None:
-    """An error of ours says all there is to know; of any other the operator needs to see where it came from."""
+    """Logs an error, with its traceback if it is not one of ours."""
     log.error("%s: %s", what, error, exc_info=None if isinstance(error, EngineError | StorageError) else error)
 
 
-class ServiceGauges(Gauges):
-    """Of the running service."""
+class ServiceMetrics:
+    """Metrics of the running service that are computed when they are read."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def read(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
-        """Queues, readiness, and the age of each serving index."""
+    def collect(self) -> Iterator[Metric]:
+        """As prometheus_client requires."""
+        families: dict[str, GaugeMetricFamily] = {}
+        for name, meaning, labels, value in self._read():
+            family = families.setdefault(name, GaugeMetricFamily(f"oneword_{name}", meaning, labels=list(labels)))
+            family.add_metric(list(labels.values()), float(value))
+        yield from families.values()
+
+    def _read(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
+        """Name, meaning, labels and value of each gauge."""
         state = self._state
-        yield "ready", "Whether the service is ready.", {}, float(not unready(state))
+        yield "ready", "Whether the service is ready.", {}, not unready(state)
         if state.connections is not None:
-            yield "connections", "Connections that are open.", {}, float(len(state.connections))
-        yield "held_answer_bytes", "Large answers that their clients have not read yet.", {}, float(state.held.bytes)
-        yield "vector_cache_bytes", "Vectors held in the cache.", {}, float(state.models.cached)
+            yield "connections", "Open connections.", {}, len(state.connections)
+        yield "held_answer_bytes", "Bytes of large responses not read yet by their clients.", {}, state.memory.bytes
+        yield "vector_cache_bytes", "Bytes of cached vectors.", {}, state.models.cached
         for name, batcher in state.models.batchers.items():
-            yield "encode_queue", "Inputs that wait for a batch.", {"model": name}, float(batcher.waiting)
-        for name, served in state.catalogue.open.items():
+            yield "encode_queue", "Inputs that wait for a batch.", {"model": name}, batcher.waiting
+        for name, served in state.collections.open.items():
             labels = {"collection": name}
-            yield "write_queue", "Writes that wait for a commit.", labels, float(served.writer.waiting)
+            yield "write_queue", "Writes that wait for a commit.", labels, served.writer.waiting
             try:
-                snapshot, serving = served.collection.snapshot(), served.collection.index_keeper()
-                about = serving.info(snapshot) if serving else None
-                built = serving.built(snapshot) if serving else None
-            except Exception as error:  # what there is to tell of the others is told
+                snapshot, keeper = served.collection.snapshot(), served.collection.index_keeper()
+                info = keeper.info(snapshot) if keeper else None
+                built = keeper.built(snapshot) if keeper else None
+            except Exception as error:  # metrics of other collections are still read
                 _log(f"no metrics of collection {name!r}", error)
                 continue
-            if serving is not None:
-                damaged = float(serving.distrusted)
-                yield "index_damaged", "Serving indexes found damaged since the start.", labels, damaged
-                meaning = "Whether the newest is damaged, so that searches ask the table."
-                yield "index_distrusted", meaning, labels, float(serving.damaged)
-            yield "collection_version", "The newest commit's number.", labels, float(snapshot.version)
-            if about is not None and built is not None:
-                behind = float(snapshot.version - about.version)
-                yield "index_age_seconds", "Since the serving index was built.", labels, time.time() - built
-                yield "index_versions_behind", "Commits since the serving index was built.", labels, behind
+            if keeper is not None:
+                yield "index_damaged", "ANN indexes found damaged since the start.", labels, keeper.distrusted
+                yield ("index_distrusted", "Whether the newest ANN index is damaged.", labels, keeper.damaged)
+            yield "collection_version", "The newest version.", labels, snapshot.version
+            if info is not None and built is not None:
+                yield "index_age_seconds", "Seconds since the ANN index was built.", labels, time.time() - built
+                behind = snapshot.version - info.version
+                yield "index_versions_behind", "Versions since the ANN index was built.", labels, behind

@@ -6,28 +6,16 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from oneword.query.server import entries, payload
-from oneword.query.server.cursor import Cursor, digest
-from oneword.query.server.guard.access import needs
+from oneword.query.server import entries, requests
+from oneword.query.server.images import check_used
 from oneword.query.server.limits import MAX_ITEMS
 from oneword.query.server.listing import Listing, Pieces, listed
-from oneword.query.server.payload import Body, Name
-from oneword.query.server.pictures import check_used
 from oneword.query.server.problem import Problem
 from oneword.query.server.questions import Filter, Include, filter_of
+from oneword.query.server.registry import state_of
+from oneword.query.server.requests import Body, Cursor, Name, digest
 from oneword.query.server.response import answer, dumped
-from oneword.query.server.schemas import (
-    PROBLEMS,
-    CountOut,
-    DeletedOut,
-    ItemOut,
-    ItemsOut,
-    PageOut,
-    UpsertOut,
-    json_body,
-    json_or_files,
-)
-from oneword.query.server.state import state_of
+from oneword.query.server.schemas import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut, operation
 from oneword.storage import And, Item, ItemNotFound, SpaceMismatch
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
@@ -56,7 +44,7 @@ class DeleteIn(Body):
 
 
 class CountIn(Body):
-    """Which items; absent: all."""
+    """Which items; default: all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"filter": "modality = image"}]})
 
@@ -64,29 +52,23 @@ class CountIn(Body):
 
 
 class ScrollIn(Body):
-    """Which items, and where to go on."""
+    """Which items, and the page."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"limit": 100}, {"filter": "width >= 64", "with": []}]})
 
     filter: Filter | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 100
-    cursor: Annotated[Name | None, Field(description="As the last page told it.")] = None
+    cursor: Annotated[Name | None, Field(description="From the previous page.")] = None
     with_: Include = Field(alias="with", default=("payload",))
 
 
-@router.post(
-    "/items",
-    dependencies=[needs("write")],
-    response_model=UpsertOut,
-    responses=PROBLEMS,
-    openapi_extra=json_or_files(entries.ItemsIn, "items"),
-)
+@router.post("/items", **operation("write", entries.ItemsIn, files="items", out=UpsertOut))
 async def upsert(request: Request, collection: str) -> Response:
-    """Store items, replacing those of the same id; each is told what became of it."""
+    """Store items, replacing those with the same id; the response has the outcome for each."""
     state = state_of(request)
-    sent = await payload.read(request, entries.ItemsIn, "items")
+    sent = await requests.read(request, entries.ItemsIn, "items")
     check_used(sent.uploads, (item.image for item in sent.body.items))
-    served = await state.catalogue.current(collection)
+    served = await state.collections.current(collection)
     if sent.body.fingerprint not in (None, served.collection.space["fingerprint"]):
         raise SpaceMismatch(collection, served.collection.space, {"fingerprint": sent.body.fingerprint})
     read = await entries.read(state, served, sent.body.items, sent.uploads)
@@ -94,59 +76,48 @@ async def upsert(request: Request, collection: str) -> Response:
     if not good:
         raise next(one for one in read if isinstance(one, Problem))
     written = await served.writer.upsert(good)
-    told: list[dict[str, Any]] = []
+    outcomes: list[dict[str, Any]] = []
     known = set(written.known)
     for place, (given, one) in enumerate(zip(sent.body.items, read, strict=True)):
         if isinstance(one, Item) and (why := written.refused.get(one.id)):
             one = Problem(422, "bad_item", why, remedy="Change the item.", field=f"items[{place}]")
         if isinstance(one, Problem):
-            told.append({"id": given.id, "status": "refused", "error": one.as_dict()})
+            outcomes.append({"id": given.id, "status": "refused", "error": one.as_dict()})
         else:
-            told.append({"id": one.id, "status": "updated" if one.id in known else "added"})
+            outcomes.append({"id": one.id, "status": "updated" if one.id in known else "added"})
             known.add(one.id)
-    counts = {status: sum(one["status"] == status for one in told) for status in ("added", "updated", "refused")}
-    if counts["refused"] == len(told):
-        raise Problem(422, "bad_item", told[0]["error"]["detail"], remedy="Change the item.", field="items[0]")
-    return answer({**counts, "version": written.version, "items": told})
+    counts = {status: sum(one["status"] == status for one in outcomes) for status in ("added", "updated", "refused")}
+    if counts["refused"] == len(outcomes):
+        raise Problem(422, "bad_item", outcomes[0]["error"]["detail"], remedy="Change the item.", field="items[0]")
+    return answer({**counts, "version": written.version, "items": outcomes})
 
 
-@router.post(
-    "/items:get",
-    dependencies=[needs("read")],
-    response_model=ItemsOut,
-    responses=PROBLEMS,
-    openapi_extra=json_body(IdsIn),
-)
+@router.post("/items:get", **operation("read", IdsIn, out=ItemsOut))
 async def get_many(request: Request, collection: str) -> Response:
-    """Items by id, in the order asked."""
+    """Items by id, in the order of the request."""
     state = state_of(request)
-    asked = (await payload.read(request, IdsIn)).body
-    served = await state.catalogue.current(collection)
-    include = frozenset(asked.with_)
+    body = (await requests.read(request, IdsIn)).body
+    served = await state.collections.current(collection)
+    include = frozenset(body.with_)
 
     def written() -> Pieces:
-        found = served.collection.get(asked.ids, vectors="vector" in include, thumbnails="thumbnail" in include)
-        missing = [one for one in dict.fromkeys(asked.ids) if one not in found]
+        found = served.collection.get(body.ids, vectors="vector" in include, thumbnails="thumbnail" in include)
+        missing = [one for one in dict.fromkeys(body.ids) if one not in found]
         return listed("items", (entries.shown(item, include) for item in found.values()), {"missing": missing})
 
     return Listing(await state.workers.run("search", written))
 
 
-@router.post(
-    "/items:delete",
-    dependencies=[needs("write")],
-    responses=PROBLEMS,
-    openapi_extra=json_body(DeleteIn),
-)
+@router.post("/items:delete", **operation("write", DeleteIn))
 async def delete_many(request: Request, collection: str) -> DeletedOut:
-    """Delete items by id, or all that a filter finds."""
+    """Delete items by id, or all that match a filter."""
     state = state_of(request)
-    asked = (await payload.read(request, DeleteIn)).body
-    if (asked.ids is None) == (asked.filter is None):
+    body = (await requests.read(request, DeleteIn)).body
+    if (body.ids is None) == (body.filter is None):
         raise Problem(
             422, "invalid_field", "expected either `ids` or `filter`", remedy="Give one of them.", field="ids"
         )
-    condition = filter_of(asked.filter)
+    condition = filter_of(body.filter)
     if condition == And(filters=()):
         raise Problem(
             422,
@@ -155,26 +126,21 @@ async def delete_many(request: Request, collection: str) -> DeletedOut:
             remedy="Give a condition. To remove everything, DELETE the collection.",
             field="filter",
         )
-    served = await state.catalogue.current(collection)
-    if asked.ids is not None:
-        deleted, version = await served.writer.delete(asked.ids)
+    served = await state.collections.current(collection)
+    if body.ids is not None:
+        deleted, version = await served.writer.delete(body.ids)
     else:
         deleted, version = await served.writer.delete_where(condition)
     return DeletedOut(deleted=deleted, version=version)
 
 
-@router.post(
-    "/items:count",
-    dependencies=[needs("read")],
-    responses=PROBLEMS,
-    openapi_extra=json_body(CountIn),
-)
+@router.post("/items:count", **operation("read", CountIn))
 async def count(request: Request, collection: str) -> CountOut:
-    """How many items there are, or a filter finds."""
+    """The number of items, or of those that match a filter."""
     state = state_of(request)
-    asked = (await payload.read(request, CountIn)).body
-    served = await state.catalogue.current(collection)
-    condition = filter_of(asked.filter)
+    body = (await requests.read(request, CountIn)).body
+    served = await state.collections.current(collection)
+    condition = filter_of(body.filter)
 
     def counted() -> CountOut:
         snapshot = served.collection.snapshot()
@@ -183,40 +149,34 @@ async def count(request: Request, collection: str) -> CountOut:
     return await state.workers.run("search", counted)
 
 
-@router.post(
-    "/items:scroll",
-    dependencies=[needs("read")],
-    response_model=PageOut,
-    responses=PROBLEMS,
-    openapi_extra=json_body(ScrollIn),
-)
+@router.post("/items:scroll", **operation("read", ScrollIn, out=PageOut))
 async def scroll(request: Request, collection: str) -> Response:
-    """All items, or those that a filter finds, page by page, of one version: none twice, none left out."""
+    """All items, or those that match a filter, in pages of one version: each item exactly once."""
     state = state_of(request)
-    asked = (await payload.read(request, ScrollIn)).body
-    served = await state.catalogue.current(collection)
-    condition, include = filter_of(asked.filter), frozenset(asked.with_)
+    body = (await requests.read(request, ScrollIn)).body
+    served = await state.collections.current(collection)
+    condition, include = filter_of(body.filter), frozenset(body.with_)
     snapshot = await state.workers.run("search", served.collection.snapshot)
-    created, of = snapshot.created, digest(asked.filter)
-    at = None if asked.cursor is None else Cursor.read(asked.cursor, created, of)
+    created, of = snapshot.created, digest(body.filter)
+    at = None if body.cursor is None else Cursor.decode(body.cursor, created, of)
 
     def written() -> Pieces:
         items, version = served.collection.page(
             offset=at.offset if at else 0,
-            limit=asked.limit,
+            limit=body.limit,
             filter=condition,
             vectors="vector" in include,
             thumbnails="thumbnail" in include,
             version=at.version if at else None,
         )
-        after = Cursor(version=version, offset=(at.offset if at else 0) + len(items), created=created, asked=of)
-        rest = {"cursor": after.written() if len(items) == asked.limit else None, "version": version}
+        after = Cursor(version=version, offset=(at.offset if at else 0) + len(items), created=created, filter=of)
+        rest = {"cursor": after.encoded() if len(items) == body.limit else None, "version": version}
         return listed("items", (entries.shown(item, include) for item in items), rest)
 
     return Listing(await state.workers.run("search", written))
 
 
-@router.get("/items/{id:path}", dependencies=[needs("read")], response_model=ItemOut, responses=PROBLEMS)
+@router.get("/items/{id:path}", **operation("read", out=ItemOut))
 async def get(
     request: Request,
     collection: str,
@@ -225,8 +185,8 @@ async def get(
 ) -> Response:
     """One item."""
     state = state_of(request)
-    served = await state.catalogue.current(collection)
-    include = frozenset(payload.checked(IdsIn, dumped({"ids": [id], "with": with_})).with_)
+    served = await state.collections.current(collection)
+    include = frozenset(requests.checked(IdsIn, dumped({"ids": [id], "with": with_})).with_)
     found = await state.workers.run(
         "search", served.collection.get, [id], vectors="vector" in include, thumbnails="thumbnail" in include
     )
@@ -235,10 +195,10 @@ async def get(
     return answer(entries.shown(found[id], include))
 
 
-@router.delete("/items/{id:path}", dependencies=[needs("write")], status_code=204, responses=PROBLEMS)
+@router.delete("/items/{id:path}", status_code=204, **operation("write"))
 async def delete(request: Request, collection: str, id: str) -> Response:  # noqa: A002
     """Delete one item."""
-    served = await state_of(request).catalogue.current(collection)
+    served = await state_of(request).collections.current(collection)
     deleted, _ = await served.writer.delete([id])
     if not deleted:
         raise ItemNotFound(id, collection)

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from oneword.query.errors import QueryError
 from oneword.query.jobs import Jobs as RunningJobs
-from oneword.query.server.guard.access import needs
+from oneword.query.server.auth import needs
 from oneword.query.server.problem import Problem
-from oneword.query.server.state import state_of
+from oneword.query.server.registry import state_of
 from oneword.storage import JobRecord, StorageError
 from oneword.storage.errors import NotCancellable, TooManyJobs
 from oneword.storage.journal import State
@@ -158,7 +158,7 @@ async def _done(work: Callable[..., Result], *given: Any) -> Result:
             raise Problem(
                 409, "job_running", str(error), field="collection", remedy="GET /v1/jobs lists the jobs."
             ) from error
-        remedy = "Try again after the time that Retry-After says."
+        remedy = "Retry after the time in Retry-After."
         raise Problem(503, "too_many_jobs", str(error), remedy=remedy, retry_after=10.0) from error
     except NotCancellable as error:
         raise Problem(409, "not_cancellable", str(error)) from error

@@ -1,4 +1,4 @@
-"""Thumbnails of items, and the originals that they were made of."""
+"""Thumbnails and originals of items."""
 
 import os
 import stat
@@ -14,17 +14,16 @@ from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.errors import InputError
 from oneword.engine.images import decode
 from oneword.query.result import media_type
-from oneword.query.server.guard.access import needs
 from oneword.query.server.problem import Problem
+from oneword.query.server.registry import State, state_of
 from oneword.query.server.response import is_held
-from oneword.query.server.schemas import PROBLEMS
-from oneword.query.server.state import State, state_of
+from oneword.query.server.schemas import PROBLEMS, operation
 from oneword.storage import Item, ItemNotFound
 
 router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["items"])
 
 MOST = 256 * 2**20
-"""Bytes of an original that is served."""
+"""Maximum size of an original in bytes."""
 
 _TYPES = {
     b"\xff\xd8": "image/jpeg",
@@ -40,12 +39,12 @@ _IMAGES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/{id:path}/thumbnail", dependencies=[needs("read")], responses={**PROBLEMS, **_IMAGES})
+@router.get("/{id:path}/thumbnail", **operation("read", problems={**PROBLEMS, **_IMAGES}))
 async def thumbnail(request: Request, collection: str, id: str) -> Response:  # noqa: A002
-    """A small picture of an item."""
+    """The thumbnail of an item."""
     item = await _item(state_of(request), collection, id)
     if item.thumbnail is None:
-        raise Problem(404, "no_thumbnail", f"item {id!r} has no thumbnail", remedy="Only pictures have.")
+        raise Problem(404, "no_thumbnail", f"item {id!r} has no thumbnail", remedy="Only images have thumbnails.")
     tag = f'"{item.content_hash[:32]}-t"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
     if is_held(request, tag):
@@ -53,9 +52,9 @@ async def thumbnail(request: Request, collection: str, id: str) -> Response:  # 
     return Response(item.thumbnail, media_type=media_type(item.thumbnail), headers=headers)
 
 
-@router.get("/{id:path}/original", dependencies=[needs("read")], responses={**PROBLEMS, **_IMAGES})
+@router.get("/{id:path}/original", **operation("read", problems={**PROBLEMS, **_IMAGES}))
 async def original(request: Request, collection: str, id: str) -> Response:  # noqa: A002
-    """The file that an item was made of, if it is still the same; for one on the web, a redirect to it."""
+    """The original file of an item, if it is unchanged; for a web address, a redirect to it."""
     state = state_of(request)
     item = await _item(state, collection, id)
     if item.uri.lower().startswith(("http://", "https://")):
@@ -66,37 +65,37 @@ async def original(request: Request, collection: str, id: str) -> Response:  # n
         return Response(status_code=304, headers=headers)
     if item.modality == "text":
         return Response(item.text or "", media_type="text/plain", headers=headers)
-    data = await state.workers.run("originals", picture_of, item)
+    data = await state.workers.run("originals", original_of, item)
     kind = next((kind for start, kind in _TYPES.items() if data.startswith(start)), "application/octet-stream")
     return Response(data, media_type=kind, headers=headers)
 
 
 async def _item(state: State, collection: str, item_id: str) -> Item:
-    served = await state.catalogue.current(collection)
+    served = await state.collections.current(collection)
     found = await state.workers.run("search", served.collection.get, [item_id])
     if item_id not in found:
         raise ItemNotFound(item_id, collection)
     return found[item_id]
 
 
-def picture_of(item: Item) -> bytes:
-    """The file at the item's URI, of which the pixels are still those that were indexed: nothing else is ever told.
+def original_of(item: Item) -> bytes:
+    """The file at the item's URI, if its pixels are still those that were indexed: no other file is ever returned.
 
     Raises:
-        Problem: it is gone, was changed, or lies in an archive, a table, or another place that is not read here.
+        Problem: it is gone or changed, or it is not a local file (but in an archive, a table or a remote store).
     """
     try:
         parts = urlsplit(item.uri)
     except ValueError:  # s3://[
         parts = urlsplit("")
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.fragment or item.image_hash is None:
-        detail = f"the original of item {item.id!r} is no file of its own"
-        raise Problem(404, "no_original", detail, remedy="Ask for its thumbnail.")
+        detail = f"the original of item {item.id!r} is not a local file"
+        raise Problem(404, "no_original", detail, remedy="Request its thumbnail.")
     gone = Problem(
-        404, "original_gone", f"the original of item {item.id!r} is gone, or was changed", remedy="Index it again."
+        404, "original_gone", f"the original of item {item.id!r} is gone or was changed", remedy="Index it again."
     )
     try:
-        # Without waiting for a pipe; whatever a link leads to is compared with what was indexed.
+        # O_NONBLOCK: do not wait for a pipe. A link is safe: its target is compared with what was indexed.
         with os.fdopen(
             os.open(Path(os.fsdecode(unquote_to_bytes(parts.path))), os.O_RDONLY | os.O_NONBLOCK), "rb"
         ) as file:
@@ -104,7 +103,7 @@ def picture_of(item: Item) -> bytes:
             if not stat.S_ISREG(about.st_mode) or about.st_size > MOST:
                 raise gone
             data = file.read(MOST)
-        # An image may be as large as the one that was indexed. A JPEG may be larger: it is reduced, as it was then.
+        # As large as the indexed image at most; a JPEG may be larger, as it is reduced when it is decoded.
         most = max(MAX_PIXELS, (item.width or 0) * (item.height or 0))
         pixels = decode(data, max_pixels=most, max_jpeg_pixels=MOST_PIXELS)
         same = engine.Image(pixels=pixels).content_hash == item.image_hash

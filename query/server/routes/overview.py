@@ -1,4 +1,4 @@
-"""What a page about a collection shows: what metadata holds, where vectors lie, what the caller may do."""
+"""For the web page: facets of metadata, a map of vectors, and what the caller may do."""
 
 import asyncio
 from collections import Counter
@@ -12,39 +12,37 @@ from numpy.typing import NDArray
 from starlette.responses import Response
 
 from oneword.query.result import plain
-from oneword.query.server.catalogue import Served
-from oneword.query.server.guard.access import needs
+from oneword.query.server.registry import Served, State, state_of
 from oneword.query.server.response import answer
-from oneword.query.server.schemas import PROBLEMS, Modality, Out, example
-from oneword.query.server.state import State, state_of
+from oneword.query.server.schemas import Modality, Out, example, operation
 from oneword.storage import Collection, Item
 
 router = APIRouter(prefix="/v1", tags=["overview"])
 
 SAMPLED = 5_000
-"""Items that facets are counted over."""
+"""Items sampled for facets."""
 
 STRETCHES = 16
-"""Places of the table that a sample is taken from, evenly spaced: items that lie together are often alike."""
+"""Places of the table to sample from, evenly spaced: adjacent items are often similar."""
 
 MOST_VALUES = 20
-"""Values of a field that are listed, the commonest first."""
+"""Values listed for a field, most common first."""
 
 NEAR = 10
-"""Neighbours of a vector that are asked for their modality."""
+"""Nearest neighbours considered for the modality gap."""
 
 KEPT = 16
-"""Overviews that are kept until others are asked for."""
+"""Overviews cached."""
 
 
 class Overview:
-    """What is worked out once for all who ask, as long as one of them waits for it."""
+    """A result that is computed once for all requests; cancelled when no request waits for it any more."""
 
     def __init__(self, task: asyncio.Task[dict[str, Any]]) -> None:
         self._task, self._waiting, self.abandoned = task, 0, False
 
-    async def told(self) -> dict[str, Any]:
-        """What was worked out."""
+    async def result(self) -> dict[str, Any]:
+        """Waits for the result."""
         self._waiting += 1
         try:
             return await asyncio.shield(self._task)
@@ -76,14 +74,14 @@ class MeOut(
 
 
 class ValueOut(Out):
-    """A value of a field, and how many of the sampled items have it."""
+    """A value, and the number of sampled items that have it."""
 
     value: str | bool
     count: int
 
 
 class FacetOut(Out):
-    """A field of items. items: how many of the sampled ones have it."""
+    """A field. items: the number of sampled items that have it."""
 
     name: str
     kind: Literal["string", "number", "bool", "time", "list of strings"]
@@ -111,7 +109,7 @@ class FacetsOut(
         version=7,
     ),
 ):
-    """The fields that filters can ask for."""
+    """The fields that filters can use."""
 
     fields: list[FacetOut]
 
@@ -128,8 +126,8 @@ class PointOut(Out):
 
 
 class GapOut(Out):
-    """How far texts lie from pictures: the distance of their means (0 to 2); and how often the ten nearest are of the
-    other modality, over how often they would be if modality made no difference (1: no gap)."""
+    """The gap between texts and images: the distance of their means (0 to 2), and how often the ten nearest are of the
+    other modality, relative to chance (1: no gap)."""
 
     centroid_distance: float
     cross_modal_neighbours: float
@@ -146,16 +144,16 @@ class MapOut(
         version=7,
     ),
 ):
-    """A sample of vectors in two dimensions. explained: the share of variance that each dimension has."""
+    """A sample of vectors in two dimensions. explained: the share of variance of each dimension."""
 
     points: list[PointOut]
     gap: GapOut | None
     explained: list[float]
 
 
-@router.get("/me", dependencies=[needs("read")], responses=PROBLEMS)
+@router.get("/me", **operation("read"))
 async def me(request: Request) -> MeOut:
-    """What the caller's key may do, and what this service offers."""
+    """What the caller's key may do, and what the service offers."""
     state = state_of(request)
     principal = request.scope["state"]["principal"]
     keys = state.config.keys_file is not None
@@ -170,26 +168,24 @@ async def me(request: Request) -> MeOut:
     )
 
 
-@router.get(
-    "/collections/{collection}/facets", dependencies=[needs("read")], response_model=FacetsOut, responses=PROBLEMS
-)
+@router.get("/collections/{collection}/facets", **operation("read", out=FacetsOut))
 async def facets(request: Request, collection: str) -> Response:
-    """The fields that filters can ask for, with their values and ranges in a sample."""
+    """The fields that filters can use, with their values and ranges in a sample."""
     state = state_of(request)
-    served = await state.catalogue.current(collection)
+    served = await state.collections.current(collection)
     return answer(await _kept(state, served, "facets", lambda: facets_of(served.collection)))
 
 
-@router.get("/collections/{collection}/map", dependencies=[needs("read")], response_model=MapOut, responses=PROBLEMS)
+@router.get("/collections/{collection}/map", **operation("read", out=MapOut))
 async def map_(request: Request, collection: str, sample: Annotated[int, Query(ge=2, le=2000)] = 1000) -> Response:
-    """A sample of the vectors in two dimensions (principal components), and how far texts lie from pictures."""
+    """A sample of vectors in two dimensions (principal components), and the gap between texts and images."""
     state = state_of(request)
-    served = await state.catalogue.current(collection)
+    served = await state.collections.current(collection)
     return answer(await _kept(state, served, sample, lambda: map_of(served.collection, sample)))
 
 
 async def _kept(state: State, served: Served, what: object, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What was worked out for this version, or is being so for another request; the thread's time is dear."""
+    """The overview of the current version, from the cache or shared with a running request."""
     snapshot = await state.workers.run("search", served.collection.snapshot)
     key = (served.collection.name, snapshot.created, snapshot.version, what)
 
@@ -204,11 +200,11 @@ async def _kept(state: State, served: Served, what: object, work: Callable[[], d
         task.add_done_callback(lambda done: forget() if done.cancelled() or done.exception() else None)
         while len(state.overviews) > KEPT:
             state.overviews.popitem(last=False)
-    return await kept.told()
+    return await kept.result()
 
 
 def facets_of(collection: Collection) -> dict[str, Any]:
-    """As the route tells them."""
+    """The fields that filters can use, as JSON."""
     items, total, version_ = sampled(collection, SAMPLED, vectors=False)
     kinds = {key: kind for key, kind in collection.info().metadata_keys.items() if not key.startswith("_")}
     rows = [{**item.metadata, "width": item.width, "height": item.height} for item in items]
@@ -220,7 +216,7 @@ def facets_of(collection: Collection) -> dict[str, Any]:
 
 
 def map_of(collection: Collection, sample: int) -> dict[str, Any]:
-    """As the route tells it."""
+    """The map, as JSON."""
     items, total, version_ = sampled(collection, sample, vectors=True)
     places, explained = (
         projected(np.stack([_vector(item) for item in items])) if items else (np.empty((0, 2)), [0.0, 0.0])
@@ -246,7 +242,7 @@ def map_of(collection: Collection, sample: int) -> dict[str, Any]:
 
 
 def sampled(collection: Collection, count: int, *, vectors: bool) -> tuple[list[Item], int, int]:
-    """Items from places evenly spaced over one version, how many there are, and which version it was."""
+    """Items from evenly spaced places, the total number of items, and the version."""
     total, version_ = collection.count(), collection.version
     if total <= count:
         items, _ = collection.page(limit=count, vectors=vectors, version=version_)
@@ -262,11 +258,11 @@ def sampled(collection: Collection, count: int, *, vectors: bool) -> tuple[list[
 
 
 def projected(vectors: Vectors) -> tuple[NDArray[np.float64], list[float]]:
-    """Where vectors, float32 (n, d), lie in the two directions of most variance, (n, 2); and the share of each."""
+    """Projects vectors, float32 (n, d), on their two principal components, (n, 2); and their shares of variance."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0)
     values, directions = np.linalg.eigh(centred @ centred.T)  # (n, n): n is less than d for large models
     values, directions = np.maximum(values[::-1][:2], 0), directions[:, ::-1][:, :2]
-    # The sign is arbitrary: it is chosen so that the same sample always looks the same.
+    # Signs are arbitrary: fix them, so that the same sample always gives the same map.
     signs = np.sign(directions[np.abs(directions).argmax(axis=0), range(directions.shape[1])])
     places = directions * signs * np.sqrt(values)
     whole = float((centred**2).sum()) or 1.0
@@ -276,10 +272,10 @@ def projected(vectors: Vectors) -> tuple[NDArray[np.float64], list[float]]:
 
 
 def gap_of(items: list[Item]) -> dict[str, float] | None:
-    """How far the modalities lie apart; None where there is one alone.
+    """The distance between the modalities; None if there is only one.
 
-    centroid_distance: between the means of unit vectors, 0 to 2. cross_modal_neighbours: how often the nearest in the
-    sample are of the other modality, over how often they would be if modality made no difference: 1 is no gap.
+    centroid_distance: between the means of unit vectors, 0 to 2. cross_modal_neighbours: how often the nearest
+    neighbours are of the other modality, relative to chance: 1 is no gap.
     """
     texts = np.array([item.modality == "text" for item in items], dtype=bool)
     if not texts.any() or texts.all() or len(items) <= NEAR:
@@ -287,9 +283,9 @@ def gap_of(items: list[Item]) -> dict[str, float] | None:
     vectors = np.stack([_vector(item) for item in items])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     distance = float(np.linalg.norm(vectors[texts].mean(axis=0) - vectors[~texts].mean(axis=0)))
-    likeness = vectors @ vectors.T
-    np.fill_diagonal(likeness, -np.inf)
-    nearest = np.argpartition(-likeness, NEAR, axis=1)[:, :NEAR]
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = np.argpartition(-similarity, NEAR, axis=1)[:, :NEAR]
     other = (texts[nearest] != texts[:, None]).mean(axis=1)
     expected = np.where(texts, np.count_nonzero(~texts), np.count_nonzero(texts)) / (len(items) - 1)
     return {

@@ -1,4 +1,4 @@
-"""The web demo: files of `query/web`, read once, and nothing else of the disk."""
+"""The web page: the files of `query/web`, read once; no path is ever looked up on disk."""
 
 import gzip
 import hashlib
@@ -33,18 +33,18 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Content-Security-Policy of the page: scripts, styles and requests are its own; nothing inline."""
+"""Content-Security-Policy of the page: only its own scripts, styles and requests; nothing inline."""
 
 INDEX = "index.html"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A file as it is sent.
+    """A file to send.
 
     Args:
         body: its bytes.
-        packed: the same by gzip.
+        packed: compressed with gzip.
         media_type: as the header has it.
         tag: its ETag, a strong one of the bytes.
     """
@@ -65,14 +65,14 @@ class Page:
         )
 
     def response(self, request: Request) -> Response:
-        """The answer: packed where the client takes that; 304 where it has it already."""
+        """The response: compressed if the client accepts gzip; 304 if the client has it."""
         packs = any(
             one.split(";")[0].strip() == "gzip" for one in request.headers.get("accept-encoding", "").lower().split(",")
         )
         tag = f'"{self.tag}-gzip"' if packs else f'"{self.tag}"'
         headers = {
             "ETag": tag,
-            "Cache-Control": "no-cache",  # kept, and asked for again: a new version of the service is seen at once
+            "Cache-Control": "no-cache",  # cached, but revalidated: a new version of the service shows at once
             "Content-Security-Policy": POLICY,
             "Vary": "Accept-Encoding",
         }
@@ -85,7 +85,7 @@ class Page:
 
 @cache
 def pages() -> dict[str, Page]:
-    """The files of the package's folder by name; no path is ever looked up on disk."""
+    """The files by name."""
     found = sorted(files("oneword.query").joinpath("web").iterdir(), key=lambda one: one.name)
     return {
         one.name: Page.of(one.name, one.read_bytes())

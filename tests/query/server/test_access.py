@@ -6,11 +6,10 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
+from oneword.query.server.app import protected
+from oneword.query.server.auth import needs
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.guard.access import needs
-from oneword.query.server.guard.guard import Guard
-from oneword.query.server.keys.keys import Keys, make
-from oneword.query.server.keys.principal import SCOPES, Principal
+from oneword.query.server.keys import SCOPES, Keys, Principal, make
 from oneword.query.server.problem import Problem
 
 MADE = {scope: make(scope, scope) for scope in SCOPES}
@@ -42,7 +41,7 @@ def app() -> FastAPI:
 
 
 def ask(app: FastAPI, path: str, key: str, keys: bool = True) -> httpx.Response:
-    guard = Guard(app, ServerConfig(), Keys(key for key, _ in MADE.values()) if keys else None)
+    guard = protected(app, ServerConfig(), Keys(key for key, _ in MADE.values()) if keys else None)
 
     async def main() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as http:

@@ -16,8 +16,7 @@ from oneword.engine.errors import EncodingError, ModelError, ViewError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Input
 from oneword.engine.views import CIRR, DEFAULT, View
-from oneword.query.server.batching import Batcher
-from oneword.query.server.cache import VectorCache
+from oneword.query.server.batching import Batcher, VectorCache
 
 
 class Numbers:
@@ -311,7 +310,7 @@ def test_close_does_not_wait_for_ever() -> None:
         rig.encoder.gate.clear()
         stuck = rig.ask("stuck")
         await rig.encoding(1)
-        await rig.batcher.close(patience=0.01)
+        await rig.batcher.close(timeout=0.01)
         (told,) = await stuck
         assert isinstance(told, ModelError)
 

@@ -15,8 +15,7 @@ from oneword.engine.errors import EncodingError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Input
 from oneword.engine.views import DEFAULT, View
-from oneword.query.server.batching import Batcher
-from oneword.query.server.cache import VectorCache
+from oneword.query.server.batching import Batcher, VectorCache
 
 
 class Picky(HashEncoder):

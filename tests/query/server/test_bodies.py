@@ -11,9 +11,9 @@ import httpx
 import pytest
 from starlette.responses import StreamingResponse
 
-from oneword.query.server.guard.bodies import Bodies
-from oneword.query.server.guard.outermost import Net
-from oneword.query.server.guard.protocol import HttpProtocol
+from oneword.query.server.bodies import Bodies
+from oneword.query.server.connections import HttpProtocol
+from oneword.query.server.headers import Headers
 
 MAX = 1000
 
@@ -74,7 +74,7 @@ def bodies(app: App) -> Bodies:
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def port(bodies: Bodies, listening: Callable[..., int], request: pytest.FixtureRequest) -> int:
-    return listening(Net(bodies), http=HttpProtocol, loop=request.param)
+    return listening(Headers(bodies), http=HttpProtocol, loop=request.param)
 
 
 def exchange(port: int, sent: bytes) -> bytes:
@@ -164,7 +164,7 @@ def test_encoded_bodies_are_refused(port: int) -> None:
 
 def test_all_bodies_together_are_bounded(app: App, listening: Callable[..., int]) -> None:
     bodies = Bodies(app, max_body=MAX, seconds=10, max_held=MAX)
-    port = listening(Net(bodies), http=HttpProtocol)
+    port = listening(Headers(bodies), http=HttpProtocol)
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(HEAD + b"Content-Length: 900\r\n\r\n" + b"x" * 800)
         while bodies.held < 800:

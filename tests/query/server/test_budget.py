@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneword.query.server import pictures as module
-from oneword.query.server.budget import Budget
+from oneword.query.server import images as module
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.pictures import Pictures
+from oneword.query.server.images import Budget, Images
 from oneword.query.server.problem import Problem
 from oneword.query.server.processes import Processes
-from oneword.query.server.workers import Workers
+from oneword.query.server.threads import Workers
 
 
 def test_a_large_wish_is_not_overtaken_for_ever() -> None:
@@ -105,12 +104,12 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "PIXELS_AT_ONCE", 1000)
     workers = Workers()
     processes = Processes(2, seconds=30)
-    yield Pictures(ServerConfig(max_pixels=500), workers, processes)
+    yield Images(ServerConfig(max_pixels=500), workers, processes)
     processes.close()
     workers.close()
 
 
-def test_many_requests_of_many_pictures(pictures: Pictures) -> None:
+def test_many_requests_of_many_pictures(pictures: Images) -> None:
     uploads = {"a": png(20), "b": png(10), "bad": b"no picture", "large": png(23)}  # 400, 100, 0, over the limit
 
     async def request(names: list[str]) -> int:

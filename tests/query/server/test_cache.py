@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.query.server.cache import VectorCache
+from oneword.query.server.batching import VectorCache
 
 
 def vector(n: int, size: int = 4) -> np.ndarray:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from oneword.query.server.guard import connections
-from oneword.query.server.guard.connections import Connections, network, room
+from oneword.query.server import connections
+from oneword.query.server.connections import Connections, available_connections, network
 
 
 class Connection:
@@ -22,9 +22,9 @@ def test_the_longest_idle_makes_room() -> None:
     bound = Connections(4)
     first, busy, third, fourth = Connection(), Connection(idle=False), Connection(), Connection()
     for number, one in enumerate((first, busy, third, fourth)):
-        assert bound.admitted(one, f"10.0.0.{number}")
-    bound.heard(first)
-    assert bound.admitted(Connection(), "10.0.0.9")
+        assert bound.admit(one, f"10.0.0.{number}")
+    bound.touch(first)
+    assert bound.admit(Connection(), "10.0.0.9")
     assert [one.ended for one in (first, busy, third, fourth)] == [False, False, True, False]
     assert len(bound) == 4
 
@@ -32,22 +32,22 @@ def test_the_longest_idle_makes_room() -> None:
 def test_an_address_has_half_and_makes_room_for_itself_alone() -> None:
     bound = Connections(4)
     other, mine = Connection(), [Connection(), Connection()]
-    assert bound.admitted(other, "10.0.0.1")
-    assert all(bound.admitted(one, "10.0.0.2") for one in mine)
-    assert bound.admitted(Connection(), "10.0.0.2")
+    assert bound.admit(other, "10.0.0.1")
+    assert all(bound.admit(one, "10.0.0.2") for one in mine)
+    assert bound.admit(Connection(), "10.0.0.2")
     assert [one.ended for one in (other, *mine)] == [False, True, False]
 
 
 def test_nobody_who_is_at_work_is_cut_off() -> None:
     bound = Connections(2)
     one, two = Connection(idle=False), Connection(idle=False)
-    assert bound.admitted(one, "10.0.0.1")
-    assert not bound.admitted(Connection(), "10.0.0.1")  # half of them
-    assert bound.admitted(two, "10.0.0.2")
-    assert not bound.admitted(Connection(), "10.0.0.3")
-    bound.left(one)
-    bound.left(one)
-    assert bound.admitted(Connection(), "10.0.0.1")
+    assert bound.admit(one, "10.0.0.1")
+    assert not bound.admit(Connection(), "10.0.0.1")  # half of them
+    assert bound.admit(two, "10.0.0.2")
+    assert not bound.admit(Connection(), "10.0.0.3")
+    bound.remove(one)
+    bound.remove(one)
+    assert bound.admit(Connection(), "10.0.0.1")
     assert not two.ended
 
 
@@ -82,7 +82,7 @@ def test_descriptors_are_asked_for_and_kept(
     asked: list[int] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
     monkeypatch.setattr(resource, "setrlimit", lambda _, to: asked.append(to[0]))
-    assert room() == expected
+    assert available_connections() == expected
     assert asked == ([] if raised is None else [raised])
 
 

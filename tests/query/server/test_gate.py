@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.guard.gate import Gate
-from oneword.query.server.metrics import Metrics
+from oneword.query.server.load import Load, ResponseMemory
 from oneword.query.server.problem import Problem
+from oneword.query.server.telemetry import Metrics
 
 
 class App:
@@ -37,7 +37,7 @@ class App:
 class Rig:
     def __init__(self, **config: Any) -> None:
         self.app, self.metrics = App(), Metrics()
-        self.gate = Gate(self.app, ServerConfig(**config), self.metrics)
+        self.gate = Load(self.app, ServerConfig(**config), self.metrics, ResponseMemory(0))
 
     def ask(self, path: str = "/v1/collections", query: str = "") -> asyncio.Task[None]:
         async def send(_: Any) -> None: ...

@@ -7,14 +7,15 @@ from typing import Any
 import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 
 from oneword.query.errors import BadQuery
+from oneword.query.server.app import protected
+from oneword.query.server.auth import GUESSES, address
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.guard.door import GUESSES, address
-from oneword.query.server.guard.guard import Guard
-from oneword.query.server.guard.outermost import SAFE
-from oneword.query.server.guard.protocol import HttpProtocol
-from oneword.query.server.keys.keys import Keys, make
+from oneword.query.server.connections import HttpProtocol
+from oneword.query.server.headers import SAFE
+from oneword.query.server.keys import Keys, make
 from oneword.query.server.problem import Problem
 
 KEY, TEXT = make("the shop", "write")
@@ -59,9 +60,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def guard(clock: Clock) -> Callable[..., Guard]:
-    def build(keys: Keys | None = KEYS, **settings: Any) -> Guard:
-        return Guard(app, ServerConfig(**settings), keys, clock=clock)
+def guard(clock: Clock) -> Callable[..., ASGIApp]:
+    def build(keys: Keys | None = KEYS, **settings: Any) -> ASGIApp:
+        return protected(app, ServerConfig(**settings), keys, clock=clock)
 
     return build
 
@@ -85,48 +86,48 @@ def told(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, document["code"]
 
 
-def test_a_request_id_that_fits_is_kept(guard: Callable[..., Guard]) -> None:
+def test_a_request_id_that_fits_is_kept(guard: Callable[..., ASGIApp]) -> None:
     for fits in ("a", "A-b_c.9", "x" * 128):
         answer = ask(guard(), headers={**BEARER, "X-Request-Id": fits})
         assert answer.headers["X-Request-Id"] == answer.json()["id"] == fits
 
 
 @pytest.mark.parametrize("unfit", ["", "x" * 129, "a b", "a\tb", "é", "a\n", "<a>", "a;b"])
-def test_another_is_made_anew(guard: Callable[..., Guard], unfit: str) -> None:
+def test_another_is_made_anew(guard: Callable[..., ASGIApp], unfit: str) -> None:
     headers = [(b"authorization", f"Bearer {TEXT}".encode()), (b"x-request-id", unfit.encode())]
     one, other = (ask(guard(), headers=headers).headers["X-Request-Id"] for _ in range(2))
     assert len({one, other, unfit}) == 3
     assert len(one) == 32
 
 
-def test_two_request_ids_are_none(guard: Callable[..., Guard]) -> None:
+def test_two_request_ids_are_none(guard: Callable[..., ASGIApp]) -> None:
     headers = [(b"authorization", f"Bearer {TEXT}".encode()), (b"x-request-id", b"a"), (b"x-request-id", b"b")]
     assert ask(guard(), headers=headers).headers.get_list("X-Request-Id") not in (["a"], ["b"], ["a", "b"])
 
 
 @pytest.mark.parametrize("path", ["/v1/x", "/v1/broken", "/v1/bad", "/livez", "/nothing"])
 @pytest.mark.parametrize("headers", [{}, BEARER, {"Authorization": "Bearer x"}])
-def test_every_answer_has_the_safe_headers(guard: Callable[..., Guard], path: str, headers: dict[str, str]) -> None:
+def test_every_answer_has_the_safe_headers(guard: Callable[..., ASGIApp], path: str, headers: dict[str, str]) -> None:
     answer = ask(guard(), path, headers=headers)
     for name, value in SAFE.items():
         assert answer.headers.get_list(name.decode()) == [value.decode()]
 
 
-def test_pages_may_have_headers_of_their_own(guard: Callable[..., Guard]) -> None:
+def test_pages_may_have_headers_of_their_own(guard: Callable[..., ASGIApp]) -> None:
     headers = ask(guard(), "/web/index.html").headers
     assert headers.get_list("Content-Security-Policy") == ["default-src 'self'"]
     assert headers.get_list("Cache-Control") == ["max-age=60"]
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_key_says_who_asks(guard: Callable[..., Guard]) -> None:
+def test_a_key_says_who_asks(guard: Callable[..., ASGIApp]) -> None:
     for headers in (BEARER, {"api-key": TEXT}):
         answer = ask(guard(), headers=headers)
         assert (answer.status_code, answer.json()["who"], answer.json()["scope"]) == (200, KEY.id, "write")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/openapi.json", "/", "/web", "/web/a.js"])
-def test_some_paths_need_no_key(guard: Callable[..., Guard], path: str) -> None:
+def test_some_paths_need_no_key(guard: Callable[..., ASGIApp], path: str) -> None:
     answer = ask(guard(), path)
     assert answer.status_code == 200
     assert "who" not in answer.text or answer.json()["who"] is None
@@ -136,7 +137,7 @@ def test_some_paths_need_no_key(guard: Callable[..., Guard], path: str) -> None:
     "path", ["/metrics", "/v1/x", "/livez/", "/livezz", "//livez", "/webber", "/Web/", "/v1/web/", "/docsx"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "HEAD", "TRACE", "WHATEVER"])
-def test_all_others_do(guard: Callable[..., Guard], path: str, method: str) -> None:
+def test_all_others_do(guard: Callable[..., ASGIApp], path: str, method: str) -> None:
     answer = ask(guard(), f"http://localhost:8000{path}", method)
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert method == "HEAD" or told(answer)[1] == "key_missing"
@@ -156,19 +157,19 @@ def test_all_others_do(guard: Callable[..., Guard], path: str, method: str) -> N
         [("Authorization", f"Bearer {TEXT}"), ("api-key", TEXT), ("api-key", "x")],
     ],
 )
-def test_a_wrong_key_is_none(guard: Callable[..., Guard], headers: Any) -> None:
+def test_a_wrong_key_is_none(guard: Callable[..., ASGIApp], headers: Any) -> None:
     answer = ask(guard(), headers=headers)
     assert told(answer) == (401, "key_unknown")
     assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
-def test_without_keys_anyone_may_do_anything(guard: Callable[..., Guard]) -> None:
+def test_without_keys_anyone_may_do_anything(guard: Callable[..., ASGIApp]) -> None:
     for headers in ({}, {"Authorization": "Bearer x"}):
         assert ask(guard(None), headers=headers).json() | {"id": ""} == {"id": "", "who": "anyone", "scope": "admin"}
 
 
 def test_many_wrong_keys_from_one_address_are_told_to_stop(
-    guard: Callable[..., Guard], clock: Clock, caplog: pytest.LogCaptureFixture
+    guard: Callable[..., ASGIApp], clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = guard()
     wrong = {"Authorization": "Bearer ow_guess_guess"}
@@ -200,7 +201,7 @@ def test_an_address_is_what_one_client_has(client: Any, who: str) -> None:
     assert address({"client": client}) == who
 
 
-def test_each_key_has_its_rate(guard: Callable[..., Guard], clock: Clock) -> None:
+def test_each_key_has_its_rate(guard: Callable[..., ASGIApp], clock: Clock) -> None:
     one = guard(rate=2)
     for key, burst in ((QUICK_TEXT, 10), (TEXT, 4)):
         codes = [ask(one, headers={"api-key": key}, client=f"192.0.2.{n}").status_code for n in range(burst + 2)]
@@ -213,7 +214,7 @@ def test_each_key_has_its_rate(guard: Callable[..., Guard], clock: Clock) -> Non
     assert [ask(one, headers=BEARER).status_code for _ in range(2)] == [200, 429]
 
 
-def test_without_keys_each_address_has_its_rate(guard: Callable[..., Guard]) -> None:
+def test_without_keys_each_address_has_its_rate(guard: Callable[..., ASGIApp]) -> None:
     one = guard(None, rate=1)
     assert [ask(one).status_code for _ in range(3)] == [200, 200, 429]
     assert ask(one, client="192.0.2.2").status_code == 200
@@ -241,17 +242,17 @@ REBOUND += [
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_without_keys_it_answers_to_its_own_names(guard: Callable[..., Guard], host: str) -> None:
+def test_without_keys_it_answers_to_its_own_names(guard: Callable[..., ASGIApp], host: str) -> None:
     assert ask(guard(None), headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("host", REBOUND)
 @pytest.mark.parametrize("path", ["/v1/x", "/livez", "/web/a"])
-def test_and_to_no_others(guard: Callable[..., Guard], host: str, path: str) -> None:
+def test_and_to_no_others(guard: Callable[..., ASGIApp], host: str, path: str) -> None:
     assert told(ask(guard(None), path, headers={"Host": host})) == (421, "wrong_host")
 
 
-def test_nor_to_two_or_none(guard: Callable[..., Guard]) -> None:
+def test_nor_to_two_or_none(guard: Callable[..., ASGIApp]) -> None:
     assert told(ask(guard(None), headers=[("Host", "localhost"), ("Host", "localhost")])) == (421, "wrong_host")
     sent: list[Any] = []
 
@@ -266,18 +267,18 @@ def test_nor_to_two_or_none(guard: Callable[..., Guard]) -> None:
 @pytest.mark.parametrize(
     "name", ["photos.example", "https://photos.example", "PHOTOS.example:80", "2001:db8::1", "[2001:db8::1]"]
 )
-def test_names_may_be_allowed(guard: Callable[..., Guard], name: str) -> None:
+def test_names_may_be_allowed(guard: Callable[..., ASGIApp], name: str) -> None:
     host = "[2001:db8::1]:8000" if "db8" in name else "photos.example:9000"
     assert ask(guard(None, hosts=(name,)), headers={"Host": host}).status_code == 200
     assert ask(guard(None, host=name), headers={"Host": host}).status_code == 200
 
 
-def test_with_keys_any_name_will_do(guard: Callable[..., Guard]) -> None:
+def test_with_keys_any_name_will_do(guard: Callable[..., ASGIApp]) -> None:
     assert ask(guard(), headers={**BEARER, "Host": "evil.example"}).status_code == 200
 
 
 @pytest.mark.parametrize("listens", ["0.0.0.0", "::"])
-def test_a_service_of_all_addresses_answers_to_all_but_to_names(guard: Callable[..., Guard], listens: str) -> None:
+def test_a_service_of_all_addresses_answers_to_all_but_to_names(guard: Callable[..., ASGIApp], listens: str) -> None:
     one = guard(None, host=listens, insecure=True)
     for host in ("192.168.1.5:8000", "[2001:db8::1]:8000", "localhost"):
         assert ask(one, headers={"Host": host}).status_code == 200
@@ -300,7 +301,7 @@ STRANGERS += ["ftp://localhost:8000", "http://localhost:8000/", "http://localhos
 
 @pytest.mark.parametrize("keys", [KEYS, None])
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH", "TRACE"])
-def test_only_our_own_pages_may_change_anything(guard: Callable[..., Guard], keys: Keys | None, method: str) -> None:
+def test_only_our_own_pages_may_change_anything(guard: Callable[..., ASGIApp], keys: Keys | None, method: str) -> None:
     for origin in OWN:
         assert ask(guard(keys), method=method, headers={**BEARER, "Origin": origin}).status_code == 200
     for origin in STRANGERS:
@@ -309,13 +310,13 @@ def test_only_our_own_pages_may_change_anything(guard: Callable[..., Guard], key
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_a_page_may_look_but_its_browser_shows_it_nothing(guard: Callable[..., Guard]) -> None:
+def test_a_page_may_look_but_its_browser_shows_it_nothing(guard: Callable[..., ASGIApp]) -> None:
     answer = ask(guard(), headers={**BEARER, "Origin": "http://evil.example"})
     assert answer.status_code == 200
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_the_port_of_a_scheme_may_be_left_out(guard: Callable[..., Guard]) -> None:
+def test_the_port_of_a_scheme_may_be_left_out(guard: Callable[..., ASGIApp]) -> None:
     for origin, host in (("http://a.example", "a.example:80"), ("https://a.example:443", "a.example")):
         headers = {**BEARER, "Origin": origin, "Host": host}
         assert ask(guard(), method="POST", headers=headers).status_code == 200
@@ -328,7 +329,7 @@ def preflight(origin: str, method: str = "POST") -> dict[str, str]:
     return {"Origin": origin, **asked}
 
 
-def test_pages_of_others_may_be_allowed(guard: Callable[..., Guard]) -> None:
+def test_pages_of_others_may_be_allowed(guard: Callable[..., ASGIApp]) -> None:
     one = guard(cors=("https://Photos.example/",))
     origin = "https://photos.example"
     answer = ask(one, method="OPTIONS", headers=preflight(origin))  # browsers send no key with it
@@ -347,17 +348,17 @@ def test_pages_of_others_may_be_allowed(guard: Callable[..., Guard]) -> None:
     assert ask(one, method="OPTIONS", headers=preflight("https://evil.example")).status_code == 400
 
 
-def test_pages_of_all_may_be_allowed(guard: Callable[..., Guard]) -> None:
+def test_pages_of_all_may_be_allowed(guard: Callable[..., ASGIApp]) -> None:
     answer = ask(guard(cors=("*",)), method="POST", headers={**BEARER, "Origin": "https://any.example"})
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
 
 
-def test_by_default_there_is_no_cors(guard: Callable[..., Guard]) -> None:
+def test_by_default_there_is_no_cors(guard: Callable[..., ASGIApp]) -> None:
     answer = ask(guard(None), method="OPTIONS", headers=preflight("https://evil.example"))
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_an_exception_is_logged_and_not_told(guard: Callable[..., Guard], caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_is_logged_and_not_told(guard: Callable[..., ASGIApp], caplog: pytest.LogCaptureFixture) -> None:
     answer = ask(guard(), "/v1/broken", headers={**BEARER, "X-Request-Id": "find-me"})
     assert told(answer) == (500, "internal")
     for hidden in ("secret", "KeyError", "Traceback", ".py"):
@@ -369,7 +370,7 @@ def test_an_exception_is_logged_and_not_told(guard: Callable[..., Guard], caplog
     assert TEXT not in caplog.text
 
 
-def test_errors_that_are_known_are_told(guard: Callable[..., Guard], caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_that_are_known_are_told(guard: Callable[..., ASGIApp], caplog: pytest.LogCaptureFixture) -> None:
     answer = ask(guard(), "/v1/bad", headers=BEARER)
     assert told(answer) == (422, "bad_query")
     assert "expected 1 to 10000" in answer.text
@@ -377,19 +378,19 @@ def test_errors_that_are_known_are_told(guard: Callable[..., Guard], caplog: pyt
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/embeddings", "/v1/models/mini"])
-def test_openais_paths_have_openais_errors(guard: Callable[..., Guard], path: str) -> None:
+def test_openais_paths_have_openais_errors(guard: Callable[..., ASGIApp], path: str) -> None:
     error = ask(guard(), path, "POST").json()["error"]
     assert (error["type"], error["code"]) == ("authentication_error", "key_missing")
 
 
-def test_an_answer_that_breaks_off_looks_like_it(listening: Callable[..., int], guard: Callable[..., Guard]) -> None:
+def test_an_answer_that_breaks_off_looks_like_it(listening: Callable[..., int], guard: Callable[..., ASGIApp]) -> None:
     url = f"http://127.0.0.1:{listening(guard(), http=HttpProtocol)}"
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"{url}/v1/half", headers=BEARER)
     assert httpx.get(f"{url}/v1/x", headers=BEARER).status_code == 200
 
 
-def test_and_nothing_is_added_to_it(guard: Callable[..., Guard]) -> None:
+def test_and_nothing_is_added_to_it(guard: Callable[..., ASGIApp]) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -400,7 +401,7 @@ def test_and_nothing_is_added_to_it(guard: Callable[..., Guard]) -> None:
     assert [message.get("status", message.get("body")) for message in sent] == [200, b"half"]
 
 
-def test_bodies_are_limited_only_for_those_let_in(listening: Callable[..., int], guard: Callable[..., Guard]) -> None:
+def test_bodies_are_limited_only_for_those_let_in(listening: Callable[..., int], guard: Callable[..., ASGIApp]) -> None:
     url = f"http://127.0.0.1:{listening(guard(max_body=100), http=HttpProtocol)}/v1/x"
     assert told(httpx.post(url, content=b"x" * 101)) == (401, "key_missing")
     assert told(httpx.post(url, content=b"x" * 101, headers=BEARER)) == (413, "body_too_large")
@@ -416,7 +417,7 @@ def test_lifespan_is_the_apps_and_websockets_are_closed() -> None:
     async def send(message: Any) -> None:
         seen.append(message)
 
-    one = Guard(inner, ServerConfig(), None)
+    one = protected(inner, ServerConfig(), None)
     asyncio.run(one({"type": "lifespan"}, None, send))  # type: ignore[arg-type]
     asyncio.run(one({"type": "websocket", "path": "/", "headers": []}, None, send))  # type: ignore[arg-type]
     assert seen == ["lifespan", {"type": "websocket.close", "code": 1008}]

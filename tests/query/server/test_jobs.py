@@ -18,11 +18,11 @@ uvicorn = pytest.importorskip("uvicorn")
 from fastapi.exceptions import RequestValidationError  # noqa: E402
 
 from oneword.indexer.jobs import Supervisor  # noqa: E402
+from oneword.query.server.app import protected  # noqa: E402
 from oneword.query.server.config import ServerConfig  # noqa: E402
-from oneword.query.server.guard.guard import Guard  # noqa: E402
 from oneword.query.server.problem import Problem  # noqa: E402
+from oneword.query.server.registry import State  # noqa: E402
 from oneword.query.server.routes.jobs import job_routes  # noqa: E402
-from oneword.query.server.state import State  # noqa: E402
 from oneword.storage import Store  # noqa: E402
 from oneword.storage.journal import new_id  # noqa: E402
 
@@ -59,7 +59,7 @@ def app() -> Any:
 
 @pytest.fixture
 def client(app: Any) -> Iterator[Any]:
-    guarded = Guard(app, ServerConfig(), None)
+    guarded = protected(app, ServerConfig(), None)
     server = uvicorn.Server(uvicorn.Config(guarded, port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()

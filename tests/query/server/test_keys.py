@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.query.errors import KeyFileError
-from oneword.query.server.keys import keys
-from oneword.query.server.keys.file import Key, changing, read, write
-from oneword.query.server.keys.keys import Keys, make
-from oneword.query.server.keys.principal import SCOPES, Principal
+from oneword.query.server import keys
+from oneword.query.server.keys import SCOPES, Key, Keys, Principal, changing, make, read, write
 
 KEY, TEXT = make("the shop", "write", rate=20)
 OTHER, OTHER_TEXT = make("reports", "read")

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from oneword import cli
-from oneword.query.server.keys.cli import app
-from oneword.query.server.keys.keys import Keys
+from oneword.query.server.cli import keys as app
+from oneword.query.server.keys import Keys
 
 FILE = Path("oneword-keys.toml")
 

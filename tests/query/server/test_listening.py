@@ -9,8 +9,8 @@ import pytest
 
 from oneword import query
 from oneword.query.errors import CannotListen
+from oneword.query.server.app import listen
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.listening import listen
 
 ROOT = Path(query.__file__).parents[2]
 

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.query.server import listing
-from oneword.query.server.guard.outflow import PIECE, Held, Outflow
+from oneword.query.server.config import ServerConfig
 from oneword.query.server.listing import Listing, length, listed
+from oneword.query.server.load import PIECE, Load, ResponseMemory
 from oneword.query.server.problem import Problem
+from oneword.query.server.telemetry import Metrics
 
 DOCUMENTS = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=9) | st.integers() | st.none(), max_size=3))
 REST = st.dictionaries(st.sampled_from(["total", "version", "about"]), st.integers() | st.text(max_size=5))
@@ -57,6 +59,13 @@ class Client:
         self.messages.append(message)
 
 
+SCOPE = {"type": "http", "path": "/", "query_string": b""}
+
+
+def sent(app: Any, memory: ResponseMemory) -> Load:
+    return Load(app, ServerConfig(), Metrics(), memory)
+
+
 def app_of(body: bytes | list[bytes]) -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if isinstance(body, list):
@@ -72,9 +81,9 @@ def app_of(body: bytes | list[bytes]) -> Any:
 @pytest.mark.parametrize("body", [b"", b"x", b"x" * PIECE, b"x" * (3 * PIECE + 1), [b"x" * PIECE] * 3, [b"x"]])
 def test_a_body_goes_out_in_pieces(body: Any) -> None:
     async def work() -> None:
-        client, held = Client(), Held(100 * PIECE)
+        client, held = Client(), ResponseMemory(100 * PIECE)
         whole = b"".join(body) if isinstance(body, list) else body
-        answering = asyncio.create_task(Outflow(app_of(body), held)({"type": "http"}, None, client.send))  # type: ignore[arg-type]
+        answering = asyncio.create_task(sent(app_of(body), held)(SCOPE, None, client.send))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         assert held.bytes == len(whole)
         client.go_on.set()
@@ -90,17 +99,17 @@ def test_a_body_goes_out_in_pieces(body: Any) -> None:
 
 def test_large_answers_that_nobody_reads_leave_room_for_small_ones_alone() -> None:
     async def work() -> None:
-        held, deaf = Held(4 * PIECE), Client()
+        held, deaf = ResponseMemory(4 * PIECE), Client()
         large, small = app_of(b"x" * 2 * PIECE), app_of(b"x" * 100)
-        waiting = [asyncio.create_task(Outflow(large, held)({"type": "http"}, None, deaf.send)) for _ in range(2)]  # type: ignore[arg-type]
+        waiting = [asyncio.create_task(sent(large, held)(SCOPE, None, deaf.send)) for _ in range(2)]  # type: ignore[arg-type]
         await asyncio.sleep(0)
         reader = Client()
         reader.go_on.set()
         with pytest.raises(Problem) as told:
-            await Outflow(large, held)({"type": "http"}, None, reader.send)  # type: ignore[arg-type]
+            await sent(large, held)(SCOPE, None, reader.send)  # type: ignore[arg-type]
         assert (told.value.status, told.value.code, told.value.retry_after) == (503, "busy", 1)
         assert not reader.messages
-        await Outflow(small, held)({"type": "http"}, None, reader.send)  # type: ignore[arg-type]
+        await sent(small, held)(SCOPE, None, reader.send)  # type: ignore[arg-type]
         assert len(reader.messages) == 2
         for one in waiting:
             one.cancel()

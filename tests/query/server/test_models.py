@@ -16,12 +16,11 @@ from oneword.engine.encoder import Encoder
 from oneword.engine.errors import ModelError, ModelNotFound
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
-from oneword.query.server import models as module
-from oneword.query.server.catalogue import Catalogue
+from oneword.query.server import registry as module
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.metrics import Metrics
-from oneword.query.server.models import Models
-from oneword.query.server.workers import Workers
+from oneword.query.server.registry import Collections, Models
+from oneword.query.server.telemetry import Metrics
+from oneword.query.server.threads import Workers
 from oneword.storage import CollectionNotFound, Item, Store
 
 SPACE = HashEncoder().space(DEFAULT).as_dict()
@@ -43,7 +42,7 @@ class Loader:
 
 
 def run(
-    work: Callable[[Models, Catalogue], Coroutine[Any, Any, None]],
+    work: Callable[[Models, Collections], Coroutine[Any, Any, None]],
     loader: Loader,
     db: Path | None = None,
     config: ServerConfig | None = None,
@@ -52,12 +51,12 @@ def run(
         workers = Workers()
         settings = replace(config or ServerConfig(), db=str(db))
         models = Models(settings, workers, Metrics(), loader)
-        catalogue = Catalogue(settings, workers, models)
+        collections = Collections(settings, workers, models)
         try:
-            await asyncio.wait_for(work(models, catalogue), 30)
+            await asyncio.wait_for(work(models, collections), 30)
         finally:
             loader.gate.set()
-            await catalogue.close()
+            await collections.close()
             await models.close()
             workers.close()
 
@@ -67,7 +66,7 @@ def run(
 def test_loaded_once_though_who_asked_gave_up() -> None:
     loader = Loader()
 
-    async def work(models: Models, _: Catalogue) -> None:
+    async def work(models: Models, _: Collections) -> None:
         loader.gate.clear()
         first = asyncio.create_task(models.get("hash"))
         await asyncio.sleep(0.01)
@@ -85,7 +84,7 @@ def test_auto_is_the_model_that_it_stands_for(monkeypatch: pytest.MonkeyPatch) -
     loader = Loader()
     monkeypatch.setattr(module, "choose", lambda: ("hash", "it is the quickest"))  # the real one imports torch
 
-    async def work(models: Models, _: Catalogue) -> None:
+    async def work(models: Models, _: Collections) -> None:
         auto, again = await models.get("auto"), await models.get("hash")
         assert auto is again
         assert set(models.batchers) == {"hash"} < set(models.loaded)
@@ -97,7 +96,7 @@ def test_auto_is_the_model_that_it_stands_for(monkeypatch: pytest.MonkeyPatch) -
 def test_one_that_the_operator_insists_on_is_loaded_once() -> None:
     loader = Loader()
 
-    async def work(models: Models, _: Catalogue) -> None:
+    async def work(models: Models, _: Collections) -> None:
         batcher = await models.get("basic")
         assert batcher is await models.get("mini") is models.named("hash")
         assert models.named("basic") is models.named("mini") is None  # whose vectors would be of another space
@@ -110,7 +109,7 @@ def test_one_that_the_operator_insists_on_is_loaded_once() -> None:
 def test_a_model_that_cannot_be_loaded_is_not_tried_for_each_request(outcome: Exception) -> None:
     loader = Loader(outcome)
 
-    async def work(models: Models, _: Catalogue) -> None:
+    async def work(models: Models, _: Collections) -> None:
         depths = []
         for _ in range(5):
             with pytest.raises(ModelError) as told:
@@ -131,19 +130,19 @@ def item(name: str) -> Item:
 def test_a_collection_is_opened_once(tmp_path: Path) -> None:
     Store(str(tmp_path)).create("notes", SPACE)
 
-    async def work(_: Models, catalogue: Catalogue) -> None:
-        first = asyncio.create_task(catalogue.get("notes"))
-        others = [asyncio.create_task(catalogue.get("notes")) for _ in range(3)]
+    async def work(_: Models, collections: Collections) -> None:
+        first = asyncio.create_task(collections.get("notes"))
+        others = [asyncio.create_task(collections.get("notes")) for _ in range(3)]
         await asyncio.sleep(0)
         first.cancel()
         served = await asyncio.gather(*others)
         assert len(set(map(id, served))) == 1
-        assert catalogue.open == {"notes": served[0]}
+        assert collections.open == {"notes": served[0]}
         for _ in range(2):
             with pytest.raises(CollectionNotFound):
-                await catalogue.get("none")
+                await collections.get("none")
         Store(str(tmp_path)).create("none", SPACE)
-        assert (await catalogue.get("none")).collection.name == "none"
+        assert (await collections.get("none")).collection.name == "none"
 
     run(work, Loader(), tmp_path)
 
@@ -151,15 +150,15 @@ def test_a_collection_is_opened_once(tmp_path: Path) -> None:
 def test_one_forgotten_while_it_is_opened_is_opened_anew(tmp_path: Path) -> None:
     Store(str(tmp_path)).create("notes", SPACE)
 
-    async def work(_: Models, catalogue: Catalogue) -> None:
-        first = asyncio.create_task(catalogue.get("notes"))
+    async def work(_: Models, collections: Collections) -> None:
+        first = asyncio.create_task(collections.get("notes"))
         await asyncio.sleep(0)
-        catalogue.forget("notes")
+        collections.forget("notes")
         await first
-        assert catalogue.open == {}
-        second = await catalogue.get("notes")
+        assert collections.open == {}
+        second = await collections.get("notes")
         assert await first is not second
-        assert await catalogue.get("notes") is second
+        assert await collections.get("notes") is second
 
     run(work, Loader(), tmp_path)
 
@@ -167,13 +166,13 @@ def test_one_forgotten_while_it_is_opened_is_opened_anew(tmp_path: Path) -> None
 def test_a_forgotten_one_finishes_its_writes(tmp_path: Path) -> None:
     Store(str(tmp_path)).create("notes", SPACE)
 
-    async def work(_: Models, catalogue: Catalogue) -> None:
-        served = await catalogue.get("notes")
+    async def work(_: Models, collections: Collections) -> None:
+        served = await collections.get("notes")
         writing = asyncio.create_task(served.writer.upsert([item("a")]))
         await asyncio.sleep(0)
-        catalogue.forget_all()
-        assert catalogue.open == {}
-        await catalogue.close()
+        collections.forget_all()
+        assert collections.open == {}
+        await collections.close()
         assert writing.done()
         assert not served.writer.busy
         assert (await writing).known == frozenset()
@@ -186,19 +185,19 @@ def test_renewed_only_if_it_is_another(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.create("notes", SPACE)
 
-    async def work(_: Models, catalogue: Catalogue) -> None:
-        served = await catalogue.get("notes")
-        assert await catalogue.renewed(served) is None
-        assert await catalogue.get("notes") is served, "its serving index stays open"
+    async def work(_: Models, collections: Collections) -> None:
+        served = await collections.get("notes")
+        assert await collections.renewed(served) is None
+        assert await collections.get("notes") is served, "its serving index stays open"
         store.drop("notes")
         store.create("notes", SPACE)
-        now = await catalogue.renewed(served)
+        now = await collections.renewed(served)
         assert now is not None
         assert now is not served
-        assert await catalogue.renewed(served) is now, "also who comes late has the new one"
+        assert await collections.renewed(served) is now, "also who comes late has the new one"
         store.drop("notes")
         with pytest.raises(CollectionNotFound):
-            await catalogue.renewed(now)
-        assert catalogue.open == {}
+            await collections.renewed(now)
+        assert collections.open == {}
 
     run(work, Loader(), tmp_path)

@@ -32,7 +32,7 @@ def test_paths_and_methods(service: Any, refused: Any, method: str, path: str, s
 def test_allowed_methods_are_told(service: Any) -> None:
     answer = service.http.get(f"{service.url}/v1{SEARCH}")
     assert "POST" in answer.headers["allow"]
-    assert answer.json()["detail"] == f"GET is not for '/v1{SEARCH}': expected POST"
+    assert answer.json()["detail"] == f"GET is not allowed for '/v1{SEARCH}': expected POST"
 
 
 def test_the_path_that_there_is_none_of_is_told(service: Any) -> None:

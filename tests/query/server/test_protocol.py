@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oneword.query.server.guard.protocol import HttpProtocol
+from oneword.query.server.connections import HttpProtocol
 
 SECONDS = 0.25
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from oneword.query.server.keys import file as key_file
-from oneword.query.server.keys.keys import make
+from oneword.query.server import keys as key_file
+from oneword.query.server.keys import make
 
 EXAMPLES = int(os.environ.get("ONEWORD_FUZZ", "3"))
 """Random requests for each route, besides those of the examples and of each bound in the schema."""

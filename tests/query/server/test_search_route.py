@@ -91,7 +91,7 @@ def test_uploads_that_fit_nothing(service: Any, refused: Any, drawn: Any) -> Non
 
     red = ("r.png", drawn.png("red"), "image/png")
     told = refused(sent({"a": red}, query='{"image": "upload:b"}'), 422, "no_upload", "image")
-    assert "sent were a" in told["detail"]
+    assert "uploaded were a" in told["detail"]
     told = refused(sent({"image": red}, limit="3"), 422, "unknown_field", "limit")
     assert "'query'" in told["detail"]
     refused(sent({"image": red, "other": red}), 422, "unused_upload", "other")

@@ -16,9 +16,7 @@ from oneword.indexer import index_paths
 from oneword.query.server import app as app_module
 from oneword.query.server.app import application
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.metrics import Metrics
-from oneword.query.server.telemetry import JsonLines, Lines, Telemetry
-from oneword.query.server.tracing import OpenTelemetry, Tracer
+from oneword.query.server.telemetry import JsonLines, Lines, Metrics, OpenTelemetry, Telemetry, Tracer
 
 SECRET, WORDS = "sk-secret-key", "a private question"
 
@@ -182,12 +180,12 @@ def test_a_failure_is_an_error_of_the_span(spans: Any) -> None:
 
 
 def test_any_other_exception_is_a_problem_that_tells_nothing(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oneword.query.server.routes import searching
+    from oneword.query.server.routes import search
 
     async def broken(*_: Any) -> Any:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr(searching, "_answered", broken)
+    monkeypatch.setattr(search, "_answer", broken)
     (answer,) = served(db, SEARCH)
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

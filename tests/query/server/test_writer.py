@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
 from oneword.query.server import writer as module
-from oneword.query.server.workers import Workers
+from oneword.query.server.threads import Workers
 from oneword.query.server.writer import Writer
 from oneword.storage import Collection, FilterError, Item, Locked, Match, Store
 

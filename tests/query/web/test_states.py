@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from oneword.query.server.keys.file import changing
-from oneword.query.server.keys.keys import make
+from oneword.query.server.keys import changing, make
 
 pytestmark = pytest.mark.web
 
@@ -76,7 +75,7 @@ def test_a_key_is_asked_for(visit: Any, keyed: Any) -> None:
     assert page.evaluate("document.activeElement.id") == "key"
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")
-    page.get_by_text("no one has this API key").wait_for()
+    page.get_by_text("the API key is unknown").wait_for()
     page.get_by_label("API key").fill(keys["read"])
     page.keyboard.press("Enter")
     assert visitor.found()[0] == "cat.txt", "the address was kept"

@@ -15,8 +15,8 @@ import PIL.Image
 import pytest
 
 from oneword import query
-from oneword.query.server.keys import file as key_file
-from oneword.query.server.keys.keys import make
+from oneword.query.server import keys as key_file
+from oneword.query.server.keys import make
 
 _SECRETS = re.compile(r"Traceback|File \"|\.py\b|site-packages|\b[A-Z]\w*(Error|Exception|Warning)\b")
 CATS = {"cat": ("the cat sleeps", 2020), "owl": ("an owl at night", 2021), "dog": ("a dog barks", 2022)}

@@ -84,6 +84,6 @@ def test_it_says_so_until_it_is_built_again(target: Any) -> None:
     told = target.call("GET", "/readyz").json()
     assert told == {
         "status": "ready",
-        "detail": "the serving index of 'c' is damaged: searches ask the table until it is built",
+        "detail": "the ANN index of 'c' is damaged: searches scan the table until it is rebuilt",
     }
     assert number(target, "index_distrusted") == 1

@@ -1,4 +1,4 @@
-"""Bodies are read whole before the app runs, and whoever has gone away is not worked for."""
+"""The ASGI layer `Bodies`: buffers request bodies, and cancels requests whose client has disconnected."""
 
 import asyncio
 
@@ -6,20 +6,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oneword.query.server.problem import Problem
 
-PATIENCE = 0.01  # seconds; most requests are answered before, and cost no task that watches their client
-_BODIED = {"POST", "PUT", "PATCH"}  # may have a body that no header tells of, beyond HTTP/1.1
+WATCH_AFTER = 0.01
+"""Seconds until a task watches for the client's disconnect: most requests are answered before, and need none."""
+
+_WITH_BODY = {"POST", "PUT", "PATCH"}  # may have a body without a header that says so, beyond HTTP/1.1
 
 
 class Bodies:
-    """ASGI middleware: limits of bodies, in bytes and seconds, and an end to work that nobody waits for.
+    """ASGI layer: reads the whole body within limits of bytes and seconds, and cancels the app on disconnect.
 
     Raises Problem, before the app runs: 413 `body_too_large`, 408 `body_too_slow`, 415 `body_encoded`, 400
-    `malformed`, 503 `busy`. Whoever has gone away is noticed a hundredth of a second late; the app is cancelled then,
-    unless it has sent its whole answer.
+    `malformed`, 503 `busy`. A disconnect is noticed after `WATCH_AFTER`; an app that has sent its whole response is
+    not cancelled.
     """
 
     def __init__(self, app: ASGIApp, *, max_body: int, seconds: float, max_held: int | None = None) -> None:
-        """max_body: bytes of one; max_held: of all at a time, 16 times as much if None. seconds: for a whole body."""
+        """max_body: bytes of one body; max_held: of all together, None: 16 times that. seconds: to receive a body."""
         self.app, self.max_body, self.seconds = app, max_body, seconds
         self.max_held = 16 * max_body if max_held is None else max_held
         self.held = 0
@@ -40,8 +42,8 @@ class Bodies:
             self.held -= taken
 
     def _expected(self, scope: Scope) -> bool:
-        """Whether there is a body to read; raises Problem if it is known to be one that is not taken."""
-        expected = scope["method"] in _BODIED
+        """Whether there is a body to read. Raises Problem if its headers say that it is not acceptable."""
+        expected = scope["method"] in _WITH_BODY
         encoding = length = b""
         for name, value in scope["headers"]:
             if name == b"content-length":
@@ -62,7 +64,7 @@ class Bodies:
         return expected
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """The whole body, which counts as held; None if its sender went away."""
+        """The whole body, counted in `held`; None if the client disconnected."""
         body: bytes | bytearray = b""
         held = 0
         try:
@@ -79,8 +81,8 @@ class Bodies:
                     if held > self.max_body:
                         raise self._too_large("larger")
                     if self.held > self.max_held:
-                        detail = "too many large requests are being read at the moment"
-                        raise Problem(503, "busy", detail, remedy="Try again later.", retry_after=1.0)
+                        detail = "too many large requests are being received"
+                        raise Problem(503, "busy", detail, remedy="Retry later.", retry_after=1.0)
                     if not more and not body:
                         return piece
                     if not body:
@@ -90,24 +92,24 @@ class Bodies:
                         return bytes(body)
         except TimeoutError:
             self.held -= held
-            detail = f"the body has not come within {self.seconds:g} s"
-            raise Problem(408, "body_too_slow", detail, remedy="Send less at a time.") from None
+            detail = f"the body was not received within {self.seconds:g} s"
+            raise Problem(408, "body_too_slow", detail, remedy="Send less at once.") from None
         except BaseException:
             self.held -= held
             raise
 
     def _too_large(self, size: str) -> Problem:
         detail = f"the body is {size}; expected at most {self.max_body} bytes"
-        return Problem(413, "body_too_large", detail, remedy="Send less at a time.")
+        return Problem(413, "body_too_large", detail, remedy="Send less at once.")
 
 
 class Exchange:
-    """One request that is being answered."""
+    """One request in progress."""
 
     __slots__ = ("_body", "_complete", "_gone", "_over", "_receive", "_send", "_task", "_timer", "_watcher")
 
     def __init__(self, body: bytes, receive: Receive, send: Send) -> None:
-        """body: the whole of it, read already. receive: what is left is the news that the client has gone."""
+        """body: the whole body. receive: from now on it only reports the disconnect."""
         self._body: bytes | None = body
         self._receive, self._send = receive, send
         self._complete = self._gone = False
@@ -115,13 +117,13 @@ class Exchange:
         self._watcher: asyncio.Task[None] | None = None
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Runs the app to its end, or until its client goes away."""
+        """Runs the app until it ends or its client disconnects."""
         self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._begin)
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
-            if not self._gone or self._task is None or self._task.cancelling() > 1:  # cancelled by others too
+            if not self._gone or self._task is None or self._task.cancelling() > 1:  # cancelled by something else too
                 raise
         finally:
             self._end()
@@ -129,7 +131,7 @@ class Exchange:
                 self._task.uncancel()
 
     async def receive(self) -> Message:
-        """The body, once; after that, waits for the end: of the client, or of the answer."""
+        """Returns the body first; after that, waits for the disconnect or the end of the response."""
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
@@ -140,9 +142,9 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Passes on; with the last piece of the answer the watch is over."""
+        """Passes on; after the last piece of the response nothing is watched."""
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self._complete = True  # first: servers tell of a disconnect from here on
+            self._complete = True  # first: servers report a disconnect from here on
             self._end()
         await self._send(message)
 
@@ -153,7 +155,7 @@ class Exchange:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        # The app is waiting for something, or this would not run: that wait is where it is cancelled.
+        # The app is waiting, or this would not run; it is cancelled there.
         if not self._complete and self._task is not None:
             self._gone = True
             self._task.cancel()

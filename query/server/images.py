@@ -1,9 +1,12 @@
-"""Pictures in requests: where they come from, and how many of them are in memory at once."""
+"""Images in requests: data URIs, base64, URLs and uploads; and a budget of the memory that they take."""
 
+import asyncio
 import base64
 import binascii
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
@@ -11,44 +14,104 @@ from oneword.engine.handover import Handover, share
 from oneword.engine.images import FORMATS, SAFE_FORMATS, decode, size_of
 from oneword.engine.inputs import Image
 from oneword.engine.pictures import Picture, thumbnail
-from oneword.query.server.budget import Budget
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.problem import Problem
 from oneword.query.server.processes import Crashed, Processes
-from oneword.query.server.together import together
-from oneword.query.server.workers import Workers
+from oneword.query.server.threads import Workers, gather
 
 if TYPE_CHECKING:
     from oneword.engine.fetching import Fetcher
 
 UPLOAD = "upload:"
-"""A picture in JSON that is a file of the same multipart request: `upload:NAME`."""
+"""Prefix of an image that is a file of the same multipart request: `upload:NAME`."""
 
 PIXELS_AT_ONCE = 512_000_000
-"""Decoded pixels in memory, 3 bytes each, over all requests: about 1.5 GB. More wait."""
+"""Decoded pixels in memory over all requests, 3 bytes each: about 1.5 GB. Requests beyond wait."""
 
 FETCHED_AT_ONCE = 512 * 2**20
-"""Bytes of pictures by URL in memory, over all requests, each of which may be as large as a body. More wait."""
+"""Bytes of fetched images in memory over all requests; each may be as large as a body. Requests beyond wait."""
 
 Named = tuple[str, str]
-"""A picture as JSON has it, and the field that it stands in."""
+"""An image as JSON has it, and its field."""
 
 
 def check_used(uploads: Mapping[str, bytes], texts: Iterable[str | None]) -> None:
-    """Refuse files that no picture refers to: who sends one means something by it. Raises Problem."""
+    """Refuses uploaded files that no image refers to. Raises Problem."""
     named = {text.removeprefix(UPLOAD) for text in texts if text and text.startswith(UPLOAD)}
-    if named <= set(uploads) and (unused := sorted(set(uploads) - named)):  # else the one that lacks is told
+    if named <= set(uploads) and (unused := sorted(set(uploads) - named)):  # else the missing file is reported
         raise Problem(
             422,
             "unused_upload",
-            f"nothing refers to the uploaded file {unused[0][:100]!r}",
-            remedy=f"Name it where a picture stands, as {UPLOAD}{unused[0][:100]}, or leave it out.",
+            f"no image refers to the uploaded file {unused[0][:100]!r}",
+            remedy=f"Refer to it as {UPLOAD}{unused[0][:100]}, or leave it out.",
             field=unused[0][:100],
         )
 
 
-class Pictures:
-    """Reads pictures given as data URI, base64, URL, or upload. Use it from one event loop."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Waiter:
+    amount: int
+    granted: asyncio.Future[None]
+
+
+class Budget:
+    """A weighted semaphore, first in first out, so that small requests do not starve large ones.
+
+    Use it from one event loop. Take the whole amount at once: a task that waits for more can deadlock.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._used = 0
+        self._waiters: deque[_Waiter] = deque()
+
+    @property
+    def used(self) -> int:
+        """The amount taken; at most the size."""
+        return self._used
+
+    @property
+    def waiting(self) -> int:
+        """The number of tasks that wait."""
+        return len(self._waiters)
+
+    @asynccontextmanager
+    async def taken(self, amount: int) -> AsyncIterator[None]:
+        """Takes an amount, at most the size, for the length of the block."""
+        amount = min(amount, self.size)
+        if self._waiters or self._used + amount > self.size:
+            await self._wait(amount)
+        else:
+            self._used += amount
+        try:
+            yield
+        finally:
+            self._used -= amount
+            self._grant()
+
+    async def _wait(self, amount: int) -> None:
+        waiter = _Waiter(amount=amount, granted=asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        try:
+            await waiter.granted
+        except asyncio.CancelledError:
+            if not waiter.granted.cancelled():  # granted at the same moment
+                self._used -= amount
+            elif waiter in self._waiters:
+                self._waiters.remove(waiter)
+            self._grant()  # the next may fit
+            raise
+
+    def _grant(self) -> None:
+        while self._waiters and self._used + self._waiters[0].amount <= self.size:
+            waiter = self._waiters.popleft()
+            if not waiter.granted.done():
+                self._used += waiter.amount
+                waiter.granted.set_result(None)
+
+
+class Images:
+    """Reads images given as data URI, base64, URL or upload. Use it from one event loop."""
 
     def __init__(self, config: ServerConfig, workers: Workers, processes: Processes) -> None:
         self._config, self._workers, self._processes = config, workers, processes
@@ -60,16 +123,19 @@ class Pictures:
     async def read(
         self, named: Sequence[Named], uploads: Mapping[str, bytes], *, thumbnails: bool = False
     ) -> AsyncIterator[list[Picture]]:
-        """The pictures, decoded; they count as being in memory until the block ends. thumbnails: else they are empty.
+        """The decoded images; their memory counts until the block ends. thumbnails: whether to make them, else empty.
 
         Raises:
-            Problem: with the field, if one cannot be had.
+            Problem: with the field of the image that cannot be read.
         """
+        if not named:
+            yield []
+            return
         fields = [field for _, field in named]
         async with AsyncExitStack() as decoded:
-            # Taken in this order by all, and the bytes given back before anybody works with the pictures.
+            # All requests take the budgets in this order, and return the bytes before they use the images.
             async with self._fetched_bytes.taken(self._config.max_body * sum(_is_url(one) for one, _ in named)):
-                data = await together(self._bytes(one, field, uploads) for one, field in named)
+                data = await gather(self._bytes(one, field, uploads) for one, field in named)
                 if (size := sum(map(len, data))) > FETCHED_AT_ONCE:
                     raise _too_much(f"{size:,} bytes", FETCHED_AT_ONCE, fields[0])
                 claimed = await self._elsewhere(_claimed, data, self._formats)
@@ -79,14 +145,14 @@ class Pictures:
                 if wanted > PIXELS_AT_ONCE:
                     raise _too_much(f"{wanted:,} pixels", PIXELS_AT_ONCE, fields[0])
                 await decoded.enter_async_context(self._pixels.taken(wanted))
-                pictures = await together(
+                pictures = await gather(
                     self._decoded(one, field, thumbnails) for one, field in zip(data, fields, strict=True)
                 )
                 del data
             yield pictures
 
     def close(self) -> None:
-        """Ends what is being fetched."""
+        """Stops fetching."""
         if self._fetcher is not None:
             self._fetcher.close()
 
@@ -98,7 +164,7 @@ class Pictures:
                 raise Problem(
                     422,
                     "no_upload",
-                    f"the picture is the uploaded file {name[:100]!r}, of which there is none: sent were {sent}",
+                    f"there is no uploaded file {name[:100]!r} for the image: uploaded were {sent}",
                     remedy="Send the file as a field of that name, as multipart/form-data.",
                     field=field,
                 )
@@ -114,7 +180,7 @@ class Pictures:
 
     async def _fetched(self, url: str) -> bytes:
         if not self._config.fetch:
-            raise Problem(422, "fetching_off", "this service fetches no pictures by URL", remedy="Send its bytes.")
+            raise Problem(422, "fetching_off", "this service does not fetch images by URL", remedy="Send its bytes.")
         if self._fetcher is None:
             from oneword.engine.fetching import FetchConfig, Fetcher
 
@@ -141,30 +207,30 @@ class Pictures:
             return await self._workers.run("decode", handover.take, found)
 
     async def _elsewhere(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Runs in another process. What ends it, or takes it too long, is the picture's fault."""
+        """Runs in another process. A crash or a timeout counts as a fault of the image."""
         try:
             return await self._processes.run(function, *args)
         except TimeoutError:
-            return CorruptImage(f"the picture: not decoded within {self._processes.seconds:g} s; save it anew")
+            return CorruptImage(f"the image: not decoded within {self._processes.seconds:g} s; save it again")
         except Crashed:
-            return CorruptImage("the picture: decoding it ends its process; save it anew, or convert it")
+            return CorruptImage("the image: decoding it crashed; save it again, or convert it")
 
 
 def _claimed(data: Sequence[bytes], formats: Collection[str]) -> list[int]:
-    """Pixels that each will decode to; 0 where that cannot be known. In another process."""
+    """The number of pixels of each image; 0 if its header cannot be read. Runs in another process."""
     return [width * height for width, height in (size_of(one, formats=formats) for one in data)]
 
 
 def _picture(data: bytes, max_pixels: int, formats: Collection[str], small: bool) -> Picture | InputError:
-    """In another process."""
+    """Runs in another process."""
     try:
-        image = Image(pixels=decode(data, name="the picture", max_pixels=max_pixels, formats=formats))
-        _ = image.content_hash  # hashed here, not in the event loop
+        image = Image(pixels=decode(data, name="the image", max_pixels=max_pixels, formats=formats))
+        _ = image.content_hash  # computed here, not in the event loop
         return Picture(image=image, thumbnail=thumbnail(image.pixels) if small else b"")
     except InputError as error:
         return error.with_traceback(None)
     except MemoryError:
-        return ImageTooLarge("the picture: does not fit into memory; scale it down first")
+        return ImageTooLarge("the image: does not fit into memory; scale it down first")
 
 
 def _is_url(text: str) -> bool:
@@ -172,8 +238,8 @@ def _is_url(text: str) -> bool:
 
 
 def _too_much(what: str, most: int, field: str) -> Problem:
-    detail = f"the pictures of the request have {what} together: expected at most {most:,}"
-    return Problem(422, "image_too_large", detail, remedy="Scale them down, or ask in several requests.", field=field)
+    detail = f"the images of the request have {what} together: expected at most {most:,}"
+    return Problem(422, "image_too_large", detail, remedy="Scale them down, or send several requests.", field=field)
 
 
 _REMEDY = "Send a data URI (data:image/png;base64,...), base64, an http(s) URL, or upload:NAME with a file."
@@ -185,12 +251,12 @@ def _inline(text: str) -> bytes:
     if text[:5].lower() == "data:":
         head, comma, body = text.partition(",")
         if not comma or not head.lower().endswith(";base64"):
-            raise ValueError(f"{text[:40]!r} is no data URI in base64: expected data:image/png;base64,...")
+            raise ValueError(f"{text[:40]!r} is not a base64 data URI: expected data:image/png;base64,...")
     try:
         data = base64.b64decode("".join(body.split()), validate=True)
     except (binascii.Error, ValueError):
         shown = text if len(text) <= 40 else f"{text[:40]}..."
-        raise ValueError(f"{shown!r} is no picture: expected a data URI, base64, or a URL") from None
+        raise ValueError(f"{shown!r} is not an image: expected a data URI, base64, or a URL") from None
     if not data:
-        raise ValueError("the picture is empty (0 bytes): expected a picture")
+        raise ValueError("the image is empty (0 bytes)")
     return data

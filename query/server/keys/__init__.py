@@ -1,1 +1,0 @@
-"""API keys: made by the operator, kept as hashes."""

@@ -1,0 +1,345 @@
+"""Models and collections of a running service: each is opened once, when it is first needed; and `State` of it all."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+
+from oneword.engine.availability import choose
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder
+from oneword.engine.errors import EngineError, ModelError
+from oneword.engine.models import load
+from oneword.query.jobs import Indexing, Jobs
+from oneword.query.server.batching import Batcher, Meter, VectorCache
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.connections import Connections
+from oneword.query.server.images import Images
+from oneword.query.server.limits import MAX_ANSWERS
+from oneword.query.server.load import ResponseMemory
+from oneword.query.server.processes import Processes
+from oneword.query.server.telemetry import Metrics, Span
+from oneword.query.server.threads import Workers
+from oneword.query.server.writer import Writer
+from oneword.query.service import SearchService
+from oneword.storage import Collection, CollectionNotFound, SpaceMismatch, Store
+
+log = logging.getLogger(__name__)
+
+PRELOAD = tuple(f"oneword.query.server.{name}" for name in ("entries", "images", "questions"))
+"""Modules that worker processes import when they start."""
+
+RETRY_AFTER = 30.0
+"""Seconds until a model that failed to load is tried again: each try may read gigabytes."""
+
+
+class Models:
+    """Loads each model once, when it is first needed, and keeps it. Use it from one event loop."""
+
+    def __init__(
+        self, config: ServerConfig, workers: Workers, meter: Meter, loader: Callable[[EngineConfig], Encoder] = load
+    ) -> None:
+        self._config, self._workers, self._meter, self._loader = config, workers, meter, loader
+        self._cache = VectorCache(config.cache_bytes)
+        self._loaded: dict[str, Batcher] = {}
+        self._loading: dict[str, asyncio.Task[Batcher]] = {}
+        self._failed: dict[str, tuple[float, EngineError]] = {}
+        self._load_lock = asyncio.Lock()
+
+    @property
+    def loaded(self) -> dict[str, Batcher]:
+        """By each requested name, "auto" and names that the operator's model replaces included."""
+        return dict(self._loaded)  # read by other threads
+
+    @property
+    def batchers(self) -> dict[str, Batcher]:
+        """By the model's own name."""
+        return {one.encoder.name: one for one in self.loaded.values()}
+
+    @property
+    def wedged(self) -> list[str]:
+        """Models whose batch exceeds its time."""
+        return [name for name, batcher in self.batchers.items() if batcher.wedged]
+
+    @property
+    def cached(self) -> int:
+        """Bytes of vectors in the cache."""
+        return self._cache.bytes
+
+    def named(self, name: str) -> Batcher | None:
+        """The loaded model with this name, its own or the operator's; None if it is not loaded.
+
+        Never one that replaces it: its vectors would be of another space.
+        """
+        given = name in ("auto", self._config.model.model)
+        return self._loaded.get(name) if given else self.batchers.get(name)
+
+    async def get(self, name: str) -> Batcher:
+        """The model's batcher. Loads the model if necessary, to the end even if the caller is cancelled.
+
+        name: as stored in a collection; "auto": the best model for this machine.
+
+        Raises:
+            ModelError: it cannot be loaded.
+        """
+        if (ready := self._loaded.get(name)) is not None:
+            return ready
+        when, error = self._failed.get(name, (0.0, None))
+        if error is not None and time.monotonic() - when < RETRY_AFTER:
+            raise error.with_traceback(None)  # a traceback would grow each time, and keep requests alive
+        loading = self._loading.get(name)
+        if loading is None:
+            loading = self._loading[name] = asyncio.get_running_loop().create_task(self._load_named(name))
+            loading.add_done_callback(lambda _: self._loading.pop(name))
+        return await asyncio.shield(loading)
+
+    async def close(self) -> None:
+        """Closes the batchers. Does not wait for models that are loading."""
+        for loading in self._loading.values():
+            loading.cancel()
+        await asyncio.gather(*(batcher.close() for batcher in self.batchers.values()))
+
+    async def _load_named(self, name: str) -> Batcher:
+        try:
+            async with self._load_lock:  # one at a time: two may not fit
+                chosen = self._config.model.for_space(name).model
+                if chosen == "auto":
+                    chosen = (await self._workers.run("slow", choose))[0]
+                batcher = self._loaded.get(chosen) or await self._load(chosen)
+        except Exception as error:
+            known = error if isinstance(error, EngineError) else ModelError(f"{type(error).__name__}: {error}")
+            self._failed[name] = (time.monotonic(), known)
+            log.error("model %r cannot be loaded: %s", name, known, exc_info=None if known is error else error)
+            raise known from (None if known is error else error)
+        self._failed.pop(name, None)
+        self._loaded |= dict.fromkeys((name, chosen, batcher.encoder.name), batcher)
+        return batcher
+
+    async def _load(self, chosen: str) -> Batcher:
+        started = time.monotonic()
+        encoder = await self._workers.run("slow", self._loader, self._config.model.for_space(chosen))
+        log.info("model %r loaded in %.1f s", encoder.name, time.monotonic() - started)
+        return Batcher(
+            encoder,
+            self._cache,
+            self._meter,
+            window=self._config.batch_window,
+            most=self._config.max_batch,
+            wedged=self._config.wedged,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Served:
+    """An open collection with its search service and writer."""
+
+    collection: Collection
+    service: SearchService
+    writer: Writer
+
+    @property
+    def model(self) -> str:
+        """The name of its model."""
+        return str(self.collection.space["model"])
+
+
+class Collections:
+    """Open collections: each is opened once, and again after `forget`. Use it from one event loop."""
+
+    def __init__(self, config: ServerConfig, workers: Workers, models: Models) -> None:
+        self.store = Store(config.db, lock_timeout=config.lock_timeout, config=config.storage)
+        self._config, self._workers, self._models = config, workers, models
+        self._open: dict[str, Served] = {}
+        self._opening: dict[str, asyncio.Task[Served]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()  # forgotten collections finish their writes
+
+    @property
+    def open(self) -> dict[str, Served]:
+        """Open collections by name."""
+        return dict(self._open)
+
+    async def get(self, name: str) -> Served:
+        """The collection.
+
+        Raises:
+            CollectionNotFound, BadName, StoreUnavailable.
+        """
+        if (served := self._open.get(name)) is not None:
+            return served
+        opening = self._opening.get(name)
+        if opening is None:
+            opening = self._opening[name] = asyncio.get_running_loop().create_task(self._opened(name))
+            opening.add_done_callback(lambda done: self._arrived(name, done))
+        return await asyncio.shield(opening)
+
+    async def current(self, name: str) -> Served:
+        """As `get`, but opened again if another process has dropped or recreated the collection.
+
+        Reads the store; a search notices such a change by itself.
+        """
+        served = await self.get(name)
+        try:
+            await self._workers.run("search", served.collection.snapshot)
+        except (SpaceMismatch, CollectionNotFound):
+            self.forget(name)
+            served = await self.get(name)
+        return served
+
+    async def batcher(self, served: Served) -> Batcher:
+        """The batcher of the collection's model. The first time, compares its space with the collection's.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+            SpaceMismatch: it is not the model that the collection was made with.
+        """
+        batcher = await self._models.get(served.model)
+        if "encoder" not in served.service.__dict__:
+            await self._workers.run("search", lambda: served.service.encoder)
+        return batcher
+
+    async def renewed(self, served: Served) -> Served | None:
+        """The collection that has the name now; None if it is this one, which stays open.
+
+        Call it when a request does not fit the open collection, which may have been dropped and recreated. If the
+        request is at fault, other requests must not wait until the ANN index is opened again.
+
+        Raises:
+            CollectionNotFound, StoreUnavailable.
+        """
+        known = served.collection
+        try:
+            now = await self._workers.run("search", self.store.open, known.name)
+        except CollectionNotFound:
+            self._forget(served)
+            raise
+        if (now.created, now.space) == (known.created, known.space):
+            return None
+        self._forget(served)
+        return await self.get(known.name)
+
+    def forget(self, name: str) -> None:
+        """Opens the collection again at the next request."""
+        self._opening.pop(name, None)
+        served = self._open.pop(name, None)
+        if served is not None and served.writer.busy:
+            leaving = asyncio.get_running_loop().create_task(served.writer.close())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    def forget_all(self) -> None:
+        """Opens all collections again at their next request."""
+        for name in [*self._open, *self._opening]:
+            self.forget(name)
+
+    async def close(self) -> None:
+        """Waits for pending writes."""
+        await asyncio.gather(*self._leaving, *(served.writer.close() for served in self._open.values()))
+
+    def _forget(self, served: Served) -> None:
+        """Does nothing if another collection of that name is open by now."""
+        if self._open.get(served.collection.name) is served:
+            self.forget(served.collection.name)
+
+    async def _opened(self, name: str) -> Served:
+        collection = await self._workers.run("search", self.store.open, name)
+
+        def loaded(_: object) -> Encoder:
+            return self._models.loaded[str(collection.space["model"])].encoder
+
+        return Served(
+            collection=collection,
+            service=SearchService.of(collection, self._config.model, loaded),
+            writer=Writer(collection, self._workers),
+        )
+
+    def _arrived(self, name: str, opening: asyncio.Task[Served]) -> None:
+        failed = opening.cancelled() or opening.exception() is not None
+        if self._opening.get(name) is opening:  # else it was forgotten meanwhile
+            del self._opening[name]
+            if not failed:
+                self._open[name] = opening.result()
+
+
+@dataclass(kw_only=True, eq=False)
+class State:
+    """Everything that lives as long as the service."""
+
+    config: ServerConfig
+    workers: Workers
+    processes: Processes
+    memory: ResponseMemory
+    metrics: Metrics
+    models: Models
+    collections: Collections
+    images: Images
+    jobs: Jobs | None = None
+    connections: Connections | None = None
+    warm: bool = False
+    reason: str = "starting"
+    draining: bool = False
+    overviews: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
+
+    @classmethod
+    def of(cls, config: ServerConfig, indexing: Indexing | None = None) -> "State":
+        """A new state, with nothing open yet. indexing: starts jobs."""
+        workers, metrics, processes = Workers(), Metrics(), Processes(seconds=config.read_seconds, preload=PRELOAD)
+        models = Models(config, workers, metrics)
+        named = None if config.model.model == "auto" else frozenset({config.model.model})
+        collections = Collections(config, workers, models)
+        return cls(
+            config=config,
+            workers=workers,
+            processes=processes,
+            memory=ResponseMemory(MAX_ANSWERS),
+            metrics=metrics,
+            models=models,
+            collections=collections,
+            images=Images(config, workers, processes),
+            jobs=indexing(config.db, config.job_roots, models=named) if indexing and config.job_roots else None,
+        )
+
+    def reload(self) -> None:
+        """Opens all collections again at their next request."""
+        log.info("reloading")
+        self.collections.forget_all()
+
+    async def close(self) -> None:
+        """Finishes pending writes, stops jobs, and ends threads and processes."""
+        self.images.close()
+        if self.jobs is not None:
+            await asyncio.to_thread(self.jobs.close, self.config.deadline)
+        await self.collections.close()
+        await self.models.close()
+        self.workers.close()
+        self.processes.close()
+
+
+def state_of(request: Request) -> State:
+    """The state of the running service."""
+    state: State = request.app.state.oneword
+    return state
+
+
+def record_stage(request: Request, name: str, milliseconds: float) -> None:
+    """Records the time of a part of the request in the metrics and its span."""
+    state_of(request).metrics.stage(name, milliseconds / 1000)
+    span: Span | None = request.scope.get("state", {}).get("span")
+    if span is not None:
+        span.stage(name, milliseconds)
+
+
+class Stopwatch:
+    """Measures the time since its creation."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds."""
+        return 1000 * (time.perf_counter() - self._began)

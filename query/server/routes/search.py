@@ -1,0 +1,135 @@
+"""POST /v1/collections/{collection}/search, and a batch of queries."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from oneword.engine import views
+from oneword.engine.encoder import Side
+from oneword.engine.errors import EngineError
+from oneword.query.errors import QueryError
+from oneword.query.mixing import Question
+from oneword.query.result import SearchResult
+from oneword.query.server import requests
+from oneword.query.server.images import check_used
+from oneword.query.server.listing import Listing, Pieces, check_size, length, listed
+from oneword.query.server.problem import Problem
+from oneword.query.server.questions import QueriesIn, QueryIn, adopted
+from oneword.query.server.registry import Served, State, Stopwatch, record_stage, state_of
+from oneword.query.server.response import dumped
+from oneword.query.server.schemas import ResultOut, ResultsOut, operation
+from oneword.query.server.threads import gather
+from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError
+
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
+
+AT_ONCE = 4
+"""Queries of one batch that are searched concurrently, once they are embedded: their results are in memory."""
+
+
+@router.post("/search", **operation("read", QueryIn, files="query", out=ResultOut))
+async def search(request: Request, collection: str) -> Response:
+    """Find items by text, image, image and edit, stored item, vector, or any weighted mix of them."""
+    stopwatch, state = Stopwatch(), state_of(request)
+    sent = await requests.read(request, QueryIn, "query")
+    query = adopted(sent.body, sent.uploads)
+    check_used(sent.uploads, (text for text, _ in query.pictures()))
+    served = await state.collections.get(collection)
+    try:
+        return Listing(await _answer(request, served, query, sent.uploads, stopwatch))
+    except (SpaceMismatch, CollectionNotFound):  # another collection may have taken the name
+        renewed = await state.collections.renewed(served)
+        if renewed is None:
+            raise
+        return Listing(await _answer(request, renewed, query, sent.uploads, stopwatch))
+
+
+@router.post("/search:batch", **operation("read", QueriesIn, files="queries", out=ResultsOut))
+async def search_batch(request: Request, collection: str) -> Response:
+    """Answer several queries on one version; a query that fails does not fail the others."""
+    state = state_of(request)
+    sent = await requests.read(request, QueriesIn, "queries")
+    check_used(sent.uploads, (text for query in sent.body.queries for text, _ in query.pictures()))
+    served = await state.collections.current(collection)
+    version = await state.workers.run("search", lambda: served.collection.version)
+    slots, size = asyncio.Semaphore(AT_ONCE), 0
+
+    async def one(place: int, query: QueryIn) -> Pieces:
+        nonlocal size
+        pinned = query if query.version is not None else query.model_copy(update={"version": version})
+        try:
+            result = await _answer(request, served, pinned, sent.uploads, Stopwatch(), slots)
+        except (Problem, EngineError, StorageError, QueryError) as error:
+            problem = Problem.of(error)
+            problem.field = f"queries[{place}]" + (f".{problem.field}" if problem.field else "")
+            result = [dumped({"error": problem.as_dict()})]
+        size = check_size(size + length(result))
+        memory.enter_context(state.memory.counted(length(result)))
+        return result
+
+    with ExitStack() as memory:
+        results = await gather(one(place, query) for place, query in enumerate(sent.body.queries))
+        return Listing(listed("results", results, {"version": version}))
+
+
+async def _answer(
+    request: Request,
+    served: Served,
+    query: QueryIn,
+    uploads: Mapping[str, bytes],
+    stopwatch: Stopwatch,
+    slots: asyncio.Semaphore | None = None,
+) -> Pieces:
+    """The result as JSON. slots: limits how many queries are searched at a time."""
+    state, began = state_of(request), stopwatch.ms
+    _check_view(served, query.view)
+    async with state.images.read(query.pictures(), uploads) as images:
+        question = Question.of(query.query([one.image for one in images]))
+        embedded = await _embedded(state, served, question)
+    if question.query.explain:
+        await state.collections.batcher(served)
+    encode_ms = stopwatch.ms - began
+
+    def answer() -> tuple[SearchResult, Pieces]:
+        result = served.service.answer(question, embedded, encode_ms=encode_ms)
+        return result, _written(result, payload="payload" in question.query.include, total_ms=stopwatch.ms)
+
+    async with slots or nullcontext():
+        result, written = await state.workers.run("search", answer)
+    record_stage(request, "encode", encode_ms)
+    record_stage(request, "search", result.search_ms)
+    return written
+
+
+def _written(result: SearchResult, *, payload: bool, total_ms: float) -> Pieces:
+    about = result.about()
+    timings = {**about["timings"], "total_ms": round(total_ms, 3)}
+    return listed("hits", (hit.as_dict(payload=payload) for hit in result), {**about, "timings": timings})
+
+
+def _check_view(served: Served, name: str | None) -> None:
+    """Only built-in views and the collection's own: any other name might be read as the path of a file."""
+    if name not in (None, served.service.view.name, *views.BUILT_IN):
+        raise Problem(
+            422,
+            "bad_view",
+            f"no view is called {str(name)[:60]!r}",
+            remedy=f"Leave it out, or give {served.service.view.name!r}, the collection's.",
+            field="view",
+        )
+    served.service.check_view(name)
+
+
+async def _embedded(state: State, served: Served, question: Question) -> dict[int, Any]:
+    if not question.inputs:
+        return {}
+    batcher = await state.collections.batcher(served)
+    vectors = await batcher.embed(list(question.inputs.values()), served.service.view, Side.QUERY)
+    for vector in vectors:
+        if isinstance(vector, EngineError):
+            raise vector
+    return dict(zip(question.inputs, vectors, strict=True))
