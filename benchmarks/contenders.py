@@ -40,7 +40,7 @@ class SleepingEncoder:
     dimension = 4096
     low_confidence = None
     passage_tokens = 512
-    tokeniser = None
+    tokenizer = None
     PICTURE, TEXT = 0.020, 0.001  # seconds
 
     def __init__(self) -> None:

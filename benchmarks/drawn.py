@@ -54,7 +54,7 @@ def top(vectors: NDArray[np.float32], row: int) -> Sequence[int]:
 
 
 def shared(right: NDArray[Any], found: NDArray[Any]) -> float:
-    """Of rows of neighbours, the share that both have."""
+    """Of rows of neighbors, the share that both have."""
     pairs = zip(right.tolist(), found.tolist(), strict=True)
     return float(np.mean([len(set(one) & set(other)) / len(one) for one, other in pairs]))
 

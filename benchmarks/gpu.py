@@ -292,7 +292,7 @@ class Proof(Card):
         found: dict[str, Any] = {"bf16": {"device_gib": self.memory()}}
         for kind in ("nf4", "int8"):
             self.drop()
-            encoder = load_e5v(str(self.folder), device="cuda", dtype="bf16", quantise=kind)
+            encoder = load_e5v(str(self.folder), device="cuda", dtype="bf16", quantize=kind)
             vectors = encode(encoder, inputs, views.DEFAULT)
             same = [set(top(vectors, n)) & set(top(right, n)) for n in range(len(inputs))]
             found[kind] = {

@@ -59,7 +59,7 @@ class Data:
 
 
 class Rival(Protocol):
-    """One way to find neighbours.
+    """One way to find neighbors.
 
     filters: how it filters, or None if it cannot.
     choices: of `threads`, where it can be told.

@@ -1,4 +1,4 @@
-"""Nearest neighbours side by side: Oneword, LanceDB's indexes, raw FAISS, hnswlib, usearch, and comparing all.
+"""Nearest neighbors side by side: Oneword, LanceDB's indexes, raw FAISS, hnswlib, usearch, and comparing all.
 
     python benchmarks/search.py --out search.json [--part 4096x50000 ...] [--plot docs/search.png]
     python benchmarks/search.py --quick
@@ -56,7 +56,7 @@ Part = dict[str, Any]
 
 
 def prepare(folder: Path, dimension: int, count: int, shares: tuple[float, ...]) -> None:
-    """Vectors, numbers, questions and their true neighbours, as files."""
+    """Vectors, numbers, questions and their true neighbors, as files."""
     corpus = Corpus(Shape.of(dimension))
     write(corpus, count, folder / "vectors.npy")
     np.save(folder / "numbers.npy", np.random.default_rng(1).permutation(count))

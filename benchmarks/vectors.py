@@ -11,7 +11,7 @@ model's hidden states, as E5-V's are.
 A vector is a common mean, plus a topic, plus a sub-topic, plus what is its own, of unit length in the end. Sizes of
 topics fall off as Zipf says; all parts share one spectrum of variances, which is MiniLM's own; what is a vector's own
 lies mostly in few directions, others in each topic, and is large or small from vector to vector. So nearest
-neighbours are as near, as unevenly near, in as many dimensions and as often the same few as measured.
+neighbors are as near, as unevenly near, in as many dimensions and as often the same few as measured.
 
 A question is a vector that is not stored, moved away as far as a caption of `mini`'s or a class name lies from its own,
 partly by a shift that all questions share (the modality gap), mostly in the directions in which vectors vary.
@@ -269,7 +269,7 @@ def write(corpus: Corpus, count: int, path: Path) -> None:
 
 
 def figures(vectors: Vectors, asked: Vectors | None = None, own: Vectors | None = None) -> dict[str, float]:
-    """What makes nearest neighbours easy or hard to find.
+    """What makes nearest neighbors easy or hard to find.
 
     Args:
         vectors: (n, d), of unit length.

@@ -95,6 +95,6 @@ def _missing_room(model: Description) -> list[str]:
         return [f"no CUDA GPU (on the CPU it works, slowly: --model {short} --device cpu, {memory} of memory in fp32)"]
     free, _ = torch.cuda.mem_get_info()
     if free < (wanted := ROOM * model.size):
-        remedy = " (--quantise nf4)" if model.loader == "llava-next" else ""
+        remedy = " (--quantize nf4)" if model.loader == "llava-next" else ""
         return [f"{free / 2**30:.0f} GiB of GPU memory free, {wanted / 2**30:.0f} wanted{remedy}"]
     return []

@@ -164,7 +164,7 @@ def check(
     kind = read_json(folder / "config.json", model).get("model_type")
     if kind not in expected:
         raise WrongCheckpoint(f"{model}: is a {kind!r} checkpoint: expected {_described(expected)}")
-    for what, names in (("tokeniser", _TOKENIZERS), ("image processor", _PROCESSORS)):
+    for what, names in (("tokenizer", _TOKENIZERS), ("image processor", _PROCESSORS)):
         if not any((folder / name).is_file() for name in names):
             raise WrongCheckpoint(f"{model}: no {what} in {folder}: expected {' or '.join(names)}")
     try:

@@ -18,7 +18,7 @@ class EngineConfig:
             or the URL of a server, see `oneword.engine.remote`.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".
-        quantise: None, "int8" or "nf4" (E5-V on CUDA only).
+        quantize: None, "int8" or "nf4" (E5-V on CUDA only).
         preprocessing: of images: "standard", or "as-published", which puts tiles together as when E5-V was measured
             (E5-V and its kin only; see `oneword.engine.e5v.assembly`). Part of the space.
         batch_size: maximum inputs in one forward pass; None lets the model fill its token budget.
@@ -33,7 +33,7 @@ class EngineConfig:
     model: str = "auto"
     device: str = "auto"
     dtype: str = "auto"
-    quantise: str | None = None
+    quantize: str | None = None
     preprocessing: str = "standard"
     batch_size: int | None = None
     max_tokens_per_batch: int | None = None

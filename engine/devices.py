@@ -76,7 +76,7 @@ def pick_attention(device: torch.device, dtype: torch.dtype) -> str:
     return "flash_attention_2" if can and find_spec("flash_attn") else "sdpa"
 
 
-def quantisation(kind: str | None, device: torch.device, dtype: torch.dtype) -> Any:
+def quantization(kind: str | None, device: torch.device, dtype: torch.dtype) -> Any:
     """Returns a `BitsAndBytesConfig` for "int8" or "nf4", None for None.
 
     Tower, projector and head keep their precision.
@@ -88,9 +88,9 @@ def quantisation(kind: str | None, device: torch.device, dtype: torch.dtype) -> 
     if kind is None:
         return None
     if kind not in ("int8", "nf4"):
-        raise DeviceUnavailable(f"quantise {kind!r}: expected int8 or nf4")
+        raise DeviceUnavailable(f"quantize {kind!r}: expected int8 or nf4")
     if device.type != "cuda":
-        raise DeviceUnavailable(f"quantise {kind!r} needs a CUDA device, this is {device}; drop --quantise")
+        raise DeviceUnavailable(f"quantize {kind!r} needs a CUDA device, this is {device}; drop --quantize")
     require("bitsandbytes", "accelerate", extra="gpu")
     return bits(kind, dtype)
 
@@ -155,5 +155,5 @@ def run(forward: Callable[[], Result], device: torch.device, rows: int, length: 
     raise DeviceOutOfMemory(
         f"{device} has no memory for {rows} inputs of {length} tokens ({reason}): "
         + ("lower --max-tokens-per-batch, or " if rows > 1 else "")
-        + "load the weights smaller (--quantise nf4), or end what else uses the device"
+        + "load the weights smaller (--quantize nf4), or end what else uses the device"
     )

@@ -28,7 +28,7 @@ class Side(StrEnum):
 class Encoder(Protocol):
     """A model that embeds inputs, in three steps so that they can overlap.
 
-    `oneword.engine.encode` drives it: it asks for a `plan`, then runs `prepare` (CPU: tokenise, resize) for the next
+    `oneword.engine.encode` drives it: it asks for a `plan`, then runs `prepare` (CPU: tokenize, resize) for the next
     batch in a thread while `forward` (device) works on this one, and `finish` brings the result back.
 
     Legend: n inputs in a batch, d dimensions.
@@ -47,7 +47,7 @@ class Encoder(Protocol):
     """Maximum tokens of a passage; longer texts are split into passages when they are indexed in bulk."""
 
     @property
-    def tokeniser(self) -> str | None:
+    def tokenizer(self) -> str | None:
         """JSON of the `tokenizers.Tokenizer` that counts tokens, without truncation; None: words and marks."""
         ...
 

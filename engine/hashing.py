@@ -28,7 +28,7 @@ class HashEncoder:
     dimension = DIMENSION
     low_confidence: float | None = None
     passage_tokens = 128
-    tokeniser: str | None = None
+    tokenizer: str | None = None
 
     def space(self, view: View) -> Space:
         """Returns the space of the default view. Raises `ViewError` for others: the model reads no prompts."""

@@ -233,7 +233,7 @@ def to_rgb(image: PIL.Image.Image, samples: tiff.Samples | None = None) -> PIL.I
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(image, samples)
+        return _from_deep_gray(image, samples)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         rgb = PIL.Image.new("RGB", rgba.size)
@@ -253,7 +253,7 @@ def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
         yield 0, top, width, min(top + rows, height)
 
 
-def _from_deep_grey(image: PIL.Image.Image, samples: tiff.Samples | None) -> PIL.Image.Image:
+def _from_deep_gray(image: PIL.Image.Image, samples: tiff.Samples | None) -> PIL.Image.Image:
     """Converts 16-bit, 32-bit and float grayscale to 8 bits, by range: Pillow's own conversion would clip to white.
 
     Integers of a TIFF are taken to have the fewest usual bits that hold the largest one: microscopes and scanners write
@@ -272,8 +272,8 @@ def _from_deep_grey(image: PIL.Image.Image, samples: tiff.Samples | None) -> PIL
         scale = 255.0 / (high - low) if high > low else 0.0
     rgb = PIL.Image.new("RGB", image.size)
     for box in _strips(image.size):
-        grey = np.nan_to_num((_values(image, box, samples) - low) * scale, nan=0.0)
-        eight = np.clip(255 - grey if samples and samples.white_is_zero else grey, 0, 255).round().astype(np.uint8)
+        gray = np.nan_to_num((_values(image, box, samples) - low) * scale, nan=0.0)
+        eight = np.clip(255 - gray if samples and samples.white_is_zero else gray, 0, 255).round().astype(np.uint8)
         rgb.paste(PIL.Image.fromarray(eight).convert("RGB"), box[:2])
     return rgb
 
@@ -290,8 +290,8 @@ def _range(image: PIL.Image.Image, samples: tiff.Samples | None) -> tuple[float,
     """Returns the smallest and the largest finite value; (0, 0) if there is none."""
     low, high = math.inf, -math.inf
     for box in _strips(image.size):
-        grey = _values(image, box, samples)
-        finite = grey[np.isfinite(grey)]
+        gray = _values(image, box, samples)
+        finite = gray[np.isfinite(gray)]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     return (low, high) if low <= high else (0.0, 0.0)

@@ -43,8 +43,8 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
             f"revision {config.revision!r}: model {name!r} is not from the hub, and only those have revisions: drop "
             "--revision; a server's is named after its model (http://HOST:8000/v1#MODEL@REVISION)"
         )
-    if name in ("basic", "hash") and config.quantise:
-        raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantise}): drop --quantise")
+    if name in ("basic", "hash") and config.quantize:
+        raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantize}): drop --quantize")
     if config.preprocessing != "standard" and (name in ("basic", "hash") or is_remote(name)):
         raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
     if is_remote(name):
@@ -71,8 +71,8 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
         known = describe(name)
         checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL)
     if checkpoint.architecture in DUAL + MODULAR:
-        if config.quantise:
-            raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantise}): drop --quantise")
+        if config.quantize:
+            raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantize}): drop --quantize")
         if config.preprocessing != "standard":
             raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
         if checkpoint.architecture in MODULAR:
@@ -94,7 +94,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
         checkpoint,
         device=config.device,
         dtype=config.dtype,
-        quantise=config.quantise,
+        quantize=config.quantize,
         max_batch=config.batch_size,
         max_tokens_per_batch=config.max_tokens_per_batch,
         name="mini" if name == "mini" else None,
@@ -116,10 +116,10 @@ def _remote(url: str, config: EngineConfig) -> Encoder:
     """A model on another machine, which has its own device."""
     from oneword.engine.remote import RemoteConfig, load_remote
 
-    if config.quantise or config.dtype != "auto" or config.device != "auto":
+    if config.quantize or config.dtype != "auto" or config.device != "auto":
         raise DeviceUnavailable(
-            f"device {config.device!r}, dtype {config.dtype!r}, quantise {config.quantise!r}: a model on another "
-            "machine runs as its server was started: drop --device, --dtype and --quantise"
+            f"device {config.device!r}, dtype {config.dtype!r}, quantize {config.quantize!r}: a model on another "
+            "machine runs as its server was started: drop --device, --dtype and --quantize"
         )
     remote = RemoteConfig.of_environment(config.batch_size)
     if config.from_data and not remote.trusts(url):

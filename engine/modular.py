@@ -73,7 +73,7 @@ class ModularEncoder:
         """Whether it takes images."""
         self._joins = self.sees and bool(model.supports(("image", "text")))
         backend = getattr(model.tokenizer, "backend_tokenizer", None)
-        self.tokeniser = plain(backend.to_str(), at_start=True).to_str() if backend is not None else None
+        self.tokenizer = plain(backend.to_str(), at_start=True).to_str() if backend is not None else None
 
     def space(self, view: views.View) -> Space:
         """See `Encoder.space`."""

@@ -19,17 +19,17 @@ class Splitter:
 
     Args:
         tokens: maximum of a passage, without the prompt.
-        tokeniser: JSON of a `tokenizers.Tokenizer`; None counts words and marks.
+        tokenizer: JSON of a `tokenizers.Tokenizer`; None counts words and marks.
     """
 
     tokens: int
-    tokeniser: str | None = None
+    tokenizer: str | None = None
     _splitter: Any = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, encoder: Encoder, tokens: int | None = None) -> "Splitter":
         """Returns the splitter of an encoder; tokens: None for the encoder's own maximum."""
-        return cls(tokens=tokens or encoder.passage_tokens, tokeniser=encoder.tokeniser)
+        return cls(tokens=tokens or encoder.passage_tokens, tokenizer=encoder.tokenizer)
 
     def split(self, text: str) -> list[str]:
         """Returns the passages of a text, in order; a text that fits is returned unchanged."""
@@ -45,8 +45,8 @@ class Splitter:
         if self._splitter is None:
             from semantic_text_splitter import TextSplitter
 
-            if self.tokeniser is None:
+            if self.tokenizer is None:
                 self._splitter = TextSplitter.from_callback(lambda text: len(WORDS.findall(text)), self.tokens)
             else:
-                self._splitter = TextSplitter.from_huggingface_tokenizer_str(self.tokeniser, self.tokens)
+                self._splitter = TextSplitter.from_huggingface_tokenizer_str(self.tokenizer, self.tokens)
         return self._splitter

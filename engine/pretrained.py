@@ -111,7 +111,7 @@ def named(error: Exception, model: str, device: torch.device) -> EngineError:
     failed = isinstance(error, torch.AcceleratorError)
     if isinstance(error, torch.OutOfMemoryError) or (failed and "out of memory" in reason):
         return DeviceOutOfMemory(
-            f"{model}: its weights do not fit {device} ({reason}): load them smaller (--quantise nf4), end what else "
+            f"{model}: its weights do not fit {device} ({reason}): load them smaller (--quantize nf4), end what else "
             "uses the device, or take another one (--device cuda:N or cpu)"
         )
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):

@@ -117,9 +117,9 @@ def get(name: str) -> View:
     The file names the view and whichever prompts differ from the default's; `[query]` and `[gallery]` set one
     side only:
 
-        name = "colours"
-        image = "<image>\\nDescribe this image in one word based on its colours:"
-        text = "<sent>\\nDescribe the colours of the above in one word:"
+        name = "colors"
+        image = "<image>\\nDescribe this image in one word based on its colors:"
+        text = "<sent>\\nDescribe the colors of the above in one word:"
 
     Raises:
         ViewError: neither a built-in name nor a readable, well-formed file.

@@ -39,7 +39,7 @@ class Dtype(StrEnum):
     FP16 = "fp16"
 
 
-class Quantise(StrEnum):
+class Quantize(StrEnum):
     """Weight quantizations (bitsandbytes)."""
 
     INT8 = "int8"
@@ -56,7 +56,7 @@ class ModelOptions:
     )
     device: str = option("auto", "auto, cpu, cuda or cuda:N.")
     dtype: Dtype = field(default=Dtype.AUTO, metadata=about("Number format of the weights."))
-    quantise: Quantise | None = field(default=None, metadata=about("Load the weights in 8 or 4 bits (CUDA)."))
+    quantize: Quantize | None = field(default=None, metadata=about("Load the weights in 8 or 4 bits (CUDA)."))
     batch_size: int | None = option(None, "Most inputs in one forward pass.", min=1)
     max_tokens_per_batch: int | None = option(
         None, "Most tokens in one forward pass (E5-V); default: by free memory.", min=1
@@ -67,7 +67,7 @@ class ModelOptions:
         from oneword.engine.config import EngineConfig
 
         values: dict[str, Any] = {**vars(self), "dtype": self.dtype.value}
-        return EngineConfig(model=model, **{**values, "quantise": self.quantise and self.quantise.value})
+        return EngineConfig(model=model, **{**values, "quantize": self.quantize and self.quantize.value})
 
 
 Db = Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")]

@@ -53,7 +53,7 @@ class Question:
     def vector(
         self, embedded: Mapping[int, Vectors], stored: Mapping[str, Item], dimension: int, collection: str
     ) -> Vectors | None:
-        """The normalised sum of the weighted parts, float32 (d,); None where there are only keywords.
+        """The normalized sum of the weighted parts, float32 (d,); None where there are only keywords.
 
         Args:
             embedded: unit vectors, float32 (d,), of `inputs`.

@@ -114,7 +114,7 @@ class SearchResult:
         total: items that pass the filters, of which the hits are a page; None with a `min_score` or groups.
         version: of the collection that was searched; a query for the next page names it.
         encode_ms: time to embed the question; loading the model is not counted.
-        search_ms: time to find the neighbours.
+        search_ms: time to find the neighbors.
         model: whose space was searched.
         collection: its name.
         low_confidence: hits with a score below this are guesses more often than not; None: not known.

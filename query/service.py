@@ -69,7 +69,7 @@ class SearchService:
         self.view = View.from_dict(self._space["prompts"])
 
     def search(self, query: str | Query | None = None, **parts: Unpack[Parts]) -> SearchResult:
-        """Nearest neighbours of a query, best first.
+        """Nearest neighbors of a query, best first.
 
         Args:
             query: words, or a whole `Query`.

@@ -40,7 +40,7 @@ DEEP = 8
 RESERVED = 256
 """Special tokens of Llama-3, ids 128,000 to 128,255; nine of them have a name that matters here."""
 
-# The pre-tokeniser's pattern of Llama-3 (meta-llama/llama3:llama/tokenizer.py).
+# The pre-tokenizer's pattern of Llama-3 (meta-llama/llama3:llama/tokenizer.py).
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
@@ -66,7 +66,7 @@ _FRAMES = (
 
 
 def sentences(count: int, *, seed: int = 0) -> list[str]:
-    """Plain English sentences to train a tokeniser on, or to embed; the same for the same seed."""
+    """Plain English sentences to train a tokenizer on, or to embed; the same for the same seed."""
     draw = random.Random(seed)
     return [
         draw.choice(_FRAMES).format(draw.choice(_SUBJECTS), draw.choice(_DEEDS), draw.choice(_PLACES))

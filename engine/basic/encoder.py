@@ -155,7 +155,7 @@ class BasicEncoder:
             pixels=torch.from_numpy(np.stack(pixels) if pixels else np.empty(shape, dtype=np.uint8)),
             pictures=torch.tensor(pictures, dtype=torch.long),
             picture_weights=torch.tensor(weights, dtype=torch.float32)[:, None],
-            tokens=self._sentences.tokenise(written) if written else None,
+            tokens=self._sentences.tokenize(written) if written else None,
             texts=torch.tensor(texts, dtype=torch.long),
         )
 
@@ -180,9 +180,9 @@ class BasicEncoder:
         return vectors
 
     @cached_property
-    def tokeniser(self) -> str:
-        """See `Encoder.tokeniser`."""
-        return self._sentences.tokeniser()
+    def tokenizer(self) -> str:
+        """See `Encoder.tokenizer`."""
+        return self._sentences.tokenizer()
 
     @cached_property
     def vocabulary(self) -> list[str]:
@@ -199,7 +199,7 @@ class BasicEncoder:
     def _seen(self, pixels: Tensor) -> Tensor:
         """uint8 (p, 2, 224, 224, 3) to unit vectors (p, 384).
 
-        One image at a time: a CPU is no slower at it, and no image's vector depends on its neighbours'.
+        One image at a time: a CPU is no slower at it, and no image's vector depends on its neighbors'.
         """
         probabilities = torch.stack([self._probabilities(looks) for looks in pixels])  # (p, 1000)
         best, which = probabilities.topk(TOP + 1)

@@ -73,14 +73,14 @@ class Sentences:
         self._weights = {name: weight.to(device) for name, weight in self._weights.items()}
         return self
 
-    def tokeniser(self) -> str:
+    def tokenizer(self) -> str:
         """Returns the JSON of the tokenizer, without truncation."""
         whole = Tokenizer.from_str(self._tokenizer.to_str())
         whole.no_truncation()
         text: str = whole.to_str()
         return text
 
-    def tokenise(self, texts: Sequence[str]) -> Tokens:
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Lower-cased wordpieces with [CLS] and [SEP], cut at `WORDPIECES`, padded to the longest."""
         # One by one: `encode_batch` would start threads of its own beside torch's.
         rows = [torch.tensor(self._tokenizer.encode(" ".join(text.split())[:_CHARACTERS]).ids) for text in texts]
@@ -115,7 +115,7 @@ class Sentences:
         vectors = np.empty((len(texts), DIMENSION), dtype=np.float32)
         for start in range(0, len(order), BATCH):
             some = order[start : start + BATCH]
-            vectors[some] = self.embed(self.tokenise([texts[i] for i in some])).cpu().numpy()
+            vectors[some] = self.embed(self.tokenize([texts[i] for i in some])).cpu().numpy()
         return vectors
 
     def _linear(self, x: Tensor, name: str) -> Tensor:

@@ -75,7 +75,7 @@ class DualEncoder:
         self._network, self._texts, self._images, self.budget = network, texts, images, budget
         self.dimension = _dimension(network.config)
         self.passage_tokens = texts.limit
-        self.tokeniser = texts.plain.to_str()
+        self.tokenizer = texts.plain.to_str()
 
     @property
     def tiler(self) -> Tiler:

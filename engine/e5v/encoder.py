@@ -1,7 +1,7 @@
 """E5-V as an encoder: the hidden state that would say its input in one word.
 
 Rows are padded on the right and read at their own last token. In a causal model nothing looks to the right,
-so padding needs no mask, attention takes its fastest path, and a vector cannot depend on its neighbours. The
+so padding needs no mask, attention takes its fastest path, and a vector cannot depend on its neighbors. The
 reference (kongds/E5-V:retrieval.py) pads on the left with a mask, which gives the same states: positions are
 rotary, so only distances count.
 """
@@ -147,7 +147,7 @@ class E5VEncoder:
     def _forward(self, batch: Batch) -> Tensor:
         pictures: dict[str, Tensor] = {}
         if batch.tiles is not None and batch.sizes is not None:
-            tiles = self.pictures.normalised(batch.tiles.to(self.device, non_blocking=True), self.dtype)
+            tiles = self.pictures.normalized(batch.tiles.to(self.device, non_blocking=True), self.dtype)
             pictures = {"pixel_values": tiles, "image_sizes": batch.sizes}
         ids = batch.ids.to(self.device, non_blocking=True)
         last = batch.last.to(self.device, non_blocking=True)
@@ -161,8 +161,8 @@ class E5VEncoder:
         return vectors
 
     @cached_property
-    def tokeniser(self) -> str:
-        """See `Encoder.tokeniser`."""
+    def tokenizer(self) -> str:
+        """See `Encoder.tokenizer`."""
         return self.tokens.plain()
 
     @cached_property

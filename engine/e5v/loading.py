@@ -6,7 +6,7 @@ from transformers import LlavaNextImageProcessorPil, LlavaNextProcessor
 
 from oneword.engine.checkpoint import Checkpoint, find, read_json
 from oneword.engine.dependencies import quiet
-from oneword.engine.devices import budget, pick_device, pick_dtype, quantisation
+from oneword.engine.devices import budget, pick_device, pick_dtype, quantization
 from oneword.engine.e5v import assembly, tokens
 from oneword.engine.e5v.encoder import E5VEncoder
 from oneword.engine.e5v.network import load_network
@@ -24,7 +24,7 @@ def load_e5v(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    quantise: Literal["int8", "nf4"] | str | None = None,
+    quantize: Literal["int8", "nf4"] | str | None = None,
     max_batch: int | None = None,
     max_tokens_per_batch: int | None = None,
     max_text_tokens: int = MAX_TEXT_TOKENS,
@@ -38,7 +38,7 @@ def load_e5v(
         model: a Hugging Face id, a folder in transformers' format with safetensors weights, or one found already.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "bf16", "fp16" or "fp32".
-        quantise: None, "int8" or "nf4": the decoder in 8 or 4 bit, with bitsandbytes, on CUDA.
+        quantize: None, "int8" or "nf4": the decoder in 8 or 4 bit, with bitsandbytes, on CUDA.
         max_batch: most inputs in one forward pass.
         max_tokens_per_batch: most tokens in one, padding included; by default derived from the free memory.
         max_text_tokens: where a user's text is cut; part of the space.
@@ -49,13 +49,13 @@ def load_e5v(
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
         DeviceOutOfMemory: the weights do not fit.
-        ModelError: quantising chose other layers than the decoder's.
+        ModelError: quantizing chose other layers than the decoder's.
         ModelError: no such preprocessing.
     """
     way = assembly.checked(preprocessing)
     place = pick_device(device)
     number = pick_dtype(dtype, place)
-    bits = quantisation(quantise, place, number)
+    bits = quantization(quantize, place, number)
     checkpoint = model if isinstance(model, Checkpoint) else find(model, revision)
     with quiet():
         config = configuration(checkpoint)
@@ -66,8 +66,8 @@ def load_e5v(
         network.model.pack_image_features = assembly.published_packing(config)
     return E5VEncoder(
         name=name or checkpoint.model,
-        # "decoder": until 2026-11-26 the tower was quantised, too, which gave other vectors.
-        revision=checkpoint.revision() + (f"+{quantise}-decoder" if quantise else ""),
+        # "decoder": until 2026-11-26 the tower was quantized, too, which gave other vectors.
+        revision=checkpoint.revision() + (f"+{quantize}-decoder" if quantize else ""),
         network=network,
         device=place,
         dtype=number,
@@ -91,7 +91,7 @@ def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = No
         config: the checkpoint's, if it is loaded already.
 
     Raises:
-        WrongCheckpoint: the tokeniser cannot be used, or does not fit the model.
+        WrongCheckpoint: the tokenizer cannot be used, or does not fit the model.
     """
     if config is None:
         config = configuration(checkpoint)
@@ -122,14 +122,14 @@ def tiling(
 
 
 def _agree(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:
-    """The tokeniser's picture token must be the model's."""
+    """The tokenizer's picture token must be the model's."""
     ids = tokenizer.get_added_vocab()
     image = ids.get("<image>")
     if image is None:
-        raise WrongCheckpoint(f"{checkpoint.model}: the tokeniser has no <image> token: expected it to be added")
+        raise WrongCheckpoint(f"{checkpoint.model}: the tokenizer has no <image> token: expected it to be added")
     if image != config.image_token_id:
         raise WrongCheckpoint(
-            f"{checkpoint.model}: <image> is token {image} in the tokeniser and {config.image_token_id} in "
+            f"{checkpoint.model}: <image> is token {image} in the tokenizer and {config.image_token_id} in "
             "config.json (image_token_index): expected the same"
         )
 

@@ -1,4 +1,4 @@
-"""A checkpoint's network: loaded onto its device, complete, and only its decoder quantised."""
+"""A checkpoint's network: loaded onto its device, complete, and only its decoder quantized."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def load_network(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtyp
         bits: a `BitsAndBytesConfig`, or None.
 
     Raises:
-        ModelError: something else was quantised than the decoder.
+        ModelError: something else was quantized than the decoder.
         EngineError: see `oneword.engine.pretrained.weights`.
     """
     network = weights(checkpoint, LlavaNextForConditionalGeneration, device, dtype, bits)
     if bits is not None:
-        check_quantised(network)
+        check_quantized(network)
     image_id, rows = network.config.image_token_id, network.get_input_embeddings().weight.shape[0]
     if image_id >= rows:
         # Its row is never read, as picture features take its place, but a look-up past the table would fail.
@@ -34,7 +34,7 @@ def load_network(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtyp
     return network.eval().requires_grad_(False)
 
 
-def quantised_layers(network: torch.nn.Module) -> set[str]:
+def quantized_layers(network: torch.nn.Module) -> set[str]:
     """Returns the names of the linear layers whose weights bitsandbytes has taken over."""
     return {
         name
@@ -43,14 +43,14 @@ def quantised_layers(network: torch.nn.Module) -> set[str]:
     }
 
 
-def check_quantised(network: torch.nn.Module, within: str = DECODER) -> None:
-    """Raises ModelError unless the linear layers whose names begin so are quantised, all of them and no others."""
+def check_quantized(network: torch.nn.Module, within: str = DECODER) -> None:
+    """Raises ModelError unless the linear layers whose names begin so are quantized, all of them and no others."""
     linear = {name for name, module in network.named_modules() if isinstance(module, torch.nn.Linear)}
     expected = {name for name in linear if name.startswith(within)}
-    if wrong := sorted(quantised_layers(network) ^ expected):
+    if wrong := sorted(quantized_layers(network) ^ expected):
         raise ModelError(
-            f"quantising chose the wrong layers ({len(wrong)}, such as {wrong[0]}): expected the decoder's "
-            f"{len(expected)} linear layers and no others; drop --quantise, or install transformers 5.24"
+            f"quantizing chose the wrong layers ({len(wrong)}, such as {wrong[0]}): expected the decoder's "
+            f"{len(expected)} linear layers and no others; drop --quantize, or install transformers 5.24"
         )
 
 

@@ -63,7 +63,7 @@ class Pictures:
         overview = patches**2 + self._processor.num_additional_image_tokens - dropped
         return int(overview + rows * (columns + 1))
 
-    def normalised(self, tiles: Tensor, dtype: torch.dtype) -> Tensor:
+    def normalized(self, tiles: Tensor, dtype: torch.dtype) -> Tensor:
         """uint8 (t, 3, s, s) on any device to the floats that the tower expects there."""
         pixels = tiles.to(torch.float32, copy=True)
         if self._settings.do_rescale:

@@ -23,7 +23,7 @@ class Speech:
 
     Args:
         network: a `LlavaNextForConditionalGeneration`.
-        tokenizer: its tokeniser.
+        tokenizer: its tokenizer.
     """
 
     def __init__(self, network: Any, tokenizer: Any) -> None:

@@ -32,7 +32,7 @@ def template_of(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> str:
     if not source:
         raise WrongCheckpoint(f"{checkpoint.model}: has no chat template: {remedy}")
     reason = "the message is not in its output"
-    # Templates of processors want a list of parts, those of tokenisers a string.
+    # Templates of processors want a list of parts, those of tokenizers a string.
     for content in ([{"type": "text", "text": _GAP}], _GAP):
         try:
             found = tokenizer.apply_chat_template(
@@ -50,7 +50,7 @@ def template_of(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> str:
 
 
 def _source(checkpoint: Checkpoint, tokenizer: Any) -> str | None:
-    """Returns the template as Jinja: the processor's, which knows of pictures, before the tokeniser's."""
+    """Returns the template as Jinja: the processor's, which knows of pictures, before the tokenizer's."""
     for name in ("chat_template.json", "processor_config.json"):
         path = checkpoint.folder / name
         found = read_json(path, checkpoint.model).get("chat_template") if path.is_file() else None
@@ -63,7 +63,7 @@ def _source(checkpoint: Checkpoint, tokenizer: Any) -> str | None:
 
 
 def _without_start(template: str, tokenizer: Any) -> str:
-    """Without the token for the start of a text where the tokeniser puts it there itself: once is enough."""
+    """Without the token for the start of a text where the tokenizer puts it there itself: once is enough."""
     start = tokenizer.bos_token
     if start and template.startswith(start) and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]:
         return template.removeprefix(start)

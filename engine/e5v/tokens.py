@@ -5,9 +5,9 @@ characters, whatever it spells: `<image>` or `<|eot_id|>` in it would otherwise 
 tokens or the place where the one word is read.
 
 So the prompt, never the text, is split at added tokens; what lies between two of them, prose and text
-together, is encoded by a copy of the tokeniser that has no added tokens. Prose and text are encoded as one
+together, is encoded by a copy of the tokenizer that has no added tokens. Prose and text are encoded as one
 string because byte pairs merge across their border: for a text without special tokens the ids are those of
-the plain tokeniser on the whole prompt.
+the plain tokenizer on the whole prompt.
 """
 
 import re
@@ -28,7 +28,7 @@ MISTRAL = "[INST] {} [/INST]"
 """LLaVA-1.6-Mistral's, from the prompts of kongds/E5-V:retrieval.py for `llava`."""
 
 REMEMBERED = 16_384
-"""Texts whose ids are kept between planning and preparing; further ones are tokenised twice."""
+"""Texts whose ids are kept between planning and preparing; further ones are tokenized twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class PromptTokens:
     """Turns prompts into ids, with picture tokens repeated as often as the picture needs.
 
     Args:
-        tokenizer: a transformers tokeniser with a `tokenizers` backend.
+        tokenizer: a transformers tokenizer with a `tokenizers` backend.
         template: the chat template, with `{}` where the view's prompt goes.
         image_token_id: which token stands for a picture.
         max_text_tokens: a user's text is cut to so many tokens; the template never is.
@@ -95,7 +95,7 @@ class PromptTokens:
         return len(ids) + (image_tokens - 1) * ids.count(self.image_token_id)
 
     def written(self, prompt: str, text: str | None) -> str:
-        """The whole prompt as a string with one `<image>` for a picture, for whoever tokenises it themselves.
+        """The whole prompt as a string with one `<image>` for a picture, for whoever tokenizes it themselves.
 
         Raises:
             BadText: the text spells an added token. As a string that cannot be told from the prompt's own.
@@ -126,7 +126,7 @@ class PromptTokens:
             text = text[: offsets[self.max_text_tokens][0]]
 
     def plain(self) -> str:
-        """JSON of the tokeniser that a user's text is cut by: without added tokens, cutting nothing."""
+        """JSON of the tokenizer that a user's text is cut by: without added tokens, cutting nothing."""
         text: str = self._inside.to_str()
         return text
 

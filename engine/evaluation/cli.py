@@ -37,7 +37,7 @@ class Common:
     revision: Revision = None
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto"
-    quantise: Annotated[str | None, typer.Option(help="int8 or nf4, on CUDA.")] = None
+    quantize: Annotated[str | None, typer.Option(help="int8 or nf4, on CUDA.")] = None
     max_tokens_per_batch: MaxTokensPerBatch = None
     preprocessing: Annotated[
         str, typer.Option(help="standard, or as-published: pictures as when E5-V's figures were measured.")
@@ -62,7 +62,7 @@ class Common:
             revision=self.revision,
             device=self.device if is_remote(self.model) else self.processes.device(self.device),
             dtype=self.dtype,
-            quantise=self.quantise,
+            quantize=self.quantize,
             preprocessing=self.preprocessing,
             max_tokens_per_batch=self.max_tokens_per_batch,
         )

@@ -84,7 +84,7 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
 def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
     """Recall at 10 and 50 for each kind of garment, and their averages; no picture is masked.
 
-    The *unnormalised* vectors of both caption orders are added, as the reference does.
+    The *unnormalized* vectors of both caption orders are added, as the reference does.
 
     Raises:
         BadData: not in a published layout.

@@ -31,7 +31,7 @@ def render(text: str, font: Font) -> PIL.Image.Image:
     """The text as an RGB picture, pixel by pixel as the reference renders it with the same font.
 
     A line is drawn as far below the one before as that one's ink is high, so lines are uneven and may touch. The sum of
-    these heights is centred; but letters hang below the point where they are drawn, so their ink is lower than that.
+    these heights is centered; but letters hang below the point where they are drawn, so their ink is lower than that.
     """
     picture = PIL.Image.new("RGB", SIZE, "white")
     draw = PIL.ImageDraw.Draw(picture)

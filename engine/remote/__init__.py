@@ -7,7 +7,7 @@
 Two kinds of server are spoken to, told apart by `GET /v1/models`: Oneword's own, which applies views and prompts and
 tells its space, and vLLM, for which prompts are applied here. `docs/remote.md` has both, byte by byte. The key, if the
 server wants one, is in the environment as ONEWORD_REMOTE_KEY. Needs the extra `oneword[remote]`; vLLM also
-`oneword[e5v]`, for the tokeniser and the settings of the model's image processor.
+`oneword[e5v]`, for the tokenizer and the settings of the model's image processor.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -21,7 +21,7 @@ class Dialect(Protocol):
     """See `Encoder`."""
 
     @property
-    def tokeniser(self) -> str | None:
+    def tokenizer(self) -> str | None:
         """See `Encoder`."""
         ...
 

@@ -57,9 +57,9 @@ class RemoteEncoder:
         self._end = weakref.finalize(self, _end, self._threads, client)
 
     @property
-    def tokeniser(self) -> str | None:
-        """See `Encoder.tokeniser`."""
-        return self._dialect.tokeniser
+    def tokenizer(self) -> str | None:
+        """See `Encoder.tokenizer`."""
+        return self._dialect.tokenizer
 
     def space(self, view: View) -> Space:
         """The served model's space; see its dialect for how that is known."""

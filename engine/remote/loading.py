@@ -70,13 +70,13 @@ def _card(wanted: RemoteName, answer: Any) -> Mapping[str, Any]:
 
 
 def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Client) -> Dialect:
-    tokeniser = None
-    if card["oneword"].get("tokeniser"):
-        told = client.get(f"/models/{quote(str(card['id']), safe='')}/tokeniser")
+    tokenizer = None
+    if card["oneword"].get("tokenizer"):
+        told = client.get(f"/models/{quote(str(card['id']), safe='')}/tokenizer")
         if not isinstance(told, Mapping) or "model" not in told:
-            raise RemoteUnavailable(f"{known}: the server's tokeniser is malformed; is the server of another version?")
-        tokeniser = json.dumps(told)
-    dialect = OnewordDialect(card, known, tokeniser)
+            raise RemoteUnavailable(f"{known}: the server's tokenizer is malformed; is the server of another version?")
+        tokenizer = json.dumps(told)
+    dialect = OnewordDialect(card, known, tokenizer)
     if wanted.revision not in (None, dialect.revision):
         raise ModelNotFound(
             f"model {known!r}: the server has revision {dialect.revision!r}, expected {wanted.revision!r}"

@@ -18,13 +18,13 @@ class OnewordDialect:
     Args:
         card: the model's entry in `GET /models`.
         name: what the model is called here.
-        tokeniser: as JSON, if the server has it; None: texts are cut by words and marks.
+        tokenizer: as JSON, if the server has it; None: texts are cut by words and marks.
 
     Raises:
         RemoteUnavailable: the card lacks something, or has a fingerprint that is not its space's.
     """
 
-    def __init__(self, card: Mapping[str, Any], name: str, tokeniser: str | None = None) -> None:
+    def __init__(self, card: Mapping[str, Any], name: str, tokenizer: str | None = None) -> None:
         self.id = str(card["id"])
         told = card["oneword"]
         try:
@@ -49,7 +49,7 @@ class OnewordDialect:
                 f"{name}: the server says that its space is {fingerprint}, and what it says of it gives "
                 f"{self._told.fingerprint}: expected the same; is the server of another version?"
             )
-        self.tokeniser = tokeniser
+        self.tokenizer = tokenizer
         self.dimension = self._told.dimension
         self.revision = self._told.revision
 

@@ -2,7 +2,7 @@
 
 Texts go as token ids, so a text that spells a special token stays plain, as it does locally. Pictures can only go as
 chat messages, a conversation for each; `CHAT_TEMPLATE`, which the server must be started with, joins their parts and
-adds nothing. The server then tokenises a string, so texts that spell special tokens are refused beside pictures
+adds nothing. The server then tokenizes a string, so texts that spell special tokens are refused beside pictures
 (`PromptTokens.written`). Newer servers take several conversations a request (`VllmDialect.try_batches`).
 
 The weights are the server's word: neither vLLM nor we can prove which it runs. What can be seen is checked: the length
@@ -75,7 +75,7 @@ class VllmDialect:
         )
 
     @property
-    def tokeniser(self) -> str:
+    def tokenizer(self) -> str:
         """As that of the model run locally."""
         return self._tokens.plain()
 

@@ -12,7 +12,7 @@ from oneword.engine.checkpoint import Checkpoint
 from oneword.engine.dependencies import quiet
 from oneword.engine.devices import bits
 from oneword.engine.e5v.loading import prompt_tokens
-from oneword.engine.e5v.network import check_quantised
+from oneword.engine.e5v.network import check_quantized
 from oneword.engine.e5v.tokens import LLAMA_3, PromptTokens
 from oneword.engine.errors import WrongCheckpoint
 from oneword.engine.training.recipe import Recipe, RecipeError
@@ -48,11 +48,11 @@ class SentenceEmbedder(nn.Module):
         return F.normalize(read.float(), dim=-1).view(len(rows), -1, read.shape[-1])
 
 
-def load_embedder(checkpoint: Checkpoint, recipe: Recipe, *, quantise: bool = False) -> SentenceEmbedder:
+def load_embedder(checkpoint: Checkpoint, recipe: Recipe, *, quantize: bool = False) -> SentenceEmbedder:
     """Loads the decoder, without tower, projector and output layer, ready for adapters.
 
     Args:
-        quantise: to 4 bit (NF4, with bitsandbytes, on CUDA).
+        quantize: to 4 bit (NF4, with bitsandbytes, on CUDA).
 
     Raises:
         WrongCheckpoint: weights are missing.
@@ -63,7 +63,7 @@ def load_embedder(checkpoint: Checkpoint, recipe: Recipe, *, quantise: bool = Fa
         tokens, prompt = published(tokens, prompt)
     frozen = recipe.method != "full"  # what is trained is loaded in fp32, what is not may be smaller
     dtype = torch.bfloat16 if frozen and recipe.dtype == "bf16" else torch.float32
-    decoder = load_decoder(checkpoint, dtype, quantise=quantise)
+    decoder = load_decoder(checkpoint, dtype, quantize=quantize)
     if recipe.gradient_checkpointing:
         decoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return SentenceEmbedder(decoder, tokens, prompt)
@@ -86,7 +86,7 @@ def published(tokens: PromptTokens, prompt: str) -> tuple[PromptTokens, str]:
     return made, prompt.rstrip(" ")
 
 
-def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantise: bool = False) -> Any:
+def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantize: bool = False) -> Any:
     """The decoder's weights and nothing else."""
     from transformers import AutoConfig, AutoModel
 
@@ -97,7 +97,7 @@ def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantise: bool =
             config=config.text_config,
             key_mapping={OURS.pattern: ""},
             dtype=dtype,
-            quantization_config=bits("nf4", torch.bfloat16) if quantise else None,
+            quantization_config=bits("nf4", torch.bfloat16) if quantize else None,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
@@ -105,6 +105,6 @@ def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, quantise: bool =
     wrong = sorted(found["missing_keys"]) + sorted(str(entry[0]) for entry in found["mismatched_keys"])
     if wrong:
         raise WrongCheckpoint(f"{checkpoint.model}: the decoder's weights are missing or misshapen: {wrong[:4]}")
-    if quantise:
-        check_quantised(decoder, "")
+    if quantize:
+        check_quantized(decoder, "")
     return decoder

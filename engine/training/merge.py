@@ -24,7 +24,7 @@ def export(base: Checkpoint, trained: Path, out: Path, view: View = DEFAULT, pro
 
     sentence-transformers takes it, too, with the prompts of the view.
 
-    The merge is done in fp32 over the unquantised base and stored in the base's own dtype. Tower, projector and output
+    The merge is done in fp32 over the unquantized base and stored in the base's own dtype. Tower, projector and output
     layer are the base's.
 
     Args:

@@ -85,7 +85,7 @@ def train(
     torch.manual_seed(recipe.seed)
     with quiet():
         # In training mode: transformers checkpoints no activations otherwise.
-        embedder = adapted(load_embedder(base, recipe, quantise=recipe.method == "qlora"), recipe).train()
+        embedder = adapted(load_embedder(base, recipe, quantize=recipe.method == "qlora"), recipe).train()
     if accelerator.is_main_process:
         _claim(out, {"recipe": recipe.model_dump(mode="json"), "base": base.revision(), "pairs": pairs.digest()})
     accelerator.wait_for_everyone()

@@ -29,7 +29,7 @@ class DescribedEncoder:
     dimension: int
     low_confidence: float | None
     passage_tokens: int
-    tokeniser: str | None
+    tokenizer: str | None
     view: View
     known: Space
 
@@ -42,7 +42,7 @@ class DescribedEncoder:
             dimension=encoder.dimension,
             low_confidence=encoder.low_confidence,
             passage_tokens=encoder.passage_tokens,
-            tokeniser=encoder.tokeniser,
+            tokenizer=encoder.tokenizer,
             view=view,
             known=encoder.space(view),
         )

@@ -5,7 +5,7 @@ import { el } from "./element.js";
 
 /**
  * @typedef {{id: string, x: number, y: number, modality: "image"|"text", text?: string, uri: string}} Point
- * @typedef {{points: Point[], gap: {centroid_distance: number, cross_modal_neighbours: number}|null,
+ * @typedef {{points: Point[], gap: {centroid_distance: number, cross_modal_neighbors: number}|null,
  *   explained: number[], sampled: number, total: number}} Mapped
  */
 
@@ -77,9 +77,9 @@ function axes({ sampled, total, explained }) {
 /** What the numbers of the gap mean. @param {Mapped} map */
 function gapInWords(map) {
   if (!map.gap) return "There is only one kind of item, or too few, so there is no gap to measure.";
-  const { centroid_distance: distance, cross_modal_neighbours: near } = map.gap;
+  const { centroid_distance: distance, cross_modal_neighbors: near } = map.gap;
   const numbers =
-    `The middle of the texts is ${distance.toFixed(2)} from the middle of the pictures (0 to 2), and neighbours are ` +
+    `The middle of the texts is ${distance.toFixed(2)} from the middle of the pictures (0 to 2), and neighbors are ` +
     `of the other kind ${percent(near)} as often as if the kind made no difference.`;
   const verdict =
     near >= 0.85

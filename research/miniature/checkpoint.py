@@ -1,4 +1,4 @@
-"""The miniature before it has learned anything: tokeniser, network and processor, in LLaVA-NeXT's own classes."""
+"""The miniature before it has learned anything: tokenizer, network and processor, in LLaVA-NeXT's own classes."""
 
 import copy
 import random
@@ -44,7 +44,7 @@ def corpus(seed: int, count: int = 6000) -> Iterator[str]:
 
 
 def make(seed: int) -> tuple[Any, Any, Any]:
-    """(network, tokeniser, image processor), the network with random weights."""
+    """(network, tokenizer, image processor), the network with random weights."""
     import torch
     from transformers import (
         CLIPVisionConfig,

@@ -111,7 +111,7 @@ def gap(encoder: Encoder, view: View, count: int, seed: int, split: Split) -> di
     """How far texts and pictures lie apart as kinds.
 
     The distance between the two centroids, relative to the mean distance of a vector from its own centroid; and the
-    share of vectors whose nearest neighbour is of the other kind.
+    share of vectors whose nearest neighbor is of the other kind.
     """
     said, seen = both(encoder, view, count, seed, split)
     return gap_of(said, seen)
@@ -127,7 +127,7 @@ def gap_of(said: Vectors, seen: Vectors) -> dict[str, float]:
     other = (scores.argmax(1) >= len(said)) != (np.arange(len(together)) >= len(said))
     return {
         "centroid distance": float(np.linalg.norm(centres[0] - centres[1]) / max(float(np.mean(away)), 1e-9)),
-        "cross-modal neighbours": 100 * float(other.mean()),
+        "cross-modal neighbors": 100 * float(other.mean()),
     }
 
 

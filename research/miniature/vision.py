@@ -82,7 +82,7 @@ def pictures(scenes: Sequence[Scene]) -> Pictures:
     )
 
 
-def normalised(pixels: Tensor, processor: Any) -> Tensor:
+def normalized(pixels: Tensor, processor: Any) -> Tensor:
     """uint8 (n, 3, side, side) as the tower takes it, equal to what the processor makes of a 64 x 64 picture."""
     mean, deviation = (torch.tensor(value).view(1, 3, 1, 1) for value in (processor.image_mean, processor.image_std))
     return (pixels.float() / 255 - mean) / deviation
@@ -130,7 +130,7 @@ def train(network: Any, processor: Any, known: Pictures, *, plan: Plan, seed: in
     def losses(step: int) -> dict[str, Tensor]:
         rows = torch.randint(0, len(known.pixels), (BATCH,), generator=torch.Generator().manual_seed(seed + step))
         some = Pictures(**{name: values[rows] for name, values in vars(known).items()})
-        return {"loss": heads.loss(features(tower, normalised(some.pixels, processor)), some)}
+        return {"loss": heads.loss(features(tower, normalized(some.pixels, processor)), some)}
 
     run("vision", params, losses, plan, file)
     return accuracy(tower, heads, processor, seed)
@@ -141,7 +141,7 @@ def accuracy(tower: Any, heads: Heads, processor: Any, seed: int) -> dict[str, f
     """Share of right answers on validation scenes."""
     rng = random.Random(seed)
     known = pictures([draw(rng, "validation") for _ in range(500)])
-    answers = heads.patch(features(tower, normalised(known.pixels, processor))).split(list(QUESTIONS.values()), -1)
+    answers = heads.patch(features(tower, normalized(known.pixels, processor))).split(list(QUESTIONS.values()), -1)
     right = {}
     for i, (name, answer) in enumerate(zip(QUESTIONS, answers, strict=True)):
         truth = known.patches[..., i]
@@ -153,4 +153,4 @@ def accuracy(tower: Any, heads: Heads, processor: Any, seed: int) -> dict[str, f
 @torch.no_grad()
 def all_features(tower: Any, processor: Any, pixels: Tensor) -> Tensor:
     """fp16 (n, p, d) of uint8 (n, 3, side, side)."""
-    return torch.cat([features(tower, normalised(some, processor)).half() for some in torch.split(pixels, 512)])
+    return torch.cat([features(tower, normalized(some, processor)).half() for some in torch.split(pixels, 512)])

@@ -75,7 +75,7 @@ def test_nothing_in_nothing_out() -> None:
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.strip() and text.isprintable()), min_size=1))
-def test_vectors_are_unit_finite_and_independent_of_neighbours(texts: list[str]) -> None:
+def test_vectors_are_unit_finite_and_independent_of_neighbors(texts: list[str]) -> None:
     inputs = [Text(text=text) for text in texts]
     vectors = encode(HashEncoder(), inputs, DEFAULT, Side.QUERY)
     assert vectors.dtype == np.float32

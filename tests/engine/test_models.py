@@ -14,7 +14,7 @@ def test_unknown_models_list_the_known(name: str) -> None:
 
 def test_options_that_make_no_sense() -> None:
     with pytest.raises(DeviceUnavailable, match="cannot be quantized"):
-        load(EngineConfig(model="hash", quantise="int8"))
+        load(EngineConfig(model="hash", quantize="int8"))
     with pytest.raises(ModelError, match="batch size 0"):
         load(EngineConfig(model="hash", batch_size=0))
     with pytest.raises(ModelError, match="max_tokens_per_batch 0: expected at least 1"):

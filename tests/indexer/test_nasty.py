@@ -321,7 +321,7 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
     documents = {one[0] for one in stored.values()}
     assert documents == {(made.folder / name).as_uri() for name in made.good}
 
-    # Good neighbours have the vectors that they have alone.
+    # Good neighbors have the vectors that they have alone.
     tiny = made.folder.as_uri() + "/many/7.txt"
     vector = next(np.frombuffer(one[5], np.float32) for one in stored.values() if one[0] == tiny)
     assert np.abs(vector - encode(HashEncoder(), [Text(text="tiny text 7")], DEFAULT)[0]).max() < 1e-3

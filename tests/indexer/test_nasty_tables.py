@@ -1,4 +1,4 @@
-"""Tables and shards of everything that can be wrong with rows: spoilt ones are told, their neighbours are indexed."""
+"""Tables and shards of everything that can be wrong with rows: spoilt ones are told, their neighbors are indexed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def arrow() -> bytes:
 
 PARQUET, ARROW = parquet(), arrow()
 SHARD = files(*((f"s{number}.txt", f"text {number}".encode()) for number in range(20)))
-GOOD = {"id": "good", "text": "a good neighbour"}
+GOOD = {"id": "good", "text": "a good neighbor"}
 LONG = "many words, again and again. " * 200
 
 # name: (content, indexed, unchanged, refusals by kind)

@@ -43,11 +43,11 @@ def test_tokens_are_the_models_own(model: str) -> None:
 
     encoder = load(model)
     splitter = Splitter.of(encoder)
-    tokeniser = Tokenizer.from_str(str(encoder.tokeniser))
+    tokenizer = Tokenizer.from_str(str(encoder.tokenizer))
     passages = splitter.split(text(300) + " [SEP] <image> " + "漢字" * 400)
     assert splitter.tokens == encoder.passage_tokens
     assert len(passages) > 5
-    lengths = [len(tokeniser.encode(one, add_special_tokens=False).ids) for one in passages]
+    lengths = [len(tokenizer.encode(one, add_special_tokens=False).ids) for one in passages]
     assert max(lengths) <= encoder.passage_tokens
     assert sum(one.endswith(".") for one in passages) > len(passages) / 2, "they end with sentences"
 

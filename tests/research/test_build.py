@@ -19,7 +19,7 @@ from research.miniature.language import Asker, Reader
 from research.miniature.muon import orthogonal
 from research.miniature.packing import IGNORE, Branch, Row, pack
 from research.miniature.scenes import draw
-from research.miniature.vision import all_features, normalised
+from research.miniature.vision import all_features, normalized
 
 torch.set_num_threads(1)
 SMALL = replace(QUICK, pictures=16)
@@ -61,7 +61,7 @@ def test_pictures_reach_the_language_model_as_llava_next_lays_them_out() -> None
     picture = sets.picture(sets.scenes(1, 0)[0])().pixels
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
     processed = processor(images=[picture], return_tensors="pt")
-    torch.testing.assert_close(processed["pixel_values"][0, 0], normalised(pixels, processor)[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(processed["pixel_values"][0, 0], normalized(pixels, processor)[0], atol=1e-5, rtol=0)
     ids = torch.tensor([[4, *([reader.image] * IMAGE_TOKENS), 6]])
     with torch.no_grad():
         theirs = network.model(input_ids=ids, **processed).last_hidden_state

@@ -179,14 +179,14 @@ async def models(request: Request) -> Response:
     return answer({"object": "list", "data": cards})
 
 
-@router.get("/models/{model:path}/tokeniser", **operation("read", problems=OPENAI_PROBLEMS))
-async def tokeniser(request: Request, model: str) -> Response:
+@router.get("/models/{model:path}/tokenizer", **operation("read", problems=OPENAI_PROBLEMS))
+async def tokenizer(request: Request, model: str) -> Response:
     """The model's tokenizer as JSON (Hugging Face), to split texts as the model does."""
     state = state_of(request)
     encoder = _batcher(state, model).encoder
-    document = await state.workers.run("decode", lambda: encoder.tokeniser)  # megabytes; the first call builds it
+    document = await state.workers.run("decode", lambda: encoder.tokenizer)  # megabytes; the first call builds it
     if document is None:
-        raise Problem(404, "no_tokeniser", f"model {model!r} has no tokeniser: it counts words and punctuation")
+        raise Problem(404, "no_tokenizer", f"model {model!r} has no tokenizer: it counts words and punctuation")
     return Response(document, media_type="application/json")
 
 
@@ -337,7 +337,7 @@ def _card(encoder: Encoder) -> dict[str, Any]:
             "space": space.as_dict(),
             "any_view": any_view,
             "passage_tokens": encoder.passage_tokens,
-            "tokeniser": encoder.tokeniser is not None,
+            "tokenizer": encoder.tokenizer is not None,
         },
     }
 
@@ -353,15 +353,15 @@ def _malformed(detail: str, field: str) -> Problem:
 
 
 def _token_count(encoder: Encoder, texts: Sequence[str]) -> int:
-    """By the encoder's tokeniser, else words and punctuation. Prompts and images do not count."""
-    if encoder.tokeniser is None:
+    """By the encoder's tokenizer, else words and punctuation. Prompts and images do not count."""
+    if encoder.tokenizer is None:
         return sum(len(WORDS.findall(text)) for text in texts)
-    encoded = _tokeniser(encoder.tokeniser).encode_batch_fast(list(texts), add_special_tokens=False)
+    encoded = _tokenizer(encoder.tokenizer).encode_batch_fast(list(texts), add_special_tokens=False)
     return sum(len(one.ids) for one in encoded)
 
 
 @lru_cache(maxsize=4)
-def _tokeniser(document: str) -> Any:
+def _tokenizer(document: str) -> Any:
     from tokenizers import Tokenizer
 
     return Tokenizer.from_str(document)

@@ -29,7 +29,7 @@ MOST_VALUES = 20
 """Values listed for a field, most common first."""
 
 NEAR = 10
-"""Nearest neighbours considered for the modality gap."""
+"""Nearest neighbors considered for the modality gap."""
 
 KEPT = 16
 """Overviews cached."""
@@ -130,14 +130,14 @@ class GapOut(Out):
     other modality, relative to chance (1: no gap)."""
 
     centroid_distance: float
-    cross_modal_neighbours: float
+    cross_modal_neighbors: float
 
 
 class MapOut(
     _Sampled,
     json_schema_extra=example(
         points=[{"id": "8674693222888d6c", "x": 0.31, "y": -0.12, "modality": "image", "uri": "file:///cat.jpg"}],
-        gap={"centroid_distance": 0.52, "cross_modal_neighbours": 0.9},
+        gap={"centroid_distance": 0.52, "cross_modal_neighbors": 0.9},
         explained=[0.11, 0.07],
         sampled=1000,
         total=1200,
@@ -259,13 +259,13 @@ def sampled(collection: Collection, count: int, *, vectors: bool) -> tuple[list[
 
 def projected(vectors: Vectors) -> tuple[NDArray[np.float64], list[float]]:
     """Projects vectors, float32 (n, d), on their two principal components, (n, 2); and their shares of variance."""
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
-    values, directions = np.linalg.eigh(centred @ centred.T)  # (n, n): n is less than d for large models
+    centered = vectors.astype(np.float64) - vectors.mean(axis=0)
+    values, directions = np.linalg.eigh(centered @ centered.T)  # (n, n): n is less than d for large models
     values, directions = np.maximum(values[::-1][:2], 0), directions[:, ::-1][:, :2]
     # Signs are arbitrary: fix them, so that the same sample always gives the same map.
     signs = np.sign(directions[np.abs(directions).argmax(axis=0), range(directions.shape[1])])
     places = directions * signs * np.sqrt(values)
-    whole = float((centred**2).sum()) or 1.0
+    whole = float((centered**2).sum()) or 1.0
     shares = [round(float(value) / whole, 4) for value in values]
     missing = 2 - places.shape[1]
     return np.pad(places, ((0, 0), (0, missing))), shares + [0.0] * missing
@@ -274,8 +274,8 @@ def projected(vectors: Vectors) -> tuple[NDArray[np.float64], list[float]]:
 def gap_of(items: list[Item]) -> dict[str, float] | None:
     """The distance between the modalities; None if there is only one.
 
-    centroid_distance: between the means of unit vectors, 0 to 2. cross_modal_neighbours: how often the nearest
-    neighbours are of the other modality, relative to chance: 1 is no gap.
+    centroid_distance: between the means of unit vectors, 0 to 2. cross_modal_neighbors: how often the nearest
+    neighbors are of the other modality, relative to chance: 1 is no gap.
     """
     texts = np.array([item.modality == "text" for item in items], dtype=bool)
     if not texts.any() or texts.all() or len(items) <= NEAR:
@@ -290,7 +290,7 @@ def gap_of(items: list[Item]) -> dict[str, float] | None:
     expected = np.where(texts, np.count_nonzero(~texts), np.count_nonzero(texts)) / (len(items) - 1)
     return {
         "centroid_distance": round(distance, 4),
-        "cross_modal_neighbours": round(float(other.mean() / expected.mean()), 4),
+        "cross_modal_neighbors": round(float(other.mean() / expected.mean()), 4),
     }
 
 

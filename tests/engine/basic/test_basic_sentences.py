@@ -20,14 +20,14 @@ def sentences(language):
 
 
 def pieces(sentences, text):
-    return sentences.tokenise([text]).ids[0].tolist()
+    return sentences.tokenize([text]).ids[0].tolist()
 
 
 def test_equal_to_transformers(sentences, language):
     from transformers import BertModel
 
     bert = BertModel.from_pretrained(language, local_files_only=True).eval()
-    tokens = sentences.tokenise(TEXTS)
+    tokens = sentences.tokenize(TEXTS)
     with torch.inference_mode():
         last = bert(input_ids=tokens.ids, attention_mask=tokens.mask.long()).last_hidden_state  # (n, t, 384)
     mask = tokens.mask[..., None].float()
@@ -46,7 +46,7 @@ def test_tokens_equal_transformers(sentences, language):
 
 
 def test_meaning(sentences):
-    cat, kitten, stocks = sentences.embed(sentences.tokenise(["a cat", "a kitten", "the stock market fell"]))
+    cat, kitten, stocks = sentences.embed(sentences.tokenize(["a cat", "a kitten", "the stock market fell"]))
     assert cat @ kitten > 0.7 > 0.3 > cat @ stocks
 
 
@@ -64,8 +64,8 @@ def test_a_cut_text_has_the_same_pieces(sentences, text):
 
 
 def test_padding_is_not_read(sentences):
-    alone = sentences.embed(sentences.tokenise(["a cat"]))
-    beside = sentences.embed(sentences.tokenise(["a cat", "word " * 250]))
+    alone = sentences.embed(sentences.tokenize(["a cat"]))
+    beside = sentences.embed(sentences.tokenize(["a cat", "word " * 250]))
     assert float((alone[0] - beside[0]).abs().max()) <= 1e-6
 
 

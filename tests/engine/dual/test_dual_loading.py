@@ -58,7 +58,7 @@ def test_moving_a_folder_keeps_its_space_and_other_weights_have_another(
 def test_what_is_missing_is_named(copy: Path) -> None:
     for name, message in (
         ("model.safetensors", "weights are missing .* model.safetensors"),
-        ("tokenizer.json", "no tokeniser .* expected tokenizer.json"),
+        ("tokenizer.json", "no tokenizer .* expected tokenizer.json"),
         ("preprocessor_config.json", "no image processor"),
         ("config.json", "no config.json: expected a checkpoint"),
     ):
@@ -112,7 +112,7 @@ def test_weights_that_are_not_numbers_fail_each_input(copy: Path, images: list[I
 
 def test_options_that_it_has_not(folder: Path) -> None:
     with pytest.raises(DeviceUnavailable, match="cannot be quantized"):
-        load(EngineConfig(model=str(folder), quantise="nf4"))
+        load(EngineConfig(model=str(folder), quantize="nf4"))
     with pytest.raises(ModelError, match="has its own: expected standard"):
         load(EngineConfig(model=str(folder), preprocessing="as-published"))
 

@@ -103,7 +103,7 @@ def test_another_architecture(copy):
     ("name", "message"),
     [
         ("config.json", "no config.json"),
-        ("tokenizer.json", "no tokeniser"),
+        ("tokenizer.json", "no tokenizer"),
         ("preprocessor_config.json", "no image processor"),
         ("model.safetensors", "weights are missing.*model.safetensors"),
     ],
@@ -174,7 +174,7 @@ def test_weights_of_another_shape(copy):
         load_e5v(str(copy))
 
 
-def test_an_image_token_that_the_tokeniser_does_not_have(copy):
+def test_an_image_token_that_the_tokenizer_does_not_have(copy):
     path = copy / "tokenizer.json"
     settings = json.loads(path.read_text())
     settings["added_tokens"] = [token for token in settings["added_tokens"] if token["content"] != "<image>"]
@@ -316,15 +316,15 @@ def test_cuda_where_there_is_none(folder):
     with pytest.raises(DeviceUnavailable, match="sees 0 CUDA devices"):
         load_e5v(str(folder), device="cuda")
     with pytest.raises(DeviceUnavailable, match="'int8' needs a CUDA device"):
-        load_e5v(str(folder), quantise="int8")
+        load_e5v(str(folder), quantize="int8")
     assert load_e5v(str(folder)).device.type == "cpu"
 
 
-def test_an_unknown_dtype_or_quantisation(folder):
+def test_an_unknown_dtype_or_quantization(folder):
     with pytest.raises(DeviceUnavailable, match="dtype 'fp8': expected auto, bf16, fp16, fp32"):
         load_e5v(str(folder), dtype="fp8")
-    with pytest.raises(DeviceUnavailable, match="quantise 'int3': expected int8 or nf4"):
-        load_e5v(str(folder), quantise="int3")
+    with pytest.raises(DeviceUnavailable, match="quantize 'int3': expected int8 or nf4"):
+        load_e5v(str(folder), quantize="int3")
 
 
 def test_transformers_not_installed(monkeypatch):

@@ -1,4 +1,4 @@
-"""A network is complete, on its device, quantised where it should be, and what prevents that is called by its name."""
+"""A network is complete, on its device, quantized where it should be, and what prevents that is called by its name."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from oneword.engine import devices
 from oneword.engine.checkpoint import check
 from oneword.engine.devices import KEPT, pick_attention
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.network import check_quantised, load_network, quantised_layers
+from oneword.engine.e5v.network import check_quantized, load_network, quantized_layers
 from oneword.engine.errors import DeviceOutOfMemory, DeviceUnavailable, MissingDependency, ModelError, WrongCheckpoint
 
 CUDA = torch.device("cuda", 0)
@@ -33,17 +33,17 @@ def test_names_that_are_kept_leave_the_decoder_alone(folder):
     assert all(network.get_submodule(name) for name in KEPT)  # none of them fits nothing
 
 
-def test_what_was_quantised_is_compared(folder):
+def test_what_was_quantized_is_compared(folder):
     network = meta(folder)
     with pytest.raises(ModelError, match=rf"{DECODER}, such as .*the decoder's {DECODER} linear layers"):
-        check_quantised(network)
+        check_quantized(network)
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Linear) and name.startswith("model.language_model."):
             module.__class__ = type("Linear4bit", (torch.nn.Linear,), {"__module__": "bitsandbytes.nn.modules"})
-    check_quantised(network)
+    check_quantized(network)
     network.model.multi_modal_projector.linear_1.__class__ = type(network.model.language_model.layers[0].mlp.up_proj)
     with pytest.raises(ModelError, match=r"1, such as model\.multi_modal_projector\.linear_1"):
-        check_quantised(network)
+        check_quantized(network)
 
 
 @pytest.mark.parametrize("kind", ["nf4", "int8"])
@@ -51,16 +51,16 @@ def test_bitsandbytes_takes_the_decoder_and_nothing_else(folder, kind):
     pytest.importorskip("bitsandbytes")
     bits = devices.bits(kind, torch.float32)
     network = load_network(check("x", folder, None), torch.device("cpu"), torch.float32, bits)
-    assert len(quantised_layers(network)) == DECODER
+    assert len(quantized_layers(network)) == DECODER
     bits.llm_int8_skip_modules = ["lm_head", "vision_tower", "multi_modal_projector"]
-    with pytest.raises(ModelError, match="quantising chose the wrong layers"):
+    with pytest.raises(ModelError, match="quantizing chose the wrong layers"):
         load_network(check("x", folder, None), torch.device("cpu"), torch.float32, bits)
 
 
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory.\nmore"), DeviceOutOfMemory, r"do not fit cpu .*--quantise nf4"),
+        (torch.OutOfMemoryError("CUDA out of memory.\nmore"), DeviceOutOfMemory, r"do not fit cpu .*--quantize nf4"),
         (torch.AcceleratorError("CUDA error: out of memory"), DeviceOutOfMemory, "do not fit cpu"),
         (torch.AcceleratorError("CUDA error: no kernel image"), DeviceUnavailable, "a GPU that torch .* was built for"),
         (MemoryError(), DeviceOutOfMemory, "this machine's memory"),

@@ -135,7 +135,7 @@ def test_pixels_equal_the_processors(encoder, pictures):
         whole = encoder.pictures._settings(images=[image.pixels], return_tensors="pt")["pixel_values"][0]
         tiles = torch.from_numpy(encoder.pictures.tiles(image.pixels))
         assert len(tiles) == encoder.pictures.tiles.count(image.size)
-        assert (encoder.pictures.normalised(tiles, torch.float32) - whole).abs().max() <= 1e-6
+        assert (encoder.pictures.normalized(tiles, torch.float32) - whole).abs().max() <= 1e-6
 
 
 def test_settings_are_plain_json_and_tell_what_changes_a_pixel(encoder):

@@ -1,4 +1,4 @@
-"""Ids equal the plain tokeniser's, unless the user's text spells a special token."""
+"""Ids equal the plain tokenizer's, unless the user's text spells a special token."""
 
 import json
 from functools import cache
@@ -43,7 +43,7 @@ def spells_a_token(text, tokenizer):
 @example(text="ends in a space ", prompt=PROMPTS[0], template=LLAMA_3)
 @example(text="\n\nnewlines\n\n", prompt=PROMPTS[0], template=LLAMA_3)
 @settings(max_examples=300, deadline=None)
-def test_equal_to_the_plain_tokeniser(tokenizer, text, prompt, template):
+def test_equal_to_the_plain_tokenizer(tokenizer, text, prompt, template):
     if spells_a_token(text, tokenizer):
         return
     whole = fill(template, prompt).replace("<image>", "<image>" * 5).replace("<sent>", text)
@@ -108,11 +108,11 @@ def test_as_much_of_a_text_is_kept_as_may_be(tokenizer):
         assert limit - 2 <= len(tokens._inside.encode(tokens.cut(text)).ids) <= limit
 
 
-def test_a_huge_text_is_cut_before_it_is_tokenised(tokenizer, tokens):
+def test_a_huge_text_is_cut_before_it_is_tokenized(tokenizer, tokens):
     assert tokens.cut("a dog " * 2_000_000) == tokens.cut("a dog " * 2_000)
 
 
-def test_a_text_is_tokenised_once_for_planning_and_preparing(tokenizer):
+def test_a_text_is_tokenized_once_for_planning_and_preparing(tokenizer):
     tokens = make(tokenizer)
     tokens.length(PROMPTS[0], "a dog", 0)
     tokens.ids(PROMPTS[0], "a dog", 0)
@@ -128,7 +128,7 @@ def test_mistral_prompts_keep_one_space_before_the_bracket():
 
 @cache
 def sentencepiece_like(scheme):
-    """A Llama-2-like tokeniser: metaspace, specials in the vocabulary too, a token that eats spaces."""
+    """A Llama-2-like tokenizer: metaspace, specials in the vocabulary too, a token that eats spaces."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -151,7 +151,7 @@ def sentencepiece_like(scheme):
 @pytest.mark.parametrize("scheme", ["first", "always", "never"])
 @pytest.mark.parametrize("template", [MISTRAL, "{}", LLAMA_3])
 @pytest.mark.parametrize("prompt", [*PROMPTS, "<sent> <image>  then <sent>"[:-6] + "end"])
-def test_sentencepiece_like_tokenisers(scheme, template, prompt):
+def test_sentencepiece_like_tokenizers(scheme, template, prompt):
     tokenizer = sentencepiece_like(scheme)
     tokens = make(tokenizer, template)
     special = set(tokenizer.get_added_vocab().values())

@@ -135,7 +135,7 @@ def test_one_input_that_does_not_fit_is_said(encoder, monkeypatch, error):
 
     monkeypatch.setattr(encoder, "_forward", full)
     with pytest.raises(
-        DeviceOutOfMemory, match=r"1 inputs of \d+ tokens .*: load the weights smaller \(--quantise nf4\)"
+        DeviceOutOfMemory, match=r"1 inputs of \d+ tokens .*: load the weights smaller \(--quantize nf4\)"
     ):
         encode(encoder, [Text(text="a dog")], views.DEFAULT)
 

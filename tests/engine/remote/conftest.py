@@ -72,7 +72,7 @@ class OnewordService:
 
 
 class VllmService(OnewordService):
-    """What of vLLM we rely on: ids as they are; messages through the template, tokenised with special tokens.
+    """What of vLLM we rely on: ids as they are; messages through the template, tokenized with special tokens.
 
     `batches`: whether it takes a list of conversations, as newer servers do.
     """

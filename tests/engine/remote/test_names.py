@@ -46,7 +46,7 @@ def test_others_are_local(name: str) -> None:
     assert not is_remote(name)
 
 
-@pytest.mark.parametrize("options", [{"quantise": "nf4"}, {"device": "cuda"}, {"dtype": "fp16"}])
+@pytest.mark.parametrize("options", [{"quantize": "nf4"}, {"device": "cuda"}, {"dtype": "fp16"}])
 def test_another_machine_has_its_own_device(options: dict[str, str]) -> None:
     with pytest.raises(DeviceUnavailable, match="drop --device"):
         load(EngineConfig(model="http://127.0.0.1:9/v1", **options))

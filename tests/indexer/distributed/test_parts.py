@@ -164,7 +164,7 @@ def test_a_loader_obeys_the_jobs_limit_of_pixels() -> None:
 def test_a_described_encoder_is_known_and_cannot_encode() -> None:
     model = HashEncoder()
     told = pickle.loads(pickle.dumps(DescribedEncoder.of(model, DEFAULT, EngineConfig())))
-    assert (told.name, told.passage_tokens, told.tokeniser) == (model.name, model.passage_tokens, model.tokeniser)
+    assert (told.name, told.passage_tokens, told.tokenizer) == (model.name, model.passage_tokens, model.tokenizer)
     assert told.space(DEFAULT).as_dict() == model.space(DEFAULT).as_dict()
     assert told.config.model == "hash", "auto is settled"
     with pytest.raises(NotImplementedError, match="on the workers"):

@@ -107,7 +107,7 @@ def test_every_answer_has_an_example_that_fits(document: Any) -> None:
     for route, operation in operations(document):
         status = next(status for status in operation["responses"] if status[0] in "23")
         content = operation["responses"][status].get("content", {}).get("application/json", {}).get("schema", {})
-        if status == "204" or not content or route.endswith("/tokeniser"):  # nothing, or no JSON of ours
+        if status == "204" or not content or route.endswith("/tokenizer"):  # nothing, or no JSON of ours
             continue
         schema = resolved(document, content)
         assert schema.get("examples"), route

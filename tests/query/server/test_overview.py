@@ -49,7 +49,7 @@ def test_a_gap_between_modalities_shows(shift: float, mixed: bool) -> None:
     gap = gap_of(items)
     assert gap is not None
     assert (gap["centroid_distance"] < 0.1) is mixed
-    assert gap["cross_modal_neighbours"] == pytest.approx(1 if mixed else 0, abs=0.25)
+    assert gap["cross_modal_neighbors"] == pytest.approx(1 if mixed else 0, abs=0.25)
     assert gap_of(items[:60]) is None
 
 

@@ -59,13 +59,13 @@ def test_a_call_runs_in_another_process() -> None:
     run(work)
 
 
-def test_what_takes_too_long_is_ended_and_its_neighbour_is_not(tmp_path: Path) -> None:
+def test_what_takes_too_long_is_ended_and_its_neighbor_is_not(tmp_path: Path) -> None:
     async def work() -> None:
         async with running(seconds=2) as processes:
-            neighbour = asyncio.create_task(processes.run(time.sleep, 1.5))
+            neighbor = asyncio.create_task(processes.run(time.sleep, 1.5))
             with pytest.raises(TimeoutError):
                 await processes.run(hang, str(tmp_path / "pid"))
-            await neighbour
+            await neighbor
             await until(lambda: gone(int((tmp_path / "pid").read_text())))
             assert await asyncio.gather(*(processes.run(int, "7") for _ in range(4))) == [7] * 4
 
@@ -88,10 +88,10 @@ def test_a_caller_that_leaves_ends_its_call(tmp_path: Path) -> None:
 def test_a_process_that_dies_fails_its_call_alone() -> None:
     async def work() -> None:
         async with running(2) as processes:
-            neighbour = asyncio.create_task(processes.run(time.sleep, 0.5))
+            neighbor = asyncio.create_task(processes.run(time.sleep, 0.5))
             with pytest.raises(Crashed):
                 await processes.run(os._exit, 1)
-            await neighbour
+            await neighbor
             assert await processes.run(int, "7") == 7
 
     run(work)
