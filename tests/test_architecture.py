@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +19,13 @@ FOLDERS = ("engine", "indexer", "query", "storage")
 def test_import_contracts_hold() -> None:
     done = subprocess.run([str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_no_import_circles() -> None:
+    """Not even by imports in functions, or for types alone."""
+    graph = grimp.build_graph("oneword", cache_dir=None)
+    modules = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    TopologicalSorter(modules).prepare()  # raises CycleError
 
 
 @pytest.mark.parametrize("package", [f"oneword.{one}" for one in FOLDERS])
