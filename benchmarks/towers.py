@@ -1,70 +1,101 @@
-"""Dual encoders at full size with random weights, beside transformers used as its documentation says: for gpu.py."""
+"""Dual encoders at full size with random weights, beside transformers used as its documentation says.
 
+    python benchmarks/towers.py [--count 32]
+
+On the CPU: CLIP B/32 and SigLIP 2 base; images of 640x480, and texts of 4 and 40 words in no order, in batches of 32 for
+plain transformers. Each is measured after one run that does not count; `ratio_vs_plain` over 1 is faster (goals: never
+slower; 3 on texts of mixed lengths where the model pads to the longest). Larger ones are a section of gpu.py. The last
+line is one JSON object.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from card import Card
-from drawn import images, texts, worst
 
-from oneword.engine import Image, Input, Text, encode, views
-from oneword.engine.dual.loading import load_dual
-from tests.engine.dual.checkpoints import Sizes, clip, siglip2
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+
+from card import Card  # noqa: E402
+from drawn import images, texts, worst  # noqa: E402
+
+from oneword.engine import Image, Input, Text, encode, views  # noqa: E402
+from oneword.engine.dependencies import quiet  # noqa: E402
+from oneword.engine.dual.loading import load_dual  # noqa: E402
+from tests.engine.dual.checkpoints import Sizes, clip, siglip2  # noqa: E402
 
 ROWS = 32
 """In a batch of the plain loop."""
+
+
+def _tower(width: int, wider: int, layers: int, heads: int, **more: int) -> dict[str, int]:
+    sizes = {
+        "hidden_size": width,
+        "intermediate_size": wider,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+    return sizes | more
+
 
 SIZES = {
     "clip_l14": (
         clip,
         Sizes(
-            text={"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
-            vision={
-                "hidden_size": 1024,
-                "intermediate_size": 4096,
-                "num_hidden_layers": 24,
-                "num_attention_heads": 16,
-                "image_size": 224,
-                "patch_size": 14,
-            },
+            text=_tower(768, 3072, 12, 12),
+            vision=_tower(1024, 4096, 24, 16, image_size=224, patch_size=14),
             dimension=768,
         ),
     ),
     "siglip2_so400m": (
         siglip2,
         Sizes(
-            text={
-                "hidden_size": 1152,
-                "intermediate_size": 4304,
-                "num_hidden_layers": 27,
-                "num_attention_heads": 16,
-                "vocab_size": 256_000,
-            },
-            vision={
-                "hidden_size": 1152,
-                "intermediate_size": 4304,
-                "num_hidden_layers": 27,
-                "num_attention_heads": 16,
-                "image_size": 384,
-                "patch_size": 14,
-            },
+            text=_tower(1152, 4304, 27, 16, vocab_size=256_000),
+            vision=_tower(1152, 4304, 27, 16, image_size=384, patch_size=14),
             dimension=1152,
         ),
     ),
 }
 """openai/clip-vit-large-patch14 and google/siglip2-so400m-patch14-384, as their config.json describe them."""
 
+ON_CPU = {
+    "clip_b32": (
+        clip,
+        Sizes(
+            text=_tower(512, 2048, 12, 8),
+            vision=_tower(768, 3072, 12, 12, image_size=224, patch_size=32),
+            dimension=512,
+        ),
+    ),
+    "siglip2_base": (
+        siglip2,
+        Sizes(
+            text=_tower(768, 3072, 12, 12, vocab_size=256_000),
+            vision=_tower(768, 3072, 12, 12, image_size=224, patch_size=16),
+            dimension=768,
+        ),
+    ),
+}
+"""openai/clip-vit-base-patch32 and google/siglip2-base-patch16-224."""
 
-def compared(card: Card, name: str, folder: Path, *, small: bool) -> dict[str, Any]:
-    """Returns the lowest cosine to plain transformers' vectors, and how many inputs a second each embeds."""
-    make, sizes = SIZES[name]
+
+def compared(card: Card, name: str, folder: Path, *, count: int = 256, small: bool = False) -> dict[str, Any]:
+    """Returns the lowest cosine to plain transformers' vectors, and how many inputs a second each embeds.
+
+    Args:
+        count: images, and half of the texts of each length.
+        small: with a checkpoint that shows no more than that this runs.
+    """
+    make, sizes = (SIZES | ON_CPU)[name]
     make(folder, None if small else Sizes(**{**vars(sizes), "device": card.device.type}))
-    sets: dict[str, list[Input]] = {
-        "images": list(images(8 if small else 256, (640, 480))),
-        "texts": texts(8 if small else 512, 8) + texts(8 if small else 512, 40),
-    }
+    drawn = list(images(count, (640, 480)))
+    sets: dict[str, list[Input]] = {"images": [*drawn], "mixed_texts": shuffled(count)}
     encoder: Any = load_dual(str(folder), device=card.device.type, dtype=card.dtype)
     ours = {kind: encode(encoder, inputs, views.DEFAULT) for kind, inputs in sets.items()}
     took = {kind: card.timed(partial(encode, encoder, some, views.DEFAULT), 2) for kind, some in sets.items()}
@@ -79,6 +110,13 @@ def compared(card: Card, name: str, folder: Path, *, small: bool) -> dict[str, A
         **{f"{kind}_ratio_vs_plain": round(slow[kind] / took[kind], 2) for kind in sets},
         "device_gib": card.memory(),
     }
+
+
+def shuffled(count: int) -> list[Input]:
+    """Returns texts of 4 and of 40 words, in no order."""
+    drawn = texts(2 * count, 4) + texts(2 * count, 40)
+    random.Random(0).shuffle(drawn)
+    return drawn
 
 
 class Plain:
@@ -112,3 +150,20 @@ class Plain:
             given = self.tokenizer(written, truncation=True, return_tensors="pt", **self.padding).to(self.device)
             vectors = self.model.get_text_features(**given).pooler_output
         return torch.nn.functional.normalize(vectors.float(), dim=-1)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    parser.add_argument("--count", type=int, default=32)
+    given = parser.parse_args()
+    card, found = Card(), {}
+    with quiet(), tempfile.TemporaryDirectory(prefix="oneword-towers-") as scratch:
+        for name in ON_CPU:
+            found[name] = compared(card, name, Path(scratch) / name, count=given.count)
+            print(f"{name:14} {json.dumps(found[name])}", flush=True)
+    print(json.dumps({"benchmark": "towers", "device": card.device.type, "count": given.count, **found}))
+
+
+if __name__ == "__main__":
+    main()
