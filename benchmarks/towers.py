@@ -2,10 +2,10 @@
 
     python benchmarks/towers.py [--count 32]
 
-On the CPU: CLIP B/32 and SigLIP 2 base; images of 640x480, and texts of 4 and 40 words in no order. Plain transformers
-gets batches of 32. Each is measured after one run that does not count; a `ratio_vs_plain` over 1 is faster (goals: never
-slower; 3 on texts of mixed lengths where the model pads to the longest). Larger ones are a section of gpu.py. The last
-line is one JSON object.
+On the CPU: CLIP B/32 and SigLIP 2 base; images of 640x480, and texts of 4 and 40 words in no order. Plain
+transformers gets batches of 32. Each is measured after one run that does not count; a `ratio_vs_plain` over 1 is
+faster (goals: never slower; 3 on texts of mixed lengths where the model pads to the longest). Larger ones are a section
+of gpu.py. The last line is one JSON object.
 """
 
 import argparse
