@@ -60,7 +60,7 @@ def choose() -> tuple[str, str]:
     if (named := os.environ.get(VARIABLE, "").strip()) and named != "auto":
         return named, f"{VARIABLE} names it"
     for model in descriptions():
-        if model.sees and not model.shipped and not missing(model):
+        if model.sees and not model.shipped and is_cached(model.name) and not missing(model):
             return model.name, "its weights are here, and it is the best of those that run well on this machine"
     basic = describe("basic")
     assert basic is not None
@@ -85,10 +85,10 @@ def is_cached(name: str) -> bool:
 
 def _missing_room(model: Description) -> list[str]:
     """A large model needs a GPU, and room on it."""
-    import torch
-
     if model.size <= ON_CPU:
         return []
+    import torch
+
     short = model.aliases[0]
     if not torch.cuda.is_available():
         memory = f"{2 * model.size / 1e9:.0f} GB" if model.loader == "llava-next" else f"{model.size / 1e9:.0f} GB"
