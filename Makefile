@@ -5,6 +5,7 @@ BIN := .venv/bin
 .PHONY: demo gpu test test-gpu test-kill test-load test-mteb test-ray coverage format lint docs web-types constraints bench \
 	screenshots clean
 
+demo: export ONEWORD_MODEL = basic
 demo: .venv/demo
 	$(BIN)/python demo/pictures.py .demo/pictures
 	$(BIN)/oneword index .demo/pictures demo/texts --db .demo/db

@@ -11,7 +11,7 @@ HEAD = """# Models
 `oneword models` lists what is known and what each lacks on this machine; `oneword models pull NAME` downloads one.
 `--model auto`, the default, takes in this order: what the collection was made with; what `ONEWORD_MODEL` names; the
 first model of this list whose weights are in the local cache and that runs well here (those over 2 GB want a GPU);
-`basic`.
+`basic`. At a terminal, `oneword index` offers to download SigLIP 2 before it makes a collection of `basic`.
 
 Any other Hugging Face id or folder is loaded as what its files say it is: a `modules.json` by sentence-transformers;
 `model_type` `clip`, `siglip`, `siglip2`, `metaclip_2` or `llava_next` in `config.json` by transformers. Weights are

@@ -40,7 +40,7 @@ def missing(model: Description) -> tuple[str, ...]:
     lacking = list(model.missing_packages())
     if model.name == "mini" and not MINIATURE.is_dir():
         lacking.append("part of the repository: run it in a checkout")
-    if model.extra and find_spec("torch") is not None:
+    if model.extra and is_installed("torch"):
         lacking += _missing_room(model)
     if not model.shipped and not is_cached(model.name):
         short = model.aliases[0] if model.aliases else model.name
@@ -71,9 +71,14 @@ def choose() -> tuple[str, str]:
     return basic.name, f"no better model has been downloaded; {hint} finds much more"
 
 
+def is_installed(package: str) -> bool:
+    """Returns whether a package can be imported, without importing it."""
+    return find_spec(package) is not None
+
+
 def is_cached(name: str) -> bool:
     """Returns whether a hub's model is in the local cache, weights and all."""
-    if find_spec("huggingface_hub") is None:
+    if not is_installed("huggingface_hub"):
         return False
     from huggingface_hub import try_to_load_from_cache
 

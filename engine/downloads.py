@@ -1,6 +1,10 @@
 """Downloads a model into the local cache, where every command finds it."""
 
-from oneword.engine.catalog import describe
+import os
+import urllib.request
+
+from oneword.engine.availability import VARIABLE, choose
+from oneword.engine.catalog import Description, describe
 from oneword.engine.checkpoint import ALL, LOADED_BY, Checkpoint, find
 from oneword.engine.errors import ModelNotFound
 
@@ -27,3 +31,25 @@ def pull(name: str, revision: str | None = None) -> Checkpoint:
             f"no model of the hub is called {name!r}: expected an id such as google/siglip2-base-patch16-224"
         )
     return find(model, revision, expected=LOADED_BY[known.loader] if known else ALL, fresh=True)
+
+
+FIRST = "siglip2"
+"""The model to begin with: small, quick on a CPU, good at photographs."""
+
+ANSWERS = 2.0
+"""Seconds in which a hub must answer to be offered."""
+
+
+def offered() -> Description | None:
+    """Returns the model that is worth a download; None if `auto` is better than `basic`, or no hub answers."""
+    from huggingface_hub import constants
+
+    model = describe(FIRST)
+    assert model is not None
+    if os.environ.get(VARIABLE) or constants.HF_HUB_OFFLINE or model.missing_packages() or choose()[0] != "basic":
+        return None
+    try:
+        with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=ANSWERS):
+            return model
+    except (OSError, ValueError):
+        return None

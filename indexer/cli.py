@@ -110,8 +110,9 @@ def index(
 
     from oneword.indexer.index import index_paths
     from oneword.indexer.pipeline import Local
-    from oneword.indexer.terminal import ProgressBar, log_to, show, stop_on_signals
+    from oneword.indexer.terminal import ProgressBar, log_to, offer_model, show, stop_on_signals
     from oneword.indexer.watching import watch as watching
+    from oneword.storage import Store
     from oneword.storage.journal import is_id
 
     if config.delete_missing and not (sync or watch):
@@ -135,6 +136,8 @@ def index(
         apart, runner = apart_from_stdout, RayRunner(ray)
     console = Console(stderr=True)
     log_to(console)
+    if model == "auto" and not as_json and collection not in Store(db).collections():
+        offer_model()
 
     with stop_on_signals() as stop, ProgressBar(console) as bar:
         progress = bar.following("indexing")

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
-from oneword.storage.terminal import console
+import typer
+
+from oneword.storage.terminal import at_terminal, console
 from oneword.storage.visible import visible
 
 if TYPE_CHECKING:
@@ -183,3 +185,15 @@ def stop_on_signals() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def offer_model() -> None:
+    """At a terminal, offers to download a better model than the one that would be taken."""
+    from oneword.engine.availability import is_installed
+    from oneword.engine.downloads import offered, pull
+
+    if not (at_terminal() and is_installed("huggingface_hub")) or (model := offered()) is None:
+        return
+    about = f"{model.name}, {model.size / 1e9:.1f} GB, {model.license}"
+    if typer.confirm(f"Download a better model than basic for this collection ({about})?", err=True):
+        pull(model.name)

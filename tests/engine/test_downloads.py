@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import pty
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from oneword.storage import Store
 from tests.engine.dual.checkpoints import siglip2
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -46,6 +49,8 @@ class Answer(BaseHTTPRequestHandler):
         if path.startswith(f"/api/models/{NAME}/revision/") or path == f"/api/models/{NAME}":
             files = [{"rfilename": file.name} for file in self.server.folder.iterdir()]
             return self.send(json.dumps({"id": NAME, "sha": COMMIT, "siblings": files}).encode(), {}, body=body)
+        if path == "/":
+            return self.send(b"", {}, body=body)
         if path == f"/api/models/{NAME}/tree/{COMMIT}":
             files = [
                 {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": file.name}
@@ -109,6 +114,30 @@ def test_pulled_once_found_without_a_network_and_chosen(oneword: Any, hub: Hub, 
     assert json.loads(done.stdout)["hits"][0]["uri"].endswith("note.txt")
     assert json.loads(oneword("info", "--json").stdout)["space"]["revision"] == COMMIT
     assert len(hub.asked) == asked
+
+
+@pytest.mark.parametrize(("answer", "model"), [("y", NAME), ("n", "basic")])
+def test_at_a_terminal_a_better_model_is_offered_once(hub: Hub, tmp_path: Path, answer: str, model: str) -> None:
+    (tmp_path / "note.txt").write_text("a red bicycle")
+
+    def index(url: str) -> str:
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", "HF_ENDPOINT": url}
+        command = [sys.executable, "-m", "oneword", "index", "note.txt"]
+        streams: dict[str, Any] = {"stdin": theirs, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+        with subprocess.Popen(command, **streams, cwd=tmp_path, env=environment, text=True) as process:
+            os.write(ours, f"{answer}\n".encode())
+            _, said = process.communicate(timeout=120)
+        os.close(ours)
+        os.close(theirs)
+        assert process.returncode == 0, said
+        return said
+
+    assert "Download a better model" not in index("http://127.0.0.1:9")  # where no hub answers
+    shutil.rmtree(tmp_path / ".oneword")
+    assert f"({NAME}, 1.5 GB, Apache-2.0)? [y/N]" in index(hub.url)
+    assert Store(str(tmp_path / ".oneword")).open("default").space["model"] == model
+    assert "Download a better model" not in index(hub.url)  # the collection has its model now
 
 
 def test_an_interrupted_download_goes_on(oneword: Any, hub: Hub) -> None:
