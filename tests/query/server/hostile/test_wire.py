@@ -73,7 +73,7 @@ SMUGGLED: dict[str, bytes] = {
 
 
 LENIENT = {"two spaces"}
-"""May be answered as if they were right (RFC 9112, section 3); mostly the client's end is seen first, and nothing is."""
+"""May be answered as if they were right (RFC 9112, section 3); mostly the client's end is seen before."""
 
 
 @pytest.mark.parametrize("name", SMUGGLED)
