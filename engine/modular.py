@@ -202,6 +202,8 @@ def load_modular(
     require("sentence_transformers", what=f"the model {checkpoint.model!r}", extra="sentence-transformers")
     from sentence_transformers import SentenceTransformer
 
+    # Only where it is not the default, which each architecture takes as far as it can.
+    flash = {"attn_implementation": kind} if (kind := pick_attention(place, number)) != "sdpa" else {}
     try:
         with quiet():
             loaded = SentenceTransformer(
@@ -209,11 +211,7 @@ def load_modular(
                 device=str(place),
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={
-                    "dtype": number,
-                    "use_safetensors": True,
-                    "attn_implementation": pick_attention(place, number),
-                },
+                model_kwargs={"dtype": number, "use_safetensors": True, **flash},
             ).eval()
     except EngineError:
         raise
