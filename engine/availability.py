@@ -14,7 +14,7 @@ ON_CPU = 2e9
 """Bytes of weights up to which a model is chosen for a CPU: those that embed a few images a second there."""
 
 ROOM = 1.2
-"""GPU memory wanted for each byte of weights: the weights, and a batch."""
+"""GPU memory wanted for each byte of weights, for the weights and a batch; our own choice."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from oneword.engine import EngineConfig, availability, load, views
-from oneword.engine.catalog import Description, _checked, describe, descriptions
+from oneword.engine.catalog import MINIATURE, Description, _checked, describe, descriptions
 from oneword.engine.errors import ModelNotFound
 
 E5V = "royokong/e5-v"
@@ -57,6 +57,8 @@ def test_shipped_models_are_as_described(name: str) -> None:
     assert model is not None
     encoder = load(EngineConfig(model=name, device="cpu"))
     assert encoder.space(views.DEFAULT).dimension == model.dimension
+    if name == "mini":
+        assert (MINIATURE / "tuned" / "model.safetensors").stat().st_size == pytest.approx(model.size, rel=0.01)
     if name != "mini":
         assert encoder.passage_tokens == model.text_tokens
     assert availability.missing(model) == ()
