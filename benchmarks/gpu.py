@@ -280,8 +280,7 @@ class Proof(Card):
     def towers(self) -> dict[str, Any]:
         """CLIP and SigLIP 2 beside plain transformers."""
         self.drop()
-        count = 8 if self.small else 256
-        found = {name: compared(self, name, self.scratch / name, count=count, small=self.small) for name in SIZES}
+        found = {name: compared(self, name, self.scratch / name, small=self.small) for name in SIZES}
         return found | {"met": all(one["cosine"] >= 0.999 for one in found.values())}
 
     def quantized(self) -> dict[str, Any]:

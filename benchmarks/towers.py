@@ -94,6 +94,7 @@ def compared(card: Card, name: str, folder: Path, *, count: int = 256, small: bo
     """
     make, sizes = (SIZES | ON_CPU)[name]
     make(folder, None if small else Sizes(**{**vars(sizes), "device": card.device.type}))
+    count = 8 if small else count
     drawn = list(images(count, (640, 480)))
     sets: dict[str, list[Input]] = {"images": [*drawn], "mixed_texts": shuffled(count)}
     encoder: Any = load_dual(str(folder), device=card.device.type, dtype=card.dtype)

@@ -43,12 +43,10 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
             f"revision {config.revision!r}: model {name!r} is not from the hub, and only those have revisions: drop "
             "--revision; a server's is named after its model (http://HOST:8000/v1#MODEL@REVISION)"
         )
-    if name in ("basic", "hash") and config.quantize:
-        raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantize}): drop --quantize")
-    if config.preprocessing != "standard" and (name in ("basic", "hash") or is_remote(name)):
-        raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
     if is_remote(name):
         return _remote(name, config)
+    if name in ("basic", "hash"):
+        _refuse_settings(name, config)
     if name == "hash":
         from oneword.engine.hashing import HashEncoder
 
@@ -71,10 +69,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
         known = describe(name)
         checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL)
     if checkpoint.architecture in DUAL + MODULAR:
-        if config.quantize:
-            raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantize}): drop --quantize")
-        if config.preprocessing != "standard":
-            raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
+        _refuse_settings(name, config)
         if checkpoint.architecture in MODULAR:
             from oneword.engine.modular import load_modular
 
@@ -102,6 +97,18 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
     )
 
 
+def _refuse_settings(name: str, config: EngineConfig) -> None:
+    """Raises for settings that only LLaVA-NeXT models have."""
+    if config.quantize:
+        raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantize}): drop --quantize")
+    _refuse_preprocessing(name, config)
+
+
+def _refuse_preprocessing(name: str, config: EngineConfig) -> None:
+    if config.preprocessing != "standard":
+        raise ModelError(f"preprocessing {config.preprocessing!r}: model {name!r} has its own: expected standard")
+
+
 def check_name(name: str) -> None:
     """Raises ModelNotFound for what cannot be a model's name, before anything is loaded."""
     if name != "auto" and name not in SHIPPED and not is_remote(name):
@@ -116,6 +123,7 @@ def _remote(url: str, config: EngineConfig) -> Encoder:
     """A model on another machine, which has its own device."""
     from oneword.engine.remote import RemoteConfig, load_remote
 
+    _refuse_preprocessing(url, config)
     if config.quantize or config.dtype != "auto" or config.device != "auto":
         raise DeviceUnavailable(
             f"device {config.device!r}, dtype {config.dtype!r}, quantize {config.quantize!r}: a model on another "

@@ -247,9 +247,9 @@ def _outcome(given: NewItem, made: Item | Exception, refused: Mapping[str, str],
     if isinstance(made, Exception):
         error = made if isinstance(made, ClientError) else Rejected(str(made))
         return Outcome(id=given.id, status="refused", error=error)
-    status = "updated" if made.id in before else "added"
+    known = made.id in before
     before.add(made.id)
-    return Outcome(id=made.id, status="added" if status == "added" else "updated")
+    return Outcome(id=made.id, status="updated" if known else "added")
 
 
 def _stored(item: Item, include: Sequence[str]) -> StoredItem:
