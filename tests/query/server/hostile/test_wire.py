@@ -80,9 +80,8 @@ LENIENT = {"two spaces"}
 def test_one_answer_at_most_and_nothing_is_done(target: Any, name: str) -> None:
     told = target.raw(SMUGGLED[name])
     statuses = [int(line.split()[1]) for line in told.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
-    if name in LENIENT and statuses == [200]:
-        return
-    assert not statuses or (statuses[0] >= 400 and statuses[0] < 500), told[:500]
+    allowed = statuses == [200] and name in LENIENT
+    assert not statuses or allowed or (statuses[0] >= 400 and statuses[0] < 500), told[:500]
     assert b"evil" not in told.lower().split(b"\r\n\r\n")[0]
     target.discreet(told.decode("latin-1"))
     target.alive()
