@@ -1,6 +1,7 @@
 """Embeds a collection again, in another model's space or another view's, while the old one serves."""
 
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,9 @@ from oneword.indexer.decode import Decoders
 from oneword.indexer.errors import IndexerError, NotEmbedded
 from oneword.indexer.originals import decoded, load_stored, source_of, with_caption
 from oneword.indexer.outcome import refuse
-from oneword.storage import Collection, CollectionExists, Item, Quarantine, Refused, Store
+from oneword.storage import Collection, CollectionExists, Item, Quarantine, Refused, StorageError, Store
+
+log = logging.getLogger(__name__)
 
 CHUNK = 256
 """Most items in one commit: what a killed run repeats at most."""
@@ -52,6 +55,7 @@ class Reembedded:
         removed: items taken out again, because they were deleted from the old collection or can no longer be read.
         refused: items whose original is gone or changed, or that the model cannot embed.
         switched: whether the new collection took the old one's name.
+        recall: measured recall@10 of the new collection's ANN index; None if it has none, so that searches are exact.
         kept_as: what the old collection is called now; None if it was dropped, or keeps its name.
         already: the collection is in that space; there was nothing to do.
     """
@@ -64,6 +68,7 @@ class Reembedded:
     unchanged: int = 0
     removed: int = 0
     refused: list[Refused] = field(default_factory=list)
+    recall: float | None = None
     switched: bool = False
     kept_as: str | None = None
     already: bool = False
@@ -142,6 +147,7 @@ def reembed(
         job.follow()
         if job.wrote:
             target.optimize()
+        report.recall = _indexed(target)
         if into is None:
             _switch(job, keep, drop_old, allow_missing)
         else:
@@ -155,6 +161,16 @@ def _view(old: Collection, view: str | View | None) -> View:
     if view is None:
         return View.from_dict(old.space["prompts"]) if "prompts" in old.space else DEFAULT
     return get_view(view) if isinstance(view, str) else view
+
+
+def _indexed(target: Collection) -> float | None:
+    """Builds the ANN index if one is due, so that searches are as quick as before; returns its measured recall@10."""
+    try:
+        target.keep_index(aside=False)
+    except (OSError, RuntimeError, StorageError) as error:
+        log.warning("the ANN index of %s could not be built: %s; try `oneword build`", target.name, error)
+    info = target.index_info()
+    return info.recall if info is not None else None
 
 
 def _switch(job: "_Job", keep: str, drop_old: bool, allow_missing: bool) -> None:
