@@ -40,6 +40,16 @@ class Space:
         canonical = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether a query and a document of the same content have the same vector."""
+        own = self.preprocessing.get("prompts") or {}
+        return (
+            self.view.query == self.view.gallery
+            and len(set(own.values())) <= 1
+            and "Router" not in self.preprocessing.get("modules", ())
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, as kept with a collection: the fields, with `view` by name and `prompts` in full."""
         return {

@@ -73,7 +73,7 @@ class OnewordDialect:
             "encoding_format": "base64",
             "input": [_written(item) for item in inputs],
             "view": view.name if view == DEFAULT else view.as_dict(),
-            "side": side.value,
+            "input_type": side.input_type,
         }
 
     def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
