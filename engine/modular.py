@@ -4,6 +4,7 @@ Text models, and multimodal ones such as Qwen3-VL-Embedding, whose vectors are t
 `encode_document` return. Legend: n inputs, d dimensions.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,11 +89,17 @@ class ModularEncoder:
                 "modules": [type(module).__name__ for module in self.model],
                 "prompts": {side.value: self._prompt(side) for side in Side},
                 "text_tokens": self.model.get_max_seq_length(),
+                "chat_template": self._chat_template(),
                 "image_processor": type(processor).__name__ if processor is not None else None,
                 "joins": self._joins,
             },
             dimension=self.dimension,
         )
+
+    def _chat_template(self) -> str | None:
+        """Returns a digest of it: a folder's revision is one of its JSON and weights."""
+        written = getattr(self.model.processor, "chat_template", None)
+        return hashlib.sha256(str(written).encode()).hexdigest()[:16] if written else None
 
     def plan(self, inputs: Sequence[Input], view: views.View, side: Side) -> list[list[int]]:  # noqa: ARG002
         """Batches of one kind of input, the longest texts first.

@@ -24,6 +24,7 @@ from oneword.indexer.errors import IndexerError, NotEmbedded
 from oneword.indexer.originals import decoded, load_stored, source_of, with_caption
 from oneword.indexer.outcome import refuse
 from oneword.storage import Collection, CollectionExists, Item, Quarantine, Refused, StorageError, Store
+from oneword.storage.schema import is_same
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def reembed(
     view = _view(old, view)
     space = encoder.space(view).as_dict()
     report = Reembedded(collection=collection, model=encoder.name, view=view.name, into=into or collection)
-    if space["fingerprint"] == old.space["fingerprint"]:
+    if is_same(old.space, space):
         report.already, report.into = True, collection  # perhaps by a run that was killed after its switch
         return report
     keep = keep or f"{collection[:40]}-before-{datetime.now(UTC):%Y%m%d-%H%M%S}"
