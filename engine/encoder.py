@@ -108,6 +108,16 @@ class Tiling(Protocol):
         ...
 
 
+@runtime_checkable
+class Limited(Protocol):
+    """An encoder that knows how much of a text it reads."""
+
+    @property
+    def text_tokens(self) -> int | None:
+        """Maximum tokens of a text, as its tokenizer counts them; the rest is cut. None: not known."""
+        ...
+
+
 def tiler_of(encoder: Encoder) -> Tiler | None:
     """Returns an encoder's tiler; None if it takes whole images."""
     return encoder.tiler if isinstance(encoder, Tiling) else None

@@ -68,13 +68,13 @@ class ModularEncoder:
         self.name, self.revision, self.model, self.device = name, revision, model, device
         self.rows = rows or ROWS
         self.dimension = int(model.get_embedding_dimension() or 0)
-        limit = model.get_max_seq_length()
-        self.passage_tokens = min(int(limit), PASSAGE_TOKENS) if limit else PASSAGE_TOKENS
         self.sees = bool(model.supports("image"))
         """Whether it takes images."""
         self._joins = self.sees and bool(model.supports(("image", "text")))
         backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self.tokenizer = plain(backend.to_str(), at_start=True).to_str() if backend is not None else None
+        self.text_tokens = self._text_tokens()
+        self.passage_tokens = min(self.text_tokens or PASSAGE_TOKENS, PASSAGE_TOKENS)
 
     def space(self, view: views.View) -> Space:
         """See `Encoder.space`."""
@@ -95,6 +95,14 @@ class ModularEncoder:
             },
             dimension=self.dimension,
         )
+
+    def _text_tokens(self) -> int | None:
+        """Returns the tokens of a document that are left beside its prompt and special tokens; None without a limit."""
+        limit, read = self.model.get_max_seq_length(), getattr(self.model.tokenizer, "backend_tokenizer", None)
+        if not limit or read is None:
+            return int(limit) if limit else None
+        alone = len(read.encode("a", add_special_tokens=False).ids)
+        return max(1, int(limit) - len(read.encode(f"{self._prompt(Side.GALLERY) or ''}a").ids) + alone)
 
     def _chat_template(self) -> str | None:
         """Returns a digest of it: a folder's revision is one of its JSON and weights."""

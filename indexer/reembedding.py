@@ -17,6 +17,7 @@ from oneword.engine.encoder import Encoder, Vectors, tiler_of
 from oneword.engine.encoding import embed
 from oneword.engine.inputs import Input
 from oneword.engine.models import load as load_model
+from oneword.engine.passages import Splitter
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
 from oneword.indexer.decode import Decoders
@@ -56,6 +57,7 @@ class Reembedded:
         removed: items taken out again, because they were deleted from the old collection or can no longer be read.
         refused: items whose original is gone or changed, or that the model cannot embed.
         switched: whether the new collection took the old one's name.
+        shortened: texts of which the model reads the start only; each is cut at the end of a sentence, or of a word.
         recall: measured recall@10 of the new collection's ANN index; None if it has none, so that searches are exact.
         kept_as: what the old collection is called now; None if it was dropped, or keeps its name.
         already: the collection is in that space; there was nothing to do.
@@ -69,6 +71,7 @@ class Reembedded:
     unchanged: int = 0
     removed: int = 0
     refused: list[Refused] = field(default_factory=list)
+    shortened: int = 0
     recall: float | None = None
     switched: bool = False
     kept_as: str | None = None
@@ -230,6 +233,7 @@ class _Job:
         self.report, self._progress = report, progress
         self.started, self.wrote = time.monotonic(), False
         self._decode = Decoders(max_pixels=MOST_PIXELS, tiler=tiler_of(encoder))  # each was accepted once
+        self._splitter = Splitter.of(encoder)
         self._mirror = report.into == old.name  # the target is only this collection's, so what is gone goes
         self._quarantine: Quarantine = store.quarantine(target.name)
         self._failed: dict[str, tuple[Item, Refused]] = {}  # by id
@@ -328,7 +332,7 @@ class _Job:
 
     def _finish(self, loaded: Sequence[tuple[Item, Input | Refused]]) -> None:
         """Embeds and writes what could be read, and quarantines the rest."""
-        contents = {item.content_hash: one for item, one in loaded if not isinstance(one, Refused)}
+        contents = {item.content_hash: self._fitted(one) for item, one in loaded if not isinstance(one, Refused)}
         vectors, failed = embed(contents, self.encoder, self.view)
         bad = [(item, one) for item, one in loaded if isinstance(one, Refused)]
         bad += [
@@ -340,6 +344,12 @@ class _Job:
             [item for item, one in loaded if not isinstance(one, Refused) and item.content_hash in vectors], vectors
         )
         self._refuse(bad)
+
+    def _fitted(self, content: Input) -> Input:
+        """What the model reads of it; counted."""
+        read = self._splitter.fitted(content)
+        self.report.shortened += read is not content
+        return read
 
     def _write(self, items: Sequence[Item], vectors: Mapping[str, Vectors]) -> None:
         if not items:

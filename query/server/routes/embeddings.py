@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from oneword import engine
 from oneword.engine import views
-from oneword.engine.encoder import Encoder, InputType, Side
+from oneword.engine.encoder import Encoder, InputType, Limited, Side
 from oneword.engine.errors import EngineError, InputError, ViewError
 from oneword.engine.passages import WORDS
 from oneword.engine.views import View
@@ -340,6 +340,7 @@ def _card(encoder: Encoder) -> dict[str, Any]:
             "space": space.as_dict(),
             "any_view": any_view,
             "passage_tokens": encoder.passage_tokens,
+            "text_tokens": encoder.text_tokens if isinstance(encoder, Limited) else None,
             "tokenizer": encoder.tokenizer is not None,
         },
     }
