@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from oneword.engine.config import EngineConfig
-from oneword.engine.encoder import Encoder, Side, Vectors
+from oneword.engine.encoder import Encoder, Limited, Side, Vectors
 from oneword.engine.inputs import Input
 from oneword.engine.space import Space
 from oneword.engine.views import View
@@ -29,6 +29,7 @@ class DescribedEncoder:
     dimension: int
     low_confidence: float | None
     passage_tokens: int
+    text_tokens: int | None
     tokenizer: str | None
     view: View
     known: Space
@@ -42,6 +43,7 @@ class DescribedEncoder:
             dimension=encoder.dimension,
             low_confidence=encoder.low_confidence,
             passage_tokens=encoder.passage_tokens,
+            text_tokens=encoder.text_tokens if isinstance(encoder, Limited) else None,
             tokenizer=encoder.tokenizer,
             view=view,
             known=encoder.space(view),

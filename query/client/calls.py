@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 from urllib.parse import quote
 
+from oneword.engine.encoder import InputType
 from oneword.query.client.answers import (
     CollectionDetails,
     CollectionSummary,
@@ -98,12 +99,14 @@ def search_batch(
     return _post(f"{_collection(collection)}/search:batch", {"queries": asked}, read, params=_within(deadline))
 
 
-def embed(inputs: Sequence[Input], model: str, view: str | None, side: str, deadline: float | None) -> Call[Vectors]:
+def embed(
+    inputs: Sequence[Input], model: str, view: str | None, input_type: InputType, deadline: float | None
+) -> Call[Vectors]:
     """POST /v1/embeddings."""
     asked = [input_of(one) for one in ([inputs] if isinstance(inputs, str) else inputs)]
     if not asked:
         raise BadQuery("nothing to embed: expected at least one text or picture")
-    body = {"model": model, "input": asked, "encoding_format": "base64", "side": side} | _given(view=view)
+    body = {"model": model, "input": asked, "encoding_format": "base64", "input_type": input_type} | _given(view=view)
     return _post("/v1/embeddings", body, lambda answer: vectors_of(answer.json(), len(asked)), params=_within(deadline))
 
 

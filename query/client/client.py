@@ -3,12 +3,13 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial, wraps
-from typing import Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
 import anyio.to_thread
 import httpx
 
+from oneword.engine.encoder import InputType
 from oneword.query.client import calls
 from oneword.query.client.answers import StoredItem, Vectors
 from oneword.query.client.calls import Call
@@ -93,16 +94,16 @@ class Client:
         *,
         model: str | None = None,
         view: str | None = None,
-        side: Literal["gallery", "query"] = "gallery",
+        input_type: InputType = "document",
         deadline: float | None = None,
     ) -> Vectors:
         """Vectors, float32 (n, d), of n texts and pictures; see `oneword.query.client.inputs.Input`.
 
         model: an id of the server's list; None: the only one. view: how things are described; None: "default".
-        side: "gallery" of what is stored, "query" of what is asked.
+        input_type: "document" for what is stored, "query" for what is asked.
         """
         model = self._send(calls.only_model()) if model is None else model
-        return self._send(calls.embed(inputs, model, view, side, deadline))
+        return self._send(calls.embed(inputs, model, view, input_type, deadline))
 
     def scroll(
         self,
@@ -201,12 +202,12 @@ class AsyncClient:
         *,
         model: str | None = None,
         view: str | None = None,
-        side: Literal["gallery", "query"] = "gallery",
+        input_type: InputType = "document",
         deadline: float | None = None,
     ) -> Vectors:
         """As `Client.embed`."""
         model = await self._send(calls.only_model()) if model is None else model
-        call = partial(calls.embed, inputs, model, view, side, deadline)
+        call = partial(calls.embed, inputs, model, view, input_type, deadline)
         return await self._send(await anyio.to_thread.run_sync(call))
 
     async def scroll(

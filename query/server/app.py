@@ -37,7 +37,7 @@ from oneword.query.server.headers import Headers, is_openai
 from oneword.query.server.keys import Keys
 from oneword.query.server.load import Load
 from oneword.query.server.problem import Problem
-from oneword.query.server.registry import State, state_of
+from oneword.query.server.registry import State
 from oneword.query.server.requests import problem_of
 from oneword.query.server.routes import (
     collections,
@@ -53,7 +53,7 @@ from oneword.query.server.routes import (
 from oneword.query.server.routes.jobs import job_routes
 from oneword.query.server.schemas import PROBLEMS, complete_openapi
 from oneword.query.server.telemetry import OpenTelemetry, Telemetry, Tracer, log_to_stderr
-from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError
+from oneword.storage import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -182,23 +182,12 @@ async def _respond(request: Request, error: Exception) -> Response:
             problem = _of_http(error, request)
         case _:
             problem = Problem.of(error)
-    if isinstance(error, SpaceMismatch | CollectionNotFound):
-        await _renew(request)
     request_id = request.scope.get("state", {}).get("request_id")
     # A Problem is expected (any probe of an unready service gets one); an internal error is logged with its traceback.
     if problem.status >= 500 and problem.code != "internal" and not isinstance(error, Problem):
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": request_id})
     request.scope.setdefault("state", {})["problem"] = problem.code  # for the metrics
     return problem.response(request_id, openai=is_openai(request.url.path))
-
-
-async def _renew(request: Request) -> None:
-    """Reopens the collection at the next request if another has taken its name."""
-    collections_ = state_of(request).collections
-    served = collections_.open.get(request.path_params.get("collection", ""))
-    if served is not None:
-        with suppress(StorageError):
-            await collections_.renewed(served)
 
 
 def _of_http(error: HTTPException, request: Request) -> Problem:
