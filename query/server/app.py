@@ -203,15 +203,15 @@ async def _renew(request: Request) -> None:
 
 def _of_http(error: HTTPException, request: Request) -> Problem:
     codes = {404: "no_such_path", 405: "method_not_allowed", 400: "malformed_body"}
-    remedy = "/openapi.json lists all paths and methods." if error.status_code in (404, 405) else None
-    code = codes.get(error.status_code, "http_error")
     headers, detail, path = dict(error.headers or {}), str(error.detail), request.url.path
     if error.status_code == 404:
         detail = f"not found: there is no path {path[:200]!r}"
     if error.status_code == 405 and (allowed := _allowed(request)):
         headers["Allow"] = ", ".join(allowed)  # Starlette lists the methods of the first route only
         detail = f"{request.method} is not allowed for {path[:200]!r}: expected {' or '.join(allowed)}"
-    return Problem(error.status_code, code, detail, remedy=remedy, headers=headers)
+    problem = Problem(codes.get(error.status_code, "http_error"), detail, headers=headers)
+    problem.status = error.status_code
+    return problem
 
 
 def _allowed(request: Request) -> list[str]:

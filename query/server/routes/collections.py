@@ -69,7 +69,7 @@ async def create(request: Request, response: Response) -> CollectionOut:
     if body.view not in views.BUILT_IN:
         known = ", ".join(views.BUILT_IN)
         raise Problem(
-            422, "bad_view", f"no view is called {body.view[:60]!r}", remedy=f"Expected one of {known}.", field="view"
+            "bad_view", f"no view is called {body.view[:60]!r}", remedy=f"Expected one of {known}.", field="view"
         )
     batcher = await state.models.get(body.model or state.config.model.model)
     space = batcher.encoder.space(views.get(body.view)).as_dict()
@@ -105,7 +105,7 @@ async def verify(request: Request, collection: str) -> CheckOut:
     check = await state.workers.run("slow", served.collection.verify)
     if check is None:
         detail = f"collection {collection!r} has no ANN index: searches compare every vector, which is exact"
-        raise Problem(409, "no_index", detail, remedy=f"POST /v1/collections/{collection}/build builds one.")
+        raise Problem("no_index", detail, remedy=f"POST /v1/collections/{collection}/build builds one.")
     return CheckOut.of(check)
 
 
@@ -158,7 +158,6 @@ def _check_model(state: State, name: str | None) -> None:
     allowed = {"auto", insisted, *state.models.batchers, *(SHIPPED if insisted == "auto" else ())}
     if name is not None and name not in allowed:
         raise Problem(
-            422,
             "bad_model",
             f"model {name[:100]!r} is not served here",
             remedy=f"Expected one of {', '.join(sorted(allowed))}.",

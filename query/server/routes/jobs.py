@@ -138,10 +138,7 @@ def jobs_of(request: Request) -> RunningJobs:
     found = state_of(request).jobs
     if found is None:
         raise Problem(
-            403,
-            "jobs_off",
-            "this service starts no indexing jobs: no folder is configured that they may read from",
-            remedy="The operator starts it with `oneword serve --job-root DIR`.",
+            "jobs_off", "this service starts no indexing jobs: no folder is configured that they may read from"
         )
     return found
 
@@ -155,13 +152,11 @@ async def _done(work: Callable[..., Result], *given: Any) -> Result:
         return await asyncio.to_thread(work, *given)
     except TooManyJobs as error:
         if error.collection is not None:
-            raise Problem(
-                409, "job_running", str(error), field="collection", remedy="GET /v1/jobs lists the jobs."
-            ) from error
+            raise Problem("job_running", str(error), field="collection") from error
         remedy = "Retry after the time in Retry-After."
-        raise Problem(503, "too_many_jobs", str(error), remedy=remedy, retry_after=10.0) from error
+        raise Problem("too_many_jobs", str(error), remedy=remedy, retry_after=10.0) from error
     except NotCancellable as error:
-        raise Problem(409, "not_cancellable", str(error)) from error
+        raise Problem("not_cancellable", str(error)) from error
     except (QueryError, StorageError) as error:
         raise Problem.of(error) from error
 

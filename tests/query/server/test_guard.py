@@ -424,5 +424,5 @@ def test_lifespan_is_the_apps_and_websockets_are_closed() -> None:
 
 
 def test_a_problem_is_a_document() -> None:
-    document = json.loads(bytes(Problem(421, "wrong_host", "x").response("id").body))
+    document = json.loads(bytes(Problem("wrong_host", "x").response("id").body))
     assert document["title"] == "Misdirected Request"
