@@ -184,6 +184,19 @@ class Query:
         include = frozenset(given.pop("include", ("payload",)))
         return cls(parts=tuple(mixed), filter=None if where is None else parse_filter(where), include=include, **given)
 
+    @classmethod
+    def whole(cls, query: "str | Query | None", parts: "Parts | None" = None) -> "Query":
+        """A query as it is, or one of words and parts.
+
+        Raises:
+            BadQuery: parts beside a whole query, or as `of`.
+        """
+        if not isinstance(query, Query):
+            return cls.of(query, **(parts or {}))
+        if parts:
+            raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
+        return query
+
 
 class Options(TypedDict, total=False):
     """The options of `Query`, for type checkers: a test compares them."""

@@ -34,12 +34,15 @@ from .filters import parse_filter as parse_filter
 from .fragments import FragmentTarget as FragmentTarget
 from .fragments import write_fragments as write_fragments
 from .info import CollectionInfo as CollectionInfo
+from .info import CollectionSummary as CollectionSummary
 from .info import Compaction as Compaction
+from .info import IndexCheck as IndexCheck
 from .item import Hit as Hit
 from .item import Item as Item
 from .item import Metadata as Metadata
 from .item import Modality as Modality
 from .item import UpsertCount as UpsertCount
+from .journal import Job as Job
 from .journal import JobRecord as JobRecord
 from .journal import Journal as Journal
 from .parquet import Exported as Exported
@@ -48,6 +51,7 @@ from .parquet import export_parquet as export_parquet
 from .parquet import import_parquet as import_parquet
 from .quarantine import Quarantine as Quarantine
 from .quarantine import Quarantined as Quarantined
+from .quarantine import QuarantinedInput as QuarantinedInput
 from .quarantine import Refused as Refused
 from .search import Hits as Hits
 from .search import reciprocal_rank as reciprocal_rank
