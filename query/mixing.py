@@ -78,7 +78,8 @@ class Question:
                 case _:
                     vector = embedded[place]
             total += part.weight * vector
-        length = np.linalg.norm(total)
+        with np.errstate(over="ignore"):  # it becomes infinity, which is refused
+            length = np.linalg.norm(total)
         if not np.isfinite(length):
             raise BadQuery("the weights of the query are too large to be added up: expected some like 1")
         if length < 1e-6:

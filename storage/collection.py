@@ -311,10 +311,10 @@ class Collection(CollectionReader):
         with self.writing(), self._commit:
             return text_index.ensure(self._table())
 
-    def verify(self) -> IndexCheck | None:
-        """Compare the ANN index with the table; None if there is no index."""
+    def verify(self, *, queries: int = 100) -> IndexCheck | None:
+        """Compare the ANN index with the table; None if there is no index. queries: sampled for the recall."""
         keeper = self.index_keeper()
-        return keeper.check(self.snapshot()) if keeper else None
+        return keeper.check(self.snapshot(), queries=queries) if keeper else None
 
     def summary(self) -> CollectionSummary:
         """The facts that are read quickly."""

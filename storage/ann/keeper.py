@@ -139,15 +139,16 @@ class IndexKeeper:
             return True
         return delta.dead > DEAD_SHARE * max(index.info.rows, 1)
 
-    def check(self, snapshot: Snapshot) -> IndexCheck | None:
-        """Compare the index in use with that version; None if there is no index."""
+    def check(self, snapshot: Snapshot, *, queries: int = 100) -> IndexCheck | None:
+        """Compare the index in use with that version; None if there is no index. queries: sampled for the recall."""
         for tries_left in reversed(range(TRIES)):
             found = self._current(snapshot)
             if found is None:
                 break
             name, index = found
             try:
-                return check(index, self.folder / name, self._delta(name, index, snapshot), snapshot)
+                delta = self._delta(name, index, snapshot)
+                return check(index, self.folder / name, delta, snapshot, queries=queries)
             except FileNotFoundError:  # a build has just replaced it: check the next one
                 if not tries_left:
                     raise
