@@ -77,7 +77,7 @@ class Question:
                     vector = _raw_vector(part, dimension)
                 case _:
                     vector = embedded[place]
-            total += part.weight * vector
+            total += part.weight * np.asarray(vector, np.float64)
         with np.errstate(over="ignore"):  # it becomes infinity, which is refused
             length = np.linalg.norm(total)
         if not np.isfinite(length):
