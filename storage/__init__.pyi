@@ -36,6 +36,8 @@ from .fragments import write_fragments as write_fragments
 from .info import CollectionInfo as CollectionInfo
 from .info import CollectionSummary as CollectionSummary
 from .info import Compaction as Compaction
+from .info import Exported as Exported
+from .info import Imported as Imported
 from .info import IndexCheck as IndexCheck
 from .item import Hit as Hit
 from .item import Item as Item
@@ -45,8 +47,6 @@ from .item import UpsertCount as UpsertCount
 from .journal import Job as Job
 from .journal import JobRecord as JobRecord
 from .journal import Journal as Journal
-from .parquet import Exported as Exported
-from .parquet import Imported as Imported
 from .parquet import export_parquet as export_parquet
 from .parquet import import_parquet as import_parquet
 from .quarantine import Quarantine as Quarantine

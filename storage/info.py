@@ -1,4 +1,4 @@
-"""Facts about a collection, its ANN index and a compaction of it. REST and its client have them as they are."""
+"""Facts about a collection and its ANN index, which REST and its client have as they are; and results of upkeep."""
 
 from __future__ import annotations
 
@@ -85,3 +85,28 @@ class Compaction:
     bytes_after: int | None
     versions_removed: int
     versions_kept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """The result of an export. file: absolute. version: of the collection."""
+
+    file: str
+    items: int
+    version: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """The result of an import. Each row is `added`, `updated`, or `unchanged` if it was stored already, to the bit."""
+
+    collection: str
+    added: int
+    updated: int
+    unchanged: int
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file; rows of one id in one commit count once."""
+        return self.added + self.updated + self.unchanged

@@ -47,7 +47,6 @@ from oneword.query.server.routes import (
     media,
     overview,
     pages,
-    reference,
     search,
 )
 from oneword.query.server.routes.jobs import job_routes
@@ -64,7 +63,6 @@ ROUTERS = (
     collections.router,
     overview.router,
     pages.router,
-    reference.router,
     embeddings.router,
     health.router,
 )
@@ -132,7 +130,7 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
         summary="Multimodal vector search by text, by image, or by an image and an edit.",
         version=version("oneword"),
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's page loads scripts from other hosts; routes/reference.py does not
+        docs_url=None,  # FastAPI's page loads scripts from other hosts; routes/pages.py does not
         redoc_url=None,
         redirect_slashes=False,  # the redirect would go to the Host header, which the client chooses
     )
