@@ -191,12 +191,9 @@ class SearchService:
         return explain(self.encoder, vector, [stored[id_] for id_ in ids], words)
 
     def _checked(self, query: str | Query | None, parts: Parts) -> Query:
-        if not isinstance(query, Query):
-            query = Query.of(query, **parts)
-        elif parts:
-            raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
-        self.check_view(query.view)
-        return query
+        whole = Query.whole(query, parts)
+        self.check_view(whole.view)
+        return whole
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -47,7 +47,6 @@ from oneword.query.server.routes import (
     media,
     overview,
     pages,
-    reference,
     search,
 )
 from oneword.query.server.routes.jobs import job_routes
@@ -64,7 +63,6 @@ ROUTERS = (
     collections.router,
     overview.router,
     pages.router,
-    reference.router,
     embeddings.router,
     health.router,
 )
@@ -132,7 +130,7 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
         summary="Multimodal vector search by text, by image, or by an image and an edit.",
         version=version("oneword"),
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's page loads scripts from other hosts; routes/reference.py does not
+        docs_url=None,  # FastAPI's page loads scripts from other hosts; routes/pages.py does not
         redoc_url=None,
         redirect_slashes=False,  # the redirect would go to the Host header, which the client chooses
     )
@@ -192,15 +190,15 @@ async def _respond(request: Request, error: Exception) -> Response:
 
 def _of_http(error: HTTPException, request: Request) -> Problem:
     codes = {404: "no_such_path", 405: "method_not_allowed", 400: "malformed_body"}
-    remedy = "/openapi.json lists all paths and methods." if error.status_code in (404, 405) else None
-    code = codes.get(error.status_code, "http_error")
     headers, detail, path = dict(error.headers or {}), str(error.detail), request.url.path
     if error.status_code == 404:
         detail = f"not found: there is no path {path[:200]!r}"
     if error.status_code == 405 and (allowed := _allowed(request)):
         headers["Allow"] = ", ".join(allowed)  # Starlette lists the methods of the first route only
         detail = f"{request.method} is not allowed for {path[:200]!r}: expected {' or '.join(allowed)}"
-    return Problem(error.status_code, code, detail, remedy=remedy, headers=headers)
+    problem = Problem(codes.get(error.status_code, "http_error"), detail, headers=headers)
+    problem.status = error.status_code
+    return problem
 
 
 def _allowed(request: Request) -> list[str]:

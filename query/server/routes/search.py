@@ -112,7 +112,6 @@ def _check_view(served: Served, name: str | None) -> None:
     """Only built-in views and the collection's own: any other name might be read as the path of a file."""
     if name not in (None, served.service.view.name, *views.BUILT_IN):
         raise Problem(
-            422,
             "bad_view",
             f"no view is called {str(name)[:60]!r}",
             remedy=f"Leave it out, or give {served.service.view.name!r}, the collection's.",
