@@ -17,7 +17,7 @@ from oneword.indexer.distributed.pipeline import Pipeline, alive
 from oneword.indexer.distributed.shares import Feeder, Ledger
 from oneword.indexer.job import Job
 from oneword.indexer.outcome import Loaded, Outcome, Unchanged
-from oneword.indexer.write import BYTES, Counting, Sink, Writer
+from oneword.indexer.write import BYTES, Writer
 from oneword.storage import Refused
 
 log = logging.getLogger(__name__)
@@ -33,16 +33,16 @@ MISSING = "inputs went to the workers that did not come back, or came back twice
 
 def run_ray(job: Job, cluster: Cluster, encoder: EngineConfig) -> None:
     """Every entry of the job, until the end or until it is asked to stop."""
-    if job.target is not None and not job.config.dry_run:
-        job.target.sweep()  # files of an earlier job that was killed
+    if job.output:
+        job.output.sweep()  # files of an earlier job that was killed
     driver = _Driver(job, cluster, encoder)
     with own_errors(cluster.ray):
         try:
             driver.run()
         finally:
             driver.close()
-    if job.target is not None and not job.config.dry_run:
-        job.target.sweep()
+    if job.output:
+        job.output.sweep()
 
 
 class _Driver:
@@ -63,7 +63,7 @@ class _Driver:
         self._pipeline: Pipeline | None = None
         self._swap = threading.Lock()  # shares go into one pipeline's feed, not into two
         self._read = False
-        self._sink: Sink = _sink(job)
+        self._writer = Committer(job)
         self._feeder = Feeder(job, self._known, self._send, lambda error: self._tell(self._feeder, error))
 
     def run(self) -> None:
@@ -85,7 +85,7 @@ class _Driver:
             if sender is self._feeder:
                 self._ended_reading(event)
             elif sender is None:
-                self._sink.put(event)
+                self._writer.put(event)
             elif sender is not self._pipeline:
                 continue  # given up before
             elif isinstance(event, Written) and self._take(event):
@@ -111,7 +111,7 @@ class _Driver:
                 if old is not None:
                     self._let_go(old)
         finally:
-            self._sink.close()
+            self._writer.close()
 
     def _tell(self, sender: Any, event: Any) -> None:
         """Called by the feeder."""
@@ -150,7 +150,7 @@ class _Driver:
             self._job.stages.add(stage, seconds)
         self._job.report.embedded += written.embedded
         self._job.report.reused += written.reused
-        self._sink.put(written.done)
+        self._writer.put(written.done)
         return True
 
     def _ended_reading(self, error: BaseException | None) -> None:
@@ -171,7 +171,7 @@ class _Driver:
             if sender is self._pipeline and isinstance(event, Written):
                 self._take(event)
             elif sender is None:
-                self._sink.put(event)
+                self._writer.put(event)
 
     def _stalled(self, heard: float) -> bool:
         """Whether nothing has come back for long, and a node is gone."""
@@ -208,16 +208,10 @@ class _Driver:
             if sender is self._feeder:
                 self._ended_reading(event)
             elif sender is None:
-                self._sink.put(event)
+                self._writer.put(event)
 
     def _begun(self, *, shrink: bool = False) -> Pipeline:
         return Pipeline(self._ray, self._settings, self._cluster.pools(shrink=shrink), self._events)
-
-
-def _sink(job: Job) -> Sink:
-    if job.target is None or job.config.dry_run:
-        return Counting(job.report)
-    return Committer(job.target, job.store.quarantine(job.target.name), job.report, job.stages, source=job.source)
 
 
 class Committer(Writer):
@@ -230,11 +224,10 @@ class Committer(Writer):
     def commit(self, done: Sequence[Outcome]) -> None:
         """Fragments, then the rest. After a kill at any point the next run repairs it."""
         inside = [one for one in done if isinstance(one, InFragment)]
-        if fragments := [fragment for one in inside for fragment in one.fragments]:
-            self._collection.commit_fragments(fragments)
-        if self._quarantined_before:
-            self._quarantine.release([one.origin for one in inside])
-        self._report.count(inside, [], 0)
+        if (fragments := [fragment for one in inside for fragment in one.fragments]) and self._job.output:
+            self._job.output.commit_fragments(fragments)
+        self._release([one.origin for one in inside])
+        self._job.report.count(inside, [], 0)
         now = datetime.now(UTC)  # by this clock: refusals of this job are known by their time
         rest = [one for one in done if not isinstance(one, InFragment)]
         super().commit([replace(one, at=now) if isinstance(one, Refused) else one for one in rest])

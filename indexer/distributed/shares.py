@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from oneword.indexer.changes import Triage
 from oneword.indexer.distributed.messages import Places, Share
 from oneword.indexer.entry import Entry, Reference
 from oneword.indexer.job import Job
@@ -39,9 +38,7 @@ class Feeder:
     ) -> None:
         """known: takes outcomes that need no worker. send: takes shares, and may block. ended: called at the end."""
         self._job, self._known, self._send, self._ended = job, known, send, ended
-        self._triage = Triage(
-            job.lookup, job.splitter, job.seen, reread=job.config.reread, take_over=job.config.take_over
-        )
+        self._triage = job.triage()
         self._unread: list[Entry] = []
         self._weight = self._bytes = self._number = 0
         self._since = 0.0
@@ -54,7 +51,7 @@ class Feeder:
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            entries = iter(self._job.inputs.entries())
+            entries = self._job.inputs.entries()
             while not self.stopped.is_set():
                 with self._job.stages.time("read"):
                     some = list(islice(entries, AT_ONCE))

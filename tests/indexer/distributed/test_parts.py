@@ -17,7 +17,9 @@ from oneword.engine.config import EngineConfig
 from oneword.engine.errors import ModelNotFound
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
-from oneword.indexer import BadCluster, JobConfig, RayConfig, WorkersFailed
+from oneword.indexer import BadCluster, JobConfig, RayConfig, SourceOptions, WorkersFailed
+from oneword.indexer.changes import Seen
+from oneword.indexer.coverage import Coverage
 from oneword.indexer.distributed.cluster import Pools
 from oneword.indexer.distributed.driver import Committer
 from oneword.indexer.distributed.faults import failed
@@ -35,8 +37,10 @@ from oneword.indexer.distributed.runner import DescribedEncoder
 from oneword.indexer.distributed.shares import Ledger
 from oneword.indexer.distributed.workers import Loader
 from oneword.indexer.entry import Entry
+from oneword.indexer.inputs import Inputs
+from oneword.indexer.job import Job
 from oneword.indexer.outcome import Unchanged
-from oneword.indexer.report import Report, Stages
+from oneword.indexer.report import Report
 from oneword.storage import Refused, Store
 
 
@@ -191,8 +195,20 @@ def test_refusals_bear_the_time_of_the_committer() -> None:
     quarantine, began = store.quarantine("default"), datetime.now(UTC)
     late = Refused(uri="file:///a", reason="no", kind="No", at=began - timedelta(hours=1))
     report = Report(model="hash", collection="default")
-    with collection.writing():
-        committer = Committer(collection, quarantine, report, Stages(), source="here")
+    with collection.writing(), Seen() as seen:
+        job = Job(
+            target=collection,
+            store=store,
+            encoder=encoder,
+            view=DEFAULT,
+            config=JobConfig(),
+            report=report,
+            seen=seen,
+            inputs=Inputs([], SourceOptions()),
+            coverage=Coverage([], SourceOptions()),
+            source="here",
+        )
+        committer = Committer(job)
         committer.put([late, InFragment(origin="b", items=(), contents=(), before="absent", written=3)])
         committer.close()
     assert quarantine.list()[0].last_tried >= began
