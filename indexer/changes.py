@@ -10,7 +10,6 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from unicodedata import normalize
 
@@ -55,9 +54,11 @@ class Seen:
     def __enter__(self) -> "Seen":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forgets everything."""
         self._database.close()
         self._folder.cleanup()
 

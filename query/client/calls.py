@@ -6,7 +6,7 @@ gives up; `include` what items have besides id and modality: "payload" (uri, tex
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 from urllib.parse import quote
 
 from oneword.engine.encoder import InputType
@@ -106,7 +106,7 @@ def embed(
     """Vectors, float32 (n, d), of n texts and pictures; see `oneword.query.client.inputs.Input`.
 
     model: an id of the server's list; None: the only one. view: how things are described; None: "default".
-    input_type: "document" of what is stored, "query" of what is asked.
+    input_type: "document" for what is stored, "query" for what is asked.
     """
     asked = [input_of(one) for one in ([inputs] if isinstance(inputs, str) else inputs)]
     if not asked:
