@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from oneword.storage.ann.tuning import SearchParams
+from oneword.storage.ann.structure import SearchParams
 from oneword.storage.item import Item
 from oneword.storage.metadata import plain
 from oneword.storage.schema import ITEM_COLUMNS
@@ -26,7 +26,7 @@ OFFSETS, ADDRESSES, STAMPS, CHECKS = "offsets.npy", "addresses.npy", "stamps.npy
 
 _TEXTS = [name for name in ITEM_COLUMNS if name not in ("indexed_at", "metadata")]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 
 # A FAISS file is a four-letter code, d (int32), ntotal (int64), ..., the size of the codes (uint64) and the codes
 # (facebookresearch/faiss: faiss/impl/index_write.cpp). So the file of an empty index differs from that of a full one in
@@ -171,7 +171,7 @@ def _packed(row: tuple[object, ...]) -> bytes:
 
 
 def _unpacked(packed: str) -> Item:
-    *texts, metadata, indexed_at = _decode(packed)
+    *texts, metadata, indexed_at = _decode(packed)[0]
     return Item(
         **dict(zip(_TEXTS, texts, strict=True)),
         metadata=plain(metadata) if metadata else {},
