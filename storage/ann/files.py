@@ -66,18 +66,25 @@ class IndexInfo:
 
     def save(self, folder: Path) -> None:
         """Write it; it is written last, so an index that has it is complete."""
-        (folder / ABOUT).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        said = asdict(self)
+        (folder / ABOUT).write_text(json.dumps({"checksum": _checksum(said), **said}) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> IndexInfo:
         """Read it.
 
         Raises:
-            OSError, ValueError, KeyError, TypeError: it is missing or malformed.
+            OSError, ValueError, KeyError, TypeError: it is missing, malformed, or of an older format.
         """
         stored = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if stored.pop("checksum") != _checksum(stored):
+            raise ValueError(f"{ABOUT} changed since it was written")
         effort = stored.pop("effort")
         return cls(**stored, effort=SearchParams(**effort) if effort else None)
+
+
+def _checksum(said: dict[str, Any]) -> int:
+    return crc32(json.dumps(said).encode())
 
 
 def digests(folder: Path) -> dict[str, str]:

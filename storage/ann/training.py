@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from math import inf
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ class Trainer:
 
     @property
     def _dimension(self) -> int:
-        return int(self._vectors.shape[1] if self._reduction is None else self._reduction.d_out)
+        return int(self._vectors.shape[1]) if self._reduction is None else int(self._reduction.d_out)
 
     def _trained(self, kind: str, sample: Halves, lists: int) -> tuple[str, Any]:
         import faiss
@@ -152,7 +152,7 @@ class Trainer:
 
 def lists_of(count: int) -> int:
     """How many lists so many rows are sorted into."""
-    return max(1, min(round(2 * count**0.5), count // LEAST_A_LIST))
+    return max(1, min(round(2 * sqrt(count)), count // LEAST_A_LIST))
 
 
 def reduction(sample: Vectors) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from oneword.storage import Collection, Item, MissingGpu, StorageConfig, Store
 from oneword.storage.ann.build import build
-from oneword.storage.ann.files import ABOUT, DOCUMENTS, VECTORS
+from oneword.storage.ann.files import ABOUT, DOCUMENTS, VECTORS, IndexInfo
 from oneword.storage.ann.index import ADDRESSES, LISTS, AnnIndex
 from oneword.storage.ann.rows import RowSet
 from oneword.storage.ann.structure import SearchParams
@@ -183,8 +183,7 @@ def test_an_incomplete_one_is_refused(folder: Path, tmp_path: Path, torn: str, h
 def test_one_that_tells_of_other_rows_is_refused(folder: Path, tmp_path: Path) -> None:
     copied = tmp_path / "index"
     shutil.copytree(folder, copied)
-    said = json.loads((copied / ABOUT).read_text())
-    (copied / ABOUT).write_text(json.dumps(said | {"rows": ROWS - 1}))
+    replace(IndexInfo.load(copied), rows=ROWS - 1).save(copied)
     with pytest.raises(ValueError, match=f"expected {ROWS - 1}"):
         AnnIndex(copied)
 
