@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oneword.storage.terminal import Db, Json, Yes, confirm, minute, print_json, print_table, report, say, size
+from oneword.storage.terminal import Db, Index, Json, Yes, confirm, minute, print_json, print_table, report, say, size
 
 if TYPE_CHECKING:
     from oneword.storage.info import CollectionInfo
@@ -162,6 +162,7 @@ def build(
     collection: Named = "default",
     db: Db = ".oneword",
     goal: Annotated[float, typer.Option(min=0.5, max=1.0, help="Recall@10 to reach.")] = 0.99,
+    index: Index = "auto",
     json: Json = False,
 ) -> None:
     """Build the indexes of a collection: metadata and keyword indexes, and the ANN index."""
@@ -174,7 +175,7 @@ def build(
     except Locked as locked:  # a writer makes these itself when it is done
         say(f"Metadata and keyword indexes were left as they are: {locked}", err=True)
     try:
-        about = target.build_index(goal=goal)
+        about = target.build_index(goal=goal, index=index)
     except MissingFaiss:
         say("Metadata and keyword indexes are up to date.", err=True)
         raise

@@ -12,7 +12,7 @@ import typer
 
 from oneword.engine.options import MaxTokensPerBatch, Revision
 from oneword.query.server.config import ServerConfig, Strings, Unit
-from oneword.storage.terminal import Json, print_json, print_table, say
+from oneword.storage.terminal import Index, Json, print_json, print_table, say
 
 if TYPE_CHECKING:
     from oneword.query.server.keys import Key
@@ -31,6 +31,7 @@ def serve(
         bool, typer.Option("--durable/--no-durable", help="Acknowledge writes after they are flushed to disk.")
     ] = True,
     loaded: Annotated[bool, typer.Option("--loaded", help="Load ANN indexes into memory, unmapped.")] = False,
+    index: Index = "auto",
     index_device: Annotated[str, typer.Option(help="Device of ANN indexes: cpu, cuda or cuda:N.")] = "cpu",
     **settings: Any,
 ) -> None:
@@ -49,7 +50,7 @@ def serve(
     engine = EngineConfig(
         model=model, device=device, dtype=dtype, revision=revision, max_tokens_per_batch=max_tokens_per_batch
     )
-    storage = StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index_device=index_device)
+    storage = StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index=index, index_device=index_device)
     values = {name: _value(name, value) for name, value in settings.items()}
     indexing = context.obj and context.obj()  # from oneword/cli.py
     run(ServerConfig(model=engine, storage=storage, **values), indexing)
