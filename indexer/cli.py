@@ -110,7 +110,7 @@ def index(
 
     from oneword.indexer.index import index_paths
     from oneword.indexer.pipeline import Local
-    from oneword.indexer.terminal import ProgressBar, log_to, offer_model, show, stop_on_signals
+    from oneword.indexer.terminal import log_to, offer_model, progress_bar, show, stop_on_signals
     from oneword.indexer.watching import watch as watching
     from oneword.storage import Store
     from oneword.storage.journal import is_id
@@ -139,8 +139,7 @@ def index(
     if model == "auto" and not as_json and collection not in Store(db).collections():
         offer_model()
 
-    with stop_on_signals() as stop, ProgressBar(console) as bar:
-        progress = bar.following("indexing")
+    with stop_on_signals() as stop, progress_bar(console, "indexing") as progress:
         report: Report | None = None
 
         def once() -> "Report":
@@ -198,13 +197,13 @@ def reembed(
     from rich.console import Console
 
     from oneword.indexer.reembedding import reembed as run
-    from oneword.indexer.terminal import SHOWN, ProgressBar
+    from oneword.indexer.terminal import SHOWN, progress_bar
 
     if sum((into is not None, keep is not None, drop_old)) > 1:
         raise typer.BadParameter("--into, --keep and --drop-old say what becomes of the old collection: give one")
     if drop_old:
         confirm(f"Drop what {collection!r} is now, when all of it has been embedded again?", yes)
-    with ProgressBar(Console(stderr=True)) as bar:
+    with progress_bar(Console(stderr=True), "embedding") as progress:
         report = run(
             collection,
             model=models.engine(model),
@@ -214,7 +213,7 @@ def reembed(
             keep=keep,
             drop_old=drop_old,
             allow_missing=allow_missing,
-            progress=bar.following("embedding"),
+            progress=progress,
         )
     if as_json:
         print_json(report.as_dict(), indent=None)
@@ -251,11 +250,11 @@ def retry(
 
     from oneword.engine.config import EngineConfig
     from oneword.indexer.retrying import retry as run
-    from oneword.indexer.terminal import ProgressBar, log_to, stop_on_signals
+    from oneword.indexer.terminal import log_to, progress_bar, stop_on_signals
 
     console = Console(stderr=True)
     log_to(console)
-    with stop_on_signals() as stop, ProgressBar(console) as bar:
+    with stop_on_signals() as stop, progress_bar(console, "trying again") as progress:
         outcome = run(
             collection,
             db=db,
@@ -263,7 +262,7 @@ def retry(
             kinds=kind or (),
             model=EngineConfig(device=device),
             config=JobConfig(**vars(access)),
-            progress=bar.following("trying again"),
+            progress=progress,
             stop=stop,
         )
     if as_json:
