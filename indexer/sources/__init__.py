@@ -84,7 +84,7 @@ def open_sources(
 
 
 def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptions) -> Source:
-    patterns = Patterns(include=options.include, exclude=options.exclude)
+    patterns = Patterns.of(options)
     places = list({one.uri: one for one in found if isinstance(one, Place)}.values())
     match kind:
         case SourceKind.URLS:
