@@ -105,7 +105,7 @@ def index_paths(
             store=store,
             encoder=encoder,
             view=bound,
-            splitter=None if config.passages == 0 else Splitter.of(encoder, config.passages),
+            splitter=Splitter.of(encoder, config.passages),
             config=config,
             report=report,
             seen=seen,
@@ -187,6 +187,13 @@ def _run(job: Job, runner: Runner, progress: Progress | None, beat: Callable[[],
             "--where 'exists(%s)'",
             f"{captions:,}",
             SET_ASIDE,
+        )
+    if report.shortened:
+        log.warning(
+            "texts longer than the %s tokens that model %s reads: %s; each was cut at a sentence's end, or a word's",
+            job.splitter.limit if job.splitter else None,
+            report.model,
+            f"{report.shortened:,}",
         )
     report.set_aside.update(job.inputs.set_aside)
     if job.stop.is_set():

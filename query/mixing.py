@@ -77,8 +77,9 @@ class Question:
                     vector = _raw_vector(part, dimension)
                 case _:
                     vector = embedded[place]
-            total += part.weight * vector
-        length = np.linalg.norm(total)
+            total += part.weight * np.asarray(vector, np.float64)
+        with np.errstate(over="ignore"):  # it becomes infinity, which is refused
+            length = np.linalg.norm(total)
         if not np.isfinite(length):
             raise BadQuery("the weights of the query are too large to be added up: expected some like 1")
         if length < 1e-6:

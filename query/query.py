@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, Union, Unpack, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, Unpack, get_args, get_type_hints
 
 from oneword.query.errors import BadQuery
-from oneword.storage.config import MOST, MOST_SKIPPED
+from oneword.storage.config import MOST, MOST_SKIPPED, CommonOptions, Fusion
 from oneword.storage.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
@@ -135,9 +135,7 @@ class Query:
     keywords: Annotated[str | None, Option(help="Words that texts or captions must have, any of them.", long=True)] = (
         None
     )
-    fusion: Annotated[
-        Literal["rrf", "weighted"], Option(help="How keywords and nearness are made one.", fusion=True)
-    ] = "rrf"
+    fusion: Annotated[Fusion, Option(help="How keywords and nearness are made one.", fusion=True)] = "rrf"
     keyword_weight: Annotated[float, Option(help="Of keywords, in a weighted fusion.", min=0, max=1, fusion=True)] = 0.5
     diversity: Annotated[float, Option(help="0: the nearest; 1: as different as can be.", min=0, max=1)] = 0.0
     group_by: Annotated[str | None, Option(help="One hit for each value of this field.")] = None
@@ -184,22 +182,26 @@ class Query:
         include = frozenset(given.pop("include", ("payload",)))
         return cls(parts=tuple(mixed), filter=None if where is None else parse_filter(where), include=include, **given)
 
+    @classmethod
+    def whole(cls, query: "str | Query | None", parts: "Parts | None" = None) -> "Query":
+        """A query as it is, or one of words and parts.
 
-class Options(TypedDict, total=False):
+        Raises:
+            BadQuery: parts beside a whole query, or as `of`.
+        """
+        if not isinstance(query, Query):
+            return cls.of(query, **(parts or {}))
+        if parts:
+            raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
+        return query
+
+
+class Options(CommonOptions, total=False):
     """The options of `Query`, for type checkers: a test compares them."""
 
     include: Iterable[str]
-    limit: int
-    offset: int
     modality: Literal["image", "text"] | None
     view: str | None
-    min_score: float | None
-    keywords: str | None
-    fusion: Literal["rrf", "weighted"]
-    keyword_weight: float
-    diversity: float
-    group_by: str | None
-    version: int | None
     explain: int
 
 

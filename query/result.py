@@ -36,9 +36,9 @@ class Hit:
     id: str
     score: float
     modality: str
-    uri: str
-    text: str | None
-    metadata: Mapping[str, Any]
+    uri: str = ""
+    text: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[Word, ...] = ()
     shared: tuple[Word, ...] = ()
     vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
@@ -123,7 +123,7 @@ class SearchResult:
     """
 
     hits: tuple[Hit, ...]
-    total: int | None
+    total: int | None = None
     version: int
     encode_ms: float
     search_ms: float

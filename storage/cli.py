@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -57,8 +57,8 @@ def _list(db: str, json: bool) -> None:
         (
             one.name,
             f"{one.items:,}",
-            one.space["model"],
-            one.space["view"],
+            one.model,
+            one.view,
             size(one.bytes_on_disk),
             minute(one.updated),
         )
@@ -124,15 +124,17 @@ def info(collection: Named = "default", db: Db = ".oneword", json: Json = False)
         print_json({"db": store.uri, **vars(known), "quarantine": [vars(entry) for entry in refused]})
         return
     modalities = ", ".join(f"{count:,} {name}" for name, count in known.by_modality.items())
-    keys = [f"{key} ({kind})" for key, kind in known.metadata_keys.items() if key[0] != "_"]
+    keys = [f"{key} ({kind})" for key, kind in known.metadata_keys.items()]
     facts = {
         "collection": known.name,
         "store": store.uri,
         "items": f"{known.items:,}" + (f" ({modalities})" if modalities else ""),
-        "model": known.space["model"],
-        "view": known.space["view"],
+        "model": known.model,
+        "view": known.view,
         "dimension": str(known.dimension),
         "fingerprint": known.space["fingerprint"],
+        "revision": str(known.space.get("revision", "")),
+        "made with": ", ".join(f"{name} {number}" for name, number in known.space.get("made_with", {}).items()) or "?",
         "metadata": ", ".join(keys) or "none",
         "size": size(known.bytes_on_disk),
         "version": str(known.version),
@@ -150,7 +152,7 @@ def info(collection: Named = "default", db: Db = ".oneword", json: Json = False)
 
 
 def _index(known: CollectionInfo) -> str:
-    about = known.serving
+    about = known.index
     if about is None:
         return "none: every search compares all vectors (oneword build)"
     return f"{about['kind']}, {about['rows']:,} items of version {about['version']}, recall@10 {about['recall']:.3f}"
@@ -187,8 +189,7 @@ def verify(collection: Named = "default", db: Db = ".oneword", json: Json = Fals
     found = Store(db).open(collection).verify()
     wrong = found is not None and not found.right
     if json:
-        index: dict[str, Any] | None = None if found is None else {**vars(found), "right": found.right}
-        print_json({"collection": collection, "index": index})
+        print_json({"collection": collection, "index": None if found is None else vars(found)})
     elif found is None:
         say(f"Collection {collection!r} has no ANN index: every search compares all vectors.")
     else:

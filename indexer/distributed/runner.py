@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from oneword.engine.config import EngineConfig
-from oneword.engine.encoder import Encoder
+from oneword.engine.encoder import Encoder, Limited
 from oneword.engine.space import Space
 from oneword.engine.views import View
 from oneword.indexer.distributed.cluster import Cluster
@@ -27,6 +27,7 @@ class DescribedEncoder:
     dimension: int
     low_confidence: float | None
     passage_tokens: int
+    text_tokens: int | None
     tokenizer: str | None
     view: View
     known: Space
@@ -40,6 +41,7 @@ class DescribedEncoder:
             dimension=encoder.dimension,
             low_confidence=encoder.low_confidence,
             passage_tokens=encoder.passage_tokens,
+            text_tokens=encoder.text_tokens if isinstance(encoder, Limited) else None,
             tokenizer=encoder.tokenizer,
             view=view,
             known=encoder.space(view),

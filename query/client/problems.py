@@ -1,12 +1,15 @@
 """From a server's answer that is no success to an error."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-import httpx
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from oneword.engine.fetching.retrying import retry_after
 from oneword.query.client.errors import BadAnswer, Busy, ClientError, NotThere, Refused, Rejected
+
+if TYPE_CHECKING:
+    import httpx
 
 SHOWN = 200
 """Of an answer that is none of the service's, so many characters are shown."""

@@ -135,7 +135,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if self.admission is not None and not self.admission.admit(self, self.client[0] if self.client else ""):
             detail = f"there are {len(self.admission)} connections, none of which is idle"
-            self._refuse(Problem(503, "too_many_connections", detail, retry_after=1.0))
+            self._refuse(Problem("too_many_connections", detail))
             return
         self._watch()
 
@@ -216,9 +216,9 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Answers what the parser rejects."""
         if self._kept > self.max_head:
-            self._refuse(Problem(431, "head_too_large", f"the request head is larger than {self.max_head} bytes"))
+            self._refuse(Problem("head_too_large", f"the request head is larger than {self.max_head} bytes"))
         else:
-            self._refuse(Problem(400, "malformed", "this is not valid HTTP/1.1"))
+            self._refuse(Problem("malformed", "this is not valid HTTP/1.1"))
 
     @property
     def _answering(self) -> bool:
@@ -267,7 +267,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._answering:  # the slow head is of the next request: this one is answered first
             self._watch()
         elif self._phase is Phase.HEAD and (self._kept or self.cycle is not None):
-            self._refuse(Problem(408, "head_too_slow", f"no whole request head within {self.seconds:g} s"))
+            self._refuse(Problem("head_too_slow", f"no whole request head within {self.seconds:g} s"))
         else:
             self.transport.abort()
 

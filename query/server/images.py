@@ -40,7 +40,6 @@ def check_used(uploads: Mapping[str, bytes], texts: Iterable[str | None]) -> Non
     named = {text.removeprefix(UPLOAD) for text in texts if text and text.startswith(UPLOAD)}
     if named <= set(uploads) and (unused := sorted(set(uploads) - named)):  # else the missing file is reported
         raise Problem(
-            422,
             "unused_upload",
             f"no image refers to the uploaded file {unused[0][:100]!r}",
             remedy=f"Refer to it as {UPLOAD}{unused[0][:100]}, or leave it out.",
@@ -162,10 +161,8 @@ class Images:
             if name not in uploads:
                 sent = ", ".join(sorted(uploads)[:10]) or "none"
                 raise Problem(
-                    422,
                     "no_upload",
                     f"there is no uploaded file {name[:100]!r} for the image: uploaded were {sent}",
-                    remedy="Send the file as a field of that name, as multipart/form-data.",
                     field=field,
                 )
             return uploads[name]
@@ -176,11 +173,11 @@ class Images:
         except (InputError, Problem) as error:
             raise Problem.of(error, field=field) from error
         except ValueError as error:
-            raise Problem(422, "bad_image", str(error), remedy=_REMEDY, field=field) from None
+            raise Problem("bad_image", str(error), remedy=_REMEDY, field=field) from None
 
     async def _fetched(self, url: str) -> bytes:
         if not self._config.fetch:
-            raise Problem(422, "fetching_off", "this service does not fetch images by URL", remedy="Send its bytes.")
+            raise Problem("fetching_off", "this service does not fetch images by URL")
         if self._fetcher is None:
             from oneword.engine.fetching import FetchConfig, Fetcher
 
@@ -239,7 +236,7 @@ def _is_url(text: str) -> bool:
 
 def _too_much(what: str, most: int, field: str) -> Problem:
     detail = f"the images of the request have {what} together: expected at most {most:,}"
-    return Problem(422, "image_too_large", detail, remedy="Scale them down, or send several requests.", field=field)
+    return Problem("image_too_large", detail, remedy="Scale them down, or send several requests.", field=field)
 
 
 _REMEDY = "Send a data URI (data:image/png;base64,...), base64, an http(s) URL, or upload:NAME with a file."

@@ -45,9 +45,6 @@ MAX_KEYS = 1_000
 MAX_OFFSET = 2**32
 """LanceDB (0.40) takes offsets of 32 bits."""
 
-_FIELDS = "Correct the field; /openapi.json lists all fields."
-_RESTART = "Start again without a cursor."
-
 
 class Body(BaseModel):
     """A JSON object: types are not converted, unknown fields are refused."""
@@ -82,12 +79,7 @@ async def read(request: Request, model: type[Model], field: str | None = None) -
         return await _multipart(request, model, field)
     if kind != "application/json":
         files = "" if field is None else " or multipart/form-data"
-        raise Problem(
-            415,
-            "media_type",
-            f"the content type is {kind[:100]!r}: expected application/json{files}",
-            remedy="Set the header Content-Type.",
-        )
+        raise Problem("media_type", f"the content type is {kind[:100]!r}: expected application/json{files}")
     return Payload(body=await _validated(request, model, await request.body()), uploads={})
 
 
@@ -100,7 +92,7 @@ async def _validated(request: Request, model: type[Model], document: bytes) -> M
         found = await processes.run(checked_or_problem, model, document)
     except (TimeoutError, Crashed):
         detail = f"the body of {len(document):,} bytes takes too long to parse"
-        raise Problem(413, "body_too_large", detail, remedy="Send less at once.") from None
+        raise Problem("body_too_large", detail) from None
     if isinstance(found, Problem):
         raise found
     return found
@@ -117,7 +109,7 @@ def checked_or_problem(model: type[Model], document: bytes) -> Model | Problem:
 def checked(model: type[Model], document: bytes | str) -> Model:
     """Validates JSON into a model. Raises Problem."""
     if not document.strip():
-        raise Problem(400, "malformed_json", "the body is empty: expected JSON", remedy="Send JSON, at least {}.")
+        raise Problem("malformed_json", "the body is empty: expected JSON")
     try:
         return model.model_validate_json(bounded(document.encode() if isinstance(document, str) else document))
     except ValidationError as error:
@@ -130,31 +122,20 @@ def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> P
     first = max(errors, key=lambda error: (len(error["loc"]), error["type"] == "extra_forbidden"))
     kind, context = first["type"], first.get("ctx", {})
     if kind in ("json_invalid", "value_error.jsondecode"):
-        return Problem(
-            400,
-            "malformed_json",
-            f"the body is not valid JSON: {context.get('error', 'unreadable')}",
-            remedy="Send JSON.",
-        )
+        return Problem("malformed_json", f"the body is not valid JSON: {context.get('error', 'unreadable')}")
     field = path(first["loc"])
     if kind == "extra_forbidden":
         known = [] if model is None else _field_names(model, nested=len(first["loc"]) > 1)
         name = str(first["loc"][-1])[:100]  # comparing takes time
         like = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {like[0]!r}?" if like else ""
-        return Problem(422, "unknown_field", f"there is no field {_shown(field)}{hint}", remedy=_FIELDS, field=field)
+        return Problem("unknown_field", f"there is no field {_shown(field)}{hint}", field=field)
     message = _alternatives([error["msg"] for error in errors if path(error["loc"]) == field])
     message = message or str(first["msg"]).removeprefix("Value error, ")
     shown = f" ({_short(first['input'])})" if isinstance(first.get("input"), str | int | float | bool | None) else ""
     if kind == "missing":
         message, shown = "is missing", ""
-    return Problem(
-        422,
-        "invalid_field",
-        f"{_shown(field)}{shown}: {message[:1].lower() + message[1:]}",
-        remedy=_FIELDS,
-        field=field,
-    )
+    return Problem("invalid_field", f"{_shown(field)}{shown}: {message[:1].lower() + message[1:]}", field=field)
 
 
 def _alternatives(messages: Sequence[str]) -> str:
@@ -192,10 +173,8 @@ async def _multipart(request: Request, model: type[Model], field: str) -> Payloa
                     document = value.encode("utf-8", "surrogatepass")
                 else:
                     raise Problem(
-                        422,
                         "unknown_field",
                         f"there is no field {_shown(name)}: expected {field!r} once, with JSON, and files",
-                        remedy=f"Put it into the JSON of {field!r}.",
                         field=name[:100],
                     )
     except (MultiPartException, ValueError, KeyError) as error:
@@ -208,7 +187,7 @@ async def _multipart(request: Request, model: type[Model], field: str) -> Payloa
 
 
 def _malformed(detail: str) -> Problem:
-    return Problem(400, "malformed_body", detail, remedy="Send multipart/form-data as in RFC 7578.")
+    return Problem("malformed_body", detail)
 
 
 @lru_cache
@@ -254,7 +233,7 @@ def bounded(document: bytes) -> bytes:
 
 def _too_large(what: str, most: int) -> Problem:
     detail = f"the body has {what}: expected at most {most:,}"
-    return Problem(413, "body_too_large", detail, remedy="Send less at once.")
+    return Problem("body_too_large", detail)
 
 
 def _check_keys(tree: Any) -> None:
@@ -263,10 +242,7 @@ def _check_keys(tree: Any) -> None:
         one = left.pop()
         if isinstance(one, dict) and len(one) > MAX_KEYS:
             raise Problem(
-                422,
-                "invalid_field",
-                f"an object in the body has {len(one):,} names: expected at most {MAX_KEYS:,}",
-                remedy=_FIELDS,
+                "invalid_field", f"an object in the body has {len(one):,} names: expected at most {MAX_KEYS:,}"
             )
         left += (inner for inner in (one.values() if isinstance(one, dict) else one) if isinstance(inner, dict | list))
 
@@ -304,11 +280,11 @@ class Cursor:
         except (binascii.Error, ValueError, TypeError):
             fits = False
         if not fits:
-            raise Problem(422, "bad_cursor", f"invalid cursor {text[:60]!r}", remedy=_RESTART, field="cursor")
+            raise Problem("bad_cursor", f"invalid cursor {text[:60]!r}", field="cursor")
         if created_then != created:
-            raise Problem(410, "cursor_gone", "the collection was recreated since", remedy=_RESTART, field="cursor")
+            raise Problem("cursor_gone", "the collection was recreated since", field="cursor")
         if filter_then != filter_:
-            raise Problem(422, "bad_cursor", "the cursor belongs to another filter", remedy=_RESTART, field="cursor")
+            raise Problem("bad_cursor", "the cursor belongs to another filter", field="cursor")
         return cls(version=version, offset=offset, created=created, filter=filter_)
 
 

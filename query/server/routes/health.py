@@ -45,7 +45,7 @@ async def ready(request: Request) -> StatusOut:
     """The service is ready: the model has encoded a text, and the collections are open."""
     reasons = unready(state_of(request))
     if reasons:
-        raise Problem(503, "not_ready", "; ".join(reasons), remedy="Retry in a moment.", retry_after=1)
+        raise Problem("not_ready", "; ".join(reasons))
     damaged = [name for name, served in state_of(request).collections.open.items() if _is_damaged(served)]
     detail = [f"the ANN index of {name!r} is damaged: searches scan the table until it is rebuilt" for name in damaged]
     return StatusOut(status="ready", detail="; ".join(detail) or None)

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from oneword.query.server import entries, requests
+from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.images import check_used
 from oneword.query.server.limits import MAX_ITEMS
 from oneword.query.server.listing import Listing, Pieces, listed
@@ -18,7 +19,7 @@ from oneword.query.server.response import answer, dumped
 from oneword.query.server.schemas import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut, operation
 from oneword.storage import And, Item, ItemNotFound, SpaceMismatch
 
-router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"], route_class=CollectionRoute)
 
 Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
 
@@ -80,7 +81,7 @@ async def upsert(request: Request, collection: str) -> Response:
     known = set(written.known)
     for place, (given, one) in enumerate(zip(sent.body.items, read, strict=True)):
         if isinstance(one, Item) and (why := written.refused.get(one.id)):
-            one = Problem(422, "bad_item", why, remedy="Change the item.", field=f"items[{place}]")
+            one = Problem("bad_item", why, field=f"items[{place}]")
         if isinstance(one, Problem):
             outcomes.append({"id": given.id, "status": "refused", "error": one.as_dict()})
         else:
@@ -88,7 +89,7 @@ async def upsert(request: Request, collection: str) -> Response:
             known.add(one.id)
     counts = {status: sum(one["status"] == status for one in outcomes) for status in ("added", "updated", "refused")}
     if counts["refused"] == len(outcomes):
-        raise Problem(422, "bad_item", outcomes[0]["error"]["detail"], remedy="Change the item.", field="items[0]")
+        raise Problem("bad_item", outcomes[0]["error"]["detail"], field="items[0]")
     return answer({**counts, "version": written.version, "items": outcomes})
 
 
@@ -114,13 +115,10 @@ async def delete_many(request: Request, collection: str) -> DeletedOut:
     state = state_of(request)
     body = (await requests.read(request, DeleteIn)).body
     if (body.ids is None) == (body.filter is None):
-        raise Problem(
-            422, "invalid_field", "expected either `ids` or `filter`", remedy="Give one of them.", field="ids"
-        )
+        raise Problem("invalid_field", "expected either `ids` or `filter`", field="ids")
     condition = filter_of(body.filter)
     if condition == And(filters=()):
         raise Problem(
-            422,
             "bad_filter",
             "the filter has no conditions: it would delete every item",
             remedy="Give a condition. To remove everything, DELETE the collection.",

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from starlette.responses import Response
 
 from oneword.query.result import plain
+from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.registry import Served, State, state_of
 from oneword.query.server.response import answer
 from oneword.query.server.schemas import Modality, Out, example, operation
 from oneword.storage import Collection, Item
 
-router = APIRouter(prefix="/v1", tags=["overview"])
+router = APIRouter(prefix="/v1", tags=["overview"], route_class=CollectionRoute)
 
 SAMPLED = 5_000
 """Items sampled for facets."""
@@ -206,7 +207,7 @@ async def _kept(state: State, served: Served, what: object, work: Callable[[], d
 def facets_of(collection: Collection) -> dict[str, Any]:
     """The fields that filters can use, as JSON."""
     items, total, version_ = sampled(collection, SAMPLED, vectors=False)
-    kinds = {key: kind for key, kind in collection.info().metadata_keys.items() if not key.startswith("_")}
+    kinds = dict(collection.info().metadata_keys)
     rows = [{**item.metadata, "width": item.width, "height": item.height} for item in items]
     kinds |= {name: "number" for name in ("width", "height") if name not in kinds and any(row[name] for row in rows)}
     fields = [

@@ -15,6 +15,7 @@ from oneword.query.errors import QueryError
 from oneword.query.mixing import Question
 from oneword.query.result import SearchResult
 from oneword.query.server import requests
+from oneword.query.server.collection_route import MOVED, CollectionRoute
 from oneword.query.server.images import check_used
 from oneword.query.server.listing import Listing, Pieces, check_size, length, listed
 from oneword.query.server.problem import Problem
@@ -23,9 +24,9 @@ from oneword.query.server.registry import Served, State, Stopwatch, record_stage
 from oneword.query.server.response import dumped
 from oneword.query.server.schemas import ResultOut, ResultsOut, operation
 from oneword.query.server.threads import gather
-from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError
+from oneword.storage import StorageError
 
-router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"], route_class=CollectionRoute)
 
 AT_ONCE = 4
 """Queries of one batch that are searched concurrently, once they are embedded: their results are in memory."""
@@ -39,13 +40,7 @@ async def search(request: Request, collection: str) -> Response:
     query = adopted(sent.body, sent.uploads)
     check_used(sent.uploads, (text for text, _ in query.pictures()))
     served = await state.collections.get(collection)
-    try:
-        return Listing(await _answer(request, served, query, sent.uploads, stopwatch))
-    except (SpaceMismatch, CollectionNotFound):  # another collection may have taken the name
-        renewed = await state.collections.renewed(served)
-        if renewed is None:
-            raise
-        return Listing(await _answer(request, renewed, query, sent.uploads, stopwatch))
+    return Listing(await _answer(request, served, query, sent.uploads, stopwatch))
 
 
 @router.post("/search:batch", **operation("read", QueriesIn, files="queries", out=ResultsOut))
@@ -64,6 +59,8 @@ async def search_batch(request: Request, collection: str) -> Response:
         try:
             result = await _answer(request, served, pinned, sent.uploads, Stopwatch(), slots)
         except (Problem, EngineError, StorageError, QueryError) as error:
+            if isinstance(error, MOVED) and await state.collections.renewed(served) is not None:
+                raise  # all of them are asked again, so that they are of one collection
             problem = Problem.of(error)
             problem.field = f"queries[{place}]" + (f".{problem.field}" if problem.field else "")
             result = [dumped({"error": problem.as_dict()})]
@@ -115,7 +112,6 @@ def _check_view(served: Served, name: str | None) -> None:
     """Only built-in views and the collection's own: any other name might be read as the path of a file."""
     if name not in (None, served.service.view.name, *views.BUILT_IN):
         raise Problem(
-            422,
             "bad_view",
             f"no view is called {str(name)[:60]!r}",
             remedy=f"Leave it out, or give {served.service.view.name!r}, the collection's.",

@@ -10,8 +10,9 @@ from typing import Any
 import PIL.Image
 import pytest
 
+import oneword.query.client
 from oneword import cli
-from oneword.query.wire import result_of
+from oneword.query.client.answers import result_of
 
 
 @pytest.fixture
@@ -126,4 +127,5 @@ def test_a_servers_refusal_is_the_commands(run: Any, service: Any, problem_of: A
 
 def test_without_httpx_it_is_said_what_to_install(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(vars(oneword.query.client), "Client", raising=False)  # from earlier tests
     assert 'pip install "oneword[client]"' in run("search", "cat", "--server", "http://localhost:1", code=1).err
