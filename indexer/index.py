@@ -18,7 +18,7 @@ from oneword.engine.roots import Roots
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
 from oneword.indexer.changes import Seen
-from oneword.indexer.coverage import Coverage, sort_out
+from oneword.indexer.coverage import claims, sort_out
 from oneword.indexer.errors import SourceNotFound
 from oneword.indexer.inputs import Inputs
 from oneword.indexer.job import Job, Runner
@@ -110,7 +110,7 @@ def index_paths(
             report=report,
             seen=seen,
             inputs=inputs,
-            coverage=Coverage(there if config.delete_missing else (), options, gone),
+            claims=claims(there if config.delete_missing else (), options, gone),
             source=json.dumps(source),
             stop=stop or threading.Event(),
         )

@@ -1,7 +1,7 @@
 """A job that runs, and what runs it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from oneword.engine.encoder import Encoder
 from oneword.engine.passages import Splitter
 from oneword.engine.views import View
 from oneword.indexer.changes import Seen, Triage
-from oneword.indexer.coverage import Coverage
+from oneword.indexer.coverage import Claim
 from oneword.indexer.inputs import Inputs
 from oneword.indexer.options import JobConfig
 from oneword.indexer.report import Report, Stages
@@ -24,7 +24,7 @@ class Job:
     Args:
         target: None in a dry run that would make it.
         inputs: what there is to index.
-        coverage: which items its paths are responsible for.
+        claims: of its paths, on the items that it may delete when their input is gone.
         version: the collection's version when the job began; None: it was empty.
         source: recorded with each refusal, so that the input can be found again.
         stop: set when the job is to end after the groups that were begun.
@@ -40,7 +40,7 @@ class Job:
     report: Report
     seen: Seen
     inputs: Inputs
-    coverage: Coverage
+    claims: Sequence[Claim]
     source: str
     version: int | None = None
     stages: Stages = field(default_factory=Stages)

@@ -31,8 +31,6 @@ from .filters import Range as Range
 from .filters import filter_from_json as filter_from_json
 from .filters import filter_to_json as filter_to_json
 from .filters import parse_filter as parse_filter
-from .fragments import FragmentTarget as FragmentTarget
-from .fragments import write_fragments as write_fragments
 from .info import CollectionInfo as CollectionInfo
 from .info import CollectionSummary as CollectionSummary
 from .info import Compaction as Compaction

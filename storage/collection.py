@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ from oneword.storage.filters import Filter
 from oneword.storage.info import CollectionInfo, CollectionSummary, Compaction, IndexCheck
 from oneword.storage.item import Item, UpsertCount
 from oneword.storage.lock import WriterLock
-from oneword.storage.metadata import Kind
 from oneword.storage.quarantine import Quarantine
 from oneword.storage.reader import CollectionReader
 from oneword.storage.rules import Rules
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from oneword.storage.ann.files import IndexInfo
-    from oneword.storage.fragments import FragmentTarget
 
 log = logging.getLogger(__name__)
 
@@ -107,55 +105,8 @@ class Collection(CollectionReader):
                 table.append(self._rows(table, given))
         return len(given)
 
-    def declare(self, kinds: Mapping[str, Kind]) -> None:
-        """Add columns for metadata keys before any item has them.
-
-        Raises:
-            BadItem: a key or a kind is not allowed, or the key has another kind; then none is added.
-        """
-        with self.writing(), self._commit:
-            table = self._table()
-            rules = Rules(table.schema())
-            for key, kind in kinds.items():
-                rules.declare(key, kind)
-            if added := rules.new_columns():
-                table.add_columns(added)
-
-    def fragment_target(self) -> FragmentTarget:
-        """What processes need to write fragments of this collection with `write_fragments`, as it is now.
-
-        Raises:
-            StorageError: pylance is not installed.
-        """
-        from oneword.storage.fragments import target
-
-        location = self._database.location
-        return target(location.table_uri(self.name), self.schema(), self._database.storage_options)
-
-    def commit_fragments(self, fragments: Iterable[str]) -> int:
-        """Add what `write_fragments` wrote to the collection, in one commit. Returns the number of items.
-
-        As for `insert`, the caller knows that the ids are new. Fragments that are committed already are left out, so
-        it is safe to retry.
-
-        Raises:
-            StorageError: one cannot be committed; then none is.
-            RuntimeError: outside a `writing()` block.
-        """
-        from oneword.storage.fragments import commit
-
-        self._check_writing("commit_fragments")
-        with self._commit:
-            text_index.create(self._table())
-            done = commit(self.fragment_target(), list(fragments))
-            self._table().synced()
-            return done
-
     def sweep(self) -> None:
-        """`optimize`, and remove the files of fragments that were never committed, partial ones included.
-
-        For a committer before its workers start, and after they have ended: it removes what they are writing, too.
-        """
+        """`optimize`, and remove the files that belong to no version, as a killed job leaves them."""
         self._optimize(SAFE_AGE, orphans=True)
 
     def check(self, items: Iterable[Item]) -> dict[str, str]:

@@ -19,7 +19,6 @@ from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
 from oneword.indexer import BadCluster, JobConfig, RayConfig, SourceOptions, WorkersFailed
 from oneword.indexer.changes import Seen
-from oneword.indexer.coverage import Coverage
 from oneword.indexer.distributed import shares
 from oneword.indexer.distributed.cluster import Pools
 from oneword.indexer.distributed.driver import by_this_clock
@@ -50,7 +49,7 @@ def job(*, seen: Seen, entries: Sequence[Entry] = (), **given: Any) -> Job:
         config=JobConfig(),
         seen=seen,
         inputs=Given([], SourceOptions()),
-        coverage=Coverage([], SourceOptions()),
+        claims=[],
         source="here",
     )
 
