@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from oneword.engine.encoder import Encoder
 from oneword.engine.words import Word, best, shared, speaker
+from oneword.query.items import stored_unit
 from oneword.storage import Item
 
 Vectors = NDArray[np.float32]
@@ -69,7 +70,7 @@ def explain(
         NoWords: the model has none.
     """
     saying = speaker(encoder)
-    rows = [*([] if question is None else [question]), *(_vector(item) for item in items)]
+    rows = [*([] if question is None else [question]), *(stored_unit(item) for item in items)]
     if not rows:
         return (), []
     scores = saying.say(np.stack(rows))
@@ -87,12 +88,6 @@ def explain(
         for item, own in zip(items, scores[len(rows) - len(items) :], strict=True)
     ]
     return () if asked is None else best(asked, names, count), explained
-
-
-def _vector(item: Item) -> Vectors:
-    assert item.vector is not None, "read without its vector"
-    unit: Vectors = item.vector / np.linalg.norm(item.vector)
-    return unit
 
 
 def _plain(**kinds: tuple[Word, ...]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from oneword.query.server.headers import Headers, is_openai
 from oneword.query.server.keys import Keys
 from oneword.query.server.load import Load
 from oneword.query.server.problem import Problem
-from oneword.query.server.registry import State, state_of
+from oneword.query.server.registry import State
 from oneword.query.server.requests import problem_of
 from oneword.query.server.routes import (
     collections,
@@ -51,8 +51,8 @@ from oneword.query.server.routes import (
 )
 from oneword.query.server.routes.jobs import job_routes
 from oneword.query.server.schemas import PROBLEMS, complete_openapi
-from oneword.query.server.telemetry import OpenTelemetry, Telemetry, Tracer, log_to_stderr
-from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError
+from oneword.query.server.telemetry import OpenTelemetry, Telemetry, log_to_stderr
+from oneword.storage import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
     check_exposed(config)
     check_name(config.model.model)
     keys = Keys.load(config.keys_file) if config.keys_file is not None else None
-    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else Tracer()
+    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else None
     state.metrics.watch(health.ServiceMetrics(state))
 
     @asynccontextmanager
@@ -123,7 +123,8 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
             with suppress(asyncio.CancelledError):
                 await warming
             await state.close()
-            await asyncio.to_thread(tracer.close)
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
 
     app = FastAPI(
         title="Oneword",
@@ -180,23 +181,12 @@ async def _respond(request: Request, error: Exception) -> Response:
             problem = _of_http(error, request)
         case _:
             problem = Problem.of(error)
-    if isinstance(error, SpaceMismatch | CollectionNotFound):
-        await _renew(request)
     request_id = request.scope.get("state", {}).get("request_id")
     # A Problem is expected (any probe of an unready service gets one); an internal error is logged with its traceback.
     if problem.status >= 500 and problem.code != "internal" and not isinstance(error, Problem):
         log.error("%s: %s", type(error).__name__, error, extra={"request_id": request_id})
     request.scope.setdefault("state", {})["problem"] = problem.code  # for the metrics
     return problem.response(request_id, openai=is_openai(request.url.path))
-
-
-async def _renew(request: Request) -> None:
-    """Reopens the collection at the next request if another has taken its name."""
-    collections_ = state_of(request).collections
-    served = collections_.open.get(request.path_params.get("collection", ""))
-    if served is not None:
-        with suppress(StorageError):
-            await collections_.renewed(served)
 
 
 def _of_http(error: HTTPException, request: Request) -> Problem:

@@ -23,7 +23,7 @@ from oneword.query.server.registry import Served, State, Stopwatch, record_stage
 from oneword.query.server.response import dumped
 from oneword.query.server.schemas import ResultOut, ResultsOut, operation
 from oneword.query.server.threads import gather
-from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError
+from oneword.storage import StorageError
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
 
@@ -35,26 +35,20 @@ AT_ONCE = 4
 async def search(request: Request, collection: str) -> Response:
     """Find items by text, image, image and edit, stored item, vector, or any weighted mix of them."""
     stopwatch, state = Stopwatch(), state_of(request)
-    sent = await requests.read(request, QueryIn, "query")
-    query = adopted(sent.body, sent.uploads)
-    check_used(sent.uploads, (text for text, _ in query.pictures()))
+    body, uploads = await requests.read_with_files(request, QueryIn, "query")
+    query = adopted(body, uploads)
+    check_used(uploads, (text for text, _ in query.pictures()))
     served = await state.collections.get(collection)
-    try:
-        return Listing(await _answer(request, served, query, sent.uploads, stopwatch))
-    except (SpaceMismatch, CollectionNotFound):  # another collection may have taken the name
-        renewed = await state.collections.renewed(served)
-        if renewed is None:
-            raise
-        return Listing(await _answer(request, renewed, query, sent.uploads, stopwatch))
+    return Listing(await _answer(request, served, query, uploads, stopwatch))
 
 
 @router.post("/search:batch", **operation("read", QueriesIn, files="queries", out=ResultsOut))
 async def search_batch(request: Request, collection: str) -> Response:
     """Answer several queries on one version; a query that fails does not fail the others."""
     state = state_of(request)
-    sent = await requests.read(request, QueriesIn, "queries")
-    check_used(sent.uploads, (text for query in sent.body.queries for text, _ in query.pictures()))
-    served = await state.collections.current(collection)
+    body, uploads = await requests.read_with_files(request, QueriesIn, "queries")
+    check_used(uploads, (text for query in body.queries for text, _ in query.pictures()))
+    served = await state.collections.get(collection)
     version = await state.workers.run("search", lambda: served.collection.version)
     slots, size = asyncio.Semaphore(AT_ONCE), 0
 
@@ -62,7 +56,7 @@ async def search_batch(request: Request, collection: str) -> Response:
         nonlocal size
         pinned = query if query.version is not None else query.model_copy(update={"version": version})
         try:
-            result = await _answer(request, served, pinned, sent.uploads, Stopwatch(), slots)
+            result = await _answer(request, served, pinned, uploads, Stopwatch(), slots)
         except (Problem, EngineError, StorageError, QueryError) as error:
             problem = Problem.of(error)
             problem.field = f"queries[{place}]" + (f".{problem.field}" if problem.field else "")
@@ -72,7 +66,7 @@ async def search_batch(request: Request, collection: str) -> Response:
         return result
 
     with ExitStack() as memory:
-        results = await gather(one(place, query) for place, query in enumerate(sent.body.queries))
+        results = await gather(one(place, query) for place, query in enumerate(body.queries))
         return Listing(listed("results", results, {"version": version}))
 
 
