@@ -18,7 +18,7 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class PreparedQuery:
     """A query, and what of it a model has to embed.
 
     Args:
@@ -29,7 +29,7 @@ class Question:
     inputs: Mapping[int, engine.Input]
 
     @classmethod
-    def of(cls, query: Query) -> "Question":
+    def of(cls, query: Query) -> "PreparedQuery":
         """Reads and decodes the query's pictures.
 
         Raises:

@@ -32,7 +32,7 @@ from oneword.storage import Collection, CollectionNotFound, SpaceMismatch, Store
 
 log = logging.getLogger(__name__)
 
-PRELOAD = tuple(f"oneword.query.server.{name}" for name in ("entries", "images", "questions"))
+PRELOAD = tuple(f"oneword.query.server.{name}" for name in ("entries", "images", "queries"))
 """Modules that worker processes import when they start."""
 
 RETRY_AFTER = 30.0

@@ -11,7 +11,7 @@ from oneword.query.server.images import check_used
 from oneword.query.server.limits import MAX_ITEMS
 from oneword.query.server.listing import Listing, Pieces, listed
 from oneword.query.server.problem import Problem
-from oneword.query.server.questions import Filter, Include, filter_of
+from oneword.query.server.queries import Filter, Include, filter_of
 from oneword.query.server.registry import state_of
 from oneword.query.server.requests import Body, Cursor, Name, digest
 from oneword.query.server.response import answer, dumped

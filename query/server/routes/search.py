@@ -12,13 +12,13 @@ from oneword.engine import views
 from oneword.engine.encoder import Side
 from oneword.engine.errors import EngineError
 from oneword.query.errors import QueryError
-from oneword.query.mixing import Question
+from oneword.query.mixing import PreparedQuery
 from oneword.query.result import SearchResult
 from oneword.query.server import requests
 from oneword.query.server.images import check_used
 from oneword.query.server.listing import Listing, Pieces, check_size, length, listed
 from oneword.query.server.problem import Problem
-from oneword.query.server.questions import QueriesIn, QueryIn, adopted
+from oneword.query.server.queries import QueriesIn, QueryIn, adopted
 from oneword.query.server.registry import Served, State, Stopwatch, record_stage, state_of
 from oneword.query.server.response import dumped
 from oneword.query.server.schemas import ResultOut, ResultsOut, operation
@@ -82,15 +82,15 @@ async def _answer(
     state, began = state_of(request), stopwatch.ms
     _check_view(served, query.view)
     async with state.images.read(query.pictures(), uploads) as images:
-        question = Question.of(query.query([one.image for one in images]))
-        embedded = await _embedded(state, served, question)
-    if question.query.explain:
+        prepared = PreparedQuery.of(query.query([one.image for one in images]))
+        embedded = await _embedded(state, served, prepared)
+    if prepared.query.explain:
         await state.collections.batcher(served)
     encode_ms = stopwatch.ms - began
 
     def answer() -> tuple[SearchResult, Pieces]:
-        result = served.service.answer(question, embedded, encode_ms=encode_ms)
-        return result, _written(result, payload="payload" in question.query.include, total_ms=stopwatch.ms)
+        result = served.service.answer(prepared, embedded, encode_ms=encode_ms)
+        return result, _written(result, payload="payload" in prepared.query.include, total_ms=stopwatch.ms)
 
     async with slots or nullcontext():
         result, written = await state.workers.run("search", answer)
@@ -117,12 +117,12 @@ def _check_view(served: Served, name: str | None) -> None:
     served.service.check_view(name)
 
 
-async def _embedded(state: State, served: Served, question: Question) -> dict[int, Any]:
-    if not question.inputs:
+async def _embedded(state: State, served: Served, prepared: PreparedQuery) -> dict[int, Any]:
+    if not prepared.inputs:
         return {}
     batcher = await state.collections.batcher(served)
-    vectors = await batcher.embed(list(question.inputs.values()), served.service.view, Side.QUERY)
+    vectors = await batcher.embed(list(prepared.inputs.values()), served.service.view, Side.QUERY)
     for vector in vectors:
         if isinstance(vector, EngineError):
             raise vector
-    return dict(zip(question.inputs, vectors, strict=True))
+    return dict(zip(prepared.inputs, vectors, strict=True))
