@@ -226,6 +226,10 @@ def reembed(
         f"{report.items:,} items: {report.embedded:,} embedded, {report.unchanged:,} by an earlier run, "
         f"{report.quarantined:,} quarantined  {report.seconds:.1f} s"
     )
+    if report.shortened:
+        say(f"{report.shortened:,} texts are longer than the model reads, and were cut: at a sentence if possible.")
+    if report.recall is not None:
+        say(f"ANN index built: recall@10 is {report.recall:.3f} of an exact search, measured on its own vectors.")
     for one in report.refused[:SHOWN]:
         say(f"quarantined {one.kind}: {one.reason}")
     if report.quarantined > SHOWN:

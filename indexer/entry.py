@@ -115,7 +115,7 @@ def etag(entry: Entry, splitter: Splitter | None) -> str | None:
     marks = [_mark(part) for part in (entry.image, entry.text) if part is not None and not isinstance(part, str)]
     if not marks or None in marks:
         return None
-    if splitter is not None and entry.image is None:
+    if splitter is not None and splitter.tokens is not None and entry.image is None:
         marks.append(str(splitter.tokens))
     return "+".join(mark for mark in marks if mark)
 

@@ -19,6 +19,7 @@ from oneword.query.mixing import PreparedQuery, Vectors
 from oneword.query.query import MAX_WORDS, Like, Parts, Query, Vector, options
 from oneword.query.result import Hit, SearchResult
 from oneword.storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
+from oneword.storage.schema import check_same
 from oneword.storage.search import SearchOptions
 
 STORED = {one.name for one in options()} & {one.name for one in fields(SearchOptions)}
@@ -206,8 +207,7 @@ class SearchService:
         """
         encoder = (self._loader or load)(self._config.for_space(self._space["model"], self._space["revision"]))
         space = encoder.space(self.view).as_dict()
-        if space["fingerprint"] != self._space["fingerprint"]:
-            raise SpaceMismatch(self.collection.name, self._space, space)
+        check_same(self.collection.name, self._space, space)
         return encoder
 
     def check_view(self, name: str | None) -> None:

@@ -121,6 +121,8 @@ def info(collection: Named = "default", db: Db = ".oneword", json: Json = False)
         "view": known.view,
         "dimension": str(known.dimension),
         "fingerprint": known.space["fingerprint"],
+        "revision": str(known.space.get("revision", "")),
+        "made with": ", ".join(f"{name} {number}" for name, number in known.space.get("made_with", {}).items()) or "?",
         "metadata": ", ".join(keys) or "none",
         "size": size(known.bytes_on_disk),
         "version": str(known.version),

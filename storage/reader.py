@@ -175,6 +175,7 @@ class CollectionReader:
         except (StoreUnavailable, VersionNotFound):
             # A writer may have removed the version that was being read, once there was a newer one.
             if request.version is not None:
+                self.snapshot()  # raises if another collection has the name
                 self._database.open(self.name, request.version)  # raises if it is gone
                 raise
             if self._snapshots.current:

@@ -6,9 +6,10 @@ gives up; `include` what items have besides id and modality: "payload" (uri, tex
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 from urllib.parse import quote
 
+from oneword.engine.encoder import InputType
 from oneword.query.client.answers import File, Page, StoredItem, Upserted, Vectors, decode, result_of, vectors_of
 from oneword.query.client.errors import ClientError, NotThere
 from oneword.query.client.inputs import Input, NewItem, input_of
@@ -99,18 +100,18 @@ def embed(
     *,
     model: str | None = None,
     view: str | None = None,
-    side: Literal["gallery", "query"] = "gallery",
+    input_type: InputType = "document",
     deadline: float | None = None,
 ) -> Plan[Vectors]:
     """Vectors, float32 (n, d), of n texts and pictures; see `oneword.query.client.inputs.Input`.
 
     model: an id of the server's list; None: the only one. view: how things are described; None: "default".
-    side: "gallery" of what is stored, "query" of what is asked.
+    input_type: "document" for what is stored, "query" for what is asked.
     """
     asked = [input_of(one) for one in ([inputs] if isinstance(inputs, str) else inputs)]
     if not asked:
         raise BadQuery("nothing to embed: expected at least one text or picture")
-    body = {"input": asked, "encoding_format": "base64", "side": side} | _given(view=view)
+    body = {"input": asked, "encoding_format": "base64", "input_type": input_type} | _given(view=view)
 
     def plan() -> Plan[Vectors]:
         names = [model] if model is not None else [one["id"] for one in (yield _get("/v1/models", list[Any], "data"))]

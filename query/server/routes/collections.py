@@ -10,13 +10,14 @@ from starlette.responses import Response
 import oneword.engine.views as views
 from oneword.engine.catalog import SHIPPED
 from oneword.query.server import requests
+from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import State, state_of
 from oneword.query.server.requests import Body, Name
 from oneword.query.server.schemas import BuildingOut, CollectionsOut, QuarantineOut, VersionsOut, operation
 from oneword.storage import CollectionInfo, CollectionNotFound, IndexCheck, MissingFaiss, StorageError
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=CollectionRoute)
 
 
 class CollectionIn(Body):

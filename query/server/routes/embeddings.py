@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from oneword import engine
 from oneword.engine import views
-from oneword.engine.encoder import Encoder, Side
+from oneword.engine.encoder import Encoder, InputType, Limited, Side
 from oneword.engine.errors import EngineError, InputError, ViewError
 from oneword.engine.passages import WORDS
 from oneword.engine.views import View
@@ -74,7 +74,7 @@ class MessageIn(Body):
 
 
 class EmbeddingsIn(Body):
-    """OpenAI's body, plus images, a view, and its side."""
+    """OpenAI's body, plus images, a view, and whether the inputs are queries or documents."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"model": "basic", "input": ["a cat", "a dog"], "encoding_format": "float"}]}
@@ -90,7 +90,10 @@ class EmbeddingsIn(Body):
     dimensions: Annotated[int | None, Field(description="Only the model's own dimension.")] = None
     user: Name | None = None
     view: Annotated[Name | dict[str, Any] | None, Field(description="A built-in view, or one in full.")] = None
-    side: Literal["query", "gallery"] = "gallery"
+    input_type: Annotated[
+        InputType,
+        Field(description="`query`: what is asked. `document`: what is stored. Models may embed them otherwise."),
+    ] = "document"
 
 
 class ModelOut(Out):
@@ -204,7 +207,7 @@ async def embeddings(request: Request) -> Response:
     except Problem as problem:
         problem.status = 400 if problem.code in ("invalid_field", "unknown_field") else problem.status
         raise
-    side = Side(body.side)
+    side = Side.of(body.input_type)
     name = "input" if body.messages is None else "messages"
     vectors = await gather(
         _embedded(state, batcher, one, f"{name}[{place}]", view, side) for place, one in enumerate(given)
@@ -337,6 +340,7 @@ def _card(encoder: Encoder) -> dict[str, Any]:
             "space": space.as_dict(),
             "any_view": any_view,
             "passage_tokens": encoder.passage_tokens,
+            "text_tokens": encoder.text_tokens if isinstance(encoder, Limited) else None,
             "tokenizer": encoder.tokenizer is not None,
         },
     }

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from oneword.query.server import entries, requests
+from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.images import check_used
 from oneword.query.server.limits import MAX_ITEMS
 from oneword.query.server.listing import Listing, Pieces, listed
@@ -18,7 +19,7 @@ from oneword.query.server.response import answer, dumped
 from oneword.query.server.schemas import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut, operation
 from oneword.storage import And, Item, ItemNotFound, SpaceMismatch
 
-router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"])
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"], route_class=CollectionRoute)
 
 Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True)]
 

@@ -14,13 +14,14 @@ from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.errors import InputError
 from oneword.engine.images import decode
 from oneword.query.result import media_type
+from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import State, state_of
 from oneword.query.server.response import is_held
 from oneword.query.server.schemas import PROBLEMS, operation
 from oneword.storage import Item, ItemNotFound
 
-router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["items"])
+router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["items"], route_class=CollectionRoute)
 
 MOST = 256 * 2**20
 """Maximum size of an original in bytes."""

@@ -13,12 +13,13 @@ from starlette.responses import Response
 
 from oneword.query.items import stored_unit
 from oneword.query.result import plain
+from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.registry import Served, State, state_of
 from oneword.query.server.response import answer
 from oneword.query.server.schemas import Modality, Out, example, operation
 from oneword.storage import Collection, Item
 
-router = APIRouter(prefix="/v1", tags=["overview"])
+router = APIRouter(prefix="/v1", tags=["overview"], route_class=CollectionRoute)
 
 SAMPLED = 5_000
 """Items sampled for facets."""

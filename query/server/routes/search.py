@@ -15,6 +15,7 @@ from oneword.query.errors import QueryError
 from oneword.query.mixing import PreparedQuery
 from oneword.query.result import SearchResult
 from oneword.query.server import requests
+from oneword.query.server.collection_route import MOVED, CollectionRoute
 from oneword.query.server.images import check_used
 from oneword.query.server.listing import Listing, Pieces, check_size, length, listed
 from oneword.query.server.problem import Problem
@@ -25,7 +26,7 @@ from oneword.query.server.schemas import ResultOut, ResultsOut, operation
 from oneword.query.server.threads import gather
 from oneword.storage import StorageError
 
-router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"], route_class=CollectionRoute)
 
 AT_ONCE = 4
 """Queries of one batch that are searched concurrently, once they are embedded: their results are in memory."""
@@ -58,6 +59,8 @@ async def search_batch(request: Request, collection: str) -> Response:
         try:
             result = await _answer(request, served, pinned, uploads, Stopwatch(), slots)
         except (Problem, EngineError, StorageError, QueryError) as error:
+            if isinstance(error, MOVED) and await state.collections.replaced(collection, served):
+                raise  # all of them are asked again, so that they are of one collection
             problem = Problem.of(error)
             problem.field = f"queries[{place}]" + (f".{problem.field}" if problem.field else "")
             result = [dumped({"error": problem.as_dict()})]

@@ -15,7 +15,8 @@ from oneword.engine import EngineConfig
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import ModelError, ModelNotFound
 from oneword.engine.hashing import HashEncoder
-from oneword.engine.views import DEFAULT
+from oneword.engine.space import Space
+from oneword.engine.views import DEFAULT, View
 from oneword.query.server import registry as module
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.registry import Collections, Models
@@ -43,7 +44,7 @@ class Loader:
 
 def run(
     work: Callable[[Models, Collections], Coroutine[Any, Any, None]],
-    loader: Loader,
+    loader: Callable[[EngineConfig], Encoder],
     db: Path | None = None,
     config: ServerConfig | None = None,
 ) -> None:
@@ -55,7 +56,8 @@ def run(
         try:
             await asyncio.wait_for(work(models, collections), 30)
         finally:
-            loader.gate.set()
+            if isinstance(loader, Loader):
+                loader.gate.set()
             await collections.close()
             await models.close()
             workers.close()
@@ -103,6 +105,30 @@ def test_one_that_the_operator_insists_on_is_loaded_once() -> None:
 
     run(work, loader, config=ServerConfig(model=EngineConfig(model="hash")))
     assert loader.names == ["hash"]
+
+
+def test_two_revisions_serve_side_by_side() -> None:
+    class Revised(HashEncoder):
+        def __init__(self, revision: str) -> None:
+            self.revision = revision
+
+        def space(self, view: View) -> Space:
+            return replace(super().space(view), revision=self.revision)
+
+    def loaded(config: EngineConfig) -> Encoder:
+        names.append(config.revision)
+        return Revised(config.revision or "new")
+
+    async def work(models: Models, _: Collections) -> None:
+        old, new = await models.get("hash", "old"), await models.get("hash", "new")
+        assert old is not new
+        assert models.of({"model": "hash", "revision": "old"}) is old.encoder
+        assert models.named("hash") is new
+        assert await models.get("hash") is new
+
+    names: list[str | None] = []
+    run(work, loaded)
+    assert names == ["old", "new"]
 
 
 @pytest.mark.parametrize("outcome", [ModelNotFound("no such model"), OSError("disk failure")])
