@@ -51,7 +51,7 @@ from oneword.query.server.routes import (
 )
 from oneword.query.server.routes.jobs import job_routes
 from oneword.query.server.schemas import PROBLEMS, complete_openapi
-from oneword.query.server.telemetry import OpenTelemetry, Telemetry, Tracer, log_to_stderr
+from oneword.query.server.telemetry import OpenTelemetry, Telemetry, log_to_stderr
 from oneword.storage import StorageError
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
     check_exposed(config)
     check_name(config.model.model)
     keys = Keys.load(config.keys_file) if config.keys_file is not None else None
-    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else Tracer()
+    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else None
     state.metrics.watch(health.ServiceMetrics(state))
 
     @asynccontextmanager
@@ -123,7 +123,8 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
             with suppress(asyncio.CancelledError):
                 await warming
             await state.close()
-            await asyncio.to_thread(tracer.close)
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
 
     app = FastAPI(
         title="Oneword",

@@ -198,7 +198,7 @@ async def embeddings(request: Request) -> Response:
     """Embed texts and images."""
     state = state_of(request)
     try:
-        body = (await requests.read(request, EmbeddingsIn)).body
+        body = await requests.read(request, EmbeddingsIn)
         batcher = _batcher(state, body.model)
         view = _view(body.view, batcher.encoder)
         given = _inputs(body)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.responses import PlainTextResponse, Response
 
 from oneword.engine.encoder import Side
@@ -125,7 +126,7 @@ def _log(what: str, error: Exception) -> None:
     log.error("%s: %s", what, error, exc_info=None if isinstance(error, EngineError | StorageError) else error)
 
 
-class ServiceMetrics:
+class ServiceMetrics(Collector):
     """Metrics of the running service that are computed when they are read."""
 
     def __init__(self, state: State) -> None:
