@@ -2,17 +2,19 @@
 
 import json
 import socket
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from oneword.engine.words import Word
 from oneword.errors import Error
 from oneword.query.query import Composed, Image, Part, Query
 from oneword.query.resident.place import Place
-from oneword.query.result import SearchResult
-from oneword.query.wire import result_of, to_json
+from oneword.query.result import Hit, SearchResult
+from oneword.query.wire import to_json
 
 PATIENCE = 60.0
 """Seconds to wait for an answer: the process may still be loading the model."""
@@ -48,7 +50,7 @@ def ask(place: Place, query: Query, collection: str, *, patience: float = PATIEN
             body = json.dumps(to_json(replace(query, parts=tuple(_files(query.parts)))))
             connection.request("POST", f"/v1/collections/{quote(collection, safe='')}/search", body, headers)
             answer = connection.getresponse()
-            return result_of(json.load(answer)) if answer.status == 200 else None
+            return _result(json.load(answer)) if answer.status == 200 else None
         finally:
             connection.close()
     except (Error, HTTPException, OSError, LookupError, TypeError, ValueError):
@@ -62,3 +64,14 @@ def _files(parts: Iterable[Part]) -> Iterable[Part]:
             yield replace(part, image=Path(part.image))
         else:
             yield part
+
+
+def _result(document: Mapping[str, Any]) -> SearchResult:
+    """As `query.client.answers.result_of`, which imports numpy; a command asks for no vectors."""
+    hits = tuple(Hit(**_known(Hit, hit)) for hit in document["hits"])
+    return SearchResult(**_known(SearchResult, {**document, **document["timings"], "hits": hits}))
+
+
+def _known(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    words = {name: tuple(Word(**one) for one in some) for name, some in (document.get("explain") or {}).items()}
+    return {one.name: document[one.name] for one in fields(kind) if one.name in document} | words
