@@ -12,7 +12,7 @@ from oneword.indexer import index_paths
 from oneword.query.query import Query
 from oneword.query.resident.asking import ask
 from oneword.query.resident.place import Place
-from tests.query.resident.conftest import Done, answered
+from tests.query.resident.conftest import Done, answered, until
 
 
 def test_answers_errors_and_exit_codes_are_the_same(
@@ -43,7 +43,6 @@ def test_answers_errors_and_exit_codes_are_the_same(
         ["  "],
         ["a cat", "--explain", "3"],
         ["a cat", "--version", "99"],
-        ["a cat", "--device", "abacus"],
         [],
     ]
     for line in good:
@@ -51,7 +50,7 @@ def test_answers_errors_and_exit_codes_are_the_same(
             alone, before = oneword("search", *line, *more, "--no-daemon"), answered(warm)
             assert alone.code == 0, alone
             assert oneword("search", *line, *more) == alone
-            assert answered(warm) == before + 1, line
+            until(lambda before=before: answered(warm) == before + 1)  # it is logged after it is sent
     for line in bad:
         for more in ([], ["--json"]):
             alone = oneword("search", *line, *more, "--no-daemon")
@@ -68,7 +67,7 @@ def test_a_search_with_it_imports_no_model_and_no_table_library(warm: Place, one
     )
     before = answered(warm)
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert answered(warm) == before + 1
+    until(lambda: answered(warm) == before + 1)
 
 
 def test_what_needs_no_model_starts_none(place: Place, oneword: Callable[..., Done]) -> None:
