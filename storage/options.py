@@ -85,7 +85,8 @@ class SearchFields:
     ] = None
 
     def __post_init__(self) -> None:
-        for one in declared(type(self)):
+        kind: Any = type(self)
+        for one in declared(kind):
             value = getattr(self, one.name)
             if problem := one.problem(value):
                 raise self.invalid(f"{one.name} {value!r}: expected {problem}")
@@ -109,14 +110,22 @@ class Declared:
             return ""
         if choices := get_args(self.type):
             return "" if value in choices else " or ".join(map(repr, choices))
-        kind, said = {int: (Integral, "a whole number"), float: (Real, "a number"), str: (str, "text")}[self.type]
+        kind, said = _KINDS[self.type]
         low, high = self.option.min, self.option.max
-        inside = (
-            isinstance(value, kind) and not isinstance(value, bool) and value == value
-        )  # NaN is not equal to itself
-        if inside and (low is None or low <= value) and (high is None or value <= high):
-            return ""
-        return said if low is None else f"{said} from {low:,} to {high:,}{self.option.hint}"
+        within = (low is None or low <= value) and (high is None or value <= high) if _is(value, kind) else False
+        bounds = "" if low is None else f" from {low:,} to {high:,}{self.option.hint}"
+        return "" if within else f"{said}{bounds}"
+
+
+_KINDS: dict[Any, tuple[Any, str]] = {
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "text"),
+}
+
+
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and bool(value == value)  # not NaN
 
 
 @cache
