@@ -39,16 +39,30 @@ class Commands:
         }
         (folder / "run").mkdir(mode=0o700)
 
-    def run(self, *arguments: str, resident: bool = False) -> float:
-        """The seconds that one took."""
+    def said(self, *arguments: str, resident: bool = False) -> str:
+        """What one prints."""
         environment = {**self._environment, "ONEWORD_DAEMON": "1" if resident else "0"}
         command = [sys.executable, "-m", "oneword", *arguments]
-        began = time.perf_counter()
         done = subprocess.run(command, cwd=self._folder, env=environment, capture_output=True, text=True)
-        took = time.perf_counter() - began
         if done.returncode:
             raise SystemExit(f"{' '.join(arguments)}: {done.stderr}")
-        return took
+        return done.stdout
+
+    def run(self, *arguments: str, resident: bool = False) -> float:
+        """The seconds that one took."""
+        began = time.perf_counter()
+        self.said(*arguments, resident=resident)
+        return time.perf_counter() - began
+
+    def resident_mib(self) -> float | None:
+        """Memory of the resident process and its decoder, what they share with others included; on Linux."""
+        (about,) = json.loads(self.said("stop", "--list", "--json"))["running"]
+        try:
+            children = Path(f"/proc/{about['pid']}/task/{about['pid']}/children").read_text().split()
+            pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in (about["pid"], *children)]
+        except OSError:
+            return None
+        return round(sum(pages) * os.sysconf("SC_PAGESIZE") / 2**20)
 
 
 def median(runs: int, one: Callable[[], float]) -> float:
@@ -72,17 +86,9 @@ def measured(folder: Path, package: Path, runs: int, count: int) -> dict[str, fl
     draw(folder / "pictures", count)
     commands = Commands(package, folder)
     commands.run("index", "pictures", "--model", "basic")
-    listed = subprocess.run(
-        [sys.executable, "-m", "oneword", "search", "--keywords", "house", "-k", "1", "--json"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(package)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    like = json.loads(listed.stdout)["hits"][0]["id"]
+    like = json.loads(commands.said("search", "--keywords", "house", "-k", "1", "--json"))["hits"][0]["id"]
     image = ["search", "--image", "pictures/0.jpg"]
-    found: dict[str, float | None] = {"warm_search_s": None, "warm_image_s": None}
+    found: dict[str, float | None] = {"warm_search_s": None, "warm_image_s": None, "resident_mib": None}
     if (package / "query" / "resident").is_dir():
         commands.run("search", WORDS, resident=True)  # starts it
         while not any((folder / "run").rglob("*.sock")):
@@ -90,6 +96,7 @@ def measured(folder: Path, package: Path, runs: int, count: int) -> dict[str, fl
         commands.run("search", WORDS, resident=True)  # waits for its model
         found["warm_search_s"] = median(runs, lambda: commands.run("search", WORDS, resident=True))
         found["warm_image_s"] = median(runs, lambda: commands.run(*image, resident=True))
+        found["resident_mib"] = commands.resident_mib()
         commands.run("stop")
     lines = {
         "cold_search_s": ["search", WORDS],

@@ -110,7 +110,7 @@ def search(
     if place is not None and service.loaded:
         from oneword.query.resident.starting import start
 
-        start(place, db, config)
+        start(place, db, config, collection)
 
 
 def _print(result: "SearchResult", query: Query, as_json: bool) -> None:

@@ -24,10 +24,9 @@ UNIX = hasattr(socket, "AF_UNIX")
 LONGEST_ADDRESS = 100
 """Bytes of a Unix socket's path; Linux takes 107, macOS 103."""
 
-ENVIRONMENT = (
-    *("AWS_", "AZURE_", "CUDA", "GOOGLE_", "HF_", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "HUGGINGFACE", "LANCE"),
-    *("LD_", "MKL_", "NO_PROXY", "NVIDIA_", "OMP_", "ONEWORD_MODEL", "ONEWORD_REMOTE_", "PYTHONPATH", "PYTORCH_"),
-    *("TMPDIR", "TORCH", "TRANSFORMERS_", "TZ", "XDG_CACHE_HOME"),
+ENVIRONMENT = tuple(
+    "AWS_ AZURE_ CUDA GOOGLE_ HF_ HOME HTTP_PROXY HTTPS_PROXY HUGGINGFACE LANCE LD_ MKL_ NO_PROXY NVIDIA_ OMP_ "
+    "ONEWORD_MODEL ONEWORD_REMOTE_ PYTHONPATH PYTORCH_ TORCH TRANSFORMERS_ TZ XDG_CACHE_HOME".split()
 )
 """Beginnings of the names of variables that an answer may depend on."""
 
@@ -88,12 +87,12 @@ class Place:
 
     def is_held(self) -> bool:
         """Whether the process is alive."""
-        from filelock import FileLock, Timeout
+        from filelock import FileLock
 
         try:
             with FileLock(self.lock, mode=0o600).acquire(blocking=False):
                 return False
-        except (OSError, Timeout):
+        except OSError:  # a Timeout, or there is no telling
             return True
 
 

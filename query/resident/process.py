@@ -28,6 +28,7 @@ def main(said: str) -> None:
                 keys_file=None if place.unix else place.keys,
                 any_format=True,  # a command reads what it is given
                 fetch=False,
+                warm=(given["collection"],),
                 decoders=1,
                 drain=0.0,
                 deadline=60.0,

@@ -27,16 +27,17 @@ _DETACHED = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CR
 _started: list["subprocess.Popen[bytes]"] = []  # kept: a child that outlives its object is warned of
 
 
-def start(place: Place, db: str, model: EngineConfig) -> None:
+def start(place: Place, db: str, model: EngineConfig, collection: str) -> None:
     """Starts the process in the background, in a session of its own. If one is there already, the new one ends.
 
-    It inherits the environment and the current folder, writes to the log alone, and takes nothing secret by its
-    command line. A failure is nobody's business: the next command searches by itself too.
+    It loads the model of a collection at once, and others when they are searched. It inherits the environment and the
+    current folder, writes to the log alone, and takes nothing secret by its command line. A failure is not told: the
+    next command searches by itself too.
     """
     if place.is_held() or any(find_spec(one) is None for one in NEEDED):
         return
     said = {"folder": str(place.folder), "name": place.name, "unix": place.unix}
-    said |= {"db": Location.of(db).uri, "model": asdict(model)}
+    said |= {"db": Location.of(db).uri, "model": asdict(model), "collection": collection}
     try:
         for file in place.folder.iterdir():
             if file.stat().st_mtime < time.time() - KEPT_SECONDS:

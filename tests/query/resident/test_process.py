@@ -47,13 +47,13 @@ def _unchecked(place: Place):  # type: ignore[no-untyped-def]
     """A start by a command that has not seen the other's process."""
     other = Place(folder=place.folder, name=place.name)
     count = len(starting._started)
-    starting.start(other, ".oneword", EngineConfig())
+    starting.start(other, ".oneword", EngineConfig(), "default")
     return starting._started.pop(count)
 
 
 def test_it_ends_when_idle_and_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ending.IDLE, "0.5")
-    starting.start(place, ".oneword", EngineConfig())
+    starting.start(place, ".oneword", EngineConfig(), "default")
     assert starting._started[-1].wait(60) == 0
     assert sorted(file.suffix for file in place.folder.iterdir()) == [".lock", ".log"]
     assert "idle for 0.5 s" in place.log.read_text()
@@ -168,7 +168,7 @@ def test_nothing_can_be_written_there(place: Place, oneword: Callable[..., Done]
         assert oneword("stop").code == 0
         file.rmdir()
     place.socket.mkdir()
-    starting.start(place, ".oneword", EngineConfig())
+    starting.start(place, ".oneword", EngineConfig(), "default")
     assert starting._started.pop().wait(60) == 1
     assert oneword("search", "a cat").code == 0
     place.socket.rmdir()
@@ -226,7 +226,7 @@ def test_over_loopback_with_a_key(store: str, monkeypatch: pytest.MonkeyPatch) -
     assert found is not None
     assert ask(found, CAT, "default") is None
     found = Place(folder=found.folder, name=found.name, unix=False)
-    starting.start(found, store, EngineConfig())
+    starting.start(found, store, EngineConfig(), "default")
 
     def now() -> Place:
         return Place(folder=found.folder, name=found.name, unix=False)
