@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oneword.storage.ann.structure import Structure, opened
-from oneword.storage.ann.tuning import BLOCK, tune
+from oneword.storage.ann.tuning import BLOCK, one_thread, tune
 
 Vectors = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -136,15 +136,19 @@ class Trainer:
         pairs = dimension // 2 if dimension % 2 == 0 else dimension
         name = KINDS[kind].factory.format(lists=lists, half=pairs)
         index = faiss.index_factory(dimension, name, faiss.METRIC_INNER_PRODUCT)
+        if self._reduction is not None:
+            points = self._reduction.apply(points)
         if isinstance(index, faiss.IndexHNSW):
             index.hnsw.efConstruction = CONSTRUCTION
         else:
             index.cp.niter = ROUNDS
+            faiss.Clustering(dimension, lists, index.cp).train(points, index.quantizer)
         if hasattr(index, "pq"):
             index.pq.cp.niter = CODE_ROUNDS
-        if self._reduction is not None:
-            points = self._reduction.apply(points)
-        index.train(points)
+        with (
+            one_thread()
+        ):  # some hundred trainings of 16 centroids: threads that wait for each other take ten times as long
+            index.train(points)
         if self._reduction is None:
             return name, index
         return f"PCAR{dimension},{name}", faiss.IndexPreTransform(self._reduction, index)
