@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oneword.engine import hub
 from oneword.engine.errors import ModelNotFound, WrongCheckpoint
 
 ARCHITECTURES = {
@@ -29,9 +30,6 @@ MODULAR = ("sentence-transformers",)
 ALL = (*LLAVA_NEXT, *DUAL, *MODULAR)
 LOADED_BY = {"llava-next": LLAVA_NEXT, "dual": DUAL, "modular": MODULAR}
 """Architectures by the loader that a known model's description names."""
-
-HUB_TIMEOUT = 4.0
-"""Seconds to wait for the first answer of the hub: without a network a command ends in about this time."""
 
 BLOCKS, BLOCK = 64, 64 * 1024
 """The digest reads this number of evenly spaced blocks, of this number of bytes, of each weights file."""
@@ -134,15 +132,15 @@ def find(
     except (HFValidationError, OSError):
         pass
     how = f"oneword models pull {model}" + (f" --revision {revision}" if revision else "")
+    if why := hub.trouble():
+        raise wrong or ModelNotFound(f"model {model!r} is not in the local cache, and {why}; then run: {how}")
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=HUB_TIMEOUT))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=hub.TIMEOUT))
     except Exception as error:  # the hub's client raises some twenty kinds, its transport more
         if wrong is not None:
             raise wrong from error
-        reason = str(error).strip().split("\n")[0]
         raise ModelNotFound(
-            f"model {model!r} is not in the local cache and the hub did not give it "
-            f"({type(error).__name__}: {reason}); download it where there is a network: {how}"
+            f"model {model!r} is not in the local cache, and {hub.refusal(error, model, revision)}"
         ) from error
     return check(model, folder, folder.name, weights=weights, expected=expected)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from oneword.engine.availability import choose
-from oneword.engine.catalog import SHIPPED, describe, descriptions, miniature
+from oneword.engine.catalog import PACKAGES, SHIPPED, describe, descriptions, miniature
 from oneword.engine.config import EngineConfig
 from oneword.engine.dependencies import require
 from oneword.engine.encoder import Encoder
@@ -60,13 +60,14 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
 
 def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Encoder:
     """Loads a folder or a hub model as the architecture that its files declare."""
-    require("torch", "transformers", "tokenizers", what=f"the model {name!r}")
+    known = describe(name)
+    extra = known.extra if known else "models"
+    require(*PACKAGES[extra], what=f"the model {name!r}", extra=extra)
     from oneword.engine.checkpoint import ALL, DUAL, LOADED_BY, MODULAR, find
 
     if name == "mini":
         checkpoint = find(str(miniature()))
     else:
-        known = describe(name)
         checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL)
     if checkpoint.architecture in DUAL + MODULAR:
         _refuse_settings(name, config)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from oneword.engine.batches import Budget, Cost, plan
@@ -89,6 +90,11 @@ class E5VEncoder:
         self._tile_cost = patches * tower.hidden_size / self.dimension
 
     @property
+    def text_tokens(self) -> int:
+        """See `oneword.engine.encoder.Limited`."""
+        return self.tokens.max_text_tokens
+
+    @property
     def tiler(self) -> Tiler:
         """See `oneword.engine.encoder.Tiling`."""
         return self.pictures.tiles
@@ -117,7 +123,7 @@ class E5VEncoder:
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
         rows: list[list[int]] = []
-        tiles: list[Tensor] = []
+        tiles: list[NDArray[np.uint8]] = []
         sizes: list[tuple[int, int]] = []
         for item in inputs:
             prompt, text, image = prompted(item, view, side)
@@ -125,7 +131,7 @@ class E5VEncoder:
                 width, height = image.size
                 sizes.append((height, width))
                 cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
-                tiles.append(torch.from_numpy(cut))
+                tiles.append(cut)
             rows.append(self.tokens.ids(prompt, text, self.pictures.tokens(image.size) if image else 0))
         last = torch.tensor([len(row) - 1 for row in rows])
         ids = torch.full((len(rows), int(last.max()) + 1), self._padding)
@@ -134,7 +140,7 @@ class E5VEncoder:
         return Batch(
             ids=self._pinned(ids),
             last=self._pinned(last),
-            tiles=self._pinned(torch.cat(tiles)) if tiles else None,
+            tiles=self._pinned(torch.from_numpy(np.concatenate(tiles))) if tiles else None,
             sizes=torch.tensor(sizes) if sizes else None,
         )
 

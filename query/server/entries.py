@@ -14,10 +14,9 @@ from oneword.query.errors import BadQuery
 from oneword.query.items import content_of, item_of, unit
 from oneword.query.result import data_uri, plain
 from oneword.query.server.limits import MAX_ITEMS
-from oneword.query.server.parts import Numbers, Picture
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import Served, State
-from oneword.query.server.requests import Body, Name, Number, Text
+from oneword.query.server.requests import Body, Name, Number, Numbers, Picture, Text
 from oneword.query.server.threads import gather
 from oneword.storage import Item
 
@@ -98,10 +97,7 @@ async def _embedded(state: State, served: Served, given: ItemIn, decoded: Decode
         try:
             vector = unit(given.vector or [], served.collection.dimension)
         except BadQuery as error:
-            remedy = "Embed the item in the collection's space."
-            raise Problem(
-                422, "bad_vector", f"{field}.vector {error}", remedy=remedy, field=f"{field}.vector"
-            ) from error
+            raise Problem("bad_vector", f"{field}.vector {error}", field=f"{field}.vector") from error
         return item_of(given, content, image, small, vector)
     batcher = await state.collections.batcher(served)
     (found,) = await batcher.embed([content], served.service.view, Side.GALLERY)
@@ -112,7 +108,7 @@ async def _embedded(state: State, served: Served, given: ItemIn, decoded: Decode
 
 def _check(given: ItemIn, field: str) -> None:
     def refused(detail: str, remedy: str, name: str = "") -> Problem:
-        return Problem(422, "bad_item", f"{field}{name}: {detail}", remedy=remedy, field=f"{field}{name}")
+        return Problem("bad_item", f"{field}{name}: {detail}", remedy=remedy, field=f"{field}{name}")
 
     if given.text is None and given.image is None and given.vector is None:
         raise refused("has no text, no image and no vector", "Give at least one of them.")

@@ -19,7 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from oneword.storage.ann.build import build
-from oneword.storage.ann.check import Check, check
+from oneword.storage.ann.check import check, no_index
 from oneword.storage.ann.delta import IndexDelta, diff_index
 from oneword.storage.ann.files import IndexInfo, changed
 from oneword.storage.ann.index import AnnIndex, Vectors
@@ -28,6 +28,7 @@ from oneword.storage.ann.rows import Mask, RowSet, addresses_of
 from oneword.storage.config import RESERVE, AnnKind, StorageConfig
 from oneword.storage.durability import sync_folder
 from oneword.storage.errors import MissingGpu
+from oneword.storage.info import IndexCheck
 from oneword.storage.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -141,20 +142,21 @@ class IndexKeeper:
             return True
         return delta.dead > DEAD_SHARE * max(index.info.rows, 1)
 
-    def check(self, snapshot: Snapshot) -> Check | None:
-        """Compare the index in use with that version; None if there is no index."""
+    def check(self, snapshot: Snapshot, *, queries: int = 100) -> IndexCheck | None:
+        """Compare the index in use with that version; None if there is no index. queries: sampled for the recall."""
         for tries_left in reversed(range(TRIES)):
             found = self._current(snapshot)
             if found is None:
                 break
             name, index = found
             try:
-                return check(index, self.folder / name, self._delta(name, index, snapshot), snapshot)
+                delta = self._delta(name, index, snapshot)
+                return check(index, self.folder / name, delta, snapshot, queries=queries)
             except FileNotFoundError:  # a build has just replaced it: check the next one
                 if not tries_left:
                     raise
         there = sorted(one.name for one in self.folder.glob("*") if one.suffix != ".partial")
-        return Check.of_none(snapshot.table.count(), there) if there else None
+        return no_index(snapshot.table.count(), there) if there else None
 
     def remove(self) -> None:
         """Remove the indexes. One in use here is kept in memory until it is released."""
