@@ -92,7 +92,8 @@ class Trainer:
     def quickest(self, goal: float) -> str:
         """The kind that reaches the goal soonest, within the budgets of memory and of time to build.
 
-        Each is built of a sample, tuned and timed; times are extrapolated to all rows by how each grows.
+        Each is built of a sample, tuned and timed. With more rows all take longer alike, about as their square root: a
+        graph, too, needs more effort for the same recall (DECISIONS.md).
         """
         import faiss
 
@@ -110,13 +111,11 @@ class Trainer:
             first = min(first, built)
             if built > TIME_BUDGET * first:
                 continue
-            structure = opened(index, flat)
-            params = tune(structure, part, goal, queries=TRIAL_QUERIES).effort
+            params = tune(opened(index, flat), part, goal, queries=TRIAL_QUERIES).effort
             if params is None:
                 continue
-            seconds = params.seconds * structure.growth(len(self._vectors))
-            if seconds < soonest:
-                best, soonest = kind, seconds
+            if params.seconds < soonest:
+                best, soonest = kind, params.seconds
         return best
 
     @property
