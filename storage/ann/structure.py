@@ -8,11 +8,12 @@ from functools import cached_property
 from math import ceil, log
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oneword.storage.ann.rows import Addresses, RowSet
+from oneword.storage.ann.rows import Addresses, Mask, RowSet
 
 Vectors = NDArray[np.float32]
 
@@ -174,12 +175,26 @@ class Lists(Structure):
             return self.refined(queries, count, effort, params.keep_at(depth))
         reduced = self.index.chain.at(0).apply(queries) if self._reduced else queries
         order = self.inner.quantizer.search(reduced, self.most_effort)[1]
-        inside = np.bincount(self._list_of[allowed.mask], minlength=self.most_effort)
-        sizes = np.bincount(self._list_of, minlength=self.most_effort)
-        wanted = sizes[order[:, :effort]].sum(axis=1) / self.rows * allowed.count
+        inside = self._inside.get(allowed)
+        if inside is None:
+            inside = self._inside[allowed] = self._sizes(allowed.mask)
+        wanted = self._all_sizes[order[:, :effort]].sum(axis=1) / self.rows * allowed.count
         lists = (inside[order].cumsum(axis=1) < wanted[:, None]).sum(axis=1).max() + 1
         keep = max(params.keep, params.deep_keep)
         return self.refined(queries, count, min(int(lists), self.most_effort), keep, allowed.selector)
+
+    def _sizes(self, mask: Mask) -> Addresses:
+        """The number of those rows in each list."""
+        return np.bincount(self._list_of[mask], minlength=self.most_effort)
+
+    @cached_property
+    def _all_sizes(self) -> Addresses:
+        return self._sizes(np.ones(self.rows, dtype=bool))
+
+    @cached_property
+    def _inside(self) -> WeakKeyDictionary[RowSet, Addresses]:
+        """The sizes of the sets that were searched, for as long as they are cached elsewhere."""
+        return WeakKeyDictionary()
 
     def _params(self, effort: int, selector: Any) -> Any:
         import faiss

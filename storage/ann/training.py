@@ -144,6 +144,7 @@ class Trainer:
             faiss.Clustering(dimension, lists, index.cp).train(points, index.quantizer)
         if hasattr(index, "pq"):
             index.pq.cp.niter = CODE_ROUNDS
+            index.pq.cp.min_points_per_centroid = LEAST // 16  # else FAISS warns on stderr
         with (
             one_thread()
         ):  # some hundred trainings of 16 centroids: threads that wait for each other take ten times as long

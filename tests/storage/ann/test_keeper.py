@@ -304,7 +304,7 @@ def test_the_structure_is_configured_or_asked_for(store: Store, space: dict[str,
     assert configured.keep_index(aside=False)
     about = made.index_info()
     assert about is not None
-    assert about.kind == "IVF8,RaBitQfs,Refine(SQfp16)"
+    assert about.kind == "IVF7,RaBitQfs,Refine(SQfp16)"
     out = subprocess.run(
         [sys.executable, "-m", "oneword", "build", "a", "--db", store.uri, "--index", "hnsw", "--json"],
         capture_output=True,
