@@ -18,7 +18,7 @@ from oneword.engine.roots import Roots
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
 from oneword.indexer.changes import Seen
-from oneword.indexer.coverage import Coverage, sort_out
+from oneword.indexer.coverage import claims, sort_out
 from oneword.indexer.errors import SourceNotFound
 from oneword.indexer.inputs import Inputs
 from oneword.indexer.job import Job, Runner
@@ -26,7 +26,7 @@ from oneword.indexer.load import CAPTION_FILE
 from oneword.indexer.missing import delete_missing, settle_quarantine
 from oneword.indexer.options import JobConfig, SourceOptions
 from oneword.indexer.pipeline import Local
-from oneword.indexer.report import Report, Stages
+from oneword.indexer.report import Report
 from oneword.indexer.sources import check_roots
 from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.indexer.sources.place import is_uri
@@ -108,14 +108,11 @@ def index_paths(
             splitter=Splitter.of(encoder, config.passages),
             config=config,
             report=report,
-            stages=Stages(),
             seen=seen,
             inputs=inputs,
-            coverage=Coverage(there if config.delete_missing else (), options, gone),
-            version=None,
+            claims=claims(there if config.delete_missing else (), options, gone),
             source=json.dumps(source),
             stop=stop or threading.Event(),
-            tell=lambda: None,
         )
         if target is None or config.dry_run:
             job.version = target.version if target else None

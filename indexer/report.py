@@ -115,22 +115,12 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "collection": self.collection,
-            "model": self.model,
+            **vars(self),
             **self.counts(),
-            "reused": self.reused,
-            "version_before": self.version_before,
-            "kept": self.kept,
             "ignored": dict(sorted(self.ignored.items())),
             "set_aside": dict(sorted(self.set_aside.items())),
-            "shortened": self.shortened,
-            "interrupted": self.interrupted,
-            "dry_run": self.dry_run,
             "seconds": round(self.seconds, 3),
             "inputs_per_second": round(self.inputs / self.seconds, 1) if self.seconds else None,
-            "stages": self.stages,
-            "peak_mib": self.peak_mib,
-            "largest_worker_mib": self.largest_worker_mib,
             "kinds": dict(self.kinds.most_common()),
             "refused": [{"uri": one.uri, "kind": one.kind, "reason": one.reason} for one in self.refused],
         }

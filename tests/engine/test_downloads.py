@@ -89,7 +89,7 @@ class Answer(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
     with Hub(siglip2(tmp_path / "hub")) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
 
@@ -97,8 +97,10 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 @pytest.fixture
 def oneword(tmp_path: Path) -> Any:
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """With one argument, that is a program; with several, they are those of `oneword`."""
+        command = ["-c"] if len(arguments) == 1 else ["-m", "oneword"]
         return subprocess.run(
-            [sys.executable, "-m", "oneword", *arguments],
+            [sys.executable, *command, *arguments],
             capture_output=True,
             text=True,
             timeout=120,
@@ -116,20 +118,23 @@ def test_pulled_once_found_without_a_network_and_chosen(oneword: Any, hub: Hub, 
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "note.txt").write_text("a red bicycle")
     asked = len(hub.asked)
-    done = oneword("index", "texts", HF_HUB_OFFLINE="1")
+    code = """
+import sys
+from oneword.cli import run
+sys.exit(run(["index", "texts"]) or run(["search", "a red bicycle", "--json"]))
+"""
+    done = oneword(code, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
     assert NAME in done.stdout + done.stderr
-    done = oneword("search", "a red bicycle", "--json", HF_HUB_OFFLINE="1")
-    assert json.loads(done.stdout)["hits"][0]["uri"].endswith("note.txt")
-    assert json.loads(oneword("info", "--json").stdout)["space"]["revision"] == COMMIT
+    assert json.loads(done.stdout.splitlines()[-1])["hits"][0]["uri"].endswith("note.txt")
+    assert Store(str(tmp_path / ".oneword")).open("default").space["revision"] == COMMIT
     assert len(hub.asked) == asked
 
 
-@pytest.mark.parametrize(("answer", "model"), [("y", NAME), ("n", "basic")])
-def test_at_a_terminal_a_better_model_is_offered_once(hub: Hub, tmp_path: Path, answer: str, model: str) -> None:
+def test_at_a_terminal_a_better_model_is_offered_once(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("a red bicycle")
 
-    def index(url: str) -> str:
+    def index(url: str, answer: str) -> str:
         ours, theirs = pty.openpty()
         environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", "HF_ENDPOINT": url}
         command = [sys.executable, "-m", "oneword", "index", "note.txt"]
@@ -142,11 +147,13 @@ def test_at_a_terminal_a_better_model_is_offered_once(hub: Hub, tmp_path: Path, 
         assert process.returncode == 0, said
         return said
 
-    assert "Download a better model" not in index("http://127.0.0.1:9")  # where no hub answers
-    shutil.rmtree(tmp_path / ".oneword")
-    assert f"({NAME}, 1.5 GB, Apache-2.0)? [y/N]" in index(hub.url)
-    assert Store(str(tmp_path / ".oneword")).open("default").space["model"] == model
-    assert "Download a better model" not in index(hub.url)  # the collection has its model now
+    assert "Download a better model" not in index("http://127.0.0.1:9", "y")  # where no hub answers
+    for answer, model in (("n", "basic"), ("y", NAME)):
+        shutil.rmtree(tmp_path / ".oneword")
+        assert f"({NAME}, 1.5 GB, Apache-2.0)? [y/N]" in index(hub.url, answer)
+        assert Store(str(tmp_path / ".oneword")).open("default").space["model"] == model
+        if answer == "n":
+            assert "Download a better model" not in index(hub.url, "y")  # the collection has its model now
 
 
 def test_an_interrupted_download_goes_on(oneword: Any, hub: Hub) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +115,20 @@ def test_another_measure_splits_again(tmp_path: Path) -> None:
     assert len(rows()) > 2 * before
     assert run("doc.txt", passages=0).updated == 1
     assert [item.text for item in rows().values()] == [text(60)]
+
+
+def test_a_text_in_a_table_is_compared_as_it_would_be_embedded(tmp_path: Path) -> None:
+    Path("texts.jsonl").write_text(json.dumps({"id": "a", "text": text(60)}))
+    run("texts.jsonl", passages=0)
+    assert run("texts.jsonl", passages=0).unchanged == 1
+    assert run("texts.jsonl", passages=32).updated == 1
+    assert run("texts.jsonl", passages=0).updated == 1
+    [item] = rows().values()
+    Store("db").open("default").upsert(
+        [replace(item, vector=np.full(256, 1 / 16, np.float32), content_hash="client:a")]
+    )
+    assert run("texts.jsonl", passages=0).updated == 1
+    assert rows()["a"].content_hash == item.content_hash
 
 
 def test_captions_stay_whole(album: Path) -> None:

@@ -189,7 +189,7 @@ async def tokenizer(request: Request, model: str) -> Response:
     encoder = _batcher(state, model).encoder
     document = await state.workers.run("decode", lambda: encoder.tokenizer)  # megabytes; the first call builds it
     if document is None:
-        raise Problem(404, "no_tokenizer", f"model {model!r} has no tokenizer: it counts words and punctuation")
+        raise Problem("no_tokenizer", f"model {model!r} has no tokenizer: it counts words and punctuation")
     return Response(document, media_type="application/json")
 
 
@@ -198,7 +198,7 @@ async def embeddings(request: Request) -> Response:
     """Embed texts and images."""
     state = state_of(request)
     try:
-        body = (await requests.read(request, EmbeddingsIn)).body
+        body = await requests.read(request, EmbeddingsIn)
         batcher = _batcher(state, body.model)
         view = _view(body.view, batcher.encoder)
         given = _inputs(body)
@@ -294,7 +294,7 @@ async def _vector(batcher: Batcher, content: engine.Input, view: View, side: Sid
 def _check_loaded(state: State) -> None:
     """Refuses requests while no model is loaded yet."""
     if not state.models.loaded and not state.warm:
-        raise Problem(503, "not_ready", f"no model is loaded yet ({state.reason})", retry_after=1)
+        raise Problem("not_ready", f"no model is loaded yet ({state.reason})")
 
 
 def _batcher(state: State, name: str) -> Batcher:
@@ -302,7 +302,7 @@ def _batcher(state: State, name: str) -> Batcher:
     batcher = state.models.named(name)
     if batcher is None:
         there = ", ".join(sorted(state.models.batchers))
-        raise Problem(404, "model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
+        raise Problem("model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
     return batcher
 
 
@@ -353,7 +353,7 @@ def _written(vector: Vector, form: str) -> str | list[float]:
 
 
 def _malformed(detail: str, field: str) -> Problem:
-    return Problem(400, "invalid_request", detail, remedy="Correct the field.", field=field)
+    return Problem("invalid_request", detail, field=field)
 
 
 def _token_count(encoder: Encoder, texts: Sequence[str]) -> int:

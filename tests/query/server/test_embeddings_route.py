@@ -27,11 +27,11 @@ SIDED = View.from_dict(
 
 
 @pytest.fixture(scope="module")
-def both(db: Path, start: Any) -> Any:
+def both(db: Path, serve: Any) -> Any:
     """A service that has both models loaded when it is ready."""
     Store(db).create("drawings", load("mini").space(views.DEFAULT).as_dict())
     Store(db).create("asked", load("mini").space(SIDED).as_dict())
-    return start("--db", db)
+    return serve(db=db)
 
 
 @pytest.fixture(scope="module")
