@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from oneword.engine.catalog import Description, descriptions
+from oneword.engine.catalog import descriptions
+from oneword.engine.evaluation.row import HEAD as TABLE
+from oneword.engine.evaluation.row import row
 
 HEAD = """# Models
 
@@ -17,23 +19,26 @@ Any other Hugging Face id or folder is loaded as what its files say it is: a `mo
 `model_type` `clip`, `siglip`, `siglip2`, `metaclip_2` or `llava_next` in `config.json` by transformers. Weights are
 read from safetensors alone, and code that comes with a model is never run.
 
-| Model | for | dimensions | size | license | an edit is | published |
-|---|---|---|---|---|---|---|
 """
 
+MEASURED = {
+    "basic": "[benchmarks](benchmarks.md#basic)",
+    "mini": "[benchmarks](benchmarks.md)",
+}
+"""Where a model's own figures stand that were measured here."""
+
 TAIL = """
-Figures are percent, as published at the source named; none were measured here, as the weights were not at hand.
-`oneword eval` measures a model on your own data; `basic` and `mini` have their figures in
-[benchmarks](benchmarks.md).
+Figures are percent, as published at the source named. Where "measured here" says none, the weights were not at hand:
+`oneword eval text-image --data FOLDER --model NAME` measures a model, known or not, and prints its row of this table.
 
 - **Dimensions** in parentheses: lengths that a model was trained to be cut to: `oneword index photos --model NAME
   --dimensions N`. Others are refused.
 - **Queries and documents.** Models of sentence-transformers have a prompt for each; indexing takes the document's,
-  searching the query's.
+  searching the query's; `/v1/embeddings` takes `input_type`, `query` or `document`.
 - **An edit** of an image goes through the model together with it in one forward pass, or is added to it as a unit
   vector of the same weight.
 - **Texts** are cut at the model's limit (SigLIP 64 tokens, CLIP 77, others 512); in bulk, longer ones are first cut
-  into passages.
+  into passages, and longer captions at the end of a sentence, which the job reports.
 - CLIP and SigLIP place images and texts apart: in a collection of both, a text finds texts first. Search one of them
   (`--modality image`), or keep two collections.
 - Qwen3-VL, Nemotron and EmbeddingGemma need torchvision for their image processors. They have not been run here; the
@@ -43,16 +48,8 @@ Figures are percent, as published at the source named; none were measured here, 
 
 def page() -> str:
     """Returns the whole page."""
-    return HEAD + "".join(map(_row, descriptions())) + TAIL
-
-
-def _row(model: Description) -> str:
-    name = f"`{model.aliases[0]}` ({model.name})" if model.aliases else f"`{model.name}`"
-    lengths = f"{model.dimension}" + (f" ({', '.join(map(str, model.truncations))})" if model.truncations else "")
-    size = f"{model.size / 1e9:.1f} GB" if model.size >= 1e9 else f"{model.size / 1e6:.0f} MB"
-    figures = f"{model.figures} ({model.source})" if model.figures else "none"
-    cells = (name, model.summary, lengths, size, model.license, model.edits, figures)
-    return f"| {' | '.join(cells)} |\n"
+    rows = (row(model, MEASURED.get(model.name, "none")) for model in descriptions())
+    return HEAD + TABLE + "".join(rows) + TAIL
 
 
 if __name__ == "__main__":

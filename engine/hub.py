@@ -33,18 +33,22 @@ def trouble(seconds: float = TIMEOUT) -> str | None:
 def refusal(error: Exception, model: str, revision: str | None) -> str:
     """Returns what the client's error means, as the end of a sentence."""
     from huggingface_hub import constants
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RevisionNotFoundError
 
-    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    if isinstance(cause, GatedRepoError):
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__) is not None:
+        chain.append(cause)
+    kinds = {kind for one in chain for kind in type(one).__mro__}
+    statuses = {getattr(getattr(one, "response", None), "status_code", None) for one in chain}
+    if GatedRepoError in kinds:
         return f"its license is not accepted: accept it at {constants.ENDPOINT}/{model}, and set HF_TOKEN"
-    if isinstance(cause, RevisionNotFoundError):
+    if RevisionNotFoundError in kinds:
         return f"the hub at {constants.ENDPOINT} has no revision {revision!r} of it: check --revision"
-    status = getattr(getattr(cause, "response", None), "status_code", None)
-    if isinstance(cause, RepositoryNotFoundError) or status in (401, 404):
+    if statuses & {401, 404}:
         return f"the hub at {constants.ENDPOINT} has no such model, or a private one: check its name, or set HF_TOKEN"
-    reason = str(cause).strip().split("\n")[0]
-    return f"the hub at {constants.ENDPOINT} did not give it ({type(cause).__name__}: {reason}): try again"
+    told = next((one for one in chain if not isinstance(one, LocalEntryNotFoundError)), error)
+    reason = str(told).strip().split("\n")[0]
+    return f"the hub at {constants.ENDPOINT} did not give it ({type(told).__name__}: {reason}): try again"
 
 
 def _asked(url: str, seconds: float) -> str | None:

@@ -65,6 +65,8 @@ class VllmDialect:
         self.passage_tokens = PASSAGE_TOKENS
         self.text_tokens: int | None = MAX_TEXT_TOKENS
 
+    sees = True
+
     def space(self, view: View) -> Space:
         """That of the same checkpoint run locally, taking the server's word for its weights."""
         return Space(
