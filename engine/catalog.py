@@ -21,7 +21,7 @@ PACKAGES = {
     ),
     "models": ("torch", "transformers", "accelerate"),
     "e5v": ("torch", "transformers", "accelerate"),
-    "open-clip": ("torch", "torchvision", "open_clip"),
+    "open-clip": ("torch", "transformers", "torchvision", "open_clip"),
     "sentence-transformers": ("torch", "transformers", "accelerate", "sentence_transformers"),
 }
 """Import names of the packages that each extra of this package installs."""

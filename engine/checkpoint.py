@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oneword.engine import hub
 from oneword.engine.config import CODE
 from oneword.engine.errors import ModelNotFound, WrongCheckpoint
 
@@ -56,9 +57,6 @@ def loader_of(architecture: str) -> str:
     """Returns the loader of a model that is not known by name."""
     return next(loader for loader, architectures in LOADED_BY.items() if architecture in architectures)
 
-
-HUB_TIMEOUT = 4.0
-"""Seconds to wait for the first answer of the hub: without a network a command ends in about this time."""
 
 BLOCKS, BLOCK = 64, 64 * 1024
 """The digest reads this number of evenly spaced blocks, of this number of bytes, of each weights file."""
@@ -167,15 +165,15 @@ def find(
     except (HFValidationError, OSError):
         pass
     how = f"oneword models pull {model}" + (f" --revision {revision}" if revision else "")
+    if why := hub.trouble():
+        raise wrong or ModelNotFound(f"model {model!r} is not in the local cache, and {why}; then run: {how}")
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=HUB_TIMEOUT))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=hub.TIMEOUT))
     except Exception as error:  # the hub's client raises some twenty kinds, its transport more
         if wrong is not None:
             raise wrong from error
-        reason = str(error).strip().split("\n")[0]
         raise ModelNotFound(
-            f"model {model!r} is not in the local cache and the hub did not give it "
-            f"({type(error).__name__}: {reason}); download it where there is a network: {how}"
+            f"model {model!r} is not in the local cache, and {hub.refusal(error, model, revision)}"
         ) from error
     return check(model, folder, folder.name, weights=weights, expected=expected, code=code)
 

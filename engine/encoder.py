@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import PIL.Image
@@ -18,11 +18,25 @@ Tiler = Callable[[PIL.Image.Image], NDArray[np.uint8]]
 """An RGB image to uint8 (t, 3, s, s). Picklable, and light to import: it runs in processes that decode."""
 
 
+InputType = Literal["query", "document"]
+"""A side as services call it: `input_type`."""
+
+
 class Side(StrEnum):
-    """Which of the two prompt sets of a view is used."""
+    """Which of the two prompt sets of a view is used: that for what is asked, or for what is stored."""
 
     QUERY = "query"
     GALLERY = "gallery"
+
+    @property
+    def input_type(self) -> InputType:
+        """What services call it."""
+        return "query" if self is Side.QUERY else "document"
+
+    @classmethod
+    def of(cls, input_type: InputType) -> "Side":
+        """The inverse of `input_type`."""
+        return cls.QUERY if input_type == "query" else cls.GALLERY
 
 
 class Encoder(Protocol):
@@ -91,6 +105,16 @@ class Tiling(Protocol):
     @property
     def tiler(self) -> Tiler:
         """The function that cuts the tiles."""
+        ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """An encoder that knows how much of a text it reads."""
+
+    @property
+    def text_tokens(self) -> int | None:
+        """Maximum tokens of a text, as its tokenizer counts them; the rest is cut. None: not known."""
         ...
 
 

@@ -39,6 +39,10 @@ def encode(
     return Encoding(encoder, inputs, view, side).vectors(unit=unit)
 
 
+REFUSALS = (ValueError, OSError, ArithmeticError)
+"""What a library's processor raises for an image or a text that it cannot take, such as one of 10,000 x 1 pixels."""
+
+
 class Encoding:
     """Inputs whose first batches are prepared in a thread before `vectors` is called.
 
@@ -62,25 +66,53 @@ class Encoding:
 
     def vectors(self, *, unit: bool = True) -> Vectors:
         """Runs the model over all batches. Call it once. Args, returns and raises: as `encode`."""
+        vectors, failed = self.outcome(unit=unit)
+        for position in sorted(failed):
+            raise failed[position]
+        return vectors
+
+    def outcome(self, *, unit: bool = True) -> tuple[Vectors, dict[int, EncodingError]]:
+        """As `vectors`, but returns the errors of inputs by their positions, where rows have no meaning."""
         vectors = np.empty((len(self._inputs), self._encoder.dimension), dtype=np.float32)
+        failed = dict[int, EncodingError]()
         try:
             while self._todo or self._ready:
                 self._prepare_ahead()
                 batch, prepared = self._ready.popleft()
                 try:
-                    vectors[batch] = self._encoder.finish(self._encoder.forward(prepared.result()))
+                    ready = prepared.result()
+                except REFUSALS as error:
+                    if len(batch) > 1:
+                        self._halve(batch)
+                    else:
+                        failed[batch[0]] = self._refused(batch[0], error)
+                    continue
+                try:
+                    vectors[batch] = self._encoder.finish(self._encoder.forward(ready))
                 except EncodingError as error:
-                    raise EncodingError(str(error), index=batch[error.index]) from error
+                    position = batch[error.index]
+                    failed[position] = EncodingError(str(error), index=position)
+                    if rest := [other for other in batch if other != position]:
+                        self._ready.appendleft(self._prepared(rest))
                 except DeviceOutOfMemory:
                     if len(batch) == 1:
                         raise
-                    # Other batches that were planned at that size are halved in turn.
-                    middle = len(batch) // 2
-                    self._ready.appendleft(self._prepared(batch[middle:]))
-                    self._ready.appendleft(self._prepared(batch[:middle]))
+                    self._halve(batch)  # other batches that were planned at that size in turn
         finally:
             self._thread.shutdown(cancel_futures=True)
-        return _checked(vectors, self._inputs, unit=unit)
+        return _checked(vectors, self._inputs, failed, unit=unit)
+
+    def _halve(self, batch: list[int]) -> None:
+        middle = len(batch) // 2
+        self._ready.appendleft(self._prepared(batch[middle:]))
+        self._ready.appendleft(self._prepared(batch[:middle]))
+
+    def _refused(self, position: int, error: Exception) -> EncodingError:
+        kind, said = type(self._inputs[position]).__name__, " ".join(str(error).split())
+        return EncodingError(
+            f"input {position} ({kind}) is refused by the model's processor ({type(error).__name__}: {said})",
+            index=position,
+        )
 
     def _prepare_ahead(self) -> None:
         while self._todo and len(self._ready) < AHEAD:
@@ -91,18 +123,19 @@ class Encoding:
         return batch, self._thread.submit(self._encoder.prepare, some, self._view, self._side)
 
 
-def _checked(vectors: Vectors, inputs: Sequence[Input], *, unit: bool) -> Vectors:
+def _checked(
+    vectors: Vectors, inputs: Sequence[Input], failed: dict[int, EncodingError], *, unit: bool
+) -> tuple[Vectors, dict[int, EncodingError]]:
+    vectors[list(failed)] = 1.0
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
-    if bad.size:
-        index = int(bad[0])
-        raise EncodingError(
-            f"input {index} ({type(inputs[index]).__name__}) got a vector of length {lengths[index, 0]}: "
+    for bad in np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0))).tolist():
+        failed[bad] = EncodingError(
+            f"input {bad} ({type(inputs[bad]).__name__}) got a vector of length {lengths[bad, 0]}: "
             "expected a finite, non-zero one; if the model runs in fp16, use --dtype bf16 or fp32",
-            index=index,
+            index=bad,
         )
-    scaled: Vectors = (vectors / lengths).astype(np.float32) if unit else vectors
-    return scaled
+        vectors[bad], lengths[bad] = 1.0, 1.0
+    return (vectors / lengths).astype(np.float32) if unit else vectors, failed
 
 
 class Started(Generic[Key]):
@@ -124,27 +157,21 @@ class Started(Generic[Key]):
     def result(self) -> tuple[dict[Key, Vectors], dict[Key, EngineError]]:
         """Returns unit vectors, float32 (d,), and errors, each by the key of its input.
 
-        An input that the model has no vector for is left out and the rest embedded again. If the device runs out of
-        memory, the inputs are halved until the one that needs too much is found.
+        If the device runs out of memory, the inputs are halved until the one that needs too much is found.
         """
-        todo, failed, encoding = dict(self.contents), dict[Key, EngineError](), self._encoding
-        while True:
-            keys = list(todo)
-            try:
-                return dict(zip(keys, encoding.vectors(), strict=True)), failed
-            except EncodingError as error:
-                failed[keys[error.index]] = error
-                del todo[keys[error.index]]
-            except DeviceOutOfMemory as error:
-                if len(keys) == 1:
-                    return {}, failed | {keys[0]: error}
-                middle = len(keys) // 2
-                halves = [
-                    embed({key: todo[key] for key in half}, *self._how) for half in (keys[:middle], keys[middle:])
-                ]
-                return halves[0][0] | halves[1][0], failed | halves[0][1] | halves[1][1]
-            encoder, view, side = self._how
-            encoding = Encoding(encoder, list(todo.values()), view, side)
+        keys = list(self.contents)
+        try:
+            vectors, failed = self._encoding.outcome()
+        except DeviceOutOfMemory as error:
+            if len(keys) == 1:
+                return {}, {keys[0]: error}
+            middle = len(keys) // 2
+            halves = [
+                embed({key: self.contents[key] for key in half}, *self._how) for half in (keys[:middle], keys[middle:])
+            ]
+            return halves[0][0] | halves[1][0], halves[0][1] | halves[1][1]
+        good = {key: vectors[place] for place, key in enumerate(keys) if place not in failed}
+        return good, {keys[place]: error for place, error in failed.items()}
 
 
 def embed(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from oneword.engine.availability import choose
-from oneword.engine.catalog import SHIPPED, describe, descriptions, miniature
+from oneword.engine.catalog import PACKAGES, SHIPPED, describe, descriptions, miniature
 from oneword.engine.config import EngineConfig, runs_code
 from oneword.engine.dependencies import require
 from oneword.engine.encoder import Encoder
@@ -60,10 +60,11 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
 
 def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Encoder:
     """Loads a folder or a hub model as the architecture that its files declare."""
-    require("torch", "transformers", "tokenizers", what=f"the model {name!r}")
+    known = describe(name)
+    extra = known.extra if known else "models"
+    require(*PACKAGES[extra], what=f"the model {name!r}", extra=extra)
     from oneword.engine.checkpoint import ALL, LOADED_BY, find, loader_of
 
-    known = describe(name)
     code = config.trust_remote_code or runs_code(known.name if known else name)
     if name == "mini":
         checkpoint = find(str(miniature()))

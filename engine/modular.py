@@ -4,6 +4,7 @@ Text models, and multimodal ones such as Qwen3-VL-Embedding, whose vectors are t
 `encode_document` return. Legend: n inputs, d dimensions.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,13 +68,13 @@ class ModularEncoder:
         self.name, self.revision, self.model, self.device = name, revision, model, device
         self.rows = rows or ROWS
         self.dimension = int(model.get_embedding_dimension() or 0)
-        limit = model.get_max_seq_length()
-        self.passage_tokens = min(int(limit), PASSAGE_TOKENS) if limit else PASSAGE_TOKENS
         self.sees = bool(model.supports("image"))
         """Whether it takes images."""
         self._joins = self.sees and bool(model.supports(("image", "text")))
         backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self.tokenizer = plain(backend.to_str(), at_start=True).to_str() if backend is not None else None
+        self.text_tokens = self._text_tokens()
+        self.passage_tokens = min(self.text_tokens or PASSAGE_TOKENS, PASSAGE_TOKENS)
 
     def space(self, view: views.View) -> Space:
         """See `Encoder.space`."""
@@ -88,11 +89,25 @@ class ModularEncoder:
                 "modules": [type(module).__name__ for module in self.model],
                 "prompts": {side.value: self._prompt(side) for side in Side},
                 "text_tokens": self.model.get_max_seq_length(),
+                "chat_template": self._chat_template(),
                 "image_processor": type(processor).__name__ if processor is not None else None,
                 "joins": self._joins,
             },
             dimension=self.dimension,
         )
+
+    def _text_tokens(self) -> int | None:
+        """Returns the tokens of a document that are left beside its prompt and special tokens; None without a limit."""
+        limit, read = self.model.get_max_seq_length(), getattr(self.model.tokenizer, "backend_tokenizer", None)
+        if not limit or read is None:
+            return int(limit) if limit else None
+        alone = len(read.encode("a", add_special_tokens=False).ids)
+        return max(1, int(limit) - len(read.encode(f"{self._prompt(Side.GALLERY) or ''}a").ids) + alone)
+
+    def _chat_template(self) -> str | None:
+        """Returns a digest of it: a folder's revision is one of its JSON and weights."""
+        written = getattr(self.model.processor, "chat_template", None)
+        return hashlib.sha256(str(written).encode()).hexdigest()[:16] if written else None
 
     def plan(self, inputs: Sequence[Input], view: views.View, side: Side) -> list[list[int]]:  # noqa: ARG002
         """Batches of one kind of input, the longest texts first.

@@ -1,10 +1,11 @@
 """Splits long texts into passages: at the ends of sentences where possible, by the model's own tokens."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from oneword.engine.encoder import Encoder
+from oneword.engine.encoder import Encoder, Limited
+from oneword.engine.inputs import Document, Input, Text
 
 WORDS = re.compile(r"\w+|[^\w\s]")
 """What counts as a token for a model without a tokenizer: a word, or a mark."""
@@ -18,35 +19,51 @@ class Splitter:
     white space between passages is lost.
 
     Args:
-        tokens: maximum of a passage, without the prompt.
+        tokens: maximum of a passage, without the prompt; None leaves texts whole.
         tokenizer: JSON of a `tokenizers.Tokenizer`; None counts words and marks.
+        limit: of tokens that the model reads; None if that is not known.
     """
 
-    tokens: int
+    tokens: int | None
     tokenizer: str | None = None
-    _splitter: Any = field(default=None, init=False, repr=False, compare=False)
+    limit: int | None = None
+    _made: dict[int, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, encoder: Encoder, tokens: int | None = None) -> "Splitter":
-        """Returns the splitter of an encoder; tokens: None for the encoder's own maximum."""
-        return cls(tokens=tokens or encoder.passage_tokens, tokenizer=encoder.tokenizer)
+        """Returns the splitter of an encoder; tokens: None for the encoder's own maximum, 0 to leave texts whole."""
+        return cls(
+            tokens=encoder.passage_tokens if tokens is None else tokens or None,
+            tokenizer=encoder.tokenizer,
+            limit=encoder.text_tokens if isinstance(encoder, Limited) else None,
+        )
 
     def split(self, text: str) -> list[str]:
         """Returns the passages of a text, in order; a text that fits is returned unchanged."""
-        if len(text) <= self.tokens:  # no token is shorter than a character
-            return [text]
-        passages = self._made().chunks(text)
-        return passages if len(passages) > 1 else [text]
+        return self._passages(text, self.tokens)
+
+    def fitted(self, content: Input) -> Input:
+        """Returns what the model reads of an input: of a text over its limit the first passage that fits."""
+        match content:
+            case Text(text=text) | Document(text=text):
+                read = self._passages(text, self.limit)[0]
+                return content if read == text else replace(content, text=read)
+            case _:
+                return content
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_splitter": None}
+        return {**vars(self), "_made": {}}
 
-    def _made(self) -> Any:
-        if self._splitter is None:
+    def _passages(self, text: str, tokens: int | None) -> list[str]:
+        if tokens is None or len(text) <= tokens:  # no token is shorter than a character
+            return [text]
+        if tokens not in self._made:
             from semantic_text_splitter import TextSplitter
 
-            if self.tokenizer is None:
-                self._splitter = TextSplitter.from_callback(lambda text: len(WORDS.findall(text)), self.tokens)
-            else:
-                self._splitter = TextSplitter.from_huggingface_tokenizer_str(self.tokenizer, self.tokens)
-        return self._splitter
+            self._made[tokens] = (
+                TextSplitter.from_callback(lambda text: len(WORDS.findall(text)), tokens)
+                if self.tokenizer is None
+                else TextSplitter.from_huggingface_tokenizer_str(self.tokenizer, tokens)
+            )
+        passages = self._made[tokens].chunks(text)
+        return passages if len(passages) > 1 else [text]

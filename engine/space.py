@@ -4,15 +4,34 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from oneword.engine.views import View
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "sentence-transformers", "open_clip_torch", "pillow")
+"""Packages whose releases may move a vector a little."""
+
+
+@cache
+def libraries() -> dict[str, str]:
+    """Returns the versions of those that are installed."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
     """Model, revision, view, preprocessing, dimension and normalization.
+
+    Device and precision (fp32, bf16, fp16) are no part of it: they hardly move a vector, and an index that a GPU built
+    is searched on a CPU. Quantized weights are others: the revision says so.
 
     Args:
         model: the model's id, as `oneword.engine.models.load` takes it (a name, a hub id, or a folder).
@@ -40,8 +59,21 @@ class Space:
         canonical = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether a query and a document of the same content have the same vector."""
+        own = self.preprocessing.get("prompts") or {}
+        return (
+            self.view.query == self.view.gallery
+            and len(set(own.values())) <= 1
+            and "Router" not in self.preprocessing.get("modules", ())
+        )
+
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, as kept with a collection: the fields, with `view` by name and `prompts` in full."""
+        """JSON-ready, as kept with a collection: the fields, with `view` by name and `prompts` in full.
+
+        `made_with`, the versions of libraries, is told and no part of the fingerprint.
+        """
         return {
             "fingerprint": self.fingerprint,
             "model": self.model,
@@ -51,4 +83,5 @@ class Space:
             "preprocessing": dict(self.preprocessing),
             "dimension": self.dimension,
             "normalisation": self.normalisation,
+            "made_with": libraries(),
         }

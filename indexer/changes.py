@@ -10,11 +10,12 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from unicodedata import normalize
 
+from oneword.engine.inputs import Text
 from oneword.engine.passages import Splitter
+from oneword.engine.texts import is_blank
 from oneword.indexer.entry import ETAG, SOURCE, Entry, Reference, etag, id_of, name_of
 from oneword.indexer.errors import TemporarySpace
 from oneword.indexer.load import DIGEST, passage_id
@@ -53,9 +54,11 @@ class Seen:
     def __enter__(self) -> "Seen":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forgets everything."""
         self._database.close()
         self._folder.cleanup()
 
@@ -195,7 +198,7 @@ def _source(entry: Entry) -> str:
 def _taken(entry: Entry, stored: Item) -> str | None:
     """Why a row may not replace a stored item: its id belongs to another source."""
     owner = stored.metadata.get(SOURCE)
-    if entry.problem or not entry.has_own_id or owner == _source(entry):
+    if entry.problem or owner == _source(entry) or not entry.has_own_id:
         return None
     whose = "an item that came by API or import" if owner is None else f"an item from {name_of(None, str(owner))}"
     return f"{name_of(None, entry.origin)}: the id {entry.id!r} already belongs to {whose}; {ID_REMEDY}"
@@ -208,12 +211,28 @@ def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | Non
     """
     if stored is None or entry.problem or stored.uri != entry.uri or not _same_facts(entry.metadata, stored.metadata):
         return False
-    if isinstance(entry.text, str) and (entry.image is None or stored.text != (normalize("NFC", entry.text) or None)):
-        return False
+    if isinstance(entry.text, str):
+        text = normalize("NFC", entry.text)
+        if stored.text != (text or None):
+            return False
+        if entry.image is None:
+            return _is_whole(stored, text, splitter)
     mark = etag(entry, splitter)
     if mark is None:
         return isinstance(entry.image, Reference) and entry.image.uri.startswith(("http://", "https://"))
     return stored.metadata.get(ETAG) == mark
+
+
+def _is_whole(stored: Item, text: str, splitter: Splitter | None) -> bool:
+    """Whether an item is a text, embedded as itself, that is not to be split now."""
+    if (
+        stored.modality != "text"
+        or is_blank(text)
+        or stored.content_hash != Text(text=text).content_hash
+        or ETAG in stored.metadata
+    ):
+        return False
+    return "passages" not in stored.metadata and (splitter is None or len(splitter.split(text)) == 1)
 
 
 def compare(loaded: Loaded, stored: Item | None) -> Loaded | Unchanged:

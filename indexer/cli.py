@@ -5,15 +5,14 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from oneword.indexer.distributed.config import RayConfig
-from oneword.indexer.options import Access, JobConfig, SourceOptions, about, option
+from oneword.indexer.options import Access, JobConfig, SourceOptions, option
 from oneword.indexer.parameters import with_options
 from oneword.storage.terminal import confirm, print_json, say
 
@@ -21,29 +20,6 @@ if TYPE_CHECKING:
     from oneword.engine.config import EngineConfig
     from oneword.indexer.job import Runner
     from oneword.indexer.report import Report
-
-
-class EngineKind(StrEnum):
-    """What runs a job."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-class Dtype(StrEnum):
-    """Number formats of a model's weights."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-
-
-class Quantize(StrEnum):
-    """Weight quantizations (bitsandbytes)."""
-
-    INT8 = "int8"
-    NF4 = "nf4"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +31,8 @@ class ModelOptions:
         None, "Shorter vectors, for models trained for them (Matryoshka); see `oneword models`.", min=1
     )
     device: str = option("auto", "auto, cpu, cuda or cuda:N.")
-    dtype: Dtype = field(default=Dtype.AUTO, metadata=about("Number format of the weights."))
-    quantize: Quantize | None = field(default=None, metadata=about("Load the weights in 8 or 4 bits (CUDA)."))
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = option("auto", "Number format of the weights.")
+    quantize: Literal["int8", "nf4"] | None = option(None, "Load the weights in 8 or 4 bits (CUDA; bitsandbytes).")
     batch_size: int | None = option(None, "Most inputs in one forward pass.", min=1)
     max_tokens_per_batch: int | None = option(
         None, "Most tokens in one forward pass (E5-V); default: by free memory.", min=1
@@ -66,8 +42,7 @@ class ModelOptions:
         """The configuration of the engine."""
         from oneword.engine.config import EngineConfig
 
-        values: dict[str, Any] = {**vars(self), "dtype": self.dtype.value}
-        return EngineConfig(model=model, **{**values, "quantize": self.quantize and self.quantize.value})
+        return EngineConfig(model=model, **vars(self))
 
 
 Db = Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")]
@@ -97,7 +72,7 @@ def index(
         bool, typer.Option("--sync", help="Add and update (which is always done); see --delete-missing.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Continue: index again whenever something changes.")] = False,
-    engine: Annotated[EngineKind, typer.Option(help="This machine, or a Ray cluster.")] = EngineKind.LOCAL,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
     job_id: Annotated[str | None, typer.Option(hidden=True, help="Of the journal's entry.")] = None,
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a JSON report there.", dir_okay=False)
@@ -110,7 +85,7 @@ def index(
 
     from oneword.indexer.index import index_paths
     from oneword.indexer.pipeline import Local
-    from oneword.indexer.terminal import ProgressBar, log_to, offer_model, show, stop_on_signals
+    from oneword.indexer.terminal import log_to, offer_model, progress_bar, show, stop_on_signals
     from oneword.indexer.watching import watch as watching
     from oneword.storage import Store
     from oneword.storage.journal import is_id
@@ -121,7 +96,7 @@ def index(
         raise typer.BadParameter(
             f"--report {report_file}: the folder {str(report_file.parent)!r} does not exist; make it"
         )
-    if engine is EngineKind.LOCAL and ray != RayConfig():
+    if engine == "local" and ray != RayConfig():
         raise typer.BadParameter("--address, --workers and --gpus-per-worker are about a cluster: give --engine ray")
     if job_id is not None and not is_id(job_id):
         raise typer.BadParameter(f"--job-id {job_id!r}: expected an id made by oneword.storage.journal.new_id")
@@ -129,7 +104,7 @@ def index(
         raise typer.BadParameter("--job-id is one job's, and --watch starts many: leave one of them out")
     apart: Callable[[], AbstractContextManager[None]] = nullcontext
     runner: Runner = Local()
-    if engine is EngineKind.RAY:
+    if engine == "ray":
         from oneword.indexer.distributed.cluster import apart_from_stdout
         from oneword.indexer.distributed.runner import RayRunner
 
@@ -139,8 +114,7 @@ def index(
     if model == "auto" and not as_json and collection not in Store(db).collections():
         offer_model()
 
-    with stop_on_signals() as stop, ProgressBar(console) as bar:
-        progress = bar.following("indexing")
+    with stop_on_signals() as stop, progress_bar(console, "indexing") as progress:
         report: Report | None = None
 
         def once() -> "Report":
@@ -198,13 +172,13 @@ def reembed(
     from rich.console import Console
 
     from oneword.indexer.reembedding import reembed as run
-    from oneword.indexer.terminal import SHOWN, ProgressBar
+    from oneword.indexer.terminal import SHOWN, progress_bar
 
     if sum((into is not None, keep is not None, drop_old)) > 1:
         raise typer.BadParameter("--into, --keep and --drop-old say what becomes of the old collection: give one")
     if drop_old:
         confirm(f"Drop what {collection!r} is now, when all of it has been embedded again?", yes)
-    with ProgressBar(Console(stderr=True)) as bar:
+    with progress_bar(Console(stderr=True), "embedding") as progress:
         report = run(
             collection,
             model=models.engine(model),
@@ -214,7 +188,7 @@ def reembed(
             keep=keep,
             drop_old=drop_old,
             allow_missing=allow_missing,
-            progress=bar.following("embedding"),
+            progress=progress,
         )
     if as_json:
         print_json(report.as_dict(), indent=None)
@@ -226,6 +200,10 @@ def reembed(
         f"{report.items:,} items: {report.embedded:,} embedded, {report.unchanged:,} by an earlier run, "
         f"{report.quarantined:,} quarantined  {report.seconds:.1f} s"
     )
+    if report.shortened:
+        say(f"{report.shortened:,} texts are longer than the model reads, and were cut: at a sentence if possible.")
+    if report.recall is not None:
+        say(f"ANN index built: recall@10 is {report.recall:.3f} of an exact search, measured on its own vectors.")
     for one in report.refused[:SHOWN]:
         say(f"quarantined {one.kind}: {one.reason}")
     if report.quarantined > SHOWN:
@@ -251,11 +229,11 @@ def retry(
 
     from oneword.engine.config import EngineConfig
     from oneword.indexer.retrying import retry as run
-    from oneword.indexer.terminal import ProgressBar, log_to, stop_on_signals
+    from oneword.indexer.terminal import log_to, progress_bar, stop_on_signals
 
     console = Console(stderr=True)
     log_to(console)
-    with stop_on_signals() as stop, ProgressBar(console) as bar:
+    with stop_on_signals() as stop, progress_bar(console, "trying again") as progress:
         outcome = run(
             collection,
             db=db,
@@ -263,7 +241,7 @@ def retry(
             kinds=kind or (),
             model=EngineConfig(device=device),
             config=JobConfig(**vars(access)),
-            progress=bar.following("trying again"),
+            progress=progress,
             stop=stop,
         )
     if as_json:

@@ -65,32 +65,23 @@ class Claim:
         return [end for end in range(1, len(parts) + 1) if matches(parts[:end], self.parts, hidden=False)]
 
 
-class Coverage:
+def claims(paths: Sequence[str | Path], options: SourceOptions, gone: Sequence[str] = ()) -> list[Claim]:
     """The claims of all paths of a job. gone: paths that no longer exist."""
-
-    def __init__(self, paths: Sequence[str | Path], options: SourceOptions, gone: Sequence[str] = ()) -> None:
-        self._claims = [_claim(one, options) for path in paths for one in expanded(path, options)]
-        self._claims += [_gone_claim(path, options) for path in gone]
-
-    def covers(self, item: Item) -> bool:
-        """Whether the item belongs to one of the paths."""
-        return any(claim.covers(item) for claim in self._claims)
+    found = [_claim(one, options) for path in paths for one in expanded(path, options)]
+    return found + [_gone_claim(path, options) for path in gone]
 
 
 def _claim(path: str, options: SourceOptions) -> Claim:
     """The claim of a path; of a glob, of what matches it."""
     url = is_url(path, options.kind)
     kind = SourceKind.URLS if url else _kind(path, options.kind)
-    return Claim(kind, _absolute(path), literal=url or not has_magic(path) or _exists(path), patterns=_of(options))
+    literal = url or not has_magic(path) or _exists(path)
+    return Claim(kind, _absolute(path), literal, Patterns.of(options))
 
 
 def _gone_claim(path: str, options: SourceOptions) -> Claim:
     """The claim of a path that no longer exists: what came from the place of exactly this name."""
-    return Claim(options.kind, _absolute(path), literal=True, patterns=_of(options))
-
-
-def _of(options: SourceOptions) -> Patterns:
-    return Patterns(include=options.include, exclude=options.exclude)
+    return Claim(options.kind, _absolute(path), True, Patterns.of(options))
 
 
 def expanded(path: str | Path, options: SourceOptions) -> list[str]:
@@ -117,10 +108,10 @@ def sort_out(
     counts: dict[str, int] = {}
     for path in (one for given in paths for one in expanded(given, options)):
         missing = bool(path) and not is_url(path, options.kind) and not _exists(path)
-        claims = [_gone_claim(path, options)] if missing else []
+        own = [_gone_claim(path, options)] if missing else []
         if missing and has_magic(path) and not _matches_any(path):
-            claims.append(_claim(path, options))
-        count = sum(any(one.covers(item) for one in claims) for some in items() for item in some) if claims else 0
+            own.append(_claim(path, options))
+        count = sum(any(one.covers(item) for one in own) for some in items() for item in some) if own else 0
         if count:
             counts[path] = count
         else:

@@ -81,6 +81,11 @@ class Entry:
         return hashlib.blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def failed(origin: str, kind: str, reason: str) -> Entry:
+    """The entry of an input that cannot be read."""
+    return Entry(id=id_of(origin), uri=origin, origin=origin, problem=Problem(kind=kind, reason=reason))
+
+
 def name_of(content: bytes | str | Reference | None, origin: str) -> str:
     """What errors call some content: a file's path, with the row or sample that it is in; or the URI as it is."""
     uri = content.uri if isinstance(content, Reference) else origin
@@ -115,7 +120,7 @@ def etag(entry: Entry, splitter: Splitter | None) -> str | None:
     marks = [_mark(part) for part in (entry.image, entry.text) if part is not None and not isinstance(part, str)]
     if not marks or None in marks:
         return None
-    if splitter is not None and entry.image is None:
+    if splitter is not None and splitter.tokens is not None and entry.image is None:
         marks.append(str(splitter.tokens))
     return "+".join(mark for mark in marks if mark)
 

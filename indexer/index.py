@@ -18,7 +18,7 @@ from oneword.engine.roots import Roots
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
 from oneword.indexer.changes import Seen
-from oneword.indexer.coverage import Coverage, sort_out
+from oneword.indexer.coverage import claims, sort_out
 from oneword.indexer.errors import SourceNotFound
 from oneword.indexer.inputs import Inputs
 from oneword.indexer.job import Job, Runner
@@ -26,7 +26,7 @@ from oneword.indexer.load import CAPTION_FILE
 from oneword.indexer.missing import delete_missing, settle_quarantine
 from oneword.indexer.options import JobConfig, SourceOptions
 from oneword.indexer.pipeline import Local
-from oneword.indexer.report import Report, Stages
+from oneword.indexer.report import Report
 from oneword.indexer.sources import check_roots
 from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.indexer.sources.place import is_uri
@@ -105,17 +105,14 @@ def index_paths(
             store=store,
             encoder=encoder,
             view=bound,
-            splitter=None if config.passages == 0 else Splitter.of(encoder, config.passages),
+            splitter=Splitter.of(encoder, config.passages),
             config=config,
             report=report,
-            stages=Stages(),
             seen=seen,
             inputs=inputs,
-            coverage=Coverage(there if config.delete_missing else (), options, gone),
-            version=None,
+            claims=claims(there if config.delete_missing else (), options, gone),
             source=json.dumps(source),
             stop=stop or threading.Event(),
-            tell=lambda: None,
         )
         if target is None or config.dry_run:
             job.version = target.version if target else None
@@ -190,6 +187,13 @@ def _run(job: Job, runner: Runner, progress: Progress | None, beat: Callable[[],
             "--where 'exists(%s)'",
             f"{captions:,}",
             SET_ASIDE,
+        )
+    if report.shortened:
+        log.warning(
+            "texts longer than the %s tokens that model %s reads: %s; each was cut at a sentence's end, or a word's",
+            job.splitter.limit if job.splitter else None,
+            report.model,
+            f"{report.shortened:,}",
         )
     report.set_aside.update(job.inputs.set_aside)
     if job.stop.is_set():

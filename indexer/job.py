@@ -1,16 +1,16 @@
 """A job that runs, and what runs it."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder
 from oneword.engine.passages import Splitter
 from oneword.engine.views import View
-from oneword.indexer.changes import Seen
-from oneword.indexer.coverage import Coverage
+from oneword.indexer.changes import Seen, Triage
+from oneword.indexer.coverage import Claim
 from oneword.indexer.inputs import Inputs
 from oneword.indexer.options import JobConfig
 from oneword.indexer.report import Report, Stages
@@ -24,7 +24,7 @@ class Job:
     Args:
         target: None in a dry run that would make it.
         inputs: what there is to index.
-        coverage: which items its paths are responsible for.
+        claims: of its paths, on the items that it may delete when their input is gone.
         version: the collection's version when the job began; None: it was empty.
         source: recorded with each refusal, so that the input can be found again.
         stop: set when the job is to end after the groups that were begun.
@@ -35,17 +35,27 @@ class Job:
     store: Store
     encoder: Encoder
     view: View
-    splitter: Splitter | None
+    splitter: Splitter | None = None
     config: JobConfig
     report: Report
-    stages: Stages
     seen: Seen
     inputs: Inputs
-    coverage: Coverage
-    version: int | None
+    claims: Sequence[Claim]
     source: str
-    stop: threading.Event
-    tell: Callable[[], None]
+    version: int | None = None
+    stages: Stages = field(default_factory=Stages)
+    stop: threading.Event = field(default_factory=threading.Event)
+    tell: Callable[[], None] = lambda: None
+
+    @property
+    def output(self) -> Collection | None:
+        """The collection to write to; None in a dry run."""
+        return None if self.config.dry_run else self.target
+
+    def triage(self) -> Triage:
+        """What finds out which inputs must be read."""
+        config = self.config
+        return Triage(self.lookup, self.splitter, self.seen, reread=config.reread, take_over=config.take_over)
 
     def lookup(self, ids: list[str]) -> dict[str, Item]:
         """What the collection held of these ids when the job began."""

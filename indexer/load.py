@@ -144,13 +144,12 @@ def _loaded(
         metadata[ETAG] = mark
     if picture is not None:
         content: Input = picture.image if text is None else Document(image=picture.image, text=text)
-        item = _item(entry, content, text, metadata, picture=picture)
-        return Loaded(origin=entry.origin, items=(item,), contents=(content,))
+        return _fitted(entry, (_item(entry, content, text, metadata, picture=picture),), (content,), splitter)
     text = text or ""
     whole = Text(text=text)  # checked before it is split
     chunks = splitter.split(text) if splitter else [text]
     if len(chunks) == 1:
-        return Loaded(origin=entry.origin, items=(_item(entry, whole, text, metadata),), contents=(whole,))
+        return _fitted(entry, (_item(entry, whole, text, metadata),), (whole,), splitter)
     metadata[DIGEST] = _digest(text, splitter)
     contents = tuple(Text(text=chunk) for chunk in chunks)
     items = tuple(
@@ -163,7 +162,13 @@ def _loaded(
         )
         for number, (chunk, content) in enumerate(zip(chunks, contents, strict=True))
     )
-    return Loaded(origin=entry.origin, items=items, contents=contents)
+    return _fitted(entry, items, contents, splitter)
+
+
+def _fitted(entry: Entry, items: tuple[Item, ...], contents: tuple[Input, ...], splitter: Splitter | None) -> Loaded:
+    """The items, whole, with what the model reads of each."""
+    read = contents if splitter is None else tuple(map(splitter.fitted, contents))
+    return Loaded(origin=entry.origin, items=items, contents=read, shortened=read != contents)
 
 
 def _digest(text: str, splitter: Splitter | None) -> str:

@@ -67,7 +67,7 @@ class _Missing:
 
     def among(self, items: Sequence[Item]) -> list[Item]:
         """The missing ones of some items."""
-        covered = [item for item in items if self._job.coverage.covers(item)]
+        covered = [item for item in items if any(claim.covers(item) for claim in self._job.claims)]
         missing = set(self._job.seen.missing(list({_document(item) for item in covered})))
         covered = [item for item in covered if _document(item) in missing]
         captions = self._job.seen.captions([_document(item) for item in covered])

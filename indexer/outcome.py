@@ -25,6 +25,7 @@ class Loaded:
         contents: what each item's vector is computed from; empty once they are embedded.
         before: how the collection had it: "touched" where only its file's time differs.
         stale: ids of chunks that it had when it was longer.
+        shortened: whether the model does not read all of its text.
     """
 
     origin: str
@@ -32,6 +33,7 @@ class Loaded:
     contents: tuple[Input, ...]
     before: Literal["absent", "differing", "touched"] = "absent"
     stale: tuple[str, ...] = ()
+    shortened: bool = False
 
     @property
     def rows(self) -> int:

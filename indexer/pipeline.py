@@ -12,8 +12,9 @@ images; the thread that called gathers groups for the encoder; the writer commit
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, Full, Queue
@@ -23,7 +24,7 @@ from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder, tiler_of
 from oneword.engine.models import load as load_model
 from oneword.engine.views import View
-from oneword.indexer.changes import Triage, compare
+from oneword.indexer.changes import compare
 from oneword.indexer.decode import TIMEOUT, Decoders
 from oneword.indexer.embed import Embedding, EmbeddingThread
 from oneword.indexer.entry import Entry, Reference
@@ -31,8 +32,7 @@ from oneword.indexer.job import Job
 from oneword.indexer.load import Contents, load
 from oneword.indexer.options import JobConfig
 from oneword.indexer.outcome import Loaded, Outcome
-from oneword.indexer.report import Stages
-from oneword.indexer.write import ROWS, Counting, Sink, Writer
+from oneword.indexer.write import ROWS, Writer
 from oneword.storage import Refused
 
 log = logging.getLogger(__name__)
@@ -79,47 +79,31 @@ class Local:
 
     def run(self, job: Job) -> None:
         """Every entry of the job, until the end or until it is asked to stop."""
-        tiler = None if job.config.dry_run else tiler_of(job.encoder)
-        decoders = Decoders(
-            job.config.decoders, max_pixels=job.config.max_pixels, timeout=self.decoding_timeout, tiler=tiler
-        )
-        contents = Contents(allow_private=job.config.allow_private, roots=job.inputs.roots)
-        sink = self._sink(job)
-        embedding = EmbeddingThread(
-            Embedding(
-                job.encoder,
-                job.view,
-                job.target,
-                job.version,
-                job.seen,
-                job.report,
-                dry_run=job.config.dry_run,
-            ),
-            sink.put,
-            job.stages,
-        )
-        reader = Reader(
-            job.inputs.entries(),
-            Triage(job.lookup, job.splitter, job.seen, reread=job.config.reread, take_over=job.config.take_over),
-            lambda entry: load(entry, contents, decoders, job.splitter),
-            job.stages,
-            threads=max(THREADS, 2 * decoders.count),
-            ahead=self.ahead,
-        )
+        config = job.config
+        tiler = None if config.dry_run else tiler_of(job.encoder)
+        decoders = Decoders(config.decoders, max_pixels=config.max_pixels, timeout=self.decoding_timeout, tiler=tiler)
         finished = False
-        try:
+        with ExitStack() as ending:
+            contents = Contents(allow_private=config.allow_private, roots=job.inputs.roots)
+            ending.callback(contents.close)
+            writer = Writer(job, commit_rows=self.commit_rows)
+            ending.callback(writer.close)
+            embedding = EmbeddingThread(
+                Embedding(job.encoder, job.view, job.target, job.version, job.seen, job.report, dry_run=config.dry_run),
+                writer.put,
+                job.stages,
+            )
+            ending.callback(lambda: embedding.close(finish=finished))
+            reader = Reader(
+                job,
+                lambda entry: load(entry, contents, decoders, job.splitter),
+                threads=max(THREADS, 2 * decoders.count),
+                ahead=self.ahead,
+            )
+            ending.callback(reader.stop)
             for group in self._groups(job, reader, embedding):
                 embedding.put(group)
             finished = True
-        finally:
-            reader.stop()
-            try:
-                embedding.close(finish=finished)
-            finally:
-                try:
-                    sink.close()
-                finally:
-                    contents.close()
         job.tell()
 
     def _groups(self, job: Job, reader: "Reader", embedding: EmbeddingThread) -> Iterator[list[Outcome]]:
@@ -146,12 +130,6 @@ class Local:
         if group:
             yield group
 
-    def _sink(self, job: Job) -> Sink:
-        if job.target is None or job.config.dry_run:
-            return Counting(job.report)
-        quarantine = job.store.quarantine(job.target.name)
-        return Writer(job.target, quarantine, job.report, job.stages, source=job.source, commit_rows=self.commit_rows)
-
 
 class Reader:
     """Reads entries, leaves out what is unchanged, and loads the rest ahead, in threads.
@@ -162,17 +140,8 @@ class Reader:
         ahead: entries that are loaded before they are asked for; runs of neighbors that need no loading count as one.
     """
 
-    def __init__(
-        self,
-        entries: Iterable[Entry],
-        triage: Triage,
-        load: Callable[[Entry], Loaded | Refused],
-        stages: Stages,
-        *,
-        threads: int,
-        ahead: int,
-    ) -> None:
-        self._entries, self._triage, self._load, self._stages = entries, triage, load, stages
+    def __init__(self, job: Job, load: Callable[[Entry], Loaded | Refused], *, threads: int, ahead: int) -> None:
+        self._inputs, self._triage, self._load, self._stages = job.inputs, job.triage(), load, job.stages
         self._queue: Queue[Sequence[Outcome | Future[Outcome]] | BaseException | None] = Queue(ahead)
         self._stopped = threading.Event()
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
@@ -211,7 +180,7 @@ class Reader:
         """The reading thread."""
         ended: BaseException | None = None
         try:
-            entries = iter(self._entries)
+            entries = self._inputs.entries()
             while not self._stopped.is_set():
                 with self._stages.time("read"):
                     some = list(islice(entries, AT_ONCE))

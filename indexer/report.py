@@ -39,6 +39,7 @@ class Report:
         refused: the first of them, with reasons.
         set_aside: values that were not of their metadata key's kind, by key (`oneword.indexer.sources.metadata.fit`),
             and caption files that are no text, whose images are indexed without them.
+        shortened: inputs with a text that is longer than the model reads.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.
         deleted: items removed because their input is gone. version_before: the version that still has them, for
@@ -59,6 +60,7 @@ class Report:
     refused: list[Refused] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     set_aside: Counter[str] = field(default_factory=Counter)
+    shortened: int = 0
     rows: int = 0
     embedded: int = 0
     reused: int = 0
@@ -89,6 +91,7 @@ class Report:
         self.updated += before["differing"]
         self.unchanged += unchanged + before["touched"]
         self.rows += sum(one.rows for one in good)
+        self.shortened += sum(one.shortened for one in good)
         if captions := sum(_has_bad_caption(item) for one in good for item in one.items[:1]):
             self.set_aside[CAPTION_FILE] += captions
         self.quarantined += len(refused)
@@ -112,21 +115,12 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "collection": self.collection,
-            "model": self.model,
+            **vars(self),
             **self.counts(),
-            "reused": self.reused,
-            "version_before": self.version_before,
-            "kept": self.kept,
             "ignored": dict(sorted(self.ignored.items())),
             "set_aside": dict(sorted(self.set_aside.items())),
-            "interrupted": self.interrupted,
-            "dry_run": self.dry_run,
             "seconds": round(self.seconds, 3),
             "inputs_per_second": round(self.inputs / self.seconds, 1) if self.seconds else None,
-            "stages": self.stages,
-            "peak_mib": self.peak_mib,
-            "largest_worker_mib": self.largest_worker_mib,
             "kinds": dict(self.kinds.most_common()),
             "refused": [{"uri": one.uri, "kind": one.kind, "reason": one.reason} for one in self.refused],
         }

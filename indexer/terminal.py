@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -52,59 +52,36 @@ def log_to(terminal: "Console") -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class ProgressBar:
-    """Bar, count, rate and time left on a terminal's stderr, gone when done; elsewhere a line every `LINES` seconds."""
+@contextmanager
+def progress_bar(terminal: "Console", description: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Bar, count, rate and time left on a terminal's stderr, gone when done; elsewhere a line every `LINES` seconds.
 
-    def __init__(self, terminal: "Console") -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            ProgressColumn,
-            Task,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.text import Text
+    Yields what a job calls with (done, in all).
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+    from rich.text import Text
 
-        class Rate(ProgressColumn):
-            def render(self, task: Task) -> Text:
-                return Text(f"{task.speed:.1f}/s" if task.speed else "")
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            Rate(),
-            TimeRemainingColumn(),
-            console=terminal,
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._logged, self._started = time.monotonic(), time.monotonic()
-
-    def __enter__(self) -> "ProgressBar":
-        self._bar.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.__exit__(kind, error, trace)
-
-    def following(self, description: str) -> Callable[[int, int | None], None]:
-        """Adds a line. Returns what a job calls with (done, in all)."""
-        task = self._bar.add_task(description, total=None)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeLeft())
+    at_terminal = sys.stderr.isatty()
+    logged = started = time.monotonic()
+    with Progress(*columns, console=terminal, transient=True, disable=not at_terminal) as bar:
+        task = bar.add_task(description, total=None)
 
         def follow(done: int, total: int | None = None) -> None:
-            self._bar.update(task, completed=done, total=total)
+            nonlocal logged
+            bar.update(task, completed=done, total=total)
             now = time.monotonic()
-            if not sys.stderr.isatty() and now - self._logged >= LINES:
-                self._logged = now
-                rate = done / (now - self._started)
-                log.info("%s%s inputs, %.1f/s", f"{done:,}", "" if total is None else f" of {total:,}", rate)
+            if not at_terminal and now - logged >= LINES:
+                logged = now
+                of = "" if total is None else f" of {total:,}"
+                log.info("%s%s inputs, %.1f/s", f"{done:,}", of, done / (now - started))
 
-        return follow
+        yield follow
 
 
 def show(report: "Report", db: str) -> None:

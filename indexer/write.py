@@ -2,16 +2,15 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from queue import Empty, Queue
 from threading import Thread
-from typing import Protocol
 
 from oneword.indexer.entry import name_of
+from oneword.indexer.job import Job
 from oneword.indexer.outcome import Loaded, Outcome, Unchanged, refuse
-from oneword.indexer.report import Report, Stages
-from oneword.storage import Collection, Item, Quarantine, Refused
+from oneword.storage import Collection, Item, Refused
 
 ROWS = 4096
 BYTES = 128 * 2**20
@@ -23,54 +22,17 @@ PASSAGE = re.compile(r"#\d+$")
 """Ids that a chunk of another text may have, too."""
 
 
-class Sink(Protocol):
-    """Where outcomes go."""
-
-    def put(self, done: Sequence[Outcome]) -> None:
-        """Takes outcomes."""
-        ...
-
-    def close(self) -> None:
-        """Finishes what it has, and waits for it."""
-        ...
-
-
-class Counting:
-    """The sink of a dry run: counts what would be written."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def put(self, done: Sequence[Outcome]) -> None:
-        """Counts."""
-        good = [one for one in done if isinstance(one, Loaded)]
-        refused = [one for one in done if isinstance(one, Refused)]
-        self._report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
-
-    def close(self) -> None:
-        """Nothing is left."""
-
-
 class Writer:
     """Commits in its own thread, so that the encoder does not wait for it unless the queue is full.
 
-    Counts what it has committed in the report. `put` and `close` raise the thread's errors.
+    Counts in the report what it has committed, or in a dry run would. `put` and `close` raise the thread's errors.
     """
 
-    def __init__(
-        self,
-        collection: Collection,
-        quarantine: Quarantine,
-        report: Report,
-        stages: Stages,
-        *,
-        source: str,
-        commit_rows: int = ROWS,
-    ) -> None:
-        """source: recorded with each refusal, so that the input can be found again. commit_rows: see `ROWS`."""
-        self._collection, self._quarantine, self._report, self._stages = collection, quarantine, report, stages
-        self._source, self._commit_rows = source, commit_rows
-        self._quarantined_before = quarantine.count() > 0
+    def __init__(self, job: Job, *, commit_rows: int = ROWS) -> None:
+        """commit_rows: see `ROWS`."""
+        self._job, self._commit_rows = job, commit_rows
+        quarantine = job.store.quarantine(job.output.name) if job.output else None
+        self._quarantine = quarantine if quarantine and quarantine.count() else None  # to release what is indexed now
         self._queue: Queue[Sequence[Outcome] | None] = Queue(2)
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="write", daemon=True)
@@ -106,7 +68,7 @@ class Writer:
             buffer += some or ()
             if self._error is None and (not more or time.monotonic() >= due or self._full(buffer)):
                 try:
-                    with self._stages.time("write"):
+                    with self._job.stages.time("write"):
                         self.commit(buffer)
                 except BaseException as error:
                     self._error = error
@@ -119,27 +81,33 @@ class Writer:
 
     def commit(self, done: Sequence[Outcome]) -> None:
         """Writes items, then quarantine. After a kill at any point the next run repairs it."""
+        good = [one for one in done if isinstance(one, Loaded)]
         refused = [one for one in done if isinstance(one, Refused)]
-        good, bad = self._checked([one for one in done if isinstance(one, Loaded)])
-        refused += bad
-        if stale := [item_id for one in good for item_id in one.stale]:
-            self._collection.delete(stale)
-        apart = [one for one in good if may_be_there(one)]
-        if apart:
-            self._collection.upsert(item for one in apart for item in one.items)
-        if new := [item for one in good if not may_be_there(one) for item in one.items]:
-            self._collection.insert(new)
-        if self._quarantined_before:
-            bad_ones = {one.uri for one in refused}
+        if (output := self._job.output) is not None:
+            good, bad = self._checked(output, good)
+            refused += bad
+            if stale := [item_id for one in good for item_id in one.stale]:
+                output.delete(stale)
+            if apart := [item for one in good if may_be_there(one) for item in one.items]:
+                output.upsert(apart)
+            if new := [item for one in good if not may_be_there(one) for item in one.items]:
+                output.insert(new)
             origins = {one.origin for one in done if not isinstance(one, Refused)}
-            self._quarantine.release(origins - bad_ones)
-        self._quarantine.record([replace(one, source=self._source) for one in refused])
-        self._report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
+            self._release(origins - {one.uri for one in refused})
+            quarantine = self._job.store.quarantine(output.name)
+            quarantine.record([replace(one, source=self._job.source) for one in refused])
+        self._job.report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
 
-    def _checked(self, embedded: Sequence[Loaded]) -> tuple[list[Loaded], list[Refused]]:
+    def _release(self, origins: Iterable[str]) -> None:
+        if self._quarantine is not None:
+            self._quarantine.release(origins)
+
+    def _checked(self, output: Collection, embedded: Sequence[Loaded]) -> tuple[list[Loaded], list[Refused]]:
         """Separates inputs that the collection cannot hold, or whose id is that of another text's chunk."""
-        bad = self._collection.check([item for one in embedded for item in one.items])
-        owners = self._owners(embedded)
+        bad = output.check([item for one in embedded for item in one.items])
+        like_chunks = [item.id for one in embedded for item in one.items if PASSAGE.search(item.id)]
+        stored = output.get(like_chunks, thumbnails=False) if like_chunks else {}
+        owners = {item.id: _owner(item) for item in stored.values()}
         good: list[Loaded] = []
         refused: list[Refused] = []
         for one in embedded:
@@ -149,18 +117,11 @@ class Writer:
             if reason is not None:
                 refused.append(refuse(one.origin, "BadItem", f"{name}: {reason}"))
             elif taken:
-                why = (
-                    f"the id {taken[0]!r} is that of a passage, or of another input, already; give the input another id"
-                )
+                why = f"the id {taken[0]!r} is that of a chunk, or of another input, already; give the input another id"
                 refused.append(refuse(one.origin, "DuplicateId", f"{name}: {why}"))
             else:
                 good.append(one)
         return good, refused
-
-    def _owners(self, embedded: Sequence[Loaded]) -> dict[str, str]:
-        """Owners, in the table, of those ids that look like a chunk's."""
-        ids = [item.id for one in embedded for item in one.items if PASSAGE.search(item.id)]
-        return {item.id: _owner(item) for item in self._collection.get(ids, thumbnails=False).values()} if ids else {}
 
 
 def _owner(item: Item) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol, Self, Unpack
 
 from oneword.indexer.options import JobConfig, SourceOptions
-from oneword.query.client.answers import CollectionDetails, CollectionSummary, IndexCheck, StoredItem, Upserted
+from oneword.query.client.answers import StoredItem, Upserted
 from oneword.query.client.inputs import NewItem
 from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
-from oneword.storage.quarantine import Quarantined
+from oneword.storage.info import CollectionInfo, CollectionSummary, IndexCheck
+from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
 
 
@@ -61,9 +62,9 @@ class Backend(Protocol):
     def scroll(self, to: Target, where: Where | None, page: int, include: Sequence[str]) -> Iterator[StoredItem]: ...
     def build(self, to: Target) -> None: ...
     def verify(self, to: Target) -> IndexCheck | None: ...
-    def quarantine(self, to: Target, limit: int) -> list[Quarantined]: ...
+    def quarantine(self, to: Target, limit: int) -> list[QuarantinedInput]: ...
     def versions(self, to: Target) -> list[Version]: ...
-    def info(self, to: Target) -> CollectionDetails: ...
+    def info(self, to: Target) -> CollectionInfo: ...
     def close(self) -> None: ...
 
 
@@ -158,7 +159,7 @@ class Collection:
         """Compares the ANN index with the items, and measures its recall; None: there is none, searches are exact."""
         return self._backend.verify(self._target)
 
-    def quarantine(self, limit: int = 100) -> list[Quarantined]:
+    def quarantine(self, limit: int = 100) -> list[QuarantinedInput]:
         """Returns inputs that could not be indexed, each with the reason."""
         return self._backend.quarantine(self._target, limit)
 
@@ -166,7 +167,7 @@ class Collection:
         """Returns the versions that are kept, oldest first; `search(version=...)` is of one of them."""
         return self._backend.versions(self._target)
 
-    def info(self) -> CollectionDetails:
+    def info(self) -> CollectionInfo:
         """Returns what is known of the collection."""
         return self._backend.info(self._target)
 
@@ -270,7 +271,7 @@ class AsyncCollection:
         """See `Collection.verify`."""
         return await asyncio.to_thread(self.sync.verify)
 
-    async def quarantine(self, limit: int = 100) -> list[Quarantined]:
+    async def quarantine(self, limit: int = 100) -> list[QuarantinedInput]:
         """See `Collection.quarantine`."""
         return await asyncio.to_thread(self.sync.quarantine, limit)
 
@@ -278,7 +279,7 @@ class AsyncCollection:
         """See `Collection.versions`."""
         return await asyncio.to_thread(self.sync.versions)
 
-    async def info(self) -> CollectionDetails:
+    async def info(self) -> CollectionInfo:
         """See `Collection.info`."""
         return await asyncio.to_thread(self.sync.info)
 

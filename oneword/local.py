@@ -19,14 +19,7 @@ from oneword.engine.views import DEFAULT
 from oneword.engine.views import get as get_view
 from oneword.indexer.index import index_paths
 from oneword.indexer.options import JobConfig, SourceOptions
-from oneword.query.client.answers import (
-    CollectionDetails,
-    CollectionSummary,
-    IndexCheck,
-    Outcome,
-    StoredItem,
-    Upserted,
-)
+from oneword.query.client.answers import Outcome, StoredItem, Upserted
 from oneword.query.client.errors import ClientError, Rejected
 from oneword.query.client.inputs import NewItem
 from oneword.query.errors import BadQuery, QueryError
@@ -35,7 +28,8 @@ from oneword.query.query import Parts, Picture, Query, Where
 from oneword.query.result import SearchResult, plain
 from oneword.query.service import SearchService
 from oneword.storage import Collection, CollectionNotFound, Filter, Item, MissingFaiss, Store, parse_filter
-from oneword.storage.quarantine import Quarantined
+from oneword.storage.info import CollectionInfo, CollectionSummary, IndexCheck
+from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
 
 
@@ -51,7 +45,7 @@ class Local:
 
     def collections(self) -> list[CollectionSummary]:
         """See `Database.collections`."""
-        return [_summary(self.store.open(name)) for name in self.store.collections()]
+        return [self.store.open(name).summary() for name in self.store.collections()]
 
     def drop(self, name: str) -> None:
         """See `Database.drop`."""
@@ -140,36 +134,19 @@ class Local:
 
     def verify(self, to: Target) -> IndexCheck | None:
         """See `Collection.verify`."""
-        check = self._open(to).verify()
-        return None if check is None else IndexCheck(right=check.right, **vars(check))
+        return self._open(to).verify()
 
-    def quarantine(self, to: Target, limit: int) -> list[Quarantined]:
+    def quarantine(self, to: Target, limit: int) -> list[QuarantinedInput]:
         """See `Collection.quarantine`."""
-        return self.store.quarantine(to.name).list()[:limit]
+        return [*self.store.quarantine(to.name).list()[:limit]]
 
     def versions(self, to: Target) -> list[Version]:
         """See `Collection.versions`."""
         return self._open(to).versions()
 
-    def info(self, to: Target) -> CollectionDetails:
+    def info(self, to: Target) -> CollectionInfo:
         """See `Collection.info`."""
-        info = self._open(to).info()
-        return CollectionDetails(
-            name=info.name,
-            items=info.items,
-            model=info.space["model"],
-            view=info.space["view"],
-            dimension=info.dimension,
-            version=info.version,
-            by_modality=info.by_modality,
-            space=info.space,
-            metadata_keys={key: kind for key, kind in info.metadata_keys.items() if not key.startswith("_")},
-            quarantined=info.quarantined,
-            index=info.serving,
-            created=info.created.isoformat(),
-            updated=info.updated.isoformat(),
-            bytes_on_disk=info.bytes_on_disk,
-        )
+        return self._open(to).info()
 
     def close(self) -> None:
         """See `Database.close`."""
@@ -258,17 +235,6 @@ def _stored(item: Item, include: Sequence[str]) -> StoredItem:
         metadata = plain({key: value for key, value in item.metadata.items() if not key.startswith("_")})
         payload = {"uri": item.uri, "text": item.text, "metadata": metadata}
     return StoredItem(id=item.id, modality=item.modality, vector=item.vector, thumbnail=item.thumbnail, **payload)
-
-
-def _summary(collection: Collection) -> CollectionSummary:
-    return CollectionSummary(
-        name=collection.name,
-        items=collection.count(),
-        model=collection.space["model"],
-        view=collection.space["view"],
-        dimension=collection.dimension,
-        version=collection.version,
-    )
 
 
 def _filter(where: Where | None) -> Filter | None:

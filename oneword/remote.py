@@ -6,13 +6,14 @@ from typing import Any
 
 from oneword.database import Indexed, Target
 from oneword.indexer.options import JobConfig, SourceOptions, changed
-from oneword.query.client.answers import CollectionDetails, CollectionSummary, IndexCheck, StoredItem, Upserted
+from oneword.query.client.answers import StoredItem, Upserted
 from oneword.query.client.client import Client
 from oneword.query.client.errors import ClientError, NotThere, Rejected
 from oneword.query.client.inputs import NewItem
 from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
-from oneword.storage.quarantine import Quarantined
+from oneword.storage.info import CollectionInfo, CollectionSummary, IndexCheck
+from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
 
 POLL = 0.2
@@ -100,7 +101,7 @@ class Remote:
                 return None
             raise
 
-    def quarantine(self, to: Target, limit: int) -> list[Quarantined]:
+    def quarantine(self, to: Target, limit: int) -> list[QuarantinedInput]:
         """See `Collection.quarantine`."""
         return self.client.quarantine(to.name, limit)
 
@@ -108,7 +109,7 @@ class Remote:
         """See `Collection.versions`."""
         return self.client.versions(to.name)
 
-    def info(self, to: Target) -> CollectionDetails:
+    def info(self, to: Target) -> CollectionInfo:
         """See `Collection.info`."""
         return self.client.collection(to.name)
 

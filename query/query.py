@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, Union, Unpack, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, Unpack, get_args, get_type_hints
 
 from oneword.query.errors import BadQuery
-from oneword.storage.config import MOST, MOST_SKIPPED
+from oneword.storage.config import MOST, MOST_SKIPPED, CommonOptions, Fusion
 from oneword.storage.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
@@ -46,21 +46,21 @@ class _Weighted:
 
 @dataclass(frozen=True, kw_only=True)
 class Text(_Weighted):
-    """Words."""
+    """A text."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image(_Weighted):
-    """A picture."""
+    """An image."""
 
     image: Picture = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed(_Weighted):
-    """A picture and how it should differ. The picture itself is never a hit."""
+    """An image and how hits should differ from it. The image itself is never a hit."""
 
     image: Picture = field(repr=False)
     edit: str
@@ -112,7 +112,7 @@ class Query:
         filter: only items that pass it (see `oneword.storage.parse_filter`).
         min_score: lowest score: cosine similarity, or BM25 where there are keywords alone.
         view: the view that the collection must have been indexed with.
-        keywords: fused with the nearest, or alone.
+        keywords: combined with the vector search, or alone.
         fusion: "rrf" (reciprocal ranks) or "weighted" (normalized scores).
         group_by: a field, such as `folder` or `metadata.document`.
         version: of the collection, as an earlier result reported it, so that pages are consistent while others write.
@@ -129,22 +129,24 @@ class Query:
     include: frozenset[str] = frozenset({"payload"})
     limit: Annotated[int, Option(help="Number of hits.", min=1, max=MOST, short="-k")] = 10
     offset: Annotated[int, Option(help="Hits to skip, for the next page.", min=0, max=MOST_SKIPPED)] = 0
-    modality: Annotated[Literal["image", "text"] | None, Option(help="Only such hits.")] = None
-    view: Annotated[str | None, Option(help="Insist on the view of the collection.")] = None
+    modality: Annotated[Literal["image", "text"] | None, Option(help="Only hits of this modality.")] = None
+    view: Annotated[str | None, Option(help="Fail unless the collection has this view.")] = None
     min_score: Annotated[float | None, Option(help="Lowest cosine similarity of a hit.")] = None
-    keywords: Annotated[str | None, Option(help="Words that texts or captions must have, any of them.", long=True)] = (
-        None
+    keywords: Annotated[
+        str | None, Option(help="Keywords; a hit has at least one in its text or caption.", long=True)
+    ] = None
+    fusion: Annotated[Fusion, Option(help="How the rankings by keywords and by vector are combined.", fusion=True)] = (
+        "rrf"
     )
-    fusion: Annotated[
-        Literal["rrf", "weighted"], Option(help="How keywords and nearness are made one.", fusion=True)
-    ] = "rrf"
-    keyword_weight: Annotated[float, Option(help="Of keywords, in a weighted fusion.", min=0, max=1, fusion=True)] = 0.5
-    diversity: Annotated[float, Option(help="0: the nearest; 1: as different as can be.", min=0, max=1)] = 0.0
+    keyword_weight: Annotated[
+        float, Option(help="Weight of keywords in a weighted fusion.", min=0, max=1, fusion=True)
+    ] = 0.5
+    diversity: Annotated[float, Option(help="0: the most similar hits; 1: the most diverse.", min=0, max=1)] = 0.0
     group_by: Annotated[str | None, Option(help="One hit for each value of this field.")] = None
-    version: Annotated[int | None, Option(help="Search this version, for pages that join.", min=1, max=2**63 - 1)] = (
-        None
-    )
-    explain: Annotated[int, Option(help="Say why, in so many words a hit.", min=0, max=MAX_WORDS)] = 0
+    version: Annotated[
+        int | None, Option(help="Version to search, so that pages are consistent.", min=1, max=2**63 - 1)
+    ] = None
+    explain: Annotated[int, Option(help="Number of words that explain each hit.", min=0, max=MAX_WORDS)] = 0
 
     def __post_init__(self) -> None:
         if not self.parts and self.keywords is None:
@@ -175,7 +177,7 @@ class Query:
         image, edit, where = (given.pop(name, None) for name in ("image", "edit", "where"))
         like, without = (_several(given.pop(name, ())) for name in ("like", "without"))
         if edit is not None and image is None:
-            raise BadQuery(f"edit {edit!r} has no picture to change: give an image too, or ask for the text itself")
+            raise BadQuery(f"edit {edit!r} has no picture to change: give an image too, or search for the text itself")
         mixed: list[Part] = [] if text is None else [Text(text=text)]
         if image is not None:
             mixed.append(Image(image=image) if edit is None else Composed(image=image, edit=edit))
@@ -184,22 +186,26 @@ class Query:
         include = frozenset(given.pop("include", ("payload",)))
         return cls(parts=tuple(mixed), filter=None if where is None else parse_filter(where), include=include, **given)
 
+    @classmethod
+    def whole(cls, query: "str | Query | None", parts: "Parts | None" = None) -> "Query":
+        """A query as it is, or one of words and parts.
 
-class Options(TypedDict, total=False):
+        Raises:
+            BadQuery: parts beside a whole query, or as `of`.
+        """
+        if not isinstance(query, Query):
+            return cls.of(query, **(parts or {}))
+        if parts:
+            raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
+        return query
+
+
+class Options(CommonOptions, total=False):
     """The options of `Query`, for type checkers: a test compares them."""
 
     include: Iterable[str]
-    limit: int
-    offset: int
     modality: Literal["image", "text"] | None
     view: str | None
-    min_score: float | None
-    keywords: str | None
-    fusion: Literal["rrf", "weighted"]
-    keyword_weight: float
-    diversity: float
-    group_by: str | None
-    version: int | None
     explain: int
 
 

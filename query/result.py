@@ -24,11 +24,11 @@ class Hit:
 
     Args:
         id: of the item, for `like`.
-        score: cosine similarity to the question, -1 to 1; with keywords BM25, or what the fusion of both gives.
+        score: cosine similarity to the query, -1 to 1; with keywords BM25, or what the fusion of both gives.
         modality: "image" (with its caption, if any, in `text`) or "text".
         uri: where the original is.
-        words: what the item stands for; empty where no explanation was asked for.
-        shared: what the item and the question both stand for.
+        words: the item's words; empty if no explanation was requested.
+        shared: words of both the item and the query.
         vector: float32 (d,), if it was asked for.
         thumbnail: an encoded small picture, if it was asked for and there is one.
     """
@@ -36,9 +36,9 @@ class Hit:
     id: str
     score: float
     modality: str
-    uri: str
-    text: str | None
-    metadata: Mapping[str, Any]
+    uri: str = ""
+    text: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[Word, ...] = ()
     shared: tuple[Word, ...] = ()
     vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
@@ -113,17 +113,17 @@ class SearchResult:
     Args:
         total: items that pass the filters, of which the hits are a page; None with a `min_score` or groups.
         version: of the collection that was searched; a query for the next page names it.
-        encode_ms: time to embed the question; loading the model is not counted.
+        encode_ms: time to embed the query; loading the model is not counted.
         search_ms: time to find the neighbors.
         model: whose space was searched.
         collection: its name.
         low_confidence: hits with a score below this are guesses more often than not; None: not known.
-        words: what the question stands for; empty where no explanation was asked for.
+        words: the query's words; empty if no explanation was requested.
         fetch: returns thumbnails by id, for a notebook.
     """
 
     hits: tuple[Hit, ...]
-    total: int | None
+    total: int | None = None
     version: int
     encode_ms: float
     search_ms: float

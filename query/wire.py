@@ -1,22 +1,18 @@
-"""A question and its answer as the REST service's JSON: what a client writes, and what it reads."""
+"""A query as the REST service's JSON."""
 
 import base64
 import io
 import math
-from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import PIL.Image
 
 from oneword.engine.errors import UnreadableFile
 from oneword.engine.images import to_rgb
-from oneword.engine.words import Word
 from oneword.query.errors import BadQuery
 from oneword.query.query import INCLUDABLE, Composed, Image, Like, Part, Picture, Query, Text, Vector, options
-from oneword.query.result import Hit, SearchResult
 from oneword.storage import filter_to_json
 
 UNKNOWN = "application/octet-stream"
@@ -57,54 +53,6 @@ def to_json(query: Query) -> dict[str, Any]:
     if query.include != Query.include:
         document["with"] = [name for name in INCLUDABLE if name in query.include]
     return document
-
-
-def result_of(document: Mapping[str, Any]) -> SearchResult:
-    """The answer that a document says. Times in metadata stay text (ISO 8601); unknown fields are left out.
-
-    Raises:
-        LookupError, TypeError, ValueError: it is no answer.
-    """
-    timings = document["timings"]
-    return SearchResult(
-        hits=tuple(hit_of(hit) for hit in document["hits"]),
-        total=document.get("total"),
-        version=document["version"],
-        encode_ms=float(timings["encode_ms"]),
-        search_ms=float(timings["search_ms"]),
-        model=document["model"],
-        collection=document["collection"],
-        low_confidence=document.get("low_confidence"),
-        words=_words(document, "words"),
-    )
-
-
-def hit_of(document: Mapping[str, Any]) -> Hit:
-    """One hit; what was not asked for (see `Query.include`) is empty. Raises as `result_of`."""
-    return Hit(
-        id=document["id"],
-        score=float(document["score"]),
-        modality=document["modality"],
-        uri=document.get("uri") or "",
-        text=document.get("text"),
-        metadata=document.get("metadata") or {},
-        words=_words(document, "words"),
-        shared=_words(document, "shared"),
-        **attached(document),
-    )
-
-
-def attached(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A hit's or an item's `vector`, float32 (d,), and `thumbnail`, encoded bytes; None where absent.
-
-    Raises:
-        TypeError, ValueError: one of them is something else.
-    """
-    vector, thumbnail = document.get("vector"), document.get("thumbnail")
-    return {
-        "vector": None if vector is None else np.asarray(vector, dtype=np.float32),
-        "thumbnail": None if thumbnail is None else base64.b64decode(thumbnail.partition("base64,")[2], validate=True),
-    }
 
 
 def picture_uri(picture: Picture) -> str:
@@ -184,8 +132,3 @@ def _media_type(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], UNKNOWN)
     return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), UNKNOWN)
-
-
-def _words(document: Mapping[str, Any], kind: str) -> tuple[Word, ...]:
-    said = (document.get("explain") or {}).get(kind) or ()
-    return tuple(Word(text=word["text"], score=float(word["score"])) for word in said)

@@ -6,26 +6,24 @@ import logging
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from oneword.storage import scalar_index, text_index, versions
-from oneword.storage.config import RESERVE
+from oneword.storage.config import RESERVE, AnnKind, check_index
 from oneword.storage.database import Database
 from oneword.storage.durability import live_bytes
 from oneword.storage.errors import BadItem, BadSearch, MissingFaiss, NoRoom
 from oneword.storage.filters import Filter
-from oneword.storage.info import CollectionInfo, Compaction
+from oneword.storage.info import CollectionInfo, CollectionSummary, Compaction, IndexCheck
 from oneword.storage.item import Item, UpsertCount
 from oneword.storage.lock import WriterLock
-from oneword.storage.metadata import Kind
 from oneword.storage.quarantine import Quarantine
 from oneword.storage.reader import CollectionReader
 from oneword.storage.rules import Rules
-from oneword.storage.schema import metadata_kinds, to_arrow
+from oneword.storage.schema import created_of, metadata_kinds, to_arrow
 from oneword.storage.sql import one_of
 from oneword.storage.table import IndexKind, Table
 from oneword.storage.versions import Version
@@ -33,9 +31,7 @@ from oneword.storage.versions import Version
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from oneword.storage.ann.check import Check
     from oneword.storage.ann.files import IndexInfo
-    from oneword.storage.fragments import FragmentTarget
 
 log = logging.getLogger(__name__)
 
@@ -109,55 +105,8 @@ class Collection(CollectionReader):
                 table.append(self._rows(table, given))
         return len(given)
 
-    def declare(self, kinds: Mapping[str, Kind]) -> None:
-        """Add columns for metadata keys before any item has them.
-
-        Raises:
-            BadItem: a key or a kind is not allowed, or the key has another kind; then none is added.
-        """
-        with self.writing(), self._commit:
-            table = self._table()
-            rules = Rules(table.schema())
-            for key, kind in kinds.items():
-                rules.declare(key, kind)
-            if added := rules.new_columns():
-                table.add_columns(added)
-
-    def fragment_target(self) -> FragmentTarget:
-        """What processes need to write fragments of this collection with `write_fragments`, as it is now.
-
-        Raises:
-            StorageError: pylance is not installed.
-        """
-        from oneword.storage.fragments import target
-
-        location = self._database.location
-        return target(location.table_uri(self.name), self.schema(), self._database.storage_options)
-
-    def commit_fragments(self, fragments: Iterable[str]) -> int:
-        """Add what `write_fragments` wrote to the collection, in one commit. Returns the number of items.
-
-        As for `insert`, the caller knows that the ids are new. Fragments that are committed already are left out, so
-        it is safe to retry.
-
-        Raises:
-            StorageError: one cannot be committed; then none is.
-            RuntimeError: outside a `writing()` block.
-        """
-        from oneword.storage.fragments import commit
-
-        self._check_writing("commit_fragments")
-        with self._commit:
-            text_index.create(self._table())
-            done = commit(self.fragment_target(), list(fragments))
-            self._table().synced()
-            return done
-
     def sweep(self) -> None:
-        """`optimize`, and remove the files of fragments that were never committed, partial ones included.
-
-        For a committer before its workers start, and after they have ended: it removes what they are writing, too.
-        """
+        """`optimize`, and remove the files that belong to no version, as a killed job leaves them."""
         self._optimize(SAFE_AGE, orphans=True)
 
     def check(self, items: Iterable[Item]) -> dict[str, str]:
@@ -265,20 +214,22 @@ class Collection(CollectionReader):
             text_index.create(table)
             return table.version()
 
-    def build_index(self, *, goal: float = 0.99) -> IndexInfo:
+    def build_index(self, *, goal: float = 0.99, index: AnnKind | None = None) -> IndexInfo:
         """Build the ANN index of the newest version and switch to it, while searches go on.
 
         goal: recall@10 to reach; the search parameters are tuned to it.
+        index: its structure, one of `oneword.storage.config.INDEXES`; None: the configured one.
 
         Raises:
             MissingFaiss: FAISS is not installed.
-            BadSearch: the goal is out of range.
+            BadSearch: the goal is out of range, or there is no such structure.
         """
+        check_index(index or "auto")
         if not 0.5 <= goal <= 1:
             raise BadSearch(f"goal {goal}: expected 0.5 to 1, the share of the ten nearest to be found")
         if (keeper := self.index_keeper()) is None:
             raise MissingFaiss(self.name)
-        return keeper.build(self.snapshot(), goal=goal)
+        return keeper.build(self.snapshot(), goal=goal, kind=index)
 
     def keep_index(self, *, aside: bool = True) -> bool:
         """Build the ANN index if a build is due: there is none, or much was written since. Returns whether it does.
@@ -313,29 +264,37 @@ class Collection(CollectionReader):
         with self.writing(), self._commit:
             return text_index.ensure(self._table())
 
-    def verify(self) -> Check | None:
-        """Compare the ANN index with the table; None if there is no index."""
+    def verify(self, *, queries: int = 100) -> IndexCheck | None:
+        """Compare the ANN index with the table; None if there is no index. queries: sampled for the recall."""
         keeper = self.index_keeper()
-        return keeper.check(self.snapshot()) if keeper else None
+        return keeper.check(self.snapshot(), queries=queries) if keeper else None
+
+    def summary(self) -> CollectionSummary:
+        """The facts that are read quickly."""
+        return CollectionSummary(
+            name=self.name,
+            items=self.count(),
+            model=self.space["model"],
+            view=self.space["view"],
+            dimension=self.dimension,
+            version=self.version,
+        )
 
     def info(self) -> CollectionInfo:
         """Facts about the collection at its newest version."""
         table = self._table()
-        schema, newest = table.schema(), table.versions()[-1]
+        schema, index = table.schema(), self.index_info()
         by_modality = {name: table.count(one_of("modality", [name])) for name in ("image", "text")}
         return CollectionInfo(
-            name=self.name,
-            items=sum(by_modality.values()),
+            **vars(self.summary()),
             by_modality={name: count for name, count in by_modality.items() if count},
             space=self.space,
-            dimension=self.dimension,
-            version=newest["version"],
-            bytes_on_disk=self._database.location.bytes_of(self.name),
-            metadata_keys=metadata_kinds(schema),
+            metadata_keys={key: kind for key, kind in metadata_kinds(schema).items() if not key.startswith("_")},
             quarantined=Quarantine(self._database, self.name).count(),
-            serving=asdict(index) if (index := self.index_info()) else None,
-            created=self.created,
-            updated=newest["timestamp"].astimezone(UTC),
+            index={name: value for name, value in vars(index).items() if name != "digests"} if index else None,
+            created=created_of(schema),
+            updated=table.versions()[-1]["timestamp"].astimezone(UTC),
+            bytes_on_disk=self._database.location.bytes_of(self.name),
         )
 
     def _optimize(self, older_than: timedelta, *, orphans: bool = False) -> None:

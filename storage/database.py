@@ -79,6 +79,7 @@ class Database:
         """
         if self._absent():
             return None
+        identity = self.location.identity(name)
         with self._connecting(f"open {name!r}"):
             try:
                 lance = self._opened(name)
@@ -92,7 +93,7 @@ class Database:
                     kept = [int(one["version"]) for one in newest.list_versions()]
                     raise VersionNotFound(version, name, kept, list(newest.tags.list())) from error
                 raise
-            return Table(lance, name, self.location, self._durability(name))
+            return Table(lance, name, self.location, self._durability(name), identity)
 
     def _opened(self, name: str) -> Any:
         """LanceDB's table.

@@ -89,9 +89,16 @@ class SpaceMismatch(StorageError):
 
     def __init__(self, name: str, holds: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         self.name, self.holds, self.asked = name, dict(holds), dict(asked)
+        remedy = "use the model and view it was indexed with, or index into another collection"
+        first, other = (str(space.get("revision", "")) for space in (holds, asked))
+        if other and first != other and holds.get("model") == asked.get("model"):
+            remedy = (
+                f"the model has changed since: it was revision {first}, and this is {other}; give the earlier one "
+                f"(--revision, for a model of the hub), or embed it again (oneword reembed {name} --model "
+                f"{asked['model']})"
+            )
         super().__init__(
-            f"collection {name!r} holds vectors of {readable(holds)}, but was asked for {readable(asked)}; "
-            "use the model and view it was indexed with, or index into another collection"
+            f"collection {name!r} holds vectors of {readable(holds)}, but was asked for {readable(asked)}; {remedy}"
         )
 
 

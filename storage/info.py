@@ -1,4 +1,4 @@
-"""Facts about a collection, and about a compaction of it."""
+"""Facts about a collection and its ANN index, which REST and its client have as they are; and results of upkeep."""
 
 from __future__ import annotations
 
@@ -6,32 +6,69 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from oneword.storage.metadata import Kind
-
 
 @dataclass(frozen=True, kw_only=True)
-class CollectionInfo:
-    """A collection at one version.
+class CollectionSummary:
+    """A collection at its newest version.
 
-    by_modality: number of items of each modality. version: LanceDB's commit number.
-    bytes_on_disk: all its files, older versions included; None in an object store.
-    metadata_keys: the kind of each metadata key seen so far. quarantined: inputs that could not be indexed.
-    serving: the ANN index in use (`oneword.storage.ann.files.IndexInfo` as a dictionary), or None.
-    created, updated: its first and its newest commit (UTC).
+    dimension: numbers in a vector. version: LanceDB's commit number.
     """
 
     name: str
     items: int
-    by_modality: dict[str, int]
-    space: dict[str, Any]
+    model: str
+    view: str
     dimension: int
     version: int
-    bytes_on_disk: int | None
-    metadata_keys: dict[str, Kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionInfo(CollectionSummary):
+    """All facts about a collection.
+
+    by_modality: number of items of each modality. space: what its vectors are made by; see `engine.Space`.
+    metadata_keys: the kind of each metadata key seen so far, without the indexer's own (`_...`).
+    quarantined: inputs that could not be indexed.
+    index: the ANN index that answers searches (`oneword.storage.ann.files.IndexInfo`), or None.
+    created, updated: its first and its newest commit (UTC).
+    bytes_on_disk: all its files, older versions included; None in an object store.
+    """
+
+    by_modality: dict[str, int]
+    space: dict[str, Any]
+    metadata_keys: dict[str, str]
     quarantined: int
-    serving: dict[str, Any] | None
+    index: dict[str, Any] | None
     created: datetime
     updated: datetime
+    bytes_on_disk: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexCheck:
+    """The ANN index compared with the table.
+
+    right: searches return what the table would, up to the recall goal.
+    recall: recall@10 over sampled queries. goal: the recall@10 that was requested.
+    rows: of the table.
+    missing: rows of the table that a search would not find.
+    extra: rows that a search would find and that the table does not have as they were.
+    stale: rows of the index that were deleted or replaced since; searches leave them out.
+    fresh: rows written since; searches compare them exactly.
+    differing: sampled rows whose vector or item in the index is not the table's.
+    damaged: files of the index that differ from what was written.
+    """
+
+    right: bool
+    recall: float
+    goal: float
+    rows: int
+    missing: int
+    extra: int
+    stale: int
+    fresh: int
+    differing: int
+    damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +85,28 @@ class Compaction:
     bytes_after: int | None
     versions_removed: int
     versions_kept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """The result of an export. file: absolute. version: of the collection."""
+
+    file: str
+    items: int
+    version: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """The result of an import. Each row is `added`, `updated`, or `unchanged` if it was stored already, to the bit."""
+
+    collection: str
+    added: int
+    updated: int
+    unchanged: int
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file; rows of one id in one commit count once."""
+        return self.added + self.updated + self.unchanged

@@ -43,27 +43,39 @@ MOST_TEXT = 2_000  # characters of a command or a message
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobRecord:
-    """One job.
+class Job:
+    """An indexing job, as a service reports it.
 
-    id: sorts by start time. command: as typed.
-    state: "starting" is a job whose process has not reported yet, and is in no journal; "killed" is one that ended
-        without a report, which only its own host can know; elsewhere it is "running".
+    id: sorts by start time.
+    state: "starting": its process has not reported yet, and it is in no journal. "interrupted": it was cancelled, and
+        what it had done is kept. "killed": it ended without a report, which only its own host can know; elsewhere it
+        is "running".
     updated: its last report; ended: None until it reports its end. All UTC.
-    counts: what it counted (inputs, indexed, ...). message: mostly why it failed.
+    counts: inputs by outcome, rows written, items deleted. message: mostly why it failed.
     """
 
     id: str
     collection: str
-    command: str
     state: State
     started: datetime
     updated: datetime
-    ended: datetime | None
+    ended: datetime | None = None
+    counts: Mapping[str, Any]
+    message: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.state not in ("starting", "running")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord(Job):
+    """A job with its process. command: as typed."""
+
+    command: str
     host: str
     pid: int
-    counts: Mapping[str, Any]
-    message: str
 
 
 class Journal:

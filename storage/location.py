@@ -48,6 +48,13 @@ class Location:
         """The folder of the files of `table`; None in an object store."""
         return None if self.path is None else self.path / f"{table}.lance"
 
+    def identity(self, table: str) -> int | None:
+        """A number that tells the folder of `table` from another one of that name; None if there is none."""
+        try:
+            return None if self.path is None else (self.path / f"{table}.lance").stat().st_ino
+        except OSError:
+            return None
+
     def ann_folder(self, table: str) -> Path:
         """The folder of the ANN indexes of `table`: beside it, or for an object store in this user's cache."""
         if self.path is not None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from oneword.storage.collection import Collection
 from oneword.storage.durability import replacing
 from oneword.storage.errors import BadSpace, CollectionNotFound, StorageError, StoreUnavailable
+from oneword.storage.info import Exported, Imported
 from oneword.storage.item import Item
 from oneword.storage.metadata import KEY, Kind, loads
 from oneword.storage.rules import UNIT_TOLERANCE
@@ -59,36 +60,12 @@ NUMBERS = ("width", "height")
 OWN = (*TEXTS, *NUMBERS, "thumbnail", "indexed_at")
 REQUIRED = ("modality", "uri", "content_hash", "indexed_at", "metadata")
 
-Precision = Literal["float16", "float32"]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exported:
-    """The result of an export. file: absolute. version: of the collection."""
-
-    file: str
-    items: int
-    version: int
-    bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """The result of an import. Each row is `added`, `updated`, or `unchanged` if it was stored already, to the bit."""
-
-    collection: str
-    added: int
-    updated: int
-    unchanged: int
-
-    @property
-    def rows(self) -> int:
-        """Rows in the file; rows of one id in one commit count once."""
-        return self.added + self.updated + self.unchanged
-
-
-def export_parquet(collection: Collection, path: str | Path, *, precision: Precision = "float16") -> Exported:
+def export_parquet(
+    collection: Collection, path: str | Path, *, precision: Literal["float16", "float32"] = "float16"
+) -> Exported:
     """Write all items, vectors and the space to a parquet file, or to NAME.parquet in a folder.
 
     The file is complete before it has its name; an existing one is replaced.
@@ -151,16 +128,12 @@ def import_parquet(store: Store, path: str | Path, name: str) -> Imported:
         source = pq.ParquetFile(file)
     except (OSError, pa.ArrowInvalid) as error:
         reason = getattr(error, "strerror", None) or error
-        raise StorageError(
-            f"{file}: cannot be read as parquet ({reason}); expected such a file as an export is"
-        ) from error
+        raise StorageError(f"{file}: cannot be read as parquet ({reason}); expected a file like an export") from error
     with source:
         layout = _layout(file, source.schema_arrow)
         existing = _existing(store, name, file, layout)
         dimension = existing.dimension if existing else int((layout.space or {})["dimension"])
         rows = max(1, min(CHUNK, CHUNK_NUMBERS // dimension))
-        if existing:
-            _check_kinds(file, layout, existing)
         _check_rows(file, source, layout, dimension, rows)
         target = existing or store.open_or_create(name, layout.space or {})
         added = updated = unchanged = 0
@@ -256,7 +229,7 @@ def _wrong_type(field: pa.Field, own: bool) -> str | None:
 
 
 def _existing(store: Store, name: str, file: Path, layout: _Layout) -> Collection | None:
-    """The collection, of the right space; None if an export is to create it."""
+    """The collection, of the right space and kinds of metadata; None if an export is to create it."""
     try:
         existing = store.open(name)
     except CollectionNotFound as error:
@@ -268,19 +241,15 @@ def _existing(store: Store, name: str, file: Path, layout: _Layout) -> Collectio
         ) from error
     if layout.space is not None:
         check_same(name, existing.space, layout.space)
-    return existing
-
-
-def _check_kinds(file: Path, layout: _Layout, target: Collection) -> None:
-    """A metadata key has one kind in a collection."""
-    kinds = metadata_kinds(target.schema())
+    kinds = metadata_kinds(existing.schema())
     wrong = [
-        f"column {name!r} holds a {kind}, but in collection {target.name!r} it is a {kinds[name]}"
-        for name, kind in layout.metadata.items()
-        if kinds.get(name, kind) != kind
+        f"column {key!r} holds a {kind}, but in collection {name!r} it is a {kinds[key]}"
+        for key, kind in layout.metadata.items()
+        if kinds.get(key, kind) != kind
     ]
     if wrong:
         raise StorageError(f"{file}: {'; '.join(wrong)}; rename or convert what differs")
+    return existing
 
 
 def _check_rows(file: Path, source: pq.ParquetFile, layout: _Layout, dimension: int, rows: int) -> None:
@@ -395,11 +364,11 @@ def _foreign_item(fields: dict[str, Any], vector: NDArray[np.float32], layout: _
     uri = fields.get("uri") or f"{file.as_uri()}#{quote(fields['id'])}"
     modality = fields.get("modality") or ("image" if text is None else "text")
     made = json.dumps([modality, uri, text]).encode() + vector.astype(np.float16).tobytes()
-    metadata = {name: _filled(fields[name]) for name in layout.metadata}
     own: dict[str, Any] = {name: value for name, value in fields.items() if name == "id" or name in OWN}
-    own |= {"uri": uri, "modality": modality, "vector": vector}
-    own["content_hash"] = IMPORTED + (fields.get("content_hash") or hashlib.sha256(made).hexdigest())
-    return Item(**own, metadata={name: value for name, value in metadata.items() if value is not None})
+    content_hash = IMPORTED + (fields.get("content_hash") or hashlib.sha256(made).hexdigest())
+    own |= {"uri": uri, "modality": modality, "vector": vector, "content_hash": content_hash}
+    metadata = {name: value for name in layout.metadata if (value := _filled(fields[name])) is not None}
+    return Item(**own, metadata=metadata)
 
 
 def _values(column: pa.Array) -> list[Any]:

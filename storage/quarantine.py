@@ -48,8 +48,8 @@ class Refused:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quarantined:
-    """An input in quarantine: its last failure, the number of failures, the first and the last time, its source."""
+class QuarantinedInput:
+    """An input that could not be indexed: its last failure, the number of failures, the first and the last time."""
 
     uri: str
     reason: str
@@ -57,6 +57,12 @@ class Quarantined:
     tries: int
     first_seen: datetime
     last_tried: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantined(QuarantinedInput):
+    """An input in quarantine, with its source, as `Refused` has it."""
+
     source: str = ""
 
 

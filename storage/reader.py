@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from oneword.storage.schema import (
     to_items,
     vectors_of,
 )
-from oneword.storage.search import Hits, HybridRanking, KeywordRanking, SearchOptions, check_field, page
+from oneword.storage.search import Hits, HybridRanking, KeywordRanking, Options, SearchOptions, check_field, page
 from oneword.storage.snapshot import Snapshot, Snapshots
 from oneword.storage.table import Table
 
@@ -149,14 +149,13 @@ class CollectionReader:
             if batch.num_rows:
                 yield batch["id"].to_pylist(), vectors_of(batch).astype(np.float32)
 
-    def search(self, vector: ArrayLike | None = None, **options: Any) -> Hits:
+    def search(self, vector: ArrayLike | None = None, **options: Unpack[Options]) -> Hits:
         """The items nearest to `vector` (d,) of any length but 0: by cosine, highest first, ties by id.
 
         With `keywords`, fused with the items that have those words; without a vector, those alone. The ANN index is
         used if there is one.
 
-        options: those of `SearchOptions`: limit, offset, filter, min_score, exclude_ids, exclude_image_hashes,
-            diversity, group_by, keywords, fusion, keyword_weight, version, exact, thumbnails.
+        options: the fields of `SearchOptions`.
 
         Raises:
             MissingKeywords: `keywords` are given, and that version has no keyword index.
@@ -165,7 +164,7 @@ class CollectionReader:
         """
         return self.search_batch([vector], **options)[0]
 
-    def search_batch(self, vectors: Iterable[ArrayLike | None], **options: Any) -> list[Hits]:
+    def search_batch(self, vectors: Iterable[ArrayLike | None], **options: Unpack[Options]) -> list[Hits]:
         """`search` for each vector, all in one version; faster than one by one."""
         request = SearchOptions(**options)
         queries = [None if vector is None else self._query(vector) for vector in vectors]
@@ -176,6 +175,7 @@ class CollectionReader:
         except (StoreUnavailable, VersionNotFound):
             # A writer may have removed the version that was being read, once there was a newer one.
             if request.version is not None:
+                self.snapshot()  # raises if another collection has the name
                 self._database.open(self.name, request.version)  # raises if it is gone
                 raise
             if self._snapshots.current:

@@ -23,9 +23,8 @@ KEY_RULE = "expected a letter or '_' followed by at most 62 letters, digits or '
 class Rules:
     """The rules of one collection, for items of one write: the first item with a new metadata key decides its kind."""
 
-    def __init__(self, schema: pa.Schema, *, closed: bool = False) -> None:
-        """schema: of the collection's table. closed: no column can be added, so new metadata keys are refused."""
-        self._closed = closed
+    def __init__(self, schema: pa.Schema) -> None:
+        """schema: of the collection's table."""
         self._dimension: int = schema.field("vector").type.list_size
         self._known = metadata_kinds(schema)
         self._rests = {name for name in schema.names if name.startswith(REST)}
@@ -51,8 +50,6 @@ class Rules:
                 f"{MOST_KEYS} at most; put rare facts under one key, as a list of strings",
             )
         rests = [REST + key for key, value in item.metadata.items() if rest_of(value)]
-        if self._closed and not self._rests.issuperset(rests):
-            raise _bad(item, "has the first whole number beyond 2^53 of its key; upsert it")
         self._new |= new
         self._new_rests |= dict.fromkeys(one for one in rests if one not in self._rests)
 
@@ -66,18 +63,6 @@ class Rules:
                 refused[item.id] = str(error)
         return refused
 
-    def declare(self, key: str, kind: Kind) -> None:
-        """Admit a metadata key before any item has it.
-
-        Raises:
-            BadItem: the key or the kind is not allowed, or the key has another kind.
-        """
-        if not KEY.fullmatch(key) or kind not in TYPES:
-            raise BadItem(f"metadata {key!r} as a {kind}: {KEY_RULE}, and one of {', '.join(TYPES)}")
-        kept = self._known.get(key) or self._new.setdefault(key, kind)
-        if kind != kept:
-            raise BadItem(f"metadata {key!r} as a {kind}: in this collection it is a {kept}; use another key")
-
     def new_columns(self) -> list[pa.Field]:
         """The columns to add before the admitted items can be stored."""
         columns = [pa.field(META + key, TYPES[kind]) for key, kind in self._new.items()]
@@ -85,9 +70,6 @@ class Rules:
 
     def _checked_kind(self, item: Item, key: str, value: object) -> Kind:
         kind = _kind(item, key, value)
-        if self._closed and key not in self._known:
-            problem = f"has the metadata key {key!r}, which the collection did not have when the job began"
-            raise _bad(item, f"{problem}; declare it before")
         kept = self._known.get(key) or self._new.get(key, kind)
         if kind != kept:
             raise _bad(

@@ -147,6 +147,10 @@ def vectors_of(batch: pa.RecordBatch | pa.Table) -> NDArray[np.float16]:
 REQUIRED: dict[str, type] = {"fingerprint": str, "dimension": int, "model": str, "view": str}
 
 
+DECISIVE = ("revision", "prompts", "preprocessing", "dimension", "normalisation")
+"""Of a space, what decides whether vectors may be compared; its fingerprint is made of it."""
+
+
 def checked_space(space: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of `space` as it will be read back from the table.
 
@@ -169,13 +173,28 @@ def checked_space(space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_same(name: str, holds: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Check that vectors of two spaces may be compared: their fingerprints are equal.
+    """Check that vectors of two spaces may be compared.
 
     Raises:
-        SpaceMismatch: they are not.
+        SpaceMismatch: they may not.
     """
-    if holds["fingerprint"] != asked["fingerprint"]:
+    if not is_same(holds, asked):
         raise SpaceMismatch(name, holds, asked)
+
+
+def is_same(holds: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether a model's space is that of a collection: their fingerprints, or all that the collection knows, are equal.
+
+    A later release may tell more of its preprocessing than the one that made the collection.
+    """
+    if holds["fingerprint"] == asked["fingerprint"]:
+        return True
+    before, now = (space.get("preprocessing") for space in (holds, asked))
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        return False
+    known = {**holds, "preprocessing": before}
+    told = json.loads(json.dumps({**asked, "preprocessing": {key: now.get(key) for key in before}}))
+    return bool(before) and all(known.get(key) == told.get(key) for key in DECISIVE)
 
 
 def is_text(kind: pa.DataType) -> bool:

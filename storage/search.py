@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 from unicodedata import normalize
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from oneword.storage import text_index
 from oneword.storage.cancellation import check
-from oneword.storage.config import MOST, MOST_SKIPPED
+from oneword.storage.config import MOST, MOST_SKIPPED, CommonOptions, Fusion
 from oneword.storage.errors import BadSearch
 from oneword.storage.filters import Filter
 from oneword.storage.filters.sql import BUILTINS
@@ -30,13 +30,22 @@ GROUPED = 10_240
 """Nearest items that are searched for groups; they may have fewer groups than the limit."""
 WINDOW = 160
 """Best items of each ranking that are fused; the next nearest follow. Fixed, so that pages are consistent."""
-FUSIONS = ("rrf", "weighted")
 FIELDS = (*BUILTINS, "image_hash")
 """Fields of every item that hits may be grouped by, besides metadata."""
 
 # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
 # Methods", SIGIR 2009: they fixed 60 in a pilot study, and found that it matters little.
 K = 60
+
+
+class Options(CommonOptions, total=False):
+    """The fields of `SearchOptions`, for type checkers: a test compares them."""
+
+    filter: Filter | str | None
+    exclude_ids: Sized[str]
+    exclude_image_hashes: Sized[str]
+    exact: bool
+    thumbnails: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +81,7 @@ class SearchOptions:
     diversity: float = 0.0
     group_by: str | None = None
     keywords: str | None = None
-    fusion: str = "rrf"
+    fusion: Fusion = "rrf"
     keyword_weight: float = 0.5
     version: int | None = None
     exact: bool = False
@@ -95,8 +104,8 @@ class SearchOptions:
             is_list = isinstance(values, Sized) and not isinstance(values, str)
             if not is_list or not all(isinstance(one, str) for one in values):
                 raise BadSearch(f"{name} {values!r}: expected a list of texts")
-        if self.fusion not in FUSIONS:
-            raise BadSearch(f"fusion {self.fusion!r}: expected {' or '.join(map(repr, FUSIONS))}")
+        if self.fusion not in get_args(Fusion):
+            raise BadSearch(f"fusion {self.fusion!r}: expected {' or '.join(map(repr, get_args(Fusion)))}")
 
     def _check(self, name: str, kind: Any, least: float, most: float, hint: str = "") -> None:
         value: Any = getattr(self, name)
@@ -269,7 +278,7 @@ class HybridRanking:
 
     nearest: Ranking
     words: KeywordRanking
-    fusion: str
+    fusion: Fusion
     weight: float
     _key_of: dict[str, Any] = field(default_factory=dict, repr=False)
 

@@ -74,8 +74,10 @@ class Snapshots:
             SpaceMismatch: it was created again with another space.
         """
         with self._mutex:
-            if self._newest is None or not self._current():
+            if not self._current():
+                self._newest = None  # also if another space is found, however often it is asked for
                 self._newest = self._opened()
+            assert self._newest is not None
             return self._newest
 
     def at(self, version: int) -> Snapshot:

@@ -108,6 +108,9 @@ class Store:
         """
         self._moves.finish(_checked_name(name))
         table = self._database.open(name)
+        if table is None:  # perhaps a move began after the first look
+            self._moves.finish(name)
+            table = self._database.open(name)
         if table is None:
             raise CollectionNotFound(name, self.uri, self.collections())
         collection = Collection(self._database, table, lock_timeout=self._lock_timeout)

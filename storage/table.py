@@ -61,16 +61,19 @@ def make_reads_cancellable() -> None:
 
 
 @contextmanager
-def translated_errors(location: Location, doing: str, table: str = "") -> Iterator[None]:
+def translated_errors(location: Location, doing: str, table: str = "", identity: int | None = None) -> Iterator[None]:
     """Translate LanceDB's errors to StoreUnavailable, CollectionNotFound or DamagedCollection.
+
+    identity: of the table's folder when it was opened: if another has its name by now, the table is not found.
 
     A ValueError passes unless a file is damaged: it means that LanceDB was called wrongly, which is a bug here.
     """
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
-        if table and "Not found" in str(error) and "_versions" in str(error):
-            raise CollectionNotFound(table, location.uri) from error  # dropped while it was open
+        moved = identity is not None and location.identity(table) != identity
+        if moved or (table and "Not found" in str(error) and "_versions" in str(error)):
+            raise CollectionNotFound(table, location.uri) from error  # dropped or moved while it was open
         if table and location.path is not None and (damage := find_damage(location.path / f"{table}.lance")):
             raise DamagedCollection(table, location.uri, damage.newest, damage.sound) from error
         if isinstance(error, ValueError) and "Lance file" not in str(error):
@@ -98,8 +101,17 @@ class Table:
 
     ADDRESS = "_rowid"
 
-    def __init__(self, lance: Any, name: str, location: Location, durability: Durability | None = None) -> None:
+    def __init__(
+        self,
+        lance: Any,
+        name: str,
+        location: Location,
+        durability: Durability | None = None,
+        identity: int | None = None,
+    ) -> None:
+        """identity: of the table's folder, see `Location.identity`; taken before the table was opened."""
         self._lance, self.name, self._location, self._durability = lance, name, location, durability
+        self._identity = identity
 
     def synced(self) -> Table:
         """This table, once its commits are on the disk if the store is durable."""
@@ -288,4 +300,4 @@ class Table:
             self.synced()
 
     def _doing(self, doing: str) -> Any:
-        return translated_errors(self._location, doing, self.name)
+        return translated_errors(self._location, doing, self.name, self._identity)

@@ -1,6 +1,11 @@
 """Pictures and folders that many tests share. No network, no downloads."""
 
+import os
 from pathlib import Path
+
+# OpenMP threads that wait spin: with as many test processes as cores, that costs more than the work itself.
+# Children inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import PIL.Image

@@ -64,11 +64,9 @@ def test_the_real_process_indexes_searches_and_fails_cleanly(album: Path) -> Non
     assert (counts["indexed"], counts["quarantined"]) == (6, 1)
     hits = json.loads(process("search", "the cat sleeps", "--json").stdout)["hits"]
     assert hits[0]["text"] == "the cat sleeps on the sofa"
-    assert "album/note.txt" in process("search", "--like", hits[1]["id"]).stdout
     wrong = process("search", "cat", "--where", "colour = red", "--json", code=1)
     assert "colour" in json.loads(wrong.stdout)["error"]["message"]
     assert wrong.stderr.startswith("error: ")
-    process("search", "--nonsense", code=2)
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ class BasicEncoder:
     dimension = sentences.DIMENSION
     low_confidence: float | None = LOW_CONFIDENCE
     passage_tokens = PASSAGE_TOKENS
+    text_tokens = sentences.WORDPIECES - 2  # beside [CLS] and [SEP]
 
     def __init__(self, weights: Path, language: Path, *, device: torch.device | None = None) -> None:
         """Loads the two models and the classes.

@@ -83,7 +83,7 @@ class DualEncoder:
         self.device = device
         self._see, self._read, self._dtype, self.dimension = see, read, dtype, dimension
         self._texts, self._images, self.budget = texts, images, budget
-        self.passage_tokens = texts.limit
+        self.passage_tokens = self.text_tokens = texts.limit
         self.tokenizer = texts.plain.to_str() if texts.plain is not None else None
 
     @property
@@ -130,7 +130,7 @@ class DualEncoder:
             image, text, weight = parts(item, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED)
             if image:
                 cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
-                tiles.append(torch.from_numpy(cut))
+                tiles.append(cut)
                 shapes.append(self._images.shape(image.size))
                 images.append(i)
                 weights.append(weight)
@@ -139,7 +139,7 @@ class DualEncoder:
                 texts.append(i)
         return Batch(
             count=len(inputs),
-            tiles=self._pinned(torch.cat(tiles)) if tiles else None,
+            tiles=self._pinned(torch.from_numpy(np.concatenate(tiles))) if tiles else None,
             shapes=torch.tensor(shapes, dtype=torch.long).reshape(-1, 2),
             images=torch.tensor(images, dtype=torch.long),
             weights=torch.tensor(weights, dtype=torch.float32)[:, None],

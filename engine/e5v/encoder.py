@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from oneword.engine.batches import Cost
@@ -99,7 +101,7 @@ class E5VEncoder(Prompted):
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
         rows: list[list[int]] = []
-        tiles: list[Tensor] = []
+        tiles: list[NDArray[np.uint8]] = []
         sizes: list[tuple[int, int]] = []
         for item in inputs:
             prompt, text, image = prompted(item, view, side)
@@ -107,13 +109,13 @@ class E5VEncoder(Prompted):
                 width, height = image.size
                 sizes.append((height, width))
                 cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
-                tiles.append(torch.from_numpy(cut))
+                tiles.append(cut)
             rows.append(self.tokens.ids(prompt, text, self.pictures.tokens(image.size) if image else 0))
         ids, last = self._padded(rows)
         return Batch(
             ids=ids,
             last=last,
-            tiles=self._pinned(torch.cat(tiles)) if tiles else None,
+            tiles=self._pinned(torch.from_numpy(np.concatenate(tiles))) if tiles else None,
             sizes=torch.tensor(sizes) if sizes else None,
         )
 

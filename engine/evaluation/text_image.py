@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from oneword.engine.encoder import Side
 from oneword.engine.evaluation import paper
 from oneword.engine.evaluation.captioned import Captioned
 from oneword.engine.evaluation.ranking import best_ranks, recalls
@@ -50,10 +51,12 @@ def _report(
     of_picture: list[list[int]] = [[] for _ in data.captions]
     for position, owner in enumerate(owners):
         of_picture[owner].append(position)
-    pictures = vectors.embed(data.pictures, DEFAULT)
-    said = vectors.embed(texts, DEFAULT)
-    metrics = recalls(best_ranks(said, pictures, [[owner] for owner in owners]), AT, f"{text} to image R@{{}}")
-    metrics |= recalls(best_ranks(pictures, said, of_picture), AT, f"image to {text} R@{{}}")
+    pictures = vectors.both_sides(data.pictures, DEFAULT)
+    said = vectors.both_sides(texts, DEFAULT)
+    ranks = best_ranks(said[Side.QUERY], pictures[Side.GALLERY], [[owner] for owner in owners])
+    metrics = recalls(ranks, AT, f"{text} to image R@{{}}")
+    ranks = best_ranks(pictures[Side.QUERY], said[Side.GALLERY], of_picture)
+    metrics |= recalls(ranks, AT, f"image to {text} R@{{}}")
     return Report.of(
         vectors,
         [DEFAULT],

@@ -91,6 +91,12 @@ class VectorCache:
         none = np.empty((0, self.encoder.dimension), dtype=np.float32)
         return np.concatenate([none, *(found[c % count][c // count] for c in range(len(chunks)))])
 
+    def both_sides(self, inputs: Sequence[Callable[[], Input]], view: View) -> dict[Side, Vectors]:
+        """As `embed`, as queries and as documents; once, if the model makes no difference."""
+        stored = self.embed(inputs, view, Side.GALLERY)
+        symmetric = self.encoder.space(view).symmetric
+        return {Side.GALLERY: stored, Side.QUERY: stored if symmetric else self.embed(inputs, view, Side.QUERY)}
+
     def _embedded(
         self, chunks: Iterable[Sequence[Callable[[], Input]]], view: View, side: Side, *, unit: bool
     ) -> Iterator[Vectors]:

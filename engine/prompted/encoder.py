@@ -101,6 +101,11 @@ class Prompted:
         vectors: Vectors = raw.to("cpu", torch.float32).numpy().astype(np.float32, copy=False)
         return vectors
 
+    @property
+    def text_tokens(self) -> int:
+        """See `oneword.engine.encoder.Limited`."""
+        return self.tokens.max_text_tokens
+
     @cached_property
     def tokenizer(self) -> str:
         """See `Encoder.tokenizer`."""

@@ -20,6 +20,9 @@ class Dialect(Protocol):
     passage_tokens: int
     """See `Encoder`."""
 
+    text_tokens: int | None
+    """See `Limited`."""
+
     @property
     def tokenizer(self) -> str | None:
         """See `Encoder`."""

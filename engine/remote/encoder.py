@@ -50,6 +50,7 @@ class RemoteEncoder:
         self.name = name
         self.dimension = dialect.dimension
         self.passage_tokens = dialect.passage_tokens
+        self.text_tokens = dialect.text_tokens
         self._client = client
         self._dialect = dialect
         self._threads = ThreadPoolExecutor(max_workers=client.config.at_once, thread_name_prefix="remote")

@@ -39,6 +39,8 @@ class OnewordDialect:
             )
             fingerprint, self._any_view = told["fingerprint"], bool(told["any_view"])
             self.passage_tokens = int(told.get("passage_tokens", 128))
+            limit = told.get("text_tokens")
+            self.text_tokens = None if limit is None else int(limit)
         except (KeyError, TypeError, ValueError, ViewError) as error:
             raise RemoteUnavailable(
                 f"{name}: the server's card of {self.id!r} is malformed ({error!r}): expected docs/remote.md's; "
@@ -73,7 +75,7 @@ class OnewordDialect:
             "encoding_format": "base64",
             "input": [_written(item) for item in inputs],
             "view": view.name if view == DEFAULT else view.as_dict(),
-            "side": side.value,
+            "input_type": side.input_type,
         }
 
     def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:

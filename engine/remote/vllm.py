@@ -63,6 +63,7 @@ class VllmDialect:
         self.dimension = int(config.text_config.hidden_size)
         self._preprocessing = preprocessing(self._tokens, self._pictures)
         self.passage_tokens = PASSAGE_TOKENS
+        self.text_tokens: int | None = MAX_TEXT_TOKENS
 
     def space(self, view: View) -> Space:
         """That of the same checkpoint run locally, taking the server's word for its weights."""

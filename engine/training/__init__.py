@@ -8,6 +8,7 @@ later. What is learned so on sentences carries over to pictures, because both ar
 Needs the extra `oneword[train]`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,14 +25,5 @@ def __getattr__(name: str) -> Any:
     from oneword.engine.dependencies import require
 
     require("torch", "transformers", "accelerate", "peft", "tensorboard", what="training", extra="train")
-    if name == "Recipe":
-        from oneword.engine.training.recipe import Recipe
-
-        return Recipe
-    if name == "train":
-        from oneword.engine.training.trainer import train
-
-        return train
-    from oneword.engine.training.merge import export
-
-    return export
+    module = {"Recipe": "recipe", "export": "merge", "train": "trainer"}[name]
+    return getattr(import_module(f"oneword.engine.training.{module}"), name)

@@ -1,10 +1,10 @@
 """A job on many machines, with Ray.
 
-The driver reads the sources, leaves out what is unchanged, feeds a Ray Data pipeline of actors and commits what comes
-back. It is the only writer of the collection.
+The driver lists the inputs, leaves out what is unchanged, hands shares of the rest to workers, and commits what they
+return. It is the only writer of the collection.
 
-    driver: Feeder ──> Feed ══> Loader ══> Embedder ══> FragmentWriter ══> driver: Committer
-            (sources)  (queue)  (CPUs)     (GPUs)       (Lance files)      (one commit for many files)
+    driver: Shares ──> workers: read, decode, embed ──> driver: Writer
+            (thread)   (an actor a GPU)                 (many shares a commit)
 
-Anything on the way may be lost at any time: Ray repeats it, and what Ray gives up the driver feeds again.
+Workers and nodes may be lost at any time: Ray repeats what they did, and what Ray gives up the driver hands out again.
 """

@@ -1,4 +1,4 @@
-"""The Ray cluster: connects to it, and computes what a job uses of it."""
+"""The Ray cluster: joins it, and computes what a job uses of it."""
 
 import logging
 import os
@@ -16,19 +16,17 @@ from oneword.indexer.errors import BadCluster
 
 log = logging.getLogger(__name__)
 
-
 TIMEOUT = 10.0
 """Seconds in which the cluster's head must answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pools:
-    """Processes of each stage. gpus: of each embedder."""
+    """How many workers, with how many GPUs each; and how many processes decode, on all workers together."""
 
-    embedders: int
+    workers: int
     gpus: float
-    loaders: int
-    writers: int
+    decoders: int
 
     @classmethod
     def of(cls, config: RayConfig, resources: Mapping[str, float], *, shrink: bool = False) -> "Pools":
@@ -41,51 +39,41 @@ class Pools:
         each = config.gpus_per_worker if config.gpus_per_worker is not None else float(gpus > 0)
         fitting = int(gpus / each) if each else max(1, int(cpus) - 1)
         usual = fitting if each else max(1, int(cpus / 3))
-        embedders = config.workers or max(1, usual)
+        workers = config.workers or max(1, usual)
+        wanting = "give fewer --workers, or start more nodes"
         if shrink:
-            embedders = max(1, min(embedders, fitting, int(cpus) - 1))
-        elif each and embedders > fitting:
-            raise BadCluster(
-                f"{embedders} workers with {each:g} GPUs each: the cluster has {gpus:g}; give fewer --workers, or "
-                "start more nodes"
-            )
-        elif cpus < embedders + 1:
-            raise BadCluster(
-                f"{embedders} workers and a loader need {embedders + 1} CPUs: the cluster has {cpus:g}; give fewer "
-                "--workers, or start more nodes"
-            )
-        loaders = max(1, min(config.loaders or int(cpus), int(cpus) - embedders))
-        return cls(embedders=embedders, gpus=each, loaders=loaders, writers=max(1, embedders // 8))
+            workers = max(1, min(workers, fitting, int(cpus) - 1))
+        elif each and workers > fitting:
+            raise BadCluster(f"{workers} workers with {each:g} GPUs each: the cluster has {gpus:g}; {wanting}")
+        elif cpus < workers + 1:
+            need = f"{workers} workers and a loader need {workers + 1} CPUs"
+            raise BadCluster(f"{need}: the cluster has {cpus:g}; {wanting}")
+        decoders = max(1, min(config.loaders or int(cpus), int(cpus) - workers))
+        return cls(workers=workers, gpus=each, decoders=decoders)
 
 
 class Cluster:
-    """A cluster that this process has joined."""
+    """A cluster that this process has joined; it stays in it."""
 
     def __init__(self, config: RayConfig) -> None:
-        """Raises BadCluster: Ray is not installed, or there is no cluster."""
-        self.config, self.ray = config, connect(config)
+        """Joins it, unless this process has. Raises BadCluster: Ray is not installed, or there is no cluster."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        with _signals():
+            try:
+                import ray
+            except ImportError as error:
+                raise BadCluster(f'--engine ray needs Ray: pip install "oneword[ray]" ({error})') from error
+            if not ray.is_initialized():
+                _join(ray, config)
+        self.config, self.ray = config, ray
 
     def pools(self, *, shrink: bool = False) -> Pools:
         """What a job uses of the cluster as it is now; see `Pools.of`."""
         return Pools.of(self.config, self.ray.cluster_resources(), shrink=shrink)
 
-
-def connect(config: RayConfig) -> Any:
-    """Joins the cluster, unless this process has already. Returns the module `ray`; the connection stays.
-
-    Raises:
-        BadCluster: Ray is not installed, or there is no cluster.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    with _signals():
-        try:
-            import ray
-            import ray.data
-        except ImportError as error:
-            raise BadCluster(f'--engine ray needs Ray: pip install "oneword[ray]" ({error})') from error
-        if not ray.is_initialized():
-            _join(ray, config)
-    return ray
+    def nodes(self) -> frozenset[str]:
+        """Ids of the nodes that are alive."""
+        return frozenset(node["NodeID"] for node in self.ray.nodes() if node["Alive"])
 
 
 def _join(ray: Any, config: RayConfig) -> None:
@@ -94,21 +82,15 @@ def _join(ray: Any, config: RayConfig) -> None:
         host, _, port = config.address.rpartition(":")
         if host and port.isdecimal():  # Ray would try for minutes, and then end the process
             socket.create_connection((host.strip("[]"), int(port)), TIMEOUT).close()
-        if config.address == "local":
-            ray.init(address="local", include_dashboard=False, **quiet)
-        else:
-            ray.init(address=config.address, **quiet)
+        ray.init(address=config.address, **quiet, **({"include_dashboard": False} if config.address == "local" else {}))
     except (ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
         raise BadCluster(
             f"no Ray cluster at address {config.address!r}: {str(error).splitlines()[0]}; start one with `ray start "
             "--head`, or give --address host:port or --address local"
         ) from error
-    nodes = sum(bool(node["Alive"]) for node in ray.nodes())
-    log.info("Ray cluster of %d nodes: %s", nodes, _shown(ray.cluster_resources()))
-
-
-def _shown(resources: dict[str, float]) -> str:
-    return ", ".join(f"{resources[name]:g} {name}s" for name in ("CPU", "GPU") if name in resources)
+    nodes, resources = sum(bool(node["Alive"]) for node in ray.nodes()), ray.cluster_resources()
+    has = ", ".join(f"{resources[name]:g} {name}s" for name in ("CPU", "GPU") if name in resources)
+    log.info("Ray cluster of %d nodes: %s", nodes, has)
 
 
 @contextmanager

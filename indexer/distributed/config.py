@@ -13,7 +13,7 @@ class RayConfig:
     Args:
         workers: None: as many as the cluster's GPUs, or a third of its CPUs if it has no GPU.
         gpus_per_worker: None: 1 if the cluster has GPUs, else 0.
-        loaders: most processes that read and decode, a CPU each; None: as many as CPUs are left.
+        loaders: most processes that decode, on all workers together; None: as many as CPUs are left.
         patience: seconds without any result, after a node was lost, until the job continues on the nodes that are left.
 
     Raises:

@@ -1,243 +1,184 @@
-"""Runs a job on many machines: feeds the workers, takes what comes back, commits it."""
+"""Runs a job on many machines: hands out shares of the inputs, and commits what comes back."""
 
 import logging
-import threading
 import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from queue import Empty, Full, Queue
+from queue import Empty
 from typing import Any
 
 from oneword.engine.config import EngineConfig
 from oneword.indexer.distributed.cluster import Cluster
 from oneword.indexer.distributed.faults import failed, is_lost, own_errors
-from oneword.indexer.distributed.messages import InFragment, Share, WorkerSettings, Written, from_block, to_block
-from oneword.indexer.distributed.pipeline import Pipeline, alive
-from oneword.indexer.distributed.shares import Feeder, Ledger
+from oneword.indexer.distributed.shares import Feeder, Share
+from oneword.indexer.distributed.workers import Done, Worker, WorkerSettings
 from oneword.indexer.job import Job
-from oneword.indexer.outcome import Loaded, Outcome, Unchanged
-from oneword.indexer.write import BYTES, Counting, Sink, Writer
+from oneword.indexer.outcome import Outcome
+from oneword.indexer.write import Writer
 from oneword.storage import Refused
 
 log = logging.getLogger(__name__)
 
-INPUTS = 65_536
-"""A commit is due at this many inputs: 32 fragments, if they are full."""
+PER_WORKER = 3
+"""Shares at one worker: one is embedded, one is loaded, and one waits."""
+
+CLOSING = 10.0
+"""Seconds that workers have to remove their temporary files before they are ended."""
 
 RESTARTS = 3
-"""Times that the pipeline is restarted without any result in between, before the job fails."""
-
-MISSING = "inputs went to the workers that did not come back, or came back twice"
+"""Times that a worker is started again; and times that all are, without any result in between, before the job fails."""
 
 
 def run_ray(job: Job, cluster: Cluster, encoder: EngineConfig) -> None:
     """Every entry of the job, until the end or until it is asked to stop."""
-    if job.target is not None and not job.config.dry_run:
-        job.target.sweep()  # files of an earlier job that was killed
+    if job.output:
+        job.output.sweep()  # files of an earlier job that was killed
     driver = _Driver(job, cluster, encoder)
     with own_errors(cluster.ray):
         try:
             driver.run()
         finally:
             driver.close()
-    if job.target is not None and not job.config.dry_run:
-        job.target.sweep()
 
 
 class _Driver:
     def __init__(self, job: Job, cluster: Cluster, encoder: EngineConfig) -> None:
-        self._job, self._cluster, self._ray = job, cluster, cluster.ray
-        self._settings = WorkerSettings(
-            db=job.store.uri,
-            collection=job.target.name if job.target else None,
-            version=job.version,
-            encoder=encoder,
-            view=job.view,
-            splitter=job.splitter,
-            config=job.config,
-        )
-        pools = cluster.pools()
-        self._ledger = Ledger(most=16 + 4 * (pools.loaders + pools.embedders) + 16 * pools.writers)
-        self._events: Queue[tuple[Any, Any]] = Queue(64)
-        self._pipeline: Pipeline | None = None
-        self._swap = threading.Lock()  # shares go into one pipeline's feed, not into two
-        self._read = False
-        self._sink: Sink = _sink(job)
-        self._feeder = Feeder(job, self._known, self._send, lambda error: self._tell(self._feeder, error))
+        self._job, self._cluster, self._ray, self._encoder = job, cluster, cluster.ray, encoder
+        self._workers: list[Any] = []
+        self._nodes = frozenset[str]()
+        self._running: dict[
+            Any, tuple[int, Share]
+        ] = {}  # by the reference to the result: the worker's number, the share
+        self._waiting: deque[Share] = deque()
+        self._writer = Writer(job)
+        self._feeder = Feeder(job)
 
     def run(self) -> None:
         """Until every input is accounted for."""
-        self._feeder.start()
-        heard, restarts = time.monotonic(), 0
-        while self._pipeline is not None or not (self._read or self._feeder.stopped.is_set()):
+        heard, restarts, reading = time.monotonic(), 0, True
+        while reading or self._waiting or self._running:
             self._job.tell()
             if self._job.stop.is_set():
-                self._stop()
                 return
+            reading = reading and self._read()
+            self._hand_out()
             try:
-                sender, event = self._events.get(timeout=0.5)
-            except Empty:
-                if self._stalled(heard):
-                    self._begin_again("a node was lost, and nothing has come back since")
-                    heard = time.monotonic()
-                continue
-            if sender is self._feeder:
-                self._ended_reading(event)
-            elif sender is None:
-                self._sink.put(event)
-            elif sender is not self._pipeline:
-                continue  # given up before
-            elif isinstance(event, Written) and self._take(event):
-                heard, restarts = time.monotonic(), 0
-            elif event is None and not len(self._ledger):
-                self._pipeline = None
-            elif isinstance(event, BaseException) and not is_lost(self._ray, event):
-                self._pipeline = None
-                raise failed(event) from event
-            elif restarts == RESTARTS:
-                raise failed(event if isinstance(event, BaseException) else RuntimeError(MISSING))
-            else:
+                if self._take():
+                    heard, restarts = time.monotonic(), 0
+                    continue
+                lost = "a node was lost, and nothing has come back since" if self._stalled(heard) else ""
+            except self._ray.exceptions.RayError as error:
+                if not is_lost(self._ray, error) or restarts == RESTARTS:
+                    raise failed(error) from error
                 restarts += 1
-                self._begin_again(str(event).splitlines()[0] if isinstance(event, BaseException) else MISSING)
+                lost = str(error).splitlines()[0]
+            if lost:
+                self._begin_again(lost)
                 heard = time.monotonic()
+        if self._workers:
+            closing = [worker.close.remote() for worker in self._workers]
+            self._ray.wait(closing, num_returns=len(closing), timeout=CLOSING)
 
     def close(self) -> None:
-        """Ends the workers if they are not at their end, and commits the rest."""
-        self._feeder.stopped.set()
+        """Ends the workers, and commits what has come back."""
+        self._feeder.stop()
         try:
-            with self._swap:
-                old, self._pipeline = self._pipeline, None
-                if old is not None:
-                    self._let_go(old)
+            self._end_workers()
         finally:
-            self._sink.close()
+            self._writer.close()
 
-    def _tell(self, sender: Any, event: Any) -> None:
-        """Called by the feeder."""
-        while not self._feeder.stopped.is_set():
+    def _read(self) -> bool:
+        """Takes what the feeder has while workers have room. Returns whether more may come; raises its error."""
+        room = PER_WORKER * max(1, len(self._workers)) - len(self._running) - len(self._waiting)
+        while room > 0:
             try:
-                self._events.put((sender, event), timeout=0.5)
-                return
-            except Full:
-                continue
-
-    def _known(self, outcomes: Sequence[Unchanged | Refused]) -> None:
-        self._tell(None, outcomes)
-
-    def _send(self, share: Share) -> None:
-        """Called by the feeder."""
-        while not self._ledger.wait_for_room(0.5):
-            if self._feeder.stopped.is_set():
-                return
-        block = self._ray.put(to_block([share]))
-        with self._swap:
-            if self._feeder.stopped.is_set():
-                return
-            if self._pipeline is None:
-                self._pipeline = self._begun()
-            self._ledger.send(share.number, block, len(share.inputs), self._pipeline.place)
-            self._pipeline.put(block)
-
-    def _take(self, written: Written) -> bool:
-        """Commits it. False if it is not what was on its way."""
-        done = self._ledger.account(written.about)
-        if done is None:
-            return False
-        if done and self._pipeline is not None:
-            self._pipeline.forget(done)
-        for stage, seconds in written.seconds.items():
-            self._job.stages.add(stage, seconds)
-        self._job.report.embedded += written.embedded
-        self._job.report.reused += written.reused
-        self._sink.put(written.done)
+                one = self._feeder.queue.get(timeout=0 if self._running or self._waiting else 0.5)
+            except Empty:
+                return True
+            if one is None:
+                return False
+            if isinstance(one, BaseException):
+                raise one
+            if isinstance(one, tuple):
+                self._waiting.append(one)
+                room -= 1
+            else:
+                self._writer.put(one)
         return True
 
-    def _ended_reading(self, error: BaseException | None) -> None:
-        self._read = True
-        if error is not None:
-            raise error
-        if self._pipeline is not None:  # and nobody makes another one now
-            self._pipeline.close()
+    def _hand_out(self) -> None:
+        if self._waiting and not self._workers:
+            self._start_workers()
+        while self._waiting and len(self._running) < PER_WORKER * len(self._workers):
+            busy = Counter(number for number, _ in self._running.values())
+            number = min(range(len(self._workers)), key=lambda one: busy[one])
+            share = self._waiting.popleft()
+            self._running[self._workers[number].work.remote(share)] = number, share
 
-    def _stop(self) -> None:
-        """Takes what has come back; what the workers still do is left to the next run."""
-        self._feeder.stopped.set()
-        while True:
-            try:
-                sender, event = self._events.get_nowait()
-            except Empty:
-                return
-            if sender is self._pipeline and isinstance(event, Written):
-                self._take(event)
-            elif sender is None:
-                self._sink.put(event)
+    def _take(self) -> bool:
+        """Takes results; waits for one. Returns whether there was any.
+
+        Raises:
+            RayError: a share was lost, or it failed.
+        """
+        if not self._running:
+            return False
+        ready, _ = self._ray.wait(list(self._running), timeout=0.5)
+        for reference in ready:
+            done: Done = self._ray.get(reference)
+            del self._running[reference]
+            self._job.stages.add("load", done.load)
+            self._job.stages.add("encode", done.encode)
+            self._job.report.embedded += done.embedded
+            self._job.report.reused += done.reused
+            self._writer.put(by_this_clock(done.outcomes))
+        return bool(ready)
 
     def _stalled(self, heard: float) -> bool:
         """Whether nothing has come back for long, and a node is gone."""
-        waiting = self._pipeline is not None and time.monotonic() - heard > self._cluster.config.patience
-        return waiting and self._pipeline is not None and not self._pipeline.nodes <= alive(self._ray)
+        waited = self._running and time.monotonic() - heard > self._cluster.config.patience
+        return bool(waited) and not self._nodes <= self._cluster.nodes()
 
     def _begin_again(self, reason: str) -> None:
-        """Restarts the pipeline with what has not come back, on the nodes that are left."""
-        log.warning("the workers begin again with %d shares of inputs: %s", len(self._ledger), reason)
-        with self._swap:
-            if self._pipeline is not None:
-                old, self._pipeline = self._pipeline, None
-                self._let_go(old)
-            if self._feeder.stopped.is_set():
-                return
-            self._pipeline = self._begun(shrink=True)
-            for number, (block, left) in self._ledger.left().items():
-                (share,) = from_block(self._ray.get(block))
-                some = replace(share, inputs=tuple(one for one in share.inputs if one[0] in left))
-                self._ledger.moved(number, self._pipeline.place)
-                self._pipeline.put(self._ray.put(to_block([some])))
-            if self._read:
-                self._pipeline.close()
+        """Starts other workers, on the nodes that are left, with what has not come back."""
+        log.warning("the workers begin again with %d shares of inputs: %s", len(self._running), reason)
+        self._end_workers()
+        self._waiting.extendleft(share for _, share in self._running.values())
+        self._running.clear()
+        self._start_workers(shrink=True)
 
-    def _let_go(self, pipeline: Pipeline) -> None:
-        """Ends a pipeline. Its events are dropped meanwhile, and others are kept."""
-        ending = threading.Thread(target=pipeline.abandon, daemon=True)
-        ending.start()
-        while ending.is_alive():
-            try:
-                sender, event = self._events.get(timeout=0.1)
-            except Empty:
-                continue
-            if sender is self._feeder:
-                self._ended_reading(event)
-            elif sender is None:
-                self._sink.put(event)
+    def _start_workers(self, *, shrink: bool = False) -> None:
+        job, pools = self._job, self._cluster.pools(shrink=shrink)
+        settings = WorkerSettings(
+            db=job.store.uri,
+            collection=job.target.name if job.target else None,
+            version=job.version,
+            encoder=self._encoder,
+            view=job.view,
+            splitter=job.splitter,
+            config=job.config,
+            decoders=max(1, pools.decoders // pools.workers),
+        )
+        made = self._ray.remote(
+            num_cpus=1,
+            num_gpus=pools.gpus,
+            max_restarts=RESTARTS,
+            max_task_retries=-1,
+            max_concurrency=2,
+            scheduling_strategy="SPREAD",
+        )(Worker)
+        self._nodes = self._cluster.nodes()
+        self._workers = [made.remote(settings) for _ in range(pools.workers)]
 
-    def _begun(self, *, shrink: bool = False) -> Pipeline:
-        return Pipeline(self._ray, self._settings, self._cluster.pools(shrink=shrink), self._events)
-
-
-def _sink(job: Job) -> Sink:
-    if job.target is None or job.config.dry_run:
-        return Counting(job.report)
-    return Committer(job.target, job.store.quarantine(job.target.name), job.report, job.stages, source=job.source)
+    def _end_workers(self) -> None:
+        for worker in self._workers:
+            self._ray.kill(worker)
+        self._workers = []
 
 
-class Committer(Writer):
-    """The one writer of the collection.
-
-    Fragments that workers wrote become part of the table in one commit; changed items, split texts and items with new
-    metadata are written as by `Writer`.
-    """
-
-    def commit(self, done: Sequence[Outcome]) -> None:
-        """Fragments, then the rest. After a kill at any point the next run repairs it."""
-        inside = [one for one in done if isinstance(one, InFragment)]
-        if fragments := [fragment for one in inside for fragment in one.fragments]:
-            self._collection.commit_fragments(fragments)
-        if self._quarantined_before:
-            self._quarantine.release([one.origin for one in inside])
-        self._report.count(inside, [], 0)
-        now = datetime.now(UTC)  # by this clock: refusals of this job are known by their time
-        rest = [one for one in done if not isinstance(one, InFragment)]
-        super().commit([replace(one, at=now) if isinstance(one, Refused) else one for one in rest])
-
-    def _full(self, buffer: Sequence[Outcome]) -> bool:
-        return len(buffer) >= INPUTS or sum(one.bytes for one in buffer if isinstance(one, Loaded)) >= BYTES
+def by_this_clock(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Outcomes with their time here: refusals of this job are known by it, and workers' clocks may be late."""
+    now = datetime.now(UTC)
+    return [replace(one, at=now) if isinstance(one, Refused) else one for one in outcomes]

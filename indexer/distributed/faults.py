@@ -4,23 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from oneword.engine.errors import EngineError
-from oneword.indexer.errors import IndexerError, WorkersFailed
-from oneword.storage import StorageError
+from oneword.errors import Error
+from oneword.indexer.errors import WorkersFailed
 
 
-def _own(error: BaseException | None) -> Exception | None:
+def _own(error: BaseException | None) -> Error | None:
     """The error of this package that Ray has wrapped, if it is one."""
     met: set[int] = set()
     while error is not None and id(error) not in met:
         met.add(id(error))
         cause = getattr(error, "cause", None)
-        if isinstance(cause, EngineError | IndexerError | StorageError):
-            return cause
-        if type(error).__module__.startswith(
-            ("oneword.engine.", "oneword.indexer.", "oneword.storage.")
-        ) and isinstance(error, Exception):
-            return error
+        for one in (cause, error):  # Ray's wrapper is of the error's class, too
+            if isinstance(one, Error):
+                return one
         error = cause if isinstance(cause, BaseException) else error.__cause__
     return None
 
@@ -32,12 +28,9 @@ def is_lost(ray: Any, error: BaseException) -> bool:
 
 
 def failed(error: BaseException) -> Exception:
-    """What to raise."""
-    known = _own(error)
-    if known is not None:
-        return known
+    """What to raise: the error of this package that it wraps, or `WorkersFailed` with its last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return WorkersFailed(
+    return _own(error) or WorkersFailed(
         f"a worker failed: {lines[-1]}; what was done is committed, and the same command goes on from there "
         "(the workers' logs: `ray logs`, or /tmp/ray/session_latest/logs on their node)"
     )

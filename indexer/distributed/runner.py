@@ -1,16 +1,14 @@
 """Runs jobs on a Ray cluster. The driver may have no GPU and needs no weights: a worker describes the model to it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from oneword.engine.config import EngineConfig
-from oneword.engine.encoder import Encoder, Side, Vectors
-from oneword.engine.inputs import Input
+from oneword.engine.encoder import Encoder, Limited
 from oneword.engine.space import Space
 from oneword.engine.views import View
-from oneword.indexer.distributed.cluster import Cluster, Pools
+from oneword.indexer.distributed.cluster import Cluster
 from oneword.indexer.distributed.config import RayConfig
 from oneword.indexer.distributed.driver import run_ray
 from oneword.indexer.distributed.faults import own_errors
@@ -29,6 +27,7 @@ class DescribedEncoder:
     dimension: int
     low_confidence: float | None
     passage_tokens: int
+    text_tokens: int | None
     tokenizer: str | None
     view: View
     known: Space
@@ -42,6 +41,7 @@ class DescribedEncoder:
             dimension=encoder.dimension,
             low_confidence=encoder.low_confidence,
             passage_tokens=encoder.passage_tokens,
+            text_tokens=encoder.text_tokens if isinstance(encoder, Limited) else None,
             tokenizer=encoder.tokenizer,
             view=view,
             known=encoder.space(view),
@@ -52,21 +52,11 @@ class DescribedEncoder:
         assert view == self.view
         return self.known
 
-    def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:
+    def _encode(self, *_: Any, **__: Any) -> Any:
         """Not here."""
         raise NotImplementedError(f"model {self.name!r} is on the workers")
 
-    def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Any:
-        """Not here."""
-        raise NotImplementedError(f"model {self.name!r} is on the workers")
-
-    def forward(self, batch: Any) -> Any:
-        """Not here."""
-        raise NotImplementedError(f"model {self.name!r} is on the workers")
-
-    def finish(self, raw: Any) -> Vectors:
-        """Not here."""
-        raise NotImplementedError(f"model {self.name!r} is on the workers")
+    plan = prepare = forward = finish = _encode
 
 
 class RayRunner:
@@ -86,26 +76,23 @@ class RayRunner:
             raise BadCluster("roots are given, which workers of a cluster do not know; leave them out, or index here")
 
     def encoder(self, config: EngineConfig, view: View) -> Encoder:
-        """The model, as a worker describes it. Raises BadCluster and what loading raises."""
-        return _described(self._cluster.ray, config, view, self._cluster.pools())
+        """The model, as a worker describes it; "auto" is resolved there, where the GPUs are.
+
+        Raises:
+            BadCluster, and what `oneword.engine.models.load` and `Encoder.space` raise.
+        """
+        ray, gpus = self._cluster.ray, self._cluster.pools().gpus
+        with own_errors(ray):
+            found: DescribedEncoder = ray.get(
+                ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(_describe).remote(config, view)
+            )
+        return found
 
     def run(self, job: Job) -> None:
         """Every entry of the job, until the end or until it is asked to stop."""
         if not isinstance(job.encoder, DescribedEncoder):
             raise BadCluster("an encoder is given as an object, which workers cannot load; give its model's name")
         run_ray(job, self._cluster, job.encoder.config)
-
-
-def _described(ray: Any, config: EngineConfig, view: View, pools: Pools) -> DescribedEncoder:
-    """Lets a worker load the model and describe it; "auto" is resolved there, where the GPUs are.
-
-    Raises:
-        What `oneword.engine.models.load` and `Encoder.space` raise.
-    """
-    task = ray.remote(num_cpus=1, num_gpus=pools.gpus, max_retries=3)(_describe)
-    with own_errors(ray):
-        found: DescribedEncoder = ray.get(task.remote(config, view))
-    return found
 
 
 def _describe(config: EngineConfig, view: View) -> DescribedEncoder:

@@ -1,192 +1,133 @@
-"""The stages that run on workers: classes that Ray Data makes once per process and calls with blocks."""
+"""What runs on the cluster: an actor per worker, with the model and processes that decode."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass, field
 
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import tiler_of
 from oneword.engine.models import load as load_model
+from oneword.engine.passages import Splitter
+from oneword.engine.views import View
 from oneword.indexer.changes import Seen
 from oneword.indexer.decode import Decoders
-from oneword.indexer.distributed.messages import (
-    Encoded,
-    Group,
-    InFragment,
-    Places,
-    Share,
-    WorkerSettings,
-    Written,
-    from_block,
-    to_block,
-)
 from oneword.indexer.embed import Embedding
 from oneword.indexer.entry import Entry
 from oneword.indexer.load import Contents, load
-from oneword.indexer.outcome import Loaded, Outcome, refuse
+from oneword.indexer.options import JobConfig
+from oneword.indexer.outcome import Loaded, Outcome
 from oneword.indexer.pipeline import load_and_compare
-from oneword.indexer.report import Report, Stages
-from oneword.indexer.write import may_be_there
-from oneword.storage import FragmentTarget, write_fragments
+from oneword.indexer.report import Report
+from oneword.storage import Store
 
 THREADS = 16
-"""Threads that read content in one loader; most of their time they wait."""
+"""Least threads that read content; most of their time they wait."""
 
-AHEAD = 8
+AHEAD = 16
 """Inputs of a share that are loaded ahead, with all of their pixels."""
 
-GROUP_PIXELS = 25_000_000
-"""Most decoded pixels in one block (75 MB of RGB), which travels from loader to embedder."""
+GROUP_PIXELS = 66_000_000
+"""Most decoded pixels that are embedded together (200 MB of RGB)."""
 
 
-class Loader:
-    """Reads, decodes and splits."""
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """Of the job, what a worker needs. Small and picklable.
+
+    Args:
+        db, collection: where the worker looks up vectors of equal content; None in a dry run that would make it.
+        version: the collection's when the job began; None: it was empty.
+        decoders: processes of one worker that decode.
+    """
+
+    db: str
+    collection: str | None
+    version: int | None
+    encoder: EngineConfig
+    view: View
+    splitter: Splitter | None
+    config: JobConfig
+    decoders: int
+
+
+@dataclass(kw_only=True)
+class Done:
+    """What a worker returns of a share.
+
+    Args:
+        outcomes: of each input.
+        embedded, reused: counts of vectors that were computed and of reused ones.
+        load, encode: seconds.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    embedded: int = 0
+    reused: int = 0
+    load: float = 0.0
+    encode: float = 0.0
+
+
+class Worker:
+    """Holds the model. Takes two shares at a time: one is read and decoded while the other one is embedded."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._contents = Contents(allow_private=settings.config.allow_private)
-        # In another process: an image that crashes it must not end this one.
-        self._decoders = Decoders(1, max_pixels=settings.config.max_pixels)
+        config, encoder = settings.config, load_model(settings.encoder)
         self._splitter = settings.splitter
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="load")
+        self._contents = Contents(allow_private=config.allow_private)
+        # In other processes: an image that crashes its decoder must not end this one.
+        tiler = None if config.dry_run else tiler_of(encoder)
+        self._decoders = Decoders(settings.decoders, max_pixels=config.max_pixels, tiler=tiler)
+        self._threads = ThreadPoolExecutor(max(THREADS, 2 * settings.decoders), thread_name_prefix="load")
+        collection = None if settings.collection is None else Store(settings.db).open(settings.collection)
+        self._report = Report(model=encoder.name, collection="")
+        self._seen = Seen()
+        self._embedding = Embedding(
+            encoder, settings.view, collection, settings.version, self._seen, self._report, dry_run=config.dry_run
+        )
+        self._model = threading.Lock()
 
-    def __call__(self, block: Any) -> Iterator[Any]:
-        """Shares to groups, of bounded size."""
-        for share in from_block(block):
-            yield from (to_block([group]) for group in self._groups(share))
+    def close(self) -> None:
+        """Closes connections and removes temporary files; no share may follow."""
+        self._threads.shutdown()
+        self._contents.close()
+        self._seen.close()
 
-    def _groups(self, share: Share) -> Iterator[Group]:
-        places, outcomes = list[int](), list[Outcome]()
-        pixels, seconds = 0, 0.0
-        for place, (outcome, took) in self._ahead(share):
-            places.append(place)
-            outcomes.append(outcome)
-            seconds += took
+    def work(self, share: Sequence[Entry]) -> Done:
+        """The outcomes of a share, in its order."""
+        done, group, pixels = Done(), list[Outcome](), 0
+        for outcome, seconds in self._loaded(share):
+            done.load += seconds
+            group.append(outcome)
             pixels += outcome.pixels if isinstance(outcome, Loaded) else 0
             if pixels >= GROUP_PIXELS:
-                yield _group(share, places, outcomes, seconds)
-                places, outcomes, pixels, seconds = [], [], 0, 0.0
-        if places:
-            yield _group(share, places, outcomes, seconds)
+                self._embed(group, done)
+                group, pixels = [], 0
+        self._embed(group, done)
+        return done
 
-    def _ahead(self, share: Share) -> Iterator[tuple[int, tuple[Outcome, float]]]:
-        """In order, while some are loaded ahead."""
-        waiting: deque[tuple[int, Future[tuple[Outcome, float]]]] = deque()
-        for place, one in share.inputs:
-            waiting.append((place, self._threads.submit(self._load, one)))
+    def _embed(self, group: Sequence[Outcome], done: Done) -> None:
+        with self._model:
+            started = time.perf_counter()
+            self._report.embedded = self._report.reused = 0
+            done.outcomes += self._embedding.done(group)
+            done.embedded += self._report.embedded
+            done.reused += self._report.reused
+            done.encode += time.perf_counter() - started
+
+    def _loaded(self, share: Sequence[Entry]) -> Iterator[tuple[Outcome, float]]:
+        """In order, while some are loaded ahead; each with the seconds it took."""
+        waiting: deque[Future[tuple[Outcome, float]]] = deque()
+        for entry in share:
+            waiting.append(self._threads.submit(self._load, entry))
             if len(waiting) >= AHEAD:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for place, future in waiting:
-            yield place, future.result()
+                yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()
 
     def _load(self, entry: Entry) -> tuple[Outcome, float]:
         started = time.perf_counter()
         outcome = load_and_compare(entry, lambda one: load(one, self._contents, self._decoders, self._splitter))
         return outcome, time.perf_counter() - started
-
-
-def _group(share: Share, places: list[int], outcomes: list[Outcome], seconds: float) -> Group:
-    return Group(
-        about=Places(share=share.number, places=tuple(places)), outcomes=tuple(outcomes), seconds={"load": seconds}
-    )
-
-
-class Embedder:
-    """Holds the model."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._report = Report(model="", collection="")
-        self._embedding = Embedding(
-            load_model(settings.encoder),
-            settings.view,
-            settings.open(),
-            settings.version,
-            Seen(),
-            self._report,
-            dry_run=settings.config.dry_run,
-        )
-
-    def __call__(self, block: Any) -> Any:
-        """Groups to encoded ones."""
-        return to_block([self._encoded(group) for group in from_block(block)])
-
-    def _encoded(self, group: Group) -> Encoded:
-        report, stages = self._report, Stages()
-        report.embedded = report.reused = 0
-        with stages.time("encode"):
-            done = self._embedding.done(group.outcomes)
-        return Encoded(
-            about=group.about,
-            done=tuple(done),
-            embedded=report.embedded,
-            reused=report.reused,
-            seconds={**stages.as_dict(), "load": group.seconds.get("load", 0.0)},
-        )
-
-
-class FragmentWriter:
-    """Writes new items into fragments, which the committer only has to commit."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._dry_run = settings.config.dry_run
-        self._collection = settings.open()
-        self._target: FragmentTarget | None = None
-
-    def __call__(self, block: Any) -> Any:
-        """Many encoded groups to one message for the committer."""
-        groups: list[Encoded] = from_block(block)
-        return to_block([self._written(groups)] if groups else [])
-
-    def _written(self, groups: list[Encoded]) -> Written:
-        done = [one for group in groups for one in group.done]
-        stages = Stages()
-        with stages.time("write"):
-            done = _counted(done) if self._dry_run else self._write(done)
-        seconds = [stages.as_dict(), *(group.seconds for group in groups)]
-        return Written(
-            about=tuple(group.about for group in groups),
-            done=tuple(done),
-            embedded=sum(group.embedded for group in groups),
-            reused=sum(group.reused for group in groups),
-            seconds={stage: sum(one.get(stage, 0.0) for one in seconds) for stage in ("load", "encode", "write")},
-        )
-
-    def _write(self, done: list[Outcome]) -> list[Outcome]:
-        new = [one for one in done if isinstance(one, Loaded) and not may_be_there(one)]
-        target = self._target_for(new)
-        known = set(target.schema.names)
-        mine = [one for one in new if all(f"meta_{key}" in known for key in one.items[0].metadata)]
-        bad = target.check(item for one in mine for item in one.items)
-        good = [one for one in mine if not any(item.id in bad for item in one.items)]
-        fragments = write_fragments(target, [item for one in good for item in one.items])
-        inside, apart = {id(one) for one in good}, {id(one) for one in mine}
-        result: list[Outcome] = []
-        for one in done:
-            if not isinstance(one, Loaded) or id(one) not in apart:
-                result.append(one)
-            elif id(one) in inside:
-                result.append(_inside(one, fragments))
-                fragments = []
-            else:
-                reason = next(bad[item.id] for item in one.items if item.id in bad)
-                result.append(refuse(one.origin, "BadItem", f"{one.origin}: {reason}"))
-        return result
-
-    def _target_for(self, new: list[Loaded]) -> FragmentTarget:
-        """The table as it was when this began; as it is now, if items have metadata that it lacked then."""
-        assert self._collection is not None
-        keys = {f"meta_{key}" for one in new for item in one.items for key in item.metadata}
-        if self._target is None or not keys <= set(self._target.schema.names):
-            self._target = self._collection.fragment_target()
-        return self._target
-
-
-def _counted(done: list[Outcome]) -> list[Outcome]:
-    """Without content, which a dry run does not need."""
-    return [_inside(one) if isinstance(one, Loaded) else one for one in done]
-
-
-def _inside(one: Loaded, fragments: Sequence[str] = ()) -> InFragment:
-    return InFragment(
-        origin=one.origin, items=(), contents=(), before=one.before, written=len(one.items), fragments=tuple(fragments)
-    )

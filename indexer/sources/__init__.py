@@ -19,7 +19,7 @@ from oneword.indexer.sources.place import (
     place_of,
     reason_of,
 )
-from oneword.indexer.sources.tables import Part, TableSource, is_table, table_at
+from oneword.indexer.sources.tables import TableSource, is_table, table_at
 from oneword.storage.visible import visible
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -84,7 +84,7 @@ def open_sources(
 
 
 def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptions) -> Source:
-    patterns = Patterns(include=options.include, exclude=options.exclude)
+    patterns = Patterns.of(options)
     places = list({one.uri: one for one in found if isinstance(one, Place)}.values())
     match kind:
         case SourceKind.URLS:
@@ -93,7 +93,7 @@ def _source(kind: SourceKind, found: Sequence[str | Place], options: SourceOptio
             return UrlSource(found, options.allow_schemes)
         case SourceKind.TABLE:
             files = _files(places, patterns, is_table, "a table")
-            return TableSource([Part(table=table_at(one, options.delimiter)) for one in files], options)
+            return TableSource([table_at(one, options.delimiter) for one in files], options)
         case SourceKind.WEBDATASET:
             from oneword.indexer.sources.webdataset import WebDatasetSource
 

@@ -53,9 +53,6 @@ class ParquetTable(Table):
         except DAMAGE as error:
             raise BadSource(f"{self.place}: is no whole Parquet file ({reason_of(error)})") from error
 
-    def columns(self) -> list[str]:
-        return list(self.survey().kinds)
-
     def survey(self) -> Survey:
         """Looks at the columns' types alone."""
         return _survey(self._footer[0], sum(self._footer[1]))
@@ -112,10 +109,6 @@ class ArrowTable(Table):
     @property
     def _parts(self) -> Sequence[Place]:
         return [self.place] if self.parts is None else self.parts
-
-    def columns(self) -> list[str]:
-        """The columns of the first part."""
-        return list(self.survey().kinds)
 
     @cached_property
     def _schema(self) -> pa.Schema:

@@ -12,7 +12,8 @@ from oneword.indexer.errors import BadSource
 from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources.arrow_tables import ArrowTable
 from oneword.indexer.sources.place import Place, reason_of
-from oneword.indexer.sources.tables import Part, TableSource
+from oneword.indexer.sources.tables import TableSource
+from oneword.storage import Metadata
 
 _MAX_BYTES = 64 * 2**20  # of a JSON file with the names of columns and files
 
@@ -29,10 +30,10 @@ def dataset_source(place: Place, options: SourceOptions) -> TableSource:
         if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
             raise BadSource(f"{place}: dataset_dict.json names no splits; write the data set again")
         splits = {name: place.child(name) for name in names}
-    return TableSource([_part(folder, name) for name, folder in splits.items()], options)
+    return TableSource([_table(folder, name) for name, folder in splits.items()], options)
 
 
-def _part(folder: Place, split: str | None) -> Part:
+def _table(folder: Place, split: str | None) -> ArrowTable:
     state = _read(folder.child("state.json"))
     if state.get("_indices_files") or state.get("_indices_data_files"):
         raise BadSource(
@@ -46,8 +47,8 @@ def _part(folder: Place, split: str | None) -> Part:
     split = split or (state["_split"] if isinstance(state.get("_split"), str) else None)
     info = folder.child("dataset_info.json")
     labels = _labels(_read(info).get("features")) if _exists(info) else {}
-    table = ArrowTable(folder.child("state.json"), parts=parts, folder=folder, labels=labels)
-    return Part(table=table, extra={"split": split} if split else {})
+    extra: dict[str, Metadata] = {"split": split} if split else {}
+    return ArrowTable(folder.child("state.json"), parts=parts, folder=folder, labels=labels, extra=extra)
 
 
 def _labels(features: Any) -> dict[str, list[str]]:

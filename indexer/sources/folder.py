@@ -7,7 +7,7 @@ from unicodedata import normalize
 
 from oneword.engine import images, texts
 from oneword.engine.roots import OUTSIDE
-from oneword.indexer.entry import OUTSIDE_ROOTS, Entry, Problem, Reference, id_of
+from oneword.indexer.entry import OUTSIDE_ROOTS, Entry, Reference, failed, id_of
 from oneword.indexer.options import Captions
 from oneword.indexer.sources.globs import Patterns
 from oneword.indexer.sources.place import Place, is_system_folder, printable, reason_of
@@ -61,7 +61,8 @@ class FolderSource:
         for root in roots:
             for folder, path, files in walk(root, self._patterns, entered, self.ignored):
                 if isinstance(files, OSError):
-                    yield _failed(folder, f"the folder cannot be listed ({reason_of(files)})", UNREADABLE_FOLDER)
+                    reason = f"{folder}: the folder cannot be listed ({reason_of(files)})"
+                    yield failed(folder.uri, UNREADABLE_FOLDER, reason)
                 else:
                     yield from self._paired(folder, self._kinds(folder, path, files, named.pop(folder.uri, {})))
         for others in named.values():
@@ -146,9 +147,9 @@ def walk(
 def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
     """An entry, with its problem if it is a broken link, a pipe or the like (which must never be opened)."""
     if place.outside:
-        return _failed(place, OUTSIDE, OUTSIDE_ROOTS)
+        return failed(place.uri, OUTSIDE_ROOTS, f"{place}: {OUTSIDE}")
     if fault := place.fault():
-        return _failed(place, fault)
+        return failed(place.uri, "UnreadableFile", f"{place}: {fault}")
     uri = place.uri
     names = {"name": place.name, "folder": place.parent.name, "format": place.suffix.lstrip(".")}
     metadata: dict[str, Metadata] = {key: printable(value) for key, value in names.items() if value}
@@ -156,11 +157,6 @@ def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
         return Entry(id=id_of(uri), uri=uri, origin=uri, text=Reference(uri=uri), metadata=metadata)
     text = Reference(uri=caption.uri) if caption else None
     return Entry(id=id_of(uri), uri=uri, origin=uri, image=Reference(uri=uri), text=text, metadata=metadata)
-
-
-def _failed(place: Place, reason: str, kind: str = "UnreadableFile") -> Entry:
-    problem = Problem(kind=kind, reason=f"{place}: {reason}")
-    return Entry(id=id_of(place.uri), uri=place.uri, origin=place.uri, problem=problem)
 
 
 def _kind(place: Place) -> str | None:

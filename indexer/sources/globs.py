@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Self
 from unicodedata import normalize
 from urllib.parse import unquote_to_bytes
 
 from oneword.engine.roots import OutsideRoots, Roots, local_path
 from oneword.indexer.errors import BadSource, SourceNotFound
+from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources.place import Place, as_on_disk, is_system_folder, is_uri, place_of
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -28,6 +30,11 @@ class Patterns:
 
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, options: SourceOptions) -> Self:
+        """Those of a job."""
+        return cls(include=options.include, exclude=options.exclude)
 
     def included(self, path: str) -> bool:
         """Whether `include` takes a file; `path` is relative, with `/`."""

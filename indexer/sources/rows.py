@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, unquote_to_bytes
 
 from oneword.engine.texts import MAX_BYTES, is_blank
-from oneword.indexer.entry import Entry, Problem, Reference, id_of
+from oneword.indexer.entry import Entry, Problem, Reference, failed, id_of
 from oneword.indexer.sources.metadata import as_kind, is_missing
 from oneword.indexer.sources.place import LocalPlace, Place, is_uri, may_reference, printable, reason_of
 from oneword.storage import Metadata
@@ -87,10 +87,13 @@ class Survey:
 class Table(ABC):
     """A file, or several that are one, with rows of named columns.
 
-    place: where it is; relative paths in it begin in its folder.
+    Args:
+        place: where it is; relative paths in it begin in its folder.
+        extra: metadata of all its rows.
     """
 
     place: Place
+    extra: Mapping[str, Metadata] = field(default_factory=dict, kw_only=True)
 
     @property
     def uri(self) -> str:
@@ -102,9 +105,9 @@ class Table(ABC):
         """The number of rows, where it is cheap to know. Raises BadSource, OSError."""
         return None
 
-    @abstractmethod
     def columns(self) -> list[str]:
         """The distinct names of its columns. Raises BadSource, OSError."""
+        return list(self.survey().kinds)
 
     @abstractmethod
     def survey(self) -> Survey:
@@ -141,14 +144,12 @@ class RowMapping:
 
     Args:
         keys: the metadata key and kind of each column that becomes metadata.
-        extra: metadata of all rows.
         schemes: of object stores that cells may name.
     """
 
     table: Table
     roles: Roles
     keys: Mapping[str, tuple[str, Kind]]
-    extra: Mapping[str, Metadata] = field(default_factory=dict)
     schemes: tuple[str, ...] = ()
 
     def entries(self) -> Iterator[Entry]:
@@ -158,7 +159,7 @@ class RowMapping:
         for row in self.table.rows(wanted):
             origin = uri if row.number is None else f"{uri}#row={row.number}"
             if row.problem:
-                yield failed(origin, row.problem)
+                yield failed(origin, row.problem.kind, row.problem.reason)
                 continue
             try:
                 key = id_of(origin)
@@ -167,8 +168,7 @@ class RowMapping:
                     origin = f"{uri}#id={quote(key, safe='')}"
                 yield self._entry(row, key, origin, folder)
             except BadCell as error:
-                reason = f"{self.table.place}, row {row.number:,}: {error}"
-                yield failed(origin, Problem(kind=error.kind, reason=reason))
+                yield failed(origin, error.kind, f"{self.table.place}, row {row.number:,}: {error}")
 
     def _entry(self, row: Row, key: str, origin: str, folder: Place) -> Entry:
         text, image = None, None
@@ -195,12 +195,7 @@ class RowMapping:
                 found[key] = converted
             elif not is_missing(value) and isinstance(value, str | int | float | Decimal | datetime):
                 found[key] = str(as_kind(value, "string"))  # of another kind than its key, see `metadata.fit`
-        return {**found, **self.extra}
-
-
-def failed(origin: str, problem: Problem) -> Entry:
-    """The entry of an input that cannot be read."""
-    return Entry(id=id_of(origin), uri=origin, origin=origin, problem=problem)
+        return {**found, **self.table.extra}
 
 
 def id_in(value: object, column: str) -> str:

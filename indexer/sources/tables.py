@@ -2,16 +2,14 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
-from oneword.indexer.entry import Entry, Problem
+from oneword.indexer.entry import Entry, failed
 from oneword.indexer.errors import BadSource
 from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources.metadata import has_room, keys
 from oneword.indexer.sources.place import Place, reason_of
-from oneword.indexer.sources.rows import Roles, RowMapping, Survey, Table, failed
-from oneword.storage import Metadata
+from oneword.indexer.sources.rows import Roles, RowMapping, Survey, Table
 from oneword.storage.metadata import Kind
 
 log = logging.getLogger(__name__)
@@ -57,19 +55,11 @@ def table_at(place: Place, delimiter: str | None = None) -> Table:
     raise BadSource(f"{place} is no table, expected a name that ends in {', '.join(sorted(SUFFIXES))}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One of the tables of a source. extra: metadata of all its rows."""
-
-    table: Table
-    extra: Mapping[str, Metadata] = field(default_factory=dict)
-
-
 class TableSource:
     """Tables, one after the other, in all of which a metadata key has one kind.
 
     Args:
-        parts: the tables. One that cannot be read is a problem, and the rest goes on.
+        tables: one that cannot be read is a problem, and the rest goes on.
 
     Raises:
         BadSource: none of them can be read as the options say.
@@ -78,17 +68,17 @@ class TableSource:
         kinds: of the metadata keys that exist already; those of new ones are added.
     """
 
-    def __init__(self, parts: Sequence[Part], options: SourceOptions) -> None:
+    def __init__(self, tables: Sequence[Table], options: SourceOptions) -> None:
         self.ignored: Counter[str] = Counter()
-        self._parts = parts
-        self._options = options
+        self._tables, self._options = tables, options
+        self.containers = frozenset(table.uri for table in tables)
         self._rows: int | None = None
         self._logged: set[str] = set()
         self.kinds: dict[str, Kind] = {}
         fault: BadSource | None = None
-        for part in parts:
+        for table in tables:
             try:
-                self._roles(part.table)
+                self._roles(table)
             except BadSource as error:
                 fault = fault or error
             else:
@@ -97,17 +87,12 @@ class TableSource:
             raise fault
 
     @property
-    def containers(self) -> frozenset[str]:
-        """See `Source`."""
-        return frozenset(part.table.uri for part in self._parts)
-
-    @property
     def total(self) -> int | None:
         """The rows that Parquet files count; of other tables, known once they have been surveyed."""
         if self._rows is not None:
             return self._rows
         try:
-            counts = [part.table.count for part in self._parts]
+            counts = [table.count for table in self._tables]
         except (BadSource, OSError):
             return None
         return None if None in counts else sum(count or 0 for count in counts)
@@ -117,13 +102,13 @@ class TableSource:
         whole = Survey()
         columns: dict[str, None] = {}
         extra: set[str] = set()
-        for part in self._parts:
+        for table in self._tables:
             try:
-                columns |= dict.fromkeys(self._roles(part.table).metadata)
-                whole.add(part.table.survey())
+                columns |= dict.fromkeys(self._roles(table).metadata)
+                whole.add(table.survey())
             except (BadSource, OSError):
                 whole.add(Survey(rows=1))  # its one problem below
-            extra |= part.extra.keys()
+            extra |= table.extra.keys()
         self._rows = whole.rows
         chosen = {
             column: (key, self.kinds.setdefault(key, kind) if has_room(key, self.kinds) else kind)
@@ -135,17 +120,14 @@ class TableSource:
             log.info("not kept as metadata, being %s: %s", kinds, ", ".join(unfit))
         if renamed := [f"{column!r} as {key!r}" for column, (key, _) in chosen.items() if column != key]:
             log.info("kept as metadata under other keys: %s", ", ".join(renamed))
-        for part in self._parts:
-            yield from self._entries(part, chosen)
-
-    def _entries(self, part: Part, chosen: Mapping[str, tuple[str, Kind]]) -> Iterator[Entry]:
-        try:
-            roles = self._roles(part.table)
-            own = {column: chosen[column] for column in roles.metadata if column in chosen}
-            schemes = self._options.allow_schemes
-            yield from RowMapping(table=part.table, roles=roles, keys=own, extra=part.extra, schemes=schemes).entries()
-        except (BadSource, OSError) as error:  # the latter where it is gone since it was surveyed
-            yield failed(part.table.uri, Problem(kind="NotATable", reason=reason_of(error)))
+        for table in self._tables:
+            try:
+                roles = self._roles(table)
+                own = {column: chosen[column] for column in roles.metadata if column in chosen}
+                mapping = RowMapping(table=table, roles=roles, keys=own, schemes=self._options.allow_schemes)
+                yield from mapping.entries()
+            except (BadSource, OSError) as error:  # the latter where it is gone since it was surveyed
+                yield failed(table.uri, "NotATable", reason_of(error))
 
     def _roles(self, table: Table) -> Roles:
         """Raises BadSource, also where the table cannot be read at all."""

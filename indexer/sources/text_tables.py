@@ -110,9 +110,6 @@ class TextTable(Table):
 class JsonLinesTable(TextTable):
     """A .jsonl or .ndjson file, or a .json file that is one. Its columns are all keys of all lines."""
 
-    def columns(self) -> list[str]:
-        return list(self.survey().kinds)
-
     def _kind(self, value: Any, kinds: Counter[Kind]) -> tuple[Kind | None, bool]:  # noqa: ARG002
         return kind_of_json(value)
 

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from oneword.indexer.entry import Entry, Problem, Reference, id_of
+from oneword.indexer.entry import Entry, Reference, failed, id_of
 from oneword.indexer.errors import BadSource
 from oneword.indexer.sources.lines import DAMAGE, lines
 from oneword.indexer.sources.place import Place, may_reference, printable, reason_of
-from oneword.indexer.sources.rows import failed
 
 MAX_LINE = 2**16
 """Longest URL in bytes; browsers and servers stop well before."""
@@ -29,22 +28,14 @@ class UrlSource:
     def __init__(self, given: Sequence[str | Place], schemes: tuple[str, ...] = ()) -> None:
         self.ignored: Counter[str] = Counter()
         self._given, self._schemes = given, schemes
-        self._lists = [one for one in given if isinstance(one, Place)]
-        for one in self._lists:
+        lists = [one for one in given if isinstance(one, Place)]
+        self.containers = frozenset(one.uri for one in lists)
+        self.total = None if lists else len(given)
+        for one in lists:
             try:
                 next(lines(one, MAX_LINE), None)
             except DAMAGE as error:
                 raise BadSource(f"{one}: cannot be read as a list of URLs ({reason_of(error)})") from error
-
-    @property
-    def containers(self) -> frozenset[str]:
-        """See `Source`."""
-        return frozenset(one.uri for one in self._lists)
-
-    @property
-    def total(self) -> int | None:
-        """Known where there is no list."""
-        return None if self._lists else len(self._given)
 
     def entries(self) -> Iterator[Entry]:
         """In the order given, and in each file line by line."""
@@ -53,7 +44,7 @@ class UrlSource:
                 yield from self._listed(one)
             elif (url := printable(one)) != one:
                 reason = f"{url}: holds bytes that are not UTF-8, expected a URL; write them as %XX"
-                yield failed(url, Problem(kind="BadUrl", reason=reason))
+                yield failed(url, "BadUrl", reason)
             else:
                 yield _entry(one)
 
@@ -69,10 +60,9 @@ class UrlSource:
                 found = f"more than {MAX_LINE:,} bytes" if line is None else ascii(line.strip()[:100])[1:]
                 expected = "expected a URL such as https://example.org/a.jpg"
                 reason = f"{place}, line {number:,}: is {found}, {expected}"
-                yield failed(f"{place.uri}#row={number}", Problem(kind="BadUrl", reason=reason))
+                yield failed(f"{place.uri}#row={number}", "BadUrl", reason)
         except DAMAGE as error:
-            reason = f"{place}: cannot be read to its end ({reason_of(error)})"
-            yield failed(place.uri, Problem(kind="DamagedFile", reason=reason))
+            yield failed(place.uri, "DamagedFile", f"{place}: cannot be read to its end ({reason_of(error)})")
 
 
 def _is_url(url: str) -> bool:

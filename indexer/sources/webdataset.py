@@ -25,13 +25,13 @@ from urllib.parse import quote
 from oneword.engine import images
 from oneword.engine.errors import InputError
 from oneword.engine.texts import decode_text, is_blank
-from oneword.indexer.entry import Entry, Problem, id_of
+from oneword.indexer.entry import Entry, Problem, failed, id_of
 from oneword.indexer.errors import BadSource
 from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources import lines
 from oneword.indexer.sources.metadata import as_kind, keys, kind_of_json
 from oneword.indexer.sources.place import SYSTEM_FOLDERS, LocalPlace, Place, printable, reason_of
-from oneword.indexer.sources.rows import BadCell, failed, id_in
+from oneword.indexer.sources.rows import BadCell, id_in
 from oneword.indexer.sources.tables import TEXT_COLUMNS
 from oneword.indexer.sources.text_tables import json_object
 from oneword.storage import Metadata
@@ -84,8 +84,8 @@ class WebDatasetSource:
 
     def __init__(self, shards: Sequence[Place], options: SourceOptions) -> None:
         self.ignored: Counter[str] = Counter()
-        self._shards = shards
-        self._options = options
+        self._shards, self._options = shards, options
+        self.containers = frozenset(shard.uri for shard in shards)
         fault = None
         for shard in shards:
             try:
@@ -96,11 +96,6 @@ class WebDatasetSource:
                 return
         if fault:
             raise BadSource(fault)
-
-    @property
-    def containers(self) -> frozenset[str]:
-        """See `Source`."""
-        return frozenset(shard.uri for shard in self._shards)
 
     def entries(self) -> Iterator[Entry]:
         """Samples in the order of the shards; damage is the last entry of its shard."""
@@ -113,7 +108,7 @@ class WebDatasetSource:
                     yield self._entry(shard, sample)
             except DAMAGE as error:
                 reason = f"{shard}: damaged after {count:,} samples ({reason_of(error)}); write it again"
-                yield failed(shard.uri, Problem(kind="DamagedFile", reason=reason))
+                yield failed(shard.uri, "DamagedFile", reason)
 
     def _entry(self, shard: Place, sample: "Sample") -> Entry:
         origin = f"{shard.uri}#{_quoted(sample.key)}"
@@ -121,9 +116,9 @@ class WebDatasetSource:
         try:
             return self._whole(shard, origin, name, sample)
         except InputError as error:
-            return failed(origin, Problem(kind=type(error).__name__, reason=str(error)))
+            return failed(origin, type(error).__name__, str(error))
         except BadCell as error:
-            return failed(origin, Problem(kind=error.kind, reason=f"{name}: {error}"))
+            return failed(origin, error.kind, f"{name}: {error}")
 
     def _whole(self, shard: Place, origin: str, name: str, sample: "Sample") -> Entry:
         if sample.fault:

@@ -6,70 +6,20 @@
 ...         print(hit.score, hit.uri)
 ...     client.search(image="cat.jpg", edit="the same, but a dog")
 
-`AsyncClient` has the same methods, to be awaited. What both raise is in `oneword.query.client.errors`.
+`AsyncClient` has the same methods, to be awaited. What both raise is in `oneword.query.client.errors`. The public names
+are those of `__init__.pyi`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from oneword.query.client.answers import (
-        CollectionDetails,
-        CollectionSummary,
-        File,
-        IndexCheck,
-        Job,
-        Outcome,
-        StoredItem,
-        Upserted,
-    )
-    from oneword.query.client.client import AsyncClient, Client
-    from oneword.query.client.errors import BadAnswer, Busy, ClientError, NotThere, Refused, Rejected, ServerUnreachable
-    from oneword.query.client.inputs import NewItem
+import lazy_loader
 
-_HOMES = {
-    "answers": [
-        "CollectionDetails",
-        "CollectionSummary",
-        "File",
-        "IndexCheck",
-        "Job",
-        "Outcome",
-        "StoredItem",
-        "Upserted",
-    ],
-    "client": ["AsyncClient", "Client"],
-    "errors": ["BadAnswer", "Busy", "ClientError", "NotThere", "Refused", "Rejected", "ServerUnreachable"],
-    "inputs": ["NewItem"],
-}
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+from oneword.engine.dependencies import require
 
-__all__ = [
-    "AsyncClient",
-    "BadAnswer",
-    "Busy",
-    "Client",
-    "ClientError",
-    "CollectionDetails",
-    "CollectionSummary",
-    "File",
-    "IndexCheck",
-    "Job",
-    "NewItem",
-    "NotThere",
-    "Outcome",
-    "Refused",
-    "Rejected",
-    "ServerUnreachable",
-    "StoredItem",
-    "Upserted",
-]
+_loaded, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'oneword.query.client' has no attribute {name!r}")
-    from oneword.engine.dependencies import require
-
-    require("httpx", what="a client of a server", extra="client")
-    return getattr(import_module(f"oneword.query.client.{_HOME[name]}"), name)
+    if name in __all__:
+        require("httpx", what="a client of a server", extra="client")
+    return _loaded(name)

@@ -1,29 +1,22 @@
-"""What the service answers besides search results."""
+"""What the service answers: its JSON as the dataclasses that declare it, here, in `query.result` and in `storage`."""
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
-from typing import Any, Literal, Self
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oneword.query.client.errors import ClientError
 from oneword.query.client.problems import stated
-from oneword.query.wire import attached
+from oneword.query.result import Hit, SearchResult
 
+T = TypeVar("T")
 Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Known:
-    """An answer whose fields are named as in the JSON. Those that we do not know are left out."""
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """Reads a JSON object. Raises LookupError, TypeError or ValueError if it is no such answer."""
-        return cls(**{one.name: document[one.name] for one in fields(cls) if one.name in document})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +36,6 @@ class StoredItem:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     vector: Vectors | None = field(default=None, repr=False, compare=False)
     thumbnail: bytes | None = field(default=None, repr=False)
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "StoredItem":
-        """Reads an item's JSON. Raises LookupError, TypeError or ValueError if it is none."""
-        return cls(
-            id=document["id"],
-            modality=document["modality"],
-            uri=document.get("uri") or "",
-            text=document.get("text"),
-            metadata=document.get("metadata") or {},
-            **attached(document),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +65,6 @@ class Upserted:
     version: int
     items: tuple[Outcome, ...]
 
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "Upserted":
-        """Reads the answer to an upsert. Raises LookupError or TypeError if it is none."""
-        counts = {name: document[name] for name in ("added", "updated", "refused", "version")}
-        items = tuple(
-            Outcome(id=one.get("id"), status=one["status"], error=stated(one["error"]) if one.get("error") else None)
-            for one in document["items"]
-        )
-        return cls(items=items, **counts)
-
 
 @dataclass(frozen=True, kw_only=True)
 class File:
@@ -103,90 +74,56 @@ class File:
     media_type: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class CollectionSummary(_Known):
-    """A collection in a list. dimension: of its vectors."""
+def decode(kind: type[T], document: Any) -> T:
+    """A JSON value as a value of a type. Fields that are not known are left out; times in metadata stay text.
 
-    name: str
-    items: int
-    model: str
-    view: str
-    dimension: int
-    version: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class CollectionDetails(CollectionSummary):
-    """A collection.
-
-    Args:
-        by_modality: items of each.
-        space: what its vectors are made by; see `engine.Space`.
-        metadata_keys: what metadata its items have, and of what kinds.
-        quarantined: inputs that could not be indexed.
-        index: its serving index; None: it has none.
-        created, updated: ISO 8601.
+    Raises:
+        LookupError, TypeError, ValueError: it is no such value.
     """
-
-    by_modality: Mapping[str, int] = field(default_factory=dict)
-    space: Mapping[str, Any] = field(default_factory=dict)
-    metadata_keys: Any = None
-    quarantined: int = 0
-    index: Mapping[str, Any] | None = None
-    created: str | None = None
-    updated: str | None = None
-    bytes_on_disk: int | None = None
+    return cast("T", _decoded(kind, document))
 
 
-@dataclass(frozen=True, kw_only=True)
-class IndexCheck(_Known):
-    """A serving index compared with its table; see `oneword.storage.ann.check.Check`. right: nothing is wrong."""
+def _decoded(kind: Any, value: Any) -> Any:
+    if kind in _DECODERS:
+        return _DECODERS[kind](value)
+    if is_dataclass(kind):
+        return _object(kind, value)
+    args, origin = get_args(kind), get_origin(kind)
+    if origin in (Union, UnionType):
+        return None if value is None else _decoded(args[0], value)
+    if origin in (list, tuple):
+        return origin(_decoded(args[0], one) for one in value)
+    if origin is np.ndarray:
+        return np.asarray(value, dtype=np.float32)
+    if kind in (str, int, bool) and not isinstance(value, kind):
+        raise TypeError(f"{value!r}: expected {kind.__name__}")
+    return value
 
-    right: bool
-    recall: float
-    goal: float
-    rows: int
-    missing: int
-    extra: int
-    stale: int
-    fresh: int
-    differing: int
-    damaged: Any
+
+def _object(kind: Any, document: Mapping[str, Any]) -> Any:
+    return kind(**{name: _decoded(of, document[name]) for name, of in _types(kind).items() if name in document})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """An indexing job. counts: what it counted (inputs, indexed, ...). message: mostly why it failed."""
+@cache
+def _types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
-    id: str
-    collection: str
-    state: Literal["starting", "running", "done", "interrupted", "failed", "killed"]
-    started: datetime
-    updated: datetime
-    ended: datetime | None
-    counts: Mapping[str, Any]
-    message: str
 
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended, in whatever way."""
-        return self.state not in ("starting", "running")
+_DECODERS: dict[Any, Any] = {
+    Hit: lambda hit: _object(Hit, {**hit, **(hit.get("explain") or {})}),
+    SearchResult: lambda result: _object(
+        SearchResult, {**result, **result["timings"], **(result.get("explain") or {})}
+    ),
+    float: float,
+    datetime: datetime.fromisoformat,
+    bytes: lambda uri: base64.b64decode(uri.partition("base64,")[2], validate=True),
+    ClientError: stated,
+}
 
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "Job":
-        """Reads a job's JSON. Raises LookupError, TypeError or ValueError if it is none."""
-        started = datetime.fromisoformat(document["started"])
-        updated, ended = document.get("updated"), document.get("ended")
-        return cls(
-            id=document["id"],
-            collection=document["collection"],
-            state=document["state"],
-            started=started,
-            updated=datetime.fromisoformat(updated) if updated else started,
-            ended=datetime.fromisoformat(ended) if ended else None,
-            counts=document.get("counts") or {},
-            message=document.get("message") or "",
-        )
+
+def result_of(document: Mapping[str, Any]) -> SearchResult:
+    """The result of a search. Raises as `decode`."""
+    return decode(SearchResult, document)
 
 
 def vectors_of(document: Mapping[str, Any], count: int) -> Vectors:

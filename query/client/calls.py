@@ -4,33 +4,24 @@
 gives up; `include` what items have besides id and modality: "payload" (uri, text, metadata), "vector", "thumbnail".
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 from urllib.parse import quote
 
-from oneword.query.client.answers import (
-    CollectionDetails,
-    CollectionSummary,
-    File,
-    IndexCheck,
-    Job,
-    Page,
-    StoredItem,
-    Upserted,
-    Vectors,
-    vectors_of,
-)
+from oneword.engine.encoder import InputType
+from oneword.query.client.answers import File, Page, StoredItem, Upserted, Vectors, decode, result_of, vectors_of
 from oneword.query.client.errors import ClientError, NotThere
 from oneword.query.client.inputs import Input, NewItem, input_of
 from oneword.query.client.problems import stated
 from oneword.query.errors import BadQuery
 from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
-from oneword.query.wire import result_of, to_json
+from oneword.query.wire import to_json
 from oneword.storage import filter_to_json, parse_filter
-from oneword.storage.quarantine import Quarantined
+from oneword.storage.info import CollectionInfo, CollectionSummary, IndexCheck
+from oneword.storage.journal import Job
+from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
 
 if TYPE_CHECKING:
@@ -49,7 +40,7 @@ class Call(Generic[T]):
         json: the body.
         params: of the URL's query.
         writes: it changes something; so it is not sent again where it may have been done.
-        patient: 429 and 503 are tried again.
+        busy: the value of 429 and 503, which otherwise are tried again.
         redirected: redirects are followed, without the key where they lead to another server.
     """
 
@@ -59,8 +50,17 @@ class Call(Generic[T]):
     json: Mapping[str, Any] | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     writes: bool = False
-    patient: bool = True
+    busy: T | None = None
     redirected: bool = False
+
+    def plan(self) -> "Plan[T]":
+        """The plan of this call alone."""
+        answer: T = yield self
+        return answer
+
+
+Plan = Generator[Call[Any], Any, T]
+"""Calls, each answered with its value; it returns the value of them all."""
 
 
 def search(
@@ -75,19 +75,15 @@ def search(
     Raises:
         BadQuery, FilterError, UnreadableFile: before anything is sent.
     """
-    if not isinstance(query, Query):
-        query = Query.of(query, **parts)
-    elif parts:
-        raise BadQuery(f"a whole Query and {', '.join(parts)}: give one or the other")
-    path = f"{_collection(collection)}/search"
-    return _post(path, to_json(query), lambda answer: result_of(answer.json()), params=_within(deadline))
+    body = to_json(Query.whole(query, parts))
+    return _post(f"{_collection(collection)}/search", SearchResult, body, params=_within(deadline))
 
 
 def search_batch(
     queries: Iterable[str | Query], collection: str = "default", *, deadline: float | None = None
 ) -> Call[list[SearchResult | ClientError]]:
     """Many searches at once, of one version of the collection: for each its result, or why it failed."""
-    asked = [to_json(query if isinstance(query, Query) else Query.of(query)) for query in queries]
+    asked = [to_json(Query.whole(query)) for query in queries]
 
     def read(response: "httpx.Response") -> list[SearchResult | ClientError]:
         results = response.json()["results"]
@@ -95,28 +91,42 @@ def search_batch(
             raise ValueError(f"{len(results)} results: expected {len(asked)}")
         return [stated(one["error"]) if "error" in one else result_of(one) for one in results]
 
-    return _post(f"{_collection(collection)}/search:batch", {"queries": asked}, read, params=_within(deadline))
+    path = f"{_collection(collection)}/search:batch"
+    return Call(method="POST", path=path, json={"queries": asked}, read=read, params=_within(deadline))
 
 
-def embed(inputs: Sequence[Input], model: str, view: str | None, side: str, deadline: float | None) -> Call[Vectors]:
-    """POST /v1/embeddings."""
+def embed(
+    inputs: Sequence[Input],
+    *,
+    model: str | None = None,
+    view: str | None = None,
+    input_type: InputType = "document",
+    deadline: float | None = None,
+) -> Plan[Vectors]:
+    """Vectors, float32 (n, d), of n texts and pictures; see `oneword.query.client.inputs.Input`.
+
+    model: an id of the server's list; None: the only one. view: how things are described; None: "default".
+    input_type: "document" for what is stored, "query" for what is asked.
+    """
     asked = [input_of(one) for one in ([inputs] if isinstance(inputs, str) else inputs)]
     if not asked:
         raise BadQuery("nothing to embed: expected at least one text or picture")
-    body = {"model": model, "input": asked, "encoding_format": "base64", "side": side} | _given(view=view)
-    return _post("/v1/embeddings", body, lambda answer: vectors_of(answer.json(), len(asked)), params=_within(deadline))
+    body = {"input": asked, "encoding_format": "base64", "input_type": input_type} | _given(view=view)
 
-
-def only_model() -> Call[str]:
-    """The id of the one model that the server has."""
-
-    def read(response: "httpx.Response") -> str:
-        names = [str(one["id"]) for one in response.json()["data"]]
+    def plan() -> Plan[Vectors]:
+        names = [model] if model is not None else [one["id"] for one in (yield _get("/v1/models", list[Any], "data"))]
         if len(names) != 1:
             raise NotThere(f"the server has {len(names)} models ({', '.join(names)}): say which, by `model`")
-        return names[0]
+        vectors: Vectors = yield Call(
+            method="POST",
+            path="/v1/embeddings",
+            json=body | {"model": names[0]},
+            read=lambda answer: vectors_of(answer.json(), len(asked)),
+            params=_within(deadline),
+        )
+        return vectors
 
-    return _get("/v1/models", read)
+    return plan()
 
 
 def upsert(
@@ -131,19 +141,19 @@ def upsert(
     items: `NewItem`s, or mappings of their fields. fingerprint: of the space that their vectors are of, to insist.
     """
     body = {"items": [NewItem.of(item).as_json() for item in items]} | _given(fingerprint=fingerprint)
-    path = f"{_collection(collection)}/items"
-    return _post(path, body, lambda answer: Upserted.of(answer.json()), params=_within(deadline), writes=True)
+    return _post(f"{_collection(collection)}/items", Upserted, body, params=_within(deadline), writes=True)
 
 
 def get(
     ids: str | Iterable[str], collection: str = "default", *, include: Sequence[str] = ("payload",)
 ) -> Call[dict[str, StoredItem]]:
     """The items of these ids; those that are not there are left out."""
-    return _post(
-        f"{_collection(collection)}/items:get",
-        {"ids": _ids(ids), "with": list(include)},
-        lambda answer: {one["id"]: StoredItem.of(one) for one in answer.json()["items"]},
-    )
+
+    def read(response: "httpx.Response") -> dict[str, StoredItem]:
+        return {one["id"]: decode(StoredItem, one) for one in response.json()["items"]}
+
+    body = {"ids": _ids(ids), "with": list(include)}
+    return Call(method="POST", path=f"{_collection(collection)}/items:get", json=body, read=read)
 
 
 def delete(
@@ -153,51 +163,45 @@ def delete(
     if (ids is None) == (where is None):
         raise BadQuery("delete takes ids or a filter, one of the two; drop_collection deletes everything")
     body = _filter(where) if ids is None else {"ids": _ids(ids)}
-    path = f"{_collection(collection)}/items:delete"
-    return _post(path, body, lambda answer: int(answer.json()["deleted"]), writes=True)
+    return _post(f"{_collection(collection)}/items:delete", int, body, "deleted", writes=True)
 
 
 def count(where: Where | None = None, collection: str = "default") -> Call[int]:
     """How many items there are, or pass a filter."""
-    path = f"{_collection(collection)}/items:count"
-    return _post(path, _filter(where), lambda answer: int(answer.json()["count"]))
+    return _post(f"{_collection(collection)}/items:count", int, _filter(where), "count")
 
 
 def page(where: Where | None, collection: str, size: int, cursor: str | None, include: Sequence[str]) -> Call[Page]:
     """POST /v1/collections/NAME/items:scroll."""
-
-    def read(response: "httpx.Response") -> Page:
-        document = response.json()
-        return Page(items=tuple(map(StoredItem.of, document["items"])), cursor=document["cursor"])
-
     body = _filter(where) | _given(cursor=cursor) | {"limit": size, "with": list(include)}
-    return _post(f"{_collection(collection)}/items:scroll", body, read)
+    return _post(f"{_collection(collection)}/items:scroll", Page, body)
 
 
 def thumbnail(id: str, collection: str = "default") -> Call[File]:  # noqa: A002 - what it is
     """An item's small picture."""
-    return _get(f"{_collection(collection)}/items/{_segment(id)}/thumbnail", _file)
+    return Call(method="GET", path=f"{_collection(collection)}/items/{_segment(id)}/thumbnail", read=_file)
 
 
 def original(id: str, collection: str = "default") -> Call[File]:  # noqa: A002
     """The file that an item was made from, if it still is what was indexed. Redirects to elsewhere are followed."""
-    return _get(f"{_collection(collection)}/items/{_segment(id)}/original", _file, redirected=True)
+    path = f"{_collection(collection)}/items/{_segment(id)}/original"
+    return Call(method="GET", path=path, read=_file, redirected=True)
 
 
 def collections() -> Call[list[CollectionSummary]]:
     """All collections."""
-    return _get("/v1/collections", lambda answer: [CollectionSummary.of(one) for one in answer.json()["collections"]])
+    return _get("/v1/collections", list[CollectionSummary], "collections")
 
 
-def collection(name: str) -> Call[CollectionDetails]:
+def collection(name: str) -> Call[CollectionInfo]:
     """One collection, with all there is to know."""
-    return _get(_collection(name), lambda answer: CollectionDetails.of(answer.json()))
+    return _get(_collection(name), CollectionInfo)
 
 
-def create_collection(name: str, *, model: str | None = None, view: str | None = None) -> Call[CollectionDetails]:
+def create_collection(name: str, *, model: str | None = None, view: str | None = None) -> Call[CollectionInfo]:
     """Makes an empty collection, of the server's model if none is named. Raises Rejected if there is one."""
     body = {"name": name} | _given(model=model, view=view)
-    return _post("/v1/collections", body, lambda answer: CollectionDetails.of(answer.json()), writes=True)
+    return _post("/v1/collections", CollectionInfo, body, writes=True)
 
 
 def drop_collection(name: str) -> Call[None]:
@@ -206,29 +210,24 @@ def drop_collection(name: str) -> Call[None]:
 
 
 def verify(collection: str = "default") -> Call[IndexCheck]:
-    """Compares the serving index with its table. Raises Rejected if there is no index."""
-    return _post(f"{_collection(collection)}/verify", None, lambda answer: IndexCheck.of(answer.json()))
+    """Compares the ANN index with its table. Raises Rejected if there is no index."""
+    return _post(f"{_collection(collection)}/verify", IndexCheck)
 
 
 def build(collection: str = "default") -> Call[bool]:
     """Begins to build the ANN index; False: one is being built already."""
-    return _post(f"{_collection(collection)}/build", None, lambda answer: bool(answer.json()["building"]), writes=True)
+    return _post(f"{_collection(collection)}/build", bool, None, "building", writes=True)
 
 
-def quarantine(collection: str = "default", limit: int = 100) -> Call[list[Quarantined]]:
+def quarantine(collection: str = "default", limit: int = 100) -> Call[list[QuarantinedInput]]:
     """Inputs of indexing jobs that could not be indexed, and why."""
-    return _get(
-        f"{_collection(collection)}/quarantine",
-        lambda answer: [_quarantined(one) for one in answer.json()["quarantined"]],
-        params={"limit": str(limit)},
-    )
+    path = f"{_collection(collection)}/quarantine"
+    return _get(path, list[QuarantinedInput], "quarantined", params={"limit": str(limit)})
 
 
 def versions(collection: str = "default") -> Call[list[Version]]:
     """The versions that are kept, oldest first."""
-    return _get(
-        f"{_collection(collection)}/versions", lambda answer: [_version(one) for one in answer.json()["versions"]]
-    )
+    return _get(f"{_collection(collection)}/versions", list[Version], "versions")
 
 
 def start_job(
@@ -242,61 +241,47 @@ def start_job(
     """Starts indexing folders, files or URIs that the server can read and lets jobs read."""
     named = [paths] if isinstance(paths, str) else [str(path) for path in paths]
     body = {"collection": collection, "paths": named} | _given(model=model, view=view, options=options)
-    return _post("/v1/jobs", body, _job, writes=True)
+    return _post("/v1/jobs", Job, body, writes=True)
 
 
 def job(id: str) -> Call[Job]:  # noqa: A002
     """How a job stands."""
-    return _get(f"/v1/jobs/{_segment(id)}", _job)
+    return _get(f"/v1/jobs/{_segment(id)}", Job)
 
 
 def jobs(limit: int = 20, collection: str | None = None) -> Call[list[Job]]:
     """The newest jobs, newest first."""
-    params = {"limit": str(limit)} | _given(collection=collection)
-    return _get("/v1/jobs", lambda answer: [Job.of(one) for one in answer.json()["jobs"]], params=params)
+    return _get("/v1/jobs", list[Job], "jobs", params={"limit": str(limit)} | _given(collection=collection))
 
 
 def cancel_job(id: str) -> Call[Job]:  # noqa: A002
     """Ends a job; what it has committed stays."""
-    return _post(f"/v1/jobs/{_segment(id)}:cancel", None, _job, writes=True)
+    return _post(f"/v1/jobs/{_segment(id)}:cancel", Job, writes=True)
 
 
-def is_ready() -> Call[None]:
-    """GET /readyz. Not tried again on 503: that is the answer."""
-    return _get("/readyz", lambda _: None, patient=False)
+def ready() -> Call[bool]:
+    """Whether the service answers searches now. Not tried again on 503: that is the answer."""
+    return Call(method="GET", path="/readyz", read=lambda _: True, busy=False)
 
 
-def _get(path: str, read: "Callable[[httpx.Response], T]", **more: Any) -> Call[T]:
-    return Call(method="GET", path=path, read=read, **more)
+def _get(path: str, kind: type[T], name: str | None = None, **more: Any) -> Call[T]:
+    return Call(method="GET", path=path, read=_reader(kind, name), **more)
 
 
-def _post(path: str, json: Mapping[str, Any] | None, read: "Callable[[httpx.Response], T]", **more: Any) -> Call[T]:
-    return Call(method="POST", path=path, read=read, json=json, **more)
+def _post(
+    path: str, kind: type[T], json: Mapping[str, Any] | None = None, name: str | None = None, **more: Any
+) -> Call[T]:
+    return Call(method="POST", path=path, read=_reader(kind, name), json=json, **more)
 
 
-def _job(response: "httpx.Response") -> Job:
-    return Job.of(response.json())
+def _reader(kind: type[T], name: str | None) -> "Callable[[httpx.Response], T]":
+    """Reads JSON of that kind, or that is in the field `name`."""
+    return lambda response: decode(kind, response.json() if name is None else response.json()[name])
 
 
 def _file(response: "httpx.Response") -> File:
     kind = response.headers.get("content-type", "application/octet-stream")
     return File(content=response.content, media_type=kind.partition(";")[0].strip())
-
-
-def _quarantined(entry: Mapping[str, Any]) -> Quarantined:
-    return Quarantined(
-        uri=entry["uri"],
-        reason=entry["reason"],
-        kind=entry["kind"],
-        tries=entry["tries"],
-        first_seen=datetime.fromisoformat(entry["first_seen"]),
-        last_tried=datetime.fromisoformat(entry["last_tried"]),
-    )
-
-
-def _version(entry: Mapping[str, Any]) -> Version:
-    at = datetime.fromisoformat(entry["at"])
-    return Version(version=entry["version"], at=at, items=entry["items"], tags=tuple(entry["tags"]))
 
 
 def _collection(name: str) -> str:

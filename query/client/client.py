@@ -2,18 +2,16 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from functools import partial, wraps
-from typing import Concatenate, Literal, ParamSpec, Self, TypeVar
+from functools import partial, update_wrapper
+from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
 import anyio
 import anyio.to_thread
 import httpx
 
 from oneword.query.client import calls
-from oneword.query.client.answers import StoredItem, Vectors
-from oneword.query.client.calls import Call
-from oneword.query.client.errors import Busy
-from oneword.query.client.inputs import Input
+from oneword.query.client.answers import StoredItem
+from oneword.query.client.calls import Call, Plan
 from oneword.query.client.server import CONNECT_SECONDS, Outcome, Server
 from oneword.query.query import Where
 
@@ -21,27 +19,61 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _method(call: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
-    """The method of `Client` that sends a call."""
+class Method(Generic[P, T]):
+    """A method of both clients, which sends what it describes: one call, or a plan of several."""
 
-    @wraps(call)
-    def method(self: "Client", /, *args: P.args, **named: P.kwargs) -> T:
-        return self._send(call(*args, **named))
+    def __init__(self, describe: Callable[P, Call[T] | Plan[T]]) -> None:
+        self._describe = describe
 
-    return method
-
-
-def _awaited(call: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P], Awaitable[T]]":
-    """The method of `AsyncClient` that sends a call, which is described in a thread: files may be read for it."""
-
-    @wraps(call)
-    async def method(self: "AsyncClient", /, *args: P.args, **named: P.kwargs) -> T:
-        return await self._send(await anyio.to_thread.run_sync(partial(call, *args, **named)))
-
-    return method
+    @overload
+    def __get__(self, client: None, owner: object) -> Callable[P, Call[T] | Plan[T]]: ...
+    @overload
+    def __get__(self, client: "Client", owner: object) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, client: "AsyncClient", owner: object) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, client: "Client | AsyncClient | None", owner: object) -> Callable[P, Any]:
+        if client is None:
+            return self._describe
+        return update_wrapper(partial(client._sent, self._describe), self._describe)
 
 
-class Client:
+class _Methods:
+    search = Method(calls.search)
+    search_batch = Method(calls.search_batch)
+    embed = Method(calls.embed)
+    upsert = Method(calls.upsert)
+    get = Method(calls.get)
+    delete = Method(calls.delete)
+    count = Method(calls.count)
+    thumbnail = Method(calls.thumbnail)
+    original = Method(calls.original)
+    collections = Method(calls.collections)
+    collection = Method(calls.collection)
+    create_collection = Method(calls.create_collection)
+    drop_collection = Method(calls.drop_collection)
+    verify = Method(calls.verify)
+    build = Method(calls.build)
+    quarantine = Method(calls.quarantine)
+    versions = Method(calls.versions)
+    start_job = Method(calls.start_job)
+    job = Method(calls.job)
+    jobs = Method(calls.jobs)
+    cancel_job = Method(calls.cancel_job)
+    ready = Method(calls.ready)
+    _page = Method(calls.page)
+
+    def __init__(self, url: str, key: str | None = None, timeout: float = 30, retries: int = 3) -> None:
+        self._server = Server(url, key, retries=retries)
+        self._options: dict[str, Any] = {
+            "timeout": httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
+            "trust_env": not self._server.is_loopback,
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._server.url)!r})"
+
+
+class Client(_Methods):
     """A running service. For any number of threads; close it, or use it in a `with`.
 
     A request is tried again where it was never sent, and on 429 and 503, as long after as `Retry-After` says; one that
@@ -63,46 +95,8 @@ class Client:
     """
 
     def __init__(self, url: str, key: str | None = None, timeout: float = 30, retries: int = 3) -> None:
-        self._server = Server(url, key, retries=retries)
-        self._http = httpx.Client(timeout=_timeout(timeout), trust_env=not self._server.is_loopback)
-
-    search = _method(calls.search)
-    search_batch = _method(calls.search_batch)
-    upsert = _method(calls.upsert)
-    get = _method(calls.get)
-    delete = _method(calls.delete)
-    count = _method(calls.count)
-    thumbnail = _method(calls.thumbnail)
-    original = _method(calls.original)
-    collections = _method(calls.collections)
-    collection = _method(calls.collection)
-    create_collection = _method(calls.create_collection)
-    drop_collection = _method(calls.drop_collection)
-    verify = _method(calls.verify)
-    build = _method(calls.build)
-    quarantine = _method(calls.quarantine)
-    versions = _method(calls.versions)
-    start_job = _method(calls.start_job)
-    job = _method(calls.job)
-    jobs = _method(calls.jobs)
-    cancel_job = _method(calls.cancel_job)
-
-    def embed(
-        self,
-        inputs: Sequence[Input],
-        *,
-        model: str | None = None,
-        view: str | None = None,
-        side: Literal["gallery", "query"] = "gallery",
-        deadline: float | None = None,
-    ) -> Vectors:
-        """Vectors, float32 (n, d), of n texts and pictures; see `oneword.query.client.inputs.Input`.
-
-        model: an id of the server's list; None: the only one. view: how things are described; None: "default".
-        side: "gallery" of what is stored, "query" of what is asked.
-        """
-        model = self._send(calls.only_model()) if model is None else model
-        return self._send(calls.embed(inputs, model, view, side, deadline))
+        super().__init__(url, key, timeout, retries)
+        self._http = httpx.Client(**self._options)
 
     def scroll(
         self,
@@ -117,20 +111,11 @@ class Client:
         Raises:
             NotThere: the version that was begun with is gone.
         """
-        cursor = None
-        while True:
-            found = self._send(calls.page(where, collection, page, cursor, include))
+        cursor, more = None, True
+        while more:
+            found = self._page(where, collection, page, cursor, include)
             yield from found.items
-            if (cursor := found.cursor) is None:
-                return
-
-    def ready(self) -> bool:
-        """Whether the service answers searches now. Not tried again on 503: that is the answer."""
-        try:
-            self._send(calls.is_ready())
-        except Busy:
-            return False
-        return True
+            cursor, more = found.cursor, found.cursor is not None
 
     def close(self) -> None:
         """Closes all connections."""
@@ -142,11 +127,8 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self._server.url)!r})"
-
-    def _send(self, call: Call[T]) -> T:
-        conversation = self._server.ask(call)
+    def _sent(self, describe: Callable[P, Call[T] | Plan[T]], /, *args: P.args, **named: P.kwargs) -> T:
+        conversation = self._server.ask(describe(*args, **named))
         outcome: Outcome = None
         while True:
             try:
@@ -164,50 +146,15 @@ class Client:
                 outcome = error
 
 
-class AsyncClient:
+class AsyncClient(_Methods):
     """`Client`, for programs on asyncio and trio. Close it by `aclose`, or use it in an `async with`.
 
     Pictures are read and written in threads, so that the event loop goes on. Args and Raises: as `Client`'s.
     """
 
     def __init__(self, url: str, key: str | None = None, timeout: float = 30, retries: int = 3) -> None:
-        self._server = Server(url, key, retries=retries)
-        self._http = httpx.AsyncClient(timeout=_timeout(timeout), trust_env=not self._server.is_loopback)
-
-    search = _awaited(calls.search)
-    search_batch = _awaited(calls.search_batch)
-    upsert = _awaited(calls.upsert)
-    get = _awaited(calls.get)
-    delete = _awaited(calls.delete)
-    count = _awaited(calls.count)
-    thumbnail = _awaited(calls.thumbnail)
-    original = _awaited(calls.original)
-    collections = _awaited(calls.collections)
-    collection = _awaited(calls.collection)
-    create_collection = _awaited(calls.create_collection)
-    drop_collection = _awaited(calls.drop_collection)
-    verify = _awaited(calls.verify)
-    build = _awaited(calls.build)
-    quarantine = _awaited(calls.quarantine)
-    versions = _awaited(calls.versions)
-    start_job = _awaited(calls.start_job)
-    job = _awaited(calls.job)
-    jobs = _awaited(calls.jobs)
-    cancel_job = _awaited(calls.cancel_job)
-
-    async def embed(
-        self,
-        inputs: Sequence[Input],
-        *,
-        model: str | None = None,
-        view: str | None = None,
-        side: Literal["gallery", "query"] = "gallery",
-        deadline: float | None = None,
-    ) -> Vectors:
-        """As `Client.embed`."""
-        model = await self._send(calls.only_model()) if model is None else model
-        call = partial(calls.embed, inputs, model, view, side, deadline)
-        return await self._send(await anyio.to_thread.run_sync(call))
+        super().__init__(url, key, timeout, retries)
+        self._http = httpx.AsyncClient(**self._options)
 
     async def scroll(
         self,
@@ -218,21 +165,12 @@ class AsyncClient:
         include: Sequence[str] = ("payload",),
     ) -> AsyncIterator[StoredItem]:
         """As `Client.scroll`."""
-        cursor = None
-        while True:
-            found = await self._send(calls.page(where, collection, page, cursor, include))
+        cursor, more = None, True
+        while more:
+            found = await self._page(where, collection, page, cursor, include)
             for item in found.items:
                 yield item
-            if (cursor := found.cursor) is None:
-                return
-
-    async def ready(self) -> bool:
-        """As `Client.ready`."""
-        try:
-            await self._send(calls.is_ready())
-        except Busy:
-            return False
-        return True
+            cursor, more = found.cursor, found.cursor is not None
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -244,11 +182,9 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self._server.url)!r})"
-
-    async def _send(self, call: Call[T]) -> T:
-        conversation = self._server.ask(call)
+    async def _sent(self, describe: Callable[P, Call[T] | Plan[T]], /, *args: P.args, **named: P.kwargs) -> T:
+        """Sends what is described in a thread: files may be read for it."""
+        conversation = self._server.ask(await anyio.to_thread.run_sync(partial(describe, *args, **named)))
         outcome: Outcome = None
         while True:
             try:
@@ -264,7 +200,3 @@ class AsyncClient:
                 outcome = await self._http.send(step)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 outcome = error
-
-
-def _timeout(seconds: float) -> httpx.Timeout:
-    return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))

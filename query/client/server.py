@@ -1,4 +1,4 @@
-"""How a server is asked, whoever does the sending: which requests, which tries, what an answer means."""
+"""The requests of a call, its retries, and the meaning of responses; `client` sends them."""
 
 import json
 from collections.abc import Generator
@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx
 
 from oneword.engine.fetching import retrying
-from oneword.query.client.calls import Call
+from oneword.query.client.calls import Call, Plan
 from oneword.query.client.errors import BadAnswer, ClientError, ServerUnreachable
 from oneword.query.client.problems import failure, unreadable
 from oneword.query.errors import BadQuery
@@ -34,8 +34,8 @@ _LOST = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How often and how long; our own choice. See `oneword.engine.fetching.retrying`.
+class Retries:
+    """How often and how long to retry; our own choice. See `oneword.engine.fetching.retrying`.
 
     Args:
         tries: most requests for one call.
@@ -49,7 +49,7 @@ class Patience:
 
 
 class Server:
-    """A server's address, the key for it, and how patient we are with it.
+    """A server's address, the key for it, and how often requests are retried.
 
     Args:
         url: `http://HOST:PORT` or `https://HOST`, with a path if the service is below one.
@@ -63,7 +63,7 @@ class Server:
     def __init__(self, url: str, key: str | None, *, retries: int) -> None:
         self.url = _checked(url)
         self._key = key
-        self._patience = Patience(tries=retries + 1)
+        self._retries = Retries(tries=retries + 1)
         if retries < 0:
             raise ClientError(f"retries {retries}: expected 0 or more")
         if key is not None and not (key.isascii() and key.isprintable() and key.strip() == key and key):
@@ -74,13 +74,23 @@ class Server:
         """Whether it is on this machine, where no proxy leads."""
         return self.url.host in ("localhost", "::1") or self.url.host.startswith("127.")
 
-    def ask(self, call: Call[T]) -> Conversation[T]:
-        """The conversation that a call is. 429 and 503 are tried again, and so is what was never sent;
+    def ask(self, asked: Call[T] | Plan[T]) -> Conversation[T]:
+        """The conversation that a call or a plan is. 429 and 503 are tried again, and so is what was never sent;
         what was sent and may have been done only if it changes nothing.
 
         Raises:
             ClientError: it is as `oneword.query.client.errors` says.
         """
+        plan, value = asked.plan() if isinstance(asked, Call) else asked, None
+        while True:
+            try:
+                call = plan.send(value)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            value = yield from self._ask(call)
+
+    def _ask(self, call: Call[T]) -> Conversation[T]:
         request, tries, hops = self._request(call), 0, 0
         while True:
             tries += 1
@@ -91,11 +101,13 @@ class Server:
                 if call.redirected and outcome.has_redirect_location and hops < MOST_REDIRECTS:
                     request, tries, hops = self._next(request, outcome), 0, hops + 1
                     continue
-                error, again = failure(outcome), call.patient and outcome.status_code in (429, 503)
+                error, again = failure(outcome), outcome.status_code in (429, 503)
+                if again and call.busy is not None:
+                    return call.busy
             else:
                 error = _unreachable(request, outcome, tries)
                 again = isinstance(outcome, _UNSENT) or (isinstance(outcome, _LOST) and not call.writes)
-            pause = retrying.wait(self._patience, tries, error.retry_after) if again else None
+            pause = retrying.wait(self._retries, tries, error.retry_after) if again else None
             if pause is None:
                 raise error
             yield pause

@@ -37,7 +37,7 @@ from oneword.query.server.headers import Headers, is_openai
 from oneword.query.server.keys import Keys
 from oneword.query.server.load import Load
 from oneword.query.server.problem import Problem
-from oneword.query.server.registry import State, state_of
+from oneword.query.server.registry import State
 from oneword.query.server.requests import problem_of
 from oneword.query.server.routes import (
     collections,
@@ -47,13 +47,12 @@ from oneword.query.server.routes import (
     media,
     overview,
     pages,
-    reference,
     search,
 )
 from oneword.query.server.routes.jobs import job_routes
 from oneword.query.server.schemas import PROBLEMS, complete_openapi
-from oneword.query.server.telemetry import OpenTelemetry, Telemetry, Tracer, log_to_stderr
-from oneword.storage import CollectionNotFound, SpaceMismatch, StorageError
+from oneword.query.server.telemetry import OpenTelemetry, Telemetry, log_to_stderr
+from oneword.storage import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,6 @@ ROUTERS = (
     collections.router,
     overview.router,
     pages.router,
-    reference.router,
     embeddings.router,
     health.router,
 )
@@ -112,7 +110,7 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
     check_exposed(config)
     check_name(config.model.model)
     keys = Keys.load(config.keys_file) if config.keys_file is not None else None
-    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else Tracer()
+    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else None
     state.metrics.watch(health.ServiceMetrics(state))
 
     @asynccontextmanager
@@ -125,14 +123,15 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
             with suppress(asyncio.CancelledError):
                 await warming
             await state.close()
-            await asyncio.to_thread(tracer.close)
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
 
     app = FastAPI(
         title="Oneword",
         summary="Multimodal vector search by text, by image, or by an image and an edit.",
         version=version("oneword"),
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's page loads scripts from other hosts; routes/reference.py does not
+        docs_url=None,  # FastAPI's page loads scripts from other hosts; routes/pages.py does not
         redoc_url=None,
         redirect_slashes=False,  # the redirect would go to the Host header, which the client chooses
     )
@@ -182,8 +181,6 @@ async def _respond(request: Request, error: Exception) -> Response:
             problem = _of_http(error, request)
         case _:
             problem = Problem.of(error)
-    if isinstance(error, SpaceMismatch | CollectionNotFound):
-        await _renew(request)
     request_id = request.scope.get("state", {}).get("request_id")
     # A Problem is expected (any probe of an unready service gets one); an internal error is logged with its traceback.
     if problem.status >= 500 and problem.code != "internal" and not isinstance(error, Problem):
@@ -192,26 +189,17 @@ async def _respond(request: Request, error: Exception) -> Response:
     return problem.response(request_id, openai=is_openai(request.url.path))
 
 
-async def _renew(request: Request) -> None:
-    """Reopens the collection at the next request if another has taken its name."""
-    collections_ = state_of(request).collections
-    served = collections_.open.get(request.path_params.get("collection", ""))
-    if served is not None:
-        with suppress(StorageError):
-            await collections_.renewed(served)
-
-
 def _of_http(error: HTTPException, request: Request) -> Problem:
     codes = {404: "no_such_path", 405: "method_not_allowed", 400: "malformed_body"}
-    remedy = "/openapi.json lists all paths and methods." if error.status_code in (404, 405) else None
-    code = codes.get(error.status_code, "http_error")
     headers, detail, path = dict(error.headers or {}), str(error.detail), request.url.path
     if error.status_code == 404:
         detail = f"not found: there is no path {path[:200]!r}"
     if error.status_code == 405 and (allowed := _allowed(request)):
         headers["Allow"] = ", ".join(allowed)  # Starlette lists the methods of the first route only
         detail = f"{request.method} is not allowed for {path[:200]!r}: expected {' or '.join(allowed)}"
-    return Problem(error.status_code, code, detail, remedy=remedy, headers=headers)
+    problem = Problem(codes.get(error.status_code, "http_error"), detail, headers=headers)
+    problem.status = error.status_code
+    return problem
 
 
 def _allowed(request: Request) -> list[str]:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import oneword.query.server.keys as keyring
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.connections import network
-from oneword.query.server.keys import ANYONE, Keys, Principal
+from oneword.query.server.keys import ANYONE, Key, Keys
 from oneword.query.server.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -32,21 +32,20 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def needs(scope: keyring.Scope) -> Any:
-    """A route dependency: the caller as a Principal that has this scope.
+    """A route dependency: the caller, a Key that has this scope.
 
     >>> @app.delete("/v1/collections/{name}", dependencies=[needs("admin")])
-    >>> async def drop(name: str, caller: Annotated[Principal, needs("admin")]) -> None: ...
+    >>> async def drop(name: str, caller: Annotated[Key, needs("admin")]) -> None: ...
 
     The dependency raises Problem: 403 `scope_missing`; 401 `key_missing` if the path is one of `PUBLIC`.
     """
 
-    async def caller(request: Request) -> Principal:  # async: FastAPI runs other dependencies in threads
-        principal: Principal | None = request.scope.get("state", {}).get("principal")
+    async def caller(request: Request) -> Key:  # async: FastAPI runs other dependencies in threads
+        principal: Key | None = request.scope.get("state", {}).get("principal")
         if principal is None:
-            raise Problem(401, "key_missing", "an API key is required", headers={"WWW-Authenticate": "Bearer"})
+            raise Problem("key_missing", "an API key is required", headers={"WWW-Authenticate": "Bearer"})
         if not principal.may(scope):
             raise Problem(
-                403,
                 "scope_missing",
                 f"this needs the scope {scope!r}; the key {principal.id!r} has {principal.scope!r}",
                 remedy=f"Use a key with the scope {scope!r}.",
@@ -57,7 +56,7 @@ def needs(scope: keyring.Scope) -> Any:
 
 
 class Auth:
-    """ASGI layer: checks Host, Origin, API key and rate; puts the Principal into `scope["state"]["principal"]`.
+    """ASGI layer: checks Host, Origin, API key and rate; puts the Key into `scope["state"]["principal"]`.
 
     Raises Problem: 421 `wrong_host`, 403 `wrong_origin`, 401 `key_missing` and `key_unknown`, 429 `too_many_requests`
     and `too_many_wrong_keys`. An address that has sent too many wrong keys is still admitted with a right one: all
@@ -90,18 +89,12 @@ class Auth:
                 self._limit(scope, principal)
         await self.app(scope, receive, send)
 
-    def _principal(self, scope: Scope, headers: dict[bytes, list[str]]) -> Principal:
+    def _principal(self, scope: Scope, headers: dict[bytes, list[str]]) -> Key:
         if self.keys is None:
             return ANYONE
         authorization, api_key = headers.get(b"authorization"), headers.get(b"api-key")
         if authorization is None and api_key is None:
-            raise Problem(
-                401,
-                "key_missing",
-                "an API key is required",
-                remedy="Send the header `Authorization: Bearer KEY`; the operator creates keys.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            raise Problem("key_missing", "an API key is required", headers={"WWW-Authenticate": "Bearer"})
         repeated = any(values is not None and len(values) > 1 for values in (authorization, api_key))
         principal = None if repeated else self.keys.check(_only(authorization), _only(api_key))
         if principal is not None:
@@ -110,32 +103,20 @@ class Auth:
         log.warning("wrong API key from %s", where)
         if wait := self._wrong_keys.take(where, GUESSES / 60, burst=GUESSES):
             raise Problem(
-                429,
-                "too_many_wrong_keys",
-                f"more than {GUESSES} wrong API keys in a minute",
-                remedy="Ask the operator for a key.",
-                retry_after=math.ceil(wait),
+                "too_many_wrong_keys", f"more than {GUESSES} wrong API keys in a minute", retry_after=math.ceil(wait)
             )
         raise Problem(
-            401,
             "key_unknown",
             "the API key is unknown or was revoked",
-            remedy="Check the key: `Authorization: Bearer KEY`.",
             headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
         )
 
-    def _limit(self, scope: Scope, principal: Principal) -> None:
+    def _limit(self, scope: Scope, principal: Key) -> None:
         rate = self._rate if principal.rate is None else principal.rate
         if rate is None:
             return
         if wait := self._rates.take(address(scope) if principal is ANYONE else principal.id, rate):
-            raise Problem(
-                429,
-                "too_many_requests",
-                f"more than {rate:g} requests a second",
-                remedy="Retry after the time in Retry-After.",
-                retry_after=math.ceil(wait),
-            )
+            raise Problem("too_many_requests", f"more than {rate:g} requests a second", retry_after=math.ceil(wait))
 
 
 class RateLimiter:
@@ -190,12 +171,7 @@ class Hosts:
         if (name := _name(host)) is not None and (name in self._names or (self._addresses and _is_address(name))):
             return
         found = "missing or repeated" if host is None else repr(host[:100])
-        raise Problem(
-            421,
-            "wrong_host",
-            f"the header Host is {found}; expected a name of this service",
-            remedy="Use http://localhost and the port; the operator can allow other names.",
-        )
+        raise Problem("wrong_host", f"the header Host is {found}; expected a name of this service")
 
 
 class Origins:
@@ -209,10 +185,7 @@ class Origins:
         allowed = {"*", origin.lower()} & self._allowed
         if method not in _SAFE_METHODS and not allowed and not _same_origin(origin.lower(), host):
             raise Problem(
-                403,
-                "wrong_origin",
-                f"the header Origin is {origin[:100]!r}, which is not allowed to use this service",
-                remedy="The operator can allow it.",
+                "wrong_origin", f"the header Origin is {origin[:100]!r}, which is not allowed to use this service"
             )
 
 

@@ -54,13 +54,13 @@ class Bodies:
                 encoding = encoding + b", " + value if encoding else value
         if length:
             if not length.isdigit():
-                raise Problem(400, "malformed", "Content-Length is not a number")
+                raise Problem("malformed", "Content-Length is not a number")
             if len(length) > 18 or int(length) > self.max_body:
                 raise self._too_large(f"{length.decode()[:24]} bytes")
             expected = expected or int(length) > 0
         if expected and encoding and encoding.strip().lower() != b"identity":
             detail = f"Content-Encoding is {encoding.decode('latin-1')[:100]!r}; expected none"
-            raise Problem(415, "body_encoded", detail, remedy="Send the body as it is.")
+            raise Problem("body_encoded", detail)
         return expected
 
     async def _read(self, receive: Receive) -> bytes | None:
@@ -82,7 +82,7 @@ class Bodies:
                         raise self._too_large("larger")
                     if self.held > self.max_held:
                         detail = "too many large requests are being received"
-                        raise Problem(503, "busy", detail, remedy="Retry later.", retry_after=1.0)
+                        raise Problem("busy", detail)
                     if not more and not body:
                         return piece
                     if not body:
@@ -93,14 +93,14 @@ class Bodies:
         except TimeoutError:
             self.held -= held
             detail = f"the body was not received within {self.seconds:g} s"
-            raise Problem(408, "body_too_slow", detail, remedy="Send less at once.") from None
+            raise Problem("body_too_slow", detail) from None
         except BaseException:
             self.held -= held
             raise
 
     def _too_large(self, size: str) -> Problem:
         detail = f"the body is {size}; expected at most {self.max_body} bytes"
-        return Problem(413, "body_too_large", detail, remedy="Send less at once.")
+        return Problem("body_too_large", detail)
 
 
 class Exchange:

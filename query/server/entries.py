@@ -98,10 +98,7 @@ async def _embedded(state: State, served: Served, given: ItemIn, decoded: Decode
         try:
             vector = unit(given.vector or [], served.collection.dimension)
         except BadQuery as error:
-            remedy = "Embed the item in the collection's space."
-            raise Problem(
-                422, "bad_vector", f"{field}.vector {error}", remedy=remedy, field=f"{field}.vector"
-            ) from error
+            raise Problem("bad_vector", f"{field}.vector {error}", field=f"{field}.vector") from error
         return item_of(given, content, image, small, vector)
     batcher = await state.collections.batcher(served)
     (found,) = await batcher.embed([content], served.service.view, Side.GALLERY)
@@ -112,7 +109,7 @@ async def _embedded(state: State, served: Served, given: ItemIn, decoded: Decode
 
 def _check(given: ItemIn, field: str) -> None:
     def refused(detail: str, remedy: str, name: str = "") -> Problem:
-        return Problem(422, "bad_item", f"{field}{name}: {detail}", remedy=remedy, field=f"{field}{name}")
+        return Problem("bad_item", f"{field}{name}: {detail}", remedy=remedy, field=f"{field}{name}")
 
     if given.text is None and given.image is None and given.vector is None:
         raise refused("has no text, no image and no vector", "Give at least one of them.")

@@ -6,7 +6,6 @@ import binascii
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
@@ -40,18 +39,11 @@ def check_used(uploads: Mapping[str, bytes], texts: Iterable[str | None]) -> Non
     named = {text.removeprefix(UPLOAD) for text in texts if text and text.startswith(UPLOAD)}
     if named <= set(uploads) and (unused := sorted(set(uploads) - named)):  # else the missing file is reported
         raise Problem(
-            422,
             "unused_upload",
             f"no image refers to the uploaded file {unused[0][:100]!r}",
             remedy=f"Refer to it as {UPLOAD}{unused[0][:100]}, or leave it out.",
             field=unused[0][:100],
         )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Waiter:
-    amount: int
-    granted: asyncio.Future[None]
 
 
 class Budget:
@@ -63,7 +55,7 @@ class Budget:
     def __init__(self, size: int) -> None:
         self.size = size
         self._used = 0
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def used(self) -> int:
@@ -90,24 +82,24 @@ class Budget:
             self._grant()
 
     async def _wait(self, amount: int) -> None:
-        waiter = _Waiter(amount=amount, granted=asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((amount, granted))
         try:
-            await waiter.granted
+            await granted
         except asyncio.CancelledError:
-            if not waiter.granted.cancelled():  # granted at the same moment
+            if not granted.cancelled():  # granted at the same moment
                 self._used -= amount
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
+            elif (amount, granted) in self._waiters:
+                self._waiters.remove((amount, granted))
             self._grant()  # the next may fit
             raise
 
     def _grant(self) -> None:
-        while self._waiters and self._used + self._waiters[0].amount <= self.size:
-            waiter = self._waiters.popleft()
-            if not waiter.granted.done():
-                self._used += waiter.amount
-                waiter.granted.set_result(None)
+        while self._waiters and self._used + self._waiters[0][0] <= self.size:
+            amount, granted = self._waiters.popleft()
+            if not granted.done():
+                self._used += amount
+                granted.set_result(None)
 
 
 class Images:
@@ -162,10 +154,8 @@ class Images:
             if name not in uploads:
                 sent = ", ".join(sorted(uploads)[:10]) or "none"
                 raise Problem(
-                    422,
                     "no_upload",
                     f"there is no uploaded file {name[:100]!r} for the image: uploaded were {sent}",
-                    remedy="Send the file as a field of that name, as multipart/form-data.",
                     field=field,
                 )
             return uploads[name]
@@ -176,11 +166,11 @@ class Images:
         except (InputError, Problem) as error:
             raise Problem.of(error, field=field) from error
         except ValueError as error:
-            raise Problem(422, "bad_image", str(error), remedy=_REMEDY, field=field) from None
+            raise Problem("bad_image", str(error), remedy=_REMEDY, field=field) from None
 
     async def _fetched(self, url: str) -> bytes:
         if not self._config.fetch:
-            raise Problem(422, "fetching_off", "this service does not fetch images by URL", remedy="Send its bytes.")
+            raise Problem("fetching_off", "this service does not fetch images by URL")
         if self._fetcher is None:
             from oneword.engine.fetching import FetchConfig, Fetcher
 
@@ -239,7 +229,7 @@ def _is_url(text: str) -> bool:
 
 def _too_much(what: str, most: int, field: str) -> Problem:
     detail = f"the images of the request have {what} together: expected at most {most:,}"
-    return Problem(422, "image_too_large", detail, remedy="Scale them down, or send several requests.", field=field)
+    return Problem("image_too_large", detail, remedy="Scale them down, or send several requests.", field=field)
 
 
 _REMEDY = "Send a data URI (data:image/png;base64,...), base64, an http(s) URL, or upload:NAME with a file."

@@ -48,13 +48,7 @@ def length(pieces: Pieces) -> int:
 def check_size(size: int) -> int:
     """Returns the size if it is allowed, else raises Problem."""
     if size > MAX_ANSWER:
-        raise Problem(
-            422,
-            "answer_too_large",
-            f"the response exceeds {MAX_ANSWER:,} bytes",
-            remedy="Request fewer items or queries at once, or no vectors and thumbnails (a thumbnail is at GET "
-            "/v1/collections/NAME/items/ID/thumbnail).",
-        )
+        raise Problem("answer_too_large", f"the response exceeds {MAX_ANSWER:,} bytes")
     return size
 
 

@@ -38,7 +38,7 @@ class ResponseMemory:
         """
         if size > PIECE and self.bytes + size > self.most:
             detail = f"{self.bytes:,} bytes of large responses are still being read: there is no room for {size:,}"
-            raise Problem(503, "busy", detail, remedy="Retry later, or request less at once.", retry_after=1.0)
+            raise Problem("busy", detail)
         self.bytes += size
         try:
             yield
@@ -83,11 +83,7 @@ class Load:
             seconds = self._deadline(scope)
             if self._working >= self._config.queue:
                 raise Problem(
-                    503,
-                    "overloaded",
-                    f"{self._working} requests are in progress: the limit is {self._config.queue}",
-                    remedy="Retry after the time in Retry-After.",
-                    retry_after=1,
+                    "overloaded", f"{self._working} requests are in progress: the limit is {self._config.queue}"
                 )
             self._working += 1
             self._metrics.working.inc()
@@ -100,12 +96,7 @@ class Load:
                 if begun:
                     log.warning("response cut off: it was not read within %g s", seconds)
                     return  # the server closes the connection, as the response is incomplete
-                raise Problem(
-                    504,
-                    "deadline",
-                    f"the request took longer than {seconds:g} s",
-                    remedy="Request less at once. A write may have been committed.",
-                ) from None
+                raise Problem("deadline", f"the request took longer than {seconds:g} s") from None
             finally:
                 self._working -= 1
                 self._metrics.working.dec()
@@ -121,7 +112,6 @@ class Load:
             seconds = math.nan
         if not 0 < seconds <= self._config.deadline:
             raise Problem(
-                422,
                 "invalid_field",
                 f"timeout {given[-1][:40]!r}: expected seconds, above 0 and at most {self._config.deadline:g}",
                 remedy="Leave it out, or give fewer seconds.",

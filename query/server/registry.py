@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +16,9 @@ from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import EngineError, ModelError
 from oneword.engine.models import load
+from oneword.engine.views import DEFAULT
 from oneword.query.jobs import Indexing, Jobs
-from oneword.query.server.batching import Batcher, Meter, VectorCache
+from oneword.query.server.batching import Batcher, VectorCache
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.connections import Connections
 from oneword.query.server.images import Images
@@ -31,40 +33,44 @@ from oneword.storage import Collection, CollectionNotFound, SpaceMismatch, Store
 
 log = logging.getLogger(__name__)
 
-PRELOAD = tuple(f"oneword.query.server.{name}" for name in ("entries", "images", "questions"))
+PRELOAD = tuple(f"oneword.query.server.{name}" for name in ("entries", "images", "queries"))
 """Modules that worker processes import when they start."""
 
 RETRY_AFTER = 30.0
 """Seconds until a model that failed to load is tried again: each try may read gigabytes."""
 
 
+Wanted = tuple[str, str | None]
+"""A model's name, and the revision that a collection's space has; None: any."""
+
+
 class Models:
-    """Loads each model once, when it is first needed, and keeps it. Use it from one event loop."""
+    """Loads each revision of a model once, when it is first needed, and keeps it. Use it from one event loop."""
 
     def __init__(
-        self, config: ServerConfig, workers: Workers, meter: Meter, loader: Callable[[EngineConfig], Encoder] = load
+        self, config: ServerConfig, workers: Workers, metrics: Metrics, loader: Callable[[EngineConfig], Encoder] = load
     ) -> None:
-        self._config, self._workers, self._meter, self._loader = config, workers, meter, loader
+        self._config, self._workers, self._metrics, self._loader = config, workers, metrics, loader
         self._cache = VectorCache(config.cache_bytes)
-        self._loaded: dict[str, Batcher] = {}
-        self._loading: dict[str, asyncio.Task[Batcher]] = {}
-        self._failed: dict[str, tuple[float, EngineError]] = {}
+        self._loaded: dict[Wanted, Batcher] = {}
+        self._loading: dict[Wanted, asyncio.Task[Batcher]] = {}
+        self._failed: dict[Wanted, tuple[float, EngineError]] = {}
         self._load_lock = asyncio.Lock()
 
     @property
     def loaded(self) -> dict[str, Batcher]:
         """By each requested name, "auto" and names that the operator's model replaces included."""
-        return dict(self._loaded)  # read by other threads
+        return {name: batcher for (name, _), batcher in self._loaded.copy().items()}  # read by other threads
 
     @property
     def batchers(self) -> dict[str, Batcher]:
-        """By the model's own name."""
-        return {one.encoder.name: one for one in self.loaded.values()}
+        """By the model's own name; of several revisions the one loaded last."""
+        return {one.encoder.name: one for one in self._loaded.copy().values()}
 
     @property
     def wedged(self) -> list[str]:
         """Models whose batch exceeds its time."""
-        return [name for name, batcher in self.batchers.items() if batcher.wedged]
+        return sorted({one.encoder.name for one in self._loaded.copy().values() if one.wedged})
 
     @property
     def cached(self) -> int:
@@ -77,61 +83,77 @@ class Models:
         Never one that replaces it: its vectors would be of another space.
         """
         given = name in ("auto", self._config.model.model)
-        return self._loaded.get(name) if given else self.batchers.get(name)
+        return self.loaded.get(name) if given else self.batchers.get(name)
 
-    async def get(self, name: str) -> Batcher:
+    def of(self, space: Mapping[str, Any]) -> Encoder:
+        """The loaded model of a collection's space."""
+        return self._loaded[self._wanted(space["model"], space["revision"])].encoder
+
+    async def get(self, name: str, revision: str | None = None) -> Batcher:
         """The model's batcher. Loads the model if necessary, to the end even if the caller is cancelled.
 
-        name: as stored in a collection; "auto": the best model for this machine.
+        Args:
+            name: as stored in a collection; "auto": the best model for this machine.
+            revision: as stored in a collection, so that two revisions of a model can serve at a time.
 
         Raises:
             ModelError: it cannot be loaded.
         """
-        if (ready := self._loaded.get(name)) is not None:
+        wanted = self._wanted(name, revision)
+        if (ready := self._loaded.get(wanted)) is not None:
             return ready
-        when, error = self._failed.get(name, (0.0, None))
+        when, error = self._failed.get(wanted, (0.0, None))
         if error is not None and time.monotonic() - when < RETRY_AFTER:
             raise error.with_traceback(None)  # a traceback would grow each time, and keep requests alive
-        loading = self._loading.get(name)
+        loading = self._loading.get(wanted)
         if loading is None:
-            loading = self._loading[name] = asyncio.get_running_loop().create_task(self._load_named(name))
-            loading.add_done_callback(lambda _: self._loading.pop(name))
+            loading = self._loading[wanted] = asyncio.get_running_loop().create_task(self._load_wanted(wanted))
+            loading.add_done_callback(lambda _: self._loading.pop(wanted))
         return await asyncio.shield(loading)
 
     async def close(self) -> None:
         """Closes the batchers. Does not wait for models that are loading."""
         for loading in self._loading.values():
             loading.cancel()
-        await asyncio.gather(*(batcher.close() for batcher in self.batchers.values()))
+        await asyncio.gather(*(batcher.close() for batcher in set(self._loaded.values())))
 
-    async def _load_named(self, name: str) -> Batcher:
+    def _wanted(self, name: str, revision: str | None) -> Wanted:
+        """What the operator insists on is what it is, whatever a collection has."""
+        return name, revision if self._config.model.model == "auto" else None
+
+    async def _load_wanted(self, wanted: Wanted) -> Batcher:
+        name, revision = wanted
         try:
             async with self._load_lock:  # one at a time: two may not fit
                 chosen = self._config.model.for_space(name).model
                 if chosen == "auto":
                     chosen = (await self._workers.run("slow", choose))[0]
-                batcher = self._loaded.get(chosen) or await self._load(chosen)
+                batcher = self._loaded.get((chosen, revision)) or await self._load(chosen, revision)
         except Exception as error:
             known = error if isinstance(error, EngineError) else ModelError(f"{type(error).__name__}: {error}")
-            self._failed[name] = (time.monotonic(), known)
+            self._failed[wanted] = (time.monotonic(), known)
             log.error("model %r cannot be loaded: %s", name, known, exc_info=None if known is error else error)
             raise known from (None if known is error else error)
-        self._failed.pop(name, None)
-        self._loaded |= dict.fromkeys((name, chosen, batcher.encoder.name), batcher)
+        self._failed.pop(wanted, None)
+        self._loaded |= dict.fromkeys((wanted, (chosen, revision)), batcher)
         return batcher
 
-    async def _load(self, chosen: str) -> Batcher:
+    async def _load(self, chosen: str, revision: str | None) -> Batcher:
         started = time.monotonic()
-        encoder = await self._workers.run("slow", self._loader, self._config.model.for_space(chosen))
+        encoder = await self._workers.run("slow", self._loader, self._config.model.for_space(chosen, revision))
+        own = (encoder.name, encoder.space(DEFAULT).revision)
+        if (known := self._loaded.get(own)) is not None:  # asked for without a revision, or with one it does not have
+            return known
         log.info("model %r loaded in %.1f s", encoder.name, time.monotonic() - started)
-        return Batcher(
+        self._loaded[own] = self._loaded[encoder.name, None] = batcher = Batcher(
             encoder,
             self._cache,
-            self._meter,
+            self._metrics,
             window=self._config.batch_window,
             most=self._config.max_batch,
             wedged=self._config.wedged,
         )
+        return batcher
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,11 +186,21 @@ class Collections:
         return dict(self._open)
 
     async def get(self, name: str) -> Served:
-        """The collection.
+        """The collection; opened again if another process has dropped or recreated it. Reads the store.
 
         Raises:
             CollectionNotFound, BadName, StoreUnavailable.
         """
+        served = await self._got(name)
+        with suppress(SpaceMismatch, CollectionNotFound):
+            snapshot = await self._workers.run("search", served.collection.snapshot)
+            if snapshot.created == served.collection.created.isoformat():
+                return served
+        if self._open.get(name) is served:  # no other one of that name is open by now
+            self.forget(name)
+        return await self._got(name)
+
+    async def _got(self, name: str) -> Served:
         if (served := self._open.get(name)) is not None:
             return served
         opening = self._opening.get(name)
@@ -177,19 +209,6 @@ class Collections:
             opening.add_done_callback(lambda done: self._arrived(name, done))
         return await asyncio.shield(opening)
 
-    async def current(self, name: str) -> Served:
-        """As `get`, but opened again if another process has dropped or recreated the collection.
-
-        Reads the store; a search notices such a change by itself.
-        """
-        served = await self.get(name)
-        try:
-            await self._workers.run("search", served.collection.snapshot)
-        except (SpaceMismatch, CollectionNotFound):
-            self.forget(name)
-            served = await self.get(name)
-        return served
-
     async def batcher(self, served: Served) -> Batcher:
         """The batcher of the collection's model. The first time, compares its space with the collection's.
 
@@ -197,30 +216,18 @@ class Collections:
             ModelError: the model cannot be loaded.
             SpaceMismatch: it is not the model that the collection was made with.
         """
-        batcher = await self._models.get(served.model)
+        batcher = await self._models.get(served.model, served.collection.space["revision"])
         if "encoder" not in served.service.__dict__:
             await self._workers.run("search", lambda: served.service.encoder)
         return batcher
 
-    async def renewed(self, served: Served) -> Served | None:
-        """The collection that has the name now; None if it is this one, which stays open.
-
-        Call it when a request does not fit the open collection, which may have been dropped and recreated. If the
-        request is at fault, other requests must not wait until the ANN index is opened again.
+    async def replaced(self, name: str, before: Served | None) -> bool:
+        """Whether another collection than `before`, which was open when a request came, has the name now.
 
         Raises:
             CollectionNotFound, StoreUnavailable.
         """
-        known = served.collection
-        try:
-            now = await self._workers.run("search", self.store.open, known.name)
-        except CollectionNotFound:
-            self._forget(served)
-            raise
-        if (now.created, now.space) == (known.created, known.space):
-            return None
-        self._forget(served)
-        return await self.get(known.name)
+        return await self.get(name) is not before
 
     def forget(self, name: str) -> None:
         """Opens the collection again at the next request."""
@@ -240,16 +247,11 @@ class Collections:
         """Waits for pending writes."""
         await asyncio.gather(*self._leaving, *(served.writer.close() for served in self._open.values()))
 
-    def _forget(self, served: Served) -> None:
-        """Does nothing if another collection of that name is open by now."""
-        if self._open.get(served.collection.name) is served:
-            self.forget(served.collection.name)
-
     async def _opened(self, name: str) -> Served:
         collection = await self._workers.run("search", self.store.open, name)
 
         def loaded(_: object) -> Encoder:
-            return self._models.loaded[str(collection.space["model"])].encoder
+            return self._models.of(collection.space)
 
         return Served(
             collection=collection,

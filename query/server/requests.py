@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import from_json, to_json
@@ -45,9 +45,6 @@ MAX_KEYS = 1_000
 MAX_OFFSET = 2**32
 """LanceDB (0.40) takes offsets of 32 bits."""
 
-_FIELDS = "Correct the field; /openapi.json lists all fields."
-_RESTART = "Start again without a cursor."
-
 
 class Body(BaseModel):
     """A JSON object: types are not converted, unknown fields are refused."""
@@ -61,18 +58,15 @@ _ALTERNATIVE = re.compile(r"\(\w+\)|(constrained-\w+|bool|str|int|float|dict|lis
 Model = TypeVar("Model", bound=BaseModel)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Payload(Generic[Model]):
-    """A body and its uploaded files by field name."""
-
-    body: Model
-    uploads: Mapping[str, bytes]
+async def read(request: Request, model: type[Model]) -> Model:
+    """The body of a request, `application/json`. Raises as `read_with_files`."""
+    return (await read_with_files(request, model, None))[0]
 
 
-async def read(request: Request, model: type[Model], field: str | None = None) -> Payload[Model]:
+async def read_with_files(request: Request, model: type[Model], field: str | None) -> tuple[Model, Mapping[str, bytes]]:
     """The body of a request: `application/json`, or `multipart/form-data` with the JSON in `field`, if any, and files.
 
-    If the model has a list of that name, the form's field may be the list alone.
+    If the model has a list of that name, the form's field may be the list alone. Returns also the files by field name.
 
     Raises:
         Problem: 400 malformed, 415 unsupported media type, 422 invalid, with the field.
@@ -82,13 +76,8 @@ async def read(request: Request, model: type[Model], field: str | None = None) -
         return await _multipart(request, model, field)
     if kind != "application/json":
         files = "" if field is None else " or multipart/form-data"
-        raise Problem(
-            415,
-            "media_type",
-            f"the content type is {kind[:100]!r}: expected application/json{files}",
-            remedy="Set the header Content-Type.",
-        )
-    return Payload(body=await _validated(request, model, await request.body()), uploads={})
+        raise Problem("media_type", f"the content type is {kind[:100]!r}: expected application/json{files}")
+    return await _validated(request, model, await request.body()), {}
 
 
 async def _validated(request: Request, model: type[Model], document: bytes) -> Model:
@@ -100,7 +89,7 @@ async def _validated(request: Request, model: type[Model], document: bytes) -> M
         found = await processes.run(checked_or_problem, model, document)
     except (TimeoutError, Crashed):
         detail = f"the body of {len(document):,} bytes takes too long to parse"
-        raise Problem(413, "body_too_large", detail, remedy="Send less at once.") from None
+        raise Problem("body_too_large", detail) from None
     if isinstance(found, Problem):
         raise found
     return found
@@ -117,7 +106,7 @@ def checked_or_problem(model: type[Model], document: bytes) -> Model | Problem:
 def checked(model: type[Model], document: bytes | str) -> Model:
     """Validates JSON into a model. Raises Problem."""
     if not document.strip():
-        raise Problem(400, "malformed_json", "the body is empty: expected JSON", remedy="Send JSON, at least {}.")
+        raise Problem("malformed_json", "the body is empty: expected JSON")
     try:
         return model.model_validate_json(bounded(document.encode() if isinstance(document, str) else document))
     except ValidationError as error:
@@ -130,31 +119,20 @@ def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> P
     first = max(errors, key=lambda error: (len(error["loc"]), error["type"] == "extra_forbidden"))
     kind, context = first["type"], first.get("ctx", {})
     if kind in ("json_invalid", "value_error.jsondecode"):
-        return Problem(
-            400,
-            "malformed_json",
-            f"the body is not valid JSON: {context.get('error', 'unreadable')}",
-            remedy="Send JSON.",
-        )
+        return Problem("malformed_json", f"the body is not valid JSON: {context.get('error', 'unreadable')}")
     field = path(first["loc"])
     if kind == "extra_forbidden":
         known = [] if model is None else _field_names(model, nested=len(first["loc"]) > 1)
         name = str(first["loc"][-1])[:100]  # comparing takes time
         like = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {like[0]!r}?" if like else ""
-        return Problem(422, "unknown_field", f"there is no field {_shown(field)}{hint}", remedy=_FIELDS, field=field)
+        return Problem("unknown_field", f"there is no field {_shown(field)}{hint}", field=field)
     message = _alternatives([error["msg"] for error in errors if path(error["loc"]) == field])
     message = message or str(first["msg"]).removeprefix("Value error, ")
     shown = f" ({_short(first['input'])})" if isinstance(first.get("input"), str | int | float | bool | None) else ""
     if kind == "missing":
         message, shown = "is missing", ""
-    return Problem(
-        422,
-        "invalid_field",
-        f"{_shown(field)}{shown}: {message[:1].lower() + message[1:]}",
-        remedy=_FIELDS,
-        field=field,
-    )
+    return Problem("invalid_field", f"{_shown(field)}{shown}: {message[:1].lower() + message[1:]}", field=field)
 
 
 def _alternatives(messages: Sequence[str]) -> str:
@@ -175,7 +153,7 @@ def path(places: Sequence[str | int]) -> str:
     return text[:300]
 
 
-async def _multipart(request: Request, model: type[Model], field: str) -> Payload[Model]:
+async def _multipart(request: Request, model: type[Model], field: str) -> tuple[Model, Mapping[str, bytes]]:
     charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8")
     if charset.lower() not in (b"utf-8", b"utf8"):  # Starlette would use any codec; some are quadratic
         raise _malformed(f"its charset is {charset.decode('latin-1')[:40]!r}: expected utf-8")
@@ -192,10 +170,8 @@ async def _multipart(request: Request, model: type[Model], field: str) -> Payloa
                     document = value.encode("utf-8", "surrogatepass")
                 else:
                     raise Problem(
-                        422,
                         "unknown_field",
                         f"there is no field {_shown(name)}: expected {field!r} once, with JSON, and files",
-                        remedy=f"Put it into the JSON of {field!r}.",
                         field=name[:100],
                     )
     except (MultiPartException, ValueError, KeyError) as error:
@@ -204,11 +180,11 @@ async def _multipart(request: Request, model: type[Model], field: str) -> Payloa
         document = uploads.pop(field)
     if document is not None and document.lstrip().startswith(b"[") and field in model.model_fields:
         document = b'{"%s": %s}' % (field.encode(), document)  # the list alone
-    return Payload(body=await _validated(request, model, document if document is not None else b"{}"), uploads=uploads)
+    return await _validated(request, model, document if document is not None else b"{}"), uploads
 
 
 def _malformed(detail: str) -> Problem:
-    return Problem(400, "malformed_body", detail, remedy="Send multipart/form-data as in RFC 7578.")
+    return Problem("malformed_body", detail)
 
 
 @lru_cache
@@ -254,7 +230,7 @@ def bounded(document: bytes) -> bytes:
 
 def _too_large(what: str, most: int) -> Problem:
     detail = f"the body has {what}: expected at most {most:,}"
-    return Problem(413, "body_too_large", detail, remedy="Send less at once.")
+    return Problem("body_too_large", detail)
 
 
 def _check_keys(tree: Any) -> None:
@@ -263,10 +239,7 @@ def _check_keys(tree: Any) -> None:
         one = left.pop()
         if isinstance(one, dict) and len(one) > MAX_KEYS:
             raise Problem(
-                422,
-                "invalid_field",
-                f"an object in the body has {len(one):,} names: expected at most {MAX_KEYS:,}",
-                remedy=_FIELDS,
+                "invalid_field", f"an object in the body has {len(one):,} names: expected at most {MAX_KEYS:,}"
             )
         left += (inner for inner in (one.values() if isinstance(one, dict) else one) if isinstance(inner, dict | list))
 
@@ -304,11 +277,11 @@ class Cursor:
         except (binascii.Error, ValueError, TypeError):
             fits = False
         if not fits:
-            raise Problem(422, "bad_cursor", f"invalid cursor {text[:60]!r}", remedy=_RESTART, field="cursor")
+            raise Problem("bad_cursor", f"invalid cursor {text[:60]!r}", field="cursor")
         if created_then != created:
-            raise Problem(410, "cursor_gone", "the collection was recreated since", remedy=_RESTART, field="cursor")
+            raise Problem("cursor_gone", "the collection was recreated since", field="cursor")
         if filter_then != filter_:
-            raise Problem(422, "bad_cursor", "the cursor belongs to another filter", remedy=_RESTART, field="cursor")
+            raise Problem("bad_cursor", "the cursor belongs to another filter", field="cursor")
         return cls(version=version, offset=offset, created=created, filter=filter_)
 
 

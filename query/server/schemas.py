@@ -1,27 +1,20 @@
-"""Response schemas, each with its example, and what routes share of /openapi.json."""
+"""Response schemas, each with its example, and what routes share of /openapi.json; more schemas are in `storage`."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from oneword.query.server.auth import needs
 from oneword.query.server.keys import Scope
 from oneword.query.server.load import NO_DEADLINE
 from oneword.query.server.problem import MEDIA_TYPE
+from oneword.storage import CollectionSummary, QuarantinedInput, Version
 
 Modality = Literal["image", "text"]
-Time = Annotated[str, BeforeValidator(lambda time: getattr(time, "isoformat", lambda: time)())]
 
 
 class Out(BaseModel):
-    """An answer. `of` reads the attributes of an object; fields that are not set are left out of the JSON."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    @classmethod
-    def of(cls, source: object) -> Self:
-        """From an object that has attributes of these names."""
-        return cls.model_validate(source)
+    """An answer."""
 
 
 def example(**fields: Any) -> dict[str, Any]:
@@ -59,6 +52,14 @@ _RESULT: dict[str, Any] = {
     "low_confidence": 0.5,
 }
 _SUMMARY = {"name": "default", "items": 1200, "model": "basic", "view": "default", "dimension": 384, "version": 7}
+_QUARANTINED = {
+    "uri": "file:///photos/broken.jpg",
+    "kind": "TruncatedImage",
+    "reason": "/photos/broken.jpg: the image is truncated after 1,024 bytes; get it again",
+    "tries": 1,
+    "first_seen": _ITEM["indexed_at"],
+    "last_tried": _ITEM["indexed_at"],
+}
 
 
 class ProblemOut(Out, json_schema_extra=example(**_PROBLEM)):
@@ -185,110 +186,18 @@ class DeletedOut(Out, json_schema_extra=example(deleted=3, version=8)):
     version: int
 
 
-class CollectionShortOut(Out):
-    """A collection in a list."""
-
-    name: str
-    items: int
-    model: str
-    view: str
-    dimension: int
-    version: int
-
-
 class CollectionsOut(Out, json_schema_extra=example(collections=[_SUMMARY])):
     """All collections. damaged: names of collections that cannot be opened; the operator can restore them."""
 
-    collections: list[CollectionShortOut]
+    collections: list[CollectionSummary]
     damaged: list[str] = []
 
 
-class CollectionOut(
-    CollectionShortOut,
-    json_schema_extra=example(
-        **_SUMMARY,
-        by_modality={"image": 1000, "text": 200},
-        space={"fingerprint": "0123456789abcdef", "model": "basic", "view": "default", "dimension": 384},
-        metadata_keys={"year": "number", "tags": "list of strings"},
-        quarantined=2,
-        index={"version": 7, "rows": 1200, "kind": "flat", "recall": 1.0, "goal": 0.99},
-        created=_ITEM["indexed_at"],
-        updated="2026-01-03T03:04:05+00:00",
-        bytes_on_disk=9000000,
-    ),
-):
-    """A collection. index: the ANN index that answers searches, or null."""
-
-    by_modality: dict[str, int]
-    space: dict[str, Any]
-    metadata_keys: dict[str, str]
-    quarantined: int
-    index: dict[str, Any] | None
-    created: Time
-    updated: Time
-    bytes_on_disk: int | None
-
-
-class CheckOut(
-    Out,
-    json_schema_extra=example(
-        right=True, recall=0.994, goal=0.99, rows=1200, missing=0, extra=0, stale=0, fresh=5, differing=0, damaged=[]
-    ),
-):
-    """The ANN index compared with the table. recall: share of the true ten nearest found, over sampled queries."""
-
-    right: bool
-    recall: float
-    goal: float
-    rows: int
-    missing: int
-    extra: int
-    stale: int
-    fresh: int
-    differing: int
-    damaged: list[str]
-
-
-class QuarantinedOut(Out):
-    """An input that could not be indexed, and why."""
-
-    uri: str
-    kind: str
-    reason: str
-    tries: int
-    first_seen: Time
-    last_tried: Time
-
-
-class QuarantineOut(
-    Out,
-    json_schema_extra=example(
-        quarantined=[
-            {
-                "uri": "file:///photos/broken.jpg",
-                "kind": "TruncatedImage",
-                "reason": "/photos/broken.jpg: the image is truncated after 1,024 bytes; get it again",
-                "tries": 1,
-                "first_seen": _ITEM["indexed_at"],
-                "last_tried": _ITEM["indexed_at"],
-            }
-        ],
-        total=1,
-    ),
-):
+class QuarantineOut(Out, json_schema_extra=example(quarantined=[_QUARANTINED], total=1)):
     """Inputs in quarantine, and their total number."""
 
-    quarantined: list[QuarantinedOut]
+    quarantined: list[QuarantinedInput]
     total: int
-
-
-class VersionOut(Out):
-    """A commit: its number, its time, how many items it has, and its tags."""
-
-    version: int
-    at: Time
-    items: int
-    tags: list[str]
 
 
 class VersionsOut(
@@ -297,7 +206,7 @@ class VersionsOut(
 ):
     """The versions that are kept, oldest first."""
 
-    versions: list[VersionOut]
+    versions: list[Version]
 
 
 class BuildingOut(Out, json_schema_extra=example(building=True)):
@@ -323,6 +232,31 @@ _JOB = {
     "updated": "2026-01-02T03:04:15.1Z",
     "counts": {"inputs": 12, "indexed": 10, "unchanged": 1, "quarantined": 1},
 }
+_EXAMPLES = {
+    "Job": _JOB,
+    "Jobs": {"jobs": [_JOB]},
+    "CollectionInfo": {
+        **_SUMMARY,
+        "by_modality": {"image": 1000, "text": 200},
+        "space": {"fingerprint": "0123456789abcdef", "model": "basic", "view": "default", "dimension": 384},
+        "metadata_keys": {"year": "number", "tags": "list of strings"},
+        "quarantined": 2,
+        "index": {"version": 7, "rows": 1200, "kind": "flat", "recall": 1.0, "goal": 0.99},
+        "created": _ITEM["indexed_at"],
+        "updated": "2026-01-03T03:04:05+00:00",
+        "bytes_on_disk": 9000000,
+    },
+    "IndexCheck": {
+        "right": True,
+        "recall": 0.994,
+        "goal": 0.99,
+        "rows": 1200,
+        **dict.fromkeys(("missing", "extra", "stale", "differing"), 0),
+        "fresh": 5,
+        "damaged": [],
+    },
+}
+"""Of answers that `storage` declares."""
 _TIMEOUT = {
     "name": "timeout",
     "in": "query",
@@ -391,7 +325,7 @@ def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
-    for name, one in (("Job", _JOB), ("Jobs", {"jobs": [_JOB]})):
+    for name, one in _EXAMPLES.items():
         schemas.get(name, {})["examples"] = [one]
     for path, methods in document.get("paths", {}).items():
         if path.startswith("/v1/") and not NO_DEADLINE.fullmatch(path):

@@ -55,7 +55,7 @@ export class Problem extends Error {
         status,
         code: "http_error",
         detail: `The service answered ${status}, and did not say why.`,
-        remedy: "Try again; if it happens again, tell the operator the request id.",
+        remedy: "Try again. If it keeps failing, give the administrator the request id.",
         request_id: header("X-Request-Id") ?? undefined,
       },
       after,

@@ -1,4 +1,4 @@
-/** What stands where results would: nothing yet, nothing found, no connection, no key, an error. Never a blank page. */
+/** What the page shows instead of results: nothing stored, nothing found, no connection, no key, an error. */
 
 import { el } from "./element.js";
 import { icon } from "./icons.js";
@@ -24,34 +24,34 @@ function state(image, head, body, properties = {}) {
 }
 
 /**
- * An error, whole: what happened, what to do, and how the operator finds it in the log.
+ * An error: what happened, what to do, and the request id for the log.
  * @param {unknown} error
  * @param {() => void} again
- * @param {(() => void)|null} [without] takes away the part that the error is about
+ * @param {(() => void)|null} [without] removes the part that the error is about
  */
 export function failure(error, again, without = null) {
-  if (!(error instanceof Problem)) console.error(error); // a fault of this page
+  if (!(error instanceof Problem)) console.error(error); // an error of this page
   const problem =
     error instanceof Problem
       ? error
       : new Problem({
           code: "page",
-          detail: "This page has failed.",
-          remedy: "Load it anew; if it fails again, tell the operator.",
+          detail: "This page failed.",
+          remedy: "Reload the page. If it fails again, contact the administrator.",
         });
   const heads = /** @type {Record<number, string>} */ ({
-    403: "This key may not do that",
-    404: "There is no such thing",
-    413: "That is too large",
+    403: "Not allowed with this key",
+    404: "Not found",
+    413: "Too large",
     429: "Too many requests",
     503: "The service is busy",
-    504: "That took too long",
+    504: "Timed out",
   });
   const head = problem.offline
     ? "No connection"
     : problem.code === "picture_elsewhere"
-      ? "The picture is not here"
-      : (heads[problem.status] ?? "That did not work");
+      ? "The image is not on this machine"
+      : (heads[problem.status] ?? "Something went wrong");
   return state(
     problem.offline ? "offline" : "warn",
     head,
@@ -77,7 +77,7 @@ export function failure(error, again, without = null) {
   );
 }
 
-/** Nothing passes. @param {App} app @param {import("./place.js").Place} place */
+/** No hits. @param {App} app @param {import("./place.js").Place} place */
 export function nothing(app, place) {
   const narrowed = place.filters.length > 0 || place.modality !== "";
   return state("search", "Nothing found", [
@@ -85,7 +85,7 @@ export function nothing(app, place) {
       class: "muted",
       text: narrowed
         ? "No item passes the filters."
-        : "Other words may find more; ranking by meaning finds something always.",
+        : "Try other words; a search without keywords always finds something.",
     }),
     narrowed &&
       el(
@@ -101,7 +101,7 @@ export function nothing(app, place) {
   ]);
 }
 
-/** The service wants a key. @param {App} app @param {Problem|null} problem */
+/** The service requires a key. @param {App} app @param {Problem|null} problem */
 export function keyState(app, problem) {
   const wrong = problem !== null && problem.code !== "key_missing";
   const input = el("input", {
@@ -128,7 +128,7 @@ export function keyState(app, problem) {
     el("div", { class: "row" }, input, el("button", { type: "submit", class: "primary", text: "Continue" })),
     wrong && el("p", { id: "keyproblem", class: "bad", role: "alert", text: `${problem.detail}. ${problem.remedy}` }),
   );
-  return state("key", "This service asks for a key", [
+  return state("key", "This service requires a key", [
     el("p", {
       class: "muted",
       text: "The operator makes one with `oneword keys create`. It is kept until you close this tab.",
@@ -140,7 +140,7 @@ export function keyState(app, problem) {
 /** The service has no collection. @param {App} app */
 export function noCollection(app) {
   return state("box", "No collection yet", [
-    el("p", { class: "muted", text: "Index a folder of pictures and texts, and it is here:" }),
+    el("p", { class: "muted", text: "Index a folder of images and texts to create one:" }),
     el("pre", { class: "command", tabindex: 0 }, el("code", { text: "oneword index photos" })),
     el(
       "p",
@@ -150,13 +150,13 @@ export function noCollection(app) {
   ]);
 }
 
-/** The collection of an address is not there. @param {App} app @param {string} name */
+/** The collection in the address does not exist. @param {App} app @param {string} name */
 export function unknownCollection(app, name) {
   return state(
     "box",
     `There is no collection “${name}”`,
     [
-      el("p", { class: "muted", text: "It was renamed or dropped, or the link is of another service." }),
+      el("p", { class: "muted", text: "It was renamed or dropped, or the link belongs to another service." }),
       el(
         "p",
         {},
@@ -171,7 +171,7 @@ export function unknownCollection(app, name) {
   );
 }
 
-/** Nothing is in it. @param {App} app */
+/** The collection is empty. @param {App} app */
 export function emptyCollection(app) {
   const name = app.place.collection;
   const may = app.me.scope !== "read";
@@ -179,8 +179,8 @@ export function emptyCollection(app) {
     el("p", {
       class: "muted",
       text: may
-        ? "Store something in it: pictures and texts that you upload are found at once."
-        : "Nothing has been stored in it yet.",
+        ? "Upload images and texts: they are found at once."
+        : "Nothing is stored in it yet.",
     }),
     may &&
       el(
@@ -189,7 +189,7 @@ export function emptyCollection(app) {
         el("button", {
           type: "button",
           class: "primary",
-          text: "Upload pictures and texts",
+          text: "Upload images and texts",
           on: { click: () => app.go({ ...app.place, page: "collection" }) },
         }),
       ),

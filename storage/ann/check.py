@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,9 @@ from oneword.storage.ann.files import digests
 from oneword.storage.ann.index import AnnIndex
 from oneword.storage.ann.ranking import AnnRanking
 from oneword.storage.ann.rows import RowSet, addresses_in, identity, stamps_in
-from oneword.storage.ann.tuning import NEAR, SAME_SCORE, sample_queries
+from oneword.storage.ann.structure import NEAR
+from oneword.storage.ann.tuning import SAME_SCORE, sample_queries
+from oneword.storage.info import IndexCheck
 from oneword.storage.ranking import ExactRanking
 from oneword.storage.schema import to_items, vectors_of
 from oneword.storage.snapshot import Snapshot
@@ -26,45 +27,18 @@ TOLERANCE = 0.01
 share of 0.99."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """The result of a check.
-
-    Args:
-        rows: of the table.
-        missing: rows of the table that a search would not find.
-        extra: rows that a search would find and that the table does not have as they were.
-        stale: rows of the index that were deleted or replaced since; searches leave them out.
-        fresh: rows written since; searches compare them exactly.
-        differing: sampled rows whose vector or item in the index is not the table's.
-        damaged: files of the index that differ from what was written.
-        recall: recall@10 over sampled queries.
-        goal: the recall@10 that was requested.
-    """
-
-    rows: int
-    missing: int = 0
-    extra: int = 0
-    stale: int = 0
-    fresh: int = 0
-    differing: int = 0
-    damaged: tuple[str, ...] = ()
-    recall: float = 1.0
-    goal: float = 1.0
-
-    @classmethod
-    def of_none(cls, rows: int, damaged: Sequence[str]) -> Check:
-        """The result where no index can be read or none is of this collection: searches use the table."""
-        return cls(rows=rows, fresh=rows, damaged=tuple(damaged))
-
-    @property
-    def right(self) -> bool:
-        """Whether searches return what the table would, up to the recall goal."""
-        wrong = self.missing or self.extra or self.differing or self.damaged
-        return not wrong and self.recall >= self.goal - TOLERANCE
+def no_index(rows: int, damaged: Sequence[str]) -> IndexCheck:
+    """The result where no index can be read or none is of this collection: searches use the table."""
+    return _judged(rows=rows, missing=0, extra=0, stale=0, fresh=rows, differing=0, damaged=damaged)
 
 
-def check(index: AnnIndex, folder: Path, delta: IndexDelta, snapshot: Snapshot, *, queries: int = 100) -> Check:
+def _judged(*, damaged: Sequence[str], recall: float = 1.0, goal: float = 1.0, **rows: int) -> IndexCheck:
+    wrong = rows["missing"] or rows["extra"] or rows["differing"] or damaged
+    right = not wrong and recall >= goal - TOLERANCE
+    return IndexCheck(right=right, recall=recall, goal=goal, damaged=tuple(damaged), **rows)
+
+
+def check(index: AnnIndex, folder: Path, delta: IndexDelta, snapshot: Snapshot, *, queries: int = 100) -> IndexCheck:
     """Compare an index with one version of the table.
 
     Args:
@@ -81,14 +55,14 @@ def check(index: AnnIndex, folder: Path, delta: IndexDelta, snapshot: Snapshot, 
     found = np.isin(there, live) | np.isin(addresses, fresh)
     if delta.fresh is None:  # too much is new: the table is searched, which misses nothing
         fresh, found = addresses[~found], np.ones(len(there), dtype=bool)
-    return Check(
+    return _judged(
         rows=len(there),
         missing=int(np.count_nonzero(~found)),
         extra=int(np.count_nonzero(~np.isin(live, there))) + int(np.count_nonzero(~np.isin(fresh, addresses))),
         stale=delta.dead,
         fresh=len(fresh),
         differing=_differing(index, delta, snapshot),
-        damaged=tuple(sorted({name for name, _ in index.info.digests.items() ^ digests(folder).items()})),
+        damaged=sorted({name for name, _ in index.info.digests.items() ^ digests(folder).items()}),
         recall=_recall(index, delta, snapshot, queries),
         goal=index.info.goal,
     )

@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import pty
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +30,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.folder, self.broken, self.asked = folder, "", list[str]()
+        self.gated, self.tokens = False, set[str]()
 
     @property
     def url(self) -> str:
@@ -46,6 +49,12 @@ class Answer(BaseHTTPRequestHandler):
     def answer(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
         self.server.asked.append(f"{self.command} {path}")
+        self.server.tokens.add(self.headers.get("Authorization", ""))
+        if self.server.gated and path != "/":
+            self.send_response(403)
+            self.send_header("X-Error-Code", "GatedRepo")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         if path.startswith(f"/api/models/{NAME}/revision/") or path == f"/api/models/{NAME}":
             files = [{"rfilename": file.name} for file in self.server.folder.iterdir()]
             return self.send(json.dumps({"id": NAME, "sha": COMMIT, "siblings": files}).encode(), {}, body=body)
@@ -80,7 +89,7 @@ class Answer(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
     with Hub(siglip2(tmp_path / "hub")) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
 
@@ -88,8 +97,10 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 @pytest.fixture
 def oneword(tmp_path: Path) -> Any:
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """With one argument, that is a program; with several, they are those of `oneword`."""
+        command = ["-c"] if len(arguments) == 1 else ["-m", "oneword"]
         return subprocess.run(
-            [sys.executable, "-m", "oneword", *arguments],
+            [sys.executable, *command, *arguments],
             capture_output=True,
             text=True,
             timeout=120,
@@ -107,20 +118,23 @@ def test_pulled_once_found_without_a_network_and_chosen(oneword: Any, hub: Hub, 
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "note.txt").write_text("a red bicycle")
     asked = len(hub.asked)
-    done = oneword("index", "texts", HF_HUB_OFFLINE="1")
+    code = """
+import sys
+from oneword.cli import run
+sys.exit(run(["index", "texts"]) or run(["search", "a red bicycle", "--json"]))
+"""
+    done = oneword(code, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
     assert NAME in done.stdout + done.stderr
-    done = oneword("search", "a red bicycle", "--json", HF_HUB_OFFLINE="1")
-    assert json.loads(done.stdout)["hits"][0]["uri"].endswith("note.txt")
-    assert json.loads(oneword("info", "--json").stdout)["space"]["revision"] == COMMIT
+    assert json.loads(done.stdout.splitlines()[-1])["hits"][0]["uri"].endswith("note.txt")
+    assert Store(str(tmp_path / ".oneword")).open("default").space["revision"] == COMMIT
     assert len(hub.asked) == asked
 
 
-@pytest.mark.parametrize(("answer", "model"), [("y", NAME), ("n", "basic")])
-def test_at_a_terminal_a_better_model_is_offered_once(hub: Hub, tmp_path: Path, answer: str, model: str) -> None:
+def test_at_a_terminal_a_better_model_is_offered_once(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("a red bicycle")
 
-    def index(url: str) -> str:
+    def index(url: str, answer: str) -> str:
         ours, theirs = pty.openpty()
         environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", "HF_ENDPOINT": url}
         command = [sys.executable, "-m", "oneword", "index", "note.txt"]
@@ -133,11 +147,13 @@ def test_at_a_terminal_a_better_model_is_offered_once(hub: Hub, tmp_path: Path, 
         assert process.returncode == 0, said
         return said
 
-    assert "Download a better model" not in index("http://127.0.0.1:9")  # where no hub answers
-    shutil.rmtree(tmp_path / ".oneword")
-    assert f"({NAME}, 1.5 GB, Apache-2.0)? [y/N]" in index(hub.url)
-    assert Store(str(tmp_path / ".oneword")).open("default").space["model"] == model
-    assert "Download a better model" not in index(hub.url)  # the collection has its model now
+    assert "Download a better model" not in index("http://127.0.0.1:9", "y")  # where no hub answers
+    for answer, model in (("n", "basic"), ("y", NAME)):
+        shutil.rmtree(tmp_path / ".oneword")
+        assert f"({NAME}, 1.5 GB, Apache-2.0)? [y/N]" in index(hub.url, answer)
+        assert Store(str(tmp_path / ".oneword")).open("default").space["model"] == model
+        if answer == "n":
+            assert "Download a better model" not in index(hub.url, "y")  # the collection has its model now
 
 
 def test_an_interrupted_download_goes_on(oneword: Any, hub: Hub) -> None:
@@ -155,13 +171,41 @@ def test_a_hub_that_does_not_have_it(oneword: Any, hub: Hub) -> None:
     done = oneword("models", "pull", "nobody/nothing", HF_ENDPOINT=hub.url)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "model 'nobody/nothing' is not in the local cache and the hub did not give it" in done.stderr
+    assert f"the hub at {hub.url} has no such model, or a private one: check its name, or set HF_TOKEN" in done.stderr
+    hub.gated = True
+    done = oneword("models", "pull", "siglip2", HF_ENDPOINT=hub.url)
+    assert f"its license is not accepted: accept it at {hub.url}/{NAME}, and set HF_TOKEN" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_offline_is_said(oneword: Any) -> None:
-    done = oneword("models", "pull", "siglip2", HF_HUB_OFFLINE="1")
+def test_a_private_one_is_asked_for_with_the_token(oneword: Any, hub: Hub) -> None:
+    assert oneword("models", "pull", "siglip2", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret").returncode == 0
+    assert "Bearer hf_secret" in hub.tokens
+
+
+NO_HUB = {
+    "no name": ({"HF_ENDPOINT": "https://hub.invalid"}, r"the hub at https://hub\.invalid cannot be reached"),
+    "nobody": ({"HF_ENDPOINT": "http://127.0.0.1:9"}, r"cannot be reached \(.*refused\)"),
+    "silence": ({}, r"cannot be reached \(no answer within 3 s\)"),
+    "no address": ({"HF_ENDPOINT": "nonsense"}, r"the hub at nonsense cannot be reached"),
+    "a dead proxy": (
+        {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""},
+        r"cannot be reached through the proxy http://127\.0\.0\.1:9",
+    ),
+    "offline": ({"HF_HUB_OFFLINE": "1"}, r"HF_HUB_OFFLINE is set, so that no hub is asked: unset it"),
+}
+
+
+@pytest.mark.parametrize("name", NO_HUB)
+def test_without_a_network_one_line_says_so(oneword: Any, name: str) -> None:
+    environment, message = NO_HUB[name]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
+        environment = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", **environment}
+        done = oneword("models", "pull", "siglip2", **environment)
     assert done.returncode == 1
-    assert "oneword models pull google/siglip2-base-patch16-224" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert done.stderr.endswith("; then run: oneword models pull google/siglip2-base-patch16-224\n")
 
 
 def test_what_is_no_download(oneword: Any) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.engine.encoder import Side
-from oneword.engine.encoding import encode
+from oneword.engine.encoding import embed, encode
 from oneword.engine.errors import DeviceOutOfMemory, EncodingError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Image, Input, Text
@@ -68,6 +68,28 @@ def test_an_error_in_preparation_reaches_the_caller() -> None:
 
     with pytest.raises(RuntimeError, match="no"):
         encode(Broken(), TEXTS, DEFAULT)
+
+
+def test_those_that_fail_fail_alone_and_nothing_is_embedded_twice() -> None:
+    class Picky(Fussy):
+        """A processor that refuses one text, whose model gives NaN for another."""
+
+        def prepare(self, inputs: Any, view: Any, side: Any) -> Any:
+            if any(one.text == "text number 3" for one in inputs):
+                raise ValueError("absolute aspect ratio\nmust be smaller")
+            return super().prepare(inputs, view, side)
+
+    encoder = Picky(fits=8, spoilt="text number 7")
+    vectors, failed = embed({one.text: one for one in TEXTS}, encoder, DEFAULT)
+    assert set(failed) == {"text number 3", "text number 7"}
+    assert "refused by the model's processor (ValueError: absolute aspect ratio must be" in str(failed["text number 3"])
+    assert "length nan: expected a finite" in str(failed["text number 7"])
+    expected = encode(HashEncoder(), TEXTS, DEFAULT)
+    assert all(
+        np.array_equal(vectors[one.text], row) for one, row in zip(TEXTS, expected, strict=True) if one.text in vectors
+    )
+    assert len(vectors) == len(TEXTS) - 2
+    assert sum(encoder.sizes) == len(TEXTS) - 1
 
 
 def test_nothing_in_nothing_out() -> None:

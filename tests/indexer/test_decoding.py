@@ -72,13 +72,13 @@ def test_pictures_that_crash_or_hang_their_decoder(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(decode, "_decode", deadly)
     good = [f"good{number}" for number in range(8)]
     album = pictures(tmp_path / "album", "abort", "exit", "hang", *good)
-    report = run(album, decoding_timeout=8)  # enough for a slow machine to start a process
+    report = run(album, decoding_timeout=4)  # enough for a slow machine to start a process
     assert (report.indexed, report.quarantined) == (8, 3)
     reasons = {Path(one.uri).stem: one.reason for one in report.refused}
     assert {one.kind for one in report.refused} == {"CorruptImage"}
     assert "ends its process with SIGABRT; convert it" in reasons["abort"]
     assert "ends its process; convert it" in reasons["exit"]
-    assert "not decoded within 8 s; convert it" in reasons["hang"]
+    assert "not decoded within 4 s; convert it" in reasons["hang"]
     assert all(reason.isprintable() and str(album / name) in reason for name, reason in reasons.items())
     monkeypatch.setattr(decode, "_decode", DECODE)
     report = run(album)

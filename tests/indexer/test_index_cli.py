@@ -204,9 +204,10 @@ def jobs(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 SLOW = """
 import functools, sys, time
-from oneword.indexer import embed, pipeline
+from oneword.indexer import embed, pipeline, terminal
 from oneword import cli
 pipeline.Local = functools.partial(pipeline.Local, group=1)
+terminal.LINES = 0.0
 begun = embed.Started
 def slowly(contents, *rest):
     print("group", flush=True)
@@ -236,15 +237,25 @@ def test_jobs_are_listed_with_how_they_ended(
     for number in range(40):
         (album / f"{number}.txt").write_text(f"text {number}")
     for name, ending in {"SIGINT": 130, "SIGTERM": 143, "SIGKILL": -9}.items():
-        child = start(album)
+        before, child = len(items()), start(album)
         assert child.stdout is not None
-        assert child.stdout.readline() == "group\n"
+        for _ in range(3):
+            assert child.stdout.readline() == "group\n"
         child.send_signal(getattr(signal, name))
         out, err = child.communicate()
         assert child.returncode == ending, err
         assert "Traceback" not in err
         if ending > 0:
-            assert json.loads(out.splitlines()[-1])["interrupted"]
+            report = json.loads(out.splitlines()[-1])
+            assert report["interrupted"]
+            assert 0 < report["inputs"] < 46
+            assert report["rows"] == len(items()) - before, "everything that was embedded is committed"
+            lines = err.splitlines()
+            assert any("ending after the batch" in line for line in lines)
+            assert any(" inputs, " in line and line.endswith("/s") for line in lines), "progress without a terminal"
+            assert all(line[:2] == "20" and "T" in line[:20] for line in lines), "each with its time"
+            assert "\x1b" not in err
+            assert "\r" not in err
     child = start(album, "--fail")
     out, err = child.communicate()
     assert child.returncode == 1
@@ -260,46 +271,10 @@ def test_jobs_are_listed_with_how_they_ended(
     assert len(items()) == 46
 
 
-def test_lines_of_progress_where_there_is_no_terminal(album: Path) -> None:
-    code = """
-import sys
-from oneword import cli
-from oneword.indexer import terminal
-terminal.LINES = 0.0
-sys.exit(cli.run(["index", sys.argv[1], "--model", "hash", "--json"]))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, album],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["indexed"] == 6
-    lines = done.stderr.splitlines()
-    assert any("6 inputs, " in line and line.endswith("/s") for line in lines), done.stderr
-    assert all(line[:2] == "20" and "T" in line[:20] for line in lines), "each with its time"
-    assert "\x1b" not in done.stderr
-    assert "\r" not in done.stderr
-
-
 def test_watching_sees_changes_and_ends_when_it_is_told(album: Path) -> None:
     """The store lies in the folder that is watched, and is no change."""
     child = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "oneword",
-            "index",
-            ".",
-            "--watch",
-            "--model",
-            "hash",
-            "--json",
-            "--db",
-            "mine",
-        ],
+        [sys.executable, *"-m oneword index . --watch --model hash --json --db mine".split()],
         cwd=album,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -309,7 +284,7 @@ def test_watching_sees_changes_and_ends_when_it_is_told(album: Path) -> None:
     assert json.loads(child.stdout.readline())["added"] == 6
     (album / "new.txt").write_text("something new")
     assert json.loads(child.stdout.readline())["added"] == 1
-    time.sleep(2)  # of its own writing there would be a report by now
+    time.sleep(1)  # of its own writing there would be a report by now
     child.send_signal(signal.SIGTERM)
     out, err = child.communicate(timeout=60)
     assert out == ""

@@ -31,6 +31,7 @@ from oneword.engine.views import DEFAULT
 from oneword.indexer import JobConfig, Report, index_paths, pipeline
 from oneword.indexer.pipeline import Local
 from oneword.storage import Store
+from tests.indexer.stored import rows
 
 FULL = os.environ.get("ONEWORD_NASTY") == "1"
 
@@ -61,18 +62,10 @@ def tagged(tiff: bytes, tag: int, value: int) -> bytes:
 
 
 NOISE = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
+FORMATS = {"jpg": "JPEG", "tif": "TIFF", "jp2": "JPEG2000"}
 WHOLE = {
-    "jpg": encoded(NOISE, "JPEG"),
-    "png": encoded(NOISE, "PNG"),
-    "webp": encoded(NOISE, "WEBP"),
-    "gif": encoded(NOISE, "GIF"),
-    "tif": encoded(NOISE, "TIFF"),
-    "bmp": encoded(NOISE, "BMP"),
-    "ppm": encoded(NOISE, "PPM"),
-    "jp2": encoded(NOISE, "JPEG2000"),
-    "avif": encoded(NOISE, "AVIF"),
-    "ico": encoded(NOISE, "ICO"),
-    "tga": encoded(NOISE, "TGA"),
+    kind: encoded(NOISE, FORMATS.get(kind, kind.upper()))
+    for kind in ("jpg", "png", "webp", "gif", "tif", "bmp", "ppm", "jp2", "avif", "ico", "tga")
 }
 
 
@@ -190,25 +183,9 @@ BAD_TEXTS = {
 }
 
 NAMES = [
-    "new\nline.png",
-    "quotes'\".png",
-    "sign #1.png",
-    "100%.png",
-    "what?.png",
-    "%41.png",
-    "😀.png",
-    "שלום.png",
-    "\u202egnp.png",
-    "\x1b[2J.png",
-    "~.png",
-    " .png",
-    "back\\slash.png",
-    "{a,b}[c]*.png",
-    "photo~backup12.png",
-    "x" * 251 + ".png",
-    "Case.png",
-    "case.PNG",
-    os.fsdecode(b"caf\xe9.png"),
+    *("new\nline.png", "quotes'\".png", "sign #1.png", "100%.png", "what?.png", "%41.png", "~.png", " .png"),
+    *("😀.png", "שלום.png", "\u202egnp.png", "\x1b[2J.png", "back\\slash.png", "{a,b}[c]*.png", "photo~backup12.png"),
+    *("x" * 251 + ".png", "Case.png", "case.PNG", os.fsdecode(b"caf\xe9.png")),
 ]
 
 
@@ -271,16 +248,6 @@ def run(*paths: Path | str, collection: str = "default", runner: Local | None = 
     )
 
 
-def rows(collection: str = "default") -> dict[str, Any]:
-    """By id, everything but times."""
-    return {
-        item.id: (item.uri, item.text, item.content_hash, dict(item.metadata), item.thumbnail, item.vector.tobytes())
-        for items in Store("db").open(collection).scan(vectors=True)
-        for item in items
-        if item.vector is not None
-    }
-
-
 def refusals(made: Corpus, collection: str = "default") -> dict[str, tuple[str, str, int]]:
     """Kind, reason and tries by the file's name in the corpus."""
     root = made.folder.as_uri()
@@ -317,16 +284,16 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
     assert report.ignored == {}
     poor = {name: reason for name, (_, reason, _) in found.items() if not readable(reason, Path(name).name)}
     assert not poor
-    stored = rows()
-    documents = {one[0] for one in stored.values()}
+    stored = rows("db")
+    documents = {one.uri for one in stored.values()}
     assert documents == {(made.folder / name).as_uri() for name in made.good}
 
     # Good neighbors have the vectors that they have alone.
     tiny = made.folder.as_uri() + "/many/7.txt"
-    vector = next(np.frombuffer(one[5], np.float32) for one in stored.values() if one[0] == tiny)
+    vector = next(np.frombuffer(one.vector, np.float32) for one in stored.values() if one.uri == tiny)
     assert np.abs(vector - encode(HashEncoder(), [Text(text="tiny text 7")], DEFAULT)[0]).max() < 1e-3
     dot = (made.folder / "good" / "dot.png").as_uri()
-    vector = next(np.frombuffer(one[5], np.float32) for one in stored.values() if one[0] == dot)
+    vector = next(np.frombuffer(one.vector, np.float32) for one in stored.values() if one.uri == dot)
     pixels = Image(pixels=PIL.Image.new("RGB", (1, 1), "teal"))
     assert np.abs(vector - encode(HashEncoder(), [pixels], DEFAULT)[0]).max() < 1e-3
 
@@ -335,7 +302,7 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
     report = run(made.folder)
     assert (report.indexed, report.unchanged, report.quarantined) == (0, len(made.good), len(made.bad))
     assert {tries for _, _, tries in refusals(made).values()} == {2}
-    assert rows() == stored
+    assert rows("db") == stored
     monkeypatch.undo()
     monkeypatch.chdir(made.folder.parent)
 
@@ -348,7 +315,7 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
     assert Store("db").quarantine("default").count() == len(made.bad) - 4
     parts = sorted((one for one in made.folder.iterdir() if one.name != "odd"), reverse=True)
     run(*parts, made.folder / "odd", collection="other", runner=Local(group=7, commit_rows=11))
-    assert rows("other") == rows()
+    assert rows("db", "other") == rows("db")
     assert refusals(made, "other").keys() == refusals(made).keys()
 
 

@@ -3,16 +3,22 @@
 import json
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oneword.engine.hashing import HashEncoder
+from oneword.engine.inputs import Image
 from oneword.engine.models import load
 from oneword.engine.passages import WORDS, Splitter
-from oneword.indexer import JobConfig, Report, index_paths
+from oneword.engine.space import Space
+from oneword.engine.views import View
+from oneword.indexer import JobConfig, Report, index_paths, reembed
 from oneword.storage import Item, Store
 
 
@@ -111,9 +117,69 @@ def test_another_measure_splits_again(tmp_path: Path) -> None:
     assert [item.text for item in rows().values()] == [text(60)]
 
 
+def test_a_text_in_a_table_is_compared_as_it_would_be_embedded(tmp_path: Path) -> None:
+    Path("texts.jsonl").write_text(json.dumps({"id": "a", "text": text(60)}))
+    run("texts.jsonl", passages=0)
+    assert run("texts.jsonl", passages=0).unchanged == 1
+    assert run("texts.jsonl", passages=32).updated == 1
+    assert run("texts.jsonl", passages=0).updated == 1
+    [item] = rows().values()
+    Store("db").open("default").upsert(
+        [replace(item, vector=np.full(256, 1 / 16, np.float32), content_hash="client:a")]
+    )
+    assert run("texts.jsonl", passages=0).updated == 1
+    assert rows()["a"].content_hash == item.content_hash
+
+
 def test_captions_stay_whole(album: Path) -> None:
     (album / "red.txt").write_text(text(60))
     assert run(str(album)).rows == 6
+
+
+class Short(HashEncoder):
+    """Reads 20 words and marks of a text; keeps what it was given."""
+
+    text_tokens = 20
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def prepare(self, inputs: Any, view: Any, side: Any) -> Any:
+        self.read += [one.text for one in inputs if not isinstance(one, Image)]
+        return super().prepare(inputs, view, side)
+
+
+def test_what_a_model_does_not_read_is_cut_at_a_sentence_and_told_once(
+    album: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (album / "red.txt").write_text(text(60))
+    (album / "note.txt").write_text(text(50, seed=1))
+    encoder = Short()
+    report = index_paths([album], db="db", model=encoder, config=JobConfig(passages=0))
+    assert (report.indexed, report.shortened, report.as_dict()["shortened"]) == (6, 2, 2)
+    said = [one for one in caplog.messages if "longer than the 20 tokens" in one]
+    assert len(said) == 1
+    assert "model hash reads: 2;" in said[0]
+    first_two = ". ".join(text(60).split(". ")[:2]) + "."
+    long = [one for one in encoder.read if len(one) > 40]
+    assert len(long) == 2
+    assert all(one.endswith(".") and len(WORDS.findall(one)) == 20 for one in long), "two sentences of ten"
+    assert first_two in long
+    assert text(60) in {one.text for one in rows().values()}, "the store has all of it"
+    again = Short()
+    report = reembed(db="db", model=Turned(again))
+    assert report.shortened == 2
+    assert sorted(one for one in again.read if len(one) > 40) == sorted(long)
+
+
+class Turned(Short):
+    """In another space."""
+
+    def __init__(self, other: Short) -> None:
+        self.read = other.read
+
+    def space(self, view: View) -> Space:
+        return replace(super().space(view), revision="2")
 
 
 def test_an_id_that_a_passage_has_is_nobody_elses() -> None:

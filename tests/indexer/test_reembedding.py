@@ -94,6 +94,9 @@ def test_everything_but_the_vectors_stays(old: Collection) -> None:
     assert Store("db").open(report.kept_as).created == created
     assert Store("db").collections() == ["default", report.kept_as]
     assert (seen[0], seen[-1]) == ((0, 6), (6, 6))
+    info = Store("db").open("default").index_info()
+    assert info is not None, "searches are as quick as before at once"
+    assert (report.recall, info.rows) == (info.recall, 6)
     with pytest.raises(SpaceMismatch):
         old.count()
     again = run()
@@ -321,6 +324,16 @@ def test_equal_content_is_embedded_once(album: Path, old: Collection) -> None:
 
     assert counts(run(Counting())) == (9, 0, 0)
     assert len(embedded) == 6
+
+
+def test_texts_alone_need_no_decoder(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index_paths([album / "note.txt"], db="db", model="hash")
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a process that decodes was started")
+
+    monkeypatch.setattr("oneword.indexer.decode.start", refused)
+    assert counts(run()) == (1, 0, 0)
 
 
 KILLED = """

@@ -60,27 +60,18 @@ def served(start: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
     return str(start("--db", tmp_path_factory.mktemp("served") / "db", "--job-root", base).url)
 
 
-@pytest.fixture(params=["local", "service"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "local":
-        yield str(tmp_path / "db")
-        return
-    url: str = request.getfixturevalue("served")
-    yield url
-    with oneword.connect(url) as db:
-        for one in db.collections():
-            db.drop(one.name)
-
-
-@pytest.fixture(params=["waited", "awaited"])
-def db(request: pytest.FixtureRequest, where: str) -> Iterator[Any]:
-    if request.param == "waited":
-        with oneword.connect(where) as found:
-            yield found
-    else:
-        awaited = oneword.connect_async(where)
+@pytest.fixture(params=["local", "service", "awaited"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Here, behind a service, and here to be awaited: what is awaited wraps the others, so one of them will do."""
+    if request.param == "awaited":
+        awaited = oneword.connect_async(str(tmp_path / "db"))
         yield Awaited(awaited)
         asyncio.run(awaited.close())
+        return
+    with oneword.connect(str(tmp_path / "db") if request.param == "local" else request.getfixturevalue("served")) as db:
+        yield db
+        for one in db.collections():
+            db.drop(one.name)
 
 
 @pytest.fixture

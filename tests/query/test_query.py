@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oneword.query import BadQuery, Composed, Image, Like, Query, Text, Vector
 from oneword.query.cli import search
 from oneword.query.query import NEGATIVE, Declared, options
-from oneword.query.server.questions import Hybrid, QueryIn
+from oneword.query.server.queries import Hybrid, QueryIn
 from oneword.query.wire import to_json
 from oneword.storage import And, FilterError, Match
 

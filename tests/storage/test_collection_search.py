@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -10,10 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oneword.storage import BadItem, BadSearch, Collection, Hit, Item, Store, ranking
+from oneword.storage.search import Options, SearchOptions
 
 
 def ids(hits: list[Hit]) -> list[str]:
     return [hit.item.id for hit in hits]
+
+
+def test_a_search_takes_its_declared_options() -> None:
+    """`Options` is for type checkers what the fields of `SearchOptions` are."""
+    assert get_type_hints(Options) == get_type_hints(SearchOptions)
 
 
 def test_nearest_first_by_cosine(collection: Collection, item: Callable[..., Item]) -> None:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,8 @@ def test_an_object_store_says_what_to_do(space: dict[str, Any], collection: Coll
         Store("s3://bucket/db").replace(collection, collection, keep="old")
 
 
-def steps(monkeypatch: pytest.MonkeyPatch, die_at: int) -> Iterator[None]:
-    """Lets the process die before its `die_at`th change to the disk."""
+def killed(monkeypatch: pytest.MonkeyPatch, die_at: int, work: Callable[[], object]) -> bool:
+    """Whether the process died before its `die_at`th change to the disk, as it did the work."""
     done = 0
 
     def counted(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,7 +123,11 @@ def steps(monkeypatch: pytest.MonkeyPatch, die_at: int) -> Iterator[None]:
         for name in ("rename", "replace", "unlink"):
             patch.setattr(Path, name, counted(getattr(Path, name)))
         patch.setattr(shutil, "rmtree", counted(shutil.rmtree))
-        yield
+        try:
+            work()
+        except Killed:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("then", ["rename", "open the new", "open the old", "list", "create the old"])
@@ -131,12 +136,7 @@ def test_a_rename_killed_at_any_step_is_finished_by_the_next_look(
 ) -> None:
     before, died = contents(filled), 0
     for die_at in range(1, 100):
-        for _ in steps(monkeypatch, die_at):
-            try:
-                store.rename("things", "stuff")
-                completed = True
-            except Killed:
-                completed = False
+        completed = not killed(monkeypatch, die_at, lambda: store.rename("things", "stuff"))
         names = [name for name in ("things", "stuff") if (Path(store.uri) / f"{name}.lance").is_dir()]
         assert len(names) == 1, "one of the two names, before anything is repaired"
         if completed:
@@ -189,12 +189,7 @@ def test_a_switch_killed_at_any_step_is_finished_by_the_next_open(
         new.upsert([item("x")])
         refuse(store, "new", "worse")
         old = store.open("things")
-        for _ in steps(monkeypatch, die_at):
-            try:
-                store.replace(old, new, keep="kept", drop=drop)
-                completed = True
-            except Killed:
-                completed = False
+        completed = not killed(monkeypatch, die_at, partial(store.replace, old, new, keep="kept", drop=drop))
         died += not completed
         again = Store(store.uri)
         here = again.open("things")
@@ -228,15 +223,9 @@ def test_a_drop_killed_at_any_step_is_finished_by_the_next_open(
     before, died = contents(store.open("kept")), 0
     for die_at in range(1, 100):
         store.copy("kept", "things")
-        for _ in steps(monkeypatch, die_at):
-            try:
-                store.drop("things")
-                completed = True
-            except Killed:
-                completed = False
-        died += not completed
-        if completed:
+        if not killed(monkeypatch, die_at, lambda: store.drop("things")):
             break
+        died += 1
         if list(Path(store.uri).glob("*.moving")):
             for file in sorted((Path(store.uri) / "things.lance" / "data").glob("*"))[:1]:
                 file.unlink()  # as a removal killed half way leaves it
@@ -351,8 +340,6 @@ def test_a_copy_is_whole_and_independent(store: Store, filled: Collection, item:
 def test_a_copy_is_streamed(
     store: Store, collection: Collection, item: Callable[..., Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oneword.storage import moves
-
     collection.upsert([item(f"{n}", [n, 1, 0, 0]) for n in range(50)])
     monkeypatch.setattr(moves, "ROWS", 8)
     rows, sizes = moves._rows, []
@@ -398,8 +385,6 @@ Store(sys.argv[1]).copy("things", "copy")
 def test_what_goes_wrong_while_copying_keeps_its_name(
     store: Store, filled: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oneword.storage import moves
-
     def gone(*_: Any) -> Iterator[Any]:
         raise CollectionNotFound("things", store.uri)
         yield

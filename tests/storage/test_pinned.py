@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,23 @@ def test_what_is_read_at_a_pinned_version_is_what_there_was(collection: Collecti
             np.testing.assert_array_equal(vectors["hash of b"], np.array([0, 1, 0, 0], np.float32))
     assert ids(collection) == ["a", *(f"new{n}" for n in range(8))]
     assert list(collection.vectors_by_hash(["hash of b", "h7"])) == ["h7"]
+
+
+def test_what_is_never_committed_is_swept(collection: Collection, item: Callable[..., Item]) -> None:
+    collection.upsert([item("first")])
+    collection.tag("kept")
+    collection.upsert([item("second")])
+    folder = Path(collection.uri) / "things.lance" / "data"
+    orphans = [folder / "abandoned.lance", folder / ".tmpX1y2Z3"]  # as a kill leaves them, at times
+    for file in orphans:
+        file.write_bytes(next(folder.glob("*.lance")).read_bytes())
+    collection.optimize(NOW)
+    assert orphans[0].exists(), "it may be of a writer that has not committed yet"
+    collection.sweep()
+    assert not any(file.exists() for file in orphans)
+    assert ids(collection) == ["first", "second"]
+    collection.restore("kept")
+    assert ids(collection) == ["first"]
 
 
 def test_a_pinned_version_outlives_cleanups_and_goes_after_them(

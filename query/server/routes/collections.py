@@ -10,24 +10,14 @@ from starlette.responses import Response
 import oneword.engine.views as views
 from oneword.engine.catalog import SHIPPED
 from oneword.query.server import requests
+from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import State, state_of
 from oneword.query.server.requests import Body, Name
-from oneword.query.server.schemas import (
-    BuildingOut,
-    CheckOut,
-    CollectionOut,
-    CollectionShortOut,
-    CollectionsOut,
-    QuarantinedOut,
-    QuarantineOut,
-    VersionOut,
-    VersionsOut,
-    operation,
-)
-from oneword.storage import Collection, CollectionNotFound, MissingFaiss, StorageError
+from oneword.query.server.schemas import BuildingOut, CollectionsOut, QuarantineOut, VersionsOut, operation
+from oneword.storage import CollectionInfo, CollectionNotFound, IndexCheck, MissingFaiss, StorageError
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=CollectionRoute)
 
 
 class CollectionIn(Body):
@@ -50,8 +40,8 @@ async def all_collections(request: Request) -> CollectionsOut:
     found, damaged = [], []
     for name in names:
         try:
-            served = await state.collections.current(name)
-            found.append(await state.workers.run("search", _short, served.collection))
+            served = await state.collections.get(name)
+            found.append(await state.workers.run("search", served.collection.summary))
         except CollectionNotFound:  # dropped meanwhile
             state.collections.forget(name)
         except StorageError:
@@ -61,15 +51,15 @@ async def all_collections(request: Request) -> CollectionsOut:
 
 
 @router.post("", status_code=201, **operation("admin", CollectionIn))
-async def create(request: Request, response: Response) -> CollectionOut:
+async def create(request: Request, response: Response) -> CollectionInfo:
     """Create an empty collection for a model and a view."""
     state = state_of(request)
-    body = (await requests.read(request, CollectionIn)).body
+    body = await requests.read(request, CollectionIn)
     _check_model(state, body.model)
     if body.view not in views.BUILT_IN:
         known = ", ".join(views.BUILT_IN)
         raise Problem(
-            422, "bad_view", f"no view is called {body.view[:60]!r}", remedy=f"Expected one of {known}.", field="view"
+            "bad_view", f"no view is called {body.view[:60]!r}", remedy=f"Expected one of {known}.", field="view"
         )
     batcher = await state.models.get(body.model or state.config.model.model)
     space = batcher.encoder.space(views.get(body.view)).as_dict()
@@ -77,15 +67,15 @@ async def create(request: Request, response: Response) -> CollectionOut:
     state.collections.forget(body.name)
     served = await state.collections.get(body.name)
     response.headers["Location"] = f"/v1/collections/{body.name}"
-    return await state.workers.run("search", _described, served.collection)
+    return await state.workers.run("search", served.collection.info)
 
 
 @router.get("/{collection}", **operation("read"))
-async def describe(request: Request, collection: str) -> CollectionOut:
+async def describe(request: Request, collection: str) -> CollectionInfo:
     """Details of a collection."""
     state = state_of(request)
-    served = await state.collections.current(collection)
-    return await state.workers.run("search", _described, served.collection)
+    served = await state.collections.get(collection)
+    return await state.workers.run("search", served.collection.info)
 
 
 @router.delete("/{collection}", status_code=204, **operation("admin"))
@@ -98,22 +88,22 @@ async def drop(request: Request, collection: str) -> Response:
 
 
 @router.post("/{collection}/verify", **operation("admin"))
-async def verify(request: Request, collection: str) -> CheckOut:
+async def verify(request: Request, collection: str) -> IndexCheck:
     """Compare the ANN index with the table, and measure its recall."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     check = await state.workers.run("slow", served.collection.verify)
     if check is None:
         detail = f"collection {collection!r} has no ANN index: searches compare every vector, which is exact"
-        raise Problem(409, "no_index", detail, remedy=f"POST /v1/collections/{collection}/build builds one.")
-    return CheckOut.of(check)
+        raise Problem("no_index", detail, remedy=f"POST /v1/collections/{collection}/build builds one.")
+    return check
 
 
 @router.post("/{collection}/build", status_code=202, **operation("admin"))
 async def build(request: Request, collection: str) -> BuildingOut:
     """Start to rebuild the ANN index; searches go on meanwhile."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
 
     def begun() -> bool:
         keeper = served.collection.index_keeper()
@@ -130,12 +120,12 @@ async def quarantine(
 ) -> QuarantineOut:
     """Inputs of indexing jobs that could not be indexed, and why."""
     state = state_of(request)
-    await state.collections.current(collection)
+    await state.collections.get(collection)
 
     def read() -> QuarantineOut:
         held = state.collections.store.quarantine(collection)
         entries = islice(chain.from_iterable(held.batches()), limit)
-        return QuarantineOut(quarantined=[QuarantinedOut.of(one) for one in entries], total=held.count())
+        return QuarantineOut(quarantined=list(entries), total=held.count())
 
     return await state.workers.run("search", read)
 
@@ -144,12 +134,8 @@ async def quarantine(
 async def versions(request: Request, collection: str) -> VersionsOut:
     """The versions that are kept, oldest first; a search can be of any of them."""
     state = state_of(request)
-    served = await state.collections.current(collection)
-
-    def read() -> VersionsOut:
-        return VersionsOut(versions=[VersionOut.of(one) for one in served.collection.versions()])
-
-    return await state.workers.run("search", read)
+    served = await state.collections.get(collection)
+    return VersionsOut(versions=await state.workers.run("search", served.collection.versions))
 
 
 def _check_model(state: State, name: str | None) -> None:
@@ -158,36 +144,8 @@ def _check_model(state: State, name: str | None) -> None:
     allowed = {"auto", insisted, *state.models.batchers, *(SHIPPED if insisted == "auto" else ())}
     if name is not None and name not in allowed:
         raise Problem(
-            422,
             "bad_model",
             f"model {name[:100]!r} is not served here",
             remedy=f"Expected one of {', '.join(sorted(allowed))}.",
             field="model",
         )
-
-
-def _short(collection: Collection) -> CollectionShortOut:
-    return CollectionShortOut(
-        name=collection.name,
-        items=collection.count(),
-        model=collection.space["model"],
-        view=collection.space["view"],
-        dimension=collection.dimension,
-        version=collection.version,
-    )
-
-
-def _described(collection: Collection) -> CollectionOut:
-    info = collection.info()
-    about = {name: getattr(info, name) for name in CollectionOut.model_fields if hasattr(info, name)}
-    index = info.serving and {name: value for name, value in info.serving.items() if name != "digests"}
-    return CollectionOut(
-        **about
-        | {
-            "model": info.space["model"],
-            "view": info.space["view"],
-            "metadata_keys": {key: kind for key, kind in info.metadata_keys.items() if not key.startswith("_")},
-            "index": index,
-            "created": collection.snapshot().created,  # of the current table: the collection may have been recreated
-        }
-    )

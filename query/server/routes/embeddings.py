@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from oneword import engine
 from oneword.engine import views
-from oneword.engine.encoder import Encoder, Side
+from oneword.engine.encoder import Encoder, InputType, Limited, Side
 from oneword.engine.errors import EngineError, InputError, ViewError
 from oneword.engine.passages import WORDS
 from oneword.engine.views import View
@@ -74,7 +74,7 @@ class MessageIn(Body):
 
 
 class EmbeddingsIn(Body):
-    """OpenAI's body, plus images, a view, and its side."""
+    """OpenAI's body, plus images, a view, and whether the inputs are queries or documents."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"model": "basic", "input": ["a cat", "a dog"], "encoding_format": "float"}]}
@@ -90,7 +90,10 @@ class EmbeddingsIn(Body):
     dimensions: Annotated[int | None, Field(description="Only the model's own dimension.")] = None
     user: Name | None = None
     view: Annotated[Name | dict[str, Any] | None, Field(description="A built-in view, or one in full.")] = None
-    side: Literal["query", "gallery"] = "gallery"
+    input_type: Annotated[
+        InputType,
+        Field(description="`query`: what is asked. `document`: what is stored. Models may embed them otherwise."),
+    ] = "document"
 
 
 class ModelOut(Out):
@@ -186,7 +189,7 @@ async def tokenizer(request: Request, model: str) -> Response:
     encoder = _batcher(state, model).encoder
     document = await state.workers.run("decode", lambda: encoder.tokenizer)  # megabytes; the first call builds it
     if document is None:
-        raise Problem(404, "no_tokenizer", f"model {model!r} has no tokenizer: it counts words and punctuation")
+        raise Problem("no_tokenizer", f"model {model!r} has no tokenizer: it counts words and punctuation")
     return Response(document, media_type="application/json")
 
 
@@ -195,7 +198,7 @@ async def embeddings(request: Request) -> Response:
     """Embed texts and images."""
     state = state_of(request)
     try:
-        body = (await requests.read(request, EmbeddingsIn)).body
+        body = await requests.read(request, EmbeddingsIn)
         batcher = _batcher(state, body.model)
         view = _view(body.view, batcher.encoder)
         given = _inputs(body)
@@ -204,7 +207,7 @@ async def embeddings(request: Request) -> Response:
     except Problem as problem:
         problem.status = 400 if problem.code in ("invalid_field", "unknown_field") else problem.status
         raise
-    side = Side(body.side)
+    side = Side.of(body.input_type)
     name = "input" if body.messages is None else "messages"
     vectors = await gather(
         _embedded(state, batcher, one, f"{name}[{place}]", view, side) for place, one in enumerate(given)
@@ -291,7 +294,7 @@ async def _vector(batcher: Batcher, content: engine.Input, view: View, side: Sid
 def _check_loaded(state: State) -> None:
     """Refuses requests while no model is loaded yet."""
     if not state.models.loaded and not state.warm:
-        raise Problem(503, "not_ready", f"no model is loaded yet ({state.reason})", retry_after=1)
+        raise Problem("not_ready", f"no model is loaded yet ({state.reason})")
 
 
 def _batcher(state: State, name: str) -> Batcher:
@@ -299,7 +302,7 @@ def _batcher(state: State, name: str) -> Batcher:
     batcher = state.models.named(name)
     if batcher is None:
         there = ", ".join(sorted(state.models.batchers))
-        raise Problem(404, "model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
+        raise Problem("model_not_found", f"no model is called {name[:100]!r}; there is {there}", field="model")
     return batcher
 
 
@@ -337,6 +340,7 @@ def _card(encoder: Encoder) -> dict[str, Any]:
             "space": space.as_dict(),
             "any_view": any_view,
             "passage_tokens": encoder.passage_tokens,
+            "text_tokens": encoder.text_tokens if isinstance(encoder, Limited) else None,
             "tokenizer": encoder.tokenizer is not None,
         },
     }
@@ -349,7 +353,7 @@ def _written(vector: Vector, form: str) -> str | list[float]:
 
 
 def _malformed(detail: str, field: str) -> Problem:
-    return Problem(400, "invalid_request", detail, remedy="Correct the field.", field=field)
+    return Problem("invalid_request", detail, field=field)
 
 
 def _token_count(encoder: Encoder, texts: Sequence[str]) -> int:

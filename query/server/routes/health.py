@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.responses import PlainTextResponse, Response
 
 from oneword.engine.encoder import Side
@@ -45,7 +46,7 @@ async def ready(request: Request) -> StatusOut:
     """The service is ready: the model has encoded a text, and the collections are open."""
     reasons = unready(state_of(request))
     if reasons:
-        raise Problem(503, "not_ready", "; ".join(reasons), remedy="Retry in a moment.", retry_after=1)
+        raise Problem("not_ready", "; ".join(reasons))
     damaged = [name for name, served in state_of(request).collections.open.items() if _is_damaged(served)]
     detail = [f"the ANN index of {name!r} is damaged: searches scan the table until it is rebuilt" for name in damaged]
     return StatusOut(status="ready", detail="; ".join(detail) or None)
@@ -125,7 +126,7 @@ def _log(what: str, error: Exception) -> None:
     log.error("%s: %s", what, error, exc_info=None if isinstance(error, EngineError | StorageError) else error)
 
 
-class ServiceMetrics:
+class ServiceMetrics(Collector):
     """Metrics of the running service that are computed when they are read."""
 
     def __init__(self, state: State) -> None:

@@ -3,27 +3,23 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from datetime import datetime
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from oneword.query.errors import QueryError
 from oneword.query.jobs import Jobs as RunningJobs
 from oneword.query.server.auth import needs
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import state_of
-from oneword.storage import JobRecord, StorageError
-from oneword.storage.errors import NotCancellable, TooManyJobs
-from oneword.storage.journal import State
+from oneword.query.server.schemas import Out
+from oneword.storage import Job
 
 MAX_VALUES = 100
 MAX_TEXT = 4096
 """Most values of an option, and most characters of a text. How many paths there may be is checked by the jobs."""
 
-Result = TypeVar("Result")
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
 
@@ -56,29 +52,22 @@ def _bounded(kind: Any, about: Mapping[str, Any]) -> Any:
 
 def job_routes(options: type | None) -> APIRouter:
     """The routes, for jobs with these options; None where the service has no jobs."""
+    start = _start(options_model(options) if options is not None else create_model("Options"))
     made = APIRouter(tags=["jobs"])
-    made.add_api_route(
-        "/v1/jobs", list_jobs, methods=["GET"], dependencies=[needs("read")], response_model_exclude_none=True
-    )
-    made.add_api_route(
-        "/v1/jobs",
-        _start(options_model(options) if options is not None else create_model("Options")),
-        methods=["POST"],
-        status_code=201,
-        dependencies=[needs("admin")],
-        response_model_exclude_none=True,
-    )
-    made.add_api_route(
-        "/v1/jobs/{job_id}", get_job, methods=["GET"], dependencies=[needs("read")], response_model_exclude_none=True
-    )
-    made.add_api_route(
-        "/v1/jobs/{job_id}:cancel",
-        cancel_job,
-        methods=["POST"],
-        status_code=202,
-        dependencies=[needs("admin")],
-        response_model_exclude_none=True,
-    )
+    for method, path, endpoint, scope, status in (
+        ("GET", "/v1/jobs", list_jobs, "read", 200),
+        ("POST", "/v1/jobs", start, "admin", 201),
+        ("GET", "/v1/jobs/{job_id}", get_job, "read", 200),
+        ("POST", "/v1/jobs/{job_id}:cancel", cancel_job, "admin", 202),
+    ):
+        made.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            status_code=status,
+            dependencies=[needs(cast("Any", scope))],
+            response_model_exclude_defaults=True,
+        )
     return made
 
 
@@ -100,31 +89,7 @@ class NewJob(BaseModel):
     view: Text | None = Field(default=None, description="A built-in view's name; default: the collection's own.")
 
 
-class Job(BaseModel):
-    """How a job is."""
-
-    id: str = Field(description="Sorts by when the job was started.", examples=["20260102T030405678901-0a1b2c3d"])
-    collection: str
-    state: State = Field(
-        description="interrupted: it was cancelled, and what it had done is kept. killed: it ended without a report."
-    )
-    started: datetime
-    updated: datetime = Field(description="When its last progress was reported.")
-    ended: datetime | None = Field(default=None, description="Left out while it is not known to have ended.")
-    counts: dict[str, Any] = Field(
-        description="Inputs by outcome, rows written, items deleted.",
-        examples=[{"inputs": 12, "indexed": 10, "unchanged": 1, "quarantined": 1}],
-    )
-    message: str | None = Field(default=None, description="Mostly why it failed.")
-
-    @classmethod
-    def of(cls, status: JobRecord) -> "Job":
-        """From a record."""
-        given = {name: getattr(status, name) for name in cls.model_fields}
-        return cls(**{**given, "counts": dict(status.counts), "message": status.message or None})
-
-
-class Jobs(BaseModel):
+class Jobs(Out):
     """The newest first."""
 
     jobs: list[Job]
@@ -138,32 +103,12 @@ def jobs_of(request: Request) -> RunningJobs:
     found = state_of(request).jobs
     if found is None:
         raise Problem(
-            403,
-            "jobs_off",
-            "this service starts no indexing jobs: no folder is configured that they may read from",
-            remedy="The operator starts it with `oneword serve --job-root DIR`.",
+            "jobs_off", "this service starts no indexing jobs: no folder is configured that they may read from"
         )
     return found
 
 
 ServedJobs = Annotated[RunningJobs, Depends(jobs_of)]
-
-
-async def _done(work: Callable[..., Result], *given: Any) -> Result:
-    """Calls `work` in a thread; raises its errors as problems."""
-    try:
-        return await asyncio.to_thread(work, *given)
-    except TooManyJobs as error:
-        if error.collection is not None:
-            raise Problem(
-                409, "job_running", str(error), field="collection", remedy="GET /v1/jobs lists the jobs."
-            ) from error
-        remedy = "Retry after the time in Retry-After."
-        raise Problem(503, "too_many_jobs", str(error), remedy=remedy, retry_after=10.0) from error
-    except NotCancellable as error:
-        raise Problem(409, "not_cancellable", str(error)) from error
-    except (QueryError, StorageError) as error:
-        raise Problem.of(error) from error
 
 
 async def list_jobs(
@@ -172,7 +117,7 @@ async def list_jobs(
     collection: Annotated[str | None, Query(max_length=63, description="Only jobs of this one.")] = None,
 ) -> Jobs:
     """Jobs of the store, whatever started them."""
-    return Jobs(jobs=[Job.of(one) for one in await _done(jobs.list, limit, collection)])
+    return Jobs.model_construct(jobs=list(await asyncio.to_thread(jobs.list, limit, collection)))
 
 
 def _start(options: type[BaseModel]) -> Callable[..., Any]:
@@ -186,18 +131,12 @@ def _start(options: type[BaseModel]) -> Callable[..., Any]:
 
     async def start_job(body: Any, response: Response, jobs: ServedJobs) -> Job:
         """Start to index; run it again, and only what is new or changed is embedded."""
-        given = cast("Any", body)
-        status = await _done(
-            lambda: jobs.start(
-                given.collection,
-                given.paths,
-                model=given.model,
-                view=given.view,
-                options=given.options.model_dump(mode="json", exclude_unset=True),
-            )
+        given = body.options.model_dump(mode="json", exclude_unset=True)
+        job = await asyncio.to_thread(
+            jobs.start, body.collection, body.paths, model=body.model, view=body.view, options=given
         )
-        response.headers["Location"] = f"/v1/jobs/{status.id}"
-        return Job.of(status)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return job
 
     start_job.__annotations__["body"] = body_model
     return start_job
@@ -205,9 +144,9 @@ def _start(options: type[BaseModel]) -> Callable[..., Any]:
 
 async def get_job(job_id: JobId, jobs: ServedJobs) -> Job:
     """How a job is."""
-    return Job.of(await _done(jobs.get, job_id))
+    return await asyncio.to_thread(jobs.get, job_id)
 
 
 async def cancel_job(job_id: JobId, jobs: ServedJobs) -> Job:
     """Ask a job to commit what it has and to end. One that has ended is left as it is."""
-    return Job.of(await _done(jobs.cancel, job_id))
+    return await asyncio.to_thread(jobs.cancel, job_id)

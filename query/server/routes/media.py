@@ -14,13 +14,14 @@ from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.errors import InputError
 from oneword.engine.images import decode
 from oneword.query.result import media_type
+from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import State, state_of
 from oneword.query.server.response import is_held
 from oneword.query.server.schemas import PROBLEMS, operation
 from oneword.storage import Item, ItemNotFound
 
-router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["items"])
+router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["items"], route_class=CollectionRoute)
 
 MOST = 256 * 2**20
 """Maximum size of an original in bytes."""
@@ -44,7 +45,7 @@ async def thumbnail(request: Request, collection: str, id: str) -> Response:  # 
     """The thumbnail of an item."""
     item = await _item(state_of(request), collection, id)
     if item.thumbnail is None:
-        raise Problem(404, "no_thumbnail", f"item {id!r} has no thumbnail", remedy="Only images have thumbnails.")
+        raise Problem("no_thumbnail", f"item {id!r} has no thumbnail")
     tag = f'"{item.content_hash[:32]}-t"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
     if is_held(request, tag):
@@ -71,7 +72,7 @@ async def original(request: Request, collection: str, id: str) -> Response:  # n
 
 
 async def _item(state: State, collection: str, item_id: str) -> Item:
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     found = await state.workers.run("search", served.collection.get, [item_id])
     if item_id not in found:
         raise ItemNotFound(item_id, collection)
@@ -90,10 +91,8 @@ def original_of(item: Item) -> bytes:
         parts = urlsplit("")
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.fragment or item.image_hash is None:
         detail = f"the original of item {item.id!r} is not a local file"
-        raise Problem(404, "no_original", detail, remedy="Request its thumbnail.")
-    gone = Problem(
-        404, "original_gone", f"the original of item {item.id!r} is gone or was changed", remedy="Index it again."
-    )
+        raise Problem("no_original", detail)
+    gone = Problem("original_gone", f"the original of item {item.id!r} is gone or was changed")
     try:
         # O_NONBLOCK: do not wait for a pipe. A link is safe: its target is compared with what was indexed.
         with os.fdopen(

@@ -1,8 +1,8 @@
-"""The web page: the files of `query/web`, read once; no path is ever looked up on disk."""
+"""The web page (the files of `query/web`) and /docs, where Swagger UI shows the REST API. All are read once: no path of
+a request is ever looked up on disk, and no other host is asked."""
 
 import gzip
 import hashlib
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -14,12 +14,15 @@ from oneword.query.server.response import is_held
 
 router = APIRouter(include_in_schema=False)
 
+METHODS = ["GET", "HEAD"]
 MEDIA_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
+SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
+"""Files of the package `fastapi-offline`."""
 
 POLICY = "; ".join(
     (
@@ -33,42 +36,22 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Content-Security-Policy of the page: only its own scripts, styles and requests; nothing inline."""
-
-INDEX = "index.html"
+"""Content-Security-Policy of the pages: only their own scripts, styles and requests; nothing inline."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Page:
-    """A file to send.
+    """A file to send, also compressed with gzip; its ETag is one of its bytes."""
 
-    Args:
-        body: its bytes.
-        packed: compressed with gzip.
-        media_type: as the header has it.
-        tag: its ETag, a strong one of the bytes.
-    """
-
-    body: bytes
-    packed: bytes
-    media_type: str
-    tag: str
-
-    @classmethod
-    def of(cls, name: str, body: bytes) -> "Page":
-        """A file of this name, which ends as one of `MEDIA_TYPES` does."""
-        return cls(
-            body=body,
-            packed=gzip.compress(body, mtime=0),
-            media_type=MEDIA_TYPES[_ending(name)],
-            tag=hashlib.sha256(body).hexdigest()[:32],
-        )
+    def __init__(self, name: str, body: bytes) -> None:
+        """name: its ending is one of `MEDIA_TYPES`."""
+        self.body, self.packed = body, gzip.compress(body, mtime=0)
+        self.media_type = MEDIA_TYPES[name.rpartition(".")[2]]
+        self.tag = hashlib.sha256(body).hexdigest()[:32]
 
     def response(self, request: Request) -> Response:
         """The response: compressed if the client accepts gzip; 304 if the client has it."""
-        packs = any(
-            one.split(";")[0].strip() == "gzip" for one in request.headers.get("accept-encoding", "").lower().split(",")
-        )
+        accepted = request.headers.get("accept-encoding", "").lower().split(",")
+        packs = any(one.split(";")[0].strip() == "gzip" for one in accepted)
         tag = f'"{self.tag}-gzip"' if packs else f'"{self.tag}"'
         headers = {
             "ETag": tag,
@@ -86,28 +69,38 @@ class Page:
 @cache
 def pages() -> dict[str, Page]:
     """The files by name."""
-    found = sorted(files("oneword.query").joinpath("web").iterdir(), key=lambda one: one.name)
-    return {
-        one.name: Page.of(one.name, one.read_bytes())
-        for one in found
-        if one.is_file() and _ending(one.name) in MEDIA_TYPES
-    }
+    found = files("oneword.query").joinpath("web").iterdir()
+    return {one.name: Page(one.name, one.read_bytes()) for one in found if one.name.rpartition(".")[2] in MEDIA_TYPES}
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@cache
+def _swagger(name: str) -> Page:
+    return Page(name, files("fastapi_offline").joinpath("static", name).read_bytes())
+
+
+@router.api_route("/", methods=METHODS)
 async def index(request: Request) -> Response:
-    """The page."""
-    return pages()[INDEX].response(request)
+    """The web page."""
+    return pages()["index.html"].response(request)
 
 
-@router.api_route("/web/{name}", methods=["GET", "HEAD"])
+@router.api_route("/web/{name}", methods=METHODS)
 async def file(request: Request, name: str) -> Response:
-    """A file of the page."""
-    page = pages().get(name)
-    if page is None:
-        raise HTTPException(404, f"the page has no file {name[:60]!r}")
-    return page.response(request)
+    """A file of the web page."""
+    if name not in pages():
+        raise HTTPException(404)
+    return pages()[name].response(request)
 
 
-def _ending(name: str) -> str:
-    return f".{name.rpartition('.')[2]}"
+@router.api_route("/docs", methods=METHODS)
+async def reference(request: Request) -> Response:
+    """The page of the REST API."""
+    return pages()["docs.html"].response(request)
+
+
+@router.api_route("/docs/{name}", methods=METHODS)
+def swagger(request: Request, name: str) -> Response:  # in a thread: compressing takes tens of milliseconds
+    """A file of Swagger UI."""
+    if name not in SWAGGER:
+        raise HTTPException(404)
+    return _swagger(name).response(request)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from oneword.cli import run
 from oneword.engine import EngineConfig, Image, Text, encode, load, views
 from oneword.engine.dual.encoder import DualEncoder
 from oneword.engine.dual.loading import load_dual
@@ -107,7 +106,9 @@ def test_another_loader_refuses_it(folder: Path) -> None:
         load_e5v(str(folder), device="cpu")
 
 
-def test_indexed_and_searched(make: Maker, tmp_path: Path, images: list[Image]) -> None:
+def test_indexed_and_searched(
+    make: Maker, tmp_path: Path, images: list[Image], capfd: pytest.CaptureFixture[str]
+) -> None:
     folder, pictures = make["clip"](tmp_path / "clip"), tmp_path / "pictures"
     pictures.mkdir()
     for number, image in enumerate(images[:4]):
@@ -116,11 +117,9 @@ def test_indexed_and_searched(make: Maker, tmp_path: Path, images: list[Image]) 
     db = str(tmp_path / "db")
 
     def oneword(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "oneword", *arguments, "--db", db], capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        capfd.readouterr()
+        assert run([*arguments, "--db", db]) == 0, capfd.readouterr().err
+        return capfd.readouterr().out
 
     oneword("index", str(pictures), "--model", str(folder), "--device", "cpu")
     found = json.loads(oneword("search", "--image", str(pictures / "2.png"), "--json", "-k", "1"))

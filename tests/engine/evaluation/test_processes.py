@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
+from oneword.cli import run
 from oneword.engine import Image, Input, Text
 from oneword.engine.errors import DeviceUnavailable
 from oneword.engine.evaluation import vectors
@@ -86,18 +88,17 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ran(commands: list[list[str]], processes: int, folder: Path) -> list[subprocess.CompletedProcess[str]]:
+def ran(commands: list[list[str]], folder: Path, processes: int = 2) -> list[subprocess.CompletedProcess[str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
-    if processes > 1:
-        common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     started = [
         subprocess.Popen(
             [sys.executable, "-c", RUN, json.dumps(commands)],
             cwd=folder,
-            env=common | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}),
+            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -111,7 +112,9 @@ def ran(commands: list[list[str]], processes: int, folder: Path) -> list[subproc
     ]
 
 
-def test_two_processes_report_what_one_does(data: Path, small: Path, tmp_path: Path) -> None:
+def test_two_processes_report_what_one_does(
+    data: Path, small: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     tasks = {"text-image": "flickr", "image-image": "flickr", "cirr": "cirr", "fashioniq": "fashioniq", "sts": "sts"}
     commands = [
         ["eval", task, "--data", folder, "--model", str(small), "--device", "cpu", "--json", "--out", f"{task}.json"]
@@ -119,8 +122,13 @@ def test_two_processes_report_what_one_does(data: Path, small: Path, tmp_path: P
     ]
     commands.append(["eval", "cirr", *commands[2][2:8], "--submission", "answers"])
     commands.append([*commands[4], "--cache", "kept"])
-    (one,) = ran(commands, 1, data)
-    assert json.dumps([0] * 7) in one.stderr.splitlines(), one.stderr
+    monkeypatch.setattr(vectors, "CHUNK", 3)
+    monkeypatch.chdir(data)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in one order, as in the processes
+    assert [run(command) for command in commands] == [0] * 7
+    torch.set_num_threads(threads)
+    one = capfd.readouterr()
     written = {path.name: path.read_bytes() for path in [*data.glob("*.json"), *data.glob("answers/*")]}
     assert len(written) == 7
     kept = {path: path.stat().st_mtime_ns for path in data.glob("kept/*")}
@@ -128,13 +136,13 @@ def test_two_processes_report_what_one_does(data: Path, small: Path, tmp_path: P
     commands.append(["eval", "text-image", "--data", "broken", *commands[0][4:9]])
     for name in written:
         (data / name).unlink(missing_ok=True)
-    main, other = ran(commands, 2, data)
+    main, other = ran(commands, data)
     assert (main.returncode, other.returncode) == (0, 0), main.stderr + other.stderr
     for process in (main, other):
         assert json.dumps([0] * 7 + [1]) in process.stderr.splitlines(), main.stderr + other.stderr
         assert "gloo" not in process.stderr
     reports, error = main.stdout.splitlines()[:-1], json.loads(main.stdout.splitlines()[-1])["error"]
-    assert reports == one.stdout.splitlines()
+    assert reports == one.out.splitlines()
     assert [json.loads(line)["task"] for line in reports[:5]] == list(tasks)
     assert other.stdout == "", "only the main process prints"
     assert {path.name: path.read_bytes() for path in [*data.glob("*.json"), *data.glob("answers/*")]} == written

@@ -54,7 +54,7 @@ class OnewordService:
         try:
             view = views.get(view) if isinstance(view, str) else View.from_dict(view)
             inputs = [self._read(one) for one in body["input"]]
-            vectors = encode(self.encoder, inputs, view, Side(body.get("side", "gallery")), unit=False)
+            vectors = encode(self.encoder, inputs, view, Side.of(body.get("input_type", "document")), unit=False)
         except ViewError as error:
             raise Status(400, {"error": {"message": str(error)}}) from error
         except InputError as error:

@@ -39,7 +39,7 @@ def test_equals_local(serve, hashing):
         assert np.array_equal(
             encode(remote, MIXED, views.DEFAULT, side), encode(HashEncoder(), MIXED, views.DEFAULT, side)
         )
-    assert {body["side"] for body in hashing.bodies} == {"query", "gallery"}
+    assert {body["input_type"] for body in hashing.bodies} == {"query", "document"}
     space, local = remote.space(views.DEFAULT), HashEncoder().space(views.DEFAULT)
     assert space.fingerprint == local.fingerprint
     assert (space.model, remote.name) == (f"{url}#hash", f"{url}#hash")

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 
 from oneword.indexer import RayConfig, RayRunner, index_paths, write
-from oneword.indexer.distributed import driver, pipeline, shares
+from oneword.indexer.distributed import shares
 
 address, db, log, seconds, *paths = sys.argv[1:]
 
@@ -34,7 +34,7 @@ def slow() -> None:
     embed.Started = telling
 
 
-shares.WEIGHT, pipeline.GROUPS, driver.INPUTS, write.SECONDS = 64, 2, 200, 0.5
+shares.WEIGHT, write.SECONDS = 64, 0.5
 ray.init(address=address, log_to_driver=False, runtime_env={"worker_process_setup_hook": slow})
 print("ready", flush=True)
 report = index_paths(paths, db=db, model="hash", runner=RayRunner(RayConfig(address=address, workers=2, patience=5)))

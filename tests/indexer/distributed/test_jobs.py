@@ -15,7 +15,10 @@ import pytest
 
 from oneword.indexer import index_paths
 from oneword.indexer.report import Report
-from tests.indexer.distributed.conftest import add_node, picture, quarantined, rows, start, wait_until
+from oneword.storage import Store
+from tests.indexer.corpus import picture
+from tests.indexer.distributed.conftest import add_node, start, wait_until
+from tests.indexer.stored import quarantined, rows
 
 pytestmark = pytest.mark.ray
 
@@ -73,9 +76,9 @@ def change(paths: list[str]) -> None:
     picture(pictures / "new.png", 5000)
 
 
-def test_rows_counts_and_quarantine_are_those_of_one_machine(cluster: Any, corpus: list[str], tmp_path: Path) -> None:
+def test_rows_counts_and_quarantine_are_those_of_one_machine(cluster: Any, paths: list[str], tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-c", TWICE, cluster.address, str(tmp_path / "many"), *corpus],
+        [sys.executable, "-c", TWICE, cluster.address, str(tmp_path / "many"), *paths],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -84,10 +87,10 @@ def test_rows_counts_and_quarantine_are_those_of_one_machine(cluster: Any, corpu
     assert child.stdout is not None
     for changed in (False, True):
         if changed:
-            change(corpus)
+            change(paths)
             child.stdin.write("go on\n")
             child.stdin.flush()
-        alone = local(corpus, tmp_path / "one")
+        alone = local(paths, tmp_path / "one")
         assert counts(child.stdout.readline()) == counts(alone)
         assert rows(tmp_path / "many") == rows(tmp_path / "one")
         assert quarantined(tmp_path / "many") == quarantined(tmp_path / "one")
@@ -97,8 +100,8 @@ def test_rows_counts_and_quarantine_are_those_of_one_machine(cluster: Any, corpu
     assert child.returncode == 0
 
 
-def titled(cluster: Any, stage: str) -> list[int]:
-    """Processes of a stage."""
+def workers(cluster: Any) -> list[int]:
+    """Processes of the job on all nodes."""
     found: list[int] = []
     for node in cluster.list_all_nodes():
         for one in node.all_processes["raylet"]:
@@ -107,22 +110,21 @@ def titled(cluster: Any, stage: str) -> list[int]:
                     title = " ".join(child.cmdline())
                 except psutil.Error:
                     continue
-                if f"({stage})" in title:
+                if "ray::Worker" in title:
                     found.append(child.pid)
     return found
 
 
-def test_processes_and_a_node_are_lost(cluster: Any, corpus: list[str], tmp_path: Path) -> None:
-    local(corpus, tmp_path / "one")
+def test_processes_and_a_node_are_lost(cluster: Any, paths: list[str], tmp_path: Path) -> None:
+    local(paths, tmp_path / "one")
     gone = add_node(cluster)
     log = tmp_path / "log"
-    child = start(SLOW, cluster.address, tmp_path / "many", log, 0.7, *corpus)
+    child = start(SLOW, cluster.address, tmp_path / "many", log, 0.7, *paths)
     assert child.stdout is not None
     try:
         wait_until(lambda: len(logged(log)) > 50)
         os.kill(logged(log)[-1][0], signal.SIGKILL)
-        for pid in titled(cluster, "Loader")[:1]:
-            os.kill(pid, signal.SIGKILL)
+        os.kill(next(pid for pid in workers(cluster) if pid != logged(log)[-1][0]), signal.SIGKILL)
         killed = len(logged(log))
         wait_until(lambda: len(logged(log)) > killed + 100 or child.poll() is not None)
         assert child.poll() is None, "the job has not ended before the node is lost"
@@ -135,31 +137,25 @@ def test_processes_and_a_node_are_lost(cluster: Any, corpus: list[str], tmp_path
     assert quarantined(tmp_path / "many") == quarantined(tmp_path / "one")
 
 
-def orphans(table: Path) -> set[str]:
+def orphans(db: Path) -> set[str]:
     """Files of rows that no version of a table has ever named."""
-    import lance
-
-    named = {
-        file.path
-        for version in lance.dataset(str(table)).versions()
-        for fragment in lance.dataset(str(table), version=version["version"]).get_fragments()
-        for file in fragment.metadata.files
-    }
-    return {file.name for file in (table / "data").glob("*.lance")} - named
+    before = {file.name for file in (db / "default.lance" / "data").iterdir()}
+    Store(str(db)).open("default").sweep()
+    return before - {file.name for file in (db / "default.lance" / "data").iterdir()}
 
 
-def test_the_driver_is_killed_and_begins_again(cluster: Any, corpus: list[str], tmp_path: Path) -> None:
-    local(corpus, tmp_path / "one")
+def test_the_driver_is_killed_and_begins_again(cluster: Any, paths: list[str], tmp_path: Path) -> None:
+    local(paths, tmp_path / "one")
     log = tmp_path / "log"
-    child = start(SLOW, cluster.address, tmp_path / "many", log, 0.5, *corpus)
+    child = start(SLOW, cluster.address, tmp_path / "many", log, 0.5, *paths)
     wait_until(lambda: len(rows(tmp_path / "many")) > 100 or child.poll() is not None)
     child.kill()
     child.communicate()
     assert child.returncode == -signal.SIGKILL, "the job has not ended before it is killed"
-    wait_until(lambda: not titled(cluster, "Embedder"))  # Ray ends what belonged to it
-    committed = {row[0][3] for row in rows(tmp_path / "many").values()}
+    wait_until(lambda: not workers(cluster))  # Ray ends what belonged to it
+    committed = {row.content_hash for row in rows(tmp_path / "many").values()}
     log.unlink()
-    child = start(SLOW, cluster.address, tmp_path / "many", log, 0, *corpus)
+    child = start(SLOW, cluster.address, tmp_path / "many", log, 0, *paths)
     assert child.communicate()[0].startswith("ready\n")
     assert child.returncode == 0
     assert committed
@@ -170,25 +166,25 @@ def test_the_driver_is_killed_and_begins_again(cluster: Any, corpus: list[str], 
         for uri, (kind, reason, _, source) in quarantined(tmp_path / "one").items()
         for many in [quarantined(tmp_path / "many")[uri][2]]
     }
-    assert not orphans(tmp_path / "many" / "default.lance")
+    assert not orphans(tmp_path / "many")
 
 
 def command(*arguments: Any) -> subprocess.Popen[str]:
     return start("-m", "oneword", "index", *arguments, errors=subprocess.PIPE)
 
 
-def test_the_command_line(cluster: Any, corpus: list[str], tmp_path: Path) -> None:
+def test_the_command_line(cluster: Any, paths: list[str], tmp_path: Path) -> None:
     options = ("--engine", "ray", "--address", cluster.address, "--workers", "1", "--json", "--model", "hash")
-    child = command(*corpus, "--db", tmp_path / "many", *options)
+    child = command(*paths, "--db", tmp_path / "many", *options)
     out, errors = child.communicate()
     assert child.returncode == 0, errors
-    alone = local(corpus, tmp_path / "one")
+    alone = local(paths, tmp_path / "one")
     assert counts(out) == counts(alone), "one JSON document, and nothing else"
     assert rows(tmp_path / "many") == rows(tmp_path / "one")
     assert "Traceback" not in errors
 
 
-def test_ctrl_c_commits_what_came_back(cluster: Any, corpus: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_commits_what_came_back(cluster: Any, paths: list[str], tmp_path: Path) -> None:
     script = tmp_path / "stopped.py"
     script.write_text(
         SLOW.read_text()
@@ -196,7 +192,7 @@ def test_ctrl_c_commits_what_came_back(cluster: Any, corpus: list[str], tmp_path
         .replace('print("ready"', STOPPED + 'print("ready"')
     )
     log = tmp_path / "log"
-    child = start(script, cluster.address, tmp_path / "many", log, 0.5, *corpus)
+    child = start(script, cluster.address, tmp_path / "many", log, 0.5, *paths)
     wait_until(lambda: len(rows(tmp_path / "many")) > 50 or child.poll() is not None)
     child.send_signal(signal.SIGTERM)
     out, _ = child.communicate()
@@ -216,7 +212,7 @@ def stopped(*arguments, **options):
 """
 
 
-def test_what_cannot_be_is_told(corpus: list[str], cluster: Any, tmp_path: Path) -> None:
+def test_what_cannot_be_is_told(paths: list[str], cluster: Any, tmp_path: Path) -> None:
     for arguments, code, words in (
         (("--workers", "2"), 2, "give --engine ray"),
         (("--engine", "ray", "--address", "127.0.0.1:1"), 1, "no Ray cluster at address '127.0.0.1:1'"),
@@ -224,7 +220,7 @@ def test_what_cannot_be_is_told(corpus: list[str], cluster: Any, tmp_path: Path)
         (("--engine", "ray", "--address", cluster.address, "--workers", "99"), 1, "99 workers and a loader need 100"),
         (("--engine", "ray", "--address", cluster.address, "--gpus-per-worker", "1"), 1, "the cluster has 0"),
     ):
-        child = command(*corpus, "--db", tmp_path / "db", "--model", "hash", *arguments)
+        child = command(*paths, "--db", tmp_path / "db", "--model", "hash", *arguments)
         _, errors = child.communicate()
         assert child.returncode == code, errors
         assert words in errors.replace("\n", " ")

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import pickle
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import PIL.Image
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oneword.engine.config import EngineConfig
 from oneword.engine.errors import ModelNotFound
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
-from oneword.indexer import BadCluster, JobConfig, RayConfig, WorkersFailed
+from oneword.indexer import BadCluster, JobConfig, RayConfig, SourceOptions, WorkersFailed
+from oneword.indexer.changes import Seen
+from oneword.indexer.distributed import shares
 from oneword.indexer.distributed.cluster import Pools
-from oneword.indexer.distributed.driver import Committer
+from oneword.indexer.distributed.driver import by_this_clock
 from oneword.indexer.distributed.faults import failed
-from oneword.indexer.distributed.messages import (
-    InFragment,
-    Places,
-    Share,
-    WorkerSettings,
-    empty_row,
-    from_block,
-    to_block,
-)
-from oneword.indexer.distributed.pipeline import Feed
 from oneword.indexer.distributed.runner import DescribedEncoder
-from oneword.indexer.distributed.shares import Ledger
-from oneword.indexer.distributed.workers import Loader
-from oneword.indexer.entry import Entry
+from oneword.indexer.distributed.workers import Worker, WorkerSettings
+from oneword.indexer.entry import Entry, Problem
+from oneword.indexer.inputs import Inputs
+from oneword.indexer.job import Job
 from oneword.indexer.outcome import Unchanged
-from oneword.indexer.report import Report, Stages
+from oneword.indexer.report import Report
+from oneword.indexer.write import Writer
 from oneword.storage import Refused, Store
+
+
+def job(*, seen: Seen, entries: Sequence[Entry] = (), **given: Any) -> Job:
+    """A job that a test fills in."""
+
+    class Given(Inputs):
+        def entries(self) -> Iterator[Entry]:
+            return iter(entries)
+
+    defaults = {"target": None, "store": Store("db"), "report": Report(model="hash", collection="default")}
+    return Job(
+        **{**defaults, **given},  # type: ignore[arg-type]
+        encoder=HashEncoder(),
+        view=DEFAULT,
+        config=JobConfig(),
+        seen=seen,
+        inputs=Given([], SourceOptions()),
+        claims=[],
+        source="here",
+    )
 
 
 @given(
@@ -55,12 +69,12 @@ def test_pools_fit_the_cluster(cpus: int, gpus: int, workers: int | None, each: 
         assert not shrink
         assert cpus < (workers or 1) + 1 or (each or gpus)
         return
-    assert min(pools.embedders, pools.loaders, pools.writers) >= 1
+    assert min(pools.workers, pools.decoders) >= 1
     if not shrink or (cpus >= 2 and gpus >= pools.gpus):
-        assert pools.embedders + pools.loaders <= cpus
-        assert pools.embedders * pools.gpus <= gpus
+        assert pools.workers + pools.decoders <= cpus
+        assert pools.workers * pools.gpus <= gpus
     if workers is not None:
-        assert pools.embedders <= workers if shrink else pools.embedders == workers
+        assert pools.workers <= workers if shrink else pools.workers == workers
 
 
 @pytest.mark.parametrize(
@@ -79,85 +93,59 @@ def test_what_a_cluster_cannot_be_asked_for(wrong: dict[str, Any]) -> None:
 
 
 @given(
-    shares=st.lists(st.integers(1, 6), min_size=1, max_size=8),
-    order=st.randoms(use_true_random=False),
-    twice=st.booleans(),
+    kinds=st.lists(st.sampled_from(["text", "long", "image", "problem", "twice"]), max_size=60),
+    weight=st.integers(1, 20),
+    at_once=st.integers(1, 20),
 )
-def test_the_ledger_takes_each_input_once(shares: list[int], order: Any, twice: bool) -> None:
-    ledger = Ledger(most=100)
-    for number, inputs in enumerate(shares):
-        ledger.send(number, f"block {number}", inputs, 10 + number)
-    parts = [Places(share=number, places=(place,)) for number, inputs in enumerate(shares) for place in range(inputs)]
-    order.shuffle(parts)
-    places: list[int] = []
-    for count, part in enumerate(parts):
-        assert sum(len(left) for _, left in ledger.left().values()) == len(parts) - count
-        done = ledger.account((part,))
-        assert done is not None
-        places += done
-        if twice:
-            assert ledger.account((part,)) is None
-    assert sorted(places) == [10 + number for number in range(len(shares))]
-    assert not len(ledger)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_each_input_is_in_one_share_or_needs_no_worker(
+    kinds: list[str], weight: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "WEIGHT", weight)
+    monkeypatch.setattr(shares, "AT_ONCE", at_once)
+    monkeypatch.setattr(shares, "BYTES", 100)
+    entries = [
+        Entry(
+            id="same" if kind == "twice" else f"{number}",
+            uri=f"file:///{number}",
+            origin="same" if kind == "twice" else f"{number}",
+            image=b"x" * 10 if kind == "image" else None,
+            text={"text": "a", "twice": "b", "long": "c" * 101}.get(kind),
+            problem=Problem(kind="No", reason="no") if kind == "problem" else None,
+        )
+        for number, kind in enumerate(kinds)
+    ]
+    with Seen() as seen:
+        given_out = list(shares.shares(job(seen=seen, entries=entries)))
+    handed = [one for share in given_out if isinstance(share, tuple) for one in share]
+    known = [one for some in given_out if isinstance(some, list) for one in some]
+    assert len(handed) + len(known) == len(entries)
+    assert [one.id for one in handed] == list(
+        dict.fromkeys(one.id for one, kind in zip(entries, kinds, strict=True) if kind != "problem")
+    )
+    full = [share for share in given_out if isinstance(share, tuple)][:-1]
+    assert all(len(share) * 4 >= weight or any(len(str(one.text)) > 100 for one in share) for share in full)
+    assert all(len(share) < weight + 4 for share in full)
 
 
-def test_the_ledger_takes_all_or_nothing() -> None:
-    ledger = Ledger(most=1)
-    ledger.send(0, "block", 2, 0)
-    assert not ledger.wait_for_room(0)
-    assert ledger.account((Places(share=0, places=(0,)), Places(share=1, places=(0,)))) is None
-    assert ledger.left() == {0: ("block", {0, 1})}
-    assert ledger.account((Places(share=0, places=(0, 1)),)) == [0]
-    assert ledger.wait_for_room(0)
-
-
-def test_a_feed_gives_the_same_at_the_same_place() -> None:
-    async def main() -> None:
-        feed = Feed()
-        waiting = asyncio.create_task(feed.take(0))
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        await feed.put(["a"])
-        await feed.put(["b"])
-        assert await waiting == ["a"]
-        assert await feed.take(0) == ["a"], "whoever took it may be lost"
-        await feed.forget([0])
-        assert await feed.take(0) == [], "a place without a share, so that others keep theirs"
-        assert await feed.take(1) == ["b"]
-        end = asyncio.create_task(feed.take(2))
-        await feed.close()
-        assert await end is None
-        assert await feed.take(1) == ["b"]
-
-    asyncio.run(main())
-
-
-def test_blocks_hold_objects() -> None:
-    given = [Places(share=1, places=(1, 2)), Unchanged(origin="a")]
-    assert from_block(to_block(given)) == given
-    assert from_block(empty_row()) == []
-    assert empty_row().num_rows == 1
-    assert from_block(to_block([])) == []
-
-
-def test_a_loader_obeys_the_jobs_limit_of_pixels() -> None:
+def test_a_worker_obeys_the_jobs_limit_of_pixels() -> None:
     file = io.BytesIO()
     PIL.Image.new("RGB", (9, 9)).save(file, "PNG")
-    share = Share(
-        number=0, inputs=((0, Entry(id="a", uri="file:///a.png", origin="file:///a.png", image=file.getvalue())),)
-    )
+    entry = Entry(id="a", uri="file:///a.png", origin="file:///a.png", image=file.getvalue())
     for pixels, kind in ((80, "ImageTooLarge"), (81, None)):
         settings = WorkerSettings(
             db="db",
             collection=None,
             version=None,
-            encoder=EngineConfig(),
+            encoder=EngineConfig(model="hash"),
             view=DEFAULT,
             splitter=None,
-            config=JobConfig(max_pixels=pixels),
+            config=JobConfig(max_pixels=pixels, dry_run=True),
+            decoders=1,
         )
-        (block,) = Loader(settings)(to_block([share]))
-        ((outcome,),) = (group.outcomes for group in from_block(block))
+        worker = Worker(settings)
+        (outcome,) = worker.work([entry]).outcomes
+        worker.close()
         assert getattr(outcome, "kind", None) == kind
 
 
@@ -191,9 +179,9 @@ def test_refusals_bear_the_time_of_the_committer() -> None:
     quarantine, began = store.quarantine("default"), datetime.now(UTC)
     late = Refused(uri="file:///a", reason="no", kind="No", at=began - timedelta(hours=1))
     report = Report(model="hash", collection="default")
-    with collection.writing():
-        committer = Committer(collection, quarantine, report, Stages(), source="here")
-        committer.put([late, InFragment(origin="b", items=(), contents=(), before="absent", written=3)])
-        committer.close()
+    with collection.writing(), Seen() as seen:
+        writer = Writer(job(target=collection, store=store, report=report, seen=seen))
+        writer.put(by_this_clock([late, Unchanged(origin="b")]))
+        writer.close()
     assert quarantine.list()[0].last_tried >= began
-    assert (report.inputs, report.added, report.quarantined, report.rows) == (2, 1, 1, 3)
+    assert (report.inputs, report.unchanged, report.quarantined) == (2, 1, 1)

@@ -175,9 +175,9 @@ def test_collections_are_listed_told_and_checked(real: Any) -> None:
 def test_embeddings_are_the_models(real: Any) -> None:
     model = HashEncoder()
     picture = PIL.Image.new("RGB", (12, 12), "red")
-    for side in ("gallery", "query"):
-        found = real.embed([*TEXTS, {"image": picture, "text": "red"}], side=side)
-        expected = encode(model, [EngineText(text=text) for text in TEXTS], views.DEFAULT, Side(side))
+    for side in Side:
+        found = real.embed([*TEXTS, {"image": picture, "text": "red"}], input_type=side.input_type)
+        expected = encode(model, [EngineText(text=text) for text in TEXTS], views.DEFAULT, side)
         unit = found / np.linalg.norm(found, axis=1, keepdims=True)
         np.testing.assert_allclose(unit[: len(TEXTS)], expected, atol=1e-6)
         assert len(found) == len(TEXTS) + 1

@@ -10,8 +10,9 @@ from typing import Any
 import PIL.Image
 import pytest
 
+import oneword.query.client
 from oneword import cli
-from oneword.query.wire import result_of
+from oneword.query.client.answers import result_of
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def service_result(service: Any) -> Any:
 
 def test_hits_are_shown_as_those_found_here_are(run: Any, service: Any) -> None:
     out = run("search", "cat", "--server", service.url).out
-    assert "The question stands for cat 0.50" in out
+    assert "Words of the query: cat 0.50" in out
     assert "the cat sleeps" in out
     assert "1 of 1 items in 'default', model hash; encode 2 ms, search 0 ms" in out
 
@@ -126,4 +127,5 @@ def test_a_servers_refusal_is_the_commands(run: Any, service: Any, problem_of: A
 
 def test_without_httpx_it_is_said_what_to_install(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(vars(oneword.query.client), "Client", raising=False)  # from earlier tests
     assert 'pip install "oneword[client]"' in run("search", "cat", "--server", "http://localhost:1", code=1).err

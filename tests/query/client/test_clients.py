@@ -148,10 +148,10 @@ def test_jobs_are_started_watched_and_cancelled(client: Any, service: Any) -> No
 
 def test_embeddings_come_in_the_order_of_the_inputs(client: Any, service: Any) -> None:
     red = PIL.Image.new("RGB", (2, 2), "red")
-    vectors = client.embed(["a cat", red, {"image": red, "edit": "blue"}], side="query")
+    vectors = client.embed(["a cat", red, {"image": red, "edit": "blue"}], input_type="query")
     assert (vectors.shape, vectors.dtype, vectors[:, 0].tolist()) == ((3, 4), np.float32, [0.0, 1.0, 2.0])
     body = service.asked[1].body
-    assert (body["model"], body["side"], body["encoding_format"]) == ("hash", "query", "base64")
+    assert (body["model"], body["input_type"], body["encoding_format"]) == ("hash", "query", "base64")
     assert body["input"][0] == "a cat"
     assert body["input"][1]["image"] == body["input"][2]["image"]
     assert client.embed("a cat", model="hash").shape == (1, 4)

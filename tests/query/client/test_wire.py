@@ -20,8 +20,9 @@ from oneword.engine.errors import UnreadableFile
 from oneword.engine.texts import is_blank
 from oneword.engine.words import Word
 from oneword.query import BadQuery, Composed, Hit, Image, Like, Query, SearchResult, Text, Vector
-from oneword.query.server.questions import QueryIn
-from oneword.query.wire import picture_uri, result_of, to_json
+from oneword.query.client.answers import result_of
+from oneword.query.server.queries import QueryIn
+from oneword.query.wire import picture_uri, to_json
 from oneword.storage import And, AnyOf, Contains, Exists, Match, Not, Or, Range, filter_from_json, filter_to_json
 
 PNG = io.BytesIO()

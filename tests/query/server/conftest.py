@@ -1,19 +1,25 @@
 """One small store and one service over it for a module's tests; a real server in a thread, for apps of a few lines."""
 
+import asyncio
 import base64
 import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import PIL.Image
 import pytest
 import uvicorn
 
 from oneword.indexer import index_paths
+from oneword.query.server.app import application
+from oneword.query.server.config import ServerConfig
+from oneword.query.server.connections import HttpProtocol
 
 COLOURS = ("red", "blue", "green")
 TEXTS = {"cat.txt": "the cat sleeps on the sofa", "owl.txt": "we saw an owl at night", "dog.txt": "a dog sleeps"}
@@ -62,10 +68,49 @@ def db(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
     return db
 
 
+@dataclass(kw_only=True)
+class Here:
+    """A service in this process, on a socket, for tests in which neither its process nor its log is the point."""
+
+    url: str
+    http: httpx.Client
+
+    def post(self, path: str, document: Any = None, **more: Any) -> httpx.Response:
+        """POST of JSON under /v1."""
+        return self.http.post(f"{self.url}/v1{path}", json={} if document is None else document, **more)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        """GET under /v1."""
+        return self.http.get(f"{self.url}/v1{path}", **more)
+
+    def search(self, document: Any, collection: str = "default") -> Any:
+        """A search that succeeds."""
+        answer = self.post(f"/collections/{collection}/search", document)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
 @pytest.fixture(scope="module")
-def service(start: Callable[..., Any], db: Path) -> Any:
+def serve() -> Iterator[Callable[..., Here]]:
+    """Serves stores in this process: `serve(db=db)`; named arguments are those of `ServerConfig`."""
+    with ExitStack() as stack:
+
+        def serving(*, db: Path, **settings: Any) -> Here:
+            app, state = application(ServerConfig(db=str(db), **settings))
+            state.processes.warm_up = lambda: asyncio.sleep(0)  # type: ignore[method-assign]  # until one is needed
+            port = stack.enter_context(_running(app, http=HttpProtocol, lifespan="on"))
+            here = Here(url=f"http://127.0.0.1:{port}", http=stack.enter_context(httpx.Client(timeout=60)))
+            while here.http.get(f"{here.url}/readyz").status_code != 200:
+                time.sleep(0.01)
+            return here
+
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def service(serve: Callable[..., Here], db: Path) -> Here:
     """The store, served."""
-    return start("--db", db, "--allow-private")
+    return serve(db=db, allow_private=True)
 
 
 @pytest.fixture(scope="session")
@@ -97,21 +142,20 @@ def refused() -> Callable[..., Any]:
 @pytest.fixture
 def listening() -> Iterator[Callable[..., int]]:
     """Serves an ASGI app by uvicorn on a free port of 127.0.0.1, which is returned; options are uvicorn's."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+    with ExitStack() as stack:
+        yield lambda app, **options: stack.enter_context(_running(app, **options))
 
-    def listen(app: Any, **options: Any) -> int:
-        settings = {"lifespan": "off", "ws": "none", "log_config": None, "timeout_graceful_shutdown": 1} | options
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, **settings))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.005)
-        running.append((server, thread))
-        return int(server.servers[0].sockets[0].getsockname()[1])
 
-    yield listen
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(timeout=10)
-        assert not thread.is_alive()
+@contextmanager
+def _running(app: Any, **options: Any) -> Iterator[int]:
+    settings = {"lifespan": "off", "ws": "none", "log_config": None, "timeout_graceful_shutdown": 1} | options
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, **settings))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.005)
+    yield int(server.servers[0].sockets[0].getsockname()[1])
+    server.should_exit = True
+    thread.join(timeout=10)
+    assert not thread.is_alive()

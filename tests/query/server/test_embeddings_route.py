@@ -27,11 +27,11 @@ SIDED = View.from_dict(
 
 
 @pytest.fixture(scope="module")
-def both(db: Path, start: Any) -> Any:
+def both(db: Path, serve: Any) -> Any:
     """A service that has both models loaded when it is ready."""
     Store(db).create("drawings", load("mini").space(views.DEFAULT).as_dict())
     Store(db).create("asked", load("mini").space(SIDED).as_dict())
-    return start("--db", db)
+    return serve(db=db)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_pictures_documents_edits(both: Any, drawn: Any) -> None:
     assert np.allclose(embedded(both, model="mini", input=given), expected, atol=1e-5)
     composed = [{"image": drawn.uri("red"), "edit": edit}]
     expected = local("mini", Composed(image=picture, edit=edit), side=Side.QUERY)
-    assert np.allclose(embedded(both, model="mini", input=composed, side="query"), expected, atol=1e-5)
+    assert np.allclose(embedded(both, model="mini", input=composed, input_type="query"), expected, atol=1e-5)
 
 
 def test_messages(both: Any, drawn: Any) -> None:
@@ -138,13 +138,16 @@ def test_views_and_sides(both: Any) -> None:
     texts = [Text(text="a red circle")]
     view = View.from_dict({**views.get("cirr").as_dict(), "name": "mine"})
     for given in ("cirr", views.get("cirr").as_dict(), view.as_dict()):
-        told = embedded(both, model="mini", input=["a red circle"], view=given, side="query")
+        told = embedded(both, model="mini", input=["a red circle"], view=given, input_type="query")
         assert np.allclose(told, local("mini", *texts, view=views.get("cirr"), side=Side.QUERY), atol=1e-5)
     refused(both, 400, "view", model="mini", input="a", view="unheard-of")
     refused(both, 400, "view", model="mini", input="a", view="/etc/passwd")
     refused(both, 400, "view", model="mini", input="a", view={"name": "x"})
     refused(both, 400, "view", model="hash", input="a", view="cirr")
-    refused(both, 400, "side", model="mini", input="a", side="left")
+    for other in ("gallery", "search_query", None):
+        said = refused(both, 400, "input_type", model="mini", input="a", input_type=other)["message"]
+        assert "'query' or 'document'" in said
+    refused(both, 400, "side", model="mini", input="a", side="query")
 
 
 def test_what_is_refused(both: Any, drawn: Any) -> None:

@@ -15,7 +15,8 @@ from oneword.engine import EngineConfig
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import ModelError, ModelNotFound
 from oneword.engine.hashing import HashEncoder
-from oneword.engine.views import DEFAULT
+from oneword.engine.space import Space
+from oneword.engine.views import DEFAULT, View
 from oneword.query.server import registry as module
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.registry import Collections, Models
@@ -43,7 +44,7 @@ class Loader:
 
 def run(
     work: Callable[[Models, Collections], Coroutine[Any, Any, None]],
-    loader: Loader,
+    loader: Callable[[EngineConfig], Encoder],
     db: Path | None = None,
     config: ServerConfig | None = None,
 ) -> None:
@@ -55,7 +56,8 @@ def run(
         try:
             await asyncio.wait_for(work(models, collections), 30)
         finally:
-            loader.gate.set()
+            if isinstance(loader, Loader):
+                loader.gate.set()
             await collections.close()
             await models.close()
             workers.close()
@@ -103,6 +105,30 @@ def test_one_that_the_operator_insists_on_is_loaded_once() -> None:
 
     run(work, loader, config=ServerConfig(model=EngineConfig(model="hash")))
     assert loader.names == ["hash"]
+
+
+def test_two_revisions_serve_side_by_side() -> None:
+    class Revised(HashEncoder):
+        def __init__(self, revision: str) -> None:
+            self.revision = revision
+
+        def space(self, view: View) -> Space:
+            return replace(super().space(view), revision=self.revision)
+
+    def loaded(config: EngineConfig) -> Encoder:
+        names.append(config.revision)
+        return Revised(config.revision or "new")
+
+    async def work(models: Models, _: Collections) -> None:
+        old, new = await models.get("hash", "old"), await models.get("hash", "new")
+        assert old is not new
+        assert models.of({"model": "hash", "revision": "old"}) is old.encoder
+        assert models.named("hash") is new
+        assert await models.get("hash") is new
+
+    names: list[str | None] = []
+    run(work, loaded)
+    assert names == ["old", "new"]
 
 
 @pytest.mark.parametrize("outcome", [ModelNotFound("no such model"), OSError("disk failure")])
@@ -181,23 +207,21 @@ def test_a_forgotten_one_finishes_its_writes(tmp_path: Path) -> None:
     assert Store(str(tmp_path)).open("notes").count() == 1
 
 
-def test_renewed_only_if_it_is_another(tmp_path: Path) -> None:
+def test_opened_again_only_if_it_is_another(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.create("notes", SPACE)
 
     async def work(_: Models, collections: Collections) -> None:
         served = await collections.get("notes")
-        assert await collections.renewed(served) is None
-        assert await collections.get("notes") is served, "its serving index stays open"
+        assert await collections.get("notes") is served, "its ANN index stays open"
         store.drop("notes")
         store.create("notes", SPACE)
-        now = await collections.renewed(served)
-        assert now is not None
+        now, late = await asyncio.gather(collections.get("notes"), collections.get("notes"))
         assert now is not served
-        assert await collections.renewed(served) is now, "also who comes late has the new one"
+        assert await collections.get("notes") is now is late
         store.drop("notes")
         with pytest.raises(CollectionNotFound):
-            await collections.renewed(now)
+            await collections.get("notes")
         assert collections.open == {}
 
     run(work, Loader(), tmp_path)

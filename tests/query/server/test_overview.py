@@ -108,12 +108,12 @@ def test_facets_have_values_and_ranges(collection: Collection) -> None:
     assert (told["sampled"], told["total"]) == (3, 3)
 
 
-def test_routes(start: Callable[..., Any], tmp_path: Path) -> None:
+def test_routes(serve: Callable[..., Any], tmp_path: Path) -> None:
     for n in range(12):
         PIL.Image.new("RGB", (20, 10), (20 * n, 0, 0)).save(tmp_path / f"{n}.png")
         (tmp_path / f"t{n}.md").write_text(f"text number {n}", encoding="utf-8")
     index_paths([tmp_path], db=str(tmp_path / "db"), model="hash")
-    service = start("--db", tmp_path / "db")
+    service = serve(db=tmp_path / "db")
     me = service.get("/me").json()
     assert (me["scope"], me["keys"], me["jobs"]) == ("admin", False, False)
     fields = {one["name"]: one for one in service.get("/collections/default/facets").json()["fields"]}

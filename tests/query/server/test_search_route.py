@@ -101,7 +101,7 @@ def test_uploads_that_fit_nothing(service: Any, refused: Any, drawn: Any) -> Non
     refused(service.http.post(f"{service.url}/v1{SEARCH}", content=b"--y", headers=headers), 400, "malformed_body")
 
 
-def test_bad_pictures_are_named(service: Any, start: Any, db: Path, url: str, refused: Any, drawn: Any) -> None:
+def test_bad_pictures_are_named(service: Any, serve: Any, db: Path, url: str, refused: Any) -> None:
     search = lambda query: service.post(SEARCH, query)  # noqa: E731
     refused(search({"image": "no picture!"}), 422, "bad_image", "image")
     refused(search({"image": base64.b64encode(b"no picture").decode()}), 422, "bad_image", "image")
@@ -112,12 +112,8 @@ def test_bad_pictures_are_named(service: Any, start: Any, db: Path, url: str, re
     refused(search(composed), 422, "bad_image", "parts[0].composed.image")
     refused(search({"image": f"{url}/none.png"}), 422, "fetch_failed", "image")
     refused(search({"image": f"{url}/cat.txt"}), 422, "bad_image", "image")
-    closed = start("--db", db)
-    refused(closed.post(SEARCH, {"image": f"{url}/red.png"}), 422, "url_refused", "image")
-    closed.stop()
-    closed = start("--db", db, "--no-fetch")
-    refused(closed.post(SEARCH, {"image": f"{url}/red.png"}), 422, "fetching_off", "image")
-    closed.stop()
+    for options, code in (({}, "url_refused"), ({"fetch": False}, "fetching_off")):
+        refused(serve(db=db, **options).post(SEARCH, {"image": f"{url}/red.png"}), 422, code, "image")
 
 
 def test_picture_of_too_many_pixels(service: Any, refused: Any) -> None:

@@ -71,7 +71,7 @@ def test_a_key_is_asked_for(visit: Any, keyed: Any) -> None:
     visitor = visit(service, "c=default&p=text:a+cat+asleep")
     visitor.expect("401")
     page = visitor.page
-    page.get_by_role("heading", name="This service asks for a key").wait_for()
+    page.get_by_role("heading", name="This service requires a key").wait_for()
     assert page.evaluate("document.activeElement.id") == "key"
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")
@@ -91,7 +91,7 @@ def test_a_key_is_asked_for(visit: Any, keyed: Any) -> None:
     page.get_by_text("recall at 10").wait_for()
     assert page.get_by_role("button", name="Measure recall now").count() == 0, "that is for admins"
     page.get_by_role("button", name="Forget the key").click()
-    page.get_by_role("heading", name="This service asks for a key").wait_for()
+    page.get_by_role("heading", name="This service requires a key").wait_for()
 
 
 def test_a_key_that_may_not(visit: Any, keyed: Any) -> None:
@@ -112,7 +112,7 @@ def test_nothing_is_stored(visit: Any, service: Any, start_for_all: Any, tmp_pat
     page = visit(service, "c=empty").page
     page.get_by_role("heading", name="“empty” is empty").wait_for()
     assert page.get_by_text("oneword index photos --collection empty").is_visible()
-    page.get_by_role("button", name="Upload pictures and texts").click()
+    page.get_by_role("button", name="Upload images and texts").click()
     page.get_by_text("Choose files, or drop them here").wait_for()
     lost = visit(service, "c=gone&p=text:a+cat").page
     lost.get_by_role("heading", name="There is no collection “gone”").wait_for()

@@ -116,7 +116,7 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def the_index_is_right(self) -> None:
-        checked = self.reader.verify()
+        checked = self.reader.verify(queries=5)
         assert checked is None or checked.right, checked
         assert len(self.reader.search(np.ones(DIMENSION), limit=100)) == len(self.model)
 

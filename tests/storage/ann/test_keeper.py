@@ -194,7 +194,7 @@ def test_the_commands(collection: Collection, store: Store, item: Make, capfd: p
         return json.loads(capfd.readouterr().out)
 
     assert run("build")["rows"] == 200
-    assert run("info")["serving"]["recall"] == 1.0
+    assert run("info")["index"]["recall"] == 1.0
     collection.upsert([item("new", np.ones(8))])
     collection.delete(["000"])
     checked = run("verify")["index"]

@@ -1,5 +1,6 @@
 """Links that are swapped under a job's root while the job reads: nothing from outside is ever indexed."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,16 +12,27 @@ import pytest
 SECRET = "the secret that lies outside"
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose folder `jobs` jobs may read."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "jobs").mkdir()
+    return place
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A folder for jobs, beside one that is none of theirs; each has the same names."""
-    for where, text in (("root", "what anyone may read"), ("outside", SECRET)):
-        (tmp_path / where / "album").mkdir(parents=True)
+def root(place: Path) -> Iterator[Path]:
+    """The folder for jobs, beside one that is none of theirs; each has the same names."""
+    for where, text in (("jobs", "what anyone may read"), ("outside", SECRET)):
+        (place / where / "album").mkdir(parents=True)
         for number in range(20):
-            (tmp_path / where / "album" / f"{number:02}.txt").write_text(f"{text} {number}", encoding="utf-8")
-        (tmp_path / where / "note.txt").write_text(f"{text} note", encoding="utf-8")
-        (tmp_path / where / "rows.csv").write_text(f"id,text\nr,{text} row\n", encoding="utf-8")
-    return tmp_path / "root"
+            (place / where / "album" / f"{number:02}.txt").write_text(f"{text} {number}", encoding="utf-8")
+        (place / where / "note.txt").write_text(f"{text} note", encoding="utf-8")
+        (place / where / "rows.csv").write_text(f"id,text\nr,{text} row\n", encoding="utf-8")
+    yield place / "jobs"
+    for one in place.iterdir():
+        shutil.rmtree(one)
+    (place / "jobs").mkdir()
 
 
 class Swapper:
@@ -50,13 +62,13 @@ class Swapper:
             time.sleep(0.002)
 
 
-@pytest.fixture
-def target(attack: Callable[..., Any], root: Path) -> Iterator[Any]:
-    return attack("--job-root", root)
+@pytest.fixture(scope="module")
+def target(attack: Callable[..., Any], place: Path) -> Any:
+    return attack("--job-root", place / "jobs")
 
 
-def done(target: Any, *paths: Path | str, **options: Any) -> Any:
-    document = {"collection": "c", "model": "hash", "paths": list(map(str, paths)), "options": options}
+def done(target: Any, *paths: Path | str) -> Any:
+    document = {"collection": "jobs", "model": "hash", "paths": list(map(str, paths))}
     job = target.call("POST", "/v1/jobs", json=document)
     assert job.status_code in (201, 422), job.text
     while job.status_code == 201:
@@ -68,7 +80,13 @@ def done(target: Any, *paths: Path | str, **options: Any) -> Any:
 
 
 def texts(target: Any) -> str:
-    return str(target.post("/items:scroll", {"limit": 1000}).json()["items"])
+    return str(target.call("POST", "/v1/collections/jobs/items:scroll", json={"limit": 1000}).json()["items"])
+
+
+@pytest.fixture(autouse=True)
+def _dropped(target: Any) -> Iterator[None]:
+    yield
+    assert target.call("DELETE", "/v1/collections/jobs").status_code == 204
 
 
 @pytest.mark.parametrize("name", ["album", "note.txt", "rows.csv", "album/07.txt"])

@@ -32,13 +32,13 @@ from oneword.storage import FilterError, parse_filter
 Filter = Annotated[
     Annotated[str, StringConstraints(max_length=MAX_FILTER)] | dict[str, Any],
     Field(
-        description="In words, or as must / should / must_not.",
+        description="An expression, or JSON with must / should / must_not.",
         examples=["width >= 640", {"must": {"field": "format", "match": "png"}}],
     ),
 ]
 Include = Annotated[
     tuple[Literal["payload", "vector", "thumbnail"], ...],
-    Field(max_length=len(INCLUDABLE), description="What comes besides id, score and modality."),
+    Field(max_length=len(INCLUDABLE), description="What to return besides id, score and modality."),
 ]
 
 
@@ -69,13 +69,13 @@ else:
 
 
 class Hybrid(_Fusion):
-    """Nearness and keywords, made one ranking."""
+    """Combines the rankings by vector and by keywords."""
 
-    keywords: Annotated[Text | None, Field(description="Absent: those of `text`.")] = None
+    keywords: Annotated[Text | None, Field(description="Default: `text`.")] = None
 
 
 class QueryIn(_Options):
-    """What to search by, and which hits are wanted. At least one part, or keywords."""
+    """What to search for, and which hits to return. At least one part, or keywords."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -87,20 +87,20 @@ class QueryIn(_Options):
         }
     )
 
-    text: Annotated[Text | None, Field(description="Words; short for a part.")] = None
-    image: Annotated[Picture | None, Field(description="A picture; with `edit`, a composed query.")] = None
+    text: Annotated[Text | None, Field(description="A text; shorthand for a part.")] = None
+    image: Annotated[Picture | None, Field(description="An image; with `edit`, a composed query.")] = None
     edit: Annotated[Text | None, Field(description="How hits should differ from `image`.")] = None
     like: Annotated[
         Name | Annotated[list[Name], Field(max_length=MAX_PARTS, fail_fast=True)] | None, Field(description="Ids.")
     ] = None
     not_: Annotated[
         Text | Annotated[list[Text], Field(max_length=MAX_PARTS, fail_fast=True)] | None,
-        Field(alias="not", description=f"Words that hits should be unlike: parts of weight {NEGATIVE}."),
+        Field(alias="not", description=f"Texts that hits should be unlike: parts of weight {NEGATIVE}."),
     ] = None
     vector: Numbers | None = None
     parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS, fail_fast=True)
     filter: Filter | None = None
-    hybrid: Annotated[bool | Hybrid, Field(description="true: the words of `text` are keywords as well.")] = False
+    hybrid: Annotated[bool | Hybrid, Field(description="true: use `text` as keywords too.")] = False
     with_: Include = Field(alias="with", default=("payload",))
 
     def pictures(self) -> list[Named]:
@@ -182,7 +182,7 @@ class QueryIn(_Options):
 
 
 class QueriesIn(Body):
-    """Several queries; each is answered by itself, all of one version."""
+    """Several queries on one version; each has its own result."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"queries": [{"text": "a cat"}, {"keywords": "owl"}]}]})
 

@@ -1,0 +1,13 @@
+from .errors import BadQuery as BadQuery
+from .errors import QueryError as QueryError
+from .explanation import Explanation as Explanation
+from .query import Composed as Composed
+from .query import Image as Image
+from .query import Like as Like
+from .query import Part as Part
+from .query import Query as Query
+from .query import Text as Text
+from .query import Vector as Vector
+from .result import Hit as Hit
+from .result import SearchResult as SearchResult
+from .service import SearchService as SearchService

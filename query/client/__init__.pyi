@@ -1,0 +1,14 @@
+from .answers import File as File
+from .answers import Outcome as Outcome
+from .answers import StoredItem as StoredItem
+from .answers import Upserted as Upserted
+from .client import AsyncClient as AsyncClient
+from .client import Client as Client
+from .errors import BadAnswer as BadAnswer
+from .errors import Busy as Busy
+from .errors import ClientError as ClientError
+from .errors import NotThere as NotThere
+from .errors import Refused as Refused
+from .errors import Rejected as Rejected
+from .errors import ServerUnreachable as ServerUnreachable
+from .inputs import NewItem as NewItem
