@@ -23,7 +23,7 @@ class EngineConfig:
     """Which model, and where and how it runs.
 
     Args:
-        model: "auto", "basic", "mini", "hash", "e5-v", a Hugging Face id of a LLaVA-NeXT model, a checkpoint folder,
+        model: "auto", "basic", "mini", "hash", "e5-v", another known name, a Hugging Face id, a checkpoint folder,
             or the URL of a server, see `oneword.engine.remote`.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".

@@ -65,7 +65,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
     require(*PACKAGES[extra], what=f"the model {name!r}", extra=extra)
     from oneword.engine.checkpoint import ALL, LOADED_BY, find, loader_of
 
-    code = config.trust_remote_code or runs_code(known.name if known else name)
+    code = (config.trust_remote_code and not config.from_data) or runs_code(known.name if known else name)
     if name == "mini":
         checkpoint = find(str(miniature()))
     else:

@@ -17,8 +17,7 @@ from oneword.engine import views
 from oneword.engine.batches import Budget, Cost, plan
 from oneword.engine.devices import run
 from oneword.engine.encoder import Side, Vectors
-from oneword.engine.errors import EncodingError
-from oneword.engine.inputs import Image, Input
+from oneword.engine.inputs import Input
 from oneword.engine.prompted.images import Images
 from oneword.engine.prompted.prompts import prompted
 from oneword.engine.prompted.tokens import PromptTokens
@@ -166,7 +165,7 @@ class PromptedEncoder(Prompted):
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and what the model's own processor makes of all images at once."""
         asked = [prompted(item, self._followed(view), side) for item in inputs]
-        shown, seen = self._seen([image for _, _, image in asked])
+        shown, seen = self.images([image.pixels for _, _, image in asked if image is not None])
         rows, replaced = [], iter(shown)
         for prompt, text, image in asked:
             rows.append(
@@ -176,22 +175,6 @@ class PromptedEncoder(Prompted):
             )
         ids, last = self._padded(rows)
         return Batch(ids=ids, last=last, images={name: self._pinned(value) for name, value in seen.items()})
-
-    def _seen(self, images: Sequence[Image | None]) -> tuple[list[str], dict[str, Tensor]]:
-        """Returns as `Images` does, of all images that are there. Raises EncodingError for the one that is refused."""
-        there = [(place, image.pixels) for place, image in enumerate(images) if image is not None]
-        try:
-            return self.images([pixels for _, pixels in there])
-        except Exception:  # such as Qwen's for an image 200 times as wide as high
-            for place, pixels in there:
-                try:
-                    self.images([pixels])
-                except Exception as error:
-                    size = f"{pixels.width}x{pixels.height}"
-                    raise EncodingError(
-                        f"the model's processor refuses an image of {size}: {error}", index=place
-                    ) from error
-            raise
 
     @torch.inference_mode()
     def _forward(self, batch: Batch) -> Tensor:

@@ -88,9 +88,10 @@ def chat(folder: Path, *, auto: bool = False) -> Reference:
     """transformers' chat template, processor and model; the last layer's state of the last token.
 
     Args:
-        auto: load the processor by `AutoProcessor`, which needs torchvision for most; else without the part for videos.
+        auto: load the processor by `AutoProcessor`, which needs torchvision for most, but for its images by Pillow;
+            else without the part for videos.
     """
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
 
     from oneword.engine.checkpoint import PROMPTED, find
     from oneword.engine.pretrained import configuration
@@ -98,7 +99,8 @@ def chat(folder: Path, *, auto: bool = False) -> Reference:
 
     with quiet():
         if auto:
-            processor = AutoProcessor.from_pretrained(folder, backend="pil")
+            processor = AutoProcessor.from_pretrained(folder)
+            processor.image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
         else:
             checkpoint = find(str(folder), expected=PROMPTED)
             processor = built(checkpoint, configuration(checkpoint))

@@ -101,6 +101,8 @@ def test_code_of_a_models_own_is_run_only_if_that_is_asked_for(
     code.write_text("from sentence_transformers.sentence_transformer.modules import Pooling as Mean\n")
     with pytest.raises(WrongCheckpoint, match=r"'custom_st\.Mean'.*only if ONEWORD_TRUST_REMOTE_CODE names it"):
         load(EngineConfig(model=str(copy)))
+    with pytest.raises(WrongCheckpoint, match="ONEWORD_TRUST_REMOTE_CODE"):  # a collection's word is not the user's
+        load(EngineConfig(model=str(copy), trust_remote_code=True, from_data=True))
     inputs = [Text(text=text) for text in TEXTS]
     found = load(EngineConfig(model=str(copy), device="cpu", trust_remote_code=True))
     assert np.abs(encode(found, inputs, views.DEFAULT) - encode(reader[0], inputs, views.DEFAULT)).max() <= CLOSE
