@@ -68,6 +68,10 @@ def search(
         str | None,
         typer.Option(envvar="ONEWORD_SERVER", help="Ask the service at this URL (key: ONEWORD_API_KEY)."),
     ] = None,
+    daemon: Annotated[
+        bool,
+        typer.Option("--daemon/--no-daemon", envvar="ONEWORD_DAEMON", help="Keep the model loaded in the background."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     **options: Unpack[Options],
 ) -> None:
@@ -88,14 +92,28 @@ def search(
         **options,
     )
     if server is not None:
-        result = _asked(server, query, collection)
-    else:
-        from oneword.engine.config import EngineConfig
-        from oneword.query.service import SearchService
+        _print(_asked(server, query, collection), query, as_json)
+        return
+    from oneword.engine.config import EngineConfig
+    from oneword.query.resident.asking import ask
+    from oneword.query.resident.place import Place
 
-        result = SearchService(
-            db, collection, EngineConfig(model=model, device=device, dtype=dtype, revision=revision)
-        ).search(query)
+    config = EngineConfig(model=model, device=device, dtype=dtype, revision=revision)
+    place = Place.of(db, config) if daemon else None
+    if place is not None and (result := ask(place, query, collection)) is not None:
+        _print(result, query, as_json)
+        return
+    from oneword.query.service import SearchService
+
+    service = SearchService(db, collection, config)
+    _print(service.search(query), query, as_json)
+    if place is not None and service.loaded:
+        from oneword.query.resident.starting import start
+
+        start(place, db, config, collection)
+
+
+def _print(result: "SearchResult", query: Query, as_json: bool) -> None:
     if as_json:
         print_json(result.as_dict(), indent=None)
     else:

@@ -1,4 +1,6 @@
-"""Answers."""
+"""Answers. This file imports neither numpy nor the store, as commands that ask a service need neither."""
+
+from __future__ import annotations
 
 import base64
 import html
@@ -8,14 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from oneword import storage
 from oneword.engine.words import Word
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from oneword import storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Hit:
     thumbnail: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, hit: storage.Hit) -> "Hit":
+    def of(cls, hit: storage.Hit) -> Hit:
         """The public face of a store's hit."""
         item = hit.item
         return cls(
@@ -148,7 +150,7 @@ class SearchResult:
         """Returns a dictionary for each hit, JSON-ready."""
         return [hit.as_dict() for hit in self.hits]
 
-    def to_arrow(self) -> "pa.Table":
+    def to_arrow(self) -> pa.Table:
         """Returns a table of id, score, modality, uri, text, metadata (as JSON), and vector if hits have one."""
         import pyarrow as pa
 

@@ -137,7 +137,7 @@ class SearchService:
             hits = tuple(
                 replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
             )
-        cosines = query.keywords is None and "encoder" in self.__dict__
+        cosines = query.keywords is None and prepared.inputs
         return SearchResult(
             hits=hits,
             total=found.total if query.min_score is None and query.group_by is None else None,
@@ -196,6 +196,11 @@ class SearchService:
         whole = Query.whole(query, parts)
         self.check_view(whole.view)
         return whole
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model has been loaded."""
+        return "encoder" in self.__dict__
 
     @cached_property
     def encoder(self) -> Encoder:

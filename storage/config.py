@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypedDict, get_args
+from typing import Literal, TypeAlias, get_args
 
 from oneword.storage.errors import BadSearch, MissingGpu
 
@@ -21,23 +21,6 @@ MOST_SKIPPED = 1_000_000
 
 RESERVE = 8 * 2**20
 """Bytes that builds and compactions leave free for writes to the table. Our own choice."""
-
-
-Fusion: TypeAlias = Literal["rrf", "weighted"]
-
-
-class CommonOptions(TypedDict, total=False):
-    """What `oneword.storage.search.SearchOptions` and a query have in common, for type checkers."""
-
-    limit: int
-    offset: int
-    min_score: float | None
-    diversity: float
-    group_by: str | None
-    keywords: str | None
-    fusion: Fusion
-    keyword_weight: float
-    version: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Pictures with captions: Flickr30K and COCO in Karpathy's layout, or a `datasets` folder."""
+"""Images with captions: Flickr30K and COCO in Karpathy's layout, or a `datasets` folder."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from oneword.engine.evaluation.files import BadData, field, picture, read_json
 from oneword.engine.evaluation.tables import cell, is_table, read_table
 from oneword.engine.inputs import Image
 
-CAPTIONS = 5  # of a picture, at most; COCO has a few with six or seven, which the usual protocol drops
-_KARPATHY = "dataset_flickr30k.json or dataset_coco.json (Karpathy's splits), beside the pictures"
+CAPTIONS = 5  # of an image, at most; COCO has a few with six or seven, which the usual protocol drops
+_KARPATHY = "dataset_flickr30k.json or dataset_coco.json (Karpathy's splits), beside the images"
 _FLICKR = ("flickr30k-images", "flickr30k_images", "flickr30k_images/flickr30k_images")
 _TABLES = ("dataset_info.json", "dataset_dict.json")  # what `datasets` writes
 _TEXTS = ("text", "caption", "captions", "sentences", "raw")
@@ -18,11 +18,11 @@ _TEXTS = ("text", "caption", "captions", "sentences", "raw")
 
 @dataclass(frozen=True, kw_only=True)
 class Captioned:
-    """Pictures, each with its captions.
+    """Images, each with its captions.
 
     Args:
         pictures: each loads one.
-        captions: of each picture.
+        captions: of each image.
         name: "flickr30k", "coco" or "other".
         whole: whether it is all of the test split.
     """
@@ -36,7 +36,7 @@ class Captioned:
 def read_captioned(folder: Path, split: str = "test", limit: int | None = None) -> Captioned:
     """Reads a data set.
 
-    It may be Karpathy's `dataset_*.json`, here or in a folder such as `karpathy`, with the pictures here, under the
+    It may be Karpathy's `dataset_*.json`, here or in a folder such as `karpathy`, with the images here, under the
     `filepath` that an entry names (`val2014`), or in `images`, `flickr30k-images` or `flickr30k_images`; a folder
     written by `datasets.save_to_disk`; or a folder of parquet files with columns `image` and `text` (a sentence or a
     list of them). Captions are used as they are, with white space at their ends, as the reference does.
@@ -50,7 +50,7 @@ def read_captioned(folder: Path, split: str = "test", limit: int | None = None) 
     if len(described) > 1:  # as Karpathy's archive has them, side by side
         described = [path for path in described if path.stem.removeprefix("dataset_") in folder.name.lower()]
         if len(described) != 1:
-            raise BadData(f"{folder}: has several dataset_*.json: expected the one that belongs to its pictures")
+            raise BadData(f"{folder}: has several dataset_*.json: expected the one that belongs to its images")
     if described:
         return _karpathy(folder, described[0], split, limit)
     return _datasets(folder, split, limit)
@@ -64,7 +64,7 @@ def _karpathy(folder: Path, path: Path, split: str, limit: int | None) -> Captio
     images = field(read_json(path, _KARPATHY), "images", list, path)
     entries = [one for one in images if field(one, "split", str, path) == split]
     if not entries:
-        raise BadData(f"{path}: no picture has split {split!r}: expected some; Karpathy's are train, val, test")
+        raise BadData(f"{path}: no image has split {split!r}: expected some; Karpathy's are train, val, test")
     pictures, captions = [], []
     for entry in entries[:limit]:
         said = [field(one, "raw", str, path) for one in field(entry, "sentences", list, path)]

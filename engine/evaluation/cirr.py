@@ -1,4 +1,4 @@
-"""CIRR: a picture and a change, among all pictures of the split and among a few alike (arXiv 2108.04024)."""
+"""CIRR: an image and a change, among all images of the split and among a few alike (arXiv 2108.04024)."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from oneword.engine.views import CIRR
 
 AT = (1, 5, 10, 50)
 SUBSET_AT = (1, 2, 3)
-_LAYOUT = "CIRR's own: captions/cap.rc2.{split}.json, image_splits/split.rc2.{split}.json, and the pictures it names"
+_LAYOUT = "CIRR's own: captions/cap.rc2.{split}.json, image_splits/split.rc2.{split}.json, and the images it names"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Cirr:
-    """A split: the gallery's names and pictures, and the queries."""
+    """A split: the gallery's names and images, and the queries."""
 
     names: Sequence[str]
     pictures: Sequence[Callable[[], Image]]
@@ -45,8 +45,8 @@ class Cirr:
 def read_cirr(folder: Path, split: str = "val") -> Cirr:
     """Reads a split, in CIRR's own layout, or as the tables `cirr_{split}` and `cirr_imgs` that E5-V was measured with.
 
-    Pictures may be in `img_raw`, as Cuberick-Orion/CIRR says, or beside `captions` and `image_splits`; these two may be
-    in a folder `cirr` of their own. The tables do not say which pictures make a set.
+    Images may be in `img_raw`, as Cuberick-Orion/CIRR says, or beside `captions` and `image_splits`; these two may be
+    in a folder `cirr` of their own. The tables do not say which images make a set.
 
     Raises:
         BadData: neither, or malformed.
@@ -59,13 +59,13 @@ def read_cirr(folder: Path, split: str = "val") -> Cirr:
     layout = _LAYOUT.format(split=split)
     places: dict[str, str] = read_json(splits, layout, dict)
     if not all(isinstance(value, str) for value in places.values()):
-        raise BadData(f"{splits}: names pictures by what is no string: expected {layout}")
+        raise BadData(f"{splits}: names images by what is no string: expected {layout}")
     names = list(places)
     index = {name: i for i, name in enumerate(names)}
 
     def place(name: Any) -> int:
         if not isinstance(name, str) or name not in index:
-            raise BadData(f"{captions}: names picture {name!r}: expected one that is in {splits}")
+            raise BadData(f"{captions}: names image {name!r}: expected one that is in {splits}")
         return index[name]
 
     entries = []
@@ -104,7 +104,7 @@ def _tables(folder: Path, split: str) -> Cirr:
             for number, row in enumerate(asked.remove_columns([c for c in ("candidate",) if c in asked.column_names]))
         ]
     except KeyError as error:
-        raise BadData(f"{folder}: cirr_{split} names picture {error}: expected one of cirr_imgs") from None
+        raise BadData(f"{folder}: cirr_{split} names image {error}: expected one of cirr_imgs") from None
     return Cirr(names=names, pictures=[cell(seen, i, "img") for i in range(len(names))], entries=entries)
 
 
@@ -160,7 +160,7 @@ def submission(data: Cirr, vectors: VectorCache, folder: Path) -> list[Path]:
 
 
 def _outside(data: Cirr) -> list[list[int]]:
-    """For each query the pictures that are not in its subset, and its reference; empty if the data have no subsets."""
+    """For each query the images that are not in its subset, and its reference; empty if the data have no subsets."""
     if not all(entry.subset for entry in data.entries):
         return []
     everyone = set(range(len(data.names)))

@@ -24,9 +24,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure a m
 
 Data = Annotated[Path, typer.Option(help="Folder of the data set, in its published layout.")]
 Split = Annotated[str, typer.Option(help="Which split.")]
-Limit = Annotated[
-    int | None, typer.Option(min=1, help="Only this number of pictures, the first ones; for a quick look.")
-]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only this number of images, the first ones; for a quick look.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ class Common:
     quantize: Annotated[str | None, typer.Option(help="int8 or nf4, on CUDA.")] = None
     max_tokens_per_batch: MaxTokensPerBatch = None
     preprocessing: Annotated[
-        str, typer.Option(help="standard, or as-published: pictures as when E5-V's figures were measured.")
+        str, typer.Option(help="standard, or as-published: images as when E5-V's figures were measured.")
     ] = "standard"
     cache: Annotated[Path | None, typer.Option(help="Folder where vectors are kept, to be used again.")] = None
     out: Annotated[Path | None, typer.Option(help="Also write the report there, as JSON.")] = None
@@ -130,7 +128,7 @@ def image_image(
     limit: Limit = None,
     font: Annotated[Path | None, typer.Option(help="A .ttf file for the captions; the paper's is Arial.")] = None,
 ) -> None:
-    """The same data as text-image, with each caption rendered as a picture."""
+    """The same data as text-image, with each caption rendered as an image."""
     from oneword.engine.evaluation.captioned import read_captioned
     from oneword.engine.evaluation.text_image import image_image as run
 
@@ -147,7 +145,7 @@ def cirr(
         Path | None, typer.Option(help="Write the test server's two files into this folder instead.")
     ] = None,
 ) -> None:
-    """A picture and a change: CIRR's validation split, or files for its test server (--split test1 --submission)."""
+    """An image and a change: CIRR's validation split, or files for its test server (--split test1 --submission)."""
     from oneword.engine.evaluation.cirr import cirr as run
     from oneword.engine.evaluation.cirr import read_cirr
     from oneword.engine.evaluation.cirr import submission as submit

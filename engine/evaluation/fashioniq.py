@@ -32,7 +32,7 @@ def orders(captions: Sequence[str]) -> tuple[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Garments:
-    """One kind's pictures, and its queries: candidate, target, and the captions in both orders."""
+    """One kind's images, and its queries: candidate, target, and the captions in both orders."""
 
     pictures: Sequence[Callable[[], Image]]
     queries: Sequence[tuple[int, int, tuple[str, str]]]
@@ -62,7 +62,7 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
         where = folder / "captions" / f"cap.{kind}.{split}.json"
         names = read_json(folder / "image_splits" / f"split.{kind}.{split}.json", layout, list)
         if not all(isinstance(name, str) for name in names):
-            raise BadData(f"{where}: the split names pictures by what is no string: expected {layout}")
+            raise BadData(f"{where}: the split names images by what is no string: expected {layout}")
         folders = (folder / "images", folder / "images" / kind)
         pictures = [picture(*(place / f"{name}{end}" for place in folders for end in _ENDS)) for name in names]
         entries = read_json(where, layout, list)
@@ -74,7 +74,7 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
             raise BadData(f"{where}: an entry has captions {said!r}: expected two sentences: {one}")
         places = [index.get(field(one, name, str, where)) for name in ("candidate", "target")]
         if places[0] is None or places[1] is None:
-            raise BadData(f"{where}: an entry's picture is not in the split: {one}")
+            raise BadData(f"{where}: an entry's image is not in the split: {one}")
         queries.append((places[0], places[1], orders(said)))
     if not queries:
         raise BadData(f"{where}: has no queries of {kind}: expected at least one")
@@ -82,7 +82,7 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
 
 
 def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
-    """Recall at 10 and 50 for each kind of garment, and their averages; no picture is masked.
+    """Recall at 10 and 50 for each kind of garment, and their averages; no image is masked.
 
     The *unnormalized* vectors of both caption orders are added, as the reference does.
 

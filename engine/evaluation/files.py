@@ -36,19 +36,19 @@ def field(entry: Any, name: str, kind: type, path: Path) -> Any:
 
 
 def picture(*places: Path) -> Callable[[], Image]:
-    """Returns what loads a picture from the first of the places where there is a file.
+    """Returns what loads an image from the first of the places where there is a file.
 
     Raises:
-        BadData: there is none; or, when it is loaded, it is no picture.
+        BadData: there is none; or, when it is loaded, it is no image.
     """
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise BadData(f"picture of the data set is not there: expected {' or '.join(map(str, places))}")
+        raise BadData(f"image of the data set is not there: expected {' or '.join(map(str, places))}")
 
     def load() -> Image:
         try:
             return Image(pixels=decode_file(found))
         except InputError as error:
-            raise BadData(f"picture of the data set cannot be loaded: {error}") from error
+            raise BadData(f"image of the data set cannot be loaded: {error}") from error
 
     return load

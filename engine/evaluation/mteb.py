@@ -1,6 +1,6 @@
 """Our encoders for MTEB and MIEB: `mteb.evaluate(MtebModel("mini"), tasks)`. Needs the extra `oneword[mteb]`.
 
-Texts, pictures and both together are embedded as everywhere here. A query that is a picture with a text is a composed
+Texts, images and both together are embedded as everywhere here. A query that is an image with a text is a composed
 query (the text says what should differ); a document that is both is embedded as one.
 """
 

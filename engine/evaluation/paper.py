@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 AS_PUBLISHED = "as-published"
-"""The preprocessing of pictures that the figures were measured with, as `EngineConfig.preprocessing` names it."""
+"""The preprocessing of images that the figures were measured with, as `EngineConfig.preprocessing` names it."""
 
 
 def pictures_note(preprocessing: str) -> str:
-    """What is to be known before figures of pictures are compared with the paper's."""
+    """What is to be known before figures of images are compared with the paper's."""
     measured = "the paper's figures were measured with transformers 4.41.2, which put tiles together wrongly unless"
     if preprocessing == AS_PUBLISHED:
         return f"{measured} their grid is square; so were these"

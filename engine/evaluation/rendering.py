@@ -1,4 +1,4 @@
-"""Captions as pictures, for image-to-image retrieval."""
+"""Captions as images, for image-to-image retrieval."""
 
 import textwrap
 from pathlib import Path
@@ -28,7 +28,7 @@ def load_font(path: Path | None) -> Font:
 
 
 def render(text: str, font: Font) -> PIL.Image.Image:
-    """The text as an RGB picture, pixel by pixel as the reference renders it with the same font.
+    """The text as an RGB image, pixel by pixel as the reference renders it with the same font.
 
     A line is drawn as far below the one before as that one's ink is high, so lines are uneven and may touch. The sum of
     these heights is centered; but letters hang below the point where they are drawn, so their ink is lower than that.

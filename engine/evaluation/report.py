@@ -23,7 +23,7 @@ class Report:
         counts: of queries, gallery entries and the like.
         metrics: in percent, by name.
         paper: E5-V's own figures for metrics of the same name, where the paper has them (arXiv 2407.12580).
-        preprocessing: of pictures: standard or as-published; None where there are none.
+        preprocessing: of images: standard or as-published; None where there are none.
         notes: where this run differs from the reference's protocol.
     """
 

@@ -22,7 +22,7 @@ def read_table(folder: Path, split: str, *columns: str, pictures: str | None = N
     Args:
         split: taken where there are several.
         columns: that it must have.
-        pictures: the column of pictures, decoded when read.
+        pictures: the column of images, decoded when read.
 
     Raises:
         BadData: no table, no such split, or a column is missing.
@@ -66,12 +66,12 @@ def _of_split(folder: Path, split: str) -> list[str]:
 
 
 def cell(table: Any, row: int, column: str) -> Callable[[], Image]:
-    """Loads a picture, when called. Raises BadData for what is no picture."""
+    """Loads an image, when called. Raises BadData for what is no image."""
 
     def load() -> Image:
         try:
             return Image(pixels=table[row][column])
         except (AttributeError, OSError, ValueError, InputError) as error:
-            raise BadData(f"row {row} has no picture that can be decoded in {column!r}: {error}") from error
+            raise BadData(f"row {row} has no image that can be decoded in {column!r}: {error}") from error
 
     return load

@@ -1,4 +1,4 @@
-"""Text to image and image to text, with captions as text, or rendered as pictures."""
+"""Text to image and image to text, with captions as text, or rendered as images."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,14 +18,14 @@ AT = (1, 5, 10)
 
 
 def text_image(data: Captioned, where: str, vectors: VectorCache) -> Report:
-    """Recall at 1, 5 and 10 both ways; a picture's captions are all right answers, the nearest one counts."""
+    """Recall at 1, 5 and 10 both ways; an image's captions are all right answers, the nearest one counts."""
     texts = [partial(Text, text=said) for captions in data.captions for said in captions]
     known = {"flickr30k": paper.FLICKR, "coco": paper.COCO}.get(data.name, {})
     return _report("text-image", data, where, vectors, texts, "text", known, ())
 
 
 def image_image(data: Captioned, where: str, vectors: VectorCache, font: Path | None = None) -> Report:
-    """The same with each caption rendered as a picture."""
+    """The same with each caption rendered as an image."""
     letters = load_font(font)
 
     def rendered(said: str) -> Image:

@@ -21,7 +21,7 @@ CHUNK = 128
 """Inputs of one file of the cache. Up to twice as many are in memory: one chunk in the model, and the next one."""
 
 DECODERS = 8
-"""Most threads that decode pictures and cut tiles. Pillow does both outside the interpreter's lock."""
+"""Most threads that decode images and cut tiles. Pillow does both outside the interpreter's lock."""
 
 Progress = Callable[[int, int], None]
 
@@ -63,7 +63,7 @@ class VectorCache:
         return wanted
 
     def preprocessing(self, view: View) -> str:
-        """Of pictures, as `EngineConfig.preprocessing` names it."""
+        """Of images, as `EngineConfig.preprocessing` names it."""
         return str(self.encoder.space(view).preprocessing.get("assembly", "standard"))
 
     def embed(
@@ -72,7 +72,7 @@ class VectorCache:
         """float32 (n, d), the same on every process.
 
         Args:
-            inputs: each is called once, in some thread, shortly before its turn: pictures are not in memory together.
+            inputs: each is called once, in some thread, shortly before its turn: images are not in memory together.
             unit: of unit length; else as long as the model makes them.
         """
         count = self.processes.count
@@ -102,7 +102,8 @@ class VectorCache:
     ) -> Iterator[Vectors]:
         """Vectors of each chunk, in order; while the model has one chunk, the next one is decoded and prepared."""
         tiler = tiler_of(self.encoder)
-        decoders, starter = ThreadPoolExecutor(_threads()), ThreadPoolExecutor(1)
+        share = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of the machine's cores
+        decoders, starter = ThreadPoolExecutor(max(1, min(DECODERS, share))), ThreadPoolExecutor(1)
 
         def start(chunk: Sequence[Callable[[], Input]]) -> Callable[[], Vectors]:
             contents = list(decoders.map(lambda make: self._decoded(make(), tiler), chunk))
@@ -154,8 +155,3 @@ class VectorCache:
                 np.save(file, vectors)
             partial.replace(path)
         return vectors
-
-
-def _threads() -> int:
-    """Threads that decode: this process's share of the machine's cores."""
-    return max(1, min(DECODERS, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))

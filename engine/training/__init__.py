@@ -1,7 +1,7 @@
 """Training on text alone: the language model of a LLaVA-NeXT checkpoint learns, its eyes are not even loaded.
 
 Sentences that mean the same are pulled together, others pushed apart (InfoNCE), in the very prompt that embeds them
-later. What is learned so on sentences carries over to pictures, because both are said in one word: E5-V's finding
+later. What is learned so on sentences carries over to images, because both are said in one word: E5-V's finding
 (arXiv 2407.12580).
 
 `oneword train` is the command; in Python: `train(Recipe.named("small"), "pairs.csv", "base-folder", "out")`.

@@ -65,8 +65,9 @@ def trainable_only(accelerator: Any) -> None:
 
     def save(models: list[Any], weights: list[Any], folder: str) -> None:
         if weights and accelerator.is_main_process:
-            (model,) = models
-            save_file(_trainable(accelerator.unwrap_model(model)), Path(folder) / TRAINED)
+            named = accelerator.unwrap_model(*models).named_parameters()
+            trained = {name: param.detach().cpu().contiguous() for name, param in named if param.requires_grad}
+            save_file(trained, Path(folder) / TRAINED)
         weights.clear()
 
     def load(models: list[Any], folder: str) -> None:
@@ -81,7 +82,3 @@ def trainable_only(accelerator: Any) -> None:
 
     accelerator.register_save_state_pre_hook(save)
     accelerator.register_load_state_pre_hook(load)
-
-
-def _trainable(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: param.detach().cpu().contiguous() for name, param in model.named_parameters() if param.requires_grad}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import PIL.Image
-from pydantic import ConfigDict, Field, StringConstraints, create_model
+from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, create_model
 
 from oneword import engine
 from oneword.engine.errors import BlankText
@@ -24,9 +24,8 @@ from oneword.query.query import (
 from oneword.query.query import Text as TextPart
 from oneword.query.server.images import UPLOAD, Named
 from oneword.query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
-from oneword.query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
 from oneword.query.server.problem import Problem
-from oneword.query.server.requests import Body, Name, Number, Text
+from oneword.query.server.requests import Body, Name, Number, Numbers, Picture, Text
 from oneword.storage import FilterError, parse_filter
 
 Filter = Annotated[
@@ -40,6 +39,80 @@ Include = Annotated[
     tuple[Literal["payload", "vector", "thumbnail"], ...],
     Field(max_length=len(INCLUDABLE), description="What to return besides id, score and modality."),
 ]
+
+
+class _Weighted(Body):
+    weight: Annotated[Number, Field(description="Below zero: less like this.", examples=[-0.3])] = 1.0
+
+
+class TextIn(_Weighted):
+    """A text."""
+
+    text: Text
+
+
+class ImageIn(_Weighted):
+    """An image."""
+
+    image: Picture
+
+
+class Edited(Body):
+    """An image and how hits should differ from it."""
+
+    image: Picture
+    edit: Text
+
+
+class ComposedIn(_Weighted):
+    """An image and an edit, embedded together."""
+
+    composed: Edited
+
+
+class LikeIn(_Weighted):
+    """A stored item, by id."""
+
+    like: Name
+
+
+class VectorIn(_Weighted):
+    """A vector of the collection's space."""
+
+    vector: Numbers
+
+
+_KINDS = {"text": TextIn, "image": ImageIn, "composed": ComposedIn, "like": LikeIn, "vector": VectorIn}
+
+
+def _kind(value: Any) -> str:
+    given = value if isinstance(value, Mapping) else vars(value) if hasattr(value, "__dict__") else {}
+    return next((f"({kind})" for kind in _KINDS if kind in given), "(text)")
+
+
+PartIn = Annotated[
+    Annotated[TextIn, Tag("(text)")]
+    | Annotated[ImageIn, Tag("(image)")]
+    | Annotated[ComposedIn, Tag("(composed)")]
+    | Annotated[LikeIn, Tag("(like)")]
+    | Annotated[VectorIn, Tag("(vector)")],
+    Discriminator(_kind),
+]
+
+
+def part_of(part: PartIn, images: Iterator[PIL.Image.Image]) -> Part:
+    """A part of a query; its image is the next one of `images`. Raises BadQuery."""
+    match part:
+        case TextIn():
+            return TextPart(text=part.text, weight=part.weight)
+        case ImageIn():
+            return Image(image=next(images), weight=part.weight)
+        case ComposedIn():
+            return Composed(image=next(images), edit=part.composed.edit, weight=part.weight)
+        case LikeIn():
+            return Like(id=part.like, weight=part.weight)
+        case VectorIn():
+            return Vector(values=part.vector, weight=part.weight)
 
 
 def _fields(*, fusion: bool) -> dict[str, Any]:

@@ -217,7 +217,7 @@ class Collections:
             SpaceMismatch: it is not the model that the collection was made with.
         """
         batcher = await self._models.get(served.model, served.collection.space["revision"])
-        if "encoder" not in served.service.__dict__:
+        if not served.service.loaded:
             await self._workers.run("search", lambda: served.service.encoder)
         return batcher
 
@@ -289,7 +289,8 @@ class State:
     @classmethod
     def of(cls, config: ServerConfig, indexing: Indexing | None = None) -> "State":
         """A new state, with nothing open yet. indexing: starts jobs."""
-        workers, metrics, processes = Workers(), Metrics(), Processes(seconds=config.read_seconds, preload=PRELOAD)
+        workers, metrics = Workers(), Metrics()
+        processes = Processes(config.decoders, seconds=config.read_seconds, preload=PRELOAD)
         models = Models(config, workers, metrics)
         named = None if config.model.model == "auto" else frozenset({config.model.model})
         collections = Collections(config, workers, models)

@@ -18,13 +18,22 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
-from oneword.query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
+from oneword.query.server.limits import MAX_DIMENSION, MAX_NAME, MAX_TEXT, MAX_UPLOADS
 from oneword.query.server.problem import Problem
 from oneword.query.server.processes import Crashed, Processes
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Picture = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="A data URI, base64, an http(s) URL, or `upload:NAME`, a file of the same multipart request.",
+        examples=["https://example.org/cat.jpg"],
+    ),
+]
+Numbers = Annotated[list[Number], Field(min_length=1, max_length=MAX_DIMENSION, fail_fast=True)]
 
 
 INLINE = 64 * 2**10

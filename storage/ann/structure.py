@@ -92,10 +92,6 @@ class Structure(ABC):
         """The largest effort."""
 
     @abstractmethod
-    def growth(self, rows: int) -> float:
-        """How many times as long a search takes with `rows` rows."""
-
-    @abstractmethod
     def most(self, effort: int) -> int:
         """The largest number of candidates that it proposes for an effort."""
 
@@ -159,10 +155,6 @@ class Lists(Structure):
         """The number of lists."""
         return int(self.inner.nlist)
 
-    def growth(self, rows: int) -> float:
-        """As the number of lists grows, and of rows in each."""
-        return float((rows / self.rows) ** 0.5)
-
     def most(self, effort: int) -> int:  # noqa: ARG002
         """All rows."""
         return self.rows
@@ -214,10 +206,6 @@ class Graph(Structure):
     def most_effort(self) -> int:
         """MOST_EFFORT, or all rows."""
         return min(MOST_EFFORT, self.rows)
-
-    def growth(self, rows: int) -> float:
-        """As paths grow."""
-        return log(rows) / log(self.rows)
 
     def most(self, effort: int) -> int:
         """As many as are kept on the way."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oneword.storage.ann.structure import Structure, opened
-from oneword.storage.ann.tuning import BLOCK, tune
+from oneword.storage.ann.tuning import BLOCK, one_thread, tune
 
 Vectors = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -92,7 +92,8 @@ class Trainer:
     def quickest(self, goal: float) -> str:
         """The kind that reaches the goal soonest, within the budgets of memory and of time to build.
 
-        Each is built of a sample, tuned and timed; times are extrapolated to all rows by how each grows.
+        Each is built of a sample, tuned and timed. With more rows all take longer alike, about as their square root: a
+        graph, too, needs more effort for the same recall (DECISIONS.md).
         """
         import faiss
 
@@ -110,13 +111,11 @@ class Trainer:
             first = min(first, built)
             if built > TIME_BUDGET * first:
                 continue
-            structure = opened(index, flat)
-            params = tune(structure, part, goal, queries=TRIAL_QUERIES).effort
+            params = tune(opened(index, flat), part, goal, queries=TRIAL_QUERIES).effort
             if params is None:
                 continue
-            seconds = params.seconds * structure.growth(len(self._vectors))
-            if seconds < soonest:
-                best, soonest = kind, seconds
+            if params.seconds < soonest:
+                best, soonest = kind, params.seconds
         return best
 
     @property
@@ -136,15 +135,19 @@ class Trainer:
         pairs = dimension // 2 if dimension % 2 == 0 else dimension
         name = KINDS[kind].factory.format(lists=lists, half=pairs)
         index = faiss.index_factory(dimension, name, faiss.METRIC_INNER_PRODUCT)
+        if self._reduction is not None:
+            points = self._reduction.apply(points)
         if isinstance(index, faiss.IndexHNSW):
             index.hnsw.efConstruction = CONSTRUCTION
         else:
             index.cp.niter = ROUNDS
+            faiss.Clustering(dimension, lists, index.cp).train(points, index.quantizer)
         if hasattr(index, "pq"):
             index.pq.cp.niter = CODE_ROUNDS
-        if self._reduction is not None:
-            points = self._reduction.apply(points)
-        index.train(points)
+        with (
+            one_thread()
+        ):  # some hundred trainings of 16 centroids: threads that wait for each other take ten times as long
+            index.train(points)
         if self._reduction is None:
             return name, index
         return f"PCAR{dimension},{name}", faiss.IndexPreTransform(self._reduction, index)

@@ -147,7 +147,7 @@ def _quickest(structure: Structure, queries: Vectors, nearest: Addresses, depth:
 
 def _seconds(structure: Structure, queries: Vectors, depth: int, effort: int, keep: int) -> float:
     """Processor time of a search: of two rounds the quicker one's mean."""
-    with _one_thread():
+    with one_thread():
         took = []
         for _ in range(2):
             begun = time.thread_time()
@@ -165,7 +165,7 @@ def _row_seconds(structure: Structure, query: Vectors) -> float:
     mask[ROWS_TIMED:] = False
     rows = RowSet(mask)
     params = faiss.SearchParameters(sel=rows.selector)
-    with _one_thread():
+    with one_thread():
         took = []
         for _ in range(3):
             begun = time.thread_time()
@@ -175,7 +175,8 @@ def _row_seconds(structure: Structure, query: Vectors) -> float:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """FAISS's searches and trainings in this thread alone."""
     import faiss
 
     before = faiss.omp_get_max_threads()

@@ -334,7 +334,7 @@ def test_cells_that_are_no_pictures_are_named(tmp_path: Path, table: Any) -> Non
         parquet.write_table(
             pa.table({"image": column, "text": ["a"]}), _made(tmp_path / f"{value!r}"[:4]) / "0.parquet"
         )
-        with pytest.raises(BadData, match=r"row 0 has no picture|cannot be read"):
+        with pytest.raises(BadData, match=r"row 0 has no image|cannot be read"):
             text_image(read_captioned(tmp_path / f"{value!r}"[:4]), "here", VectorCache(table({"a": X})))
 
 

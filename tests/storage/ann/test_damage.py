@@ -77,9 +77,9 @@ def test_whatever_is_damaged_the_answers_are_right(
         (folder / name).write_bytes(data)
     collection = Store(tmp_path / "store").open("a")
     assert answers(collection) == answers(collection, exact=True)
-    assert collection.info().serving is None, "it serves no more"
+    assert collection.info().index is None, "it serves no more"
     collection.build_index()
-    assert collection.info().serving is not None
+    assert collection.info().index is not None
     assert answers(collection) == answers(collection, exact=True)
 
 
@@ -145,7 +145,7 @@ def test_an_index_that_fails_while_it_serves_is_left(
     assert answers(collection) == right
     assert "searches use the table" in caplog.text
     monkeypatch.undo()
-    assert collection.info().serving is None
+    assert collection.info().index is None
 
 
 def test_a_build_that_fails_leaves_nothing_and_waits(
