@@ -15,9 +15,21 @@ HEAD = """# Models
 first model of this list whose weights are in the local cache and that runs well here (those over 2 GB want a GPU);
 `basic`. At a terminal, `oneword index` offers to download SigLIP 2 before it makes a collection of `basic`.
 
-Any other Hugging Face id or folder is loaded as what its files say it is: a `modules.json` by sentence-transformers;
-`model_type` `clip`, `siglip`, `siglip2`, `metaclip_2` or `llava_next` in `config.json` by transformers. Weights are
-read from safetensors alone, and code that comes with a model is never run.
+Any other Hugging Face id or folder is loaded as what its files say it is:
+
+| Files | loaded by | extra |
+|---|---|---|
+| `modules.json` | sentence-transformers | `sentence-transformers` |
+| `config.json`, `model_type` `clip`, `siglip`, `siglip2`, `metaclip_2` | transformers, as two towers | `models` |
+| `llava_next` | transformers, by prompt, as [E5-V](e5v.md) | `e5v` |
+| `qwen2_vl`, `qwen2_5_vl`, `qwen3_vl`, `llava_onevision`, `internvl` | transformers, by prompt | `models` |
+| `idefics3`, `smolvlm`, `gemma3` | the same | `models` |
+| `open_clip_config.json` | open_clip | `open-clip` |
+
+Weights are read from safetensors alone. Code that comes with a model is run only if the environment variable
+`ONEWORD_TRUST_REMOTE_CODE` has the model's name (several: separated by commas), or Python passes
+`EngineConfig(trust_remote_code=True)`; no request and no collection can ask for it. It can do anything that you can:
+read it first, and pin it by `--revision`.
 
 """
 
@@ -41,8 +53,17 @@ Figures are percent, as published at the source named. Where "measured here" say
   into passages, and longer captions at the end of a sentence, which the job reports.
 - CLIP and SigLIP place images and texts apart: in a collection of both, a text finds texts first. Search one of them
   (`--modality image`), or keep two collections.
-- Qwen3-VL, Nemotron and EmbeddingGemma need torchvision for their image processors. They have not been run here; the
-  loader is tested with small models of the same format.
+- **By prompt** means E5-V's way: an image, a text or both in the model's chat template, with the view's prompt that
+  ends in "in one word"; the vector is the last token's hidden state. Models that were trained to embed
+  (Qwen3-VL-Embedding, GME, BGE-VL-MLLM) have prompts of their own, for queries and for documents, and follow no views.
+  A model that was not trained for it may place texts and images apart: measure it first (`oneword eval`).
+- **Not loaded here.** Of these models only `basic`, `mini`, `minilm` and `hash` have been run with their weights. Of
+  every other format a small model with random weights is made in the tests, from its real configuration class: its
+  vectors equal those of its own library, used as its documentation says, to 1e-5 in fp32
+  (`tests/engine/test_contract.py`). Prompts of known models are compared with their repositories' code, rewritten in
+  the tests.
+- Images go through Pillow, without torchvision, but for models of open_clip, and of sentence-transformers where they
+  need it (Nemotron, EmbeddingGemma). SmolVLM 2 needs `num2words`.
 """
 
 

@@ -5,6 +5,7 @@ import os
 from oneword.engine.availability import VARIABLE, choose
 from oneword.engine.catalog import Description, describe
 from oneword.engine.checkpoint import ALL, LOADED_BY, Checkpoint, find
+from oneword.engine.config import runs_code
 from oneword.engine.errors import ModelNotFound
 from oneword.engine.hub import trouble
 
@@ -30,7 +31,8 @@ def pull(name: str, revision: str | None = None) -> Checkpoint:
         raise ModelNotFound(
             f"no model of the hub is called {name!r}: expected an id such as google/siglip2-base-patch16-224"
         )
-    return find(model, revision, expected=LOADED_BY[known.loader] if known else ALL, fresh=True)
+    expected = LOADED_BY[known.loader] if known else ALL
+    return find(model, revision, expected=expected, fresh=True, code=runs_code(model))
 
 
 FIRST = "siglip2"

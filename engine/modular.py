@@ -223,8 +223,9 @@ def load_modular(
     dtype: str = "auto",
     max_batch: int | None = None,
     revision: str | None = None,
+    code: bool = False,
 ) -> ModularEncoder:
-    """Loads a model that sentence-transformers saved, without running code of its folder.
+    """Loads a model that sentence-transformers saved.
 
     Args:
         model: a Hugging Face id, a folder with a `modules.json`, or one found already.
@@ -232,6 +233,7 @@ def load_modular(
         dtype: "auto", "bf16", "fp16" or "fp32".
         max_batch: maximum inputs in one forward pass.
         revision: of a hub model: a branch, tag or commit.
+        code: run the code that comes with the model; else a model with some is refused.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
@@ -239,7 +241,7 @@ def load_modular(
     """
     place = pick_device(device)
     number = pick_dtype(dtype, place)
-    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=MODULAR)
+    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=MODULAR, code=code)
     require("sentence_transformers", what=f"the model {checkpoint.model!r}", extra="sentence-transformers")
     from sentence_transformers import SentenceTransformer
 
@@ -250,8 +252,8 @@ def load_modular(
             loaded = SentenceTransformer(
                 str(checkpoint.folder),
                 device=str(place),
-                local_files_only=True,
-                trust_remote_code=False,
+                local_files_only=not code,  # a model's code may lie elsewhere on the hub
+                trust_remote_code=code,
                 model_kwargs={"dtype": number, "use_safetensors": True, **flash},
             ).eval()
     except EngineError:

@@ -15,10 +15,10 @@ from typing import Any
 import PIL.Image
 
 from oneword.engine.checkpoint import Checkpoint
-from oneword.engine.e5v.prompts import prompted
 from oneword.engine.encoder import Side
 from oneword.engine.errors import RemoteUnavailable
 from oneword.engine.inputs import Image, Input, Text
+from oneword.engine.prompted.prompts import prompted
 from oneword.engine.remote import answers
 from oneword.engine.remote.client import Client, Rejected
 from oneword.engine.remote.dialect import data_uri
