@@ -11,7 +11,7 @@ runner and writer around our encoder, for pictures, if FOLDER has it:
 
 All but `oneword` write vectors and names only: no thumbnails, texts, hashes or index of words, no quarantine, and
 killed they begin anew. The encoder is `basic`, loaded before any clock starts, and each contender does eight inputs
-first, uncounted: imports and processes are no part of a rate. It uses all cores, so that whatever else
+first, uncounted: imports and processes are not part of a rate. It uses all cores, so that whatever else
 is done is taken from it. The serving index's build is timed apart. Workloads: photographs of scikit-image, cropped,
 with noise, as JPEG of 640x480; distinct sentences, in one table; both. `cpu_fraction` is the bare encoder's CPU time
 over that of `oneword`, all processes together.
@@ -20,7 +20,7 @@ Other work on the machine (`load_before`) spoils all of this, and not evenly: Py
 that one busy process on two cores has been seen to make `basic` four times as slow.
 
 **Sleeping.** The same with an encoder that sleeps a fixed time for each input and leaves the CPU alone, as a model on a
-GPU would. It is no model: its figures are never the headline.
+GPU would. It is not a model: its figures are never the headline.
 
 **Busy.** How much of the time from its first batch to its last an encoder works that sleeps eight times as long as E5-V
 on an H100 would compute: what two cores keep busy here, sixteen would keep busy there (goal: 0.95, at 12 megapixels).

@@ -150,7 +150,7 @@ def miniature(stage: str = "tuned") -> Path:
     """Returns the folder of `mini`, or of what it was tuned from ("base").
 
     Raises:
-        ModelNotFound: this is no checkout.
+        ModelNotFound: this is not a checkout.
     """
     if not (folder := MINIATURE / stage).is_dir():
         raise ModelNotFound(

@@ -254,7 +254,7 @@ def _modular(model: str, folder: Path, commit: str | None, *, weights: bool, cod
     try:
         types = [str(module["type"]) for module in json.loads(path.read_bytes())] or [""]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise WrongCheckpoint(f"{model}: {path} is no list of modules ({error!r})") from error
+        raise WrongCheckpoint(f"{model}: {path} is not a list of modules ({error!r})") from error
     foreign = [name for name in types if not name.startswith("sentence_transformers.")]
     if foreign and not (code and all(foreign)):
         raise WrongCheckpoint(
@@ -314,7 +314,7 @@ def _check_length(path: Path) -> None:
         tensors = {name: entry for name, entry in json.loads(header[8:]).items() if name != "__metadata__"}
         expected = len(header) + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongCheckpoint(f"{path}: is no safetensors file ({error!r})") from error
+        raise WrongCheckpoint(f"{path}: is not a safetensors file ({error!r})") from error
     if (size := path.stat().st_size) != expected:
         raise WrongCheckpoint(f"{path}: has {size:,} bytes, its header promises {expected:,}: copy it again")
 

@@ -8,7 +8,7 @@
     │   ├── BadText              not text at all, or too long
     │   │   └── BlankText        text without a visible character
     │   ├── ImageError
-    │   │   ├── NotAnImage       the bytes are no known image format, whatever the name says
+    │   │   ├── NotAnImage       the bytes are not a known image format, whatever the name says
     │   │   ├── TruncatedImage   the image data ends early
     │   │   ├── CorruptImage     a known format whose data cannot be decoded
     │   │   ├── ZeroAreaImage    a width or height of zero

@@ -332,7 +332,7 @@ def _failure(data: bytes, error: Exception, name: str, max_pixels: int, *, known
     if not known and not data.startswith(_SIGNATURES) and data[4:8] not in (b"ftyp", b"jP  "):
         shown = ascii(data[:16])[2:-1]
         return NotAnImage(
-            f"{name}: the bytes are no known image format (they start with '{shown}'): "
+            f"{name}: the bytes are not a known image format (they start with '{shown}'): "
             "expected JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or, with the 'heif' extra, HEIC"
         )
     if _ends_early(data) or any(sign in reason.lower() for sign in ("truncated", "not enough", "end of")):

@@ -59,7 +59,7 @@ class Roots:
                 continue
             real = "" if "\0" in one else os.path.realpath(path)
             if not one or not os.path.isdir(real):  # noqa: PTH112
-                raise BadRoot(f"root {one!r} is no folder: expected one that exists, or a URI such as s3://bucket/a")
+                raise BadRoot(f"root {one!r} is not a folder: expected one that exists, or a URI such as s3://bucket/a")
             folders.append(real)
             texts.append(real)
         return cls(folders=tuple(folders), prefixes=tuple(prefixes), texts=tuple(texts))

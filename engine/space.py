@@ -30,7 +30,7 @@ def libraries() -> dict[str, str]:
 class Space:
     """Model, revision, view, preprocessing, dimension and normalization.
 
-    Device and precision (fp32, bf16, fp16) are no part of it: they hardly move a vector, and an index that a GPU built
+    Device and precision (fp32, bf16, fp16) are not part of it: they hardly move a vector, and an index that a GPU built
     is searched on a CPU. Quantized weights are others: the revision says so.
 
     Args:

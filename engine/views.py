@@ -152,7 +152,7 @@ def _from_toml(table: dict[str, Any], where: str) -> View:
     sides = {side: table.pop(side, {}) for side in ("query", "gallery")}
     name = table.pop("name", None)
     if not isinstance(name, str) or not name or name in BUILT_IN:
-        raise ViewError(f"view file {where!r} has name = {name!r}: expected a string that is no built-in view's")
+        raise ViewError(f"view file {where!r} has name = {name!r}: expected a string that is not a built-in view's")
     for side, prompts in sides.items():
         if not isinstance(prompts, dict):
             raise ViewError(f"view file {where!r} has {side} = {prompts!r}: expected a table of prompts")

@@ -37,7 +37,7 @@ _fields = attrgetter(
 class Seen:
     """What a running job has met: ids of inputs and hashes of content, in a temporary SQLite database.
 
-    It is no ledger: what is done is known from the collection alone. Safe from several threads.
+    It is not a ledger: what is done is known from the collection alone. Safe from several threads.
     """
 
     def __init__(self) -> None:

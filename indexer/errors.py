@@ -1,8 +1,8 @@
-"""What can go wrong with a whole job. A single bad input is no error: it is quarantined.
+"""What can go wrong with a whole job. A single bad input is not an error: it is quarantined.
 
 IndexerError
 ├── SourceNotFound    a path that was asked for does not exist, or nothing in it can be indexed
-├── BadSource         what was asked for is there, but is no such source: no table at all, no such column
+├── BadSource         what was asked for is there, but is not such a source: no table at all, no such column
 ├── BadOption         an option has a value that it cannot have
 ├── NotEmbedded       items of a collection could not be embedded again, so the new one does not replace it
 ├── BadCluster        a Ray cluster does not exist, or lacks what the job needs

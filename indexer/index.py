@@ -183,7 +183,7 @@ def _run(job: Job, runner: Runner, progress: Progress | None, beat: Callable[[],
     report.ignored = job.inputs.ignored
     if captions := report.set_aside[CAPTION_FILE]:
         log.warning(
-            "caption files that are no text: %s; their images are indexed without them; find them with "
+            "caption files that are not text: %s; their images are indexed without them; find them with "
             "--where 'exists(%s)'",
             f"{captions:,}",
             SET_ASIDE,

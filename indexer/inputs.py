@@ -62,7 +62,7 @@ class Inputs:
 
     @property
     def ignored(self) -> Counter[str]:
-        """Files that are no inputs, by suffix."""
+        """Files that are not inputs, by suffix."""
         return sum((source.ignored for source in self._sources), Counter())
 
     def entries(self) -> Iterator[Entry]:

@@ -109,7 +109,7 @@ def _text(entry: Entry, read: Read) -> tuple[str | None, str | None]:
 def _with_fault(entry: Entry, fault: str) -> Entry:
     """Without its caption, and with the reason where other values are that could not be kept.
 
-    As the reason is no fact of the entry, the next job reads the image and its caption again.
+    As the reason is not a fact of the entry, the next job reads the image and its caption again.
     """
     aside = entry.metadata.get(SET_ASIDE)
     kept = aside if isinstance(aside, list) else []
@@ -117,7 +117,7 @@ def _with_fault(entry: Entry, fault: str) -> Entry:
 
 
 def _caption(read: Read, place: Reference, name: str) -> tuple[str | None, str | None]:
-    """Returns a caption, also in Windows' Latin-1; None for an empty one, and for one that is no text, with why.
+    """Returns a caption, also in Windows' Latin-1; None for an empty one, and for one that is not text, with why.
 
     What cannot be read as a text does not cost the image.
     """

@@ -199,7 +199,7 @@ class JobConfig(Access):
     dry_run: bool = option(False, "Read everything, write nothing, report what would be done.", remote=True)
     decoders: int | None = option(None, "Processes that decode images.", min=1, max=256)
     max_pixels: int = option(
-        MAX_PIXELS, "Most pixels of an image that is no JPEG; JPEGs are reduced.", min=1, max=MOST_PIXELS
+        MAX_PIXELS, "Most pixels of an image that is not a JPEG; JPEGs are reduced.", min=1, max=MOST_PIXELS
     )
     only: frozenset[str] | None = None
 

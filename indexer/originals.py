@@ -62,7 +62,7 @@ def load_stored(item: Item, decode: Decoder) -> Input | Refused:
         return refuse(item.uri, "UnreadableFile", content)
     image = content.image if isinstance(content, Document) else content if isinstance(content, Image) else None
     if image and item.image_hash and image.content_hash != item.image_hash:
-        reason = "the picture has changed since it was indexed; index it again, into the new collection"
+        reason = "the image has changed since it was indexed; index it again, into the new collection"
         return refuse(item.uri, "Changed", f"{path_of(item.uri)}: {reason}")
     return content
 
@@ -71,7 +71,7 @@ def _picture(item: Item, decode: Decoder) -> Input | str:
     """The image with the stored caption, whatever a caption file says now; or why it cannot be read."""
     path = path_of(item.uri)
     if path is None:
-        return f"{item.uri}: its original is no file on this machine; index it into the new collection"
+        return f"{item.uri}: its original is not a file on this machine; index it into the new collection"
     if problem := _problem(path):
         return f"{path}: {problem}"
     return with_caption(item, decode(read(Reference(uri=item.uri)), str(path)).image)

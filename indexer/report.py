@@ -30,7 +30,7 @@ def _has_bad_caption(item: Item) -> bool:
 class Report:
     """Counts of a job's inputs, kept up to date while it runs.
 
-    `inputs` = `indexed` + `unchanged` + `quarantined`, always. Files of other kinds are no inputs; they are counted in
+    `inputs` = `indexed` + `unchanged` + `quarantined`, always. Files of other kinds are not inputs; they are counted in
     `ignored`, by suffix.
 
     Args:
@@ -38,7 +38,7 @@ class Report:
         quarantined: inputs that could not be indexed. kinds: how many for which kind of reason.
         refused: the first of them, with reasons.
         set_aside: values that were not of their metadata key's kind, by key (`oneword.indexer.sources.metadata.fit`),
-            and caption files that are no text, whose images are indexed without them.
+            and caption files that are not text, whose images are indexed without them.
         shortened: inputs with a text that is longer than the model reads.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.

@@ -37,7 +37,7 @@ class VisibleLines(logging.Formatter):
 
 
 def log_to(terminal: "Console") -> None:
-    """Writes log lines to stderr; with their time where that is no terminal."""
+    """Writes log lines to stderr; with their time where that is not a terminal."""
     from rich.logging import RichHandler
 
     handler: logging.Handler = logging.StreamHandler()

@@ -29,7 +29,7 @@ from oneword.storage.terminal import print_json, say
 
 app = typer.Typer(
     name="oneword",
-    help="Find pictures and texts by meaning: with words, with a picture, or with a picture and an edit.",
+    help="Find images and texts by meaning: with words, with an image, or with an image and an edit.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -38,7 +38,7 @@ class Local:
 
     def __init__(self, db: str, key: str | None) -> None:
         if key is not None:
-            raise BadQuery(f"{db!r} is no service: expected no key, or a URL (http://host:8000)")
+            raise BadQuery(f"{db!r} is not a service: expected no key, or a URL (http://host:8000)")
         self.store = Store(str(Path(db).expanduser()) if "://" not in db else db)
         self._services: dict[tuple[str, str], SearchService] = {}
         self._lock = threading.Lock()

@@ -20,8 +20,8 @@ SNIPPET = 60
 
 def explain(
     text: Annotated[str | None, typer.Argument(help="Words to explain.")] = None,
-    image: Annotated[str | None, typer.Option(help="A picture to explain.")] = None,
-    edit: Annotated[str | None, typer.Option(help='How the picture should differ: "red and longer".')] = None,
+    image: Annotated[str | None, typer.Option(help="An image to explain.")] = None,
+    edit: Annotated[str | None, typer.Option(help='How the image should differ: "red and longer".')] = None,
     like: Annotated[list[str] | None, typer.Option(help="A stored item as part of the query.")] = None,
     item: Annotated[list[str] | None, typer.Option(help="A stored item to explain; may be repeated.")] = None,
     words: Annotated[int, typer.Option(min=1, max=MAX_WORDS, help="Words of each kind.")] = 5,

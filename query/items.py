@@ -48,7 +48,7 @@ def unit(values: Sequence[float], dimension: int) -> NDArray[np.float32]:
     try:
         vector = np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
-        raise BadQuery(f"is no list of numbers: {error}") from error
+        raise BadQuery(f"is not a list of numbers: {error}") from error
     if vector.shape != (dimension,):
         raise BadQuery(f"has shape {vector.shape}: expected ({dimension},), as the collection has")
     length = float(np.linalg.norm(vector))

@@ -30,10 +30,10 @@ class PreparedQuery:
 
     @classmethod
     def of(cls, query: Query) -> "PreparedQuery":
-        """Reads and decodes the query's pictures.
+        """Reads and decodes the query's images.
 
         Raises:
-            InputError: a picture or a text cannot be read.
+            InputError: an image or a text cannot be read.
         """
         parts = enumerate(query.parts)
         return cls(
@@ -47,7 +47,7 @@ class PreparedQuery:
 
     @property
     def edited(self) -> list[str]:
-        """Hashes of the pictures that the query edits: they are no hits."""
+        """Hashes of the images that the query edits: they are not hits."""
         return [one.image.content_hash for one in self.inputs.values() if isinstance(one, engine.Composed)]
 
     def vector(

@@ -142,7 +142,7 @@ class Query(SearchFields):
         image, edit, where = (given.pop(name, None) for name in ("image", "edit", "where"))
         like, without = (_several(given.pop(name, ())) for name in ("like", "without"))
         if edit is not None and image is None:
-            raise BadQuery(f"edit {edit!r} has no picture to change: give an image too, or search for the text itself")
+            raise BadQuery(f"edit {edit!r} has no image to change: give an image too, or search for the text itself")
         mixed: list[Part] = [] if text is None else [Text(text=text)]
         if image is not None:
             mixed.append(Image(image=image) if edit is None else Composed(image=image, edit=edit))

@@ -32,7 +32,7 @@ class Hit:
         words: the item's words; empty if no explanation was requested.
         shared: words of both the item and the query.
         vector: float32 (d,), if it was asked for.
-        thumbnail: an encoded small picture, if it was asked for and there is one.
+        thumbnail: an encoded small image, if it was asked for and there is one.
     """
 
     id: str

@@ -78,7 +78,7 @@ class SearchService:
 
         Raises:
             BadQuery: nothing asked, parts that cancel out, or a vector of another dimension.
-            InputError: a picture or text in the query cannot be read.
+            InputError: an image or text in the query cannot be read.
             ItemNotFound: no such item to be like.
             FilterError: the filter names unknown fields.
             SpaceMismatch: another model or view than the collection's.
@@ -88,14 +88,14 @@ class SearchService:
         return self.search_batch([self._checked(query, parts)])[0]
 
     def search_batch(self, queries: Sequence[str | Query]) -> list[SearchResult]:
-        """Answers several queries, whose texts and pictures are embedded together.
+        """Answers several queries, whose texts and images are embedded together.
 
         Raises:
             As `search`; then none is answered.
         """
         checked = [self._checked(query, {}) for query in queries]
         if any(query.explain or any(not isinstance(part, Like | Vector) for part in query.parts) for query in checked):
-            _ = self.encoder  # loading it is no part of encoding a query
+            _ = self.encoder  # loading it is not part of encoding a query
         started = time.perf_counter()
         prepared = [PreparedQuery.of(query) for query in checked]
         embedded = self._embedded(prepared)

@@ -29,11 +29,11 @@ _BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", 
 def to_json(query: Query) -> dict[str, Any]:
     """The query object of `POST /v1/collections/NAME/search`. Only what differs from its default is in it.
 
-    Files are read, and pictures become data URIs; http and https URLs stay what they are, for the server to fetch.
+    Files are read, and images become data URIs; http and https URLs stay what they are, for the server to fetch.
 
     Raises:
-        UnreadableFile: a picture's file.
-        BadQuery: a vector that is no list of finite numbers.
+        UnreadableFile: an image's file.
+        BadQuery: a vector that is not a list of finite numbers.
         FilterError: a filter that nests too deep.
     """
     document: dict[str, Any] = {}
@@ -53,7 +53,7 @@ def to_json(query: Query) -> dict[str, Any]:
 
 
 def picture_uri(picture: Picture) -> str:
-    """A picture as the service takes it: an http or https URL or a data URI as it is, anything else as a data URI.
+    """An image as the service takes it: an http or https URL or a data URI as it is, anything else as a data URI.
 
     A decoded image becomes PNG, which keeps its very pixels.
 
@@ -72,13 +72,13 @@ def picture_uri(picture: Picture) -> str:
             except OSError as error:
                 raise UnreadableFile(f"{path}: cannot be read ({error.strerror or error})") from error
             except ValueError as error:  # a zero byte in its name
-                raise UnreadableFile(f"{str(path)!r}: is no file's name ({error})") from error
+                raise UnreadableFile(f"{str(path)!r}: is not a file name ({error})") from error
     import PIL.Image
 
     from oneword.engine.images import to_rgb
 
     if not isinstance(picture, PIL.Image.Image):
-        raise BadQuery(f"a picture of type {type(picture).__name__}: expected a path, a URL, bytes or a PIL image")
+        raise BadQuery(f"an image of type {type(picture).__name__}: expected a path, a URL, bytes or a PIL image")
     file = io.BytesIO()
     rgb = picture if picture.mode == "RGB" else to_rgb(picture)
     rgb.save(file, "PNG", compress_level=1)
@@ -89,12 +89,12 @@ def numbers(values: Any) -> list[float]:
     """A vector as JSON takes it.
 
     Raises:
-        BadQuery: something in it is no finite number.
+        BadQuery: something in it is not a finite number.
     """
     try:
         plain = [float(value) for value in values]
     except (TypeError, ValueError, OverflowError) as error:
-        raise BadQuery(f"the vector is no list of numbers: {error}") from error
+        raise BadQuery(f"the vector is not a list of numbers: {error}") from error
     if not all(map(math.isfinite, plain)):
         raise BadQuery("the vector has a number that is not finite: expected finite numbers")
     return plain

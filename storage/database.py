@@ -70,7 +70,7 @@ class Database:
                 token = page.page_token
                 if not token:
                     break
-        # A create() killed before its commit leaves a directory without a version, which is no table.
+        # A create() killed before its commit leaves a directory without a version, which is not a table.
         root = self.location.path
         return sorted(
             name for name in names if root is None or any((root / f"{name}.lance" / "_versions").glob("*.manifest"))

@@ -144,7 +144,7 @@ def compact(
 def _duration(text: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,6})([smhdw])", text)
     if not found:
-        raise typer.BadParameter(f"{text!r} is no age: expected a number and s, m, h, d or w, as in 1h or 7d")
+        raise typer.BadParameter(f"{text!r} is not an age: expected a number and s, m, h, d or w, as in 1h or 7d")
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 

@@ -236,8 +236,8 @@ def _existing(store: Store, name: str, file: Path, layout: _Layout) -> Collectio
         if layout.space is not None:
             return None
         raise StorageError(
-            f"{file}: is no export of ours, so it does not say which model and view its vectors are of, and there is "
-            f"no collection {name!r} to go by; make it first: oneword collections create {name} --model MODEL"
+            f"{file}: is not one of our exports, so it does not say which model and view its vectors are of, and there "
+            f"is no collection {name!r} to go by; make it first: oneword collections create {name} --model MODEL"
         ) from error
     if layout.space is not None:
         check_same(name, existing.space, layout.space)
@@ -284,7 +284,9 @@ def _complaints(batch: pa.RecordBatch, layout: _Layout, dimension: int) -> dict[
     if layout.whole:
         complaints |= {f"no {name}": _nulls(columns[name]) for name in REQUIRED}
         texts = columns["metadata"].to_pylist()
-        complaints["metadata that is no JSON object"] = np.array([not _is_metadata(one) for one in texts], dtype=bool)
+        complaints["metadata that is not a JSON object"] = np.array(
+            [not _is_metadata(one) for one in texts], dtype=bool
+        )
     else:
         neither = [_nulls(columns[name]) for name in ("text", "uri") if name in columns]
         complaints["neither text nor uri"] = np.logical_and.reduce(neither)

@@ -276,7 +276,7 @@ class CollectionReader:
         try:
             query: NDArray[np.float64] = np.asarray(vector, np.float64)
         except (TypeError, ValueError) as error:
-            raise BadItem(f"the vector searched for is no list of numbers: {error}") from error
+            raise BadItem(f"the vector searched for is not a list of numbers: {error}") from error
         if query.shape != (self.dimension,):
             raise BadItem(
                 f"the vector searched for has shape {query.shape}, expected ({self.dimension},) "

@@ -91,7 +91,7 @@ def _check_vector(item: Item, dimension: int) -> None:
         with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused below
             vector: NDArray[np.float32] = np.asarray(item.vector, np.float32)
     except (TypeError, ValueError) as error:
-        raise _bad(item, f"has a vector that is no list of {dimension} numbers: {error}") from error
+        raise _bad(item, f"has a vector that is not a list of {dimension} numbers: {error}") from error
     if vector.shape != (dimension,):
         raise _bad(item, f"has a vector of shape {vector.shape}, expected ({dimension},)")
     wide = vector.astype(np.float64)

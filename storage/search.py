@@ -55,7 +55,7 @@ class SearchOptions(SearchFields):
         limit, offset: most hits, and how many to skip. Pages of the same `version` are consistent: no repeats or holes.
         filter: a Filter, or one as text.
         min_score: lowest score of a hit: a cosine similarity, BM25 for keywords alone, or a fused score.
-        exclude_ids, exclude_image_hashes: items that are no hits.
+        exclude_ids, exclude_image_hashes: items that are not hits.
         diversity: 0 for the nearest; up to 1, the more hits are to differ from those above them (maximal marginal
             relevance, Carbonell and Goldstein 1998: score x (1 - diversity) - highest similarity to them x diversity).
         group_by: a field; of each of its values only the best hit is returned; items without it are all returned.

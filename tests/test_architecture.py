@@ -62,7 +62,7 @@ def test_an_installation_puts_one_name_into_site_packages(tmp_path: Path) -> Non
 
 
 def test_an_installed_package_has_its_data() -> None:
-    """Weights, views and recipes lie in folders that are no packages: setuptools takes what a pattern names."""
+    """Weights, views and recipes lie in folders that are not packages: setuptools takes what a pattern names."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = settings["tool"]["setuptools"]["package-data"]["*"]
     for name in FOLDERS:

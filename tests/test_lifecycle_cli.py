@@ -90,7 +90,7 @@ def test_collections_are_made_copied_renamed_and_dropped(
         ("tag default a --delete --version 1", 2, "takes no --version"),
         ("restore default nope --yes", 1, "tags (none)"),
         ("restore default 1", 2, "--yes"),
-        ("compact default --older-than soon", 2, "'soon' is no age"),
+        ("compact default --older-than soon", 2, "'soon' is not an age"),
         ("compact absent", 1, "absent"),
         ("export absent out.parquet", 1, "absent"),
         ("export default nowhere/out.parquet", 1, "nowhere"),

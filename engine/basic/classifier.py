@@ -120,7 +120,7 @@ def load_classifier(path: Path) -> Classifier:
     try:
         model.load_state_dict(fold(torch.load(path, map_location="cpu", weights_only=True)))
     except (KeyError, OSError, RuntimeError, UnpicklingError) as error:
-        raise WrongCheckpoint(f"{path} is no checkpoint of EfficientNet-Lite0: {error}") from error
+        raise WrongCheckpoint(f"{path} is not a checkpoint of EfficientNet-Lite0: {error}") from error
     return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 

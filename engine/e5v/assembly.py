@@ -1,11 +1,11 @@
-"""How a picture is cut into tiles and put together again: rightly, or as when E5-V was measured.
+"""How an image is cut into tiles and put together again: rightly, or as when E5-V was measured.
 
 kongds/E5-V pins transformers 4.41.2, which differs from today's in three ways
 (huggingface/transformers:src/transformers/models/llava_next at v4.41.2; issue 31327, mended by 32314 after the paper):
 
 - It swaps height and width of the grid. Two tiles beside each other are put together as if one lay under the other, so
-  pictures whose grid is not square become a jumble, of another number of tokens. All captions that are rendered for
-  image-to-image retrieval are such pictures, and so are most of 3:2.
+  images whose grid is not square become a jumble, of another number of tokens. All captions that are rendered for
+  image-to-image retrieval are such images, and so are most of 3:2.
 - Where the padding of the enlarged copy is odd, it lacks a pixel. The last tiles are then scaled up by it and cropped.
 - What is padding is worked out in float32 and not rounded, which may cut one row or column of features more.
 
@@ -55,7 +55,7 @@ class PublishedImageProcessor(LlavaNextImageProcessorPil):  # type: ignore[misc]
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedTiler(Tiler):
-    """Cuts pictures by that processor: slower than Pillow alone, for figures to be compared with the paper's."""
+    """Cuts images by that processor: slower than Pillow alone, for figures to be compared with the paper's."""
 
     def __call__(self, picture: PIL.Image.Image) -> Tiles:
         """See `Tiler`."""
@@ -105,7 +105,7 @@ def published_packing(config: Any) -> Callable[..., tuple[list[Tensor], Tensor]]
         vision_feature_select_strategy: str | None = None,  # noqa: ARG001 - transformers passes it
         image_newline: Tensor | None = None,
     ) -> tuple[list[Tensor], Tensor]:
-        """Of each picture's tiles (t, p p, d): the overview, then the rows of the others, each with its newline."""
+        """Of each image's tiles (t, p p, d): the overview, then the rows of the others, each with its newline."""
         packed = []
         for features, (height, width) in zip(image_features, image_sizes, strict=True):
             size = int(height), int(width)

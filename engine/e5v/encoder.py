@@ -44,8 +44,8 @@ class Batch:
     Args:
         ids: int64 (n, l), padded on the right.
         last: int64 (n,), position of each row's last token.
-        tiles: uint8 (t, 3, s, s) of all pictures, row by row; None without pictures.
-        sizes: int64 (pictures, 2), height and width before tiling; stays on the CPU.
+        tiles: uint8 (t, 3, s, s) of all images, row by row; None without images.
+        sizes: int64 (images, 2), height and width before tiling; stays on the CPU.
     """
 
     ids: Tensor
@@ -58,7 +58,7 @@ class E5VEncoder(Prompted):
     """A LLaVA-NeXT model behind the `Encoder` protocol. Made by `load_e5v`.
 
     Args:
-        pictures: the checkpoint's way from a picture to tiles.
+        pictures: the checkpoint's way from an image to tiles.
     """
 
     passage_tokens = PASSAGE_TOKENS
@@ -68,7 +68,7 @@ class E5VEncoder(Prompted):
         super().__init__(
             network=network,
             dimension=int(config.text_config.hidden_size),
-            padding=0 if config.image_token_id != 0 else 1,  # any id but the picture's: nothing reads it
+            padding=0 if config.image_token_id != 0 else 1,  # any id but the image's: nothing reads it
             **common,
         )
         self.pictures = pictures
@@ -82,7 +82,7 @@ class E5VEncoder(Prompted):
         return self.pictures.tiles
 
     def space(self, view: View) -> Space:
-        """The space of this model and view. dtype and device hardly move a vector and are no part of it."""
+        """The space of this model and view. dtype and device hardly move a vector and are not part of it."""
         return Space(
             model=self.name,
             revision=self.revision,

@@ -45,7 +45,7 @@ def load_e5v(
         max_text_tokens: where a user's text is cut; part of the space.
         revision: of a hub model: a branch, tag or commit.
         name: what the model is called in its space; by default `model`.
-        preprocessing: of pictures, see `oneword.engine.e5v.assembly`; part of the space.
+        preprocessing: of images, see `oneword.engine.e5v.assembly`; part of the space.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
@@ -107,7 +107,7 @@ def tiling(
     config: Any,
     preprocessing: assembly.Preprocessing = assembly.STANDARD,
 ) -> Pictures:
-    """The checkpoint's way from a picture to tiles and to a number of tokens.
+    """The checkpoint's way from an image to tiles and to a number of tokens.
 
     Raises:
         WrongCheckpoint: the image processor cannot be used, or does not fit the model.
@@ -128,7 +128,7 @@ def complete(processor: Any, config: Any) -> None:
 
 
 def _agree(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:
-    """The tokenizer's picture token must be the model's."""
+    """The tokenizer's image token must be the model's."""
     ids = tokenizer.get_added_vocab()
     image = ids.get("<image>")
     if image is None:

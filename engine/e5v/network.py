@@ -28,7 +28,7 @@ def load_network(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtyp
         check_quantized(network)
     image_id, rows = network.config.image_token_id, network.get_input_embeddings().weight.shape[0]
     if image_id >= rows:
-        # Its row is never read, as picture features take its place, but a look-up past the table would fail.
+        # Its row is never read, as image features take its place, but a look-up past the table would fail.
         network.resize_token_embeddings(image_id + 1, mean_resizing=False)
     _trim_tower(network)
     return network.eval().requires_grad_(False)

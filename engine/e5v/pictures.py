@@ -1,6 +1,6 @@
-"""A picture to tiles, and its size to a number of tokens.
+"""An image to tiles, and its size to a number of tokens.
 
-LLaVA-NeXT sees a picture as one square overview and up to four square tiles of an enlarged copy, whatever its
+LLaVA-NeXT sees an image as one square overview and up to four square tiles of an enlarged copy, whatever its
 shape. Rescaling and normalisation wait until the tiles are on the device, so that bytes travel there and not floats.
 """
 
@@ -47,7 +47,7 @@ class Pictures:
         self._deviation = torch.tensor(self._settings.image_std).view(1, 3, 1, 1)
 
     def _tokens(self, size: tuple[int, int]) -> int:
-        """How many tokens a picture of (width, height) takes: those of its overview, of the part of its grid that is
+        """How many tokens an image of (width, height) takes: those of its overview, of the part of its grid that is
         no blank border, and one at the end of each row (`pack_image_features` of transformers' LLaVA-NeXT).
         """
         width, height = size

@@ -44,7 +44,7 @@ class Speech:
     def say(self, vectors: Vectors) -> Vectors:
         """Probabilities that the model says each word next, float32 (n, w); "Dog", " dog" and "dog" are one word.
 
-        What is missing to 1 went to tokens that are no words.
+        What is missing to 1 went to tokens that are not words.
         """
         weight = self._head.weight
         rows = torch.from_numpy(np.ascontiguousarray(vectors)).to(weight.device, torch.float32)  # (n, d)
@@ -58,5 +58,5 @@ class Speech:
 
 
 def _is_word(text: str) -> bool:
-    """Letters, and at least two of them where one letter is no word."""
+    """Letters, and at least two of them where one letter is not a word."""
     return text.isalpha() and (len(text) > 1 or not text.isascii())

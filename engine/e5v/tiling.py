@@ -1,6 +1,6 @@
-"""A picture cut into tiles as LLaVA-NeXT does it, by Pillow alone.
+"""An image cut into tiles as LLaVA-NeXT does it, by Pillow alone.
 
-Light to import and to pickle, as the processes that decode pictures do both. The bytes are those of transformers'
+Light to import and to pickle, as the processes that decode images do both. The bytes are those of transformers'
 `LlavaNextImageProcessorPil`; tests compare them.
 """
 
@@ -17,7 +17,7 @@ Tiles = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Tiler:
-    """Cuts pictures as one checkpoint does it.
+    """Cuts images as one checkpoint does it.
 
     Args:
         side: of a tile, in pixels.
@@ -30,9 +30,9 @@ class Tiler:
     resample: int
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Returns the (height, width) that a picture of (width, height) is fitted into.
+        """Returns the (height, width) that an image of (width, height) is fitted into.
 
-        It is the grid that shows most of the picture's pixels, and of those the one with the least blank space.
+        It is the grid that shows most of the image's pixels, and of those the one with the least blank space.
         """
         width, height = size
 
@@ -44,7 +44,7 @@ class Tiler:
         return max(self.grids, key=merit)  # the first of equals
 
     def count(self, size: tuple[int, int]) -> int:
-        """Returns how many tiles a picture of (width, height) is cut into, the overview included."""
+        """Returns how many tiles an image of (width, height) is cut into, the overview included."""
         height, width = self.grid(size)
         return (height // self.side) * (width // self.side) + 1
 
@@ -69,7 +69,7 @@ class Tiler:
 
 
 def _fitted(size: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
-    """Returns the largest (width, height) of a picture's shape that fits into a room, its shorter side rounded up."""
+    """Returns the largest (width, height) of an image's shape that fits into a room, its shorter side rounded up."""
     width, height = size
     if room[0] / width < room[1] / height:
         return room[0], min(math.ceil(height * (room[0] / width)), room[1])

@@ -59,7 +59,7 @@ def read_cirr(folder: Path, split: str = "val") -> Cirr:
     layout = _LAYOUT.format(split=split)
     places: dict[str, str] = read_json(splits, layout, dict)
     if not all(isinstance(value, str) for value in places.values()):
-        raise BadData(f"{splits}: names images by what is no string: expected {layout}")
+        raise BadData(f"{splits}: names images by what is not a string: expected {layout}")
     names = list(places)
     index = {name: i for i, name in enumerate(names)}
 
@@ -126,7 +126,7 @@ def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
         [vectors.view(CIRR)],
         task="cirr",
         data=where,
-        counts={"queries": len(data.entries), "pictures": len(data.names)},
+        counts={"queries": len(data.entries), "images": len(data.names)},
         metrics=metrics,
         paper=paper.CIRR_TEST,
         notes=("the paper's figures are of the test split",),

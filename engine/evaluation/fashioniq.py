@@ -62,7 +62,7 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
         where = folder / "captions" / f"cap.{kind}.{split}.json"
         names = read_json(folder / "image_splits" / f"split.{kind}.{split}.json", layout, list)
         if not all(isinstance(name, str) for name in names):
-            raise BadData(f"{where}: the split names images by what is no string: expected {layout}")
+            raise BadData(f"{where}: the split names images by what is not a string: expected {layout}")
         folders = (folder / "images", folder / "images" / kind)
         pictures = [picture(*(place / f"{name}{end}" for place in folders for end in _ENDS)) for name in names]
         entries = read_json(where, layout, list)
@@ -108,7 +108,7 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
         ranks = best_ranks(queries, gallery, [[target] for _, target, _ in data.queries])
         metrics |= recalls(ranks, AT, f"{kind} R@{{}}")
-        counts |= {f"{kind} queries": len(data.queries), f"{kind} pictures": len(data.pictures)}
+        counts |= {f"{kind} queries": len(data.queries), f"{kind} images": len(data.pictures)}
     for k in AT:
         metrics[f"average R@{k}"] = float(np.mean([metrics[f"{kind} R@{k}"] for kind in VIEWS]))
     return Report.of(

@@ -62,7 +62,7 @@ def _report(
         [DEFAULT],
         task=task,
         data=where,
-        counts={"pictures": len(data.pictures), "captions": len(owners)},
+        counts={"images": len(data.pictures), "captions": len(owners)},
         metrics=metrics,
         paper=known,
         notes=(*notes, *([] if data.whole else ["not the whole test split, which the paper's figures are of"])),

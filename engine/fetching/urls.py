@@ -90,7 +90,7 @@ def read(url: str, *, allow_private: bool = False) -> Url:
         raise refused("the URL carries credentials (USER@): expected none, they are never sent")
     port = DEFAULT_PORTS[parts.scheme] if port is None else port
     if port not in (80, 443) and (port < 1024 or port in BAD_PORTS):
-        raise refused(f"port {port}: expected 80, 443, or one from 1024 on that is no other protocol's")
+        raise refused(f"port {port}: expected 80, 443, or one from 1024 on that is not another protocol's")
     try:
         host = _host(parts.hostname or "", bracketed="[" in parts.netloc)
     except ValueError as error:  # IDNA's errors are, too

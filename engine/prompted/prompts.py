@@ -6,7 +6,7 @@ from oneword.engine.views import View
 
 
 def prompted(item: Input, view: View, side: Side) -> tuple[str, str | None, Image | None]:
-    """The prompt, text and picture of an input."""
+    """The prompt, text and image of an input."""
     prompts = view.query if side is Side.QUERY else view.gallery
     match item:
         case Text():

@@ -1,7 +1,7 @@
-"""A prompt, a user's text and a picture's size to token ids.
+"""A prompt, a user's text and an image's size to token ids.
 
 Only the template and the view's prompt may speak to the model in special tokens. The user's text is plain
-characters, whatever it spells: `<image>` or `<|eot_id|>` in it would otherwise change the number of picture
+characters, whatever it spells: `<image>` or `<|eot_id|>` in it would otherwise change the number of image
 tokens or the place where the one word is read.
 
 So the prompt, never the text, is split at added tokens; what lies between two of them, prose and text
@@ -49,12 +49,12 @@ class Segment:
 
 
 class PromptTokens:
-    """Turns prompts into ids, with picture tokens repeated as often as the picture needs.
+    """Turns prompts into ids, with image tokens repeated as often as the image needs.
 
     Args:
         tokenizer: a transformers tokenizer with a `tokenizers` backend.
         template: the chat template, with `{}` where the view's prompt goes.
-        image_token_id: which token stands for a picture.
+        image_token_id: which token stands for an image.
         max_text_tokens: a user's text is cut to so many tokens; the template never is.
         render: in place of the template: makes a view's prompt the whole conversation, `<sent>` where the text goes.
     """
@@ -89,7 +89,7 @@ class PromptTokens:
         Args:
             prompt: with `<sent>` if, and only if, there is a text; with `<image>` likewise.
             text: the user's, or None.
-            image_tokens: how many tokens the picture takes; 0 without a picture.
+            image_tokens: how many tokens the image takes; 0 without an image.
         """
         ids: list[int] = []
         for id_ in self.text_ids(prompt, text):
@@ -105,7 +105,7 @@ class PromptTokens:
         return len(ids) + (image_tokens - 1) * ids.count(self.image_token_id)
 
     def written(self, prompt: str, text: str | None) -> str:
-        """The whole prompt as a string with one `<image>` for a picture, for whoever tokenizes it themselves.
+        """The whole prompt as a string with one `<image>` for an image, for whoever tokenizes it themselves.
 
         Raises:
             BadText: the text spells an added token. As a string that cannot be told from the prompt's own.
@@ -141,7 +141,7 @@ class PromptTokens:
         return text
 
     def shown_ids(self, prompt: str, text: str | None, image: tuple[str, str]) -> "array[int]":
-        """Ids of a view's prompt, its picture's token replaced.
+        """Ids of a view's prompt, its image's token replaced.
 
         Args:
             image: the token as the whole prompt spells it, and what takes its place.
@@ -149,7 +149,7 @@ class PromptTokens:
         return self._text_ids(prompt, text, *image)
 
     def _text_ids(self, prompt: str, text: str | None, token: str = "", shown: str = "") -> "array[int]":
-        """Ids with one image token for a picture, or with what is `shown` in place of the `token`."""
+        """Ids with one image token for an image, or with what is `shown` in place of the `token`."""
         text = "" if text is None else self.cut(text)
         ids = list(self._prefix)
         for part in self._compiled(prompt, token, shown):

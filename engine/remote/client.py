@@ -116,7 +116,7 @@ def _json(url: str, response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError as error:  # undecodable bytes are, too
-        raise RemoteUnavailable(f"{url}: answers something that is no JSON: expected an OpenAI-style API") from error
+        raise RemoteUnavailable(f"{url}: answers something that is not JSON: expected an OpenAI-style API") from error
 
 
 def _said(response: httpx.Response) -> str:

@@ -19,7 +19,7 @@ class RemoteConfig:
         key: sent as `Authorization: Bearer KEY`; None sends nothing.
         trusted: addresses that are contacted, and given the key, also where a collection's data names them.
         batch_size: most inputs in one request.
-        batch_pixels: most pixels in one request of several pictures; 8 million are at most 32 MiB of PNG in base64.
+        batch_pixels: most pixels in one request of several images; 8 million are at most 32 MiB of PNG in base64.
         at_once: most requests in flight. A server that batches by itself, as vLLM does, wants some.
         tries: most requests for one batch when the network or the server fails.
         backoff: seconds before the second try; doubled for each further one, then drawn between half and all of it.

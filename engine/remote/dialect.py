@@ -68,7 +68,7 @@ def grouped(inputs: Sequence[Input], dialect: Dialect, most: int, pixels: int) -
 
 
 def data_uri(image: Image) -> str:
-    """The decoded picture as a lossless PNG, `data:image/png;base64,...`: the server sees our very pixels."""
+    """The decoded image as a lossless PNG, `data:image/png;base64,...`: the server sees our very pixels."""
     file = io.BytesIO()
     # Without what a file may have told of itself: the pixels are upright already. Little effort: networks are fast.
     bare = image.pixels.copy()

@@ -75,7 +75,7 @@ class RemoteEncoder:
         return [[order[i] for group in wave for i in group] for wave in waves]
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Wave:
-        """Groups them; bodies are written where they are sent, so that few pictures are held twice."""
+        """Groups them; bodies are written where they are sent, so that few images are held twice."""
         return Wave(inputs=inputs, view=view, side=side, groups=self._grouped(inputs))
 
     def forward(self, batch: Wave) -> Vectors:

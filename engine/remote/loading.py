@@ -140,7 +140,7 @@ PROBES: tuple[Input, ...] = (Text(text="a cat"), Image(pixels=PIL.Image.new("RGB
 
 
 def _try(encoder: RemoteEncoder, probes: Sequence[Input]) -> None:
-    """One text and one picture, so that a server set up otherwise is found out now and not input by input."""
+    """One text and one image, so that a server set up otherwise is found out now and not input by input."""
     try:
         encode(encoder, probes, DEFAULT, Side.GALLERY)
     except EncodingError as error:

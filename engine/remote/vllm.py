@@ -1,8 +1,8 @@
 """vLLM with a LLaVA-NeXT model: prompts are applied here, as `oneword.engine.e5v` does; the server runs the weights.
 
-Texts go as token ids, so a text that spells a special token stays plain, as it does locally. Pictures can only go as
+Texts go as token ids, so a text that spells a special token stays plain, as it does locally. Images can only go as
 chat messages, a conversation for each; `CHAT_TEMPLATE`, which the server must be started with, joins their parts and
-adds nothing. The server then tokenizes a string, so texts that spell special tokens are refused beside pictures
+adds nothing. The server then tokenizes a string, so texts that spell special tokens are refused beside images
 (`PromptTokens.written`). Newer servers take several conversations a request (`VllmDialect.try_batches`).
 
 The weights are the server's word: neither vLLM nor we can prove which it runs. What can be seen is checked: the length
@@ -83,7 +83,7 @@ class VllmDialect:
         return self._tokens.plain()
 
     def try_batches(self, client: Client) -> None:
-        """Lets pictures share requests from now on, if the server embeds two of them in one."""
+        """Lets images share requests from now on, if the server embeds two of them in one."""
         two = [Image(pixels=PIL.Image.new("RGB", size, "grey")) for size in ((64, 48), (48, 64))]
         try:
             answer = client.post("/embeddings", self.body(two, DEFAULT, Side.GALLERY))
@@ -94,16 +94,16 @@ class VllmDialect:
         self.batches = True
 
     def kind(self, item: Input) -> str | None:
-        """Texts share requests; pictures do where the server takes several conversations in one."""
+        """Texts share requests; images do where the server takes several conversations in one."""
         if isinstance(item, Text):
             return "text"
         return "picture" if self.batches else None
 
     def body(self, inputs: Sequence[Input], view: View, side: Side) -> dict[str, Any]:
-        """Token ids of texts; or the messages of a picture, or a list of such for several.
+        """Token ids of texts; or the messages of an image, or a list of such for several.
 
         Raises:
-            BadText: beside a picture, a text that spells a special token.
+            BadText: beside an image, a text that spells a special token.
         """
         body: dict[str, Any] = {"model": self.id, "encoding_format": "base64"}
         if isinstance(inputs[0], Text):
@@ -125,7 +125,7 @@ class VllmDialect:
         return [{"role": "user", "content": content}]
 
     def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
-        """The server's prompts must have as many tokens as ours, picture tokens spread out or not."""
+        """The server's prompts must have as many tokens as ours, image tokens spread out or not."""
         counted = answers.prompt_tokens(answer)
         if counted is None:
             return

@@ -128,7 +128,7 @@ class Recipe(BaseModel):
             for part in outer:
                 table = table.get(part)
                 if not isinstance(table, dict):
-                    raise RecipeError(f"change {change!r}: {part} is no part of a recipe")
+                    raise RecipeError(f"change {change!r}: {part} is not part of a recipe")
             table[last] = parsed
         return self.of(fields, "changed recipe")
 

@@ -33,7 +33,7 @@ class Source(Protocol):
     """
 
     ignored: Counter[str]
-    """Files that are no inputs, by suffix; complete once `entries` is exhausted."""
+    """Files that are not inputs, by suffix; complete once `entries` is exhausted."""
 
     @property
     def containers(self) -> frozenset[str]:

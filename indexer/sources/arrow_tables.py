@@ -51,7 +51,7 @@ class ParquetTable(Table):
                 groups = file.metadata.num_row_groups
                 return _checked(file.schema_arrow), [file.metadata.row_group(at).num_rows for at in range(groups)]
         except DAMAGE as error:
-            raise BadSource(f"{self.place}: is no whole Parquet file ({reason_of(error)})") from error
+            raise BadSource(f"{self.place}: is not a whole Parquet file ({reason_of(error)})") from error
 
     def survey(self) -> Survey:
         """Looks at the columns' types alone."""
@@ -118,7 +118,7 @@ class ArrowTable(Table):
             with _ipc_reader(self._parts[0]) as reader:
                 return _checked(reader.schema)
         except DAMAGE as error:
-            raise BadSource(f"{self._parts[0]}: is no Arrow file or stream ({reason_of(error)})") from error
+            raise BadSource(f"{self._parts[0]}: is not an Arrow file or stream ({reason_of(error)})") from error
 
     def survey(self) -> Survey:
         """Looks at the columns' types alone."""

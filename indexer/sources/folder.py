@@ -166,7 +166,7 @@ def _kind(place: Place) -> str | None:
 
 
 def _stranger(name: str) -> str:
-    """How a file that is no input is counted: by its suffix, and as an archive if it is one."""
+    """How a file that is not an input is counted: by its suffix, and as an archive if it is one."""
     archive = next((one for one in ARCHIVES if name.lower().endswith(one)), None)
     return f"archives {archive}" if archive else printable(PurePosixPath(name).suffix.lower()) or "(no suffix)"
 

@@ -119,7 +119,7 @@ class Place:
             return [replace(self, key=str(key)) for key in sorted(self.fs.glob(self.key))]
 
     def fault(self) -> str | None:
-        """Why it is no file to read, as far as that shows without opening it."""
+        """Why it is not a file to read, as far as that shows without opening it."""
         return None
 
     def open(self) -> BinaryIO:
@@ -190,7 +190,7 @@ class LocalPlace(Place):
                 for one in found:
                     try:
                         folder = one.is_dir()
-                    except OSError:  # a link that cannot be followed; otherwise a lost disk, which is no file
+                    except OSError:  # a link that cannot be followed; otherwise a lost disk, which is not a file
                         folder = not one.is_symlink()
                     names[folder].append(one.name)
         finally:

@@ -27,7 +27,7 @@ def read(
         roots: nothing outside is read. None: no limit.
 
     Raises:
-        UnreadableFile: it does not exist, may not be read, is no regular file, or is outside the roots.
+        UnreadableFile: it does not exist, may not be read, is not a regular file, or is outside the roots.
         FileTooLarge: longer than `max_bytes`.
         EmptyFile: zero bytes.
         InputError: raised by `fetch`.
@@ -51,7 +51,7 @@ def read(
     if len(data) > max_bytes:
         raise FileTooLarge(f"{name}: longer than {max_bytes:,} bytes; scale it down or split it first")
     if not data:
-        raise EmptyFile(f"{name}: the file is empty (0 bytes): expected a picture or a text")
+        raise EmptyFile(f"{name}: the file is empty (0 bytes): expected an image or a text")
     return data
 
 

@@ -133,10 +133,10 @@ def json_object(text: bytes) -> dict[str, Any] | str:
     except UnicodeDecodeError as error:
         return f"byte 0x{text[error.start]:02x} is not UTF-8; save the file as UTF-8"
     except RecursionError:
-        return "is no JSON (nested too deeply), expected one whole object"
+        return "is not JSON (nested too deeply), expected one whole object"
     except ValueError as error:  # also a number of thousands of digits, of which Python says more than anyone can use
         reason = reason_of(error) if isinstance(error, json.JSONDecodeError) else "a number of thousands of digits"
-        return f"is no JSON ({reason}), expected one whole object"
+        return f"is not JSON ({reason}), expected one whole object"
     return found if isinstance(found, dict) else f"is a JSON {type(found).__name__}, expected an object"
 
 

@@ -91,7 +91,7 @@ class WebDatasetSource:
             try:
                 next(_members(shard, Counter()), None)
             except DAMAGE as error:
-                fault = fault or f"{shard}: is no tar file that can be read ({reason_of(error)})"
+                fault = fault or f"{shard}: is not a tar file that can be read ({reason_of(error)})"
             else:
                 return
         if fault:

@@ -26,7 +26,7 @@ class StoredItem:
     Args:
         uri, text, metadata: the payload; times in metadata are text in ISO 8601.
         vector: float32 (d,), unit length, if it was asked for.
-        thumbnail: an encoded small picture, if it was asked for and there is one.
+        thumbnail: an encoded small image, if it was asked for and there is one.
     """
 
     id: str
@@ -78,7 +78,7 @@ def decode(kind: type[T], document: Any) -> T:
     """A JSON value as a value of a type. Fields that are not known are left out; times in metadata stay text.
 
     Raises:
-        LookupError, TypeError, ValueError: it is no such value.
+        LookupError, TypeError, ValueError: it is not such a value.
     """
     return cast("T", _decoded(kind, document))
 

@@ -103,14 +103,14 @@ def embed(
     input_type: InputType = "document",
     deadline: float | None = None,
 ) -> Plan[Vectors]:
-    """Vectors, float32 (n, d), of n texts and pictures; see `oneword.query.client.inputs.Input`.
+    """Vectors, float32 (n, d), of n texts and images; see `oneword.query.client.inputs.Input`.
 
     model: an id of the server's list; None: the only one. view: how things are described; None: "default".
     input_type: "document" for what is stored, "query" for what is asked.
     """
     asked = [input_of(one) for one in ([inputs] if isinstance(inputs, str) else inputs)]
     if not asked:
-        raise BadQuery("nothing to embed: expected at least one text or picture")
+        raise BadQuery("nothing to embed: expected at least one text or image")
     body = {"input": asked, "encoding_format": "base64", "input_type": input_type} | _given(view=view)
 
     def plan() -> Plan[Vectors]:
@@ -178,7 +178,7 @@ def page(where: Where | None, collection: str, size: int, cursor: str | None, in
 
 
 def thumbnail(id: str, collection: str = "default") -> Call[File]:  # noqa: A002 - what it is
-    """An item's small picture."""
+    """An item's small image."""
     return Call(method="GET", path=f"{_collection(collection)}/items/{_segment(id)}/thumbnail", read=_file)
 
 

@@ -149,7 +149,7 @@ class Client(_Methods):
 class AsyncClient(_Methods):
     """`Client`, for programs on asyncio and trio. Close it by `aclose`, or use it in an `async with`.
 
-    Pictures are read and written in threads, so that the event loop goes on. Args and Raises: as `Client`'s.
+    Images are read and written in threads, so that the event loop goes on. Args and Raises: as `Client`'s.
     """
 
     def __init__(self, url: str, key: str | None = None, timeout: float = 30, retries: int = 3) -> None:

@@ -13,13 +13,13 @@ from oneword.query.result import plain
 from oneword.query.wire import numbers, picture_uri
 
 Input = str | Path | bytes | PIL.Image.Image | Mapping[str, Any]
-"""What is embedded: a text; a picture as a path, encoded bytes or a PIL image; or a mapping of `image` (also a URL or
+"""What is embedded: a text; an image as a path, encoded bytes or a PIL image; or a mapping of `image` (also a URL or
 a path as text), alone, with `text` (a document), or with `edit` (a composed query)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewItem:
-    """An item to store: a text, a picture, both (a document), or a vector of the collection's space.
+    """An item to store: a text, an image, both (a document), or a vector of the collection's space.
 
     Args:
         id: unique in its collection; an item of that id is replaced. None: the hash of its content.
@@ -57,8 +57,8 @@ class NewItem:
         """As the service takes it.
 
         Raises:
-            UnreadableFile: the picture's file.
-            BadQuery: a vector that is no list of finite numbers.
+            UnreadableFile: the image's file.
+            BadQuery: a vector that is not a list of finite numbers.
         """
         given = {name: getattr(self, name) for name in ("id", "text", "uri", "modality")}
         document = {name: value for name, value in given.items() if value is not None}
@@ -75,7 +75,7 @@ def input_of(one: Input) -> str | dict[str, Any]:
     """An input as `/v1/embeddings` takes it.
 
     Raises:
-        UnreadableFile: a picture's file.
+        UnreadableFile: an image's file.
         BadQuery: something else than `Input` says.
     """
     if isinstance(one, str):

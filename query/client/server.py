@@ -121,7 +121,7 @@ class Server:
             try:
                 content = json.dumps(call.json, allow_nan=False, separators=(",", ":")).encode()
             except (TypeError, ValueError, RecursionError) as error:
-                raise BadQuery(f"{call.path}: the request is no JSON ({error}): expected text and numbers") from error
+                raise BadQuery(f"{call.path}: the request is not JSON ({error}): expected text and numbers") from error
         url = self.url.copy_with(raw_path=self.url.raw_path.rstrip(b"/") + call.path.encode())
         return httpx.Request(call.method, url.copy_merge_params(dict(call.params)), headers=headers, content=content)
 
@@ -150,7 +150,7 @@ def _unreachable(request: httpx.Request, error: Exception | None, tries: int) ->
     where = f"{request.url.scheme}://{request.url.netloc.decode()}"
     after = f", after {tries} tries" if tries > 1 else ""
     if isinstance(error, httpx.InvalidURL):
-        return BadAnswer(f"{where}: redirects to what is no URL ({error})")
+        return BadAnswer(f"{where}: redirects to what is not a URL ({error})")
     if isinstance(error, _UNSENT):
         reason = str(error) or type(error).__name__
         remedy = "Is the server up (`oneword serve`), and is this its address?"

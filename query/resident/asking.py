@@ -32,7 +32,7 @@ class _UnixConnection(HTTPConnection):
 
 
 def ask(place: Place, query: Query, collection: str, *, patience: float = PATIENCE) -> SearchResult | None:
-    """The answer of the process at a place; None if there is none, or it is no answer.
+    """The answer of the process at a place; None if there is none, or it is not an answer.
 
     Errors are not taken from it either: the command finds out by itself, and says so in its own words.
     """
@@ -58,7 +58,7 @@ def ask(place: Place, query: Query, collection: str, *, patience: float = PATIEN
 
 
 def _files(parts: Iterable[Part]) -> Iterable[Part]:
-    """The parts with their pictures as files: on a command line, a URL is no picture."""
+    """The parts with their images as files: on a command line, a URL is not an image."""
     for part in parts:
         if isinstance(part, Image | Composed) and isinstance(part.image, str):
             yield replace(part, image=Path(part.image))

@@ -111,7 +111,7 @@ def folders() -> Iterator[Path]:
 
 
 def is_own(folder: Path) -> bool:
-    """Whether a folder is this user's, is no link, and nobody else can enter it. (On Windows its parent says so.)"""
+    """Whether a folder is this user's, is not a link, and nobody else can enter it. (On Windows its parent says so.)"""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and (
         not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o077)

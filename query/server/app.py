@@ -219,7 +219,7 @@ def listen(config: ServerConfig) -> socket.socket:
     """
     for option, file in (("--tls-cert", config.tls_cert), ("--tls-key", config.tls_key)):
         if file is not None and not file.is_file():
-            raise CannotListen(f"{option} {str(file)!r} is no file: expected one in PEM form")
+            raise CannotListen(f"{option} {str(file)!r} is not a file: expected one in PEM form")
     if (config.tls_cert is None) != (config.tls_key is None):
         raise CannotListen("TLS takes a certificate and its key: give --tls-cert and --tls-key, or neither")
     if config.tls_cert is not None:

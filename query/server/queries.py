@@ -177,7 +177,7 @@ class QueryIn(_Options):
     with_: Include = Field(alias="with", default=("payload",))
 
     def pictures(self) -> list[Named]:
-        """The query's pictures as they are given, each with its field, in the order in which `query` takes them."""
+        """The query's images as they are given, each with its field, in the order in which `query` takes them."""
         named: list[Named] = [] if self.image is None else [(self.image, "image")]
         for place, part in enumerate(self.parts):
             if isinstance(part, ImageIn):
@@ -187,7 +187,7 @@ class QueryIn(_Options):
         return named
 
     def query(self, pictures: Sequence[engine.Image]) -> Query:
-        """The query, with its pictures decoded.
+        """The query, with its images decoded.
 
         Raises:
             Problem: it contradicts itself, or its filter cannot be read.
@@ -232,7 +232,7 @@ class QueryIn(_Options):
             pixels = next(images)
             parts.append(Image(image=pixels) if self.edit is None else Composed(image=pixels, edit=self.edit))
         elif self.edit is not None:
-            raise BadQuery("`edit` has no picture to change: give `image` too, or put the words into `text`")
+            raise BadQuery("`edit` has no image to change: give `image` too, or put the words into `text`")
         parts += [Like(id=one) for one in _several(self.like)]
         parts += [] if self.vector is None else [Vector(values=self.vector)]
         for place, part in enumerate(self.parts):

@@ -41,7 +41,7 @@ export async function request(place) {
 }
 
 /**
- * Hits that are being edited are no answer. The service sees that by the bytes, of which a thumbnail has others.
+ * Hits that are being edited are not an answer. The service sees that by the bytes, of which a thumbnail has others.
  * @param {Place} place
  */
 const references = (place) =>

@@ -178,7 +178,7 @@ export class Bar {
 function refused(file) {
   return new Problem({
     code: "no_picture",
-    detail: `${file.name ? `“${file.name}”` : "This"} is no picture (${file.type}): expected a JPEG, PNG, WebP or the like.`,
+    detail: `${file.name ? `“${file.name}”` : "This"} is not an image (${file.type}): expected a JPEG, PNG, WebP or the like.`,
     remedy: "To store texts, open the collection's page and drop them there.",
   });
 }

@@ -38,7 +38,7 @@ export class Problem extends Error {
   }
 
   /**
-   * What an answer that is no success says.
+   * What an answer that is not a success says.
    * @param {{status: number, text: string, header: (name: string) => string | null}} answer
    */
   static of({ status, text, header }) {

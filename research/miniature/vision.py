@@ -25,7 +25,7 @@ from research.miniature.stage import Plan, run
 
 CELLS = 9
 QUESTIONS = {"shape": len(SHAPES) + 1, "colour": len(COLOURS), "size": 2, "texture": len(TEXTURES), "cell": CELLS}
-"""Of each patch, with the number of answers; shape 0 is no thing."""
+"""Of each patch, with the number of answers; shape 0 is not a thing."""
 REACH = 11.0  # pixels from a thing's centre to the centre of a patch that shows it
 IGNORE = -100
 WORDS = (*SHAPES, *COLOURS, *SIZES, *TEXTURES[1:], "top", "bottom", "left", "right", "center", *BACKGROUNDS)

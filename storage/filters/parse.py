@@ -237,7 +237,7 @@ def filter_to_json(tree: Filter) -> dict[str, Any]:
     """A JSON object of the same meaning: `filter_from_json(filter_to_json(tree))` finds what `tree` finds.
 
     Raises:
-        FilterError: it contains something that is no filter, or nests too deep.
+        FilterError: it contains something that is not a filter, or nests too deep.
     """
     return _written(tree, 1)
 
@@ -393,6 +393,6 @@ def parse_filter(written: str | Mapping[str, Any] | Filter) -> Filter:
     try:
         return filter_from_json(json.loads(written))
     except json.JSONDecodeError as error:
-        raise FilterError(f"filter {written!r} is no JSON: {error.msg} at position {error.pos}", error.pos) from None
+        raise FilterError(f"filter {written!r} is not JSON: {error.msg} at position {error.pos}", error.pos) from None
     except RecursionError:
         raise FilterError("the filter's JSON nests too deep to be read; make it flatter") from None

@@ -105,7 +105,7 @@ def normal(tree: Filter) -> Filter:
     """An equivalent tree with Not only before a condition, no And in an And, and no Or in an Or.
 
     Raises:
-        FilterError: it exceeds the bounds above, or contains something that is no filter.
+        FilterError: it exceeds the bounds above, or contains something that is not a filter.
     """
     pushed = _Normalizer().push(tree, negated=False, depth=1)
     if _turns(pushed) > DEEPEST_TURNS:

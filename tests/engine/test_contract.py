@@ -160,5 +160,5 @@ def test_what_is_missing_or_cut_off_is_named(made: Made, tmp_path: Path) -> None
         path for name in ("modules.json", "open_clip_config.json", "config.json") if (path := copy / name).exists()
     )
     described.write_text("[")
-    with pytest.raises(WrongCheckpoint, match=f"{described.name}.* (cannot be read as JSON|is no list of modules)"):
+    with pytest.raises(WrongCheckpoint, match=f"{described.name}.* (cannot be read as JSON|is not a list of modules)"):
         load(EngineConfig(model=str(copy), device="cpu"))

@@ -46,7 +46,7 @@ def test_a_revision_is_of_the_hub(tmp_path: Path) -> None:
     for name in ("hash", "mini", str(tmp_path), "http://127.0.0.1:9/v1"):
         with pytest.raises(ModelError, match=r"revision 'v1': model .* is not from the hub.*drop --revision"):
             load(EngineConfig(model=name, revision="v1"))
-    # The digest in a space of a model that is none of the hub's is no wish.
+    # The digest in a space of a model that is none of the hub's is not a wish.
     assert load(EngineConfig().for_space("hash", "1")).name == "hash"
 
 

@@ -139,7 +139,7 @@ def test_what_no_decoder_should_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     found = DECODE(b"x", "a.png", 1, None)
     assert isinstance(found, CorruptImage)
     assert (
-        str(found) == "a.png: the picture cannot be decoded (ZeroDivisionError: 0 by 0); save it again, or convert it"
+        str(found) == "a.png: the image cannot be decoded (ZeroDivisionError: 0 by 0); save it again, or convert it"
     )
 
 

@@ -94,7 +94,7 @@ def test_include_exclude_and_captions(album: Path, index: Callable[..., Done]) -
 def test_source_says_what_names_do_not(table: Path, index: Callable[..., Done]) -> None:
     Path("list").write_text("not a url\n")
     assert index("list", "--source", "urls", "--json", code=1).json["kinds"] == {"BadUrl": 1}
-    assert "is no table, expected a name that ends in" in index("list", "--source", "table", code=1).err
+    assert "is not a table, expected a name that ends in" in index("list", "--source", "table", code=1).err
 
 
 def test_passages(index: Callable[..., Done]) -> None:
@@ -272,7 +272,7 @@ def test_jobs_are_listed_with_how_they_ended(
 
 
 def test_watching_sees_changes_and_ends_when_it_is_told(album: Path) -> None:
-    """The store lies in the folder that is watched, and is no change."""
+    """The store lies in the folder that is watched, and is not a change."""
     child = subprocess.Popen(
         [sys.executable, *"-m oneword index . --watch --model hash --json --db mine".split()],
         cwd=album,

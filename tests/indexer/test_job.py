@@ -126,7 +126,7 @@ def test_neither_a_spoilt_nor_a_blank_caption_costs_its_image(album: Path, caplo
     assert counts(report) == (6, 0, 0, 0)
     assert report.set_aside == {"caption file": 1}
     assert rows()["red.png"].text is None
-    assert "caption files that are no text: 1" in caplog.text
+    assert "caption files that are not text: 1" in caplog.text
     ((kept,),) = Store("db").open("default").scan(filter="exists(set_aside)")
     (reason,) = kept.metadata["set_aside"]
     assert reason.startswith(f"caption file: {album}/red.txt: not UTF-8")

@@ -98,7 +98,7 @@ def test_a_job_from_start_to_end(supervisor: Supervisor, root: Path) -> None:
     assert [one.id for one in supervisor.list()] == [again.id, done.id]
     assert supervisor.list(1) == [again]
     assert supervisor.list(collection="other") == []
-    assert supervisor.cancel(done.id) == done, "is no error"
+    assert supervisor.cancel(done.id) == done, "is not an error"
     (record, _) = Store("db").journal().list()
     assert record.command.startswith(f"oneword index --job-id {again.id} ")
     with pytest.raises(JobNotFound):

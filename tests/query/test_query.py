@@ -40,7 +40,7 @@ def test_of_builds_one_part_for_each_thing_said_or_refuses(
     )
     options = {"image": image, "edit": edit, "like": like, "without": without}
     if not possible:
-        with pytest.raises(BadQuery, match=r"expected|picture"):
+        with pytest.raises(BadQuery, match=r"expected|image"):
             Query.of(text, **options, limit=limit, offset=offset, min_score=min_score)
         return
     query = Query.of(text, **options, limit=limit, offset=offset, min_score=min_score)

@@ -50,7 +50,7 @@ def test_hybrid(searching: SearchService) -> None:
     assert near[0] == "cow.txt"
     both = searching.search("a cow eats grass", keywords="egg")
     assert set(names(both)[:2]) == {"cow.txt", "hen.txt"}
-    assert both.hits[0].score < 0.1, "reciprocal ranks are no cosines"
+    assert both.hits[0].score < 0.1, "reciprocal ranks are not cosines"
     assert len(both) == len(TEXTS)
     assert (
         names(searching.search("a cow eats grass", keywords="egg", fusion="weighted", keyword_weight=1.0))[0]

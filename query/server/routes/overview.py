@@ -277,7 +277,7 @@ def gap_of(items: list[Item]) -> dict[str, float] | None:
     """The distance between the modalities; None if there is only one.
 
     centroid_distance: between the means of unit vectors, 0 to 2. cross_modal_neighbors: how often the nearest
-    neighbors are of the other modality, relative to chance: 1 is no gap.
+    neighbors are of the other modality, relative to chance: 1 means no gap.
     """
     texts = np.array([item.modality == "text" for item in items], dtype=bool)
     if not texts.any() or texts.all() or len(items) <= NEAR:

@@ -162,7 +162,7 @@ def _gemma_tokenizer() -> Any:
     vocabulary = settings["model"]["vocab"]
     vocabulary.update({f"<0x{byte:02X}>": len(vocabulary) + byte for byte in range(256)})
     trained = Tokenizer.from_str(json.dumps(settings))
-    trained.add_tokens(["\n\n", "  "])  # Gemma has such, which are no special ones
+    trained.add_tokens(["\n\n", "  "])  # Gemma has such, which are not special tokens
     trained.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=trained,

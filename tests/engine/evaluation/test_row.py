@@ -18,7 +18,7 @@ REPORT = Report(
     data="/data/flickr30k/",
     model="any",
     fingerprints={},
-    counts={"pictures": 1000, "captions": 5000},
+    counts={"images": 1000, "captions": 5000},
     metrics={"text to image R@1": 80.123, "image to text R@1": 88.0},
 )
 WHERE = "`oneword eval text-image`, flickr30k, 1,000 pictures, 5,000 captions"

@@ -40,7 +40,7 @@ def test_text_image_in_karpathys_layout(tmp_path: Path, paint: Callable[..., Non
     assert report.metrics["text to image R@1"] == 75.0
     assert report.metrics["text to image R@5"] == 100.0
     assert report.metrics["image to text R@1"] == 100.0, "one of the two captions is enough"
-    assert report.counts == {"pictures": 2, "captions": 4}
+    assert report.counts == {"images": 2, "captions": 4}
     assert report.paper["text to image R@1"] == 79.5
     assert not [key for key, _, _ in encoder.seen if "yellow" in key], "another split's"
     assert report.preprocessing == "standard"
@@ -234,7 +234,7 @@ def test_fashioniq(tmp_path: Path, paint: Callable[..., None], table: Any, monke
     report = fashioniq(tmp_path, VectorCache(encoder))
     assert report.metrics["average R@1"] == 100.0
     assert {view for _, view, _ in encoder.seen} == {"fashioniq-dress", "fashioniq-shirt"}
-    assert report.counts["toptee pictures"] == 3
+    assert report.counts["toptee images"] == 3
 
 
 def test_fashioniqs_caption_orders() -> None:

@@ -30,7 +30,7 @@ def test_changes() -> None:
         ("steps=-1", "steps is -1"),
         ("batch=1", "batch is 1"),
         ("steps", "expected field=value"),
-        ("lorry.rank=3", "lorry is no part"),
+        ("lorry.rank=3", "lorry is not part"),
         ("lora.rank=0", "lora.rank is 0"),
         ("steps=5", "warm_up_steps is 20"),
         ("method=magic", "method is 'magic'"),

@@ -50,7 +50,7 @@ def test_a_data_set_is_read_as_it_was_saved(tmp_path: Path) -> None:
     found = entries(tmp_path / "d")
     assert [one.text for one in found] == [f"caption {at}" for at in range(7)]
     assert found[1].metadata == {"label": "cat", "taken": found[1].metadata["taken"]}
-    assert "label" not in found[0].metadata, "-1 is no label"
+    assert "label" not in found[0].metadata, "-1 is not a label"
     assert isinstance(found[4].image, bytes)
     assert PIL.Image.open(io.BytesIO(found[4].image)).getpixel((0, 0)) == (4, 0, 0)
     made().save_to_disk(tmp_path / "again", num_shards=1)

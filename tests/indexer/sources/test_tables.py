@@ -159,7 +159,7 @@ def test_many_files_are_one_source(tmp_path: Path) -> None:
     assert [one.text for one in entries(one, one, tmp_path / "data/b.parquet")] == ["1", "0"]
     (source,) = open_sources([f"{tmp_path}/data/*.parquet"])
     assert source.total == 2
-    with pytest.raises(BadSource, match="is no table"):
+    with pytest.raises(BadSource, match="is not a table"):
         entries(tmp_path / "data" / "notes.md", kind=SourceKind.TABLE)
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceNotFound, match="holds no file"):

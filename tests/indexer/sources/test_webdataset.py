@@ -282,7 +282,7 @@ def test_shards_by_braces_globs_and_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"not a tar file" * 100, b"\x1f\x8b\0"])
 def test_what_is_no_tar_file_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.tar").write_bytes(content)
-    with pytest.raises(BadSource, match=r"bad\.tar: is no tar file"):
+    with pytest.raises(BadSource, match=r"bad\.tar: is not a tar file"):
         entries(tmp_path / "bad.tar")
     (tmp_path / "good.tar").write_bytes(many(1))
     bad, good = entries(tmp_path / "bad.tar", tmp_path / "good.tar")

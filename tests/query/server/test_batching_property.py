@@ -97,5 +97,5 @@ def test_each_gets_its_own(asked: Any, most: int, cache: int, window: float) -> 
             assert given_up is not None
         elif isinstance(told, list):
             assert all(same(*pair) for pair in zip(told, wanted, strict=True)), (told, wanted)
-        else:  # what is no error of ours fails the request
+        else:  # what is not an error of ours fails the request
             assert any(same(told, one) for one in wanted if isinstance(one, RuntimeError)), told

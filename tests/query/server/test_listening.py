@@ -45,7 +45,7 @@ def test_an_address_of_another_machine(host: str) -> None:
 
 
 def test_certificates_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(CannotListen, match=r"--tls-cert '.*nope.pem' is no file"):
+    with pytest.raises(CannotListen, match=r"--tls-cert '.*nope.pem' is not a file"):
         listen(ServerConfig(port=0, tls_cert=tmp_path / "nope.pem"))
     (tmp_path / "cert.pem").write_text("")
     with pytest.raises(CannotListen, match="or neither"):

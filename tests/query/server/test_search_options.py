@@ -195,7 +195,7 @@ def test_wrong_kinds(service: Any, refused: Any, query: Any, field: str) -> None
     ("query", "said"),
     [
         ({}, "the query is empty"),
-        ({"edit": "at night"}, "no picture to change"),
+        ({"edit": "at night"}, "no image to change"),
         ({"text": "a", "min_score": 2}, "min_score"),
         ({"parts": [{"text": "a", "weight": 0}]}, "weight"),
         ({"parts": [{"text": "a"}, {"text": "a", "weight": -1}]}, "cancel"),

@@ -82,7 +82,7 @@ def test_uploads(service: Any, names: Any, drawn: Any) -> None:
     query = {"parts": [{"image": "upload:image"}, {"image": "upload:b", "weight": -0.5}], "modality": "image"}
     assert sent({"image": red, "b": blue}, query=json.dumps(query)) == ["red.png", "green.png", "blue.png"]
     as_file = {"query": ("q.json", json.dumps({"edit": "at night", "limit": 2}), "application/json"), "image": red}
-    assert "red.png" not in sent(as_file)  # a composed query's own picture is no hit
+    assert "red.png" not in sent(as_file)  # a composed query's own picture is not a hit
 
 
 def test_uploads_that_fit_nothing(service: Any, refused: Any, drawn: Any) -> None:

@@ -61,7 +61,7 @@ def test_what_is_no_picture_is_refused(visit: Any, service: Any, give: Any) -> N
     visitor = visit(service)
     visitor.page.wait_for_selector(".example")
     give(visitor, {"name": "notes.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"})
-    visitor.page.get_by_role("alert").get_by_text("“notes.pdf” is no picture").wait_for()
+    visitor.page.get_by_role("alert").get_by_text("“notes.pdf” is not an image").wait_for()
     visitor.expect("422")
     visitor.go().page.wait_for_selector(".example")
     give(visitor, {"name": "broken.png", "mimeType": "image/png", "buffer": b"\x89PNG broken"})

@@ -227,7 +227,7 @@ def test_compaction_leaves_the_index_in_use(collection: Collection, item: Make) 
     verified = collection.verify()
     assert verified is not None
     assert (verified.rows, verified.stale, verified.fresh) == (205, 0, 5)
-    assert not collection.keep_index(aside=False), "five rows are no reason to build"
+    assert not collection.keep_index(aside=False), "five rows are not a reason to build"
 
 
 def test_damage_is_found(collection: Collection, store: Store) -> None:

@@ -11,7 +11,7 @@ from tally import Tally
 COLLECTION = "/v1/collections/default"
 
 TOLD_TO_WAIT = {429: None, 503: {"collection_busy", "overloaded", "busy"}}
-"""Statuses that are no failure, with the codes that they may have (None: any); they must say Retry-After."""
+"""Statuses that are not a failure, with the codes that they may have (None: any); they must say Retry-After."""
 
 PAUSE = 0.1  # seconds that a client waits then: less than it is told, or there would be no load
 
