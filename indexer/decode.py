@@ -136,4 +136,4 @@ def _decode(data: bytes, name: str, max_pixels: int, tiler: Tiler | None) -> Pic
         return error.with_traceback(None)
     except Exception as error:  # no decoder should raise it, and one image must not end a job
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return CorruptImage(f"{name}: the picture cannot be decoded ({said}); save it again, or convert it")
+        return CorruptImage(f"{name}: the image cannot be decoded ({said}); save it again, or convert it")

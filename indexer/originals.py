@@ -62,7 +62,7 @@ def load_stored(item: Item, decode: Decoder) -> Input | Refused:
         return refuse(item.uri, "UnreadableFile", content)
     image = content.image if isinstance(content, Document) else content if isinstance(content, Image) else None
     if image and item.image_hash and image.content_hash != item.image_hash:
-        reason = "the picture has changed since it was indexed; index it again, into the new collection"
+        reason = "the image has changed since it was indexed; index it again, into the new collection"
         return refuse(item.uri, "Changed", f"{path_of(item.uri)}: {reason}")
     return content
 

@@ -51,7 +51,7 @@ def read(
     if len(data) > max_bytes:
         raise FileTooLarge(f"{name}: longer than {max_bytes:,} bytes; scale it down or split it first")
     if not data:
-        raise EmptyFile(f"{name}: the file is empty (0 bytes): expected a picture or a text")
+        raise EmptyFile(f"{name}: the file is empty (0 bytes): expected an image or a text")
     return data
 
 

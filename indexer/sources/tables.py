@@ -169,7 +169,7 @@ def roles_of(columns: Sequence[str], options: SourceOptions, name: str) -> Roles
         taken.add(column or "")
     if not (found["text"] or found["image"]):
         raise BadSource(
-            f"{name} has no column that is called as texts or pictures usually are; it has {_listed(columns)}; "
+            f"{name} has no column that is called as texts or images usually are; it has {_listed(columns)}; "
             "say which column is the text or the image"
         )
     metadata = tuple(one for one in columns if one not in found.values()) if kept is None else kept

@@ -34,7 +34,7 @@ def test_columns_are_taken_as_asked(tmp_path: Path) -> None:
     for options in ({"text_column": "wrods"}, {"id_column": "wrods"}, {"metadata_columns": ("wrods",)}):
         with pytest.raises(BadSource, match=r"no column 'wrods'.*it has 'text', 'words', 'url', 'n', 'm'"):
             entries(tmp_path / "t.csv", **options)
-    with pytest.raises(BadSource, match="called as texts or pictures usually are"):
+    with pytest.raises(BadSource, match="called as texts or images usually are"):
         entries(tmp_path / "t.csv", text_column="", image_column="")
 
 
