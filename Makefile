@@ -1,8 +1,10 @@
 # Everything a contributor does. `make demo` and `make test` need Python 3.11+ and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+# Without their dependencies, which are CUDA's libraries and what .venv has; torchvision's version goes with torch 2.13.
+VISION := torchvision==0.28.0 open_clip_torch==3.3.0 timm==1.0.31 ftfy num2words wcwidth
 
-.PHONY: demo gpu test test-gpu test-kill test-load test-mteb test-ray coverage format lint docs web-types constraints bench \
+.PHONY: demo gpu test test-gpu test-kill test-load test-mteb test-ray test-vision coverage format lint docs web-types constraints bench \
 	screenshots clean
 
 demo: export ONEWORD_MODEL = basic
@@ -18,7 +20,7 @@ demo: .venv/demo
 		--edit "make the red circle blue" --explain 4 --collection scenes --db .demo/db -k 3
 	@cat demo/next.txt
 
-test: .venv/dev lint
+test: .venv/dev lint test-vision
 	$(BIN)/python -m pytest -n 2
 
 coverage: .venv/dev
@@ -47,6 +49,14 @@ test-mteb: .venv/dev .venv/mteb
 
 test-ray: .venv/dev .venv/ray
 	$(BIN)/python -m pytest -m ray tests/indexer/distributed
+
+# In a folder and a process of their own: with torchvision, transformers takes other image processors.
+test-vision: .venv/dev .venv/vision
+	$(BIN)/python -m pytest -m vision -o pythonpath=.venv/vision tests/engine
+
+.venv/vision: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ $(VISION)
+	touch $@
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .

@@ -39,9 +39,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from oneword.engine import Image, Input, Text, encode, views
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.prompts import prompted
-from oneword.engine.e5v.tokens import fill
 from oneword.engine.encoder import Side
+from oneword.engine.prompted.prompts import prompted
+from oneword.engine.prompted.tokens import fill
 from tests.tiny import make_checkpoint, sentences
 
 TEXT_BATCH, IMAGE_BATCH = 12, 4  # kongds/E5-V:retrieval.py, `batch_size=3*bsz` for texts, bsz=4

@@ -23,7 +23,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT.parent), str(ROOT)]
 
-from rivals import Data, Oneword  # noqa: E402
+from rival import Data  # noqa: E402
+from rivals import Oneword  # noqa: E402
 from vectors import Corpus, Shape, write  # noqa: E402
 
 COLD = 20  # questions after which nothing is in memory

@@ -6,115 +6,19 @@ text, metadata); the others give numbers only. Every rival may use both cores to
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from lancedb_rival import Lance
+from rival import NEAREST, Base, Setting, Vectors, Window, faiss_threads, powers, text_of, uri_of
 
-Vectors = NDArray[np.float32]
-Setting = dict[str, int]
-
-NEAREST = 10
-CHUNK = 10_000  # rows read at a time
 SPACE = {"fingerprint": "benchmark", "model": "drawn", "view": "drawn"}
 
 
-@dataclass(frozen=True)
-class Window:
-    """A filter: items whose number, a random permutation of the rows, is in [start, stop)."""
-
-    start: int
-    stop: int
-
-    def __str__(self) -> str:
-        return f"n >= {self.start} and n < {self.stop}"
-
-
-class Data:
-    """The vectors of a part, which are memory-mapped, and their numbers.
-
-    Args:
-        folder: holds vectors.npy, float16 (n, d), and numbers.npy, int64 (n,).
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-        self.numbers = np.load(folder / "numbers.npy")
-        self.count, self.dimension = self.vectors.shape
-        self.lists = max(16, round(64 * (self.count / 50_000) ** 0.5))  # as many as served best in the pilot
-
-    def chunks(self) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """Where a chunk starts, and its vectors."""
-        for start in range(0, self.count, CHUNK):
-            yield start, np.asarray(self.vectors[start : start + CHUNK])
-
-    def allowed(self, window: Window) -> NDArray[np.bool_]:
-        """bool (n,)."""
-        return (self.numbers >= window.start) & (self.numbers < window.stop)
-
-
-class Rival(Protocol):
-    """One way to find neighbors.
-
-    filters: how it filters, or None if it cannot.
-    choices: of `threads`, where it can be told.
-    """
-
-    filters: str | None
-    choices: tuple[int, ...]
-
-    def fill(self) -> None:
-        """What comes before the index; not timed."""
-
-    def build(self) -> None:
-        """Builds the index; timed."""
-
-    def save(self) -> None:
-        """Leaves on disk what `open` takes; not timed."""
-
-    def open(self) -> str:
-        """Makes ready to search, and says what it is."""
-
-    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:
-        """The rows of the ten nearest."""
-
-    def ladders(self) -> list[list[Setting]]:
-        """What may be tried, each from little effort to much. None: it has nothing to set, or sets it itself."""
-
-    def threads(self, count: int) -> None:
-        """How many the library may use for a search of the calling thread; 0: as many as it likes."""
-
-    def bytes(self) -> dict[str, int]:
-        """On disk: the index, and the table that it is derived from where there is one."""
-
-
-class _Base:
-    filters: str | None = None
-    choices: tuple[int, ...] = ()
-
-    def __init__(self, data: Data, folder: Path, **options: Any) -> None:
-        self.data, self.folder, self.options = data, folder, options
-        self.file = folder / "index"
-
-    def fill(self) -> None: ...
-
-    def save(self) -> None: ...
-
-    def ladders(self) -> list[list[Setting]]:
-        return []
-
-    def threads(self, count: int) -> None: ...
-
-    def bytes(self) -> dict[str, int]:
-        return {"index": self.file.stat().st_size, "table": 0}
-
-
-class Oneword(_Base):
+class Oneword(Base):
     """Our own, with its items; it tunes itself."""
 
     filters = "its filter language"
@@ -175,83 +79,7 @@ class Oneword(_Base):
         return sizes
 
 
-class Lance(_Base):
-    """LanceDB's own index, with its items. A scalar index on the number that filters ask for."""
-
-    filters = "where(), prefilter, BTREE index on the column"
-
-    def fill(self) -> None:
-        """Writes the table."""
-        import lancedb
-        import pyarrow as pa
-
-        names = ("id", "uri", "text", "metadata")
-        vector = pa.list_(pa.float16(), self.data.dimension)
-        fields = [*((name, pa.string()) for name in names), ("n", pa.int64()), ("vector", vector)]
-        schema = pa.schema(fields)
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            for start, chunk in self.data.chunks():
-                rows = range(start, start + len(chunk))
-                numbers = self.data.numbers[start : start + len(chunk)]
-                yield pa.record_batch(
-                    [
-                        pa.array([str(row) for row in rows]),
-                        pa.array([uri_of(row) for row in rows]),
-                        pa.array([text_of(row) for row in rows]),
-                        pa.array([json.dumps({"n": int(number)}) for number in numbers]),
-                        pa.array(numbers),
-                        pa.FixedSizeListArray.from_arrays(pa.array(chunk.ravel()), self.data.dimension),
-                    ],
-                    schema=schema,
-                )
-
-        table = lancedb.connect(self.folder).create_table("a", pa.RecordBatchReader.from_batches(schema, batches()))
-        table.create_scalar_index("n")
-
-    def build(self) -> None:
-        """The vector index alone."""
-        import lancedb
-
-        lancedb.connect(self.folder).open_table("a").create_index(
-            metric="cosine",
-            vector_column_name="vector",
-            index_type=self.options["kind"],
-            num_partitions=self.data.lists,
-        )
-
-    def open(self) -> str:
-        """The index is loaded by the first searches."""
-        import lancedb
-
-        self.table = lancedb.connect(self.folder).open_table("a")
-        return f"{self.options['kind']}, {self.data.lists} partitions"
-
-    def search(self, question: Vectors, window: Window | None, setting: Setting) -> list[int]:
-        """With the items."""
-        query = self.table.search(question.astype(np.float16), vector_column_name="vector").distance_type("cosine")
-        query = query.limit(NEAREST).nprobes(setting["nprobes"]).refine_factor(setting["refine_factor"])
-        if window is not None:
-            query = query.where(str(window), prefilter=True)
-        return [int(item["id"]) for item in query.select(["id", "uri", "text", "metadata", "_distance"]).to_list()]
-
-    def ladders(self) -> list[list[Setting]]:
-        """Probes for each factor of refinement."""
-        return [
-            [{"nprobes": probes, "refine_factor": factor} for probes in powers(self.data.lists)]
-            for factor in (2, 5, 10, 20)
-        ]
-
-    def bytes(self) -> dict[str, int]:
-        """Lance keeps indexes in a folder of their own."""
-        sizes = {"index": 0, "table": 0}
-        for file in self.folder.rglob("*"):
-            if file.is_file():
-                sizes["index" if "_indices" in file.parts else "table"] += file.stat().st_size
-        return sizes
-
-
-class Faiss(_Base):
+class Faiss(Base):
     """Lists as many as Oneword's, over all dimensions, trained and tuned by itself: no items, no freshness, a filter's
     bitmap always at hand. (FAISS's own PCAR512 centres vectors, which biases inner products: recall 0.92 at most.)"""
 
@@ -310,7 +138,7 @@ class Faiss(_Base):
         faiss_threads(count)
 
 
-class FaissOnOurs(_Base):
+class FaissOnOurs(Base):
     """FAISS alone on the very index that Oneword built, with its effort: no items, no freshness, float32 scores."""
 
     choices = (0, 1)
@@ -329,7 +157,11 @@ class FaissOnOurs(_Base):
         self.index, self.parameters = flat, None
         if about["effort"] is not None:
             lists = faiss.read_index(str(ours / "lists.faiss"))
-            inner = faiss.SearchParametersIVF(nprobe=about["effort"]["probes"])
+            effort = about["effort"]["effort"]
+            if "HNSW" in about["kind"]:
+                inner = faiss.SearchParametersHNSW(efSearch=effort)
+            else:
+                inner = faiss.SearchParametersIVF(nprobe=effort)
             if isinstance(lists, faiss.IndexPreTransform):
                 inner = faiss.SearchParametersPreTransform(index_params=inner)
             self.parts, self.index = (lists, flat), faiss.IndexRefine(lists, flat)
@@ -355,7 +187,7 @@ class FaissOnOurs(_Base):
         return self.sizes
 
 
-class Hnswlib(_Base):
+class Hnswlib(Base):
     """M 16, ef_construction 200, float32."""
 
     filters = "a Python callback"
@@ -401,7 +233,7 @@ class Hnswlib(_Base):
         return [[{"ef": ef} for ef in (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048)]]
 
 
-class Usearch(_Base):
+class Usearch(Base):
     """Connectivity 16, expansion 128 to add, float16."""
 
     def build(self) -> None:
@@ -434,7 +266,7 @@ class Usearch(_Base):
         return [[{"expansion_search": size} for size in sizes]]
 
 
-class Numpy(_Base):
+class Numpy(Base):
     """Every vector, float32, one matrix product; of few allowed rows only those."""
 
     filters = "a mask, made beforehand"
@@ -474,39 +306,21 @@ class Numpy(_Base):
         return {"index": (self.data.folder / "vectors.npy").stat().st_size * 2, "table": 0}
 
 
-RIVALS: dict[str, tuple[type[_Base], dict[str, str]]] = {
+RIVALS: dict[str, tuple[type[Base], dict[str, Any]]] = {
     "oneword": (Oneword, {}),
-    "lancedb IVF_RQ": (Lance, {"kind": "IVF_RQ"}),
+    "lancedb IVF_RQ": (Lance, {"kind": "IVF_RQ", "bits": 5}),
+    "lancedb IVF_RQ, 1 bit": (Lance, {"kind": "IVF_RQ", "bits": 1}),
+    "lancedb IVF_RQ, 3 bits": (Lance, {"kind": "IVF_RQ", "bits": 3}),
+    "lancedb IVF_RQ, 8 bits": (Lance, {"kind": "IVF_RQ", "bits": 8}),
+    "lancedb IVF_RQ, more partitions": (Lance, {"kind": "IVF_RQ", "bits": 5, "times": 4}),
     "lancedb IVF_SQ": (Lance, {"kind": "IVF_SQ"}),
+    "lancedb IVF_HNSW_SQ": (Lance, {"kind": "IVF_HNSW_SQ"}),
     "faiss": (Faiss, {}),
     "faiss on our index": (FaissOnOurs, {}),
     "hnswlib": (Hnswlib, {}),
     "usearch": (Usearch, {}),
     "numpy": (Numpy, {}),
 }
-
-
-def uri_of(row: int) -> str:
-    """Of a made-up picture."""
-    return f"file:///pictures/{row // 1000:04d}/{row:07d}.jpg"
-
-
-def text_of(row: int) -> str:
-    """As long as a caption."""
-    return f"Picture {row}: a dog and a child play with a ball on the grass."
-
-
-def powers(most: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 12, ... and `most`."""
-    steps = [step for power in range(12) for step in (2**power, 3 * 2**power // 2) if step < most]
-    return [*sorted(set(steps)), most]
-
-
-def faiss_threads(count: int) -> None:
-    """OpenMP keeps the number for each calling thread."""
-    import faiss
-
-    faiss.omp_set_num_threads(count or os.cpu_count() or 1)
 
 
 def _lists(index: Any) -> int:

@@ -7,8 +7,8 @@ At equal recall: each rival is tuned, by its own settings, to the least effort t
 200 tuning questions; recall is then reported on 200 others. Oneword tunes itself when it builds. Filters let 50, 10, 1
 and 0.1 % of the rows through, at random; each rival is tuned for each of them. The vectors: see vectors.py.
 
-Each rival runs in a process of its own. Oneword, LanceDB and FAISS are alive at the same time and take turns, round
-by round; a ratio is the median over rounds of the ratio of their medians. The others follow, one after the other.
+Each rival runs in a process of its own. All are alive at the same time and take turns, round by round; a ratio is the
+median over rounds of the ratio of their medians. LanceDB's best is that of its indexes which is quickest at the goal.
 One caller: FAISS, also within Oneword, and numpy take one core or both for a question, whichever was quicker; LanceDB
 does as it likes; the graphs take one. Two callers: threads of one Python process, each search on one core (LanceDB: as
 it likes).
@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -37,22 +38,17 @@ ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT.parent), str(ROOT)]
 
 from process import GaveUp, Process  # noqa: E402
-from rivals import NEAREST, RIVALS, Data, Window  # noqa: E402
+from results import GOAL, SAME, SHARES, Part, goals, headline, tables  # noqa: E402
+from rival import NEAREST, Data, Window  # noqa: E402
+from rivals import RIVALS  # noqa: E402
 from vectors import Corpus, Shape, write  # noqa: E402
 
 PARTS = ("4096x50000", "384x50000", "384x200000", "4096x200000")
-SAME = "faiss on our index"  # what Oneword adds to FAISS is told by this one
-SHARES = (1.0, 0.5, 0.1, 0.01, 0.001)
-TOGETHER = ("oneword", "lancedb IVF_RQ", "lancedb IVF_SQ", "faiss", "faiss on our index")  # take turns
 QUESTIONS = 200  # of each set
-GOAL = 0.99  # recall@10
 TIE = 1e-4
 """Cosines this near to the tenth's are as good: float16 vectors are not quite of unit length, which inner products take
 as they are, and LanceDB rounds questions to float16 too."""
 COLD = 11  # filters never seen before
-GOALS = {"ratio_vs_lancedb": (">=", 10.0), "ratio_vs_faiss": ("<=", 1.3), "build_ratio_vs_lancedb": (">=", 5.0)}
-
-Part = dict[str, Any]
 
 
 def prepare(folder: Path, dimension: int, count: int, shares: tuple[float, ...]) -> None:
@@ -123,18 +119,12 @@ class Contest:
         self.data.mkdir(parents=True)
         prepare(self.data, self.dimension, self.count, self.shares)
         self._say(f"drawn, and compared exactly, in {time.perf_counter() - begun:.0f} s")
-        together = {name: process for name in TOGETHER if name in self.rivals and (process := self._ready(name))}
+        together = {name: process for name in self.rivals if (process := self._ready(name))}
         for share in self.shares:
             self._turns(together, share)
         self._callers(together)
         for name, process in together.items():
             self._end(name, process)
-        for name in self.rivals:
-            if name not in TOGETHER and (process := self._ready(name)):
-                for share in self.shares:
-                    self._turns({name: process}, share)
-                self._callers({name: process})
-                self._end(name, process)
         self.found["seconds"] = round(time.perf_counter() - begun)
         return self.found
 
@@ -148,7 +138,8 @@ class Contest:
         if name == "faiss":
             ours = json.loads(self.found["rivals"].get("oneword", {}).get("about", "{}"))
             kind = ours.get("kind", f"IVF{round(self.count**0.5)},RaBitQfs,Refine(SQfp16)")
-            options["kind"] = "SQfp16" if kind == "flat" else kind.removeprefix("PCAR512,")
+            kind = re.sub(r"PQ\d+x", f"PQ{self.dimension // 2}x", re.sub(r"^PCAR\d+,", "", kind))
+            options["kind"] = "SQfp16" if kind == "flat" else kind
         try:
             self._foretell(name)
             builder = Process(name, self.data, self.folder / name, **options)
@@ -245,86 +236,6 @@ class Contest:
         }
         process.end()
         shutil.rmtree(self.folder / name, ignore_errors=True)
-
-
-def best_lance(part: Part, share: str = "1.0") -> str | None:
-    """Which of LanceDB's indexes is quickest at the goal; None if none was built."""
-    rows = {
-        name: row["by_share"][share] for name, row in part["rivals"].items() if "lance" in name and "by_share" in row
-    }
-    reached = {name: row for name, row in rows.items() if row["reached"]} or rows
-    return min(reached, key=lambda name: reached[name]["p50_ms"], default=None)
-
-
-def headline(part: Part) -> dict[str, float | None]:
-    """The figures that the goals are about."""
-    ours, lance = part["rivals"].get("oneword", {}), best_lance(part)
-    if "by_share" not in ours:
-        return dict.fromkeys(["recall_at_10", "p50_ms", *GOALS])
-    said: dict[str, float | None] = {
-        "recall_at_10": ours["by_share"]["1.0"]["recall"],
-        "p50_ms": ours["by_share"]["1.0"]["p50_ms"],
-        "ratio_vs_lancedb": part["ratios"]["1.0"][lance] if lance else None,
-        "ratio_vs_faiss": 1 / part["ratios"]["1.0"][SAME] if SAME in part["ratios"]["1.0"] else None,
-        "build_ratio_vs_lancedb": part["rivals"][lance]["build_s"] / ours["build_s"] if lance else None,
-    }
-    return {name: None if value is None else round(value, 4) for name, value in said.items()}
-
-
-def goals(part: Part) -> str:
-    """Met or missed."""
-    said = headline(part)
-    recall = said["recall_at_10"] or 0.0
-    lines = [f"- recall@10 {recall:.4f}, goal >= {GOAL}: {'met' if recall >= GOAL else 'missed'}"]
-    for name, (sign, goal) in GOALS.items():
-        value = said[name]
-        met = value is not None and (value >= goal if sign == ">=" else value <= goal)
-        shown = "not measured" if value is None else f"{value:.2f}"
-        lines.append(f"- {name} {shown}, goal {sign} {goal}: {'met' if met else 'missed'}")
-    return "\n".join(lines)
-
-
-def tables(part: Part) -> str:
-    """Markdown: unfiltered, then filtered."""
-    head = ["recall@10", "p50 ms", "p99 ms", "a second, 1 caller", "2 callers", "build s", "bytes a vector: index"]
-    head += ["table", "MiB serving", "building", "setting"]
-    lines = ["| | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
-    for name, row in part["rivals"].items():
-        if "gave_up" in row:
-            lines.append(f"| {name} | {row['gave_up']} |" + " |" * (len(head) - 1))
-            continue
-        whole = row["by_share"]["1.0"]
-        short = "" if whole["reached"] else " (goal not reached)"
-        figures = [f"{whole['recall']:.4f}{short}", f"{whole['p50_ms']:.2f}", f"{whole['p99_ms']:.2f}"]
-        figures += [f"{row['a_second'][threads]:.0f}" for threads in ("1", "2")]
-        figures += [f"{row['build_s']:.1f}"]
-        figures += [f"{row[key]:,.0f}" for key in ("index_bytes", "table_bytes", "peak_mib", "build_peak_mib")]
-        setting = ", ".join(
-            [row["about"].replace("|", "/"), *(f"{key} {value}" for key, value in whole["setting"].items())]
-        )
-        lines.append(f"| {name} | " + " | ".join([*figures, setting]) + " |")
-    shares = [
-        str(share)
-        for share in SHARES
-        if any(str(share) in row.get("by_share", {}) for row in part["rivals"].values()) and share < 1
-    ]
-    lines += ["", "p50 ms (recall@10) by share of rows let through:", ""]
-    lines += [
-        "| | " + " | ".join(f"{100 * float(share):g} %" for share in shares) + " |",
-        "|---" * (len(shares) + 1) + "|",
-    ]
-    for name, row in part["rivals"].items():
-        if "gave_up" in row:
-            continue
-        if not row["filters"]:
-            lines.append(f"| {name} | cannot filter |" + " |" * (len(shares) - 1))
-            continue
-        cells = [f"{row['by_share'][share]['p50_ms']:.2f} ({row['by_share'][share]['recall']:.3f})" for share in shares]
-        lines.append(f"| {name} ({row['filters']}) | " + " | ".join(cells) + " |")
-        if name == "oneword":
-            cells = [f"{row['by_share'][share]['cold_ms']:.2f}" for share in shares]
-            lines.append("| oneword, a filter's first time | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def machine() -> dict[str, Any]:

@@ -47,7 +47,7 @@ from vectors import Corpus, Shape  # noqa: E402
 
 from oneword.engine import load, views  # noqa: E402
 from oneword.query import SearchService, Text  # noqa: E402
-from oneword.query.mixing import Question  # noqa: E402
+from oneword.query.mixing import PreparedQuery  # noqa: E402
 from oneword.query.query import Query  # noqa: E402
 from oneword.storage import Item, Store  # noqa: E402
 
@@ -130,7 +130,7 @@ def overhead(server: Server, folder: str, times: int) -> dict[str, float]:
     """Milliseconds of a request with a cached query vector, and of the same search here, in turn."""
     service = SearchService(folder, COLLECTION)
     texts = [f"cat {n}" for n in range(32)]
-    vectors = {text: service._embedded([Question.of(Query(parts=(Text(text=text),)))])[0] for text in texts}
+    vectors = {text: service._embedded([PreparedQuery.of(Query(parts=(Text(text=text),)))])[0] for text in texts}
     took: dict[str, list[float]] = {"http": [], "here": []}
 
     async def run() -> None:
@@ -142,7 +142,7 @@ def overhead(server: Server, folder: str, times: int) -> dict[str, float]:
             took["http"].append(time.perf_counter() - began)
             assert status == 200
             began = time.perf_counter()
-            service.answer(Question.of(Query(parts=(Text(text=text),))), vectors[text])
+            service.answer(PreparedQuery.of(Query(parts=(Text(text=text),))), vectors[text])
             took["here"].append(time.perf_counter() - began)
         connection.close()
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from oneword.engine.catalog import Description, descriptions
+from oneword.engine.catalog import descriptions
+from oneword.engine.evaluation.row import HEAD as TABLE
+from oneword.engine.evaluation.row import row
 
 HEAD = """# Models
 
@@ -13,46 +15,62 @@ HEAD = """# Models
 first model of this list whose weights are in the local cache and that runs well here (those over 2 GB want a GPU);
 `basic`. At a terminal, `oneword index` offers to download SigLIP 2 before it makes a collection of `basic`.
 
-Any other Hugging Face id or folder is loaded as what its files say it is: a `modules.json` by sentence-transformers;
-`model_type` `clip`, `siglip`, `siglip2`, `metaclip_2` or `llava_next` in `config.json` by transformers. Weights are
-read from safetensors alone, and code that comes with a model is never run.
+Any other Hugging Face id or folder is loaded as what its files say it is:
 
-| Model | for | dimensions | size | license | an edit is | published |
-|---|---|---|---|---|---|---|
+| Files | loaded by | extra |
+|---|---|---|
+| `modules.json` | sentence-transformers | `sentence-transformers` |
+| `config.json`, `model_type` `clip`, `siglip`, `siglip2`, `metaclip_2` | transformers, as two towers | `models` |
+| `llava_next` | transformers, by prompt, as [E5-V](e5v.md) | `e5v` |
+| `qwen2_vl`, `qwen2_5_vl`, `qwen3_vl`, `llava_onevision`, `internvl` | transformers, by prompt | `models` |
+| `idefics3`, `smolvlm`, `gemma3` | the same | `models` |
+| `open_clip_config.json` | open_clip | `open-clip` |
+
+Weights are read from safetensors alone. Code that comes with a model is run only if the environment variable
+`ONEWORD_TRUST_REMOTE_CODE` has the model's name (several: separated by commas), or Python passes
+`EngineConfig(trust_remote_code=True)`; no request and no collection can ask for it. It can do anything that you can:
+read it first, and pin it by `--revision`.
+
 """
 
+MEASURED = {
+    "basic": "[benchmarks](benchmarks.md#basic)",
+    "mini": "[benchmarks](benchmarks.md)",
+}
+"""Where a model's own figures stand that were measured here."""
+
 TAIL = """
-Figures are percent, as published at the source named; none were measured here, as the weights were not at hand.
-`oneword eval` measures a model on your own data; `basic` and `mini` have their figures in
-[benchmarks](benchmarks.md).
+Figures are percent, as published at the source named. Where "measured here" says none, the weights were not at hand:
+`oneword eval text-image --data FOLDER --model NAME` measures a model, known or not, and prints its row of this table.
 
 - **Dimensions** in parentheses: lengths that a model was trained to be cut to: `oneword index photos --model NAME
   --dimensions N`. Others are refused.
 - **Queries and documents.** Models of sentence-transformers have a prompt for each; indexing takes the document's,
-  searching the query's.
+  searching the query's; `/v1/embeddings` takes `input_type`, `query` or `document`.
 - **An edit** of an image goes through the model together with it in one forward pass, or is added to it as a unit
   vector of the same weight.
 - **Texts** are cut at the model's limit (SigLIP 64 tokens, CLIP 77, others 512); in bulk, longer ones are first cut
-  into passages.
+  into passages, and longer captions at the end of a sentence, which the job reports.
 - CLIP and SigLIP place images and texts apart: in a collection of both, a text finds texts first. Search one of them
   (`--modality image`), or keep two collections.
-- Qwen3-VL, Nemotron and EmbeddingGemma need torchvision for their image processors. They have not been run here; the
-  loader is tested with small models of the same format.
+- **By prompt** means E5-V's way: an image, a text or both in the model's chat template, with the view's prompt that
+  ends in "in one word"; the vector is the last token's hidden state. Models that were trained to embed
+  (Qwen3-VL-Embedding, GME, BGE-VL-MLLM) have prompts of their own, for queries and for documents, and follow no views.
+  A model that was not trained for it may place texts and images apart: measure it first (`oneword eval`).
+- **Not loaded here.** Of these models only `basic`, `mini`, `minilm` and `hash` have been run with their weights. Of
+  every other format a small model with random weights is made in the tests, from its real configuration class: its
+  vectors equal those of its own library, used as its documentation says, to 1e-5 in fp32
+  (`tests/engine/test_contract.py`). Prompts of known models are compared with their repositories' code, rewritten in
+  the tests.
+- Images go through Pillow, without torchvision, but for models of open_clip, and of sentence-transformers where they
+  need it (Nemotron, EmbeddingGemma). SmolVLM 2 needs `num2words`.
 """
 
 
 def page() -> str:
     """Returns the whole page."""
-    return HEAD + "".join(map(_row, descriptions())) + TAIL
-
-
-def _row(model: Description) -> str:
-    name = f"`{model.aliases[0]}` ({model.name})" if model.aliases else f"`{model.name}`"
-    lengths = f"{model.dimension}" + (f" ({', '.join(map(str, model.truncations))})" if model.truncations else "")
-    size = f"{model.size / 1e9:.1f} GB" if model.size >= 1e9 else f"{model.size / 1e6:.0f} MB"
-    figures = f"{model.figures} ({model.source})" if model.figures else "none"
-    cells = (name, model.summary, lengths, size, model.license, model.edits, figures)
-    return f"| {' | '.join(cells)} |\n"
+    rows = (row(model, MEASURED.get(model.name, "none")) for model in descriptions())
+    return HEAD + TABLE + "".join(rows) + TAIL
 
 
 if __name__ == "__main__":

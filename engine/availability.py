@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from oneword.engine.catalog import MINIATURE, Description, describe, descriptions
+from oneword.engine.config import CODE, runs_code
 from oneword.engine.errors import ModelNotFound
 
 VARIABLE = "ONEWORD_MODEL"
@@ -40,6 +41,8 @@ def missing(model: Description) -> tuple[str, ...]:
     lacking = list(model.missing_packages())
     if model.name == "mini" and not MINIATURE.is_dir():
         lacking.append("part of the repository: run it in a checkout")
+    if model.code and not runs_code(model.name):
+        lacking.append(f"comes with code of its own, which you must allow ({CODE}={model.name})")
     if model.extra and is_installed("torch"):
         lacking += _missing_room(model)
     if not model.shipped and not is_cached(model.name):
@@ -85,7 +88,9 @@ def is_cached(name: str) -> bool:
     def there(file: str) -> bool:
         return isinstance(try_to_load_from_cache(name, file), str)
 
-    return there("config.json") and (there("model.safetensors") or there("model.safetensors.index.json"))
+    described = ("config.json", "open_clip_config.json")
+    weights = ("model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors")
+    return any(map(there, described)) and any(map(there, weights))
 
 
 def _missing_room(model: Description) -> list[str]:

@@ -1,15 +1,17 @@
 """The models that are known by name, as `models.toml` describes them. Light: loads no model and no library of one."""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from oneword.engine.errors import ModelNotFound
+from oneword.engine.views import Prompts, View
 
-Loader = Literal["basic", "hash", "llava-next", "dual", "modular"]
+Loader = Literal["basic", "hash", "llava-next", "prompted", "dual", "open-clip", "modular"]
 
 PACKAGES = {
     "": (),
@@ -19,6 +21,7 @@ PACKAGES = {
     ),
     "models": ("torch", "transformers", "accelerate"),
     "e5v": ("torch", "transformers", "accelerate"),
+    "open-clip": ("torch", "transformers", "torchvision", "open_clip"),
     "sentence-transformers": ("torch", "transformers", "accelerate", "sentence_transformers"),
 }
 """Import names of the packages that each extra of this package installs."""
@@ -43,6 +46,12 @@ class Description:
         extra: of this package, which installs what the model needs; "" for none.
         figures: published results, in percent; "" for none.
         source: where they were published.
+        prompts: of a prompted model, what it was trained with. "query", "document" and, if it differs, "composed": a
+            whole conversation with `{}` for its content; "text", "image" and "both": that content, with `<sent>` and
+            `<image>`. Empty: the view's prompts in the checkpoint's own chat template.
+        pixels: of a prompted model, lowest and highest number of an image's; empty for the checkpoint's own.
+        square: of a prompted model, side in pixels of the square that images are squeezed to first.
+        code: whether it comes with code of its own, which is run only if that is asked for.
     """
 
     name: str
@@ -59,6 +68,30 @@ class Description:
     extra: str
     figures: str = ""
     source: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    pixels: tuple[int, ...] = ()
+    square: int | None = None
+    code: bool = False
+
+    @property
+    def view(self) -> View | None:
+        """The prompts that the model was trained with, in place of the default view's."""
+        if not (said := self.prompts):
+            return None
+        sides = {
+            "query": (said["query"], said.get("composed", said["query"])),
+            "gallery": (said["document"], said["document"]),
+        }
+        parts = {
+            side: Prompts(
+                text=around.replace("{}", said["text"]),
+                image=around.replace("{}", said["image"]),
+                document=around.replace("{}", said["both"]),
+                composed=edited.replace("{}", said["both"]),
+            )
+            for side, (around, edited) in sides.items()
+        }
+        return View(name="default", **parts)
 
     @property
     def shipped(self) -> bool:
@@ -85,7 +118,7 @@ def describe(name: str) -> Description | None:
 
 def _checked(entry: dict[str, Any]) -> Description:
     """Returns an entry of the file. Raises ValueError where it is not as `Description` says."""
-    lists = {name: tuple(entry.get(name, ())) for name in ("aliases", "truncations")}
+    lists = {name: tuple(entry.get(name, ())) for name in ("aliases", "truncations", "pixels")}
     described = Description(**{**entry, **lists})
     wrong = [
         what
@@ -96,6 +129,11 @@ def _checked(entry: dict[str, Any]) -> Description:
             ("figures without source", bool(described.figures) == bool(described.source)),
             ("dimension", described.dimension > 0),
             ("truncations", all(0 < length < described.dimension for length in described.truncations)),
+            (
+                "prompts",
+                set(described.prompts) - {"composed"} in ({"query", "document", "text", "image", "both"}, set()),
+            ),
+            ("pixels", list(described.pixels) == sorted(described.pixels) and len(described.pixels) in (0, 2)),
         )
         if not fine
     ]

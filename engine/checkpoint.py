@@ -11,33 +11,61 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oneword.engine import hub
+from oneword.engine.config import CODE
 from oneword.engine.errors import ModelNotFound, WrongCheckpoint
 
 ARCHITECTURES = {
     "llava_next": "LLaVA-NeXT, as E5-V",
+    "llava_onevision": "LLaVA-OneVision",
+    "qwen2_vl": "Qwen2-VL",
+    "qwen2_5_vl": "Qwen2.5-VL",
+    "qwen3_vl": "Qwen3-VL",
+    "internvl": "InternVL",
+    "idefics3": "SmolVLM, Idefics 3",
+    "smolvlm": "SmolVLM 2",
+    "gemma3": "Gemma 3",
     "clip": "CLIP",
     "siglip": "SigLIP, SigLIP 2",
     "siglip2": "SigLIP 2 NaFlex",
     "metaclip_2": "MetaCLIP 2",
+    "open_clip": "a folder with open_clip_config.json",
     "sentence-transformers": "a folder with modules.json",
 }
 """What a `config.json` says of the models that can be loaded, as `model_type`, and what people call them."""
 
 LLAVA_NEXT = ("llava_next",)
+PROMPTED = (
+    *("llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "idefics3", "smolvlm", "gemma3"),
+    "llava_next",
+)
 DUAL = ("clip", "siglip", "siglip2", "metaclip_2")
+OPEN_CLIP = ("open_clip",)
 MODULAR = ("sentence-transformers",)
-ALL = (*LLAVA_NEXT, *DUAL, *MODULAR)
-LOADED_BY = {"llava-next": LLAVA_NEXT, "dual": DUAL, "modular": MODULAR}
+ALL = (*PROMPTED, *DUAL, *OPEN_CLIP, *MODULAR)
+LOADED_BY = {
+    "llava-next": LLAVA_NEXT,
+    "prompted": PROMPTED,
+    "dual": DUAL,
+    "open-clip": OPEN_CLIP,
+    "modular": MODULAR,
+}
 """Architectures by the loader that a known model's description names."""
 
-HUB_TIMEOUT = 4.0
-"""Seconds to wait for the first answer of the hub: without a network a command ends in about this time."""
+
+def loader_of(architecture: str) -> str:
+    """Returns the loader of a model that is not known by name."""
+    return next(loader for loader, architectures in LOADED_BY.items() if architecture in architectures)
+
 
 BLOCKS, BLOCK = 64, 64 * 1024
 """The digest reads this number of evenly spaced blocks, of this number of bytes, of each weights file."""
 
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _DESCRIBED = ["*.json", "*.jinja", "*.model", "merges.txt"]
+_OPEN_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 _WANTED = [*_DESCRIBED, "*.safetensors"]
 _ELSEWHERE = {"onnx", "openvino"}
 """Folders of other runtimes' copies."""
@@ -47,6 +75,7 @@ _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _DESCRIPTIONS = (
     *("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"),
     *("added_tokens.json", "preprocessor_config.json", "processor_config.json", "oneword.json"),
+    OPEN_CLIP_CONFIG,
 )
 
 
@@ -94,6 +123,7 @@ def find(
     weights: bool = True,
     expected: Sequence[str] = LLAVA_NEXT,
     fresh: bool = False,
+    code: bool = False,
 ) -> Checkpoint:
     """Finds a folder, or a hub model in the local cache or else on the hub.
 
@@ -101,6 +131,7 @@ def find(
         expected: accepted architectures.
         weights: whether the weights are needed, or only the prompts and settings.
         fresh: ask the hub first, which may have a newer revision than the cache.
+        code: the model's own code is wanted, too, and will be run.
 
     Raises:
         ModelNotFound: neither in the cache nor on the hub, or a revision of a folder was asked for.
@@ -110,7 +141,7 @@ def find(
     if path.is_dir():
         if revision is not None:
             raise ModelNotFound(f"{path} is a folder, which has no revision {revision!r}: drop --revision")
-        return check(model, path, None, weights=weights, expected=expected)
+        return check(model, path, None, weights=weights, expected=expected, code=code)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelNotFound(
             f"no folder {model!r}: expected one with a checkpoint ({_described(expected)}), or a hub id, "
@@ -119,11 +150,11 @@ def find(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    wanted = _WANTED if weights else _DESCRIBED
+    wanted = (_WANTED if weights else _DESCRIBED) + (["*.py"] if code else [])
 
     def cached() -> Checkpoint:
         folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, local_files_only=True))
-        return check(model, folder, folder.name, weights=weights, expected=expected)
+        return check(model, folder, folder.name, weights=weights, expected=expected, code=code)
 
     wrong: WrongCheckpoint | None = None
     try:
@@ -134,38 +165,51 @@ def find(
     except (HFValidationError, OSError):
         pass
     how = f"oneword models pull {model}" + (f" --revision {revision}" if revision else "")
+    if why := hub.trouble():
+        raise wrong or ModelNotFound(f"model {model!r} is not in the local cache, and {why}; then run: {how}")
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=HUB_TIMEOUT))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=hub.TIMEOUT))
     except Exception as error:  # the hub's client raises some twenty kinds, its transport more
         if wrong is not None:
             raise wrong from error
-        reason = str(error).strip().split("\n")[0]
         raise ModelNotFound(
-            f"model {model!r} is not in the local cache and the hub did not give it "
-            f"({type(error).__name__}: {reason}); download it where there is a network: {how}"
+            f"model {model!r} is not in the local cache, and {hub.refusal(error, model, revision)}"
         ) from error
-    return check(model, folder, folder.name, weights=weights, expected=expected)
+    return check(model, folder, folder.name, weights=weights, expected=expected, code=code)
 
 
 def check(
-    model: str, folder: Path, commit: str | None, *, weights: bool = True, expected: Sequence[str] = LLAVA_NEXT
+    model: str,
+    folder: Path,
+    commit: str | None,
+    *,
+    weights: bool = True,
+    expected: Sequence[str] = LLAVA_NEXT,
+    code: bool = False,
 ) -> Checkpoint:
     """Checks every file name, every JSON, and the header and length of every weights file.
 
     Args:
         weights: whether the weights must be there.
+        code: whether modules of the model's own are accepted.
     """
     if _is_modular(folder) and MODULAR[0] in expected:
-        return _modular(model, folder, commit, weights=weights)
-    if not (folder / "config.json").is_file():
+        return _modular(model, folder, commit, weights=weights, code=code)
+    config = folder / "config.json"
+    kind = read_json(config, model).get("model_type") if config.is_file() else None
+    if kind not in expected and OPEN_CLIP[0] in expected and (folder / OPEN_CLIP_CONFIG).is_file():
+        return _open_clip(model, folder, commit, weights=weights)
+    if not config.is_file():
         raise WrongCheckpoint(
             f"{folder}: no config.json: expected a checkpoint in transformers' format ({_described(expected)})"
         )
-    kind = read_json(folder / "config.json", model).get("model_type")
     if kind not in expected:
         raise WrongCheckpoint(f"{model}: is a {kind!r} checkpoint: expected {_described(expected)}")
-    for what, names in (("tokenizer", _TOKENIZERS), ("image processor", _PROCESSORS)):
-        if not any((folder / name).is_file() for name in names):
+    joint = folder / _PROCESSORS[1]
+    seen = (folder / _PROCESSORS[0]).is_file() or (joint.is_file() and "image_processor" in read_json(joint, model))
+    read = any((folder / name).is_file() for name in _TOKENIZERS)
+    for what, there, names in (("tokenizer", read, _TOKENIZERS), ("image processor", seen, _PROCESSORS)):
+        if not there:
             raise WrongCheckpoint(f"{model}: no {what} in {folder}: expected {' or '.join(names)}")
     try:
         files = tuple(_weights(model, folder))
@@ -186,24 +230,40 @@ def _is_modular(folder: Path) -> bool:
     return (folder / "modules.json").is_file() and not (folder / "oneword.json").is_file()
 
 
-def _modular(model: str, folder: Path, commit: str | None, *, weights: bool) -> Checkpoint:
+def _open_clip(model: str, folder: Path, commit: str | None, *, weights: bool) -> Checkpoint:
+    """Checks the weights' name, header and length."""
+    read_json(folder / OPEN_CLIP_CONFIG, model)
+    files = tuple(folder / name for name in _OPEN_WEIGHTS if (folder / name).is_file())[:1]
+    if weights and not files:
+        raise _no_weights(model, folder, " or ".join(_OPEN_WEIGHTS))
+    for file in files:
+        _check_length(file)
+    return Checkpoint(model=model, architecture=OPEN_CLIP[0], folder=folder, commit=commit, weights=files)
+
+
+def _no_weights(model: str, folder: Path, expected: str) -> WrongCheckpoint:
+    return WrongCheckpoint(
+        f"{model}: weights are missing in {folder}: expected {expected}; other formats are not read, because they can "
+        "run code"
+    )
+
+
+def _modular(model: str, folder: Path, commit: str | None, *, weights: bool, code: bool) -> Checkpoint:
     """Checks the modules' names, which are code to be run, and the header and length of every weights file."""
     path = folder / "modules.json"
     try:
         types = [str(module["type"]) for module in json.loads(path.read_bytes())] or [""]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WrongCheckpoint(f"{model}: {path} is no list of modules ({error!r})") from error
-    if foreign := [name for name in types if not name.startswith("sentence_transformers.")]:
+    foreign = [name for name in types if not name.startswith("sentence_transformers.")]
+    if foreign and not (code and all(foreign)):
         raise WrongCheckpoint(
             f"{model}: {path} names the module {foreign[0]!r}: expected modules of sentence-transformers; "
-            "code that comes with a model is not run"
+            f"code that comes with a model is run only if {CODE} names it"
         )
     files = tuple(sorted(file for file in folder.rglob("*.safetensors") if not _ELSEWHERE & {*file.parts}))
     if weights and not files:
-        raise WrongCheckpoint(
-            f"{model}: weights are missing in {folder}: expected safetensors files; other formats are not read, "
-            "because they can run code"
-        )
+        raise _no_weights(model, folder, "safetensors files")
     for file in files:
         _check_length(file)
     return Checkpoint(model=model, architecture=MODULAR[0], folder=folder, commit=commit, weights=files)
@@ -233,10 +293,7 @@ def _weights(model: str, folder: Path) -> Iterator[Path]:
     absent = [name for name in names if not (folder / name).is_file()]
     if absent or not names:
         shown = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
-        raise WrongCheckpoint(
-            f"{model}: weights are missing in {folder}: expected {shown or 'safetensors files'}; other "
-            "formats are not read, because they can run code"
-        )
+        raise _no_weights(model, folder, shown or "safetensors files")
     yield from (folder / name for name in names)
 
 
@@ -272,7 +329,8 @@ def digest(folder: Path, weights: tuple[Path, ...]) -> str:
 
     names = [name for name in _DESCRIPTIONS if (folder / name).is_file()]
     if _is_modular(folder):
-        names = sorted({*names, *(str(path.relative_to(folder)) for path in folder.rglob("*.json"))})
+        described = [path for kind in ("*.json", "*.py") for path in folder.rglob(kind)]
+        names = sorted({*names, *(str(path.relative_to(folder)) for path in described)})
     for name in names:
         add(name.encode())
         add((folder / name).read_bytes())

@@ -1,5 +1,6 @@
 """How a model runs."""
 
+import os
 from dataclasses import dataclass, replace
 
 MAX_PIXELS = 89_478_485
@@ -8,13 +9,21 @@ MAX_PIXELS = 89_478_485
 MOST_PIXELS = 400_000_000
 """Highest allowed pixel cap; twice a large photograph of today's cameras."""
 
+CODE = "ONEWORD_TRUST_REMOTE_CODE"
+"""The environment variable with the names, separated by commas, of models whose own code may be run."""
+
+
+def runs_code(model: str) -> bool:
+    """Returns whether the environment allows a model to run the code that comes with it."""
+    return model in (name.strip() for name in os.environ.get(CODE, "").split(","))
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
     """Which model, and where and how it runs.
 
     Args:
-        model: "auto", "basic", "mini", "hash", "e5-v", a Hugging Face id of a LLaVA-NeXT model, a checkpoint folder,
+        model: "auto", "basic", "mini", "hash", "e5-v", another known name, a Hugging Face id, a checkpoint folder,
             or the URL of a server, see `oneword.engine.remote`.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".
@@ -26,6 +35,8 @@ class EngineConfig:
             a longer input goes alone. None: by the device's free memory.
         revision: of a Hugging Face id: a branch, tag or commit; None: the newest.
         dimensions: length to truncate vectors to, for models trained for that; None keeps them whole.
+        trust_remote_code: run the code that comes with a model of sentence-transformers, which can do anything that you
+            can. The environment may name such models, too (`CODE`); a request or a collection cannot.
         from_data: the model's name was read from a collection, which anyone may have made: a server's address among
             such names is contacted only if the environment allows it, see `oneword.engine.remote`.
     """
@@ -39,6 +50,7 @@ class EngineConfig:
     max_tokens_per_batch: int | None = None
     revision: str | None = None
     dimensions: int | None = None
+    trust_remote_code: bool = False
     from_data: bool = False
 
     @classmethod

@@ -1,12 +1,13 @@
 """Downloads a model into the local cache, where every command finds it."""
 
 import os
-import urllib.request
 
 from oneword.engine.availability import VARIABLE, choose
 from oneword.engine.catalog import Description, describe
 from oneword.engine.checkpoint import ALL, LOADED_BY, Checkpoint, find
+from oneword.engine.config import runs_code
 from oneword.engine.errors import ModelNotFound
+from oneword.engine.hub import trouble
 
 
 def pull(name: str, revision: str | None = None) -> Checkpoint:
@@ -30,7 +31,8 @@ def pull(name: str, revision: str | None = None) -> Checkpoint:
         raise ModelNotFound(
             f"no model of the hub is called {name!r}: expected an id such as google/siglip2-base-patch16-224"
         )
-    return find(model, revision, expected=LOADED_BY[known.loader] if known else ALL, fresh=True)
+    expected = LOADED_BY[known.loader] if known else ALL
+    return find(model, revision, expected=expected, fresh=True, code=runs_code(model))
 
 
 FIRST = "siglip2"
@@ -42,14 +44,8 @@ ANSWERS = 2.0
 
 def offered() -> Description | None:
     """Returns the model that is worth a download; None if `auto` is better than `basic`, or no hub answers."""
-    from huggingface_hub import constants
-
     model = describe(FIRST)
     assert model is not None
-    if os.environ.get(VARIABLE) or constants.HF_HUB_OFFLINE or model.missing_packages() or choose()[0] != "basic":
+    if os.environ.get(VARIABLE) or model.missing_packages() or choose()[0] != "basic":
         return None
-    try:
-        with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=ANSWERS):
-            return model
-    except (OSError, ValueError):
-        return None
+    return None if trouble(ANSWERS) else model

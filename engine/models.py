@@ -5,7 +5,7 @@ from pathlib import Path
 
 from oneword.engine.availability import choose
 from oneword.engine.catalog import PACKAGES, SHIPPED, describe, descriptions, miniature
-from oneword.engine.config import EngineConfig
+from oneword.engine.config import EngineConfig, runs_code
 from oneword.engine.dependencies import require
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
@@ -63,39 +63,46 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
     known = describe(name)
     extra = known.extra if known else "models"
     require(*PACKAGES[extra], what=f"the model {name!r}", extra=extra)
-    from oneword.engine.checkpoint import ALL, DUAL, LOADED_BY, MODULAR, find
+    from oneword.engine.checkpoint import ALL, LOADED_BY, find, loader_of
 
+    code = (config.trust_remote_code and not config.from_data) or runs_code(known.name if known else name)
     if name == "mini":
         checkpoint = find(str(miniature()))
     else:
-        checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL)
-    if checkpoint.architecture in DUAL + MODULAR:
-        _refuse_settings(name, config)
-        if checkpoint.architecture in MODULAR:
-            from oneword.engine.modular import load_modular
+        checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL, code=code)
+    loader = known.loader if known else loader_of(checkpoint.architecture)
+    if loader == "llava-next":
+        from oneword.engine.e5v import load_e5v
 
-            return load_modular(checkpoint, device=config.device, dtype=config.dtype, max_batch=config.batch_size)
-        from oneword.engine.dual.loading import load_dual
-
-        return load_dual(
+        return load_e5v(
             checkpoint,
             device=config.device,
             dtype=config.dtype,
+            quantize=config.quantize,
             max_batch=config.batch_size,
             max_tokens_per_batch=config.max_tokens_per_batch,
+            name="mini" if name == "mini" else None,
+            preprocessing=config.preprocessing,
         )
-    from oneword.engine.e5v import load_e5v
+    _refuse_settings(name, config)
+    device, dtype, rows, tokens = config.device, config.dtype, config.batch_size, config.max_tokens_per_batch
+    if loader == "modular":
+        from oneword.engine.modular import load_modular
 
-    return load_e5v(
-        checkpoint,
-        device=config.device,
-        dtype=config.dtype,
-        quantize=config.quantize,
-        max_batch=config.batch_size,
-        max_tokens_per_batch=config.max_tokens_per_batch,
-        name="mini" if name == "mini" else None,
-        preprocessing=config.preprocessing,
-    )
+        return load_modular(checkpoint, device=device, dtype=dtype, max_batch=rows, code=code)
+    if loader == "open-clip":
+        from oneword.engine.openclip import load_open_clip
+
+        return load_open_clip(checkpoint, device=device, dtype=dtype, max_batch=rows, max_tokens_per_batch=tokens)
+    if loader == "prompted":
+        from oneword.engine.prompted.loading import load_prompted
+
+        return load_prompted(
+            checkpoint, device=device, dtype=dtype, max_batch=rows, max_tokens_per_batch=tokens, known=known
+        )
+    from oneword.engine.dual.loading import load_dual
+
+    return load_dual(checkpoint, device=device, dtype=dtype, max_batch=rows, max_tokens_per_batch=tokens)
 
 
 def _refuse_settings(name: str, config: EngineConfig) -> None:

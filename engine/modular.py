@@ -5,7 +5,7 @@ Text models, and multimodal ones such as Qwen3-VL-Embedding, whose vectors are t
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class ModularEncoder:
         self._joins = self.sees and bool(model.supports(("image", "text")))
         backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self.tokenizer = plain(backend.to_str(), at_start=True).to_str() if backend is not None else None
-        self.text_tokens = self._text_tokens()
+        self.text_tokens = text_tokens(model.tokenizer, model.get_max_seq_length(), self._prompt(Side.GALLERY))
         self.passage_tokens = min(self.text_tokens or PASSAGE_TOKENS, PASSAGE_TOKENS)
 
     def space(self, view: views.View) -> Space:
@@ -84,30 +84,16 @@ class ModularEncoder:
             model=self.name,
             revision=self.revision,
             view=view,
-            preprocessing={
-                "version": VERSION,
-                "modules": [type(module).__name__ for module in self.model],
-                "prompts": {side.value: self._prompt(side) for side in Side},
-                "text_tokens": self.model.get_max_seq_length(),
-                "chat_template": self._chat_template(),
-                "image_processor": type(processor).__name__ if processor is not None else None,
-                "joins": self._joins,
-            },
+            preprocessing=preprocessing(
+                modules=[type(module).__name__ for module in self.model],
+                prompts={side: self._prompt(side) for side in Side},
+                text_tokens=self.model.get_max_seq_length(),
+                template=chat_template(self.model.processor),
+                image_processor=type(processor).__name__ if processor is not None else None,
+                joins=self._joins,
+            ),
             dimension=self.dimension,
         )
-
-    def _text_tokens(self) -> int | None:
-        """Returns the tokens of a document that are left beside its prompt and special tokens; None without a limit."""
-        limit, read = self.model.get_max_seq_length(), getattr(self.model.tokenizer, "backend_tokenizer", None)
-        if not limit or read is None:
-            return int(limit) if limit else None
-        alone = len(read.encode("a", add_special_tokens=False).ids)
-        return max(1, int(limit) - len(read.encode(f"{self._prompt(Side.GALLERY) or ''}a").ids) + alone)
-
-    def _chat_template(self) -> str | None:
-        """Returns a digest of it: a folder's revision is one of its JSON and weights."""
-        written = getattr(self.model.processor, "chat_template", None)
-        return hashlib.sha256(str(written).encode()).hexdigest()[:16] if written else None
 
     def plan(self, inputs: Sequence[Input], view: views.View, side: Side) -> list[list[int]]:  # noqa: ARG002
         """Batches of one kind of input, the longest texts first.
@@ -163,10 +149,7 @@ class ModularEncoder:
                     yield "text", text
 
     def _prompt(self, side: Side) -> str | None:
-        prompts = self.model.prompts
-        names = ("query",) if side is Side.QUERY else DOCUMENT_PROMPTS
-        name = next((name for name in names if name in prompts), self.model.default_prompt_name)
-        return prompts.get(name) if name is not None else None
+        return prompt_of(self.model.prompts, self.model.default_prompt_name, side)
 
     def forward(self, batch: Batch) -> Tensor:
         """float32 (n, d) on the device."""
@@ -190,6 +173,49 @@ class ModularEncoder:
         return vectors
 
 
+def preprocessing(
+    *,
+    modules: Sequence[str],
+    prompts: Mapping[Side, str | None],
+    text_tokens: int | None,
+    template: str | None,
+    image_processor: str | None = None,
+    joins: bool = False,
+) -> dict[str, Any]:
+    """What decides over a vector beside the weights, JSON-ready."""
+    return {
+        "version": VERSION,
+        "modules": list(modules),
+        "prompts": {side.value: prompt for side, prompt in prompts.items()},
+        "text_tokens": text_tokens,
+        "chat_template": template,
+        "image_processor": image_processor,
+        "joins": joins,
+    }
+
+
+def prompt_of(prompts: Mapping[str, str | None], default: str | None, side: Side) -> str | None:
+    """Returns a side's prompt, by the names that `SentenceTransformer.encode_query` and `encode_document` look for."""
+    names = ("query",) if side is Side.QUERY else DOCUMENT_PROMPTS
+    name = next((name for name in names if name in prompts), default)
+    return prompts.get(name) if name is not None else None
+
+
+def text_tokens(tokenizer: Any, limit: int | None, prompt: str | None) -> int | None:
+    """Returns the tokens of a text that are left beside its prompt and special tokens; None without a limit."""
+    read = getattr(tokenizer, "backend_tokenizer", None)
+    if not limit or read is None:
+        return int(limit) if limit else None
+    alone = len(read.encode("a", add_special_tokens=False).ids)
+    return max(1, int(limit) - len(read.encode(f"{prompt or ''}a").ids) + alone)
+
+
+def chat_template(processor: Any) -> str | None:
+    """Returns a digest of it: a folder's revision is one of its JSON and weights."""
+    written = getattr(processor, "chat_template", None)
+    return hashlib.sha256(str(written).encode()).hexdigest()[:16] if written else None
+
+
 def load_modular(
     model: str | Checkpoint,
     *,
@@ -197,8 +223,9 @@ def load_modular(
     dtype: str = "auto",
     max_batch: int | None = None,
     revision: str | None = None,
+    code: bool = False,
 ) -> ModularEncoder:
-    """Loads a model that sentence-transformers saved, without running code of its folder.
+    """Loads a model that sentence-transformers saved.
 
     Args:
         model: a Hugging Face id, a folder with a `modules.json`, or one found already.
@@ -206,6 +233,7 @@ def load_modular(
         dtype: "auto", "bf16", "fp16" or "fp32".
         max_batch: maximum inputs in one forward pass.
         revision: of a hub model: a branch, tag or commit.
+        code: run the code that comes with the model; else a model with some is refused.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
@@ -213,7 +241,7 @@ def load_modular(
     """
     place = pick_device(device)
     number = pick_dtype(dtype, place)
-    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=MODULAR)
+    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=MODULAR, code=code)
     require("sentence_transformers", what=f"the model {checkpoint.model!r}", extra="sentence-transformers")
     from sentence_transformers import SentenceTransformer
 
@@ -224,8 +252,8 @@ def load_modular(
             loaded = SentenceTransformer(
                 str(checkpoint.folder),
                 device=str(place),
-                local_files_only=True,
-                trust_remote_code=False,
+                local_files_only=not code,  # a model's code may lie elsewhere on the hub
+                trust_remote_code=code,
                 model_kwargs={"dtype": number, "use_safetensors": True, **flash},
             ).eval()
     except EngineError:

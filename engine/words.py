@@ -6,14 +6,16 @@ hit explains the hit.
 Legend: n vectors, d dimensions, w words of a vocabulary.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
-
-from oneword.engine.encoder import Encoder, Vectors
 from oneword.engine.errors import NoWords
+
+if TYPE_CHECKING:
+    from oneword.engine.encoder import Encoder, Vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,8 @@ def speaker(encoder: Encoder) -> Speaker:
 
 def best(scores: Vectors, vocabulary: Sequence[str], k: int) -> tuple[Word, ...]:
     """Returns the k words with the highest scores (w,), best first; ties in the order of the vocabulary."""
+    import numpy as np
+
     k = min(k, len(scores))
     likeliest = np.argpartition(-scores, k - 1)[:k] if k else np.empty(0, dtype=np.intp)
     order = sorted(likeliest.tolist(), key=lambda i: (-scores[i], i))
@@ -63,4 +67,6 @@ def best(scores: Vectors, vocabulary: Sequence[str], k: int) -> tuple[Word, ...]
 
 def shared(one: Vectors, other: Vectors, vocabulary: Sequence[str], k: int) -> tuple[Word, ...]:
     """Returns the k words that score highest in both, by the lower of the two scores (w,)."""
+    import numpy as np
+
     return best(np.minimum(one, other), vocabulary, k)

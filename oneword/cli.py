@@ -20,6 +20,7 @@ from oneword.query.cli import search
 from oneword.query.errors import QueryError
 from oneword.query.evaluate import live
 from oneword.query.explain import explain
+from oneword.query.resident.cli import stop
 from oneword.query.server.cli import keys, serve
 from oneword.storage.cli import build, collections_app, delete, export, import_, info, verify
 from oneword.storage.errors import StorageError
@@ -47,6 +48,7 @@ for command in (
     index,
     search,
     explain,
+    stop,
     info,
     build,
     verify,
@@ -81,13 +83,21 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+LARGE = ("index", "reembed", "train")
+"""Commands that load a model of their own for long."""
+
+
 @app.callback()
 def _root(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - it has printed
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand in LARGE:
+        from oneword.query.resident.stopping import make_room
+
+        make_room()
 
 
 def main() -> None:

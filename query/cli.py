@@ -49,15 +49,15 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 @with_options
 def search(
     context: typer.Context,
-    text: Annotated[str | None, typer.Argument(help="Words to search by.")] = None,
-    image: Annotated[str | None, typer.Option(help="A picture to search by; with --server also a URL.")] = None,
-    edit: Annotated[str | None, typer.Option(help='How hits should differ from the picture: "red and longer".')] = None,
+    text: Annotated[str | None, typer.Argument(help="Text to search for.")] = None,
+    image: Annotated[str | None, typer.Option(help="An image to search by; with --server also a URL.")] = None,
+    edit: Annotated[str | None, typer.Option(help='How hits should differ from the image: "red and longer".')] = None,
     like: Annotated[list[str] | None, typer.Option(help="The id of a stored item; may be repeated.")] = None,
     without: Annotated[
-        list[str] | None, typer.Option("--not", help="Words hits should be unlike; may be repeated.")
+        list[str] | None, typer.Option("--not", help="Text that hits should be unlike; may be repeated.")
     ] = None,
     where: Annotated[str | None, typer.Option(help="Filter: 'format = png and width >= 640', or as JSON.")] = None,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="TEXT is keywords as well.")] = False,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Use TEXT as keywords too.")] = False,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
     collection: Annotated[str, typer.Option("--collection", "-c", help="The collection to search.")] = "default",
     model: Annotated[str, typer.Option(help="Only to insist on one, or to say where its folder is now.")] = "auto",
@@ -68,14 +68,18 @@ def search(
         str | None,
         typer.Option(envvar="ONEWORD_SERVER", help="Ask the service at this URL (key: ONEWORD_API_KEY)."),
     ] = None,
+    daemon: Annotated[
+        bool,
+        typer.Option("--daemon/--no-daemon", envvar="ONEWORD_DAEMON", help="Keep the model loaded in the background."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     **options: Unpack[Options],
 ) -> None:
-    """Search by words, by a picture, by a picture and an edit, by a stored item, or by any mix of them."""
+    """Search by text, by an image, by an image and an edit, by a stored item, or by any mix of them."""
     if hybrid and options.get("keywords") is None:
         options["keywords"] = text
     if hybrid and options["keywords"] is None:
-        raise typer.BadParameter("--hybrid takes the words of TEXT: say some, or use --keywords")
+        raise typer.BadParameter("--hybrid uses TEXT as keywords: give TEXT, or use --keywords")
     if server is not None:
         _check_options(context, server)
     query = Query.of(
@@ -88,14 +92,28 @@ def search(
         **options,
     )
     if server is not None:
-        result = _asked(server, query, collection)
-    else:
-        from oneword.engine.config import EngineConfig
-        from oneword.query.service import SearchService
+        _print(_asked(server, query, collection), query, as_json)
+        return
+    from oneword.engine.config import EngineConfig
+    from oneword.query.resident.asking import ask
+    from oneword.query.resident.place import Place
 
-        result = SearchService(
-            db, collection, EngineConfig(model=model, device=device, dtype=dtype, revision=revision)
-        ).search(query)
+    config = EngineConfig(model=model, device=device, dtype=dtype, revision=revision)
+    place = Place.of(db, config) if daemon else None
+    if place is not None and (result := ask(place, query, collection)) is not None:
+        _print(result, query, as_json)
+        return
+    from oneword.query.service import SearchService
+
+    service = SearchService(db, collection, config)
+    _print(service.search(query), query, as_json)
+    if place is not None and service.loaded:
+        from oneword.query.resident.starting import start
+
+        start(place, db, config, collection)
+
+
+def _print(result: "SearchResult", query: Query, as_json: bool) -> None:
     if as_json:
         print_json(result.as_dict(), indent=None)
     else:
@@ -122,7 +140,7 @@ def _asked(server: str, query: Query, collection: str) -> "SearchResult":
     with Client(server, key=key) as client:
         try:
             return client.search(query, collection)
-        except Refused as error:  # what the server says to do is for whoever writes requests
+        except Refused as error:  # the server's remedy is for REST clients
             remedy = "Set ONEWORD_API_KEY to a key" if key is None else "Check the key in ONEWORD_API_KEY"
             remedy += "; the operator makes them: `oneword keys create NAME`."
             raise Refused(error.detail, status=error.status, code=error.code, remedy=remedy) from None

@@ -1,9 +1,9 @@
-"""What can go wrong with a question, or with serving.
+"""Errors of queries and of the service.
 
 QueryError
-├── BadQuery        it asks for nothing, contradicts itself, or a part of it is out of range
-├── KeyFileError    the file of API keys cannot be used as it is
-├── CannotListen    the service's address cannot be had, or its certificate
+├── BadQuery        it is empty, contradicts itself, or a part of it is out of range
+├── KeyFileError    the file of API keys is missing or malformed
+├── CannotListen    the service's address is taken, or its certificate is missing
 └── Exposed         the service would be open to anyone on the network
 """
 
@@ -15,7 +15,7 @@ class QueryError(Error):
 
 
 class BadQuery(QueryError):
-    """A question that cannot be answered as it is."""
+    """A query that is invalid."""
 
 
 class KeyFileError(QueryError):

@@ -22,7 +22,7 @@ def explain(
     text: Annotated[str | None, typer.Argument(help="Words to explain.")] = None,
     image: Annotated[str | None, typer.Option(help="A picture to explain.")] = None,
     edit: Annotated[str | None, typer.Option(help='How the picture should differ: "red and longer".')] = None,
-    like: Annotated[list[str] | None, typer.Option(help="A stored item as part of the question.")] = None,
+    like: Annotated[list[str] | None, typer.Option(help="A stored item as part of the query.")] = None,
     item: Annotated[list[str] | None, typer.Option(help="A stored item to explain; may be repeated.")] = None,
     words: Annotated[int, typer.Option(min=1, max=MAX_WORDS, help="Words of each kind.")] = 5,
     db: Annotated[str, typer.Option(envvar="ONEWORD_DB", help="Folder or object-store URI of the store.")] = ".oneword",
@@ -33,7 +33,7 @@ def explain(
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Say which words a question and stored items stand for, and which they share."""
+    """Say which words a query and stored items express, and which they share."""
     from oneword.engine.config import EngineConfig
     from oneword.query.service import SearchService
 
@@ -52,13 +52,13 @@ def _show(explanation: "Explanation") -> None:
 
     console = terminal()
     if explanation.words:
-        console.print(Text.assemble(("question  ", "bold"), listed(explanation.words)), soft_wrap=True)
+        console.print(Text.assemble(("query     ", "bold"), listed(explanation.words)), soft_wrap=True)
     for item in explanation.items:
         about = f"{item.modality} {visible(item.id)}  {visible(item.uri)}  {beginning(item.text)}".rstrip()
         console.print(about, style="bold", soft_wrap=True)
-        console.print(f"  stands for  {listed(item.words)}", soft_wrap=True)
+        console.print(f"  words       {listed(item.words)}", soft_wrap=True)
         if item.shared:
-            console.print(f"  shares      {listed(item.shared)}", soft_wrap=True)
+            console.print(f"  shared      {listed(item.shared)}", soft_wrap=True)
 
 
 def listed(words: "tuple[Word, ...]") -> str:

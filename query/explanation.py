@@ -1,4 +1,4 @@
-"""Why a hit was found, in words: what the question stands for, what the hit stands for, what both share."""
+"""Why a hit was found, in words: of the query, of the hit, and of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from oneword.engine.encoder import Encoder
 from oneword.engine.words import Word, best, shared, speaker
+from oneword.query.items import stored_unit
 from oneword.storage import Item
 
 Vectors = NDArray[np.float32]
@@ -19,8 +20,8 @@ class ItemWords:
     """A stored item in words.
 
     Args:
-        words: what it stands for, most first.
-        shared: what it and the question both stand for; empty without a question.
+        words: its words, best first.
+        shared: words of both the item and the query; empty without a query.
     """
 
     id: str
@@ -33,10 +34,10 @@ class ItemWords:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """A question and items in words.
+    """A query and items in words.
 
     Args:
-        words: what the question stands for, most first; empty without a question.
+        words: the query's words, best first; empty without a query.
         model: whose words they are. Scores are probabilities of a word (E5-V) or cosine similarities to it (basic).
     """
 
@@ -55,13 +56,13 @@ class Explanation:
 
 
 def explain(
-    encoder: Encoder, question: Vectors | None, items: Sequence[Item], count: int
+    encoder: Encoder, query: Vectors | None, items: Sequence[Item], count: int
 ) -> tuple[tuple[Word, ...], list[ItemWords]]:
-    """The question's words, and each item's.
+    """The query's words, and each item's.
 
     Args:
         encoder: the model of the collection.
-        question: unit vector, float32 (d,), or None.
+        query: unit vector, float32 (d,), or None.
         items: with their vectors.
         count: words of each kind.
 
@@ -69,11 +70,11 @@ def explain(
         NoWords: the model has none.
     """
     saying = speaker(encoder)
-    rows = [*([] if question is None else [question]), *(_vector(item) for item in items)]
+    rows = [*([] if query is None else [query]), *(stored_unit(item) for item in items)]
     if not rows:
         return (), []
     scores = saying.say(np.stack(rows))
-    asked = None if question is None else scores[0]
+    asked = None if query is None else scores[0]
     names = saying.vocabulary
     explained = [
         ItemWords(
@@ -87,12 +88,6 @@ def explain(
         for item, own in zip(items, scores[len(rows) - len(items) :], strict=True)
     ]
     return () if asked is None else best(asked, names, count), explained
-
-
-def _vector(item: Item) -> Vectors:
-    assert item.vector is not None, "read without its vector"
-    unit: Vectors = item.vector / np.linalg.norm(item.vector)
-    return unit
 
 
 def _plain(**kinds: tuple[Word, ...]) -> dict[str, Any]:

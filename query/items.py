@@ -43,15 +43,25 @@ def unit(values: Sequence[float], dimension: int) -> NDArray[np.float32]:
     """Returns a vector of unit length, float32 (dimension,).
 
     Raises:
-        BadQuery: another dimension, a length of zero, or numbers that are not finite.
+        BadQuery: another dimension, a length of zero, or something else than finite numbers.
     """
-    vector = np.asarray(values, np.float64)
+    try:
+        vector = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadQuery(f"is no list of numbers: {error}") from error
+    if vector.shape != (dimension,):
+        raise BadQuery(f"has shape {vector.shape}: expected ({dimension},), as the collection has")
     length = float(np.linalg.norm(vector))
-    if len(vector) != dimension or not np.isfinite(length) or length == 0:
-        raise BadQuery(
-            f"has {len(vector)} numbers and length {length:g}: expected {dimension} and a finite length above 0"
-        )
+    if not np.isfinite(length) or length == 0:
+        raise BadQuery(f"has length {length:g}: expected finite numbers, not all zero")
     return (vector / length).astype(np.float32)
+
+
+def stored_unit(item: Item) -> NDArray[np.float32]:
+    """Returns the vector of an item that was read with it, at unit length, which float16 rounds: float32 (d,)."""
+    assert item.vector is not None, "read without its vector"
+    unit: NDArray[np.float32] = item.vector / np.linalg.norm(item.vector)
+    return unit
 
 
 def item_of(

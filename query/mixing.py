@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from oneword import engine
 from oneword.engine.images import decode, decode_file
 from oneword.query.errors import BadQuery
+from oneword.query.items import stored_unit, unit
 from oneword.query.query import Composed, Image, Like, Picture, Query, Text, Vector
 from oneword.storage import Item, ItemNotFound
 
@@ -18,7 +18,7 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class PreparedQuery:
     """A query, and what of it a model has to embed.
 
     Args:
@@ -29,7 +29,7 @@ class Question:
     inputs: Mapping[int, engine.Input]
 
     @classmethod
-    def of(cls, query: Query) -> "Question":
+    def of(cls, query: Query) -> "PreparedQuery":
         """Reads and decodes the query's pictures.
 
         Raises:
@@ -68,13 +68,17 @@ class Question:
         if not self.query.parts:
             return None
         total = np.zeros(dimension, dtype=np.float64)
-        vector: NDArray[Any]
         for place, part in enumerate(self.query.parts):
             match part:
                 case Like():
-                    vector = _stored_vector(stored, part.id, collection)
+                    if part.id not in stored:
+                        raise ItemNotFound(part.id, collection)
+                    vector = stored_unit(stored[part.id])
                 case Vector():
-                    vector = _raw_vector(part, dimension)
+                    try:
+                        vector = unit(part.values, dimension)
+                    except BadQuery as error:
+                        raise BadQuery(f"the vector {error}") from error
                 case _:
                     vector = embedded[place]
             total += part.weight * np.asarray(vector, np.float64)
@@ -105,25 +109,3 @@ def _picture(picture: Picture) -> engine.Image:
             return engine.Image(pixels=decode(picture))
         case _:
             return engine.Image(pixels=picture)
-
-
-def _stored_vector(stored: Mapping[str, Item], item_id: str, collection: str) -> Vectors:
-    if item_id not in stored:
-        raise ItemNotFound(item_id, collection)
-    vector: Any = stored[item_id].vector
-    unit: Vectors = vector / np.linalg.norm(vector)
-    return unit
-
-
-def _raw_vector(part: Vector, dimension: int) -> NDArray[np.float64]:
-    try:
-        vector = np.asarray(part.values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise BadQuery(f"the vector is no list of numbers: {error}") from error
-    if vector.shape != (dimension,):
-        raise BadQuery(f"the vector has shape {vector.shape}: expected ({dimension},), as the collection has")
-    length = np.linalg.norm(vector)
-    if not np.isfinite(length) or length == 0:
-        raise BadQuery(f"the vector has length {length}: expected finite numbers, not all zero")
-    unit: NDArray[np.float64] = vector / length
-    return unit

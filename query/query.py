@@ -1,20 +1,20 @@
 """The query object that the command line, Python and REST build, and every search option, declared once.
 
-To add an option, add a field with an `Option` to `Query` and its name to `Options`, and give it meaning in
-`oneword.storage.search`: `oneword search`, the REST schema, the clients and their checks derive from the field.
+`oneword search`, the REST schema, the clients and the checks derive from the fields of `Query`; those that collections
+know, too, are in `oneword.storage.options`.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cache
-from numbers import Integral, Real
+from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, Unpack, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, Unpack
 
 from oneword.query.errors import BadQuery
-from oneword.storage.config import MOST, MOST_SKIPPED, CommonOptions, Fusion
+from oneword.storage.config import MOST
 from oneword.storage.filters import Filter, parse_filter
+from oneword.storage.options import SCROLL, CommonOptions, Declared, Option, SearchFields, declared
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -46,21 +46,21 @@ class _Weighted:
 
 @dataclass(frozen=True, kw_only=True)
 class Text(_Weighted):
-    """Words."""
+    """A text."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image(_Weighted):
-    """A picture."""
+    """An image."""
 
     image: Picture = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed(_Weighted):
-    """A picture and how it should differ. The picture itself is never a hit."""
+    """An image and how hits should differ from it. The image itself is never a hit."""
 
     image: Picture = field(repr=False)
     edit: str
@@ -84,27 +84,7 @@ Part = Text | Image | Composed | Like | Vector
 
 
 @dataclass(frozen=True, kw_only=True)
-class Option:
-    """What a search option is besides its type and default.
-
-    Args:
-        help: one sentence.
-        min, max: its bounds.
-        fusion: REST has it in the object `hybrid`.
-        long: text that may be as long as a text to search by; otherwise as long as a name.
-        short: on the command line.
-    """
-
-    help: str
-    min: float | None = None
-    max: float | None = None
-    fusion: bool = False
-    long: bool = False
-    short: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Query:
+class Query(SearchFields):
     """A weighted mix of parts, and which hits are wanted.
 
     Args:
@@ -112,7 +92,7 @@ class Query:
         filter: only items that pass it (see `oneword.storage.parse_filter`).
         min_score: lowest score: cosine similarity, or BM25 where there are keywords alone.
         view: the view that the collection must have been indexed with.
-        keywords: fused with the nearest, or alone.
+        keywords: combined with the vector search, or alone.
         fusion: "rrf" (reciprocal ranks) or "weighted" (normalized scores).
         group_by: a field, such as `folder` or `metadata.document`.
         version: of the collection, as an earlier result reported it, so that pages are consistent while others write.
@@ -124,31 +104,20 @@ class Query:
         BadQuery: out of range, or no parts.
     """
 
+    invalid = BadQuery
+
     parts: tuple[Part, ...]
     filter: Filter | None = None
     include: frozenset[str] = frozenset({"payload"})
-    limit: Annotated[int, Option(help="Number of hits.", min=1, max=MOST, short="-k")] = 10
-    offset: Annotated[int, Option(help="Hits to skip, for the next page.", min=0, max=MOST_SKIPPED)] = 0
-    modality: Annotated[Literal["image", "text"] | None, Option(help="Only such hits.")] = None
-    view: Annotated[str | None, Option(help="Insist on the view of the collection.")] = None
-    min_score: Annotated[float | None, Option(help="Lowest cosine similarity of a hit.")] = None
-    keywords: Annotated[str | None, Option(help="Words that texts or captions must have, any of them.", long=True)] = (
-        None
-    )
-    fusion: Annotated[Fusion, Option(help="How keywords and nearness are made one.", fusion=True)] = "rrf"
-    keyword_weight: Annotated[float, Option(help="Of keywords, in a weighted fusion.", min=0, max=1, fusion=True)] = 0.5
-    diversity: Annotated[float, Option(help="0: the nearest; 1: as different as can be.", min=0, max=1)] = 0.0
-    group_by: Annotated[str | None, Option(help="One hit for each value of this field.")] = None
-    version: Annotated[int | None, Option(help="Search this version, for pages that join.", min=1, max=2**63 - 1)] = (
-        None
-    )
-    explain: Annotated[int, Option(help="Say why, in so many words a hit.", min=0, max=MAX_WORDS)] = 0
+    limit: Annotated[int, Option(help="Number of hits.", min=1, max=MOST, hint=SCROLL, short="-k")] = 10
+    modality: Annotated[Literal["image", "text"] | None, Option(help="Only hits of this modality.")] = None
+    view: Annotated[str | None, Option(help="Fail unless the collection has this view.")] = None
+    explain: Annotated[int, Option(help="Number of words that explain each hit.", min=0, max=MAX_WORDS)] = 0
 
     def __post_init__(self) -> None:
         if not self.parts and self.keywords is None:
             raise BadQuery("the query is empty: expected a text, an image, an item to be like, a vector, or keywords")
-        for one in options():
-            one.check(getattr(self, one.name))
+        super().__post_init__()
         if self.keywords is not None and not self.keywords.strip():
             raise BadQuery(f"keywords {self.keywords!r}: expected words, or none")
         if not self.parts and self.explain:
@@ -173,7 +142,7 @@ class Query:
         image, edit, where = (given.pop(name, None) for name in ("image", "edit", "where"))
         like, without = (_several(given.pop(name, ())) for name in ("like", "without"))
         if edit is not None and image is None:
-            raise BadQuery(f"edit {edit!r} has no picture to change: give an image too, or ask for the text itself")
+            raise BadQuery(f"edit {edit!r} has no picture to change: give an image too, or search for the text itself")
         mixed: list[Part] = [] if text is None else [Text(text=text)]
         if image is not None:
             mixed.append(Image(image=image) if edit is None else Composed(image=image, edit=edit))
@@ -219,50 +188,9 @@ class Parts(Options, total=False):
     where: Where | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declared:
-    """A search option. type: without None, if that is allowed; optional: whether it is."""
-
-    name: str
-    type: Any
-    optional: bool
-    default: Any
-    option: Option
-
-    def check(self, value: Any) -> None:
-        """Raises BadQuery for a value of another type, or out of bounds."""
-        if value is None and self.optional:
-            return
-        choices = get_args(self.type)
-        if choices:
-            if value not in choices:
-                raise BadQuery(f"{self.name} {value!r}: expected {' or '.join(map(repr, choices))}")
-            return
-        kind, said = {int: (Integral, "a whole number"), float: (Real, "a number"), str: (str, "text")}[self.type]
-        _expect(self.name, value, kind, said)
-        low, high = self.option.min, self.option.max
-        if (low is not None and not low <= value) or (high is not None and not value <= high):
-            raise BadQuery(f"{self.name} {value}: expected {low} to {high:,}")
-
-
-@cache
 def options() -> tuple[Declared, ...]:
-    """The search options, in the order of `Query`."""
-    types = get_type_hints(Query, include_extras=True)
-    found = []
-    for one in fields(Query):
-        kind, *more = get_args(types[one.name]) or (None,)
-        if more and isinstance(more[0], Option):
-            inner = [each for each in get_args(kind) if each is not type(None)] if type(None) in get_args(kind) else []
-            declared = Declared(
-                name=one.name,
-                type=inner[0] if inner else kind,
-                optional=bool(inner),
-                default=one.default,
-                option=more[0],
-            )
-            found.append(declared)
-    return tuple(found)
+    """The search options, in the order of `Query`'s fields."""
+    return declared(Query)
 
 
 def _several(one_or_more: str | Iterable[str]) -> list[str]:

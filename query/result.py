@@ -1,4 +1,6 @@
-"""Answers."""
+"""Answers. This file imports neither numpy nor the store, as commands that ask a service need neither."""
+
+from __future__ import annotations
 
 import base64
 import html
@@ -8,14 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from oneword import storage
 from oneword.engine.words import Word
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from oneword import storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +26,11 @@ class Hit:
 
     Args:
         id: of the item, for `like`.
-        score: cosine similarity to the question, -1 to 1; with keywords BM25, or what the fusion of both gives.
+        score: cosine similarity to the query, -1 to 1; with keywords BM25, or what the fusion of both gives.
         modality: "image" (with its caption, if any, in `text`) or "text".
         uri: where the original is.
-        words: what the item stands for; empty where no explanation was asked for.
-        shared: what the item and the question both stand for.
+        words: the item's words; empty if no explanation was requested.
+        shared: words of both the item and the query.
         vector: float32 (d,), if it was asked for.
         thumbnail: an encoded small picture, if it was asked for and there is one.
     """
@@ -45,7 +47,7 @@ class Hit:
     thumbnail: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, hit: storage.Hit) -> "Hit":
+    def of(cls, hit: storage.Hit) -> Hit:
         """The public face of a store's hit."""
         item = hit.item
         return cls(
@@ -113,12 +115,12 @@ class SearchResult:
     Args:
         total: items that pass the filters, of which the hits are a page; None with a `min_score` or groups.
         version: of the collection that was searched; a query for the next page names it.
-        encode_ms: time to embed the question; loading the model is not counted.
+        encode_ms: time to embed the query; loading the model is not counted.
         search_ms: time to find the neighbors.
         model: whose space was searched.
         collection: its name.
         low_confidence: hits with a score below this are guesses more often than not; None: not known.
-        words: what the question stands for; empty where no explanation was asked for.
+        words: the query's words; empty if no explanation was requested.
         fetch: returns thumbnails by id, for a notebook.
     """
 
@@ -148,7 +150,7 @@ class SearchResult:
         """Returns a dictionary for each hit, JSON-ready."""
         return [hit.as_dict() for hit in self.hits]
 
-    def to_arrow(self) -> "pa.Table":
+    def to_arrow(self) -> pa.Table:
         """Returns a table of id, score, modality, uri, text, metadata (as JSON), and vector if hits have one."""
         import pyarrow as pa
 

@@ -15,7 +15,7 @@ from oneword.engine.views import get as get_view
 from oneword.engine.words import Word
 from oneword.query.errors import BadQuery
 from oneword.query.explanation import Explanation, ItemWords, explain
-from oneword.query.mixing import Question, Vectors
+from oneword.query.mixing import PreparedQuery, Vectors
 from oneword.query.query import MAX_WORDS, Like, Parts, Query, Vector, options
 from oneword.query.result import Hit, SearchResult
 from oneword.storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
@@ -35,7 +35,7 @@ class SearchService:
         db: a folder, or an object-store URI.
         collection: its name.
         model: a name or a whole configuration; "auto" is the model that the collection was indexed with.
-        storage: how the serving index is held.
+        storage: how the ANN index is held.
 
     Raises:
         CollectionNotFound, StoreUnavailable: nothing to search.
@@ -97,13 +97,15 @@ class SearchService:
         if any(query.explain or any(not isinstance(part, Like | Vector) for part in query.parts) for query in checked):
             _ = self.encoder  # loading it is no part of encoding a query
         started = time.perf_counter()
-        questions = [Question.of(query) for query in checked]
-        embedded = self._embedded(questions)
+        prepared = [PreparedQuery.of(query) for query in checked]
+        embedded = self._embedded(prepared)
         encode_ms = 1000 * (time.perf_counter() - started)
-        return [self.answer(*one, encode_ms=encode_ms) for one in zip(questions, embedded, strict=True)]
+        return [self.answer(*one, encode_ms=encode_ms) for one in zip(prepared, embedded, strict=True)]
 
-    def answer(self, question: Question, embedded: Mapping[int, Vectors], *, encode_ms: float = 0.0) -> SearchResult:
-        """Answers a question whose inputs are embedded.
+    def answer(
+        self, prepared: PreparedQuery, embedded: Mapping[int, Vectors], *, encode_ms: float = 0.0
+    ) -> SearchResult:
+        """Answers a query whose inputs are embedded.
 
         Args:
             embedded: unit vectors, float32 (d,), of the collection's space, by the place of their part.
@@ -113,15 +115,15 @@ class SearchService:
             As `search`.
         """
         started = time.perf_counter()
-        query = question.query
+        query = prepared.query
         self.check_view(query.view)
-        vector = self._vector(question, embedded)
+        vector = self._vector(prepared, embedded)
         found = self.collection.search(
             vector,
             **{name: getattr(query, name) for name in STORED},
             filter=_filter(query),
-            exclude_ids=question.liked,
-            exclude_image_hashes=question.edited,
+            exclude_ids=prepared.liked,
+            exclude_image_hashes=prepared.edited,
             thumbnails="thumbnail" in query.include,
         )
         hits = tuple(Hit.of(hit) for hit in found)
@@ -135,7 +137,7 @@ class SearchService:
             hits = tuple(
                 replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
             )
-        cosines = query.keywords is None and "encoder" in self.__dict__
+        cosines = query.keywords is None and prepared.inputs
         return SearchResult(
             hits=hits,
             total=found.total if query.min_score is None and query.group_by is None else None,
@@ -151,7 +153,7 @@ class SearchService:
     def explain(
         self, query: str | Query | None = None, *, items: Sequence[str] = (), words: int = 5, **parts: Unpack[Parts]
     ) -> Explanation:
-        """The words that a question and stored items stand for, and which of them each item shares with the question.
+        """The words that a query and stored items express, and which of them each item shares with the query.
 
         Args:
             query: as for `search`; may be left out, to explain items alone. Its filters and limits mean nothing here.
@@ -168,8 +170,8 @@ class SearchService:
                 raise BadQuery("nothing to explain: expected a text, an image or ids of items")
             vector = None
         else:
-            question = Question.of(self._checked(query, parts))
-            vector = self._vector(question, self._embedded([question])[0])
+            prepared = PreparedQuery.of(self._checked(query, parts))
+            vector = self._vector(prepared, self._embedded([prepared])[0])
         said, explained = self._explained(vector, items, words)
         return Explanation(
             words=said, items=tuple(explained), model=self._space["model"], collection=self.collection.name
@@ -195,6 +197,11 @@ class SearchService:
         self.check_view(whole.view)
         return whole
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the model has been loaded."""
+        return "encoder" in self.__dict__
+
     @cached_property
     def encoder(self) -> Encoder:
         """The collection's model, and no other; loaded when first asked for.
@@ -219,20 +226,20 @@ class SearchService:
                 {**self._space, "view": get_view(name).name, "fingerprint": "?"},
             )
 
-    def _embedded(self, questions: Sequence[Question]) -> list[dict[int, Vectors]]:
-        """Of each question the vectors of its inputs; all are embedded together."""
-        inputs = {(which, place): one for which, asked in enumerate(questions) for place, one in asked.inputs.items()}
-        found: list[dict[int, Vectors]] = [{} for _ in questions]
+    def _embedded(self, prepared: Sequence[PreparedQuery]) -> list[dict[int, Vectors]]:
+        """The vectors of each query's inputs; all are embedded together."""
+        inputs = {(which, place): one for which, asked in enumerate(prepared) for place, one in asked.inputs.items()}
+        found: list[dict[int, Vectors]] = [{} for _ in prepared]
         if inputs:
             vectors = encode(self.encoder, list(inputs.values()), self.view, Side.QUERY)
             for (which, place), vector in zip(inputs, vectors, strict=True):
                 found[which][place] = vector
         return found
 
-    def _vector(self, question: Question, embedded: Mapping[int, Vectors]) -> Vectors | None:
-        # As they were at the version asked of: the next page has the same question.
-        stored = self._stored(question.liked, question.query.version) if question.liked else {}
-        return question.vector(embedded, stored, self.collection.dimension, self.collection.name)
+    def _vector(self, prepared: PreparedQuery, embedded: Mapping[int, Vectors]) -> Vectors | None:
+        # As of the version searched: the next page has the same query.
+        stored = self._stored(prepared.liked, prepared.query.version) if prepared.liked else {}
+        return prepared.vector(embedded, stored, self.collection.dimension, self.collection.name)
 
     def _stored(self, ids: Sequence[str], version: int | None) -> dict[str, Item]:
         return self.collection.get(ids, vectors=True, thumbnails=False, version=version)

@@ -16,7 +16,7 @@ def show(result: SearchResult, offset: int = 0) -> None:
     """Prints hits as a table, with guesses marked as such."""
     console = terminal()
     if result.words:
-        console.print(f"The question stands for {listed(result.words)}")
+        console.print(f"Words of the query: {listed(result.words)}")
     if not result.hits:
         console.print("No hits.")
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)

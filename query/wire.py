@@ -7,10 +7,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-import PIL.Image
-
 from oneword.engine.errors import UnreadableFile
-from oneword.engine.images import to_rgb
 from oneword.query.errors import BadQuery
 from oneword.query.query import INCLUDABLE, Composed, Image, Like, Part, Picture, Query, Text, Vector, options
 from oneword.storage import filter_to_json
@@ -76,12 +73,16 @@ def picture_uri(picture: Picture) -> str:
                 raise UnreadableFile(f"{path}: cannot be read ({error.strerror or error})") from error
             except ValueError as error:  # a zero byte in its name
                 raise UnreadableFile(f"{str(path)!r}: is no file's name ({error})") from error
-        case PIL.Image.Image():
-            file = io.BytesIO()
-            rgb = picture if picture.mode == "RGB" else to_rgb(picture)
-            rgb.save(file, "PNG", compress_level=1)
-            return _data_uri(file.getvalue())
-    raise BadQuery(f"a picture of type {type(picture).__name__}: expected a path, a URL, bytes or a PIL image")
+    import PIL.Image
+
+    from oneword.engine.images import to_rgb
+
+    if not isinstance(picture, PIL.Image.Image):
+        raise BadQuery(f"a picture of type {type(picture).__name__}: expected a path, a URL, bytes or a PIL image")
+    file = io.BytesIO()
+    rgb = picture if picture.mode == "RGB" else to_rgb(picture)
+    rgb.save(file, "PNG", compress_level=1)
+    return _data_uri(file.getvalue())
 
 
 def numbers(values: Any) -> list[float]:

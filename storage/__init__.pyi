@@ -46,6 +46,7 @@ from .journal import Job as Job
 from .journal import JobRecord as JobRecord
 from .journal import Journal as Journal
 from .parquet import export_parquet as export_parquet
+from .parquet import export_target as export_target
 from .parquet import import_parquet as import_parquet
 from .quarantine import Quarantine as Quarantine
 from .quarantine import Quarantined as Quarantined

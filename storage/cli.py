@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from oneword.storage.terminal import Db, Json, Yes, confirm, minute, print_json, print_table, report, say, size
-
-if TYPE_CHECKING:
-    from oneword.storage.info import CollectionInfo
+from oneword import storage
+from oneword.storage.terminal import Db, Index, Json, Yes, confirm, minute, print_json, print_table, report, say, size
 
 Name = Annotated[str, typer.Option("--collection", "-c", help="The collection.")]
 Named = Annotated[str, typer.Argument(help="The collection.")]
@@ -35,14 +33,12 @@ def collections(context: typer.Context, db: Db = ".oneword", json: Json = False)
 
 
 def _list(db: str, json: bool) -> None:
-    from oneword.storage import DamagedCollection, Store, StoreUnavailable
-
-    store = Store(db)
+    store = storage.Store(db)
     infos, damaged = [], {}
     for name in store.collections():
         try:
             infos.append(store.open(name).info())
-        except (DamagedCollection, StoreUnavailable) as error:  # one must not hide the others
+        except (storage.DamagedCollection, storage.StoreUnavailable) as error:  # one must not hide the others
             damaged[name] = str(error)
     if json:
         listed = [vars(info) for info in infos]
@@ -70,12 +66,10 @@ def _list(db: str, json: bool) -> None:
 @collections_app.command()
 def drop(name: Named, db: Db = ".oneword", yes: Yes = False, json: Json = False) -> None:
     """Drop a collection, with its quarantine, its versions and its ANN index."""
-    from oneword.storage import DamagedCollection, Store
-
-    store = Store(db)
+    store = storage.Store(db)
     try:
         items: int | None = store.open(name).count()
-    except DamagedCollection:
+    except storage.DamagedCollection:
         items = None
     what = "which is damaged" if items is None else f"with its {items:,} items"
     confirm(f"Drop collection {name!r} in {store.uri}, {what}?", yes)
@@ -91,9 +85,7 @@ def rename(
     json: Json = False,
 ) -> None:
     """Give a collection another name."""
-    from oneword.storage import Store
-
-    items = Store(db).rename(old, new).count()
+    items = storage.Store(db).rename(old, new).count()
     text = f"Collection {old!r} is called {new!r} now, with its {items:,} items."
     report({"collection": new, "renamed_from": old, "items": items}, text, json)
 
@@ -106,18 +98,14 @@ def copy(
     json: Json = False,
 ) -> None:
     """Copy a collection as it is now, with its quarantine; versions, tags and indexes are not copied."""
-    from oneword.storage import Store
-
-    items = Store(db).copy(old, new).count()
+    items = storage.Store(db).copy(old, new).count()
     text = f"Copied the {items:,} items of {old!r} to {new!r}."
     report({"collection": new, "copied_from": old, "items": items}, text, json)
 
 
 def info(collection: Named = "default", db: Db = ".oneword", json: Json = False) -> None:
     """Show a collection: its items, its space, its metadata, and what could not be indexed."""
-    from oneword.storage import Store
-
-    store = Store(db)
+    store = storage.Store(db)
     known = store.open(collection).info()
     refused = store.quarantine(collection).list()
     if json:
@@ -151,7 +139,7 @@ def info(collection: Named = "default", db: Db = ".oneword", json: Json = False)
             say(f"... and {len(refused) - SHOWN:,} more: see --json")
 
 
-def _index(known: CollectionInfo) -> str:
+def _index(known: storage.CollectionInfo) -> str:
     about = known.index
     if about is None:
         return "none: every search compares all vectors (oneword build)"
@@ -162,20 +150,19 @@ def build(
     collection: Named = "default",
     db: Db = ".oneword",
     goal: Annotated[float, typer.Option(min=0.5, max=1.0, help="Recall@10 to reach.")] = 0.99,
+    index: Index = "auto",
     json: Json = False,
 ) -> None:
     """Build the indexes of a collection: metadata and keyword indexes, and the ANN index."""
-    from oneword.storage import Locked, MissingFaiss, Store
-
-    target = Store(db).open(collection)
+    target = storage.Store(db).open(collection)
     try:
         target.index_metadata()
         target.index_keywords()
-    except Locked as locked:  # a writer makes these itself when it is done
+    except storage.Locked as locked:  # a writer makes these itself when it is done
         say(f"Metadata and keyword indexes were left as they are: {locked}", err=True)
     try:
-        about = target.build_index(goal=goal)
-    except MissingFaiss:
+        about = target.build_index(goal=goal, index=index)
+    except storage.MissingFaiss:
         say("Metadata and keyword indexes are up to date.", err=True)
         raise
     text = f"ANN index of {about.rows:,} items: {about.kind}, recall@10 {about.recall:.3f}."
@@ -184,9 +171,7 @@ def build(
 
 def verify(collection: Named = "default", db: Db = ".oneword", json: Json = False) -> None:
     """Compare the ANN index with the table; exit code 1 if they disagree."""
-    from oneword.storage import Store
-
-    found = Store(db).open(collection).verify()
+    found = storage.Store(db).open(collection).verify()
     wrong = found is not None and not found.right
     if json:
         print_json({"collection": collection, "index": None if found is None else vars(found)})
@@ -215,12 +200,10 @@ def delete(
     json: Json = False,
 ) -> None:
     """Delete items by id or by filter, or drop a whole collection."""
-    from oneword.storage import Store
-
     ids = ids or []
     if bool(ids) + (where is not None) + all_ != 1:
         raise typer.BadParameter("say what to delete: ids, or --where FILTER, or --all (one of the three)")
-    store = Store(db)
+    store = storage.Store(db)
     target = store.open(collection)
     not_found = 0
     if all_:
@@ -256,14 +239,11 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a collection to a parquet file: items, thumbnails, metadata, vectors, and the space they are in."""
-    from oneword.storage import Store, export_parquet
-    from oneword.storage.parquet import export_target
-
-    source = Store(db).open(collection)
-    file = export_target(path, collection)
+    source = storage.Store(db).open(collection)
+    file = storage.export_target(path, collection)
     if file.exists():
         confirm(f"Replace {file}?", yes, f"{file} would be replaced")
-    done = export_parquet(source, path, precision=vectors.value)
+    done = storage.export_parquet(source, path, precision=vectors.value)
     text = f"Exported the {done.items:,} items of {collection!r} to {done.file} ({size(done.bytes)})."
     report({"collection": collection, **vars(done)}, text, json)
 
@@ -275,9 +255,7 @@ def import_(
     json: Json = False,
 ) -> None:
     """Import a parquet file. An export makes its collection; other files need one whose model made their vectors."""
-    from oneword.storage import Store, import_parquet
-
-    done = import_parquet(Store(db), file, collection)
+    done = storage.import_parquet(storage.Store(db), file, collection)
     text = f"Imported {done.rows:,} items into {collection!r}: "
     text += f"{done.added:,} new, {done.updated:,} changed, {done.unchanged:,} unchanged."
     report(vars(done), text, json)

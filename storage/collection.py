@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from oneword.storage import scalar_index, text_index, versions
-from oneword.storage.config import RESERVE
+from oneword.storage.config import RESERVE, AnnKind, check_index
 from oneword.storage.database import Database
 from oneword.storage.durability import live_bytes
 from oneword.storage.errors import BadItem, BadSearch, MissingFaiss, NoRoom
@@ -214,20 +214,22 @@ class Collection(CollectionReader):
             text_index.create(table)
             return table.version()
 
-    def build_index(self, *, goal: float = 0.99) -> IndexInfo:
+    def build_index(self, *, goal: float = 0.99, index: AnnKind | None = None) -> IndexInfo:
         """Build the ANN index of the newest version and switch to it, while searches go on.
 
         goal: recall@10 to reach; the search parameters are tuned to it.
+        index: its structure, one of `oneword.storage.config.INDEXES`; None: the configured one.
 
         Raises:
             MissingFaiss: FAISS is not installed.
-            BadSearch: the goal is out of range.
+            BadSearch: the goal is out of range, or there is no such structure.
         """
+        check_index(index or "auto")
         if not 0.5 <= goal <= 1:
             raise BadSearch(f"goal {goal}: expected 0.5 to 1, the share of the ten nearest to be found")
         if (keeper := self.index_keeper()) is None:
             raise MissingFaiss(self.name)
-        return keeper.build(self.snapshot(), goal=goal)
+        return keeper.build(self.snapshot(), goal=goal, kind=index)
 
     def keep_index(self, *, aside: bool = True) -> bool:
         """Build the ANN index if a build is due: there is none, or much was written since. Returns whether it does.

@@ -45,7 +45,6 @@ class BadName(StorageError):
     """A collection name that breaks the naming rule."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
         super().__init__(
             f"collection name {name!r} is not allowed: expected 1 to 63 of a-z, 0-9, '-' and '_', "
             "starting with a letter or digit; choose another name"
@@ -60,8 +59,8 @@ class CollectionNotFound(StorageError):
     """No collection of that name."""
 
     def __init__(self, name: str, uri: str, existing: Sequence[str] = ()) -> None:
-        self.name, self.existing = name, tuple(existing)
-        listed = f"it has: {', '.join(self.existing)}" if self.existing else "it has none yet; index something first"
+        self.name = name
+        listed = f"it has: {', '.join(existing)}" if existing else "it has none yet; index something first"
         super().__init__(f"no collection {name!r} in {uri}; {listed}")
 
 
@@ -69,7 +68,6 @@ class CollectionExists(StorageError):
     """The name is taken."""
 
     def __init__(self, name: str, uri: str) -> None:
-        self.name = name
         super().__init__(f"collection {name!r} already exists in {uri}; open it, drop it first, or choose another name")
 
 
@@ -77,7 +75,6 @@ class VersionNotFound(StorageError):
     """No version of that number (any more), or no tag of that name."""
 
     def __init__(self, asked: int | str, collection: str, versions: Sequence[int], tags: Sequence[str]) -> None:
-        self.asked = asked
         what = f"version {asked}" if isinstance(asked, int) else f"version or tag {asked!r}"
         listed = (["..."] if len(versions) > NAMED else []) + [str(version) for version in versions[-NAMED:]]
         kept = f"versions {', '.join(listed)}; tags {', '.join(sorted(tags)) or '(none)'}"
@@ -88,7 +85,6 @@ class SpaceMismatch(StorageError):
     """Vectors of different spaces cannot be compared, so they never share a collection."""
 
     def __init__(self, name: str, holds: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-        self.name, self.holds, self.asked = name, dict(holds), dict(asked)
         remedy = "use the model and view it was indexed with, or index into another collection"
         first, other = (str(space.get("revision", "")) for space in (holds, asked))
         if other and first != other and holds.get("model") == asked.get("model"):
@@ -106,7 +102,6 @@ class ItemNotFound(StorageError):
     """No item of that id in the collection."""
 
     def __init__(self, item_id: str, collection: str) -> None:
-        self.item_id = item_id
         super().__init__(f"no item {item_id!r} in collection {collection!r}; check the id, or index it first")
 
 
@@ -114,7 +109,6 @@ class JobNotFound(StorageError):
     """No job of that id in the journal (any more)."""
 
     def __init__(self, job_id: str, uri: str) -> None:
-        self.job_id = job_id
         super().__init__(f"no job {job_id!r} in the journal of {uri}; check the id, or start the job again")
 
 
@@ -195,7 +189,6 @@ class MissingKeywords(StorageError):
     """A keyword search in a collection, or a version of it, without a keyword index."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
         super().__init__(
             f"collection {name!r} has no keyword index, or a damaged one, at the version searched: run "
             f"`oneword build {name}`, and search its newest version"
@@ -206,7 +199,7 @@ class DamagedCollection(StorageError):
     """The newest version of a collection cannot be read. sound: the newest version that can, or None."""
 
     def __init__(self, name: str, uri: str, newest: int, sound: int | None) -> None:
-        self.name, self.newest, self.sound = name, newest, sound
+        self.name, self.newest = name, newest
         back = (
             f"the newest sound one is {sound}: oneword restore {name} {sound} --yes"
             if sound is not None
@@ -219,7 +212,6 @@ class StoreUnavailable(StorageError):
     """The store cannot be read or written."""
 
     def __init__(self, uri: str, doing: str, reason: object) -> None:
-        self.uri = uri
         super().__init__(f"cannot {doing} in {uri}: {_plain_reason(reason)}")
 
 
@@ -227,7 +219,6 @@ class NoRoom(StoreUnavailable):
     """The disk has too little space for a compaction; nothing has changed."""
 
     def __init__(self, uri: str, name: str, *, wanted: int, free: int) -> None:
-        self.uri, self.name = uri, name
         StorageError.__init__(
             self,
             f"collection {name!r} is not compacted: that rewrites its data in {uri}, for which {wanted / 1e6:,.0f} MB "

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from heapq import nsmallest
+from itertools import chain
+from typing import Annotated, Any
 
 import typer
 
+from oneword import storage
 from oneword.storage.terminal import Db, Json, Yes, confirm, minute, print_json, print_table, report, say, size
-
-if TYPE_CHECKING:
-    from oneword.storage import DamagedCollection, Store
-    from oneword.storage.journal import JobRecord
-
 
 Collection = Annotated[str, typer.Argument(metavar="NAME", help="The collection.")]
 Option = Annotated[str, typer.Option("--collection", "-c", help="The collection.")]
@@ -30,12 +28,10 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 def versions(collection: Collection = "default", db: Db = ".oneword", json: Json = False) -> None:
     """List the versions of a collection that are kept, with their tags."""
-    from oneword.storage import DamagedCollection, Store
-
-    store = Store(db)
+    store = storage.Store(db)
     try:
         found = store.open(collection).versions()
-    except DamagedCollection as error:
+    except storage.DamagedCollection as error:
         _print_states(store, error, json)
         return
     if json:
@@ -50,7 +46,7 @@ def versions(collection: Collection = "default", db: Db = ".oneword", json: Json
     )
 
 
-def _print_states(store: Store, error: DamagedCollection, json: bool) -> None:
+def _print_states(store: storage.Store, error: storage.DamagedCollection, json: bool) -> None:
     """List which versions of a damaged collection can still be read."""
     states = store.states(error.name)
     if json:
@@ -70,11 +66,9 @@ def tag(
     json: Json = False,
 ) -> None:
     """Tag a version of a collection, so that no cleanup removes it and it can be restored by name."""
-    from oneword.storage import Store
-
     if delete and version is not None:
         raise typer.BadParameter("--delete takes no --version: a tag is of one version")
-    target = Store(db).open(collection)
+    target = storage.Store(db).open(collection)
     if delete:
         target.untag(tag)
     else:
@@ -92,12 +86,10 @@ def restore(
     json: Json = False,
 ) -> None:
     """Make a copy of an older version the newest one. Nothing is removed, so this can be undone the same way."""
-    from oneword.storage import DamagedCollection, Store
-
-    store = Store(db)
+    store = storage.Store(db)
     try:
         target = store.open(collection)
-    except DamagedCollection as error:
+    except storage.DamagedCollection as error:
         _recover(store, error, version, yes=yes, json=json)
         return
     with target.writing():
@@ -114,7 +106,7 @@ def restore(
     report(document, f"{text}To go back: oneword restore {collection} {before}", json)
 
 
-def _recover(store: Store, error: DamagedCollection, version: str, *, yes: bool, json: bool) -> None:
+def _recover(store: storage.Store, error: storage.DamagedCollection, version: str, *, yes: bool, json: bool) -> None:
     """Go back to a readable version of a collection whose newest one is damaged."""
     if not version.isdecimal():
         raise typer.BadParameter(f"{version!r}: of a damaged collection name a version by its number ({error})")
@@ -135,12 +127,10 @@ def compact(
     json: Json = False,
 ) -> None:
     """Merge the files of many small commits, and remove old versions. Readers of a removed version fail."""
-    from oneword.storage import Store
-
     age = _duration(older_than)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*removes every version")  # it was requested
-        done = Store(db).open(collection).compact(age)
+        done = storage.Store(db).open(collection).compact(age)
     if json:
         print_json({"collection": collection, **vars(done)})
         return
@@ -165,9 +155,7 @@ def jobs(
     json: Json = False,
 ) -> None:
     """List the jobs of a store: when they began, what they did and how they ended."""
-    from oneword.storage import Store
-
-    store = Store(db)
+    store = storage.Store(db)
     found = store.journal().list(limit, collection)
     if json:
         print_json({"db": store.uri, "jobs": [{**vars(one), "seconds": _seconds(one)} for one in found]})
@@ -192,7 +180,7 @@ def jobs(
     )
 
 
-def _seconds(job: JobRecord) -> float:
+def _seconds(job: storage.JobRecord) -> float:
     """Seconds that it took, has taken so far, or took until its last report if it was killed."""
     until = job.ended or (datetime.now(UTC) if job.state == "running" else job.updated)
     return round((until - job.started).total_seconds(), 3)
@@ -202,7 +190,7 @@ def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "-"
 
 
-def _whereabouts(job: JobRecord) -> str:
+def _whereabouts(job: storage.JobRecord) -> str:
     if job.ended is not None:
         return ""
     return f"process {job.pid} on {job.host}, last heard of {job.updated.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -219,12 +207,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the inputs that could not be indexed, the last tried first."""
-    from heapq import nsmallest
-    from itertools import chain
-
-    from oneword.storage import Store
-
-    store = Store(db)
+    store = storage.Store(db)
     store.open(collection)
     quarantine = store.quarantine(collection)
     kinds = quarantine.kinds()
@@ -258,12 +241,10 @@ def clear(
     json: Json = False,
 ) -> None:
     """Forget inputs that could not be indexed: all, those given, or those of a kind. The next job tries them again."""
-    from oneword.storage import Store
-
     wanted = list(dict.fromkeys(uris or []))
     if wanted and kind is not None:
         raise typer.BadParameter("say what to forget: inputs, or --kind KIND, or neither for everything")
-    store = Store(db)
+    store = storage.Store(db)
     store.open(collection)
     quarantine = store.quarantine(collection)
     if wanted:

@@ -40,10 +40,6 @@ class Location:
             return self.path / f"{table}.lock"
         return Path(tempfile.gettempdir()) / f"oneword-{self._digest(table)}.lock"
 
-    def table_uri(self, table: str) -> str:
-        """The address of `table` for Lance."""
-        return f"{self.uri}/{table}.lance"
-
     def folder(self, table: str) -> Path | None:
         """The folder of the files of `table`; None in an object store."""
         return None if self.path is None else self.path / f"{table}.lance"

@@ -143,12 +143,6 @@ class CollectionReader:
         )
         return [item for batch in batches for item in to_items(batch)], snapshot.version
 
-    def scan_vectors(self, *, batch_size: int = 4096) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """The ids (n) and vectors float32 (n, d) of one version, in batches."""
-        for batch in self._table().rows(["id", "vector"], batch_size=batch_size):
-            if batch.num_rows:
-                yield batch["id"].to_pylist(), vectors_of(batch).astype(np.float32)
-
     def search(self, vector: ArrayLike | None = None, **options: Unpack[Options]) -> Hits:
         """The items nearest to `vector` (d,) of any length but 0: by cosine, highest first, ties by id.
 

@@ -8,8 +8,7 @@ from collections.abc import Collection as Sized
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from numbers import Integral, Real
-from typing import Any, get_args
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 
 from oneword.storage import text_index
 from oneword.storage.cancellation import check
-from oneword.storage.config import MOST, MOST_SKIPPED, CommonOptions, Fusion
 from oneword.storage.errors import BadSearch
 from oneword.storage.filters import Filter
 from oneword.storage.filters.sql import BUILTINS
 from oneword.storage.item import Hit, Item
+from oneword.storage.options import CommonOptions, Fusion, SearchFields
 from oneword.storage.ranking import Ranked, Ranking, TableRanking, order
 
 DIVERSE = 160
@@ -49,7 +48,7 @@ class Options(CommonOptions, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions:
+class SearchOptions(SearchFields):
     """The options of a search besides its query vector.
 
     Args:
@@ -72,51 +71,19 @@ class SearchOptions:
         BadSearch: out of range.
     """
 
-    limit: int = 10
-    offset: int = 0
     filter: Filter | str | None = None
-    min_score: float | None = None
     exclude_ids: Sized[str] = ()
     exclude_image_hashes: Sized[str] = ()
-    diversity: float = 0.0
-    group_by: str | None = None
-    keywords: str | None = None
-    fusion: Fusion = "rrf"
-    keyword_weight: float = 0.5
-    version: int | None = None
     exact: bool = False
     thumbnails: bool = False
 
     def __post_init__(self) -> None:
-        scan = "; to read everything, scan the collection"
-        self._check("limit", Integral, 0, MOST, scan)
-        self._check("offset", Integral, 0, MOST_SKIPPED, scan)
-        self._check("version", Integral, 1, 2**63 - 1)
-        self._check("min_score", Real, -math.inf, math.inf)
-        self._check("diversity", Real, 0, 1)
-        self._check("keyword_weight", Real, 0, 1)
-        for name in ("group_by", "keywords"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise BadSearch(f"{name} {value!r}: expected text")
+        super().__post_init__()
         for name in ("exclude_ids", "exclude_image_hashes"):
             values = getattr(self, name)
             is_list = isinstance(values, Sized) and not isinstance(values, str)
             if not is_list or not all(isinstance(one, str) for one in values):
                 raise BadSearch(f"{name} {values!r}: expected a list of texts")
-        if self.fusion not in get_args(Fusion):
-            raise BadSearch(f"fusion {self.fusion!r}: expected {' or '.join(map(repr, get_args(Fusion)))}")
-
-    def _check(self, name: str, kind: Any, least: float, most: float, hint: str = "") -> None:
-        value: Any = getattr(self, name)
-        if value is None and name in ("version", "min_score"):
-            return
-        if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= most:  # NaN is in no range
-            what = "a whole number" if kind is Integral else "a number"
-            between = f" from {least:,} to {most:,}" if math.isfinite(most) else ""
-            raise BadSearch(f"{name} {value!r}: expected {what}{between}{hint}")
-        if kind is Integral:
-            object.__setattr__(self, name, int(value))
 
     @property
     def depth(self) -> int:

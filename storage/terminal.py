@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oneword.storage.config import AnnKind
 from oneword.storage.visible import OBEYED, visible
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Db = Annotated[str, typer.Option("--db", envvar="ONEWORD_DB", help="The store: a directory or s3://, gs://, az://.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Index = Annotated[AnnKind, typer.Option("--index", help="Structure of the ANN index; auto: the quickest in a trial.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

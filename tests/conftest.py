@@ -14,7 +14,9 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs each test in its own folder, so that a stray default store never lands in the checkout; asks no server."""
+    """Runs each test in its own folder, so that a stray default store never lands in the checkout; asks no server, and
+    starts no process that stays."""
+    monkeypatch.setenv("ONEWORD_DAEMON", "0")
     for name in ("ONEWORD_DB", "ONEWORD_SERVER", "ONEWORD_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

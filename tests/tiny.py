@@ -198,30 +198,10 @@ def _tokenizer(vocab: int, full: bool) -> "transformers.PreTrainedTokenizerFast"
 
     full: with Llama-3's ids: tokens that no text has fill the vocabulary up to 128,000.
     """
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        pre_tokenizers,
-        processors,
-        trainers,
-    )
+    from tokenizers import AddedToken, processors
     from transformers import PreTrainedTokenizerFast
 
-    backend = Tokenizer(models.BPE(ignore_merges=True))
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    backend.train_from_iterator(sentences(2000), trainer)
+    backend = byte_level(vocab)
     special = list(SPECIAL)
     if full:
         backend = _filled(backend)
@@ -256,3 +236,22 @@ def _filled(backend: Any) -> Any:
     known = document["model"]["vocab"]
     known.update({f"\ue000{n}": n for n in range(len(known), 128_000)})
     return Tokenizer.from_str(json.dumps(document))
+
+
+def byte_level(vocab: int) -> Any:
+    """A `tokenizers.Tokenizer` of so many tokens, without special ones, and with Llama-3's pattern."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    backend = Tokenizer(models.BPE(ignore_merges=True))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    backend.train_from_iterator(sentences(2000), trainer)
+    return backend

@@ -4,9 +4,8 @@ Neither tower takes both, so a document and a composed query are sums of two uni
 with an image, q of them with a text, d dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from oneword.engine import views
 from oneword.engine.batches import Budget, Cost, plan
 from oneword.engine.devices import run
 from oneword.engine.dual.images import Images
-from oneword.engine.dual.texts import Texts
+from oneword.engine.dual.texts import Reader
 from oneword.engine.encoder import Side, Tiler, Vectors
 from oneword.engine.inputs import Input, Tiled, parts
 from oneword.engine.space import Space
@@ -54,7 +53,14 @@ class Batch:
 
 
 class DualEncoder:
-    """A dual encoder of transformers behind the `Encoder` protocol. Made by `load_dual`."""
+    """Two towers behind the `Encoder` protocol. Made by `load_dual` and `load_open_clip`.
+
+    Args:
+        see: the image tower: what `images.inputs` returns to (p, d).
+        read: the text tower: what `texts.batch` returns to (q, d).
+        dtype: of the images that the tower takes.
+        dimension: d.
+    """
 
     low_confidence: float | None = None
 
@@ -63,19 +69,22 @@ class DualEncoder:
         *,
         name: str,
         revision: str,
-        network: Any,
+        see: Callable[..., Tensor],
+        read: Callable[..., Tensor],
+        dtype: torch.dtype,
+        dimension: int,
         device: torch.device,
-        texts: Texts,
+        texts: Reader,
         images: Images,
         budget: Budget,
     ) -> None:
         self.name = name
         self.revision = revision
         self.device = device
-        self._network, self._texts, self._images, self.budget = network, texts, images, budget
-        self.dimension = _dimension(network.config)
+        self._see, self._read, self._dtype, self.dimension = see, read, dtype, dimension
+        self._texts, self._images, self.budget = texts, images, budget
         self.passage_tokens = self.text_tokens = texts.limit
-        self.tokenizer = texts.plain.to_str()
+        self.tokenizer = texts.plain.to_str() if texts.plain is not None else None
 
     @property
     def tiler(self) -> Tiler:
@@ -149,13 +158,12 @@ class DualEncoder:
         out = torch.zeros(batch.count, self.dimension, device=self.device)
         if batch.tiles is not None:
             tiles = batch.tiles.to(self.device, non_blocking=True)
-            seen = self._images.inputs(tiles, batch.shapes, self._network.dtype)
-            vectors = self._network.get_image_features(**seen).pooler_output  # (p, d)
+            vectors = self._see(**self._images.inputs(tiles, batch.shapes, self._dtype))  # (p, d)
             weights = batch.weights.to(self.device)
             out.index_add_(0, batch.images.to(self.device), weights * F.normalize(vectors.float(), dim=-1))
         if batch.tokens:
             read = {name: ids.to(self.device, non_blocking=True) for name, ids in batch.tokens.items()}
-            vectors = self._network.get_text_features(**read).pooler_output  # (q, d)
+            vectors = self._read(**read)  # (q, d)
             out.index_add_(0, batch.texts.to(self.device), F.normalize(vectors.float(), dim=-1))
         return out
 
@@ -166,8 +174,3 @@ class DualEncoder:
 
     def _pinned(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
-
-
-def _dimension(config: Any) -> int:
-    """Length of both towers' vectors: CLIP projects them; SigLIP's text head says it."""
-    return int(getattr(config, "projection_dim", None) or config.text_config.projection_size)

@@ -64,8 +64,18 @@ class Framing:
         if self.crop is None:
             return picture
         height, width = self.crop
-        left, top = (picture.width - width) // 2, (picture.height - height) // 2
+        left, top = self._margin(picture.width - width), self._margin(picture.height - height)
         return picture.crop((left, top, left + width, top + height))  # black where the image is smaller
+
+    def _margin(self, over: int) -> int:
+        return over // 2
+
+
+class EvenFraming(Framing):
+    """As torchvision's `CenterCrop`, which rounds half a pixel to the even one."""
+
+    def _margin(self, over: int) -> int:
+        return round(over / 2)
 
 
 @dataclass(frozen=True, kw_only=True)

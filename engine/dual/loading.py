@@ -54,7 +54,10 @@ def load_dual(
     return DualEncoder(
         name=checkpoint.model,
         revision=checkpoint.revision(),
-        network=network,
+        see=lambda **given: network.get_image_features(**given).pooler_output,
+        read=lambda **given: network.get_text_features(**given).pooler_output,
+        dtype=network.dtype,
+        dimension=_dimension(config),
         device=place,
         texts=texts,
         images=images,
@@ -98,3 +101,8 @@ def _images(checkpoint: Checkpoint, config: Any) -> Images:
             f"expected {expected[1]}x{expected[0]}, as in config.json; take both from one checkpoint"
         )
     return images
+
+
+def _dimension(config: Any) -> int:
+    """Length of both towers' vectors: CLIP projects them; SigLIP's text head says it."""
+    return int(getattr(config, "projection_dim", None) or config.text_config.projection_size)

@@ -2,15 +2,38 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from oneword.engine.plain import plain, surroundings
 
 REMEMBERED = 16_384
 """Texts whose ids are kept between planning and preparing."""
+
+
+class Reader(Protocol):
+    """What makes a text tower's arguments of texts."""
+
+    limit: int
+    """Tokens of a text that are read."""
+
+    plain: Tokenizer | None
+    """Counts a text's tokens; None where no `tokenizers.Tokenizer` does."""
+
+    def length(self, text: str) -> int:
+        """Returns how many tokens a text costs, padding included where all are padded alike."""
+        ...
+
+    def batch(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Returns the text tower's arguments: int64 (q, l) each."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what decides over ids, JSON-ready."""
+        ...
 
 
 class Texts:
@@ -24,7 +47,8 @@ class Texts:
     """
 
     def __init__(self, tokenizer: Any, *, positions: int, full: bool, lower: bool) -> None:
-        self.plain = plain(tokenizer.backend_tokenizer.to_str(), at_start=True, all_added=False)
+        self._words = plain(tokenizer.backend_tokenizer.to_str(), at_start=True, all_added=False)
+        self.plain: Tokenizer | None = self._words
         self._before, self._after = surroundings(tokenizer)
         self._padding = int(tokenizer.pad_token_id)
         self._positions, self._full, self._lower = positions, full, lower
@@ -32,20 +56,20 @@ class Texts:
         self._masked = "attention_mask" in tokenizer.model_input_names
         self.limit = positions - len(self._before) - len(self._after)
         """Tokens of a text that are read."""
-        self.highest = max(*self.plain.get_vocab(with_added_tokens=False).values(), *self._before, *self._after)
+        self.highest = max(*self._words.get_vocab(with_added_tokens=False).values(), *self._before, *self._after)
         """The greatest id that a text may have."""
         self._ids = lru_cache(maxsize=REMEMBERED)(self._tokenized)
 
     def _tokenized(self, text: str) -> tuple[int, ...]:
-        ids = self.plain.encode(text.lower() if self._lower else text, add_special_tokens=False).ids
+        ids = self._words.encode(text.lower() if self._lower else text, add_special_tokens=False).ids
         return (*self._before, *ids[: self.limit], *self._after)
 
     def length(self, text: str) -> int:
-        """Returns how many tokens a text costs, padding included where all are padded alike."""
+        """See `Reader`."""
         return self._positions if self._full else len(self._ids(text))
 
     def batch(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Returns the text tower's arguments: int64 (q, l) each."""
+        """See `Reader`."""
         rows = [self._ids(text) for text in texts]
         longest = self._positions if self._full else max(map(len, rows))
         ids = torch.full((len(rows), longest), self._padding)
@@ -57,5 +81,5 @@ class Texts:
         return {"input_ids": ids, **({"attention_mask": mask} if self._masked else {})}
 
     def settings(self) -> dict[str, Any]:
-        """Returns what decides over ids, JSON-ready."""
+        """See `Reader`."""
         return {"text_tokens": self._positions, "text_padded": self._full, "text_lowered": self._lower}

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oneword.engine.batches import Budget, Cost, plan
-from oneword.engine.devices import run
+from oneword.engine.batches import Cost
 from oneword.engine.e5v.pictures import Pictures
-from oneword.engine.e5v.prompts import prompted
 from oneword.engine.e5v.speech import Speech
-from oneword.engine.e5v.tokens import PromptTokens
 from oneword.engine.encoder import Side, Tiler, Vectors
 from oneword.engine.inputs import Input, Tiled
+from oneword.engine.prompted.encoder import Prompted
+from oneword.engine.prompted.prompts import prompted
+from oneword.engine.prompted.tokens import PromptTokens
 from oneword.engine.space import Space
 from oneword.engine.views import View
 
@@ -54,45 +54,27 @@ class Batch:
     sizes: Tensor | None
 
 
-class E5VEncoder:
-    """A LLaVA-NeXT model behind the `Encoder` protocol. Made by `load_e5v`."""
+class E5VEncoder(Prompted):
+    """A LLaVA-NeXT model behind the `Encoder` protocol. Made by `load_e5v`.
 
-    low_confidence: float | None = None
+    Args:
+        pictures: the checkpoint's way from a picture to tiles.
+    """
+
     passage_tokens = PASSAGE_TOKENS
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        revision: str,
-        network: Any,
-        device: torch.device,
-        dtype: torch.dtype,
-        tokens: PromptTokens,
-        pictures: Pictures,
-        budget: Budget,
-    ) -> None:
-        self.name = name
-        self.revision = revision
-        self.network = network
-        self.device = device
-        self.dtype = dtype
-        self.tokens = tokens
+    def __init__(self, *, network: Any, pictures: Pictures, **common: Any) -> None:
+        config, tower = network.config, network.config.vision_config
+        super().__init__(
+            network=network,
+            dimension=int(config.text_config.hidden_size),
+            padding=0 if config.image_token_id != 0 else 1,  # any id but the picture's: nothing reads it
+            **common,
+        )
         self.pictures = pictures
-        self.budget = budget
-        config = network.config
-        self.dimension = int(config.text_config.hidden_size)
-        # Any id but the picture's: nothing reads it.
-        self._padding = 0 if config.image_token_id != 0 else 1
         # A tile passes through the tower; its share of memory, in tokens of the wider decoder.
-        tower = config.vision_config
         patches = (tower.image_size // tower.patch_size) ** 2 + 1
         self._tile_cost = patches * tower.hidden_size / self.dimension
-
-    @property
-    def text_tokens(self) -> int:
-        """See `oneword.engine.encoder.Limited`."""
-        return self.tokens.max_text_tokens
 
     @property
     def tiler(self) -> Tiler:
@@ -108,10 +90,6 @@ class E5VEncoder:
             preprocessing=preprocessing(self.tokens, self.pictures),
             dimension=self.dimension,
         )
-
-    def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:
-        """Batches of similar length within the token budget. Looks at texts and at pictures' sizes only."""
-        return plan([self._cost(item, view, side) for item in inputs], self.budget)
 
     def _cost(self, item: Input, view: View, side: Side) -> Cost:
         prompt, text, image = prompted(item, view, side)
@@ -133,21 +111,13 @@ class E5VEncoder:
                 cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
                 tiles.append(cut)
             rows.append(self.tokens.ids(prompt, text, self.pictures.tokens(image.size) if image else 0))
-        last = torch.tensor([len(row) - 1 for row in rows])
-        ids = torch.full((len(rows), int(last.max()) + 1), self._padding)
-        for row, into in zip(rows, ids, strict=True):
-            into[: len(row)] = torch.tensor(row)
+        ids, last = self._padded(rows)
         return Batch(
-            ids=self._pinned(ids),
-            last=self._pinned(last),
+            ids=ids,
+            last=last,
             tiles=self._pinned(torch.from_numpy(np.concatenate(tiles))) if tiles else None,
             sizes=torch.tensor(sizes) if sizes else None,
         )
-
-    def forward(self, batch: Batch) -> Tensor:
-        """(n, d) on the device: each row's last hidden state, after the final norm. No logits."""
-        rows, length = batch.ids.shape
-        return run(lambda: self._forward(batch), self.device, rows, length)
 
     @torch.inference_mode()
     def _forward(self, batch: Batch) -> Tensor:
@@ -161,16 +131,6 @@ class E5VEncoder:
         states: Tensor = self.network.model(input_ids=ids, use_cache=False, **pictures).last_hidden_state
         return states[torch.arange(len(last), device=self.device), last]
 
-    def finish(self, raw: Tensor) -> Vectors:
-        """float32 (n, d) on the CPU."""
-        vectors: Vectors = raw.to("cpu", torch.float32).numpy().astype(np.float32, copy=False)
-        return vectors
-
-    @cached_property
-    def tokenizer(self) -> str:
-        """See `Encoder.tokenizer`."""
-        return self.tokens.plain()
-
     @cached_property
     def _speech(self) -> Speech:
         return Speech(self.network, self.tokens.tokenizer)
@@ -183,9 +143,6 @@ class E5VEncoder:
     def say(self, vectors: Vectors) -> Vectors:
         """Probabilities of words, float32 (n, w). See `Speech.say`."""
         return self._speech.say(vectors)
-
-    def _pinned(self, tensor: Tensor) -> Tensor:
-        return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
 
 def preprocessing(tokens: PromptTokens, pictures: Pictures) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from transformers import LlavaNextImageProcessorPil, LlavaNextProcessor
 from oneword.engine.checkpoint import Checkpoint, find, read_json
 from oneword.engine.dependencies import quiet
 from oneword.engine.devices import budget, pick_device, pick_dtype, quantization
-from oneword.engine.e5v import assembly, tokens
+from oneword.engine.e5v import assembly
 from oneword.engine.e5v.encoder import E5VEncoder
 from oneword.engine.e5v.network import load_network
 from oneword.engine.e5v.pictures import Pictures
 from oneword.engine.e5v.templates import template_of
 from oneword.engine.errors import WrongCheckpoint
 from oneword.engine.pretrained import configuration, image_processor, tokenizer
+from oneword.engine.prompted.tokens import PromptTokens
 
 MAX_TEXT_TOKENS = 512
 """Where a user's text is cut by default. E5-V was trained on 32 tokens (kongds/E5-V:run.sh)."""
@@ -84,7 +85,7 @@ def load_e5v(
     )
 
 
-def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = None) -> tokens.PromptTokens:
+def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = None) -> PromptTokens:
     """The checkpoint's way from a prompt to token ids.
 
     Args:
@@ -97,12 +98,12 @@ def prompt_tokens(checkpoint: Checkpoint, max_text_tokens: int, config: Any = No
         config = configuration(checkpoint)
     found = tokenizer(checkpoint)
     _agree(checkpoint, found, config)
-    return tokens.PromptTokens(found, template_of(checkpoint, found, config), config.image_token_id, max_text_tokens)
+    return PromptTokens(found, template_of(checkpoint, found, config), config.image_token_id, max_text_tokens)
 
 
 def tiling(
     checkpoint: Checkpoint,
-    prompts: tokens.PromptTokens,
+    prompts: PromptTokens,
     config: Any,
     preprocessing: assembly.Preprocessing = assembly.STANDARD,
 ) -> Pictures:
@@ -113,12 +114,17 @@ def tiling(
     """
     kind = LlavaNextImageProcessorPil if preprocessing == assembly.STANDARD else assembly.PublishedImageProcessor
     processor = LlavaNextProcessor(image_processor=image_processor(checkpoint, kind), tokenizer=prompts.tokenizer)
+    complete(processor, config)
+    _fits(checkpoint, processor.image_processor, config)
+    return Pictures(processor, preprocessing)
+
+
+def complete(processor: Any, config: Any) -> None:
+    """Sets what a `LlavaNextProcessor` must know of its tower, which older checkpoints leave out."""
     processor.patch_size = config.vision_config.patch_size
     processor.vision_feature_select_strategy = config.vision_feature_select_strategy
     # CLIP's class token; towers such as SigLIP have none.
     processor.num_additional_image_tokens = int(config.vision_config.model_type.startswith("clip"))
-    _fits(checkpoint, processor.image_processor, config)
-    return Pictures(processor, preprocessing)
 
 
 def _agree(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from oneword.engine.checkpoint import Checkpoint, read_json
-from oneword.engine.e5v.tokens import LLAMA_3, MISTRAL
+from oneword.engine.checkpoint import Checkpoint
 from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.prompted.templates import source, without_start
+from oneword.engine.prompted.tokens import LLAMA_3, MISTRAL
 
 _GAP = "{}"
 
@@ -28,8 +29,8 @@ def template_of(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> str:
         f"expected chat_template.jinja with one; or write the template that it was trained with, {{}} for the message, "
         f"""to {checkpoint.folder / "oneword.json"}: {{"template": "USER: {{}} ASSISTANT:"}}"""
     )
-    source = _source(checkpoint, tokenizer)
-    if not source:
+    jinja = source(checkpoint, tokenizer)
+    if not jinja:
         raise WrongCheckpoint(f"{checkpoint.model}: has no chat template: {remedy}")
     reason = "the message is not in its output"
     # Templates of processors want a list of parts, those of tokenizers a string.
@@ -37,7 +38,7 @@ def template_of(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> str:
         try:
             found = tokenizer.apply_chat_template(
                 [{"role": "user", "content": content}],
-                chat_template=source,
+                chat_template=jinja,
                 tokenize=False,
                 add_generation_prompt=True,
             )
@@ -45,26 +46,5 @@ def template_of(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> str:
             reason = f"{type(error).__name__}: {error}"
             continue
         if isinstance(found, str) and found.count(_GAP) == 1:
-            return _without_start(found, tokenizer)
+            return without_start(found, tokenizer)
     raise WrongCheckpoint(f"{checkpoint.model}: its chat template cannot be used ({reason}): {remedy}")
-
-
-def _source(checkpoint: Checkpoint, tokenizer: Any) -> str | None:
-    """Returns the template as Jinja: the processor's, which knows of pictures, before the tokenizer's."""
-    for name in ("chat_template.json", "processor_config.json"):
-        path = checkpoint.folder / name
-        found = read_json(path, checkpoint.model).get("chat_template") if path.is_file() else None
-        if isinstance(found, str) and found:
-            return found
-    found = tokenizer.chat_template
-    if isinstance(found, dict):
-        found = found.get("default")
-    return found if isinstance(found, str) else None
-
-
-def _without_start(template: str, tokenizer: Any) -> str:
-    """Without the token for the start of a text where the tokenizer puts it there itself: once is enough."""
-    start = tokenizer.bos_token
-    if start and template.startswith(start) and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]:
-        return template.removeprefix(start)
-    return template

@@ -71,16 +71,21 @@ class Common:
         if self.out is not None and self.processes.main:  # before the work: a place that cannot be written to loses it
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self.out.touch()
-        report = task(self.vectors())
+        from oneword.engine.evaluation.row import row_of
+
+        vectors = self.vectors()
+        report = task(vectors)
         if not self.processes.main:
             return
-        document = json.dumps(report.as_dict(), ensure_ascii=False)
+        line = row_of(vectors.encoder, report)
+        document = json.dumps({**report.as_dict(), "row": line}, ensure_ascii=False)
         if self.out is not None:
             self.out.write_text(document + "\n", encoding="utf-8")
         if self.as_json:
             print(document)
         else:
             _show(report)
+            print(f"Its row of docs/models.md:\n{line}", end="")
 
 
 def _task(name: str) -> Callable[[Callable[..., None]], None]:

@@ -22,6 +22,10 @@ class Rejected(Exception):
     """The server says that something is wrong with the request's inputs. Its words are the message."""
 
 
+class Absent(RemoteUnavailable):
+    """The server has no such path."""
+
+
 class Stumbled(RemoteUnavailable):
     """The server fails with 500 however often it is asked: over these inputs, or over everything."""
 
@@ -104,7 +108,8 @@ class Client:
         if status in (401, 403):
             has = "which it does not accept" if self.config.key else "and there is none"
             return RemoteUnavailable(f"{url}: answers {status} ({said}): it wants a key in {KEY}, {has}")
-        return RemoteUnavailable(f"{url}: answers {status} ({said}): expected 200; is this the address of its API?")
+        kind = Absent if status == 404 else RemoteUnavailable
+        return kind(f"{url}: answers {status} ({said}): expected 200; is this the address of its API?")
 
 
 def _json(url: str, response: httpx.Response) -> Any:

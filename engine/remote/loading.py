@@ -1,7 +1,7 @@
 """From a remote model's name to an encoder: asks the server what it is."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from oneword.engine.encoder import Side
 from oneword.engine.encoding import encode
 from oneword.engine.errors import EncodingError, ModelNotFound, RemoteUnavailable
 from oneword.engine.inputs import Image, Input, Text
-from oneword.engine.remote.client import Client
+from oneword.engine.remote.client import Absent, Client
 from oneword.engine.remote.config import RemoteConfig
 from oneword.engine.remote.dialect import Dialect
 from oneword.engine.remote.encoder import RemoteEncoder
@@ -22,6 +22,7 @@ from oneword.engine.remote.oneword import OnewordDialect
 from oneword.engine.views import DEFAULT
 
 if TYPE_CHECKING:
+    from oneword.engine.remote.texts import TextsDialect
     from oneword.engine.remote.vllm import VllmDialect
 
 
@@ -39,13 +40,13 @@ def load_remote(name: str, config: RemoteConfig | None = None) -> RemoteEncoder:
     wanted = read(name)
     client = Client(wanted.base, config or RemoteConfig.of_environment())
     try:
-        card = _card(wanted, client.get("/models"))
+        card = _card(wanted, _models(wanted, client))
         known = str(replace(wanted, model=str(card["id"])))
         if isinstance(card.get("oneword"), Mapping):
             return RemoteEncoder(name=known, client=client, dialect=_oneword(wanted, card, known, client))
-        dialect = _vllm(wanted, card, known)
+        dialect = _prompting(wanted, card, known)
         encoder = RemoteEncoder(name=known, client=client, dialect=dialect)
-        _try(encoder)
+        _try(encoder, PROBES[: 1 + dialect.sees])
         dialect.try_batches(client)
     except BaseException:
         client.close()
@@ -84,28 +85,65 @@ def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Cl
     return dialect
 
 
-def _vllm(wanted: RemoteName, card: Mapping[str, Any], known: str) -> "VllmDialect":
-    """vLLM has an id, and as `root` the hub id or folder that it loaded."""
-    from oneword.engine.checkpoint import find
+def _models(wanted: RemoteName, client: Client) -> Any:
+    """The list of models; Text Embeddings Inference has none, and one model, which `/info` at its root describes."""
+    try:
+        return client.get("/models")
+    except Absent:
+        root = Client(wanted.base.removesuffix("/v1"), client.config)
+        try:
+            told = root.get("/info")
+        except Absent:
+            told = None
+        finally:
+            root.close()
+        if not isinstance(told, Mapping) or not told.get("model_id"):
+            raise
+    kind = told.get("model_type")
+    if not isinstance(kind, Mapping) or not isinstance(kind.get("embedding"), Mapping):
+        raise RemoteUnavailable(f"{wanted.base}: serves {told['model_id']} as {kind!r}: expected a model of embeddings")
+    pooling = kind["embedding"].get("pooling")
+    return {"data": [{"id": told["model_id"], "revision": told.get("model_sha"), "pooling": pooling}]}
+
+
+def _prompting(wanted: RemoteName, card: Mapping[str, Any], known: str) -> "VllmDialect | TextsDialect":
+    """A server that applies no prompts, as vLLM, Infinity and Text Embeddings Inference, by its model's own files.
+
+    vLLM has an id, and as `root` the hub id or folder that it loaded.
+    """
+    from oneword.engine.checkpoint import ALL, LLAVA_NEXT, MODULAR, find
     from oneword.engine.dependencies import require
 
-    require("torch", "transformers", "tokenizers", what="a model served by vLLM (its prompts are applied here)")
-    from oneword.engine.remote.vllm import VllmDialect
-
+    require("torch", "transformers", "tokenizers", what="a model whose prompts are applied here", extra="models")
     source = str(card.get("root") or card["id"])
     # Of a hub model a revision names a commit; of a folder it is whatever the user calls it by.
     of_hub = not Path(source).expanduser().is_dir()
-    checkpoint = find(source, wanted.revision if of_hub else None, weights=False)
-    revision = None if of_hub else wanted.revision
-    return VllmDialect(id=str(card["id"]), name=known, checkpoint=checkpoint, revision=revision)
+    told = wanted.revision or card.get("revision") or None
+    checkpoint = find(source, told if of_hub else None, weights=False, expected=ALL)
+    about: dict[str, Any] = {"id": str(card["id"]), "name": known, "checkpoint": checkpoint}
+    about["revision"] = None if of_hub else told
+    if checkpoint.architecture in MODULAR:
+        from oneword.engine.remote.texts import TextsDialect
+
+        return TextsDialect(**about, pooling=card.get("pooling"))
+    if checkpoint.architecture not in LLAVA_NEXT:
+        raise RemoteUnavailable(
+            f"{known}: a {checkpoint.architecture} model on this server: it prepares texts and images otherwise, "
+            "so vectors would be of another space; run `oneword serve` there, which serves any model"
+        )
+    from oneword.engine.remote.vllm import VllmDialect
+
+    return VllmDialect(**about)
 
 
-def _try(encoder: RemoteEncoder) -> None:
+PROBES: tuple[Input, ...] = (Text(text="a cat"), Image(pixels=PIL.Image.new("RGB", (64, 48), "grey")))
+
+
+def _try(encoder: RemoteEncoder, probes: Sequence[Input]) -> None:
     """One text and one picture, so that a server set up otherwise is found out now and not input by input."""
-    probes: list[Input] = [Text(text="a cat"), Image(pixels=PIL.Image.new("RGB", (64, 48), "grey"))]
     try:
         encode(encoder, probes, DEFAULT, Side.GALLERY)
     except EncodingError as error:
         raise RemoteUnavailable(
-            f"{error}; expected a server for texts and pictures, started as docs/remote.md says"
+            f"{error}; expected a server for its model's inputs, started as docs/remote.md says"
         ) from error

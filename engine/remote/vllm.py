@@ -15,10 +15,10 @@ from typing import Any
 import PIL.Image
 
 from oneword.engine.checkpoint import Checkpoint
-from oneword.engine.e5v.prompts import prompted
 from oneword.engine.encoder import Side
 from oneword.engine.errors import RemoteUnavailable
 from oneword.engine.inputs import Image, Input, Text
+from oneword.engine.prompted.prompts import prompted
 from oneword.engine.remote import answers
 from oneword.engine.remote.client import Client, Rejected
 from oneword.engine.remote.dialect import data_uri
@@ -64,6 +64,8 @@ class VllmDialect:
         self._preprocessing = preprocessing(self._tokens, self._pictures)
         self.passage_tokens = PASSAGE_TOKENS
         self.text_tokens: int | None = MAX_TEXT_TOKENS
+
+    sees = True
 
     def space(self, view: View) -> Space:
         """That of the same checkpoint run locally, taking the server's word for its weights."""

@@ -13,8 +13,8 @@ from oneword.engine.dependencies import quiet
 from oneword.engine.devices import bits
 from oneword.engine.e5v.loading import prompt_tokens
 from oneword.engine.e5v.network import check_quantized
-from oneword.engine.e5v.tokens import LLAMA_3, PromptTokens
 from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.prompted.tokens import LLAMA_3, PromptTokens
 from oneword.engine.training.recipe import Recipe, RecipeError
 from oneword.engine.views import get
 

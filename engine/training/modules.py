@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from oneword.engine.e5v.tokens import PromptTokens, fill
+from oneword.engine.prompted.tokens import PromptTokens, fill
 from oneword.engine.views import IMAGE, SENTENCE, Prompts, View
 
 _STATES = {"method": "forward", "method_output_name": "last_hidden_state"}

@@ -106,7 +106,7 @@ def _object(kind: Any, document: Mapping[str, Any]) -> Any:
 
 @cache
 def _types(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+    return get_type_hints(kind, localns={"np": np, "NDArray": NDArray})  # which `query.result` does not import
 
 
 _DECODERS: dict[Any, Any] = {

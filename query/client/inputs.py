@@ -27,7 +27,7 @@ class NewItem:
         vector: (d,) finite numbers, in place of text and image.
         uri: where the original is, for hits to say.
         metadata: facts about it; a key has one type in the whole collection. Times are sent as ISO 8601.
-        modality: "image" or "text", of what a vector alone stands for.
+        modality: "image" or "text", of an item that is only a vector.
     """
 
     id: str | None = None

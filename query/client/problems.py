@@ -1,4 +1,4 @@
-"""From a server's answer that is no success to an error."""
+"""Errors from responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import httpx
 
 SHOWN = 200
-"""Of an answer that is none of the service's, so many characters are shown."""
+"""Characters shown of a response that is not the service's."""
 
 _KINDS: dict[int, type[ClientError]] = (
     dict.fromkeys((401, 403), Refused)
@@ -23,7 +23,7 @@ _KINDS: dict[int, type[ClientError]] = (
 
 
 def failure(response: httpx.Response) -> ClientError:
-    """The error that an answer of a status other than 2xx tells."""
+    """The error of a response with a status other than 2xx."""
     status, asked = response.status_code, retry_after(response.headers.get("retry-after"))
     request_id = response.headers.get("x-request-id")
     if response.is_redirect:
@@ -50,7 +50,7 @@ def failure(response: httpx.Response) -> ClientError:
 def stated(
     problem: Mapping[str, Any], *, status: int | None = None, request_id: str | None = None, asked: float | None = None
 ) -> ClientError:
-    """The error that a problem document tells: {"status", "code", "detail", "field"?, "remedy"?, "request_id"?}."""
+    """The error of a problem document: {"status", "code", "detail", "field"?, "remedy"?, "request_id"?}."""
     told = problem.get("status")
     status = status if status is not None else told if isinstance(told, int) else None
     kind = _KINDS.get(status or 0, ClientError)
@@ -65,7 +65,7 @@ def stated(
 
 
 def unreadable(response: httpx.Response, error: Exception) -> BadAnswer:
-    """The error that an answer of 2xx is when it does not say what it should."""
+    """The error of a 2xx response that cannot be read."""
     return BadAnswer(
         f"{_where(response)}: answers what cannot be read ({type(error).__name__}: {error}): {shown(response)}",
         status=response.status_code,
@@ -75,7 +75,7 @@ def unreadable(response: httpx.Response, error: Exception) -> BadAnswer:
 
 
 def shown(response: httpx.Response) -> str:
-    """The kind and the beginning of an answer."""
+    """The media type and the beginning of a response."""
     kind = response.headers.get("content-type", "no content type").partition(";")[0]
     try:
         line = " ".join(response.text[: 10 * SHOWN].split())

@@ -1,4 +1,4 @@
-"""How a server is asked, whoever does the sending: which requests, which tries, what an answer means."""
+"""The requests of a call, its retries, and the meaning of responses; `client` sends them."""
 
 import json
 from collections.abc import Generator
@@ -34,8 +34,8 @@ _LOST = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How often and how long; our own choice. See `oneword.engine.fetching.retrying`.
+class Retries:
+    """How often and how long to retry; our own choice. See `oneword.engine.fetching.retrying`.
 
     Args:
         tries: most requests for one call.
@@ -49,7 +49,7 @@ class Patience:
 
 
 class Server:
-    """A server's address, the key for it, and how patient we are with it.
+    """A server's address, the key for it, and how often requests are retried.
 
     Args:
         url: `http://HOST:PORT` or `https://HOST`, with a path if the service is below one.
@@ -63,7 +63,7 @@ class Server:
     def __init__(self, url: str, key: str | None, *, retries: int) -> None:
         self.url = _checked(url)
         self._key = key
-        self._patience = Patience(tries=retries + 1)
+        self._retries = Retries(tries=retries + 1)
         if retries < 0:
             raise ClientError(f"retries {retries}: expected 0 or more")
         if key is not None and not (key.isascii() and key.isprintable() and key.strip() == key and key):
@@ -107,7 +107,7 @@ class Server:
             else:
                 error = _unreachable(request, outcome, tries)
                 again = isinstance(outcome, _UNSENT) or (isinstance(outcome, _LOST) and not call.writes)
-            pause = retrying.wait(self._patience, tries, error.retry_after) if again else None
+            pause = retrying.wait(self._retries, tries, error.retry_after) if again else None
             if pause is None:
                 raise error
             yield pause

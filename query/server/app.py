@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from oneword.engine.errors import EngineError
 from oneword.engine.models import check_name
 from oneword.query.errors import CannotListen, Exposed, QueryError
 from oneword.query.jobs import Indexing
+from oneword.query.resident.ending import Ending
+from oneword.query.resident.service import at_hand
 from oneword.query.server.auth import Auth
 from oneword.query.server.bodies import Bodies
 from oneword.query.server.config import ServerConfig
@@ -51,7 +53,7 @@ from oneword.query.server.routes import (
 )
 from oneword.query.server.routes.jobs import job_routes
 from oneword.query.server.schemas import PROBLEMS, complete_openapi
-from oneword.query.server.telemetry import OpenTelemetry, Telemetry, Tracer, log_to_stderr
+from oneword.query.server.telemetry import OpenTelemetry, Telemetry, log_to_stderr
 from oneword.storage import StorageError
 
 log = logging.getLogger(__name__)
@@ -110,7 +112,7 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
     check_exposed(config)
     check_name(config.model.model)
     keys = Keys.load(config.keys_file) if config.keys_file is not None else None
-    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else Tracer()
+    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else None
     state.metrics.watch(health.ServiceMetrics(state))
 
     @asynccontextmanager
@@ -123,7 +125,8 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
             with suppress(asyncio.CancelledError):
                 await warming
             await state.close()
-            await asyncio.to_thread(tracer.close)
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
 
     app = FastAPI(
         title="Oneword",
@@ -260,9 +263,12 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for server in self.servers:
             for one in server.sockets:
-                host, port = one.getsockname()[:2]
-                shown = f"[{host}]" if ":" in host else host
-                log.info("listening on %s://%s:%d", "https" if self.config.is_ssl else "http", shown, port)
+                if isinstance(address := one.getsockname(), tuple):
+                    host, port = address[:2]
+                    shown = f"[{host}]" if ":" in host else host
+                    log.info("listening on %s://%s:%d", "https" if self.config.is_ssl else "http", shown, port)
+                else:
+                    log.info("listening on %s", address)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains, finishes running requests, and stops."""
@@ -283,16 +289,42 @@ def serve(config: ServerConfig, indexing: Indexing | None = None) -> None:
     Raises:
         QueryError: the configuration is invalid.
     """
+    with ExitStack() as closed:
+
+        def sockets() -> list[socket.socket]:
+            return [listen(config), *closed.enter_context(at_hand(config))]
+
+        run(config, sockets, indexing)
+
+
+def run(
+    config: ServerConfig,
+    sockets: Callable[[], list[socket.socket]],
+    indexing: Indexing | None = None,
+    ending: Ending | None = None,
+) -> None:
+    """As `serve`, on sockets that are opened once the configuration is known to be valid.
+
+    Args:
+        ending: is asked every second whether to stop.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL)
     # Arrow's own allocator keeps the memory of idle threads: 40 MiB more after 400 commits under load, and no faster.
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     log_to_stderr(config.log_format)
     app, state = application(config, indexing)
-    listening = listen(config)
+    listening = sockets()
     if "://" not in config.db and not Path(config.db).exists():
         log.warning("there is no store at %r: the first write creates it; check --db", config.db)
     most = available_connections()
     state.connections = Connections(most if config.connections is None else min(config.connections, most))
+
+    async def watch() -> None:
+        running = server.server_state
+        if ending is not None and (reason := ending.reason(running.total_requests, len(running.tasks))):
+            log.info("ends: %s", reason)
+            server.should_exit = True
+
     settings = uvicorn.Config(
         app,
         http=type("LimitedHttpProtocol", (HttpProtocol,), {"admission": state.connections}),
@@ -304,8 +336,11 @@ def serve(config: ServerConfig, indexing: Indexing | None = None) -> None:
         timeout_graceful_shutdown=round(config.deadline) + 1,
         ssl_certfile=config.tls_cert,
         ssl_keyfile=config.tls_key,
+        callback_notify=watch,
+        timeout_notify=0,  # every second
     )
-    Server(settings, state, config.drain).run(sockets=[listening])
+    server = Server(settings, state, config.drain)
+    server.run(sockets=listening)
     if hanging := _running_threads(THREADS_TIMEOUT):
         log.error("stopped while threads still run: %s", ", ".join(hanging))
         logging.shutdown()

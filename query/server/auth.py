@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import oneword.query.server.keys as keyring
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.connections import network
-from oneword.query.server.keys import ANYONE, Keys, Principal
+from oneword.query.server.keys import ANYONE, Key, Keys
 from oneword.query.server.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -32,16 +32,16 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def needs(scope: keyring.Scope) -> Any:
-    """A route dependency: the caller as a Principal that has this scope.
+    """A route dependency: the caller, a Key that has this scope.
 
     >>> @app.delete("/v1/collections/{name}", dependencies=[needs("admin")])
-    >>> async def drop(name: str, caller: Annotated[Principal, needs("admin")]) -> None: ...
+    >>> async def drop(name: str, caller: Annotated[Key, needs("admin")]) -> None: ...
 
     The dependency raises Problem: 403 `scope_missing`; 401 `key_missing` if the path is one of `PUBLIC`.
     """
 
-    async def caller(request: Request) -> Principal:  # async: FastAPI runs other dependencies in threads
-        principal: Principal | None = request.scope.get("state", {}).get("principal")
+    async def caller(request: Request) -> Key:  # async: FastAPI runs other dependencies in threads
+        principal: Key | None = request.scope.get("state", {}).get("principal")
         if principal is None:
             raise Problem("key_missing", "an API key is required", headers={"WWW-Authenticate": "Bearer"})
         if not principal.may(scope):
@@ -56,7 +56,7 @@ def needs(scope: keyring.Scope) -> Any:
 
 
 class Auth:
-    """ASGI layer: checks Host, Origin, API key and rate; puts the Principal into `scope["state"]["principal"]`.
+    """ASGI layer: checks Host, Origin, API key and rate; puts the Key into `scope["state"]["principal"]`.
 
     Raises Problem: 421 `wrong_host`, 403 `wrong_origin`, 401 `key_missing` and `key_unknown`, 429 `too_many_requests`
     and `too_many_wrong_keys`. An address that has sent too many wrong keys is still admitted with a right one: all
@@ -89,7 +89,7 @@ class Auth:
                 self._limit(scope, principal)
         await self.app(scope, receive, send)
 
-    def _principal(self, scope: Scope, headers: dict[bytes, list[str]]) -> Principal:
+    def _principal(self, scope: Scope, headers: dict[bytes, list[str]]) -> Key:
         if self.keys is None:
             return ANYONE
         authorization, api_key = headers.get(b"authorization"), headers.get(b"api-key")
@@ -111,7 +111,7 @@ class Auth:
             headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
         )
 
-    def _limit(self, scope: Scope, principal: Principal) -> None:
+    def _limit(self, scope: Scope, principal: Key) -> None:
         rate = self._rate if principal.rate is None else principal.rate
         if rate is None:
             return

@@ -8,7 +8,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from oneword.engine.encoding import embed
 from oneword.engine.errors import EncodingError, EngineError, ModelError
 from oneword.engine.inputs import Input
 from oneword.engine.views import View
+from oneword.query.server.telemetry import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +31,6 @@ CLOSE_TIMEOUT = 2.0
 
 VIEWS = 64
 """Fingerprints cached; clients may send views of their own."""
-
-
-class Meter(Protocol):
-    """Records what the batcher does."""
-
-    def batch(self, size: int, seconds: float) -> None:
-        """Records a batch: its inputs and its time."""
-
-    def cached(self, hits: int, misses: int) -> None:
-        """Records lookups in the cache."""
 
 
 class VectorCache:
@@ -118,10 +108,10 @@ class Batcher:
     """
 
     def __init__(
-        self, encoder: Encoder, cache: VectorCache, meter: Meter, *, window: float, most: int, wedged: float
+        self, encoder: Encoder, cache: VectorCache, metrics: Metrics, *, window: float, most: int, wedged: float
     ) -> None:
         self.encoder = encoder
-        self._cache, self._meter = cache, meter
+        self._cache, self._metrics = cache, metrics
         self._window, self._most, self._limit = window if most > 1 else 0.0, most, wedged
         self._queue: dict[Key, _Pending] = {}  # in order of arrival
         self._running: dict[Key, _Pending] = {}
@@ -154,7 +144,7 @@ class Batcher:
         keys = [(fingerprint, side, one.content_hash) for one in inputs]
         found: dict[Key, Vector | EngineError | None] = {key: self._cache.get(key) for key in keys}
         missing = {key: one for key, one in zip(keys, inputs, strict=True) if found[key] is None}
-        self._meter.cached(len(found) - len(missing), len(missing))
+        self._metrics.cached(len(found) - len(missing), len(missing))
         if missing:
             for key, one in (await self._embedded(missing, view, side)).items():
                 if isinstance(one, BaseException) and not isinstance(one, EngineError):
@@ -218,7 +208,7 @@ class Batcher:
                 found = dict.fromkeys(batch, error)
             finally:
                 self._since, self._running = None, {}
-            self._meter.batch(len(batch), time.monotonic() - started)
+            self._metrics.batch(len(batch), time.monotonic() - started)
             for key, wanted in batch.items():
                 one = found[key]
                 if not isinstance(one, Exception):

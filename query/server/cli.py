@@ -6,16 +6,15 @@ import inspect
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from oneword.engine.options import MaxTokensPerBatch, Revision
+from oneword.query.errors import KeyFileError
+from oneword.query.server import keys as keyring
 from oneword.query.server.config import ServerConfig, Strings, Unit
-from oneword.storage.terminal import Json, print_json, print_table, say
-
-if TYPE_CHECKING:
-    from oneword.query.server.keys import Key
+from oneword.storage.terminal import Index, Json, print_json, print_table, say
 
 keys = typer.Typer(help="The API keys that a service accepts.", no_args_is_help=True)
 
@@ -31,6 +30,7 @@ def serve(
         bool, typer.Option("--durable/--no-durable", help="Acknowledge writes after they are flushed to disk.")
     ] = True,
     loaded: Annotated[bool, typer.Option("--loaded", help="Load ANN indexes into memory, unmapped.")] = False,
+    index: Index = "auto",
     index_device: Annotated[str, typer.Option(help="Device of ANN indexes: cpu, cuda or cuda:N.")] = "cpu",
     **settings: Any,
 ) -> None:
@@ -49,7 +49,7 @@ def serve(
     engine = EngineConfig(
         model=model, device=device, dtype=dtype, revision=revision, max_tokens_per_batch=max_tokens_per_batch
     )
-    storage = StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index_device=index_device)
+    storage = StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index=index, index_device=index_device)
     values = {name: _value(name, value) for name, value in settings.items()}
     indexing = context.obj and context.obj()  # from oneword/cli.py
     run(ServerConfig(model=engine, storage=storage, **values), indexing)
@@ -112,11 +112,9 @@ def create_key(
     json: Json = False,
 ) -> None:
     """Create a key and print it. It is shown only now: only its hash is stored."""
-    from oneword.query.server.keys import changing, make
-
-    with changing(file) as current:
+    with keyring.changing(file) as current:
         try:
-            key, text = make(name, scope.value, rate=rate, taken=[one.id for one in current])
+            key, text = keyring.make(name, scope.value, rate=rate, taken=[one.id for one in current])
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
         current.append(key)
@@ -130,9 +128,7 @@ def create_key(
 @keys.command("list")
 def list_keys(file: File = KEYS_FILE, json: Json = False) -> None:
     """List the keys, without their secrets."""
-    from oneword.query.server.keys import read
-
-    found = read(file)
+    found = keyring.read(file)
     if json:
         print_json({"file": str(file), "keys": [_shown(key) for key in found]})
     elif not found:
@@ -142,7 +138,7 @@ def list_keys(file: File = KEYS_FILE, json: Json = False) -> None:
             (
                 key.id,
                 key.name,
-                key.principal.scope,
+                key.scope,
                 "" if key.rate is None else f"{key.rate:g}/s",
                 f"{key.created.astimezone():%Y-%m-%d %H:%M}",
             )
@@ -158,11 +154,8 @@ def revoke_key(
     json: Json = False,
 ) -> None:
     """Revoke a key."""
-    from oneword.query.errors import KeyFileError
-    from oneword.query.server.keys import changing, read
-
-    read(file)  # a missing file is an error
-    with changing(file) as current:
+    keyring.read(file)  # a missing file is an error
+    with keyring.changing(file) as current:
         gone = next((key for key in current if key.id == id_), None)
         if gone is None:
             # The id is not repeated: it may be the key itself, pasted by mistake.
@@ -174,6 +167,6 @@ def revoke_key(
         say(f"Revoked {gone.id}, the key of {gone.name!r}. Services that use this file refuse it from now on.")
 
 
-def _shown(key: Key) -> dict[str, Any]:
+def _shown(key: keyring.Key) -> dict[str, Any]:
     """The key without its hash."""
     return {"id": key.id, "name": key.name, "scopes": list(key.scopes), "created": key.created, "rate": key.rate}

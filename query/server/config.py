@@ -39,6 +39,8 @@ class ServerConfig:
         body_seconds: to receive the body of a request.
         read_seconds: to parse a large body or to decode an image.
         max_pixels: of an image.
+        warm: collections that are opened at the start, each with its model; None: all.
+        decoders: processes that decode images; None: as many as there are cores, between 2 and 8.
         lock_timeout: that a write waits for another process.
     """
 
@@ -57,6 +59,14 @@ class ServerConfig:
     job_roots: Annotated[
         Strings, Option("--job-root", metavar="DIR|URI", help="Place that jobs may read; repeatable. Without: no jobs.")
     ] = ()
+    daemon: Annotated[
+        bool,
+        Option(
+            "--daemon/--no-daemon",
+            envvar="ONEWORD_DAEMON",
+            help="Also answer this user's `oneword search`; without keys, rate and TLS only.",
+        ),
+    ] = True
     rate: Annotated[
         float | None, Option(min=0.01, help="Requests per second for each key, or for each address without keys.")
     ] = None
@@ -93,4 +103,6 @@ class ServerConfig:
     body_seconds: float = 30.0
     read_seconds: float = 10.0
     max_pixels: int = MAX_PIXELS
+    warm: Strings | None = None
+    decoders: int | None = None
     lock_timeout: float = 5.0

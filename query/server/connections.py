@@ -4,7 +4,6 @@ import asyncio
 import ipaddress
 from collections import Counter, OrderedDict
 from enum import Enum
-from typing import Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -18,17 +17,6 @@ MOST = 10_000
 """Connections at most, however many descriptors there are; each takes some kilobytes."""
 
 
-class Connection(Protocol):
-    """A connection that can be closed to make room."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether it has no request in progress."""
-
-    def end(self) -> None:
-        """Closes it."""
-
-
 class Connections:
     """Limits the number of connections. Use it from one event loop.
 
@@ -38,13 +26,13 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self.most, self.most_each = most, max(1, most // 2)
-        self._open: OrderedDict[Connection, str] = OrderedDict()  # least recently active first
+        self._open: OrderedDict[HttpProtocol, str] = OrderedDict()  # least recently active first
         self._each: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def admit(self, connection: Connection, host: str) -> bool:
+    def admit(self, connection: "HttpProtocol", host: str) -> bool:
         """Whether there is room for a new connection; closes the longest idle one if necessary."""
         source = network(host)
         if self._each[source] >= self.most_each and not self._close_idle(source):
@@ -55,12 +43,12 @@ class Connections:
         self._each[source] += 1
         return True
 
-    def touch(self, connection: Connection) -> None:
+    def touch(self, connection: "HttpProtocol") -> None:
         """Records activity."""
         if connection in self._open:
             self._open.move_to_end(connection)
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: "HttpProtocol") -> None:
         """Removes a closed connection."""
         source = self._open.pop(connection, None)
         if source is not None:

@@ -14,10 +14,9 @@ from oneword.query.errors import BadQuery
 from oneword.query.items import content_of, item_of, unit
 from oneword.query.result import data_uri, plain
 from oneword.query.server.limits import MAX_ITEMS
-from oneword.query.server.parts import Numbers, Picture
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import Served, State
-from oneword.query.server.requests import Body, Name, Number, Text
+from oneword.query.server.requests import Body, Name, Number, Numbers, Picture, Text
 from oneword.query.server.threads import gather
 from oneword.storage import Item
 

@@ -6,7 +6,6 @@ import binascii
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
@@ -47,12 +46,6 @@ def check_used(uploads: Mapping[str, bytes], texts: Iterable[str | None]) -> Non
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Waiter:
-    amount: int
-    granted: asyncio.Future[None]
-
-
 class Budget:
     """A weighted semaphore, first in first out, so that small requests do not starve large ones.
 
@@ -62,7 +55,7 @@ class Budget:
     def __init__(self, size: int) -> None:
         self.size = size
         self._used = 0
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def used(self) -> int:
@@ -89,24 +82,24 @@ class Budget:
             self._grant()
 
     async def _wait(self, amount: int) -> None:
-        waiter = _Waiter(amount=amount, granted=asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((amount, granted))
         try:
-            await waiter.granted
+            await granted
         except asyncio.CancelledError:
-            if not waiter.granted.cancelled():  # granted at the same moment
+            if not granted.cancelled():  # granted at the same moment
                 self._used -= amount
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
+            elif (amount, granted) in self._waiters:
+                self._waiters.remove((amount, granted))
             self._grant()  # the next may fit
             raise
 
     def _grant(self) -> None:
-        while self._waiters and self._used + self._waiters[0].amount <= self.size:
-            waiter = self._waiters.popleft()
-            if not waiter.granted.done():
-                self._used += waiter.amount
-                waiter.granted.set_result(None)
+        while self._waiters and self._used + self._waiters[0][0] <= self.size:
+            amount, granted = self._waiters.popleft()
+            if not granted.done():
+                self._used += amount
+                granted.set_result(None)
 
 
 class Images:

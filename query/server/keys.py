@@ -48,33 +48,8 @@ _DUMMY = hashlib.sha256(secrets.token_bytes(_SECRET_BYTES)).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Principal:
-    """The caller: the holder of a key, or `ANYONE`.
-
-    Args:
-        id: of the key.
-        name: of the key.
-        scope: the highest scope of the key.
-        rate: requests per second; None: the server's limit.
-    """
-
-    id: str
-    name: str
-    scope: Scope
-    rate: float | None = None
-
-    def may(self, scope: Scope) -> bool:
-        """Whether the caller has this scope."""
-        return SCOPES.index(self.scope) >= SCOPES.index(scope)
-
-
-ANYONE = Principal(id="anyone", name="anyone", scope="admin")
-"""The caller where the service has no keys."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Key:
-    """A key without its secret.
+    """A key without its secret, and so the caller that has it.
 
     Args:
         id: 1 to 32 of [a-z0-9], the public part of the key.
@@ -93,9 +68,17 @@ class Key:
     rate: float | None = None
 
     @property
-    def principal(self) -> Principal:
-        """The holder of the key."""
-        return Principal(id=self.id, name=self.name, scope=max(self.scopes, key=SCOPES.index), rate=self.rate)
+    def scope(self) -> Scope:
+        """The highest scope."""
+        return max(self.scopes, key=SCOPES.index)
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key has this scope."""
+        return SCOPES.index(self.scope) >= SCOPES.index(scope)
+
+
+ANYONE = Key(id="anyone", name="anyone", scopes=("admin",), sha256="", created=datetime.min.replace(tzinfo=UTC))
+"""The caller where the service has no keys."""
 
 
 class Keys:
@@ -103,7 +86,7 @@ class Keys:
 
     def __init__(self, keys: Iterable[Key]) -> None:
         """keys: with distinct ids."""
-        self._keys = {key.id: (key.sha256, key.principal) for key in keys}
+        self._keys = {key.id: key for key in keys}
         self._path: Path | None = None
         self._stamp: object = None
 
@@ -128,14 +111,14 @@ class Keys:
             return
         self._stamp = stamp
         try:
-            self._keys = {key.id: (key.sha256, key.principal) for key in read(self._path)}
+            self._keys = {key.id: key for key in read(self._path)}
             log.info("API keys reloaded: %d", len(self._keys))
         except KeyFileError as error:
             self._keys = {}
             log.error("all API keys are refused, because their file cannot be read: %s", error)
 
-    def check(self, authorization: str | None, api_key: str | None = None) -> Principal | None:
-        """The holder of the key in the headers `Authorization: Bearer KEY` and `api-key: KEY`.
+    def check(self, authorization: str | None, api_key: str | None = None) -> Key | None:
+        """The key in the headers `Authorization: Bearer KEY` and `api-key: KEY`.
 
         None: the key is unknown, there is none, or the two headers differ. Takes the same time for an unknown id as
         for a wrong secret.
@@ -147,14 +130,14 @@ class Keys:
             given.add(key.strip(" ") if scheme.lower() == "bearer" else "")
         if api_key is not None:
             given.add(api_key.strip(" "))
-        return self._holder(given.pop()) if len(given) == 1 else None
+        return self._known(given.pop()) if len(given) == 1 else None
 
-    def _holder(self, key: str) -> Principal | None:
-        prefix, _, rest = key[:_MAX_KEY].partition("_")
+    def _known(self, text: str) -> Key | None:
+        prefix, _, rest = text[:_MAX_KEY].partition("_")
         id_, _, secret = rest.partition("_")
-        known, principal = self._keys.get(id_, (_DUMMY, None))
-        right = hmac.compare_digest(_hash(secret), known)
-        return principal if right and prefix == "ow" and len(key) <= _MAX_KEY else None
+        key = self._keys.get(id_)
+        right = hmac.compare_digest(_hash(secret), key.sha256 if key is not None else _DUMMY)
+        return key if right and prefix == "ow" and len(text) <= _MAX_KEY else None
 
 
 def make(name: str, scope: Scope, *, rate: float | None = None, taken: Iterable[str] = ()) -> tuple[Key, str]:

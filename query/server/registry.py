@@ -5,6 +5,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from oneword.engine.errors import EngineError, ModelError
 from oneword.engine.models import load
 from oneword.engine.views import DEFAULT
 from oneword.query.jobs import Indexing, Jobs
-from oneword.query.server.batching import Batcher, Meter, VectorCache
+from oneword.query.server.batching import Batcher, VectorCache
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.connections import Connections
 from oneword.query.server.images import Images
@@ -32,7 +33,7 @@ from oneword.storage import Collection, CollectionNotFound, SpaceMismatch, Store
 
 log = logging.getLogger(__name__)
 
-PRELOAD = tuple(f"oneword.query.server.{name}" for name in ("entries", "images", "questions"))
+PRELOAD = tuple(f"oneword.query.server.{name}" for name in ("entries", "images", "queries"))
 """Modules that worker processes import when they start."""
 
 RETRY_AFTER = 30.0
@@ -47,9 +48,9 @@ class Models:
     """Loads each revision of a model once, when it is first needed, and keeps it. Use it from one event loop."""
 
     def __init__(
-        self, config: ServerConfig, workers: Workers, meter: Meter, loader: Callable[[EngineConfig], Encoder] = load
+        self, config: ServerConfig, workers: Workers, metrics: Metrics, loader: Callable[[EngineConfig], Encoder] = load
     ) -> None:
-        self._config, self._workers, self._meter, self._loader = config, workers, meter, loader
+        self._config, self._workers, self._metrics, self._loader = config, workers, metrics, loader
         self._cache = VectorCache(config.cache_bytes)
         self._loaded: dict[Wanted, Batcher] = {}
         self._loading: dict[Wanted, asyncio.Task[Batcher]] = {}
@@ -147,7 +148,7 @@ class Models:
         self._loaded[own] = self._loaded[encoder.name, None] = batcher = Batcher(
             encoder,
             self._cache,
-            self._meter,
+            self._metrics,
             window=self._config.batch_window,
             most=self._config.max_batch,
             wedged=self._config.wedged,
@@ -185,11 +186,21 @@ class Collections:
         return dict(self._open)
 
     async def get(self, name: str) -> Served:
-        """The collection.
+        """The collection; opened again if another process has dropped or recreated it. Reads the store.
 
         Raises:
             CollectionNotFound, BadName, StoreUnavailable.
         """
+        served = await self._got(name)
+        with suppress(SpaceMismatch, CollectionNotFound):
+            snapshot = await self._workers.run("search", served.collection.snapshot)
+            if snapshot.created == served.collection.created.isoformat():
+                return served
+        if self._open.get(name) is served:  # no other one of that name is open by now
+            self.forget(name)
+        return await self._got(name)
+
+    async def _got(self, name: str) -> Served:
         if (served := self._open.get(name)) is not None:
             return served
         opening = self._opening.get(name)
@@ -197,19 +208,6 @@ class Collections:
             opening = self._opening[name] = asyncio.get_running_loop().create_task(self._opened(name))
             opening.add_done_callback(lambda done: self._arrived(name, done))
         return await asyncio.shield(opening)
-
-    async def current(self, name: str) -> Served:
-        """As `get`, but opened again if another process has dropped or recreated the collection.
-
-        Reads the store; a search notices such a change by itself.
-        """
-        served = await self.get(name)
-        try:
-            await self._workers.run("search", served.collection.snapshot)
-        except (SpaceMismatch, CollectionNotFound):
-            self.forget(name)
-            served = await self.get(name)
-        return served
 
     async def batcher(self, served: Served) -> Batcher:
         """The batcher of the collection's model. The first time, compares its space with the collection's.
@@ -219,29 +217,9 @@ class Collections:
             SpaceMismatch: it is not the model that the collection was made with.
         """
         batcher = await self._models.get(served.model, served.collection.space["revision"])
-        if "encoder" not in served.service.__dict__:
+        if not served.service.loaded:
             await self._workers.run("search", lambda: served.service.encoder)
         return batcher
-
-    async def renewed(self, served: Served) -> Served | None:
-        """The collection that has the name now; None if it is this one, which stays open.
-
-        Call it when a request does not fit the open collection, which may have been dropped and recreated. If the
-        request is at fault, other requests must not wait until the ANN index is opened again.
-
-        Raises:
-            CollectionNotFound, StoreUnavailable.
-        """
-        known = served.collection
-        try:
-            now = await self._workers.run("search", self.store.open, known.name)
-        except CollectionNotFound:
-            self._forget(served)
-            raise
-        if (now.created, now.space) == (known.created, known.space):
-            return None
-        self._forget(served)
-        return await self.get(known.name)
 
     async def replaced(self, name: str, before: Served | None) -> bool:
         """Whether another collection than `before`, which was open when a request came, has the name now.
@@ -249,8 +227,7 @@ class Collections:
         Raises:
             CollectionNotFound, StoreUnavailable.
         """
-        now = self._open.get(name)
-        return now is not before or (now is not None and await self.renewed(now) is not None)
+        return await self.get(name) is not before
 
     def forget(self, name: str) -> None:
         """Opens the collection again at the next request."""
@@ -269,11 +246,6 @@ class Collections:
     async def close(self) -> None:
         """Waits for pending writes."""
         await asyncio.gather(*self._leaving, *(served.writer.close() for served in self._open.values()))
-
-    def _forget(self, served: Served) -> None:
-        """Does nothing if another collection of that name is open by now."""
-        if self._open.get(served.collection.name) is served:
-            self.forget(served.collection.name)
 
     async def _opened(self, name: str) -> Served:
         collection = await self._workers.run("search", self.store.open, name)
@@ -317,7 +289,8 @@ class State:
     @classmethod
     def of(cls, config: ServerConfig, indexing: Indexing | None = None) -> "State":
         """A new state, with nothing open yet. indexing: starts jobs."""
-        workers, metrics, processes = Workers(), Metrics(), Processes(seconds=config.read_seconds, preload=PRELOAD)
+        workers, metrics = Workers(), Metrics()
+        processes = Processes(config.decoders, seconds=config.read_seconds, preload=PRELOAD)
         models = Models(config, workers, metrics)
         named = None if config.model.model == "auto" else frozenset({config.model.model})
         collections = Collections(config, workers, models)

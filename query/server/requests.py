@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import from_json, to_json
@@ -18,13 +18,22 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
-from oneword.query.server.limits import MAX_NAME, MAX_TEXT, MAX_UPLOADS
+from oneword.query.server.limits import MAX_DIMENSION, MAX_NAME, MAX_TEXT, MAX_UPLOADS
 from oneword.query.server.problem import Problem
 from oneword.query.server.processes import Crashed, Processes
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Picture = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="A data URI, base64, an http(s) URL, or `upload:NAME`, a file of the same multipart request.",
+        examples=["https://example.org/cat.jpg"],
+    ),
+]
+Numbers = Annotated[list[Number], Field(min_length=1, max_length=MAX_DIMENSION, fail_fast=True)]
 
 
 INLINE = 64 * 2**10
@@ -58,18 +67,15 @@ _ALTERNATIVE = re.compile(r"\(\w+\)|(constrained-\w+|bool|str|int|float|dict|lis
 Model = TypeVar("Model", bound=BaseModel)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Payload(Generic[Model]):
-    """A body and its uploaded files by field name."""
-
-    body: Model
-    uploads: Mapping[str, bytes]
+async def read(request: Request, model: type[Model]) -> Model:
+    """The body of a request, `application/json`. Raises as `read_with_files`."""
+    return (await read_with_files(request, model, None))[0]
 
 
-async def read(request: Request, model: type[Model], field: str | None = None) -> Payload[Model]:
+async def read_with_files(request: Request, model: type[Model], field: str | None) -> tuple[Model, Mapping[str, bytes]]:
     """The body of a request: `application/json`, or `multipart/form-data` with the JSON in `field`, if any, and files.
 
-    If the model has a list of that name, the form's field may be the list alone.
+    If the model has a list of that name, the form's field may be the list alone. Returns also the files by field name.
 
     Raises:
         Problem: 400 malformed, 415 unsupported media type, 422 invalid, with the field.
@@ -80,7 +86,7 @@ async def read(request: Request, model: type[Model], field: str | None = None) -
     if kind != "application/json":
         files = "" if field is None else " or multipart/form-data"
         raise Problem("media_type", f"the content type is {kind[:100]!r}: expected application/json{files}")
-    return Payload(body=await _validated(request, model, await request.body()), uploads={})
+    return await _validated(request, model, await request.body()), {}
 
 
 async def _validated(request: Request, model: type[Model], document: bytes) -> Model:
@@ -156,7 +162,7 @@ def path(places: Sequence[str | int]) -> str:
     return text[:300]
 
 
-async def _multipart(request: Request, model: type[Model], field: str) -> Payload[Model]:
+async def _multipart(request: Request, model: type[Model], field: str) -> tuple[Model, Mapping[str, bytes]]:
     charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8")
     if charset.lower() not in (b"utf-8", b"utf8"):  # Starlette would use any codec; some are quadratic
         raise _malformed(f"its charset is {charset.decode('latin-1')[:40]!r}: expected utf-8")
@@ -183,7 +189,7 @@ async def _multipart(request: Request, model: type[Model], field: str) -> Payloa
         document = uploads.pop(field)
     if document is not None and document.lstrip().startswith(b"[") and field in model.model_fields:
         document = b'{"%s": %s}' % (field.encode(), document)  # the list alone
-    return Payload(body=await _validated(request, model, document if document is not None else b"{}"), uploads=uploads)
+    return await _validated(request, model, document if document is not None else b"{}"), uploads
 
 
 def _malformed(detail: str) -> Problem:

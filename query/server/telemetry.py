@@ -5,11 +5,11 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oneword.engine.dependencies import require
@@ -26,13 +26,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Other methods share one label: clients can make them up."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class Collector(Protocol):
-    """Metrics that are computed when they are read."""
-
-    def collect(self) -> Iterator[Metric]:
-        """As prometheus_client requires."""
 
 
 class Metrics:
@@ -82,33 +75,14 @@ class Metrics:
 
 
 class Span:
-    """The span of a request; this one records nothing."""
+    """The span of a request."""
 
-    def end(self, route: str, status: int) -> None:
-        """Sets the route and the status."""
-
-    def stage(self, name: str, milliseconds: float) -> None:
-        """Adds the time of a part of the request; the times of a batch's queries are summed."""
-
-
-class Tracer:
-    """Creates spans; this one records nothing."""
-
-    @contextmanager
-    def request(self, scope: Scope) -> Iterator[Span]:  # noqa: ARG002
-        """A span for the length of the block."""
-        yield Span()
-
-    def close(self) -> None:
-        """Sends the spans that were not sent yet."""
-
-
-class _RecordedSpan(Span):
     def __init__(self, span: Any, scope: Scope) -> None:
         self._span, self._scope = span, scope
         self._stages: dict[str, float] = {}
 
     def end(self, route: str, status: int) -> None:
+        """Sets the route and the status."""
         self._span.update_name(f"{self._scope['method']} {route}")
         attributes = {"http.route": route, "http.response.status_code": status}
         if request_id := self._scope.get("state", {}).get("request_id"):
@@ -120,11 +94,12 @@ class _RecordedSpan(Span):
             self._span.set_status(StatusCode.ERROR)
 
     def stage(self, name: str, milliseconds: float) -> None:
+        """Adds the time of a part of the request; the times of a batch's queries are summed."""
         self._stages[name] = self._stages.get(name, 0.0) + milliseconds
         self._span.set_attribute(f"oneword.{name}_ms", self._stages[name])
 
 
-class OpenTelemetry(Tracer):
+class OpenTelemetry:
     """Sends a span of each request to a collector, as part of the caller's trace (W3C traceparent).
 
     Attributes follow OpenTelemetry's semantic conventions for HTTP servers, plus `oneword.encode_ms` and
@@ -165,7 +140,7 @@ class OpenTelemetry(Tracer):
         with self._tracer.start_as_current_span(
             scope["method"], context=context, kind=SpanKind.SERVER, attributes=attributes
         ) as span:
-            recorded = _RecordedSpan(span, scope)
+            recorded = Span(span, scope)
             scope.setdefault("state", {})["span"] = recorded
             yield recorded
 
@@ -177,7 +152,7 @@ class OpenTelemetry(Tracer):
 class Telemetry:
     """ASGI layer, the outermost: records every request and its response."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, tracer: Tracer) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracer: OpenTelemetry | None) -> None:
         self._app, self._metrics, self._tracer = app, metrics, tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -194,7 +169,7 @@ class Telemetry:
                 size += len(message.get("body", b""))
             await send(message)
 
-        with self._tracer.request(scope) as span:
+        with self._tracer.request(scope) if self._tracer else nullcontext() as span:
             try:
                 await self._app(scope, receive, sending)
             except Exception:
@@ -206,7 +181,8 @@ class Telemetry:
                 self._metrics.answered(scope["method"], route, status, seconds)
                 if code := scope.get("state", {}).get("problem"):
                     self._metrics.problem(code)
-                span.end(route, status)
+                if span is not None:
+                    span.end(route, status)
                 if log.isEnabledFor(logging.INFO):
                     log.info("request", extra={"request": _described(scope, route, status, size, seconds)})
 

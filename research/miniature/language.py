@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from oneword.engine.e5v.tokens import LLAMA_3
+from oneword.engine.prompted.tokens import LLAMA_3
 from research.miniature import captions, edits, prompts, questions
 from research.miniature.checkpoint import GRID, IMAGE_TOKENS
 from research.miniature.packing import IGNORE, Branch, Packed, Row, pack

@@ -12,7 +12,8 @@ from oneword.storage.ann.files import digests
 from oneword.storage.ann.index import AnnIndex
 from oneword.storage.ann.ranking import AnnRanking
 from oneword.storage.ann.rows import RowSet, addresses_in, identity, stamps_in
-from oneword.storage.ann.tuning import NEAR, SAME_SCORE, sample_queries
+from oneword.storage.ann.structure import NEAR
+from oneword.storage.ann.tuning import SAME_SCORE, sample_queries
 from oneword.storage.info import IndexCheck
 from oneword.storage.ranking import ExactRanking
 from oneword.storage.schema import to_items, vectors_of

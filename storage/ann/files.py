@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from oneword.storage.ann.tuning import SearchParams
+from oneword.storage.ann.structure import SearchParams
 from oneword.storage.item import Item
 from oneword.storage.metadata import plain
 from oneword.storage.schema import ITEM_COLUMNS
@@ -26,7 +26,7 @@ OFFSETS, ADDRESSES, STAMPS, CHECKS = "offsets.npy", "addresses.npy", "stamps.npy
 
 _TEXTS = [name for name in ITEM_COLUMNS if name not in ("indexed_at", "metadata")]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 
 # A FAISS file is a four-letter code, d (int32), ntotal (int64), ..., the size of the codes (uint64) and the codes
 # (facebookresearch/faiss: faiss/impl/index_write.cpp). So the file of an empty index differs from that of a full one in
@@ -66,18 +66,25 @@ class IndexInfo:
 
     def save(self, folder: Path) -> None:
         """Write it; it is written last, so an index that has it is complete."""
-        (folder / ABOUT).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        said = asdict(self)
+        (folder / ABOUT).write_text(json.dumps({"checksum": _checksum(said), **said}) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> IndexInfo:
         """Read it.
 
         Raises:
-            OSError, ValueError, KeyError, TypeError: it is missing or malformed.
+            OSError, ValueError, KeyError, TypeError: it is missing, malformed, or of an older format.
         """
         stored = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if stored.pop("checksum") != _checksum(stored):
+            raise ValueError(f"{ABOUT} changed since it was written")
         effort = stored.pop("effort")
         return cls(**stored, effort=SearchParams(**effort) if effort else None)
+
+
+def _checksum(said: dict[str, Any]) -> int:
+    return crc32(json.dumps(said).encode())
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -171,7 +178,7 @@ def _packed(row: tuple[object, ...]) -> bytes:
 
 
 def _unpacked(packed: str) -> Item:
-    *texts, metadata, indexed_at = _decode(packed)
+    *texts, metadata, indexed_at = _decode(packed)[0]
     return Item(
         **dict(zip(_TEXTS, texts, strict=True)),
         metadata=plain(metadata) if metadata else {},

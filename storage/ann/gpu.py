@@ -24,7 +24,7 @@ class GpuIndex:
     Args:
         vectors: float16 (n, d).
         device: "cuda" or "cuda:N".
-        share: share of the lists to probe: that of the tuned index on the CPU.
+        share: share of its lists to probe: that of the vectors that the tuned index on the CPU looks at.
 
     Raises:
         MissingGpu: FAISS has no GPU support here, or there is no such GPU.

@@ -25,7 +25,7 @@ from oneword.storage.ann.files import IndexInfo, changed
 from oneword.storage.ann.index import AnnIndex, Vectors
 from oneword.storage.ann.ranking import AnnRanking, search_together
 from oneword.storage.ann.rows import Mask, RowSet, addresses_of
-from oneword.storage.config import RESERVE, StorageConfig
+from oneword.storage.config import RESERVE, AnnKind, StorageConfig
 from oneword.storage.durability import sync_folder
 from oneword.storage.errors import MissingGpu
 from oneword.storage.info import IndexCheck
@@ -73,16 +73,19 @@ class IndexKeeper:
         self._distrusted: set[str] = set()
         self._not_before = 0.0
 
-    def build(self, snapshot: Snapshot, *, goal: float = 0.99, threads: int | None = None, **options: int) -> IndexInfo:
+    def build(
+        self, snapshot: Snapshot, *, goal: float = 0.99, kind: AnnKind | None = None, threads: int | None = None
+    ) -> IndexInfo:
         """Build an index of that version and switch to it; searches go on meanwhile. One build runs at a time.
 
         Args:
             goal: recall@10 to reach.
+            kind: of structure, one of `oneword.storage.config.INDEXES`; None: the configured one.
             threads: for FAISS; None: all.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock():
-            return self._build(snapshot, goal, threads, options)
+            return self._build(snapshot, goal, kind, threads)
 
     def build_aside(self, snapshot: Snapshot, *, goal: float = 0.99) -> threading.Thread | None:
         """`build` in a thread, which is returned; None if a build is running here or in another process."""
@@ -201,7 +204,7 @@ class IndexKeeper:
             self.distrust(name, f"{', '.join(wrong)}: changed since it was written")
         return not wrong
 
-    def _build(self, snapshot: Snapshot, goal: float, threads: int | None, options: dict[str, int]) -> IndexInfo:
+    def _build(self, snapshot: Snapshot, goal: float, kind: AnnKind | None, threads: int | None) -> IndexInfo:
         name = f"{snapshot.version:012d}-{time.time_ns():020d}"  # the newest sorts last
         for left in self.folder.glob("*.partial"):  # of a build that was killed, as only one holds the lock
             shutil.rmtree(left, ignore_errors=True)
@@ -209,7 +212,7 @@ class IndexKeeper:
         partial = self.folder / f"{name}.partial"
         partial.mkdir()
         try:
-            info = build(snapshot, partial, goal=goal, threads=threads, **options)
+            info = build(snapshot, partial, goal=goal, kind=kind or self._config.index, threads=threads)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -236,7 +239,7 @@ class IndexKeeper:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock(timeout=0):
-                self._build(snapshot, goal, max(1, (os.cpu_count() or 1) // 2), {})
+                self._build(snapshot, goal, None, max(1, (os.cpu_count() or 1) // 2))
         except Timeout:
             log.info("%s: another process is building it", self.folder)
         except FileNotFoundError:

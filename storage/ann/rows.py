@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from oneword.storage.table import Table
 
 Addresses = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+
+OVERFETCH = 1.5
+"""Multiple of the rows needed that are looked up under a filter, relative to an even spread of its rows."""
 
 
 def identity(schema: pa.Schema) -> list[str]:
@@ -96,6 +100,10 @@ class RowSet:
     def share(self) -> float:
         """The share of all rows that are in it."""
         return self.count / max(len(self.mask), 1)
+
+    def depth(self, count: int) -> int:
+        """How many rows to look up so that `count` of them are most likely in the set, if it is spread evenly."""
+        return ceil(OVERFETCH * count / max(self.share, 1e-9))
 
     @cached_property
     def selector(self) -> Any:

@@ -1,22 +1,25 @@
-"""Tunes the search parameters of an ANN index to a recall, measured on sampled queries."""
+"""Tunes the search parameters of a structure to a recall, measured on sampled queries."""
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from math import ceil, log
-from typing import Any
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oneword.storage.ann.rows import Addresses, RowSet
+from oneword.storage.ann.structure import DEEP, NEAR, SearchParams, Structure
+
 Vectors = NDArray[np.float32]
 
-QUERIES, DEEP_QUERIES = 240, 60
-NEAR, DEEP = 10, 160
-"""Depths that are tuned for; parameters for other depths are interpolated and extrapolated."""
+QUERIES = 240
+DEEP_SHARE = 4  # one query of so many is asked for the 160 nearest: each has many neighbors
+TIMED = 40  # queries
 NOISE = 1.0
 """Distance of a synthetic query from a stored vector, as a multiple of the mean distance of two stored vectors: as far
 as texts may lie from images. Parameters that suffice for these suffice for nearer queries."""
@@ -25,95 +28,54 @@ MARGIN = 0.5
 SAME_SCORE = 1e-6
 """Scores this close count as tied: float32 sums cannot tell them apart."""
 KEEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-TRIED = (128, 64, 32, 16, 8, 4)
-"""Candidates per hit for which the number of probes is searched; finer steps follow once the probes are known."""
+"""Candidates per hit that are tried; for the 160 nearest up to 32."""
+WORSE = 2  # efforts that take longer than the best so far, after which none is tried
+TIED = 2
+"""Multiple of the depth within which rows that tie with the last count as the nearest."""
 BLOCK = 16384  # rows compared at a time
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchParams:
-    """Search parameters of an IVF index.
-
-    Args:
-        probes: lists to read (nprobe) for the 10 nearest.
-        keep: candidates per hit to re-rank exactly (k_factor).
-        deep_probes, deep_keep: the same for the 160 nearest.
-    """
-
-    probes: int
-    keep: int
-    deep_probes: int
-    deep_keep: int
-
-    def at(self, depth: int, lists: int) -> tuple[int, int]:
-        """Probes and keep for the `depth` nearest in an index of that many lists."""
-        if depth <= NEAR:
-            return min(self.probes, lists), self.keep
-        growth = log(depth / NEAR) / log(DEEP / NEAR)
-        probes = self.probes * (max(self.deep_probes, self.probes) / self.probes) ** growth
-        return min(ceil(probes), lists), self.deep_keep if depth >= DEEP else max(self.keep, self.deep_keep)
+ROWS_TIMED, EVERY = 2**16, 16  # one row of so many, as under a filter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The cheapest parameters that reach the goal, None if none do, and their recall@10."""
+    """The quickest parameters that reach the goal, None if none do, and their recall@10."""
 
     effort: SearchParams | None
     recall: float
 
 
-def tune(lists: Any, flat: Any, vectors: NDArray[np.float16], goal: float) -> Tuned:
-    """Find the cheapest parameters whose recall over sampled queries reaches the goal.
+@dataclass(frozen=True, kw_only=True)
+class _Setting:
+    effort: int
+    keep: int
+    seconds: float
+    recall: float
+
+
+def tune(structure: Structure, vectors: NDArray[np.float16], goal: float, *, queries: int = QUERIES) -> Tuned:
+    """Find the quickest parameters whose recall over sampled queries reaches the goal.
 
     Args:
-        lists: FAISS's IVF index of n vectors.
-        flat: FAISS's flat index of the same vectors.
-        vectors: the same vectors, float16 (n, d).
+        vectors: those of the structure, float16 (n, d).
+        queries: how many are sampled.
     """
-    import faiss
-
-    queries = sample_queries(vectors)
-    best = exact_scores(vectors, queries, DEEP)
+    asked = sample_queries(vectors, queries)
     wanted = goal + MARGIN * (1 - goal)
-    refined = faiss.IndexRefine(lists, flat)
-
-    def recall(probes: int, keep: int, depth: int) -> float:
-        some = len(queries) if depth == NEAR else DEEP_QUERIES  # the deep ones have many neighbors each
-        scores, _ = refined.search(queries[:some], depth, params=faiss_params(lists, probes, keep))
-        return _found(scores, best[:some], depth)
-
-    ladder, cost = _ladder(_list_count(lists)), partial(_cost, lists, vectors.shape)
-    near, deep = (
-        _cheapest(partial(recall, depth=depth), partial(cost, depth=depth), ladder, wanted) for depth in (NEAR, DEEP)
-    )
+    near = _quickest(structure, asked, nearest_rows(vectors, asked, NEAR), NEAR, wanted)
+    asked = asked[: queries // DEEP_SHARE]
+    deep = near and _quickest(structure, asked, nearest_rows(vectors, asked, DEEP), DEEP, wanted)
     if near is None or deep is None:
         return Tuned(effort=None, recall=1.0)
-    params = SearchParams(probes=near[0], keep=near[1], deep_probes=max(near[0], deep[0]), deep_keep=deep[1])
-    return Tuned(effort=params, recall=recall(*near, NEAR))
-
-
-def _found(scores: Vectors, best: Vectors, depth: int) -> float:
-    """Recall: the share of the `depth` best scores (m, ...) that is among those found (m, depth)."""
-    depth = min(depth, best.shape[1])
-    border = best[:, depth - 1 : depth] - SAME_SCORE
-    return float(np.mean(np.minimum((scores >= border).sum(axis=1), depth) / depth))
-
-
-def _list_count(lists: Any) -> int:
-    """Number of lists."""
-    import faiss
-
-    return int(faiss.extract_index_ivf(lists).nlist)
-
-
-def faiss_params(lists: Any, probes: int, keep: float) -> Any:
-    """The parameters as FAISS takes them."""
-    import faiss
-
-    inner = faiss.SearchParametersIVF(nprobe=probes)
-    if isinstance(lists, faiss.IndexPreTransform):
-        inner = faiss.SearchParametersPreTransform(index_params=inner)
-    return faiss.IndexRefineSearchParameters(k_factor=keep, base_index_params=inner)
+    params = SearchParams(
+        effort=near.effort,
+        keep=near.keep,
+        seconds=near.seconds,
+        deep_effort=deep.effort,
+        deep_keep=deep.keep,
+        deep_seconds=deep.seconds,
+        row_seconds=_row_seconds(structure, asked[0]),
+    )
+    return Tuned(effort=params, recall=near.recall)
 
 
 def sample_queries(vectors: NDArray[np.float16], count: int = QUERIES, seed: int = 0) -> Vectors:
@@ -130,61 +92,96 @@ def sample_queries(vectors: NDArray[np.float16], count: int = QUERIES, seed: int
     return unit
 
 
-def exact_scores(vectors: NDArray[np.float16], queries: Vectors, depth: int) -> Vectors:
-    """The scores of the nearest rows of each query, highest first: float32 (m, depth or n)."""
-    best = np.empty((len(queries), 0), dtype=np.float32)
+def nearest_rows(vectors: NDArray[np.float16], queries: Vectors, depth: int) -> Addresses:
+    """The `depth` rows nearest to each query, and those that tie with the last: int64 (m, ...), -1 for none."""
+    scores, rows = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+    count = TIED * depth
     for start in range(0, len(vectors), BLOCK):
-        best = np.hstack([best, queries @ vectors[start : start + BLOCK].astype(np.float32).T])
-        if best.shape[1] > depth:
-            best = -np.partition(-best, depth - 1, axis=1)[:, :depth]
-    return -np.sort(-best, axis=1)
+        block = queries @ vectors[start : start + BLOCK].astype(np.float32).T
+        best = np.argpartition(-block, min(count, block.shape[1]) - 1, axis=1)[:, :count]
+        scores = np.hstack([scores, np.take_along_axis(block, best, 1)])
+        rows = np.hstack([rows, start + best])
+        order = np.argsort(-scores, axis=1)[:, :count]
+        scores, rows = np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+    border = scores[:, min(depth, scores.shape[1]) - 1, None] - SAME_SCORE
+    return np.where(scores >= border, rows, -1)
 
 
-def _cost(lists: Any, shape: tuple[int, int], probes: int, keep: int, depth: int) -> float:
-    """Estimated time of a search in nanoseconds: codes that are read, and rows that are re-ranked exactly.
+def _quickest(structure: Structure, queries: Vectors, nearest: Addresses, depth: int, wanted: float) -> _Setting | None:
+    """The quickest setting that reaches a recall; None if none does.
 
-    On two cores a code of 384 bits took 37 ns and 160 of 447 lists of 512 bits 1.2 ms with 240 rows of 4,096 numbers
-    (`python benchmarks/search.py`, 384x200000 and 4096x50000, "faiss on our index").
+    An effort needs candidates enough that the nearest are among them; recall grows with both. So the least effort that
+    can do is bisected, and more effort, which needs fewer candidates, is tried for as long as it is quicker.
     """
+    keeps = [keep for keep in KEEPS if keep * depth <= KEEPS[-1] * NEAR * (1 if depth == NEAR else 4)]
+    truth = min(depth, structure.rows)
+
+    @cache
+    def least_keep(effort: int) -> tuple[int, float] | None:
+        count = min(keeps[-1] * depth, structure.most(effort), structure.rows)
+        if count < truth:
+            return None
+        proposed = structure.proposed(queries, count, effort)
+        among = np.stack([np.isin(rows, right) & (rows >= 0) for rows, right in zip(proposed, nearest, strict=True)])
+        found = np.minimum(among.cumsum(axis=1), truth)
+        for keep in keeps:
+            recall = float(found[:, min(keep * depth, count) - 1].mean()) / truth
+            if recall >= wanted:
+                return keep, recall
+        return None
+
+    efforts, best, worse = structure.efforts(), None, 0
+    for effort in efforts[bisect_left(efforts, True, key=lambda one: least_keep(one) is not None) :]:
+        reached = least_keep(effort)
+        if reached is None:  # a graph may find less for more effort
+            continue
+        seconds = _seconds(structure, queries, depth, effort, reached[0])
+        if best is None or seconds < best.seconds:
+            best, worse = _Setting(effort=effort, keep=reached[0], seconds=seconds, recall=reached[1]), 0
+        else:
+            worse += 1
+        if worse == WORSE:
+            break
+    return best
+
+
+def _seconds(structure: Structure, queries: Vectors, depth: int, effort: int, keep: int) -> float:
+    """Processor time of a search: of two rounds the quicker one's mean."""
+    with one_thread():
+        took = []
+        for _ in range(2):
+            begun = time.thread_time()
+            for query in queries[:TIMED]:
+                structure.refined(query[None], depth, effort, keep)
+            took.append(time.thread_time() - begun)
+    return min(took) / min(TIMED, len(queries))
+
+
+def _row_seconds(structure: Structure, query: Vectors) -> float:
+    """Processor time to compare one vector exactly, of rows that a filter lets through."""
     import faiss
 
-    count, dimension = shape
-    bits = int(faiss.extract_index_ivf(lists).d)
-    return probes * count / _list_count(lists) * bits / 12 + keep * depth * (100 + dimension / 3)
+    mask = np.arange(structure.rows) % EVERY == 0
+    mask[ROWS_TIMED:] = False
+    rows = RowSet(mask)
+    params = faiss.SearchParameters(sel=rows.selector)
+    with one_thread():
+        took = []
+        for _ in range(3):
+            begun = time.thread_time()
+            structure.flat.search(query[None], min(NEAR, rows.count), params=params)
+            took.append(time.thread_time() - begun)
+    return min(took) / rows.count
 
 
-def _cheapest(
-    recall: Callable[[int, int], float], cost: Callable[[int, int], float], ladder: Sequence[int], wanted: float
-) -> tuple[int, int] | None:
-    """The cheapest probes and candidates per hit that reach a recall; None if none do.
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """FAISS's searches and trainings in this thread alone."""
+    import faiss
 
-    Recall grows with both, so each is bisected; fewer candidates need at least as many probes, and parameters that cost
-    more than the best so far are not tried.
-    """
-    best: tuple[int, int] | None = None
-    start = 0
-    for keep in TRIED:
-        end = len(ladder) if best is None else bisect_left(ladder, cost(*best), key=lambda probes: cost(probes, keep))
-        at = (
-            bisect_left(ladder, wanted, lo=start, hi=end, key=lambda probes: recall(probes, keep))
-            if start < end
-            else end
-        )
-        if at < end:
-            best, start = (ladder[at], keep), at
-        if best is None:
-            return None
-    assert best is not None
-    probes, keep = best
-    fewer = [one for one in KEEPS if keep / 2 < one < keep]
-    enough = bisect_left(fewer, wanted, key=lambda one: recall(probes, one))
-    return probes, [*fewer, keep][enough]
-
-
-def _ladder(lists: int) -> list[int]:
-    """Numbers of probes to try: from one list to all, each a fifth more than the last."""
-    steps, probes = [], 1.0
-    while round(probes) < lists:
-        steps.append(round(probes))
-        probes = max(probes + 1, probes * 1.2)
-    return [*dict.fromkeys(steps), lists]
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

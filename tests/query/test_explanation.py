@@ -77,9 +77,9 @@ def test_commands(store: Path, service: SearchService, capsys: pytest.CaptureFix
     document = json.loads(capsys.readouterr().out)
     assert len(document["words"]) == len(document["items"][0]["shared"]) == 2
     assert cli.run(["explain", "--item", one.id, "--db", str(store)]) == 0
-    assert "stands for" in capsys.readouterr().out
+    assert "words" in capsys.readouterr().out
     assert cli.run(["search", "a dog", "--db", str(store), "--explain", "2"]) == 0
     printed = capsys.readouterr().out
-    assert "The question stands for" in printed
+    assert "Words of the query:" in printed
     assert "shared words" in printed
     assert cli.run(["explain", "--db", str(store)]) == 1

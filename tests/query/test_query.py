@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from oneword.query import BadQuery, Composed, Image, Like, Query, Text, Vector
 from oneword.query.cli import search
-from oneword.query.query import NEGATIVE, Declared, options
-from oneword.query.server.questions import Hybrid, QueryIn
+from oneword.query.query import NEGATIVE, options
+from oneword.query.server.queries import Hybrid, QueryIn
 from oneword.query.wire import to_json
 from oneword.storage import And, FilterError, Match
+from oneword.storage.options import Declared
 
 texts = st.text(min_size=1, max_size=20)
 
@@ -120,8 +121,4 @@ def test_a_value_out_of_bounds_is_refused(one: Declared) -> None:
 
 
 def _fits(one: Declared, value: object) -> bool:
-    try:
-        one.check(value)
-    except BadQuery:
-        return False
-    return True
+    return not one.problem(value)

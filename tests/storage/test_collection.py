@@ -85,16 +85,6 @@ def test_scan_keeps_to_one_version(collection: Collection, item: Callable[..., I
     assert seen + sum(len(batch) for batch in scan) == 100
 
 
-def test_scan_vectors(collection: Collection, item: Callable[..., Item]) -> None:
-    collection.upsert([item(f"{n}", [n, 1, 0, 0]) for n in range(30)])
-    parts = list(collection.scan_vectors(batch_size=8))
-    assert sorted(int(name) for names, _ in parts for name in names) == list(range(30))
-    for names, vectors in parts:
-        assert (vectors.dtype, vectors.shape) == (np.float32, (len(names), 4))
-        expected = np.array([[int(name), 1, 0, 0] for name in names])
-        np.testing.assert_allclose(vectors, expected / np.linalg.norm(expected, axis=1)[:, None], atol=1e-3)
-
-
 def test_optimize_keeps_the_rows(collection: Collection, item: Callable[..., Item]) -> None:
     for n in range(30):
         collection.upsert([item(f"{n}", text=str(n))])

@@ -46,27 +46,42 @@ def made(item: Make, number: int, seed: int = 0) -> Item:
     )
 
 
-@pytest.fixture(params=["table", "served", "stale", "compacted"])
+def exhaust(collection: Collection) -> None:
+    """Let searches use the structure whatever it costs, with so much effort that they are exact."""
+    keeper = collection.index_keeper()
+    assert keeper is not None
+    current = keeper._current(collection.snapshot())
+    assert current is not None
+    index = current[1]
+    if index.info.effort is not None:
+        most = {"effort": 300, "keep": 128, "deep_effort": 300, "deep_keep": 128}
+        index.info = replace(index.info, effort=replace(index.info.effort, **most, seconds=1e-9, deep_seconds=1e-9))
+
+
+@pytest.fixture(params=["table", "served", "ivfpq", "stale", "compacted"])
 def stored(request: pytest.FixtureRequest, store: Store, space: dict[str, Any], item: Make) -> tuple[Collection, Model]:
     collection = store.create("a", {**space, "dimension": DIMENSION})
     items = {one.id: one for one in (made(item, number) for number in range(300))}
     if request.param == "table":
         collection.upsert(items.values())
         return collection, Model(items)
-    collection.upsert([one for one in items.values() if int(one.id) < 250])
-    if request.param == "served":
-        collection.upsert([one for one in items.values() if int(one.id) >= 250])
-        collection.build_index()
+    if request.param in ("served", "ivfpq"):
+        collection.upsert(items.values())
+        collection.build_index(index="auto" if request.param == "served" else "ivfpq")
+        exhaust(collection)
         return collection, Model(items)
-    collection.build_index()
+    collection.upsert([one for one in items.values() if int(one.id) < 260])
+    collection.build_index(index="ivfpq" if request.param == "stale" else "flat")
     items |= {one.id: one for one in (made(item, number, seed=1) for number in range(40, 80))}
-    collection.upsert([one for one in items.values() if int(one.id) >= 250 or 40 <= int(one.id) < 80])
+    collection.upsert([one for one in items.values() if int(one.id) >= 260 or 40 <= int(one.id) < 80])
     gone = [f"{number:03d}" for number in range(0, 300, 9)]
     collection.delete(gone)
     for one in gone:
         del items[one]
     if request.param == "compacted":
         collection.optimize()
+    else:
+        exhaust(collection)
     assert collection.index_info() is not None
     return collection, Model(items)
 

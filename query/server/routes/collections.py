@@ -40,7 +40,7 @@ async def all_collections(request: Request) -> CollectionsOut:
     found, damaged = [], []
     for name in names:
         try:
-            served = await state.collections.current(name)
+            served = await state.collections.get(name)
             found.append(await state.workers.run("search", served.collection.summary))
         except CollectionNotFound:  # dropped meanwhile
             state.collections.forget(name)
@@ -54,7 +54,7 @@ async def all_collections(request: Request) -> CollectionsOut:
 async def create(request: Request, response: Response) -> CollectionInfo:
     """Create an empty collection for a model and a view."""
     state = state_of(request)
-    body = (await requests.read(request, CollectionIn)).body
+    body = await requests.read(request, CollectionIn)
     _check_model(state, body.model)
     if body.view not in views.BUILT_IN:
         known = ", ".join(views.BUILT_IN)
@@ -74,7 +74,7 @@ async def create(request: Request, response: Response) -> CollectionInfo:
 async def describe(request: Request, collection: str) -> CollectionInfo:
     """Details of a collection."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     return await state.workers.run("search", served.collection.info)
 
 
@@ -91,7 +91,7 @@ async def drop(request: Request, collection: str) -> Response:
 async def verify(request: Request, collection: str) -> IndexCheck:
     """Compare the ANN index with the table, and measure its recall."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     check = await state.workers.run("slow", served.collection.verify)
     if check is None:
         detail = f"collection {collection!r} has no ANN index: searches compare every vector, which is exact"
@@ -103,7 +103,7 @@ async def verify(request: Request, collection: str) -> IndexCheck:
 async def build(request: Request, collection: str) -> BuildingOut:
     """Start to rebuild the ANN index; searches go on meanwhile."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
 
     def begun() -> bool:
         keeper = served.collection.index_keeper()
@@ -120,7 +120,7 @@ async def quarantine(
 ) -> QuarantineOut:
     """Inputs of indexing jobs that could not be indexed, and why."""
     state = state_of(request)
-    await state.collections.current(collection)
+    await state.collections.get(collection)
 
     def read() -> QuarantineOut:
         held = state.collections.store.quarantine(collection)
@@ -134,7 +134,7 @@ async def quarantine(
 async def versions(request: Request, collection: str) -> VersionsOut:
     """The versions that are kept, oldest first; a search can be of any of them."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     return VersionsOut(versions=await state.workers.run("search", served.collection.versions))
 
 

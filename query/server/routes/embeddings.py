@@ -21,10 +21,9 @@ from oneword.query.server import requests
 from oneword.query.server.batching import Batcher, Vector
 from oneword.query.server.limits import MAX_INPUTS
 from oneword.query.server.listing import Listing, Pieces, listed
-from oneword.query.server.parts import Picture
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import State, state_of
-from oneword.query.server.requests import Body, Name, Text
+from oneword.query.server.requests import Body, Name, Picture, Text
 from oneword.query.server.response import answer
 from oneword.query.server.schemas import MEANINGS, Out, example, operation
 from oneword.query.server.threads import gather
@@ -198,7 +197,7 @@ async def embeddings(request: Request) -> Response:
     """Embed texts and images."""
     state = state_of(request)
     try:
-        body = (await requests.read(request, EmbeddingsIn)).body
+        body = await requests.read(request, EmbeddingsIn)
         batcher = _batcher(state, body.model)
         view = _view(body.view, batcher.encoder)
         given = _inputs(body)

@@ -4,11 +4,12 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.responses import PlainTextResponse, Response
 
 from oneword.engine.encoder import Side
@@ -72,14 +73,16 @@ def unready(state: State) -> list[str]:
 
 
 async def warm_up(state: State) -> None:
-    """Opens the collections, loads their models and runs each once; repeats until one collection can be searched.
+    """Opens collections, loads their models and runs each once; repeats until one collection can be searched.
 
     Without collections, loads the model that new collections would have.
     """
     await state.processes.warm_up()
     while not state.warm:
         try:
-            names = await state.workers.run("search", state.collections.store.collections)
+            names: Sequence[str] | None = state.config.warm
+            if names is None:
+                names = await state.workers.run("search", state.collections.store.collections)
             outcomes = [await _opened(state, name) for name in names] or [await _answered(state, None)]
             problems = [one for one in outcomes if one is not None]
             state.warm = len(problems) < len(outcomes)
@@ -125,7 +128,7 @@ def _log(what: str, error: Exception) -> None:
     log.error("%s: %s", what, error, exc_info=None if isinstance(error, EngineError | StorageError) else error)
 
 
-class ServiceMetrics:
+class ServiceMetrics(Collector):
     """Metrics of the running service that are computed when they are read."""
 
     def __init__(self, state: State) -> None:

@@ -12,7 +12,7 @@ from oneword.query.server.images import check_used
 from oneword.query.server.limits import MAX_ITEMS
 from oneword.query.server.listing import Listing, Pieces, listed
 from oneword.query.server.problem import Problem
-from oneword.query.server.questions import Filter, Include, filter_of
+from oneword.query.server.queries import Filter, Include, filter_of
 from oneword.query.server.registry import state_of
 from oneword.query.server.requests import Body, Cursor, Name, digest
 from oneword.query.server.response import answer, dumped
@@ -67,19 +67,19 @@ class ScrollIn(Body):
 async def upsert(request: Request, collection: str) -> Response:
     """Store items, replacing those with the same id; the response has the outcome for each."""
     state = state_of(request)
-    sent = await requests.read(request, entries.ItemsIn, "items")
-    check_used(sent.uploads, (item.image for item in sent.body.items))
-    served = await state.collections.current(collection)
-    if sent.body.fingerprint not in (None, served.collection.space["fingerprint"]):
-        raise SpaceMismatch(collection, served.collection.space, {"fingerprint": sent.body.fingerprint})
-    read = await entries.read(state, served, sent.body.items, sent.uploads)
+    body, uploads = await requests.read_with_files(request, entries.ItemsIn, "items")
+    check_used(uploads, (item.image for item in body.items))
+    served = await state.collections.get(collection)
+    if body.fingerprint not in (None, served.collection.space["fingerprint"]):
+        raise SpaceMismatch(collection, served.collection.space, {"fingerprint": body.fingerprint})
+    read = await entries.read(state, served, body.items, uploads)
     good = [one for one in read if isinstance(one, Item)]
     if not good:
         raise next(one for one in read if isinstance(one, Problem))
     written = await served.writer.upsert(good)
     outcomes: list[dict[str, Any]] = []
     known = set(written.known)
-    for place, (given, one) in enumerate(zip(sent.body.items, read, strict=True)):
+    for place, (given, one) in enumerate(zip(body.items, read, strict=True)):
         if isinstance(one, Item) and (why := written.refused.get(one.id)):
             one = Problem("bad_item", why, field=f"items[{place}]")
         if isinstance(one, Problem):
@@ -97,8 +97,8 @@ async def upsert(request: Request, collection: str) -> Response:
 async def get_many(request: Request, collection: str) -> Response:
     """Items by id, in the order of the request."""
     state = state_of(request)
-    body = (await requests.read(request, IdsIn)).body
-    served = await state.collections.current(collection)
+    body = await requests.read(request, IdsIn)
+    served = await state.collections.get(collection)
     include = frozenset(body.with_)
 
     def written() -> Pieces:
@@ -113,7 +113,7 @@ async def get_many(request: Request, collection: str) -> Response:
 async def delete_many(request: Request, collection: str) -> DeletedOut:
     """Delete items by id, or all that match a filter."""
     state = state_of(request)
-    body = (await requests.read(request, DeleteIn)).body
+    body = await requests.read(request, DeleteIn)
     if (body.ids is None) == (body.filter is None):
         raise Problem("invalid_field", "expected either `ids` or `filter`", field="ids")
     condition = filter_of(body.filter)
@@ -124,7 +124,7 @@ async def delete_many(request: Request, collection: str) -> DeletedOut:
             remedy="Give a condition. To remove everything, DELETE the collection.",
             field="filter",
         )
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     if body.ids is not None:
         deleted, version = await served.writer.delete(body.ids)
     else:
@@ -136,8 +136,8 @@ async def delete_many(request: Request, collection: str) -> DeletedOut:
 async def count(request: Request, collection: str) -> CountOut:
     """The number of items, or of those that match a filter."""
     state = state_of(request)
-    body = (await requests.read(request, CountIn)).body
-    served = await state.collections.current(collection)
+    body = await requests.read(request, CountIn)
+    served = await state.collections.get(collection)
     condition = filter_of(body.filter)
 
     def counted() -> CountOut:
@@ -151,8 +151,8 @@ async def count(request: Request, collection: str) -> CountOut:
 async def scroll(request: Request, collection: str) -> Response:
     """All items, or those that match a filter, in pages of one version: each item exactly once."""
     state = state_of(request)
-    body = (await requests.read(request, ScrollIn)).body
-    served = await state.collections.current(collection)
+    body = await requests.read(request, ScrollIn)
+    served = await state.collections.get(collection)
     condition, include = filter_of(body.filter), frozenset(body.with_)
     snapshot = await state.workers.run("search", served.collection.snapshot)
     created, of = snapshot.created, digest(body.filter)
@@ -183,7 +183,7 @@ async def get(
 ) -> Response:
     """One item."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     include = frozenset(requests.checked(IdsIn, dumped({"ids": [id], "with": with_})).with_)
     found = await state.workers.run(
         "search", served.collection.get, [id], vectors="vector" in include, thumbnails="thumbnail" in include
@@ -196,7 +196,7 @@ async def get(
 @router.delete("/items/{id:path}", status_code=204, **operation("write"))
 async def delete(request: Request, collection: str, id: str) -> Response:  # noqa: A002
     """Delete one item."""
-    served = await state_of(request).collections.current(collection)
+    served = await state_of(request).collections.get(collection)
     deleted, _ = await served.writer.delete([id])
     if not deleted:
         raise ItemNotFound(id, collection)

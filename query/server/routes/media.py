@@ -72,7 +72,7 @@ async def original(request: Request, collection: str, id: str) -> Response:  # n
 
 
 async def _item(state: State, collection: str, item_id: str) -> Item:
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     found = await state.workers.run("search", served.collection.get, [item_id])
     if item_id not in found:
         raise ItemNotFound(item_id, collection)

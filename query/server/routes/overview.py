@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from starlette.responses import Response
 
+from oneword.query.items import stored_unit
 from oneword.query.result import plain
 from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.registry import Served, State, state_of
@@ -173,7 +174,7 @@ async def me(request: Request) -> MeOut:
 async def facets(request: Request, collection: str) -> Response:
     """The fields that filters can use, with their values and ranges in a sample."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     return answer(await _kept(state, served, "facets", lambda: facets_of(served.collection)))
 
 
@@ -181,7 +182,7 @@ async def facets(request: Request, collection: str) -> Response:
 async def map_(request: Request, collection: str, sample: Annotated[int, Query(ge=2, le=2000)] = 1000) -> Response:
     """A sample of vectors in two dimensions (principal components), and the gap between texts and images."""
     state = state_of(request)
-    served = await state.collections.current(collection)
+    served = await state.collections.get(collection)
     return answer(await _kept(state, served, sample, lambda: map_of(served.collection, sample)))
 
 
@@ -220,7 +221,7 @@ def map_of(collection: Collection, sample: int) -> dict[str, Any]:
     """The map, as JSON."""
     items, total, version_ = sampled(collection, sample, vectors=True)
     places, explained = (
-        projected(np.stack([_vector(item) for item in items])) if items else (np.empty((0, 2)), [0.0, 0.0])
+        projected(np.stack([stored_unit(item) for item in items])) if items else (np.empty((0, 2)), [0.0, 0.0])
     )
     return {
         "points": [
@@ -281,8 +282,7 @@ def gap_of(items: list[Item]) -> dict[str, float] | None:
     texts = np.array([item.modality == "text" for item in items], dtype=bool)
     if not texts.any() or texts.all() or len(items) <= NEAR:
         return None
-    vectors = np.stack([_vector(item) for item in items])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.stack([stored_unit(item) for item in items])
     distance = float(np.linalg.norm(vectors[texts].mean(axis=0) - vectors[~texts].mean(axis=0)))
     similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, -np.inf)
@@ -305,8 +305,3 @@ def _facet(name: str, kind: str, values: list[Any]) -> dict[str, Any]:
     flat = [one for value in values for one in value] if kind == "list of strings" else values
     counted = Counter(flat).most_common(MOST_VALUES)
     return facet | {"values": [{"value": value, "count": count} for value, count in counted]}
-
-
-def _vector(item: Item) -> Vectors:
-    assert item.vector is not None, "read with its vector"
-    return item.vector

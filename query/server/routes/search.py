@@ -12,14 +12,14 @@ from oneword.engine import views
 from oneword.engine.encoder import Side
 from oneword.engine.errors import EngineError
 from oneword.query.errors import QueryError
-from oneword.query.mixing import Question
+from oneword.query.mixing import PreparedQuery
 from oneword.query.result import SearchResult
 from oneword.query.server import requests
 from oneword.query.server.collection_route import MOVED, CollectionRoute
 from oneword.query.server.images import check_used
 from oneword.query.server.listing import Listing, Pieces, check_size, length, listed
 from oneword.query.server.problem import Problem
-from oneword.query.server.questions import QueriesIn, QueryIn, adopted
+from oneword.query.server.queries import QueriesIn, QueryIn, adopted
 from oneword.query.server.registry import Served, State, Stopwatch, record_stage, state_of
 from oneword.query.server.response import dumped
 from oneword.query.server.schemas import ResultOut, ResultsOut, operation
@@ -36,20 +36,20 @@ AT_ONCE = 4
 async def search(request: Request, collection: str) -> Response:
     """Find items by text, image, image and edit, stored item, vector, or any weighted mix of them."""
     stopwatch, state = Stopwatch(), state_of(request)
-    sent = await requests.read(request, QueryIn, "query")
-    query = adopted(sent.body, sent.uploads)
-    check_used(sent.uploads, (text for text, _ in query.pictures()))
+    body, uploads = await requests.read_with_files(request, QueryIn, "query")
+    query = adopted(body, uploads)
+    check_used(uploads, (text for text, _ in query.pictures()))
     served = await state.collections.get(collection)
-    return Listing(await _answer(request, served, query, sent.uploads, stopwatch))
+    return Listing(await _answer(request, served, query, uploads, stopwatch))
 
 
 @router.post("/search:batch", **operation("read", QueriesIn, files="queries", out=ResultsOut))
 async def search_batch(request: Request, collection: str) -> Response:
     """Answer several queries on one version; a query that fails does not fail the others."""
     state = state_of(request)
-    sent = await requests.read(request, QueriesIn, "queries")
-    check_used(sent.uploads, (text for query in sent.body.queries for text, _ in query.pictures()))
-    served = await state.collections.current(collection)
+    body, uploads = await requests.read_with_files(request, QueriesIn, "queries")
+    check_used(uploads, (text for query in body.queries for text, _ in query.pictures()))
+    served = await state.collections.get(collection)
     version = await state.workers.run("search", lambda: served.collection.version)
     slots, size = asyncio.Semaphore(AT_ONCE), 0
 
@@ -57,9 +57,9 @@ async def search_batch(request: Request, collection: str) -> Response:
         nonlocal size
         pinned = query if query.version is not None else query.model_copy(update={"version": version})
         try:
-            result = await _answer(request, served, pinned, sent.uploads, Stopwatch(), slots)
+            result = await _answer(request, served, pinned, uploads, Stopwatch(), slots)
         except (Problem, EngineError, StorageError, QueryError) as error:
-            if isinstance(error, MOVED) and await state.collections.renewed(served) is not None:
+            if isinstance(error, MOVED) and await state.collections.replaced(collection, served):
                 raise  # all of them are asked again, so that they are of one collection
             problem = Problem.of(error)
             problem.field = f"queries[{place}]" + (f".{problem.field}" if problem.field else "")
@@ -69,7 +69,7 @@ async def search_batch(request: Request, collection: str) -> Response:
         return result
 
     with ExitStack() as memory:
-        results = await gather(one(place, query) for place, query in enumerate(sent.body.queries))
+        results = await gather(one(place, query) for place, query in enumerate(body.queries))
         return Listing(listed("results", results, {"version": version}))
 
 
@@ -85,15 +85,15 @@ async def _answer(
     state, began = state_of(request), stopwatch.ms
     _check_view(served, query.view)
     async with state.images.read(query.pictures(), uploads) as images:
-        question = Question.of(query.query([one.image for one in images]))
-        embedded = await _embedded(state, served, question)
-    if question.query.explain:
+        prepared = PreparedQuery.of(query.query([one.image for one in images]))
+        embedded = await _embedded(state, served, prepared)
+    if prepared.query.explain:
         await state.collections.batcher(served)
     encode_ms = stopwatch.ms - began
 
     def answer() -> tuple[SearchResult, Pieces]:
-        result = served.service.answer(question, embedded, encode_ms=encode_ms)
-        return result, _written(result, payload="payload" in question.query.include, total_ms=stopwatch.ms)
+        result = served.service.answer(prepared, embedded, encode_ms=encode_ms)
+        return result, _written(result, payload="payload" in prepared.query.include, total_ms=stopwatch.ms)
 
     async with slots or nullcontext():
         result, written = await state.workers.run("search", answer)
@@ -120,12 +120,12 @@ def _check_view(served: Served, name: str | None) -> None:
     served.service.check_view(name)
 
 
-async def _embedded(state: State, served: Served, question: Question) -> dict[int, Any]:
-    if not question.inputs:
+async def _embedded(state: State, served: Served, prepared: PreparedQuery) -> dict[int, Any]:
+    if not prepared.inputs:
         return {}
     batcher = await state.collections.batcher(served)
-    vectors = await batcher.embed(list(question.inputs.values()), served.service.view, Side.QUERY)
+    vectors = await batcher.embed(list(prepared.inputs.values()), served.service.view, Side.QUERY)
     for vector in vectors:
         if isinstance(vector, EngineError):
             raise vector
-    return dict(zip(question.inputs, vectors, strict=True))
+    return dict(zip(prepared.inputs, vectors, strict=True))

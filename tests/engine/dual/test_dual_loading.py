@@ -39,21 +39,6 @@ def test_the_name_of_a_folder_is_enough(folder: Path, encoder: DualEncoder) -> N
     assert found.space(views.DEFAULT).fingerprint == encoder.space(views.DEFAULT).fingerprint
 
 
-def test_moving_a_folder_keeps_its_space_and_other_weights_have_another(
-    folder: Path, encoder: DualEncoder, copy: Path
-) -> None:
-    assert (
-        load_dual(str(copy), device="cpu").space(views.DEFAULT).fingerprint == encoder.space(views.DEFAULT).fingerprint
-    )
-    weights = load_file(copy / "model.safetensors")
-    name = next(name for name, weight in weights.items() if weight.ndim == 2)
-    weights[name] = weights[name] * 1.1
-    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    assert (
-        load_dual(str(copy), device="cpu").space(views.DEFAULT).fingerprint != encoder.space(views.DEFAULT).fingerprint
-    )
-
-
 def test_what_is_missing_is_named(copy: Path) -> None:
     for name, message in (
         ("model.safetensors", "weights are missing .* model.safetensors"),

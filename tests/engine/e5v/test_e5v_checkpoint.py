@@ -15,9 +15,9 @@ import oneword.engine.e5v
 from oneword.engine import Text, encode, views
 from oneword.engine import checkpoint as checkpoints
 from oneword.engine.e5v import load_e5v
-from oneword.engine.e5v.tokens import LLAMA_3
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, MissingDependency, ModelNotFound, WrongCheckpoint
+from oneword.engine.prompted.tokens import LLAMA_3
 from tests.tiny import make_checkpoint
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from oneword.engine import Composed, Text, encode, views
-from oneword.engine.e5v.tokens import LLAMA_3, fill
 from oneword.engine.errors import NoWords
 from oneword.engine.hashing import HashEncoder
+from oneword.engine.prompted.tokens import LLAMA_3, fill
 from oneword.engine.words import Word, best, shared, speaker
 
 

@@ -10,8 +10,8 @@ from oneword.engine import Image, Text, encode, views
 from oneword.engine.checkpoint import check
 from oneword.engine.e5v import load_e5v
 from oneword.engine.e5v.templates import template_of
-from oneword.engine.e5v.tokens import MISTRAL
 from oneword.engine.errors import WrongCheckpoint
+from oneword.engine.prompted.tokens import MISTRAL
 
 PARTS = """{{ bos_token }}{% for message in messages %}{{ message['role'].upper() + ': ' }}
 {%- for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oneword.engine import views
-from oneword.engine.e5v.tokens import LLAMA_3, MISTRAL, PromptTokens, fill
+from oneword.engine.prompted.tokens import LLAMA_3, MISTRAL, PromptTokens, fill
 from tests.tiny import SPECIAL, sentences
 
 PROMPTS = sorted(

@@ -1,10 +1,9 @@
-"""Vectors equal sentence-transformers', each side by its own prompt, alone and in company."""
+"""Each side by its own prompt, and code that comes with a model; `test_contract.py` compares the rest."""
 
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -15,11 +14,11 @@ pytest.importorskip("sentence_transformers", minversion="6")
 
 from sentence_transformers import SentenceTransformer
 
-from oneword.engine import Composed, Document, EngineConfig, Image, Side, Text, encode, load, views
+from oneword.engine import EngineConfig, Image, Side, Text, encode, load, views
 from oneword.engine.dependencies import quiet
 from oneword.engine.errors import MissingDependency, ModelError, ViewError, WrongCheckpoint
 from oneword.engine.modular import ModularEncoder, load_modular
-from tests.engine.modular.folders import joined, pair, texts
+from tests.engine.modular.folders import texts
 
 torch.set_num_threads(1)
 
@@ -37,11 +36,6 @@ def made(make: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return made(texts, tmp_path_factory)
-
-
-@pytest.fixture(scope="module", params=[pair, joined], ids=["pair", "joined"])
-def seeing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made(request.param, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -62,43 +56,6 @@ def test_each_side_has_its_prompt(reader: Made) -> None:
     assert np.abs(queries - documents).max() > 0.01
     assert ours.space(views.DEFAULT).preprocessing["prompts"] == {"query": "query: ", "gallery": "passage: "}
     assert ours.text_tokens == ours.passage_tokens == 48 - 2 - 2, "beside [CLS], [SEP] and the prompt"
-
-
-def test_texts_and_images_are_the_librarys(seeing: Made, images: list[Image]) -> None:
-    ours, theirs = seeing
-    texts_ = encode(ours, [Text(text=text) for text in TEXTS], views.DEFAULT)
-    expected = theirs.encode_document(TEXTS, normalize_embeddings=True)
-    assert np.abs(texts_ - expected).max() <= CLOSE
-    for image in images:
-        (found,) = encode(ours, [image], views.DEFAULT)
-        (expected,) = theirs.encode_document([image.pixels], normalize_embeddings=True)
-        assert np.abs(found - expected).max() <= CLOSE
-
-
-def test_both_at_once_or_their_sum(seeing: Made, images: list[Image]) -> None:
-    ours, theirs = seeing
-    joins = theirs.supports(("image", "text"))
-    for item, side in (
-        (Document(image=images[0], text="a dog"), Side.GALLERY),
-        (Composed(image=images[0], edit="a dog"), Side.QUERY),
-    ):
-        ask = theirs.encode_query if side is Side.QUERY else theirs.encode_document
-        if joins:
-            (expected,) = ask([{"image": images[0].pixels, "text": "a dog"}], normalize_embeddings=True)
-        else:
-            parts = [ask([part], normalize_embeddings=True)[0] for part in (images[0].pixels, "a dog")]
-            expected = (parts[0] + parts[1]) / np.linalg.norm(parts[0] + parts[1])
-        (found,) = encode(ours, [item], views.DEFAULT, side)
-        assert np.abs(found - expected).max() <= CLOSE
-
-
-def test_company_and_order_change_nothing(seeing: Made, images: list[Image]) -> None:
-    ours, _ = seeing
-    inputs: list[Any] = [Text(text=TEXTS[0]), *images, *(Text(text=text) for text in TEXTS[1:])]
-    inputs += [Document(image=image, text=text) for image, text in zip(images, TEXTS, strict=False)]
-    alone = np.concatenate([encode(ours, [item], views.DEFAULT) for item in inputs])
-    assert np.abs(alone - encode(ours, inputs, views.DEFAULT)).max() <= CLOSE
-    assert np.abs(alone - encode(ours, inputs[::-1], views.DEFAULT)[::-1]).max() <= CLOSE
 
 
 def test_a_model_of_texts_takes_no_images(reader: Made, images: list[Image]) -> None:
@@ -123,22 +80,36 @@ def test_a_foreign_module_is_not_run(reader: Made, tmp_path: Path) -> None:
     modules = json.loads((copy / "modules.json").read_text())
     modules[0]["type"] = "antigravity.Transformer"
     (copy / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(WrongCheckpoint, match=r"names the module 'antigravity\.Transformer'.*is not run"):
+    with pytest.raises(
+        WrongCheckpoint,
+        match=r"names the module 'antigravity\.Transformer'.*only if ONEWORD_TRUST_REMOTE_CODE names it",
+    ):
         load(EngineConfig(model=str(copy)))
     (copy / "modules.json").write_text("{}")
     with pytest.raises(WrongCheckpoint, match="names the module '': expected modules"):
         load(EngineConfig(model=str(copy)))
 
 
-def test_missing_and_damaged_files(reader: Made, tmp_path: Path) -> None:
+def test_code_of_a_models_own_is_run_only_if_that_is_asked_for(
+    reader: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = shutil.copytree(reader[0].name, tmp_path / "copy")
-    weights = next(copy.rglob("model.safetensors"))
-    weights.write_bytes(weights.read_bytes()[:-5])
-    with pytest.raises(WrongCheckpoint, match="its header promises"):
-        load_modular(str(copy))
-    weights.unlink()
-    with pytest.raises(WrongCheckpoint, match="weights are missing"):
-        load_modular(str(copy))
+    modules = json.loads((copy / "modules.json").read_text())
+    modules[1]["type"] = "custom_st.Mean"
+    (copy / "modules.json").write_text(json.dumps(modules))
+    code = copy / "custom_st.py"
+    code.write_text("from sentence_transformers.sentence_transformer.modules import Pooling as Mean\n")
+    with pytest.raises(WrongCheckpoint, match=r"'custom_st\.Mean'.*only if ONEWORD_TRUST_REMOTE_CODE names it"):
+        load(EngineConfig(model=str(copy)))
+    with pytest.raises(WrongCheckpoint, match="ONEWORD_TRUST_REMOTE_CODE"):  # a collection's word is not the user's
+        load(EngineConfig(model=str(copy), trust_remote_code=True, from_data=True))
+    inputs = [Text(text=text) for text in TEXTS]
+    found = load(EngineConfig(model=str(copy), device="cpu", trust_remote_code=True))
+    assert np.abs(encode(found, inputs, views.DEFAULT) - encode(reader[0], inputs, views.DEFAULT)).max() <= CLOSE
+    monkeypatch.setenv("ONEWORD_TRUST_REMOTE_CODE", f"another, {copy}")
+    space = load(EngineConfig(model=str(copy), device="cpu")).space(views.DEFAULT)
+    code.write_text(code.read_text() + "# changed\n")
+    assert load(EngineConfig(model=str(copy), device="cpu")).space(views.DEFAULT).fingerprint != space.fingerprint
 
 
 def test_the_package_is_asked_for(reader: Made, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,9 @@ class OnewordService:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
 
+    def get(self, path: str) -> Any:
+        return self.models() if path == "/v1/models" else _absent()
+
     def models(self) -> Any:
         space = self.encoder.space(views.DEFAULT)
         told = {"fingerprint": space.fingerprint, "space": space.as_dict(), "any_view": self.any_view}
@@ -153,7 +156,7 @@ def serve() -> Iterator[Callable[[OnewordService], str]]:
             wbufsize = -1  # headers and body in one packet: two make the client wait for the second
 
             def do_GET(self) -> None:
-                self._finish(lambda: service.models() if self.path == "/v1/models" else _absent())
+                self._finish(lambda: service.get(self.path))
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

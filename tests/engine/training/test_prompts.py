@@ -11,7 +11,7 @@ from oneword.cli import app
 from oneword.engine.checkpoint import find
 from oneword.engine.e5v import load_e5v
 from oneword.engine.e5v.loading import prompt_tokens
-from oneword.engine.e5v.tokens import MISTRAL, PromptTokens
+from oneword.engine.prompted.tokens import MISTRAL, PromptTokens
 from oneword.engine.training import Recipe
 from oneword.engine.training.language import load_embedder, published
 from oneword.engine.training.recipe import RecipeError

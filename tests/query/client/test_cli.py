@@ -80,7 +80,7 @@ def service_result(service: Any) -> Any:
 
 def test_hits_are_shown_as_those_found_here_are(run: Any, service: Any) -> None:
     out = run("search", "cat", "--server", service.url).out
-    assert "The question stands for cat 0.50" in out
+    assert "Words of the query: cat 0.50" in out
     assert "the cat sleeps" in out
     assert "1 of 1 items in 'default', model hash; encode 2 ms, search 0 ms" in out
 

@@ -21,7 +21,7 @@ from oneword.engine.texts import is_blank
 from oneword.engine.words import Word
 from oneword.query import BadQuery, Composed, Hit, Image, Like, Query, SearchResult, Text, Vector
 from oneword.query.client.answers import result_of
-from oneword.query.server.questions import QueryIn
+from oneword.query.server.queries import QueryIn
 from oneword.query.wire import picture_uri, to_json
 from oneword.storage import And, AnyOf, Contains, Exists, Match, Not, Or, Range, filter_from_json, filter_to_json
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from oneword.query.server.app import protected
 from oneword.query.server.auth import needs
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.keys import SCOPES, Keys, Principal, make
+from oneword.query.server.keys import SCOPES, Key, Keys, make
 from oneword.query.server.problem import Problem
 
 MADE = {scope: make(scope, scope) for scope in SCOPES}
@@ -30,7 +30,7 @@ def app() -> FastAPI:
             return "ok"
 
     @one.get("/v1/me")
-    async def me(caller: Annotated[Principal, needs("read")]) -> str:
+    async def me(caller: Annotated[Key, needs("read")]) -> str:
         return caller.name
 
     @one.get("/web/admin", dependencies=[needs("admin")])

@@ -207,23 +207,21 @@ def test_a_forgotten_one_finishes_its_writes(tmp_path: Path) -> None:
     assert Store(str(tmp_path)).open("notes").count() == 1
 
 
-def test_renewed_only_if_it_is_another(tmp_path: Path) -> None:
+def test_opened_again_only_if_it_is_another(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.create("notes", SPACE)
 
     async def work(_: Models, collections: Collections) -> None:
         served = await collections.get("notes")
-        assert await collections.renewed(served) is None
-        assert await collections.get("notes") is served, "its serving index stays open"
+        assert await collections.get("notes") is served, "its ANN index stays open"
         store.drop("notes")
         store.create("notes", SPACE)
-        now = await collections.renewed(served)
-        assert now is not None
+        now, late = await asyncio.gather(collections.get("notes"), collections.get("notes"))
         assert now is not served
-        assert await collections.renewed(served) is now, "also who comes late has the new one"
+        assert await collections.get("notes") is now is late
         store.drop("notes")
         with pytest.raises(CollectionNotFound):
-            await collections.renewed(now)
+            await collections.get("notes")
         assert collections.open == {}
 
     run(work, Loader(), tmp_path)

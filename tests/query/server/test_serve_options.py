@@ -31,7 +31,7 @@ DEFAULT = ServerConfig(storage=StorageConfig(rebuilds=True))
 def test_options_are_settings(options: list[str], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[ServerConfig] = []
     monkeypatch.setattr(app, "serve", lambda config, _: seen.append(config))
-    for name in ("ONEWORD_DB", "ONEWORD_HOST", "ONEWORD_PORT", "ONEWORD_KEYS"):
+    for name in ("ONEWORD_DAEMON", "ONEWORD_DB", "ONEWORD_HOST", "ONEWORD_PORT", "ONEWORD_KEYS"):
         monkeypatch.delenv(name, raising=False)
     assert cli.run(["serve", *options]) == 0
     assert seen == [replace(DEFAULT, **changes)]

@@ -16,7 +16,7 @@ from oneword.indexer import index_paths
 from oneword.query.server import app as app_module
 from oneword.query.server.app import application
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.telemetry import JsonLines, Lines, Metrics, OpenTelemetry, Telemetry, Tracer
+from oneword.query.server.telemetry import JsonLines, Lines, Metrics, OpenTelemetry, Telemetry
 
 SECRET, WORDS = "sk-secret-key", "a private question"
 
@@ -123,7 +123,7 @@ def test_a_request_without_an_answer(log: list[logging.LogRecord], app: Any, sta
     metrics = Metrics()
     scope = {"type": "http", "method": "MADEUP", "path": "/", "headers": [], "state": {"request_id": "r"}}
     with pytest.raises((RuntimeError, asyncio.CancelledError)):
-        asyncio.run(Telemetry(app, metrics, Tracer())(scope, None, None))  # type: ignore[arg-type]
+        asyncio.run(Telemetry(app, metrics, None)(scope, None, None))  # type: ignore[arg-type]
     (record,) = log
     told = record.request  # type: ignore[attr-defined]
     assert (told["status"], told["request_id"]) == (status, "r")

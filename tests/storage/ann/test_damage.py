@@ -1,5 +1,6 @@
 """A damaged index is none: the table answers instead, rightly and at once, and a build is due."""
 
+import json
 import random
 import shutil
 import time
@@ -10,25 +11,35 @@ import numpy as np
 import pytest
 
 from oneword.storage import Collection, Item, StorageConfig, Store
+from oneword.storage.config import AnnKind
 
 SPACE = {"fingerprint": "f", "dimension": 16, "model": "m", "view": "v"}
 FILES = ["about.json", "addresses.npy", "documents.bin", "offsets.npy", "stamps.npy", "vectors.faiss"]
+FILES += ["checks.npy", "lists.faiss"]
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with an index."""
-    root = tmp_path_factory.mktemp("built")
+def made(root: Path, index: AnnKind) -> Path:
+    """A store of 300 items with an index."""
     chance = np.random.default_rng(0)
-    vectors = chance.normal(size=(200, 16)).astype(np.float32)
+    vectors = chance.normal(size=(300, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     collection = Store(root).create("a", SPACE)
     collection.upsert(
         Item(id=f"{at:03}", modality="text", uri="u", content_hash="h", text=f"text {at}", vector=vector)
         for at, vector in enumerate(vectors)
     )
-    collection.build_index()
+    collection.build_index(index=index)
     return root
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("flat"), "flat")
+
+
+@pytest.fixture(scope="module")
+def built_of_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("lists"), "ivfpq")
 
 
 def answers(collection: Collection, *, exact: bool = False) -> list[tuple[str, str | None, float]]:
@@ -56,9 +67,9 @@ HARM: dict[str, Callable[[bytes, random.Random], bytes | None]] = {
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
 def test_whatever_is_damaged_the_answers_are_right(
-    built: Path, tmp_path: Path, name: str, harm: Callable[[bytes, random.Random], bytes | None]
+    built_of_lists: Path, tmp_path: Path, name: str, harm: Callable[[bytes, random.Random], bytes | None]
 ) -> None:
-    shutil.copytree(built, tmp_path / "store")
+    shutil.copytree(built_of_lists, tmp_path / "store")
     (folder,) = (one for one in (tmp_path / "store" / "a.serving").iterdir() if one.is_dir())
     data = harm((folder / name).read_bytes(), random.Random(name))
     (folder / name).unlink()
@@ -66,10 +77,9 @@ def test_whatever_is_damaged_the_answers_are_right(
         (folder / name).write_bytes(data)
     collection = Store(tmp_path / "store").open("a")
     assert answers(collection) == answers(collection, exact=True)
-    if name != "about.json":
-        assert collection.info().serving is None, "it serves no more"
-        collection.build_index()
-        assert collection.info().serving is not None
+    assert collection.info().index is None, "it serves no more"
+    collection.build_index()
+    assert collection.info().index is not None
     assert answers(collection) == answers(collection, exact=True)
 
 
@@ -82,17 +92,17 @@ def test_what_changes_while_it_serves_is_noticed_where_it_is_read(
     shutil.copytree(built, tmp_path / "store")
     (folder,) = (one for one in (tmp_path / "store" / "a.serving").iterdir() if one.is_dir())
     collection = Store(tmp_path / "store", config=StorageConfig(rebuilds=True)).open("a")
-    assert len(collection.search(np.eye(16, dtype=np.float32)[3], limit=200)) == 200
+    assert len(collection.search(np.eye(16, dtype=np.float32)[3], limit=300)) == 300
     keeper = collection.index_keeper()
     assert keeper is not None
     assert keeper.info(collection.snapshot()) is not None
     data = (folder / name).read_bytes()
     chance = random.Random(seed)
     with (folder / name).open("r+b") as file:
-        at = chance.randrange(len(data) - 16 * 2 * 200 if name == "vectors.faiss" else 0, len(data))
+        at = chance.randrange(len(data) - 16 * 2 * 300 if name == "vectors.faiss" else 0, len(data))
         file.seek(at)
         file.write(bytes([data[at] ^ (1 << chance.randrange(8))]))
-    asked = {"limit": 200, "thumbnails": False}
+    asked = {"limit": 300, "thumbnails": False}
     question = np.eye(16, dtype=np.float32)[3]
     right = [(hit.item, hit.score) for hit in collection.search(question, exact=True, **asked)]
     assert [(hit.item, hit.score) for hit in collection.search(question, **asked)] == right
@@ -135,7 +145,7 @@ def test_an_index_that_fails_while_it_serves_is_left(
     assert answers(collection) == right
     assert "searches use the table" in caplog.text
     monkeypatch.undo()
-    assert collection.info().serving is None
+    assert collection.info().index is None
 
 
 def test_a_build_that_fails_leaves_nothing_and_waits(
@@ -163,3 +173,18 @@ def test_a_build_that_fails_leaves_nothing_and_waits(
     assert caplog.text.count("was not built: No space left on device") == 1
     assert keeper.build_aside(collection.snapshot()) is None, "not again for a while"
     assert collection.upsert(collection.get(["001"], vectors=True).values()).updated == 1
+
+
+def test_an_index_of_an_older_format_is_built_again(built: Path, tmp_path: Path) -> None:
+    """Up to 0.1.0 parameters were called otherwise, and there was no checksum."""
+    shutil.copytree(built, tmp_path / "store")
+    (about,) = (tmp_path / "store" / "a.serving").glob("*/about.json")
+    said = json.loads(about.read_text())
+    del said["checksum"]
+    old = {"probes": 4, "keep": 8, "deep_probes": 16, "deep_keep": 6}
+    about.write_text(json.dumps(said | {"kind": "IVF7,RaBitQfs,Refine(SQfp16)", "effort": old}))
+    collection = Store(tmp_path / "store").open("a")
+    assert answers(collection) == answers(collection, exact=True)
+    assert collection.index_info() is None
+    assert collection.keep_index(aside=False)
+    assert collection.index_info() is not None

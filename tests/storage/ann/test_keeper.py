@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oneword import cli
-from oneword.storage import BadSearch, Collection, Hit, Item, Store
+from oneword.storage import BadSearch, Collection, Hit, Item, StorageConfig, Store
 
 Make = Callable[..., Item]
 
@@ -260,6 +260,10 @@ def test_the_newest_of_two_builds_serves(collection: Collection) -> None:
     for wrong in (0.4, 1.1, float("nan")):
         with pytest.raises(BadSearch, match="the share of the ten"):
             collection.build_index(goal=wrong)
+    with pytest.raises(BadSearch, match="index 'ivf': expected one of auto, flat, ivfpq"):
+        collection.build_index(index="ivf")  # type: ignore[arg-type]
+    with pytest.raises(BadSearch, match="index 'ivf'"):
+        StorageConfig(index="ivf")  # type: ignore[arg-type]
 
 
 def test_rows_that_moved_more_than_once(collection: Collection, item: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,3 +294,20 @@ def test_more_than_is_kept_in_memory_is_searched_in_the_table(
     assert {id_ for id_, _ in both(collection, question)[:4]} == {"new0", "new1", "new2", "new3"}
     assert collection.keep_index(aside=False)
     both(collection, question)
+
+
+def test_the_structure_is_configured_or_asked_for(store: Store, space: dict[str, Any], item: Make) -> None:
+    draw = np.random.default_rng(0)
+    made = store.create("a", {**space, "dimension": 8})
+    made.upsert([item(f"{n:03d}", draw.normal(size=8)) for n in range(300)])
+    configured = Store(store.uri, config=StorageConfig(index="rabitq")).open("a")
+    assert configured.keep_index(aside=False)
+    about = made.index_info()
+    assert about is not None
+    assert about.kind == "IVF7,RaBitQfs,Refine(SQfp16)"
+    out = subprocess.run(
+        [sys.executable, "-m", "oneword", "build", "a", "--db", store.uri, "--index", "hnsw", "--json"],
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(out.stdout)["kind"] == "HNSW32_SQ8,Refine(SQfp16)"

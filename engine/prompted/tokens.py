@@ -12,9 +12,9 @@ the plain tokenizer on the whole prompt.
 
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from oneword.engine.errors import BadText
@@ -56,9 +56,17 @@ class PromptTokens:
         template: the chat template, with `{}` where the view's prompt goes.
         image_token_id: which token stands for a picture.
         max_text_tokens: a user's text is cut to so many tokens; the template never is.
+        render: in place of the template: makes a view's prompt the whole conversation, `<sent>` where the text goes.
     """
 
-    def __init__(self, tokenizer: Any, template: str, image_token_id: int, max_text_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: str,
+        image_token_id: int,
+        max_text_tokens: int,
+        render: Callable[[str], str] | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.template = template
         self.image_token_id = image_token_id
@@ -70,6 +78,8 @@ class PromptTokens:
         self._at_start, self._inside = (plain(backend, at_start) for at_start in (True, False))
         self._longest = max(map(len, tokenizer.get_vocab()))
         self._prefix, self._suffix = surroundings(tokenizer)
+        self.whole = lru_cache(maxsize=256)(render or partial(fill, template))
+        """A view's prompt in the chat template, `<sent>` where the text goes."""
         self._compiled = lru_cache(maxsize=256)(self._compile)
         self.text_ids = lru_cache(maxsize=REMEMBERED)(self._text_ids)
 
@@ -100,7 +110,7 @@ class PromptTokens:
         Raises:
             BadText: the text spells an added token. As a string that cannot be told from the prompt's own.
         """
-        empty = fill(self.template, prompt)
+        empty = self.whole(prompt)
         if text is None:
             return empty
         before, _, after = empty.partition(SENTENCE)
@@ -130,11 +140,19 @@ class PromptTokens:
         text: str = self._inside.to_str()
         return text
 
-    def _text_ids(self, prompt: str, text: str | None) -> "array[int]":
-        """Ids with one image token for a picture."""
+    def shown_ids(self, prompt: str, text: str | None, image: tuple[str, str]) -> "array[int]":
+        """Ids of a view's prompt, its picture's token replaced.
+
+        Args:
+            image: the token as the whole prompt spells it, and what takes its place.
+        """
+        return self._text_ids(prompt, text, *image)
+
+    def _text_ids(self, prompt: str, text: str | None, token: str = "", shown: str = "") -> "array[int]":
+        """Ids with one image token for a picture, or with what is `shown` in place of the `token`."""
         text = "" if text is None else self.cut(text)
         ids = list(self._prefix)
-        for part in self._compiled(prompt):
+        for part in self._compiled(prompt, token, shown):
             ids.extend(self._segment_ids(part, text) if isinstance(part, Segment) else part)
         ids.extend(self._suffix)
         return array("i", ids)
@@ -144,15 +162,16 @@ class PromptTokens:
         ids: list[int] = words.encode(segment.filled(text), add_special_tokens=False).ids
         return ids
 
-    def _compile(self, prompt: str) -> tuple[Segment | Sequence[int], ...]:
+    def _compile(self, prompt: str, token: str, shown: str) -> tuple[Segment | Sequence[int], ...]:
         """The whole prompt as ids, but for the segment that the text goes into."""
+        whole = self.whole(prompt)
         return tuple(
             part
             if isinstance(part, Segment) and part.after is not None
             else self._segment_ids(part, "")
             if isinstance(part, Segment)
             else (part,)
-            for part in self._split(fill(self.template, prompt))
+            for part in self._split(whole.replace(token, shown) if token else whole)
         )
 
     def _split(self, whole: str) -> Iterator[Segment | int]:

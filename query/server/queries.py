@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import PIL.Image
-from pydantic import ConfigDict, Field, StringConstraints, create_model
+from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, create_model
 
 from oneword import engine
 from oneword.engine.errors import BlankText
@@ -24,22 +24,95 @@ from oneword.query.query import (
 from oneword.query.query import Text as TextPart
 from oneword.query.server.images import UPLOAD, Named
 from oneword.query.server.limits import MAX_FILTER, MAX_HEAVY, MAX_PARTS, MAX_QUERIES
-from oneword.query.server.parts import ComposedIn, ImageIn, Numbers, PartIn, Picture, TextIn, part_of
 from oneword.query.server.problem import Problem
-from oneword.query.server.requests import Body, Name, Number, Text
+from oneword.query.server.requests import Body, Name, Number, Numbers, Picture, Text
 from oneword.storage import FilterError, parse_filter
 
 Filter = Annotated[
     Annotated[str, StringConstraints(max_length=MAX_FILTER)] | dict[str, Any],
     Field(
-        description="In words, or as must / should / must_not.",
+        description="An expression, or JSON with must / should / must_not.",
         examples=["width >= 640", {"must": {"field": "format", "match": "png"}}],
     ),
 ]
 Include = Annotated[
     tuple[Literal["payload", "vector", "thumbnail"], ...],
-    Field(max_length=len(INCLUDABLE), description="What comes besides id, score and modality."),
+    Field(max_length=len(INCLUDABLE), description="What to return besides id, score and modality."),
 ]
+
+
+class _Weighted(Body):
+    weight: Annotated[Number, Field(description="Below zero: less like this.", examples=[-0.3])] = 1.0
+
+
+class TextIn(_Weighted):
+    """A text."""
+
+    text: Text
+
+
+class ImageIn(_Weighted):
+    """An image."""
+
+    image: Picture
+
+
+class Edited(Body):
+    """An image and how hits should differ from it."""
+
+    image: Picture
+    edit: Text
+
+
+class ComposedIn(_Weighted):
+    """An image and an edit, embedded together."""
+
+    composed: Edited
+
+
+class LikeIn(_Weighted):
+    """A stored item, by id."""
+
+    like: Name
+
+
+class VectorIn(_Weighted):
+    """A vector of the collection's space."""
+
+    vector: Numbers
+
+
+_KINDS = {"text": TextIn, "image": ImageIn, "composed": ComposedIn, "like": LikeIn, "vector": VectorIn}
+
+
+def _kind(value: Any) -> str:
+    given = value if isinstance(value, Mapping) else vars(value) if hasattr(value, "__dict__") else {}
+    return next((f"({kind})" for kind in _KINDS if kind in given), "(text)")
+
+
+PartIn = Annotated[
+    Annotated[TextIn, Tag("(text)")]
+    | Annotated[ImageIn, Tag("(image)")]
+    | Annotated[ComposedIn, Tag("(composed)")]
+    | Annotated[LikeIn, Tag("(like)")]
+    | Annotated[VectorIn, Tag("(vector)")],
+    Discriminator(_kind),
+]
+
+
+def part_of(part: PartIn, images: Iterator[PIL.Image.Image]) -> Part:
+    """A part of a query; its image is the next one of `images`. Raises BadQuery."""
+    match part:
+        case TextIn():
+            return TextPart(text=part.text, weight=part.weight)
+        case ImageIn():
+            return Image(image=next(images), weight=part.weight)
+        case ComposedIn():
+            return Composed(image=next(images), edit=part.composed.edit, weight=part.weight)
+        case LikeIn():
+            return Like(id=part.like, weight=part.weight)
+        case VectorIn():
+            return Vector(values=part.vector, weight=part.weight)
 
 
 def _fields(*, fusion: bool) -> dict[str, Any]:
@@ -69,13 +142,13 @@ else:
 
 
 class Hybrid(_Fusion):
-    """Nearness and keywords, made one ranking."""
+    """Combines the rankings by vector and by keywords."""
 
-    keywords: Annotated[Text | None, Field(description="Absent: those of `text`.")] = None
+    keywords: Annotated[Text | None, Field(description="Default: `text`.")] = None
 
 
 class QueryIn(_Options):
-    """What to search by, and which hits are wanted. At least one part, or keywords."""
+    """What to search for, and which hits to return. At least one part, or keywords."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -87,20 +160,20 @@ class QueryIn(_Options):
         }
     )
 
-    text: Annotated[Text | None, Field(description="Words; short for a part.")] = None
-    image: Annotated[Picture | None, Field(description="A picture; with `edit`, a composed query.")] = None
+    text: Annotated[Text | None, Field(description="A text; shorthand for a part.")] = None
+    image: Annotated[Picture | None, Field(description="An image; with `edit`, a composed query.")] = None
     edit: Annotated[Text | None, Field(description="How hits should differ from `image`.")] = None
     like: Annotated[
         Name | Annotated[list[Name], Field(max_length=MAX_PARTS, fail_fast=True)] | None, Field(description="Ids.")
     ] = None
     not_: Annotated[
         Text | Annotated[list[Text], Field(max_length=MAX_PARTS, fail_fast=True)] | None,
-        Field(alias="not", description=f"Words that hits should be unlike: parts of weight {NEGATIVE}."),
+        Field(alias="not", description=f"Texts that hits should be unlike: parts of weight {NEGATIVE}."),
     ] = None
     vector: Numbers | None = None
     parts: list[PartIn] = Field(default_factory=list, max_length=MAX_PARTS, fail_fast=True)
     filter: Filter | None = None
-    hybrid: Annotated[bool | Hybrid, Field(description="true: the words of `text` are keywords as well.")] = False
+    hybrid: Annotated[bool | Hybrid, Field(description="true: use `text` as keywords too.")] = False
     with_: Include = Field(alias="with", default=("payload",))
 
     def pictures(self) -> list[Named]:
@@ -182,7 +255,7 @@ class QueryIn(_Options):
 
 
 class QueriesIn(Body):
-    """Several queries; each is answered by itself, all of one version."""
+    """Several queries on one version; each has its own result."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"queries": [{"text": "a cat"}, {"keywords": "owl"}]}]})
 

@@ -1,0 +1,77 @@
+"""The side of the command: imports neither a model nor the table library nor httpx, so that it starts at once."""
+
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from oneword.engine.words import Word
+from oneword.errors import Error
+from oneword.query.query import Composed, Image, Part, Query
+from oneword.query.resident.place import Place
+from oneword.query.result import Hit, SearchResult
+from oneword.query.wire import to_json
+
+PATIENCE = 60.0
+"""Seconds to wait for an answer: the process may still be loading the model."""
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, place: Place, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = str(place.socket)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def ask(place: Place, query: Query, collection: str, *, patience: float = PATIENCE) -> SearchResult | None:
+    """The answer of the process at a place; None if there is none, or it is no answer.
+
+    Errors are not taken from it either: the command finds out by itself, and says so in its own words.
+    """
+    headers = {"Content-Type": "application/json"}
+    try:
+        if place.unix:
+            connection: HTTPConnection = _UnixConnection(place, patience)
+        elif place.said and place.is_held():  # else the port may be anybody's by now
+            connection = HTTPConnection("127.0.0.1", place.said["port"], timeout=patience)
+            headers["Authorization"] = f"Bearer {place.said['key']}"
+        else:
+            return None
+        try:
+            connection.connect()
+            body = json.dumps(to_json(replace(query, parts=tuple(_files(query.parts)))))
+            connection.request("POST", f"/v1/collections/{quote(collection, safe='')}/search", body, headers)
+            answer = connection.getresponse()
+            return _result(json.load(answer)) if answer.status == 200 else None
+        finally:
+            connection.close()
+    except (Error, HTTPException, OSError, LookupError, TypeError, ValueError):
+        return None
+
+
+def _files(parts: Iterable[Part]) -> Iterable[Part]:
+    """The parts with their pictures as files: on a command line, a URL is no picture."""
+    for part in parts:
+        if isinstance(part, Image | Composed) and isinstance(part.image, str):
+            yield replace(part, image=Path(part.image))
+        else:
+            yield part
+
+
+def _result(document: Mapping[str, Any]) -> SearchResult:
+    """As `query.client.answers.result_of`, which imports numpy; a command asks for no vectors."""
+    hits = tuple(Hit(**_known(Hit, hit)) for hit in document["hits"])
+    return SearchResult(**_known(SearchResult, {**document, **document["timings"], "hits": hits}))
+
+
+def _known(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    words = {name: tuple(Word(**one) for one in some) for name, some in (document.get("explain") or {}).items()}
+    return {one.name: document[one.name] for one in fields(kind) if one.name in document} | words
