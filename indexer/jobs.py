@@ -20,6 +20,7 @@ from oneword.indexer.errors import BadOption
 from oneword.indexer.job_process import JobProcess
 from oneword.indexer.options import JobConfig, SourceOptions, arguments, declared
 from oneword.indexer.report import COUNTS
+from oneword.indexer.sources.place import printable
 from oneword.storage import JobNotFound, JobRecord, Store
 from oneword.storage.errors import BadJob, BadName, NotCancellable, TooManyJobs
 from oneword.storage.journal import is_id, new_id
@@ -52,18 +53,18 @@ def _job_options() -> type:
     return make_dataclass(
         "JobOptions",
         [
-            (name, one.metadata.get("json") or get_type_hints(kind)[one.name], _as_json(one))
+            (
+                name,
+                one.metadata.get("json") or get_type_hints(kind)[one.name],
+                # Without a default where its JSON type is another one, so that it is left out by default.
+                field(default=None if "json" in one.metadata else one.default, metadata=one.metadata),
+            )
             for kind in (SourceOptions, JobConfig)
             for name, one in declared(kind, remote=True).items()
         ],
         frozen=True,
         kw_only=True,
     )
-
-
-def _as_json(one: Any) -> Any:
-    """The field; without a default where its JSON type is another one, so that it is left out by default."""
-    return field(default=None if "json" in one.metadata else one.default, metadata=one.metadata)
 
 
 class Supervisor:
@@ -230,7 +231,11 @@ class Supervisor:
             given = arguments(options)
         except BadOption as error:
             raise BadJob(str(error)) from error
-        self._check_characters([*paths, model or "", view or "", *given])
+        texts = [*paths, model or "", view or "", *given]
+        if bad := next((text for text in texts if "\0" in text or printable(text) != text), None):
+            raise BadJob(f"{bad!a} holds a character that no command line can: leave it out")
+        if (length := sum(map(len, texts))) > MAX_CHARACTERS:
+            raise BadJob(f"paths and options have {length:,} characters, expected at most {MAX_CHARACTERS:,}")
         self._check_model(model)
         if view is not None and view not in BUILT_IN:
             raise BadJob(f"view {view!r}: expected one of {', '.join(BUILT_IN)}; or leave it out")
@@ -251,13 +256,6 @@ class Supervisor:
             "--",
             *paths,
         ]
-
-    def _check_characters(self, texts: Sequence[str]) -> None:
-        for text in texts:
-            if "\0" in text or not _is_utf8(text):
-                raise BadJob(f"{text!a} holds a character that no command line can: leave it out")
-        if (length := sum(map(len, texts))) > MAX_CHARACTERS:
-            raise BadJob(f"paths and options have {length:,} characters, expected at most {MAX_CHARACTERS:,}")
 
     def _check_model(self, model: str | None) -> None:
         allowed = MODELS if self._models is None else self._models
@@ -306,14 +304,6 @@ class Supervisor:
         with self._mutex:
             self._timers = [one for one in self._timers if one.is_alive()] + [timer]
         timer.start()
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _status_of_record(record: JobRecord, own: StartedJob | None, code: int | None) -> JobRecord:

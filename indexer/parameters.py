@@ -25,7 +25,11 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         for name, one in own.items()
         if name not in kinds
     ]
-    parameters += [one for kind in kinds.values() for one in _parameters(kind)]
+    parameters += [
+        _parameter(name, one, get_type_hints(kind)[one.name])
+        for kind in kinds.values()
+        for name, one in declared(kind).items()
+    ]
 
     @functools.wraps(command)
     def with_dataclasses(**given: Any) -> None:
@@ -39,11 +43,6 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     with_dataclasses.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_dataclasses.__annotations__ = {one.name: one.annotation for one in parameters}
     return with_dataclasses
-
-
-def _parameters(kind: type) -> list[inspect.Parameter]:
-    types = get_type_hints(kind)
-    return [_parameter(name, one, types[one.name]) for name, one in declared(kind).items()]
 
 
 def _parameter(name: str, one: Any, kind: Any) -> inspect.Parameter:

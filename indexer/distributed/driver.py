@@ -48,9 +48,7 @@ class _Driver:
         self._job, self._cluster, self._ray, self._encoder = job, cluster, cluster.ray, encoder
         self._workers: list[Any] = []
         self._nodes = frozenset[str]()
-        self._running: dict[
-            Any, tuple[int, Share]
-        ] = {}  # by the reference to the result: the worker's number, the share
+        self._running: dict[Any, tuple[int, Share]] = {}  # by the result's reference: the worker's number, the share
         self._waiting: deque[Share] = deque()
         self._writer = Writer(job)
         self._feeder = Feeder(job)
@@ -159,7 +157,7 @@ class _Driver:
             view=job.view,
             splitter=job.splitter,
             config=job.config,
-            decoders=max(1, pools.decoders // pools.workers),
+            decoders=job.config.decoders or max(1, pools.decoders // pools.workers),
         )
         made = self._ray.remote(
             num_cpus=1,

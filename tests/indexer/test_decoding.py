@@ -138,9 +138,7 @@ def test_what_no_decoder_should_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "decode_picture", raising(ZeroDivisionError("0 by\n0")))
     found = DECODE(b"x", "a.png", 1, None)
     assert isinstance(found, CorruptImage)
-    assert (
-        str(found) == "a.png: the image cannot be decoded (ZeroDivisionError: 0 by 0); save it again, or convert it"
-    )
+    assert str(found) == "a.png: the image cannot be decoded (ZeroDivisionError: 0 by 0); save it again, or convert it"
 
 
 def test_a_picture_that_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,11 +107,13 @@ def test_a_job_from_start_to_end(supervisor: Supervisor, root: Path) -> None:
         supervisor.cancel(new_id())
 
 
-def test_it_is_apart(supervisor: Supervisor, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is apart from the service, takes its place and its collection, is asked to end once, and keeps what it did."""
     monkeypatch.setenv("ONEWORD_API_KEY", "secret")
     monkeypatch.setenv("STAYS", "here")
-    job = start(supervisor, many(root))
-    wait(supervisor, job.id, lambda one: one.state == "running")
+    table, jobs = many(root), Supervisor("db", [str(root)], most=1, grace=30)
+    job = start(jobs, table)
+    wait(jobs, job.id, lambda one: one.state == "running" and Path("db/default.lance").is_dir())
     process = pid_of(job.id)
     assert process != os.getpid()
     assert os.getsid(process) == os.getpgid(process) == process
@@ -121,34 +123,25 @@ def test_it_is_apart(supervisor: Supervisor, root: Path, monkeypatch: pytest.Mon
         assert b"STAYS=here" in told
         assert b"ONEWORD_API_KEY=secret" not in told
         assert Path(f"/proc/{process}/fd/0").readlink() == Path("/dev/null")
-    supervisor.close(20)
-    assert supervisor.get(job.id).state == "interrupted"
-
-
-def test_cancelled_in_the_middle_it_keeps_what_was_committed(supervisor: Supervisor, root: Path) -> None:
-    job = start(supervisor, many(root))
-    wait(supervisor, job.id, lambda one: one.state == "running" and Path("db/default.lance").is_dir())
-    for _ in range(1200):
-        if Store("db").open("default").count():
-            break
-        time.sleep(0.05)
-    supervisor.cancel(job.id)
-    supervisor.cancel(job.id)
-    cancelled = wait(supervisor, job.id, ended)
+    for collection, said, of in (("default", job.id, "default"), ("other", "at most 1", None)):
+        with pytest.raises(TooManyJobs, match=said) as caught:
+            start(jobs, root, collection=collection)
+        assert caught.value.collection == of
+    wait(jobs, job.id, lambda _: Store("db").open("default").count())
+    jobs.cancel(job.id)
+    jobs.cancel(job.id)
+    cancelled = wait(jobs, job.id, ended)
     assert cancelled.state == "interrupted"
     assert 0 < cancelled.counts["indexed"] < 100_000
     assert Store("db").open("default").count() == cancelled.counts["rows"]
-    assert supervisor.cancel(job.id).state == "interrupted"
-
-
-def test_it_is_asked_to_end_only_once(supervisor: Supervisor, root: Path) -> None:
-    job = start(supervisor, many(root))
-    wait(supervisor, job.id, lambda one: one.state == "running" and Path("db/default.lance").is_dir())
-    supervisor.cancel(job.id)
-    supervisor.close(20)
-    assert supervisor.get(job.id).state == "interrupted"
+    assert jobs.cancel(job.id).state == "interrupted"
+    job = start(jobs, table, collection="other")
+    wait(jobs, job.id, lambda one: one.state == "running" and Path("db/other.lance").is_dir())
+    jobs.cancel(job.id)
+    jobs.close(20)
+    assert jobs.get(job.id).state == "interrupted"
     # Seen once: -11, a crash of native threads while Python ends, after everything was committed and told.
-    assert supervisor._own[job.id].process.code in (128 + signal.SIGTERM, -signal.SIGSEGV), "130: told twice"
+    assert jobs._own[job.id].process.code in (128 + signal.SIGTERM, -signal.SIGSEGV), "130: told twice"
 
 
 def test_cancelled_before_it_has_begun(supervisor: Supervisor, root: Path) -> None:
@@ -199,6 +192,8 @@ def test_what_fails_says_why(root: Path) -> None:
     assert "\n" not in failed.message
     job = start(supervisor, root / "none", collection="b")
     assert "does not exist" in wait(supervisor, job.id, ended).message
+    with pytest.raises(ChildProcessError):  # it is no zombie
+        os.waitpid(supervisor._own[job.id].process.pid, os.WNOHANG)
     assert [(one.collection, one.state) for one in supervisor.list()] == [("b", "failed"), ("a", "failed")]
     assert [one.collection for one in supervisor.list(collection="a")] == ["a"]
     assert [one.collection for one in supervisor.list(limit=1)] == ["b"]
@@ -313,23 +308,6 @@ def test_options_as_arguments() -> None:
     assert arguments({"metadata_columns": (), "passages": "off"}) == ["--metadata-columns=", "--passages=off"]
 
 
-def test_too_many(supervisor: Supervisor, root: Path) -> None:
-    table = many(root)
-    first = start(supervisor, table, collection="a")
-    with pytest.raises(TooManyJobs, match=first.id) as caught:
-        start(supervisor, root, collection="a")
-    assert caught.value.collection == "a"
-    second = start(supervisor, table, collection="b")
-    with pytest.raises(TooManyJobs, match="at most 2") as caught:
-        start(supervisor, root, collection="c")
-    assert caught.value.collection is None
-    for job in (first, second):
-        supervisor.cancel(job.id)
-    for job in (first, second):
-        wait(supervisor, job.id, ended)
-    assert wait(supervisor, start(supervisor, root / "a.txt", collection="c").id, ended).state == "done"
-
-
 def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root: Path) -> None:
     job = start(supervisor, many(root))
     wait(supervisor, job.id, lambda one: one.state == "running")
@@ -342,7 +320,10 @@ def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root
     other.cancel(job.id)
     assert wait(supervisor, job.id, ended).state == "interrupted"
     assert other.cancel(job.id).state == "interrupted"
-    other.close()
+    job = start(other, root / "many.csv")
+    wait(other, job.id, lambda one: one.state == "running")
+    other.close(20)
+    assert other.get(job.id).state == "interrupted"
 
 
 def test_a_job_outlives_its_service(root: Path) -> None:
@@ -383,10 +364,3 @@ def test_one_of_another_host(supervisor: Supervisor, monkeypatch: pytest.MonkeyP
         Store("db").journal().start(collection="a", command=f"oneword index --job-id {job_id} x", id=job_id)
     with pytest.raises(NotCancellable, match="another host"):
         supervisor.cancel(job_id)
-
-
-def test_no_zombies(supervisor: Supervisor, root: Path) -> None:
-    job = start(supervisor, root / "none")
-    wait(supervisor, job.id, ended)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(supervisor._own[job.id].process.pid, os.WNOHANG)

@@ -54,11 +54,15 @@ def png(width: int, height: int, depth: int, colour: int, pixels: bytes, *betwee
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 
 
+def spoilt(data: bytes, mark: bytes, skip: int, value: bytes) -> bytes:
+    """With other bytes at some distance after a mark."""
+    at = data.index(mark) + skip
+    return data[:at] + value + data[at + len(value) :]
+
+
 def tagged(tiff: bytes, tag: int, value: int) -> bytes:
     """A TIFF with another value in one of its tags."""
-    spoilt, at = bytearray(tiff), tiff.rindex(struct.pack("<H", tag) + b"\4\0\1\0\0\0")
-    spoilt[at + 8 : at + 12] = struct.pack("<I", value)
-    return bytes(spoilt)
+    return spoilt(tiff, struct.pack("<H", tag) + b"\4\0\1\0\0\0", 8, struct.pack("<I", value))
 
 
 NOISE = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
@@ -116,16 +120,11 @@ def _turned(orientation: int) -> PIL.Image.Exif:
 
 def bad_pictures() -> dict[str, tuple[str, bytes]]:
     """Kind and bytes by name."""
-    zero = bytearray(WHOLE["png"])
-    zero[16:20] = bytes(4)
     bomb = png(60_000, 60_000, 8, 2, b"")
     side = 12_000 if FULL else 9_500
-    apng = bytearray(encoded(NOISE, "PNG", save_all=True, append_images=[NOISE.rotate(90, expand=False)]))
-    at = apng.index(b"acTL")
-    apng[at + 4 : at + 8] = b"\xff" * 4
-    gif = bytearray(encoded(PIL.Image.new("P", (8, 8)), "GIF"))
-    at = gif.index(b",\0\0\0\0")
-    gif[at + 5 : at + 9] = b"\xff" * 4
+    apng = encoded(NOISE, "PNG", save_all=True, append_images=[NOISE.rotate(90, expand=False)])
+    gif = encoded(PIL.Image.new("P", (8, 8)), "GIF")
+    icon = b"\0\0\1\0\1\0\x10\x10\0\0\1\0\x20\0" + struct.pack("<II", len(bomb), 22) + bomb
     tiff = encoded(NOISE, "TIFF", compression="tiff_lzw")
     many = chunk(b"PLTE", bytes(768)) + chunk(b"tRNS", b"\xff" * 300)
     return {
@@ -142,17 +141,14 @@ def bad_pictures() -> dict[str, tuple[str, bytes]]:
         "drawing.png": ("NotAnImage", gzip.compress(b"<svg xmlns='http://www.w3.org/2000/svg'/>" * 9000, mtime=0)),
         "zeroes.png": ("NotAnImage", bytes(3000)),
         "claims.png": ("ImageTooLarge", bomb),
-        "inside.ico": (
-            "ImageTooLarge",
-            b"\0\0\1\0\1\0\x10\x10\0\0\1\0\x20\0" + struct.pack("<II", len(bomb), 22) + bomb,
-        ),
+        "inside.ico": ("ImageTooLarge", icon),
         "real.png": ("ImageTooLarge", png(side, side, 1, 0, bytes(side * (side // 8 + 1)))),
         "claims.ppm": ("ImageTooLarge", b"P6\n99999999 99999999\n255\n"),
-        "claims.gif": ("ImageTooLarge", bytes(gif)),
-        "zero.png": ("ZeroAreaImage", bytes(zero)),
+        "claims.gif": ("ImageTooLarge", spoilt(gif, b",\0\0\0\0", 5, b"\xff" * 4)),
+        "zero.png": ("ZeroAreaImage", spoilt(WHOLE["png"], b"IHDR", 4, bytes(4))),
         "strips.tif": ("CorruptImage", tagged(tiff, 279, 2**31 - 1)),
         "away.tif": ("TruncatedImage", tagged(encoded(NOISE, "TIFF"), 273, 2**31 - 1)),
-        "frames.apng": ("CorruptImage", bytes(apng)),
+        "frames.apng": ("CorruptImage", spoilt(apng, b"acTL", 4, b"\xff" * 4)),
         "palette.png": ("CorruptImage", png(8, 8, 8, 3, bytes(72), many)),
         "number.ppm": ("CorruptImage", b"P6\n" + b"9" * 500),
     }
@@ -287,7 +283,6 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
     stored = rows("db")
     documents = {one.uri for one in stored.values()}
     assert documents == {(made.folder / name).as_uri() for name in made.good}
-
     # Good neighbors have the vectors that they have alone.
     tiny = made.folder.as_uri() + "/many/7.txt"
     vector = next(np.frombuffer(one.vector, np.float32) for one in stored.values() if one.uri == tiny)
@@ -296,7 +291,6 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
     vector = next(np.frombuffer(one.vector, np.float32) for one in stored.values() if one.uri == dot)
     pixels = Image(pixels=PIL.Image.new("RGB", (1, 1), "teal"))
     assert np.abs(vector - encode(HashEncoder(), [pixels], DEFAULT)[0]).max() < 1e-3
-
     # Again: nothing is embedded, what is bad is tried once more.
     monkeypatch.setattr(hashing, "_features", lambda one: pytest.fail("something was embedded again"))
     report = run(made.folder)
@@ -305,7 +299,6 @@ def test_everything_ends_as_it_should(made: Corpus, monkeypatch: pytest.MonkeyPa
     assert rows("db") == stored
     monkeypatch.undo()
     monkeypatch.chdir(made.folder.parent)
-
     # Mended, they are released, and neither the order nor the grouping of inputs counts.
     for name in ("bad/text.jpg", "bad/half.png", "names-bad/new\nline.png"):
         (made.folder / name).write_bytes(WHOLE["png"])
