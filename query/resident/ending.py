@@ -44,7 +44,7 @@ class Ending:
         now = time.monotonic()
         if running or requests != self._requests:
             self._requests, self._since = requests, now
-        if now - self._since >= self._idle:
+        elif now - self._since >= self._idle:
             return f"idle for {self._idle:g} s"
         if _files(self._place) != self._files:
             return "it was asked to, or its files are gone"

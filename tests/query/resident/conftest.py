@@ -31,8 +31,10 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     for place in residents():
         stop(place)
     assert not list(residents())
-    while _started:
-        _started.pop().wait(60)
+    for process in _started:
+        process.terminate()  # one that was about to start
+        process.wait(60)
+    _started.clear()
 
 
 @pytest.fixture
