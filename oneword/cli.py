@@ -95,7 +95,7 @@ def _root(
     ] = False,
 ) -> None:
     if context.invoked_subcommand in LARGE:
-        from oneword.query.resident.stopping import make_room
+        from oneword.query.resident.control import make_room
 
         make_room()
 

@@ -95,22 +95,22 @@ def search(
         _print(_asked(server, query, collection), query, as_json)
         return
     from oneword.engine.config import EngineConfig
-    from oneword.query.resident.asking import ask
-    from oneword.query.resident.place import Place
+    from oneword.query.resident.address import Address
+    from oneword.query.resident.client import ask
 
     config = EngineConfig(model=model, device=device, dtype=dtype, revision=revision)
-    place = Place.of(db, config) if daemon else None
-    if place is not None and (result := ask(place, query, collection)) is not None:
+    address = Address.of(db, config) if daemon else None
+    if address is not None and (result := ask(address, query, collection)) is not None:
         _print(result, query, as_json)
         return
     from oneword.query.service import SearchService
 
     service = SearchService(db, collection, config)
     _print(service.search(query), query, as_json)
-    if place is not None and service.loaded:
-        from oneword.query.resident.starting import start
+    if address is not None and service.loaded:
+        from oneword.query.resident.control import start
 
-        start(place, db, config, collection)
+        start(address, db, config, collection)
 
 
 def _print(result: "SearchResult", query: Query, as_json: bool) -> None:

@@ -12,14 +12,14 @@ def stop(
     json: Json = False,
 ) -> None:
     """End the background processes that keep models loaded for this user's searches."""
-    from oneword.query.resident.stopping import residents
-    from oneword.query.resident.stopping import stop as end
+    from oneword.query.resident.control import residents
+    from oneword.query.resident.control import stop as end
 
     found = list(residents())
-    known = [{"pid": one.said["process"]["pid"], **{key: one.said[key] for key in ("db", "since")}} for one in found]
+    known = [{"pid": one.info["process"]["pid"], **{key: one.info[key] for key in ("db", "since")}} for one in found]
     if not list_:
-        for place in found:
-            end(place)
+        for address in found:
+            end(address)
     if json:
         print_json({"running" if list_ else "stopped": known})
         return

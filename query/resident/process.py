@@ -1,31 +1,31 @@
-"""The resident process itself: `python -m oneword.query.resident.process` with its place, store and model as JSON."""
+"""The resident process itself: `python -m oneword.query.resident.process` with its address, store and model as JSON."""
 
 import json
 import sys
 from pathlib import Path
 
 from oneword.engine.config import EngineConfig
-from oneword.query.resident.ending import Ending
-from oneword.query.resident.holding import Timeout, held
-from oneword.query.resident.place import Place
+from oneword.query.resident.address import Address
+from oneword.query.resident.lifetime import Lifetime
+from oneword.query.resident.listener import Timeout, listener
 
 WAIT = 1.0
-"""Seconds for whoever looks whether the place is taken."""
+"""Seconds for whoever looks whether the address is taken."""
 
 
-def main(said: str) -> None:
-    """Serves one store to the commands of one user, until `Ending` has a reason."""
-    given = json.loads(said)
-    place = Place(folder=Path(given["folder"]), name=given["name"], unix=given["unix"])
+def main(settings: str) -> None:
+    """Serves one store to the commands of one user, until `Lifetime` has a reason."""
+    given = json.loads(settings)
+    address = Address(folder=Path(given["folder"]), name=given["name"], unix=given["unix"])
     try:
-        with held(place, kind="resident", db=given["db"], wait=WAIT) as listening:
+        with listener(address, kind="resident", db=given["db"], wait=WAIT) as listening:
             from oneword.query.server.app import run
             from oneword.query.server.config import LogFormat, ServerConfig
 
             config = ServerConfig(
                 db=given["db"],
                 model=EngineConfig(**given["model"]),
-                keys_file=None if place.unix else place.keys,
+                keys_file=None if address.unix else address.keys,
                 any_format=True,  # a command reads what it is given
                 fetch=False,
                 warm=(given["collection"],),
@@ -34,7 +34,7 @@ def main(said: str) -> None:
                 deadline=60.0,
                 log_format=LogFormat.TEXT,
             )
-            run(config, lambda: [listening], ending=Ending(place))
+            run(config, lambda: [listening], ending=Lifetime(address))
     except Timeout:  # two were started at once, or a service serves this store
         return
 

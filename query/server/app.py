@@ -29,8 +29,8 @@ from oneword.engine.errors import EngineError
 from oneword.engine.models import check_name
 from oneword.query.errors import CannotListen, Exposed, QueryError
 from oneword.query.jobs import Indexing
-from oneword.query.resident.ending import Ending
-from oneword.query.resident.service import at_hand
+from oneword.query.resident.lifetime import Lifetime
+from oneword.query.resident.listener import listeners_beside
 from oneword.query.server.auth import Auth
 from oneword.query.server.bodies import Bodies
 from oneword.query.server.config import ServerConfig
@@ -292,7 +292,7 @@ def serve(config: ServerConfig, indexing: Indexing | None = None) -> None:
     with ExitStack() as closed:
 
         def sockets() -> list[socket.socket]:
-            return [listen(config), *closed.enter_context(at_hand(config))]
+            return [listen(config), *closed.enter_context(listeners_beside(config))]
 
         run(config, sockets, indexing)
 
@@ -301,7 +301,7 @@ def run(
     config: ServerConfig,
     sockets: Callable[[], list[socket.socket]],
     indexing: Indexing | None = None,
-    ending: Ending | None = None,
+    ending: Lifetime | None = None,
 ) -> None:
     """As `serve`, on sockets that are opened once the configuration is known to be valid.
 

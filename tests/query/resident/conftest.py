@@ -12,10 +12,9 @@ from oneword import cli
 from oneword.engine.config import EngineConfig
 from oneword.indexer import index_paths
 from oneword.query.query import Query
-from oneword.query.resident.asking import ask
-from oneword.query.resident.place import Place
-from oneword.query.resident.starting import _started
-from oneword.query.resident.stopping import residents, stop
+from oneword.query.resident.address import Address
+from oneword.query.resident.client import ask
+from oneword.query.resident.control import _started, residents, stop
 from tests.query.conftest import ROOT
 
 
@@ -28,8 +27,8 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as services of the tests have it
     yield folder
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    for place in residents():
-        stop(place)
+    for address in residents():
+        stop(address)
     assert not list(residents())
     for process in _started:
         process.terminate()  # one that was about to start
@@ -45,9 +44,9 @@ def store(album: Path) -> str:
 
 
 @pytest.fixture
-def place(store: str) -> Place:
+def address(store: str) -> Address:
     """Where the store's resident process is."""
-    found = Place.of(store, EngineConfig())
+    found = Address.of(store, EngineConfig())
     assert found is not None
     return found
 
@@ -76,11 +75,11 @@ def oneword(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def warm(place: Place, oneword: Callable[..., Done]) -> Place:
-    """The place, once its process answers."""
+def warm(address: Address, oneword: Callable[..., Done]) -> Address:
+    """The address, once its process answers."""
     assert oneword("search", "a cat").code == 0
-    until(lambda: ask(place, Query.of("a cat"), "default"))
-    return place
+    until(lambda: ask(address, Query.of("a cat"), "default"))
+    return address
 
 
 def until(true: Callable[[], object], seconds: float = 60) -> None:
@@ -91,6 +90,6 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def answered(place: Place) -> int:
-    """How many searches the process of a place has answered."""
-    return len(re.findall(r"search' 200 ", place.log.read_text())) if place.log.exists() else 0
+def answered(address: Address) -> int:
+    """How many searches the process of an address has answered."""
+    return len(re.findall(r"search' 200 ", address.log.read_text())) if address.log.exists() else 0

@@ -10,13 +10,13 @@ from pathlib import Path
 from oneword.engine.config import EngineConfig
 from oneword.indexer import index_paths
 from oneword.query.query import Query
-from oneword.query.resident.asking import ask
-from oneword.query.resident.place import Place
+from oneword.query.resident.address import Address
+from oneword.query.resident.client import ask
 from tests.query.resident.conftest import Done, answered, until
 
 
 def test_answers_errors_and_exit_codes_are_the_same(
-    warm: Place, album: Path, oneword: Callable[..., Done], tmp_path: Path
+    warm: Address, album: Path, oneword: Callable[..., Done], tmp_path: Path
 ) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
     first = json.loads(oneword("search", "a cat", "--json").stdout)["hits"][0]["id"]
@@ -58,7 +58,7 @@ def test_answers_errors_and_exit_codes_are_the_same(
             assert oneword("search", *line, *more) == alone
 
 
-def test_a_search_with_it_imports_no_model_and_no_table_library(warm: Place, oneword: Callable[..., Done]) -> None:
+def test_a_search_with_it_imports_no_model_and_no_table_library(warm: Address, oneword: Callable[..., Done]) -> None:
     code = (
         "import sys; from oneword import cli\n"
         "assert cli.run(['search', 'a cat', '--json']) == 0\n"
@@ -70,40 +70,40 @@ def test_a_search_with_it_imports_no_model_and_no_table_library(warm: Place, one
     until(lambda: answered(warm) == before + 1)
 
 
-def test_what_needs_no_model_starts_none(place: Place, oneword: Callable[..., Done]) -> None:
+def test_what_needs_no_model_starts_none(address: Address, oneword: Callable[..., Done]) -> None:
     first = json.loads(oneword("search", "a cat", "--json", "--no-daemon").stdout)["hits"][0]["id"]
     for line in (["--keywords", "owl"], ["--like", first]):
         assert oneword("search", *line).code == 0
-    assert not place.log.exists()
+    assert not address.log.exists()
 
 
-def test_a_store_in_the_place_of_another(warm: Place, album: Path, oneword: Callable[..., Done]) -> None:
+def test_a_store_in_the_address_of_another(warm: Address, album: Path, oneword: Callable[..., Done]) -> None:
     """The very path, another folder: as many versions, other items."""
     shutil.rmtree(".oneword")
     shutil.move(album / "sub" / "diary.md", "diary.md")
     index_paths(["diary.md"], db=".oneword", model="hash")
     hits = json.loads(oneword("search", "a cat", "--json").stdout)["hits"]
     assert [hit["text"] for hit in hits] == ["# Monday\nwe saw an owl"]
-    found = ask(warm, Query.of("a cat"), "default")  # by its old place
+    found = ask(warm, Query.of("a cat"), "default")  # by its old address
     assert found is None or [hit.text for hit in found] == ["# Monday\nwe saw an owl"]
 
 
-def test_it_sees_what_others_write(warm: Place, oneword: Callable[..., Done]) -> None:
+def test_it_sees_what_others_write(warm: Address, oneword: Callable[..., Done]) -> None:
     Path("new.txt").write_text("a yak")
     index_paths(["new.txt"], db=".oneword")
     hits = json.loads(oneword("search", "a yak", "--json").stdout)["hits"]
     assert hits[0]["text"] == "a yak"
 
 
-def test_names_of_collections_are_quoted(warm: Place, oneword: Callable[..., Done]) -> None:
+def test_names_of_collections_are_quoted(warm: Address, oneword: Callable[..., Done]) -> None:
     assert ask(warm, Query.of("a cat"), "../collections/default") is None
     for name in ("a/b", "default/search?x=", "", "é\n"):
         assert oneword("search", "a cat", "-c", name) == oneword("search", "a cat", "-c", name, "--no-daemon")
 
 
-def test_another_environment_or_model_is_another_place(place: Place, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    assert Place.of(".oneword", EngineConfig()) == place
-    assert Place.of(".oneword", EngineConfig(dtype="fp16")) != place
-    assert Place.of("elsewhere", EngineConfig()) != place
+def test_another_environment_or_model_is_another_address(address: Address, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    assert Address.of(".oneword", EngineConfig()) == address
+    assert Address.of(".oneword", EngineConfig(dtype="fp16")) != address
+    assert Address.of("elsewhere", EngineConfig()) != address
     monkeypatch.setenv("HF_HOME", "/models")
-    assert Place.of(".oneword", EngineConfig()) != place
+    assert Address.of(".oneword", EngineConfig()) != address

@@ -12,18 +12,18 @@ from urllib.parse import quote
 from oneword.engine.words import Word
 from oneword.errors import Error
 from oneword.query.query import Composed, Image, Part, Query
-from oneword.query.resident.place import Place
+from oneword.query.resident.address import Address
 from oneword.query.result import Hit, SearchResult
 from oneword.query.wire import to_json
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds to wait for an answer: the process may still be loading the model."""
 
 
 class _UnixConnection(HTTPConnection):
-    def __init__(self, place: Place, timeout: float) -> None:
+    def __init__(self, address: Address, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._path = str(place.socket)
+        self._path = str(address.socket)
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
@@ -31,18 +31,18 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(place: Place, query: Query, collection: str, *, patience: float = PATIENCE) -> SearchResult | None:
-    """The answer of the process at a place; None if there is none, or it is not an answer.
+def ask(address: Address, query: Query, collection: str, *, timeout: float = TIMEOUT) -> SearchResult | None:
+    """The answer of the process at an address; None if there is none, or it is not an answer.
 
     Errors are not taken from it either: the command finds out by itself, and says so in its own words.
     """
     headers = {"Content-Type": "application/json"}
     try:
-        if place.unix:
-            connection: HTTPConnection = _UnixConnection(place, patience)
-        elif place.said and place.is_held():  # else the port may be anybody's by now
-            connection = HTTPConnection("127.0.0.1", place.said["port"], timeout=patience)
-            headers["Authorization"] = f"Bearer {place.said['key']}"
+        if address.unix:
+            connection: HTTPConnection = _UnixConnection(address, timeout)
+        elif address.info and address.is_held():  # else the port may be anybody's by now
+            connection = HTTPConnection("127.0.0.1", address.info["port"], timeout=timeout)
+            headers["Authorization"] = f"Bearer {address.info['key']}"
         else:
             return None
         try:

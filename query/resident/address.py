@@ -32,7 +32,7 @@ ENVIRONMENT = tuple(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Address:
     """Files of one resident process. Another store, model, environment or installation has another name."""
 
     folder: Path
@@ -40,8 +40,8 @@ class Place:
     unix: bool = UNIX
 
     @classmethod
-    def of(cls, db: str, model: EngineConfig) -> "Place | None":
-        """The place for a store and a model; None if there is no folder that is only this user's."""
+    def of(cls, db: str, model: EngineConfig) -> "Address | None":
+        """The address for a store and a model; None if there is no folder that is only this user's."""
         folder = next(folders(), None)
         if folder is None:
             return None
@@ -73,11 +73,11 @@ class Place:
 
     @property
     def state(self) -> Path:
-        """What the process says of itself, see `held`. Without this file it ends."""
+        """What the process says of itself, see `listener`. Without this file it ends."""
         return self.folder / f"{self.name}.json"
 
     @cached_property
-    def said(self) -> dict[str, Any]:
+    def info(self) -> dict[str, Any]:
         """The content of `state`; empty if there is none."""
         try:
             found = json.loads(self.state.read_bytes())

@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from oneword.query.resident.place import Place, stamp
+from oneword.query.resident.address import Address, stamp
 
 IDLE = "ONEWORD_DAEMON_IDLE"
 """The variable that says how many seconds without a search there may be; anything else than a number: the default."""
@@ -25,11 +25,11 @@ RARELY = 10.0
 """Seconds between two looks at the installation and at memory."""
 
 
-class Ending:
+class Lifetime:
     """Asked every second whether the process should end, and why."""
 
-    def __init__(self, place: Place) -> None:
-        self._place, self._stamp, self._files = place, stamp(), _files(place)
+    def __init__(self, address: Address) -> None:
+        self._address, self._stamp, self._files = address, stamp(), _files(address)
         self._idle = _idle_seconds()
         self._requests, self._since = -1, time.monotonic()
         self._looked = self._since
@@ -46,7 +46,7 @@ class Ending:
             self._requests, self._since = requests, now
         elif now - self._since >= self._idle:
             return f"idle for {self._idle:g} s"
-        if _files(self._place) != self._files:
+        if _files(self._address) != self._files:
             return "it was asked to, or its files are gone"
         if now - self._looked < RARELY:
             return None
@@ -74,10 +74,10 @@ def _read(file: Path) -> str:
         return ""
 
 
-def _files(place: Place) -> list[int]:
+def _files(address: Address) -> list[int]:
     """The files by which the process is found, for what they are."""
     try:
-        return [file.stat().st_ino for file in (place.state, place.socket if place.unix else place.keys)]
+        return [file.stat().st_ino for file in (address.state, address.socket if address.unix else address.keys)]
     except OSError:
         return []
 
