@@ -15,7 +15,7 @@ from oneword.query.query import Query
 from oneword.query.resident.asking import ask
 from oneword.query.resident.place import Place
 from oneword.query.resident.starting import _started
-from oneword.query.resident.stopping import residents, stop
+from oneword.query.resident.stopping import residents
 from tests.query.conftest import ROOT
 
 
@@ -28,13 +28,11 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as services of the tests have it
     yield folder
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    for place in residents():
-        stop(place)
-    assert not list(residents())
     for process in _started:
-        process.terminate()  # one that was about to start
+        process.terminate()
         process.wait(60)
     _started.clear()
+    assert not list(residents())
 
 
 @pytest.fixture
