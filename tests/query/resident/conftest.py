@@ -14,7 +14,7 @@ from oneword.indexer import index_paths
 from oneword.query.query import Query
 from oneword.query.resident.address import Address
 from oneword.query.resident.client import ask
-from oneword.query.resident.control import _started, residents, stop
+from oneword.query.resident.control import _started, residents
 from tests.query.conftest import ROOT
 
 
@@ -27,13 +27,11 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as services of the tests have it
     yield folder
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    for address in residents():
-        stop(address)
-    assert not list(residents())
     for process in _started:
-        process.terminate()  # one that was about to start
+        process.terminate()
         process.wait(60)
     _started.clear()
+    assert not list(residents())
 
 
 @pytest.fixture
