@@ -263,4 +263,4 @@ def test_room_is_made_where_there_is_a_gpu(warm: Place, tmp_path: Path, monkeypa
     assert len(list(residents())) == 1
     (tmp_path / "nvidia0").touch()
     stopping.make_room()
-    assert starting._started.pop().wait(60) == 0
+    assert not list(residents())
