@@ -77,6 +77,7 @@ def warm(address: Address, oneword: Callable[..., Done]) -> Address:
     """The address, once its process answers."""
     assert oneword("search", "a cat").code == 0
     until(lambda: ask(address, Query.of("a cat"), "default"))
+    until(lambda: answered(address))  # an answer is sent before it is logged
     return address
 
 

@@ -118,18 +118,23 @@ def test_memory(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="modes are POSIX's")
 def test_a_folder_that_others_may_enter_is_not_used(
-    store: str, runtime: Path, tmp_path: Path, oneword: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+    store: str,
+    runtime: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    oneword: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(addresses, "_temporary", lambda: str(tmp_path))
+    temporary = tmp_path_factory.mktemp("t")  # short: it is to hold sockets
+    monkeypatch.setattr(addresses, "_temporary", lambda: str(temporary))
     (runtime / "oneword").mkdir(exist_ok=True)
     (runtime / "oneword").chmod(0o750)
-    own = tmp_path / f"oneword-{os.getuid()}"
+    own = temporary / f"oneword-{os.getuid()}"
     assert (found := Address.of(store, EngineConfig())) is not None
     assert found.folder == own
     assert own.stat().st_mode & 0o777 == 0o700
     own.rmdir()
-    own.symlink_to(tmp_path_of_another := tmp_path / "elsewhere")
-    tmp_path_of_another.mkdir(mode=0o700)
+    own.symlink_to(elsewhere := temporary / "elsewhere")
+    elsewhere.mkdir(mode=0o700)
     assert Address.of(store, EngineConfig()) is None
     monkeypatch.setattr(os, "getuid", lambda: 12345)  # as another user sees them
     (runtime / "oneword").chmod(0o700)
