@@ -99,7 +99,7 @@ def test_eval_prints_a_table_or_json_and_uses_its_cache(tmp_path: Path, oneword:
     assert "text to image R@1" in table
     assert "52.00" in table, "the paper's figure beside ours"
     report = json.loads(oneword(*command, "--json")[0])
-    assert report["counts"] == {"pictures": 2, "captions": 2}
+    assert report["counts"] == {"images": 2, "captions": 2}
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
     assert len(list((tmp_path / "cache").iterdir())) == 2
     oneword("eval", "image-image", "--data", "data", "--model", "hash")

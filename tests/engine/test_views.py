@@ -37,7 +37,7 @@ def test_a_view_of_ones_own(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ('name = "default"', "no built-in view's"),
+        ('name = "default"', "not a built-in view's"),
         ('image = "<image>:"', "name = None"),
         ('name = "x"\nimage = "no picture here"', "<image> once, found it 0 times"),
         ('name = "x"\ntext = "<sent> <sent>"', "found it 2 times"),

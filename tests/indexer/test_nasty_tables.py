@@ -225,11 +225,11 @@ def test_spoilt_rows_spoil_no_others(name: str, tmp_path: Path, monkeypatch: pyt
         ("t.csv", b"", "is empty"),
         ("t.csv", b"one,two\n1,2\n", "it has 'one', 'two'"),
         ("t.jsonl", b"not json\n", "no line holds a JSON object"),
-        ("t.parquet", PARQUET[: len(PARQUET) // 2], "no whole Parquet file"),
-        ("t.parquet", b"", "no whole Parquet file"),
-        ("t.arrow", b"ARROW1" + bytes(50), "no Arrow file"),
-        ("t.tar", b"", "no tar file"),
-        ("t.tar", SHARD[:300], "no tar file"),
+        ("t.parquet", PARQUET[: len(PARQUET) // 2], "not a whole Parquet file"),
+        ("t.parquet", b"", "not a whole Parquet file"),
+        ("t.arrow", b"ARROW1" + bytes(50), "not an Arrow file"),
+        ("t.tar", b"", "not a tar file"),
+        ("t.tar", SHARD[:300], "not a tar file"),
     ],
 )
 def test_what_is_no_table_at_all_is_told_and_among_others_quarantined(

@@ -396,5 +396,5 @@ def test_what_cannot_be(root: Path) -> None:
     config, runner = JobConfig(roots=(str(root),)), RayRunner(RayConfig(address="local"))
     with pytest.raises(BadCluster, match="roots"):
         index_paths([root], db="db", model="hash", config=config, runner=runner)
-    with pytest.raises(BadRoot, match="no folder"):
+    with pytest.raises(BadRoot, match="not a folder"):
         run(root, root=root / "none")

@@ -132,7 +132,7 @@ def test_bad_questions_say_what_is_wrong(searching: SearchService, tmp_path: Pat
     for ask, error, complaint in [
         ({}, BadQuery, "the query is empty"),
         ({"query": ""}, BlankText, "blank"),
-        ({"edit": "red"}, BadQuery, "no picture"),
+        ({"edit": "red"}, BadQuery, "no image"),
         ({"image": "absent.png"}, UnreadableFile, r"absent\.png"),
         ({"image": tmp_path / "fake.png"}, NotAnImage, r"fake\.png"),
         ({"like": "nobody"}, ItemNotFound, "nobody"),
@@ -140,7 +140,7 @@ def test_bad_questions_say_what_is_wrong(searching: SearchService, tmp_path: Pat
         ({"query": Query.of("a"), "limit": 3}, BadQuery, "one or the other"),
         ({"query": Query(parts=(Vector(values=[1.0, 2.0]),))}, BadQuery, r"shape \(2,\)"),
         ({"query": Query(parts=(Vector(values=[float("nan")] * 256),))}, BadQuery, "length nan"),
-        ({"query": Query(parts=(Vector(values=["x"] * 256),))}, BadQuery, "no list of numbers"),
+        ({"query": Query(parts=(Vector(values=["x"] * 256),))}, BadQuery, "not a list of numbers"),
         ({"query": "a", "view": "cirr"}, SpaceMismatch, "cirr"),
     ]:
         with pytest.raises(error, match=complaint):

@@ -291,7 +291,7 @@ def test_files_that_are_none(store: Store, collection: Collection, file: Path, t
         with pytest.raises(StorageError, match="cannot be read as parquet"):
             import_parquet(store, path, "things")
     pq.write_table(foreign(), file)
-    with pytest.raises(StorageError, match=r"no export of ours.*collections create new --model"):
+    with pytest.raises(StorageError, match=r"not one of our exports.*collections create new --model"):
         import_parquet(store, file, "new")
     assert store.collections() == ["things"]
 
@@ -316,7 +316,7 @@ def test_an_export_that_was_tampered_with(filled: Collection, store: Store, file
     refused(whole.drop_columns(["uri", "thumbnail"]), r"'uri' is missing; column 'thumbnail' is missing")
     refused(whole.append_column("colour", pa.array(["x"] * 30)), "'colour' are not a collection's")
     metadata = whole.schema.get_field_index("metadata")
-    refused(whole.set_column(metadata, "metadata", pa.array(["{"] * 30)), "no JSON object in 30 rows .*, ...")
+    refused(whole.set_column(metadata, "metadata", pa.array(["{"] * 30)), "not a JSON object in 30 rows .*, ...")
     longer = pa.array([[2.0, 0, 0, 0]] * 30, pa.list_(pa.float32(), 4))
     refused(whole.set_column(place, "vector", longer), "not of length 1 in 30 rows")
     refused(whole.replace_schema_metadata({b"oneword.space": b"{"}), "space written in it cannot be read")

@@ -21,7 +21,7 @@ REPORT = Report(
     counts={"images": 1000, "captions": 5000},
     metrics={"text to image R@1": 80.123, "image to text R@1": 88.0},
 )
-WHERE = "`oneword eval text-image`, flickr30k, 1,000 pictures, 5,000 captions"
+WHERE = "`oneword eval text-image`, flickr30k, 1,000 images, 5,000 captions"
 MEASURED = f"text to image R@1 80.1, image to text R@1 88.0 ({WHERE})"
 
 

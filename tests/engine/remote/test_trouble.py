@@ -183,8 +183,8 @@ def packed(*numbers):
         (lambda data: data[0].update(embedding=["a"] * 256), "an embedding that is none"),
         (lambda data: {"data": None}, 'no list "data"'),
         (lambda data: [1], 'no list "data"'),
-        (lambda data: b"<html>", "no JSON"),
-        (lambda data: b"\xff\xfe\x00", "no JSON"),
+        (lambda data: b"<html>", "not JSON"),
+        (lambda data: b"\xff\xfe\x00", "not JSON"),
     ],
 )
 def test_answers_that_are_none(serve, hashing, change, said):

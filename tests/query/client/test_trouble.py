@@ -196,7 +196,7 @@ def test_redirects_of_anything_else_are_not_followed(client: Any, service: Any, 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://example.org/x", "mailto:x"])
 def test_an_original_is_not_looked_for_anywhere_but_the_web(client: Any, service: Any, location: str) -> None:
     service.scripted.append(Response(status_code=302, headers={"Location": location}))
-    with pytest.raises(BadAnswer, match=r"expected an http or https URL|no URL"):
+    with pytest.raises(BadAnswer, match=r"expected an http or https URL|not a URL"):
         client.original("a")
 
 

@@ -1,12 +1,12 @@
 """/docs of a running service, in Chromium: Swagger UI shows the API, from this host alone."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from oneword.query.server.app import application
 from oneword.query.server.config import ServerConfig
@@ -35,14 +35,10 @@ def test_it_needs_no_key_and_keeps_the_policy(tmp_path: Path) -> None:
     keys = tmp_path / "keys.toml"
     keys.write_text("", encoding="utf-8")
     app, _ = application(ServerConfig(db=str(tmp_path / "db"), keys_file=keys))
-
-    async def main() -> None:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
-            for path in ("/docs", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/web/docs.js"):
-                answer = await http.get(path)
-                assert answer.status_code == 200, path
-                assert answer.headers["content-security-policy"] == POLICY
-            assert (await http.get("/docs/../v1/me")).status_code == 401
-            assert (await http.get("/docs/other")).status_code == 404
-
-    asyncio.run(main())
+    visitor = TestClient(app, base_url="http://localhost")
+    for path in ("/docs", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/web/docs.js"):
+        answer = visitor.get(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["content-security-policy"] == POLICY
+    assert visitor.get("/docs/../v1/me").status_code == 401
+    assert visitor.get("/docs/other").status_code == 404
