@@ -117,7 +117,7 @@ class Checkpoint:
 
 
 def find(
-    model: str,
+    model: str | Checkpoint,
     revision: str | None = None,
     *,
     weights: bool = True,
@@ -128,6 +128,7 @@ def find(
     """Finds a folder, or a hub model in the local cache or else on the hub.
 
     Args:
+        model: a Hugging Face id, a folder, or one that was found already, which is returned.
         expected: accepted architectures.
         weights: whether the weights are needed, or only the prompts and settings.
         fresh: ask the hub first, which may have a newer revision than the cache.
@@ -137,6 +138,8 @@ def find(
         ModelNotFound: neither in the cache nor on the hub, or a revision of a folder was asked for.
         WrongCheckpoint: of another architecture, or incomplete.
     """
+    if isinstance(model, Checkpoint):
+        return model
     path = Path(model).expanduser()
     if path.is_dir():
         if revision is not None:

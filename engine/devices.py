@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import torch
 
@@ -27,6 +27,31 @@ CUDA_SHARE = 0.5
 KEPT = ("lm_head", "model.vision_tower", "model.multi_modal_projector")
 """What is not quantized, by its full name in `LlavaNextForConditionalGeneration` of transformers 5. An
 unknown name is silently ignored there, so `oneword.engine.e5v.network` checks the result."""
+
+
+class Placement(TypedDict, total=False):
+    """Where a model runs, in what precision, and how much of its work at once; each may be left out.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        dtype: "auto", "bf16", "fp16" or "fp32".
+        max_batch: maximum inputs in one forward pass.
+        max_tokens_per_batch: maximum tokens in one, padding included, or patches of an image tower; by default what
+            the device takes well. Models of sentence-transformers do not use it.
+    """
+
+    device: str
+    dtype: str
+    max_batch: int | None
+    max_tokens_per_batch: int | None
+
+
+def pick(placement: Placement) -> tuple[torch.device, torch.dtype]:
+    """Returns the device and the dtype. Raises DeviceUnavailable; TypeError for what `Placement` does not have."""
+    if unknown := placement.keys() - Placement.__annotations__.keys():
+        raise TypeError(f"unexpected arguments {sorted(unknown)}: expected {', '.join(Placement.__annotations__)}")
+    device = pick_device(placement.get("device", "auto"))
+    return device, pick_dtype(placement.get("dtype", "auto"), device)
 
 
 def pick_device(asked: str) -> torch.device:
@@ -116,14 +141,14 @@ def budget(
     *,
     hidden: int,
     intermediate: int,
-    tokens: int | None,
-    rows: int | None,
+    placement: Placement,
 ) -> Budget:
     """Returns the token budget, as configured or derived from free memory once the weights are loaded.
 
     At its fullest a decoder layer holds three MLP-wide and about eight model-wide values for each token. With
     Llama-3-8B in 16 bit that is 150 KB a token: some 20,000 tokens on a 24 GB GPU, the cap on one of 80 GB.
     """
+    tokens, rows = placement.get("max_tokens_per_batch"), placement.get("max_batch")
     if device.type == "cpu":
         return Budget(tokens=tokens or CPU_TOKENS, rows=rows, enough=CPU_ENOUGH)
     if tokens is None:

@@ -64,6 +64,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
     extra = known.extra if known else "models"
     require(*PACKAGES[extra], what=f"the model {name!r}", extra=extra)
     from oneword.engine.checkpoint import ALL, LOADED_BY, find, loader_of
+    from oneword.engine.devices import Placement
 
     code = (config.trust_remote_code and not config.from_data) or runs_code(known.name if known else name)
     if name == "mini":
@@ -71,38 +72,38 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
     else:
         checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL, code=code)
     loader = known.loader if known else loader_of(checkpoint.architecture)
+    placement: Placement = {
+        "device": config.device,
+        "dtype": config.dtype,
+        "max_batch": config.batch_size,
+        "max_tokens_per_batch": config.max_tokens_per_batch,
+    }
     if loader == "llava-next":
         from oneword.engine.e5v import load_e5v
 
         return load_e5v(
             checkpoint,
-            device=config.device,
-            dtype=config.dtype,
             quantize=config.quantize,
-            max_batch=config.batch_size,
-            max_tokens_per_batch=config.max_tokens_per_batch,
             name="mini" if name == "mini" else None,
             preprocessing=config.preprocessing,
+            **placement,
         )
     _refuse_settings(name, config)
-    device, dtype, rows, tokens = config.device, config.dtype, config.batch_size, config.max_tokens_per_batch
     if loader == "modular":
         from oneword.engine.modular import load_modular
 
-        return load_modular(checkpoint, device=device, dtype=dtype, max_batch=rows, code=code)
+        return load_modular(checkpoint, code=code, **placement)
     if loader == "open-clip":
         from oneword.engine.openclip import load_open_clip
 
-        return load_open_clip(checkpoint, device=device, dtype=dtype, max_batch=rows, max_tokens_per_batch=tokens)
+        return load_open_clip(checkpoint, **placement)
     if loader == "prompted":
         from oneword.engine.prompted.loading import load_prompted
 
-        return load_prompted(
-            checkpoint, device=device, dtype=dtype, max_batch=rows, max_tokens_per_batch=tokens, known=known
-        )
+        return load_prompted(checkpoint, known=known, **placement)
     from oneword.engine.dual.loading import load_dual
 
-    return load_dual(checkpoint, device=device, dtype=dtype, max_batch=rows, max_tokens_per_batch=tokens)
+    return load_dual(checkpoint, **placement)
 
 
 def _refuse_settings(name: str, config: EngineConfig) -> None:

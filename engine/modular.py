@@ -7,7 +7,7 @@ Text models, and multimodal ones such as Qwen3-VL-Embedding, whose vectors are t
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from oneword.engine import views
 from oneword.engine.checkpoint import MODULAR, Checkpoint, find
 from oneword.engine.dependencies import quiet, require
-from oneword.engine.devices import pick_attention, pick_device, pick_dtype, run
+from oneword.engine.devices import Placement, pick, pick_attention, run
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.errors import EngineError, ModelError
 from oneword.engine.inputs import Composed, Document, Image, Input, Text
@@ -219,29 +219,24 @@ def chat_template(processor: Any) -> str | None:
 def load_modular(
     model: str | Checkpoint,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
-    max_batch: int | None = None,
     revision: str | None = None,
     code: bool = False,
+    **placement: Unpack[Placement],
 ) -> ModularEncoder:
     """Loads a model that sentence-transformers saved.
 
     Args:
         model: a Hugging Face id, a folder with a `modules.json`, or one found already.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        dtype: "auto", "bf16", "fp16" or "fp32".
-        max_batch: maximum inputs in one forward pass.
         revision: of a hub model: a branch, tag or commit.
         code: run the code that comes with the model; else a model with some is refused.
+        placement: see `Placement`.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
         DeviceOutOfMemory: the weights do not fit.
     """
-    place = pick_device(device)
-    number = pick_dtype(dtype, place)
-    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=MODULAR, code=code)
+    place, number = pick(placement)
+    checkpoint = find(model, revision, expected=MODULAR, code=code)
     require("sentence_transformers", what=f"the model {checkpoint.model!r}", extra="sentence-transformers")
     from sentence_transformers import SentenceTransformer
 
@@ -261,5 +256,9 @@ def load_modular(
     except Exception as error:  # a malformed file may raise anything
         raise named(error, checkpoint.model, place) from error
     return ModularEncoder(
-        name=checkpoint.model, revision=checkpoint.revision(), model=loaded, device=place, rows=max_batch
+        name=checkpoint.model,
+        revision=checkpoint.revision(),
+        model=loaded,
+        device=place,
+        rows=placement.get("max_batch"),
     )

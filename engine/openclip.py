@@ -5,19 +5,18 @@ The model's own tokenizer and preprocessing, its weights from safetensors alone,
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
-from oneword.engine.batches import Budget
 from oneword.engine.checkpoint import OPEN_CLIP, OPEN_CLIP_CONFIG, Checkpoint, find, read_json
 from oneword.engine.dependencies import quiet, require
-from oneword.engine.devices import pick_device, pick_dtype
+from oneword.engine.devices import Placement, pick
 from oneword.engine.dual.encoder import DualEncoder
 from oneword.engine.dual.framing import EvenFraming, Framing
 from oneword.engine.dual.images import Images
-from oneword.engine.dual.loading import CPU_TOKENS, CUDA_TOKENS
+from oneword.engine.dual.loading import budget
 from oneword.engine.errors import EngineError, WrongCheckpoint
 from oneword.engine.plain import plain
 from oneword.engine.pretrained import named
@@ -66,31 +65,23 @@ class OpenTexts:
 def load_open_clip(
     model: str | Checkpoint,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
-    max_batch: int | None = None,
-    max_tokens_per_batch: int | None = None,
     revision: str | None = None,
+    **placement: Unpack[Placement],
 ) -> DualEncoder:
     """Loads a model of open_clip.
 
     Args:
         model: a Hugging Face id, a folder with an `open_clip_config.json`, or one found already.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        dtype: "auto", "bf16", "fp16" or "fp32".
-        max_batch: maximum inputs in one forward pass.
-        max_tokens_per_batch: maximum tokens, or patches of 16 times 16 pixels, in one.
         revision: of a hub model: a branch, tag or commit.
+        placement: see `Placement`.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
         DeviceOutOfMemory: the weights do not fit.
     """
-    place = pick_device(device)
-    number = pick_dtype(dtype, place)
-    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=OPEN_CLIP)
+    place, number = pick(placement)
+    checkpoint = find(model, revision, expected=OPEN_CLIP)
     require("torchvision", "open_clip", what=f"the model {checkpoint.model!r}", extra="open-clip")
-    tokens = max_tokens_per_batch or (CPU_TOKENS if place.type == "cpu" else CUDA_TOKENS)
     described = read_json(checkpoint.folder / OPEN_CLIP_CONFIG, checkpoint.model)
     try:
         dimension = int(described["model_cfg"]["embed_dim"])
@@ -111,7 +102,7 @@ def load_open_clip(
         device=place,
         texts=texts,
         images=images,
-        budget=Budget(tokens=tokens, rows=max_batch),
+        budget=budget(place, placement),
     )
 
 

@@ -1,13 +1,14 @@
 """From a checkpoint's files to a dual encoder that is ready to run."""
 
-from typing import Any
+from typing import Any, Unpack
 
+import torch
 from transformers import AutoImageProcessor, AutoModel
 
 from oneword.engine.batches import Budget
 from oneword.engine.checkpoint import DUAL, Checkpoint, find
 from oneword.engine.dependencies import quiet
-from oneword.engine.devices import pick_device, pick_dtype
+from oneword.engine.devices import Placement, pick
 from oneword.engine.dual.encoder import DualEncoder
 from oneword.engine.dual.images import Images
 from oneword.engine.dual.texts import Texts
@@ -22,35 +23,27 @@ CUDA_TOKENS = 131_072
 def load_dual(
     model: str | Checkpoint,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
-    max_batch: int | None = None,
-    max_tokens_per_batch: int | None = None,
     revision: str | None = None,
+    **placement: Unpack[Placement],
 ) -> DualEncoder:
     """Loads CLIP, SigLIP, SigLIP 2 (of fixed size or NaFlex) or MetaCLIP 2.
 
     Args:
         model: a Hugging Face id, a folder in transformers' format with safetensors weights, or one found already.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        dtype: "auto", "bf16", "fp16" or "fp32".
-        max_batch: maximum inputs in one forward pass.
-        max_tokens_per_batch: maximum patches or tokens in one.
         revision: of a hub model: a branch, tag or commit.
+        placement: see `Placement`.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
         DeviceOutOfMemory: the weights do not fit.
     """
-    place = pick_device(device)
-    number = pick_dtype(dtype, place)
-    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=DUAL)
+    place, number = pick(placement)
+    checkpoint = find(model, revision, expected=DUAL)
     with quiet():
         config = configuration(checkpoint)
         texts = _texts(checkpoint, config)
         images = _images(checkpoint, config)
         network = weights(checkpoint, AutoModel, place, number).eval().requires_grad_(False)
-    tokens = max_tokens_per_batch or (CPU_TOKENS if place.type == "cpu" else CUDA_TOKENS)
     return DualEncoder(
         name=checkpoint.model,
         revision=checkpoint.revision(),
@@ -61,8 +54,14 @@ def load_dual(
         device=place,
         texts=texts,
         images=images,
-        budget=Budget(tokens=tokens, rows=max_batch),
+        budget=budget(place, placement),
     )
+
+
+def budget(device: torch.device, placement: Placement) -> Budget:
+    """Returns the budget of two towers."""
+    usual = CPU_TOKENS if device.type == "cpu" else CUDA_TOKENS
+    return Budget(tokens=placement.get("max_tokens_per_batch") or usual, rows=placement.get("max_batch"))
 
 
 def _texts(checkpoint: Checkpoint, config: Any) -> Texts:

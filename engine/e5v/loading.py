@@ -1,12 +1,12 @@
 """From a checkpoint's files to an encoder that is ready to run."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from transformers import LlavaNextImageProcessorPil, LlavaNextProcessor
 
 from oneword.engine.checkpoint import Checkpoint, find, read_json
 from oneword.engine.dependencies import quiet
-from oneword.engine.devices import budget, pick_device, pick_dtype, quantization
+from oneword.engine.devices import Placement, budget, pick, quantization
 from oneword.engine.e5v import assembly
 from oneword.engine.e5v.encoder import E5VEncoder
 from oneword.engine.e5v.network import load_network
@@ -23,29 +23,23 @@ MAX_TEXT_TOKENS = 512
 def load_e5v(
     model: str | Checkpoint,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
     quantize: Literal["int8", "nf4"] | str | None = None,
-    max_batch: int | None = None,
-    max_tokens_per_batch: int | None = None,
     max_text_tokens: int = MAX_TEXT_TOKENS,
     revision: str | None = None,
     name: str | None = None,
     preprocessing: str = assembly.STANDARD,
+    **placement: Unpack[Placement],
 ) -> E5VEncoder:
     """Loads E5-V, or any LLaVA-NeXT checkpoint.
 
     Args:
         model: a Hugging Face id, a folder in transformers' format with safetensors weights, or one found already.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        dtype: "auto", "bf16", "fp16" or "fp32".
         quantize: None, "int8" or "nf4": the decoder in 8 or 4 bit, with bitsandbytes, on CUDA.
-        max_batch: most inputs in one forward pass.
-        max_tokens_per_batch: most tokens in one, padding included; by default derived from the free memory.
         max_text_tokens: where a user's text is cut; part of the space.
         revision: of a hub model: a branch, tag or commit.
         name: what the model is called in its space; by default `model`.
         preprocessing: of images, see `oneword.engine.e5v.assembly`; part of the space.
+        placement: see `Placement`.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
@@ -54,10 +48,9 @@ def load_e5v(
         ModelError: no such preprocessing.
     """
     way = assembly.checked(preprocessing)
-    place = pick_device(device)
-    number = pick_dtype(dtype, place)
+    place, number = pick(placement)
     bits = quantization(quantize, place, number)
-    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision)
+    checkpoint = find(model, revision)
     with quiet():
         config = configuration(checkpoint)
         prompts = prompt_tokens(checkpoint, max_text_tokens, config)  # first, as it takes no minutes to be refused
@@ -79,8 +72,7 @@ def load_e5v(
             number,
             hidden=config.text_config.hidden_size,
             intermediate=config.text_config.intermediate_size,
-            tokens=max_tokens_per_batch,
-            rows=max_batch,
+            placement=placement,
         ),
     )
 

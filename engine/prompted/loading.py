@@ -1,13 +1,13 @@
 """From a checkpoint's files to a vision-language model that is ready to be asked for one word."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from transformers import PROCESSOR_MAPPING, AutoImageProcessor, AutoModel
 
 from oneword.engine.catalog import Description
 from oneword.engine.checkpoint import LLAVA_NEXT, PROMPTED, Checkpoint, find
 from oneword.engine.dependencies import quiet
-from oneword.engine.devices import budget, pick_device, pick_dtype
+from oneword.engine.devices import Placement, budget, pick
 from oneword.engine.e5v.loading import complete
 from oneword.engine.errors import MissingDependency, WrongCheckpoint
 from oneword.engine.pretrained import configuration, image_processor, tokenizer, weights
@@ -24,12 +24,9 @@ MAX_TEXT_TOKENS = 512
 def load_prompted(
     model: str | Checkpoint,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
-    max_batch: int | None = None,
-    max_tokens_per_batch: int | None = None,
     revision: str | None = None,
     known: Description | None = None,
+    **placement: Unpack[Placement],
 ) -> PromptedEncoder:
     """Loads a vision-language model: LLaVA-OneVision, Qwen-VL, InternVL, SmolVLM, Gemma 3, and those made of them.
 
@@ -37,20 +34,16 @@ def load_prompted(
 
     Args:
         model: a Hugging Face id, a folder in transformers' format with safetensors weights, or one found already.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        dtype: "auto", "bf16", "fp16" or "fp32".
-        max_batch: maximum inputs in one forward pass.
-        max_tokens_per_batch: maximum tokens in one, padding included; by default derived from the free memory.
         revision: of a hub model: a branch, tag or commit.
         known: description with the prompts and the pixel budget that the model was trained with.
+        placement: see `Placement`.
 
     Raises:
         ModelNotFound, WrongCheckpoint, MissingDependency, DeviceUnavailable
         DeviceOutOfMemory: the weights do not fit.
     """
-    place = pick_device(device)
-    number = pick_dtype(dtype, place)
-    checkpoint = model if isinstance(model, Checkpoint) else find(model, revision, expected=PROMPTED)
+    place, number = pick(placement)
+    checkpoint = find(model, revision, expected=PROMPTED)
     with quiet():
         config = configuration(checkpoint)
         made = processor(checkpoint, config, known.pixels if known else ())
@@ -76,8 +69,7 @@ def load_prompted(
             number,
             hidden=text.hidden_size,
             intermediate=text.intermediate_size,
-            tokens=max_tokens_per_batch,
-            rows=max_batch,
+            placement=placement,
         ),
     )
 

@@ -127,3 +127,8 @@ def test_indexed_and_searched(
     assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-5)
     found = json.loads(oneword("search", "a red bicycle", "--json", "-k", "1"))
     assert found["hits"][0]["uri"].endswith("note.txt")
+
+
+def test_an_argument_that_there_is_not(folder: Path) -> None:
+    with pytest.raises(TypeError, match=r"\['devise'\]: expected device, dtype"):
+        load_dual(str(folder), devise="cpu")  # type: ignore[call-arg]
