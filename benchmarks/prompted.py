@@ -15,14 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
 from card import Card  # noqa: E402
 from drawn import images, worst  # noqa: E402
-from towers import shuffled  # noqa: E402
+from towers import Reference, shuffled  # noqa: E402
 
 from oneword.engine import Image, Input, Side, encode, views  # noqa: E402
 from oneword.engine.checkpoint import PROMPTED, find  # noqa: E402
@@ -90,8 +89,10 @@ def compared(card: Card, folder: Path, *, count: int = 64, small: bool = False) 
     }
 
 
-class Plain:
+class Plain(Reference):
     """transformers' own chat template, processor and model, batches in the order given."""
+
+    rows = ROWS
 
     def __init__(self, folder: Path, card: Card) -> None:
         from transformers import AutoModelForImageTextToText
@@ -101,13 +102,6 @@ class Plain:
         self.processor.tokenizer.padding_side = "left"
         number = torch.bfloat16 if card.dtype == "bf16" else torch.float32
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=number).to(card.device).eval()
-
-    @torch.inference_mode()
-    def __call__(self, inputs: list[Input]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Returns unit vectors, float32 (n, d)."""
-        found = [self._batch(inputs[at : at + ROWS]) for at in range(0, len(inputs), ROWS)]
-        vectors: np.ndarray[Any, np.dtype[np.float32]] = torch.cat(found).cpu().numpy()
-        return vectors
 
     def _batch(self, some: list[Input]) -> torch.Tensor:
         said = []

@@ -120,7 +120,23 @@ def shuffled(count: int) -> list[Input]:
     return drawn
 
 
-class Plain:
+class Reference:
+    """What a library computes, `rows` inputs at a time; `_batch` returns unit vectors."""
+
+    rows = ROWS
+
+    @torch.inference_mode()
+    def __call__(self, inputs: list[Input]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Returns unit vectors, float32 (n, d)."""
+        found = [self._batch(inputs[at : at + self.rows]) for at in range(0, len(inputs), self.rows)]
+        vectors: np.ndarray[Any, np.dtype[np.float32]] = torch.cat(found).cpu().numpy()
+        return vectors
+
+    def _batch(self, some: list[Input]) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class Plain(Reference):
     """transformers' own processor and model, batches in the order given."""
 
     def __init__(self, folder: Path, card: Card) -> None:
@@ -133,13 +149,6 @@ class Plain:
         self.model = AutoModel.from_pretrained(folder, dtype=number).to(card.device).eval()
         siglip = "Siglip" in type(self.model).__name__
         self.padding = {"padding": "max_length", "max_length": 64} if siglip else {"padding": True}
-
-    @torch.inference_mode()
-    def __call__(self, inputs: list[Input]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Returns unit vectors, float32 (n, d)."""
-        found = [self._batch(inputs[at : at + ROWS]) for at in range(0, len(inputs), ROWS)]
-        vectors: np.ndarray[Any, np.dtype[np.float32]] = torch.cat(found).cpu().numpy()
-        return vectors
 
     def _batch(self, some: list[Input]) -> torch.Tensor:
         if isinstance(some[0], Image):

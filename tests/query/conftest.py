@@ -21,15 +21,11 @@ from oneword import query
 ROOT = Path(query.__file__).parents[2]
 
 
-@dataclass
-class Service:
-    """A running `oneword serve`."""
+class Requests:
+    """Requests to a service."""
 
-    process: subprocess.Popen[str]
-    log: list[str] = field(default_factory=list)
-    reader: threading.Thread | None = None
-    url: str = ""
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
+    url: str
+    http: httpx.Client
 
     def post(self, path: str, document: Any = None, **more: Any) -> httpx.Response:
         """POST of JSON under /v1."""
@@ -44,6 +40,17 @@ class Service:
         answer = self.post(f"/collections/{collection}/search", document)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+
+@dataclass
+class Service(Requests):
+    """A running `oneword serve`."""
+
+    process: subprocess.Popen[str]
+    log: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
+    url: str = ""
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Until /readyz says so."""

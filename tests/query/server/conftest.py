@@ -20,6 +20,7 @@ from oneword.indexer import index_paths
 from oneword.query.server.app import application
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.connections import HttpProtocol
+from tests.query.conftest import Requests
 
 COLOURS = ("red", "blue", "green")
 TEXTS = {"cat.txt": "the cat sleeps on the sofa", "owl.txt": "we saw an owl at night", "dog.txt": "a dog sleeps"}
@@ -69,25 +70,11 @@ def db(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
 
 
 @dataclass(kw_only=True)
-class Here:
+class Here(Requests):
     """A service in this process, on a socket, for tests in which neither its process nor its log is the point."""
 
     url: str
     http: httpx.Client
-
-    def post(self, path: str, document: Any = None, **more: Any) -> httpx.Response:
-        """POST of JSON under /v1."""
-        return self.http.post(f"{self.url}/v1{path}", json={} if document is None else document, **more)
-
-    def get(self, path: str, **more: Any) -> httpx.Response:
-        """GET under /v1."""
-        return self.http.get(f"{self.url}/v1{path}", **more)
-
-    def search(self, document: Any, collection: str = "default") -> Any:
-        """A search that succeeds."""
-        answer = self.post(f"/collections/{collection}/search", document)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
 
 
 @pytest.fixture(scope="module")
