@@ -11,6 +11,8 @@ from typing import Any
 import httpcore
 import pytest
 
+from oneword.engine.fetching import FetchConfig, Fetcher
+
 CERTIFICATE = Path(__file__).with_name("pictures.test.pem")
 """Key and certificate of `pictures.test`, signed by itself; made with openssl for these tests, valid for 100 years."""
 
@@ -129,3 +131,28 @@ def trusting() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.load_verify_locations(CERTIFICATE)
     return context
+
+
+HERE = FetchConfig(allow_private=True, backoff=0.0, deadline=20.0)
+
+TRUSTED = httpcore.default_ssl_context()  # reading the certificates takes longer than most tests
+
+
+def fetch(url, config=HERE, **options):
+    with Fetcher(config, **{"ssl_context": TRUSTED, **options}) as fetcher:
+        return fetcher.fetch(url)
+
+
+def failure(kind, match, *given, **options):
+    """The error that `fetch` raises."""
+    with pytest.raises(kind, match=match) as caught:
+        fetch(*given, **options)
+    return caught.value
+
+
+@pytest.fixture
+def over():
+    """Set at the end of the test, so that whoever waits for it ends, too."""
+    event = threading.Event()
+    yield event
+    event.set()
