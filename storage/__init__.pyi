@@ -19,6 +19,8 @@ from .errors import SpaceMismatch as SpaceMismatch
 from .errors import StorageError as StorageError
 from .errors import StoreUnavailable as StoreUnavailable
 from .errors import VersionNotFound as VersionNotFound
+from .export import export_parquet as export_parquet
+from .export import export_target as export_target
 from .filters import And as And
 from .filters import AnyOf as AnyOf
 from .filters import Contains as Contains
@@ -45,8 +47,6 @@ from .item import UpsertCount as UpsertCount
 from .journal import Job as Job
 from .journal import JobRecord as JobRecord
 from .journal import Journal as Journal
-from .parquet import export_parquet as export_parquet
-from .parquet import export_target as export_target
 from .parquet import import_parquet as import_parquet
 from .quarantine import Quarantine as Quarantine
 from .quarantine import Quarantined as Quarantined

@@ -1,14 +1,13 @@
-"""Collections as parquet files: exported whole, imported to the bit; and parquet files of other tools."""
+"""Imports parquet files: exports, to the bit, and files of other tools."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -18,9 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from oneword.storage.collection import Collection
-from oneword.storage.durability import replacing
-from oneword.storage.errors import BadSpace, CollectionNotFound, StorageError, StoreUnavailable
-from oneword.storage.info import Exported, Imported
+from oneword.storage.errors import BadSpace, CollectionNotFound, StorageError
+from oneword.storage.info import Imported
 from oneword.storage.item import Item
 from oneword.storage.metadata import KEY, Kind, loads
 from oneword.storage.rules import UNIT_TOLERANCE
@@ -30,7 +28,6 @@ from oneword.storage.schema import (
     PANDAS,
     REST,
     SPACE_KEY,
-    STAMP,
     TIME,
     check_same,
     checked_space,
@@ -41,12 +38,7 @@ from oneword.storage.schema import (
     plain_type,
 )
 from oneword.storage.store import Store
-from oneword.storage.table import Table
 
-ROWS = 1024  # read at once by an export
-GROUP_BYTES = 32 * 2**20
-"""Rows are gathered to this many bytes before they are written as one row group; bounds the memory."""
-STALE = 3600.0  # seconds without a write after which an unfinished export is taken for that of a dead process
 CHUNK = 4096
 """Most rows in one commit of an import: what a killed import repeats, and what is in memory."""
 CHUNK_NUMBERS = 2**22
@@ -61,54 +53,6 @@ OWN = (*TEXTS, *NUMBERS, "thumbnail", "indexed_at")
 REQUIRED = ("modality", "uri", "content_hash", "indexed_at", "metadata")
 
 Mask = NDArray[np.bool_]
-
-
-def export_parquet(
-    collection: Collection, path: str | Path, *, precision: Literal["float16", "float32"] = "float16"
-) -> Exported:
-    """Write all items, vectors and the space to a parquet file, or to NAME.parquet in a folder.
-
-    The file is complete before it has its name; an existing one is replaced.
-
-    Args:
-        precision: of the vectors; the table's own is float16, so either keeps every bit.
-
-    Raises:
-        StoreUnavailable: the file cannot be written.
-    """
-    snapshot, file = collection.snapshot(), export_target(path, collection.name)
-    source, columns = snapshot.schema, [name for name in snapshot.schema.names if name != STAMP]
-    kind = pa.list_(pa.float16() if precision == "float16" else pa.float32(), collection.dimension)
-    fields = [pa.field("vector", kind, nullable=False) if name == "vector" else source.field(name) for name in columns]
-    schema, items = pa.schema(fields, {SPACE_KEY: source.metadata[SPACE_KEY]}), 0
-    try:
-        for stale in file.parent.glob(f".{file.name}.*.partial"):
-            if time.time() - stale.stat().st_mtime > STALE:
-                stale.unlink(missing_ok=True)
-        with replacing(file) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-            for group in _groups(snapshot.table, columns):
-                writer.write_table(group.cast(schema))
-                items += group.num_rows
-    except OSError as error:
-        raise StoreUnavailable(str(file.parent), f"write {file.name!r}", error.strerror or error) from error
-    return Exported(file=str(file), items=items, version=snapshot.version, bytes=file.stat().st_size)
-
-
-def export_target(path: str | Path, name: str) -> Path:
-    """The file that an export of the collection `name` to `path` writes."""
-    path = Path(path).expanduser().absolute()
-    return path / f"{name}.parquet" if path.is_dir() else path
-
-
-def _groups(table: Table, columns: list[str]) -> Iterator[pa.Table]:
-    kept: list[pa.RecordBatch] = []
-    for batch in table.chunks(columns, ROWS):
-        kept.append(batch.select(columns))
-        if sum(one.nbytes for one in kept) >= GROUP_BYTES:
-            yield pa.Table.from_batches(kept)
-            kept = []
-    if kept:
-        yield pa.Table.from_batches(kept)
 
 
 def import_parquet(store: Store, path: str | Path, name: str) -> Imported:

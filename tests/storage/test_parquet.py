@@ -26,9 +26,11 @@ from oneword.storage import (
     StorageError,
     Store,
     StoreUnavailable,
+    export,
     parquet,
 )
-from oneword.storage.parquet import export_parquet, import_parquet
+from oneword.storage.export import export_parquet
+from oneword.storage.parquet import import_parquet
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v", "prompts": {"é": 1}}
 NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
@@ -118,19 +120,19 @@ def test_an_export_is_written_whole_or_not_at_all(
     for left in (stale, fresh):
         left.write_bytes(b"left by a killed export")
     os.utime(stale, (1, 1))
-    groups = parquet._groups
+    groups = export._groups
 
     def dying(*args: Any) -> Any:
         yield from groups(*args)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(parquet, "_groups", dying)
+        patch.setattr(export, "_groups", dying)
         with pytest.raises(KeyboardInterrupt):
             export_parquet(filled, folder)
     assert [path.name for path in folder.iterdir()] == [fresh.name]
-    monkeypatch.setattr(parquet, "GROUP_BYTES", 1)
-    monkeypatch.setattr(parquet, "ROWS", 7)
+    monkeypatch.setattr(export, "GROUP_BYTES", 1)
+    monkeypatch.setattr(export, "ROWS", 7)
     done = export_parquet(filled, folder)
     assert pq.ParquetFile(done.file).num_row_groups == 5
     assert (pq.read_table(done.file).num_rows, done.items) == (30, 30)

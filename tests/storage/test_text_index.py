@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oneword.storage import Collection, FilterError, Item, MissingKeywords, Store, VersionNotFound, text_index
-from oneword.storage.parquet import export_parquet, import_parquet
+from oneword.storage.export import export_parquet
+from oneword.storage.parquet import import_parquet
 from oneword.storage.ranking import order
 
 TEXTS = {
