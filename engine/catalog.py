@@ -76,18 +76,18 @@ class Description:
     @property
     def view(self) -> View | None:
         """The prompts that the model was trained with, in place of the default view's."""
-        if not (said := self.prompts):
+        if not (prompts := self.prompts):
             return None
         sides = {
-            "query": (said["query"], said.get("composed", said["query"])),
-            "gallery": (said["document"], said["document"]),
+            "query": (prompts["query"], prompts.get("composed", prompts["query"])),
+            "gallery": (prompts["document"], prompts["document"]),
         }
         parts = {
             side: Prompts(
-                text=around.replace("{}", said["text"]),
-                image=around.replace("{}", said["image"]),
-                document=around.replace("{}", said["both"]),
-                composed=edited.replace("{}", said["both"]),
+                text=around.replace("{}", prompts["text"]),
+                image=around.replace("{}", prompts["image"]),
+                document=around.replace("{}", prompts["both"]),
+                composed=edited.replace("{}", prompts["both"]),
             )
             for side, (around, edited) in sides.items()
         }

@@ -108,9 +108,9 @@ class Encoding:
         self._ready.appendleft(self._prepared(batch[:middle]))
 
     def _refused(self, position: int, error: Exception) -> EncodingError:
-        kind, said = type(self._inputs[position]).__name__, " ".join(str(error).split())
+        kind, message = type(self._inputs[position]).__name__, " ".join(str(error).split())
         return EncodingError(
-            f"input {position} ({kind}) is refused by the model's processor ({type(error).__name__}: {said})",
+            f"input {position} ({kind}) is refused by the model's processor ({type(error).__name__}: {message})",
             index=position,
         )
 

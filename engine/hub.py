@@ -46,9 +46,9 @@ def refusal(error: Exception, model: str, revision: str | None) -> str:
         return f"the hub at {constants.ENDPOINT} has no revision {revision!r} of it: check --revision"
     if statuses & {401, 404}:
         return f"the hub at {constants.ENDPOINT} has no such model, or a private one: check its name, or set HF_TOKEN"
-    told = next((one for one in chain if not isinstance(one, LocalEntryNotFoundError)), error)
-    reason = str(told).strip().split("\n")[0]
-    return f"the hub at {constants.ENDPOINT} did not give it ({type(told).__name__}: {reason}): try again"
+    cause = next((one for one in chain if not isinstance(one, LocalEntryNotFoundError)), error)
+    reason = str(cause).strip().split("\n")[0]
+    return f"the hub at {constants.ENDPOINT} did not give it ({type(cause).__name__}: {reason}): try again"
 
 
 def _asked(url: str, seconds: float) -> str | None:

@@ -72,7 +72,7 @@ class Space:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, as kept with a collection: the fields, with `view` by name and `prompts` in full.
 
-        `made_with`, the versions of libraries, is told and no part of the fingerprint.
+        `made_with`, the versions of libraries, is kept beside the fingerprint, not in it.
         """
         return {
             "fingerprint": self.fingerprint,

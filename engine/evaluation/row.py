@@ -47,8 +47,8 @@ def _line(*cells: str) -> str:
 
 
 def _edits(space: Space) -> str:
-    told = space.preprocessing
-    return "sum of both" if "image_in_composed" in told or told.get("joins") is False else "one forward pass"
+    settings = space.preprocessing
+    return "sum of both" if "image_in_composed" in settings or settings.get("joins") is False else "one forward pass"
 
 
 def _bytes(name: str) -> str:

@@ -19,7 +19,7 @@ AT = (1, 5, 10)
 
 def text_image(data: Captioned, where: str, vectors: VectorCache) -> Report:
     """Recall at 1, 5 and 10 both ways; an image's captions are all right answers, the nearest one counts."""
-    texts = [partial(Text, text=said) for captions in data.captions for said in captions]
+    texts = [partial(Text, text=caption) for captions in data.captions for caption in captions]
     known = {"flickr30k": paper.FLICKR, "coco": paper.COCO}.get(data.name, {})
     return _report("text-image", data, where, vectors, texts, "text", known, ())
 
@@ -28,10 +28,10 @@ def image_image(data: Captioned, where: str, vectors: VectorCache, font: Path | 
     """The same with each caption rendered as an image."""
     letters = load_font(font)
 
-    def rendered(said: str) -> Image:
-        return Image(pixels=render(said, letters))
+    def rendered(caption: str) -> Image:
+        return Image(pixels=render(caption, letters))
 
-    pictures = [partial(rendered, said) for captions in data.captions for said in captions]
+    pictures = [partial(rendered, caption) for captions in data.captions for caption in captions]
     known = {"flickr30k": paper.FLICKR_RENDERED, "coco": paper.COCO_RENDERED}.get(data.name, {})
     notes = () if font else ("captions are rendered in Pillow's own font: the paper's is Arial (--font)",)
     return _report("image-image", data, where, vectors, pictures, "rendered text", known, notes)
@@ -52,10 +52,10 @@ def _report(
     for position, owner in enumerate(owners):
         of_picture[owner].append(position)
     pictures = vectors.both_sides(data.pictures, DEFAULT)
-    said = vectors.both_sides(texts, DEFAULT)
-    ranks = best_ranks(said[Side.QUERY], pictures[Side.GALLERY], [[owner] for owner in owners])
+    captions = vectors.both_sides(texts, DEFAULT)
+    ranks = best_ranks(captions[Side.QUERY], pictures[Side.GALLERY], [[owner] for owner in owners])
     metrics = recalls(ranks, AT, f"{text} to image R@{{}}")
-    ranks = best_ranks(pictures[Side.QUERY], said[Side.GALLERY], of_picture)
+    ranks = best_ranks(pictures[Side.QUERY], captions[Side.GALLERY], of_picture)
     metrics |= recalls(ranks, AT, f"image to {text} R@{{}}")
     return Report.of(
         vectors,

@@ -25,8 +25,8 @@ class Images:
         self._processor, self._square = processor, square
         self.token: str = processor.image_token
         """What stands for an image in a prompt, before it is replaced."""
-        told = processor(text=["a"])
-        self._kind = next((name for name in KINDS if name in told), None)
+        output = processor(text=["a"])
+        self._kind = next((name for name in KINDS if name in output), None)
         self.tokens = lru_cache(maxsize=4096)(self._tokens)
 
     def __call__(self, images: Sequence[PIL.Image.Image]) -> tuple[list[str], dict[str, Tensor]]:
@@ -59,7 +59,7 @@ class Images:
         return shown.count(self.token)
 
     def kinds(self, ids: Tensor, device: torch.device) -> dict[str, Tensor]:
-        """Returns which tokens are an image's, where the model wants to be told: int64 (n, l).
+        """Returns which tokens are an image's, where the model wants to know: int64 (n, l).
 
         Args:
             ids: int64 (n, l), on the CPU.

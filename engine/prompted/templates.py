@@ -22,9 +22,9 @@ def chat(checkpoint: Checkpoint, tokenizer: Any, image_token: str) -> Callable[[
     def render(prompt: str) -> str:
         before, image, after = prompt.partition(IMAGE)
         parts = [{"type": "text", "text": before}, {"type": "image"}, {"type": "text", "text": after}]
-        said = [part for part, there in zip(parts, (before, image, after), strict=True) if there]
+        content = [part for part, there in zip(parts, (before, image, after), strict=True) if there]
         whole: str = tokenizer.apply_chat_template(
-            [{"role": "user", "content": said}], chat_template=template, tokenize=False, add_generation_prompt=True
+            [{"role": "user", "content": content}], chat_template=template, tokenize=False, add_generation_prompt=True
         )
         return without_start(whole, tokenizer)
 

@@ -108,7 +108,7 @@ class PromptTokens:
         """The whole prompt as a string with one `<image>` for an image, for whoever tokenizes it themselves.
 
         Raises:
-            BadText: the text spells an added token. As a string that cannot be told from the prompt's own.
+            BadText: the text spells an added token. As a string it could not be distinguished from the prompt's own.
         """
         empty = self.whole(prompt)
         if text is None:

@@ -73,10 +73,10 @@ def _card(wanted: RemoteName, answer: Any) -> Mapping[str, Any]:
 def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Client) -> Dialect:
     tokenizer = None
     if card["oneword"].get("tokenizer"):
-        told = client.get(f"/models/{quote(str(card['id']), safe='')}/tokenizer")
-        if not isinstance(told, Mapping) or "model" not in told:
+        answer = client.get(f"/models/{quote(str(card['id']), safe='')}/tokenizer")
+        if not isinstance(answer, Mapping) or "model" not in answer:
             raise RemoteUnavailable(f"{known}: the server's tokenizer is malformed; is the server of another version?")
-        tokenizer = json.dumps(told)
+        tokenizer = json.dumps(answer)
     dialect = OnewordDialect(card, known, tokenizer)
     if wanted.revision not in (None, dialect.revision):
         raise ModelNotFound(
@@ -92,18 +92,18 @@ def _models(wanted: RemoteName, client: Client) -> Any:
     except Absent:
         root = Client(wanted.base.removesuffix("/v1"), client.config)
         try:
-            told = root.get("/info")
+            info = root.get("/info")
         except Absent:
-            told = None
+            info = None
         finally:
             root.close()
-        if not isinstance(told, Mapping) or not told.get("model_id"):
+        if not isinstance(info, Mapping) or not info.get("model_id"):
             raise
-    kind = told.get("model_type")
+    kind = info.get("model_type")
     if not isinstance(kind, Mapping) or not isinstance(kind.get("embedding"), Mapping):
-        raise RemoteUnavailable(f"{wanted.base}: serves {told['model_id']} as {kind!r}: expected a model of embeddings")
+        raise RemoteUnavailable(f"{wanted.base}: serves {info['model_id']} as {kind!r}: expected a model of embeddings")
     pooling = kind["embedding"].get("pooling")
-    return {"data": [{"id": told["model_id"], "revision": told.get("model_sha"), "pooling": pooling}]}
+    return {"data": [{"id": info["model_id"], "revision": info.get("model_sha"), "pooling": pooling}]}
 
 
 def _prompting(wanted: RemoteName, card: Mapping[str, Any], known: str) -> "VllmDialect | TextsDialect":
@@ -118,10 +118,10 @@ def _prompting(wanted: RemoteName, card: Mapping[str, Any], known: str) -> "Vllm
     source = str(card.get("root") or card["id"])
     # Of a hub model a revision names a commit; of a folder it is whatever the user calls it by.
     of_hub = not Path(source).expanduser().is_dir()
-    told = wanted.revision or card.get("revision") or None
-    checkpoint = find(source, told if of_hub else None, weights=False, expected=ALL)
+    revision = wanted.revision or card.get("revision") or None
+    checkpoint = find(source, revision if of_hub else None, weights=False, expected=ALL)
     about: dict[str, Any] = {"id": str(card["id"]), "name": known, "checkpoint": checkpoint}
-    about["revision"] = None if of_hub else told
+    about["revision"] = None if of_hub else revision
     if checkpoint.architecture in MODULAR:
         from oneword.engine.remote.texts import TextsDialect
 

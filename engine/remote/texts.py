@@ -53,14 +53,14 @@ class TextsDialect:
             config, self._tokenizer = configuration(checkpoint), tokenizer(checkpoint)
         modules = json.loads((checkpoint.folder / "modules.json").read_bytes())
         paths = {str(one["type"]).rpartition(".")[2]: checkpoint.folder / str(one.get("path", "")) for one in modules}
-        told = _settings(checkpoint, "config_sentence_transformers.json")
+        declared = _settings(checkpoint, "config_sentence_transformers.json")
         settings = _settings(checkpoint, "sentence_bert_config.json")
         pools = read_json(paths["Pooling"] / "config.json", checkpoint.model) if "Pooling" in paths else {}
         if why := _unequal(config, settings, pools, paths, pooling):
             raise RemoteUnavailable(
                 f"{name}: {why}: its vectors would not be those of the model run here; run `oneword serve` there"
             )
-        prompts = {side: prompt_of(told.get("prompts") or {}, told.get("default_prompt_name"), side) for side in Side}
+        prompts = {side: prompt_of(declared.get("prompts") or {}, declared.get("default_prompt_name"), side) for side in Side}
         self._prompts = {side: prompt or "" for side, prompt in prompts.items()}
         self._limit = settings.get("max_seq_length") or min(
             self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or 10**30
