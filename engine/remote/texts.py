@@ -60,7 +60,9 @@ class TextsDialect:
             raise RemoteUnavailable(
                 f"{name}: {why}: its vectors would not be those of the model run here; run `oneword serve` there"
             )
-        prompts = {side: prompt_of(declared.get("prompts") or {}, declared.get("default_prompt_name"), side) for side in Side}
+        prompts = {
+            side: prompt_of(declared.get("prompts") or {}, declared.get("default_prompt_name"), side) for side in Side
+        }
         self._prompts = {side: prompt or "" for side, prompt in prompts.items()}
         self._limit = settings.get("max_seq_length") or min(
             self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or 10**30
