@@ -12,6 +12,7 @@
 parts: `oneword.engine` embeds, `oneword.storage` keeps, `oneword.indexer` fills a store, `oneword.query` answers.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 from oneword.errors import Error
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Error", "connect", "connect_async"]
 
 
-def connect(db: str = ".oneword", *, key: str | None = None) -> "Database":
+def connect(db: str | os.PathLike[str] = ".oneword", *, key: str | None = None) -> "Database":
     """Opens a database, here or behind a service.
 
     Args:
@@ -36,10 +37,11 @@ def connect(db: str = ".oneword", *, key: str | None = None) -> "Database":
     from oneword.local import Local
     from oneword.remote import Remote
 
-    return Database(Remote(db, key) if db.startswith(("http://", "https://")) else Local(db, key))
+    where = os.fspath(db)
+    return Database(Remote(where, key) if where.startswith(("http://", "https://")) else Local(where, key))
 
 
-def connect_async(db: str = ".oneword", *, key: str | None = None) -> "AsyncDatabase":
+def connect_async(db: str | os.PathLike[str] = ".oneword", *, key: str | None = None) -> "AsyncDatabase":
     """Opens a database whose methods are awaited. Args and raises: as `connect`."""
     from oneword.database import AsyncDatabase
 
