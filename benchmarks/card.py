@@ -3,9 +3,7 @@
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
@@ -48,37 +46,6 @@ class Card:
     def memory(self) -> float | None:
         """Most of the card's memory since the last `drop`, GiB."""
         return round(torch.cuda.max_memory_allocated() / 2**30, 1) if self.device.type == "cuda" else None
-
-    @contextmanager
-    def measured(self, encoder: Any, busy: list[float]) -> Iterator[None]:
-        """Adds to `busy` the seconds between the beginning and the end of each forward pass on the card."""
-        forward, finish, events = encoder.forward, encoder.finish, []
-
-        def timed_forward(batch: Any) -> Any:
-            if self.device.type != "cuda":
-                began = time.perf_counter()
-                raw = forward(batch)
-                busy[0] += time.perf_counter() - began
-                return raw
-            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            first.record()
-            raw = forward(batch)
-            last.record()
-            events.append((first, last))
-            return raw
-
-        def timed_finish(raw: Any) -> Any:
-            vectors = finish(raw)  # waits for the card
-            while events:
-                first, last = events.pop()
-                busy[0] += first.elapsed_time(last) / 1000
-            return vectors
-
-        encoder.forward, encoder.finish = timed_forward, timed_finish
-        try:
-            yield
-        finally:
-            del encoder.forward, encoder.finish
 
 
 def host_peak() -> int:

@@ -15,9 +15,8 @@ parity      texts, images, documents and composed queries against plain transfor
             bf16 at full depth (goal: cosine >= 0.999), fp32 on two layers (goal: 2e-5); alone and in company
 speed       images and texts a second, tokens a second, share of the card's dense bf16 peak (goal: 45 % on images),
             beside the reference's loop (goals: 3 times on mixed texts, 1.5 times on images)
-pipeline    JPEG bytes to vectors, decoded in processes: the share of time that the card computes (goal: 95 %)
-job         `oneword index` over files, with kill -9 and a second run: rates, nothing missing, the same vectors (needs
-            lancedb)
+job         `oneword index` over JPEG files and texts, with kill -9 and a second run: nothing missing, the same vectors,
+            and the share of the run that the encoder is at work (goal: 95 %; needs lancedb)
 profile     the costliest operations of one batch of images; a table beside the JSON file
 towers      CLIP L/14 and SigLIP 2 so400m at full size with random weights beside plain transformers: cosine (goal:
             0.999), images and texts a second (goal: never slower)
@@ -38,10 +37,8 @@ import signal
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -54,7 +51,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 import job  # noqa: E402
 import prompted  # noqa: E402
 from card import Card, Skipped, host_peak  # noqa: E402
-from drawn import images, jpeg, kinds, shared, texts, top, work, worst  # noqa: E402
+from drawn import images, kinds, shared, texts, top, work, worst  # noqa: E402
 from encode import reference_on  # noqa: E402
 from towers import SIZES, compared  # noqa: E402
 
@@ -62,7 +59,6 @@ from oneword.engine import Image, Input, Text, encode, views  # noqa: E402
 from oneword.engine.dependencies import quiet  # noqa: E402
 from oneword.engine.e5v import load_e5v  # noqa: E402
 from oneword.engine.encoder import Side  # noqa: E402
-from oneword.engine.images import decode  # noqa: E402
 from tests.tiny import FULL, make_checkpoint, sentences  # noqa: E402
 
 PEAKS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L40": 181, "4090": 165}
@@ -84,7 +80,7 @@ class Proof(Card):
     """Each method named in `sections` is one, and returns what it found."""
 
     sections = (
-        *("machine", "make", "load", "parity", "speed", "pipeline", "profile", "towers", "prompted", "training"),
+        *("machine", "make", "load", "parity", "speed", "profile", "towers", "prompted", "training"),
         *("quantized", "job", "faiss"),
     )
 
@@ -234,30 +230,6 @@ class Proof(Card):
             "1.5_times_on_images": found["image_640x480"]["ratio_vs_reference_loop"] >= 1.5,
         }
         return found
-
-    def pipeline(self) -> dict[str, Any]:
-        """From JPEG bytes to vectors, a group at a time, the next one decoded meanwhile."""
-        files = [jpeg(image.pixels) for image in images(4 if self.small else 128, (640, 480))]
-        size, encoder, busy = max(2, len(files) // 4), self.encoder, [0.0]
-        workers = max(1, min(16, (os.cpu_count() or 2) - 1))
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool, self.measured(encoder, busy):
-            list(pool.map(decode, files[:workers]))  # started, and everything imported
-            encode(encoder, [Image(pixels=decode(files[0]))], views.DEFAULT)
-            busy[0], began = 0.0, time.perf_counter()
-            groups = [files[at : at + size] for at in range(0, len(files), size)]
-            coming = [pool.submit(decode, one) for one in groups[0]]
-            for following in [*groups[1:], []]:
-                decoded = [Image(pixels=one.result()) for one in coming]
-                coming = [pool.submit(decode, one) for one in following]
-                encode(encoder, decoded, views.DEFAULT)
-            seconds = time.perf_counter() - began
-        share = busy[0] / seconds
-        return {
-            "images_per_second": round(len(files) / seconds, 2),
-            "busy": round(share, 3),
-            "workers": workers,
-            "met": share >= 0.95,
-        }
 
     def job(self) -> dict[str, Any]:
         """Files into a store, by the command."""

@@ -28,8 +28,9 @@ def ran(encoder: Any, model: Path, folder: Path, *, count: int) -> dict[str, Any
         folder: an empty folder for the files and the store.
 
     Returns:
-        Rates and stages of the second run, which loads the model and embeds what is left; how many items are missing
-        or there twice; the lowest cosine of a stored vector to the encoder's.
+        Of the second run, which embeds what is left: seconds of the whole command, share of the job in which the
+        encoder was at work, rates and stages. How many items are missing or there twice, and the lowest cosine of a
+        stored vector to the encoder's.
     """
     photos, table = folder / "photos", folder / "texts.csv"
     photos.mkdir(parents=True)
@@ -53,6 +54,7 @@ def ran(encoder: Any, model: Path, folder: Path, *, count: int) -> dict[str, Any
         "indexed_after": report["indexed"],
         "unchanged": report["unchanged"],
         "seconds": round(seconds, 1),
+        "busy": round(report["stages"]["encode"] / report["seconds"], 3),
         "inputs_per_second": report["inputs_per_second"],
         "stages": report["stages"],
         "peak_mib": report["peak_mib"],

@@ -1,5 +1,6 @@
 """Device, dtype and token budget of a model."""
 
+import logging
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, TypedDict, TypeVar
@@ -125,6 +126,7 @@ def bits(kind: str, dtype: torch.dtype) -> Any:
     from transformers import BitsAndBytesConfig
 
     if kind == "int8":
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # a warning a layer and batch
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(KEPT))
     return BitsAndBytesConfig(
         load_in_4bit=True,

@@ -131,7 +131,7 @@ def test_a_moved_folder_keeps_its_space_and_other_weights_have_another(made: Mad
 
 
 def test_stored_and_searched(made: Made, inputs: list[Input], tmp_path: Path) -> None:
-    with oneword.connect(str(tmp_path / "db")) as db:
+    with oneword.connect(tmp_path / "db") as db:
         collection = db.collection(model=str(made.folder))
         items: list[dict[str, Any]] = [{"id": text, "text": text} for text in TEXTS]
         images = [item for item in inputs if isinstance(item, Image)]

@@ -64,11 +64,11 @@ def served(start: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Here, behind a service, and here to be awaited: what is awaited wraps the others, so one of them will do."""
     if request.param == "awaited":
-        awaited = oneword.connect_async(str(tmp_path / "db"))
+        awaited = oneword.connect_async(tmp_path / "db")
         yield Awaited(awaited)
         asyncio.run(awaited.close())
         return
-    with oneword.connect(str(tmp_path / "db") if request.param == "local" else request.getfixturevalue("served")) as db:
+    with oneword.connect(tmp_path / "db" if request.param == "local" else request.getfixturevalue("served")) as db:
         yield db
         for one in db.collections():
             db.drop(one.name)
