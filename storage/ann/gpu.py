@@ -1,4 +1,4 @@
-"""Vectors of an ANN index on a GPU, by FAISS's documented GPU classes. Not run on a GPU yet: PyPI's wheels of FAISS are for CUDA 12."""
+"""Vectors of an ANN index on a GPU, by FAISS's documented GPU classes. Not run yet: PyPI has wheels for CUDA 12."""
 
 from __future__ import annotations
 
