@@ -16,6 +16,7 @@ from oneword.engine.evaluation.cli import app as evaluation
 from oneword.engine.training.cli import train
 from oneword.indexer.cli import create, index, reembed, retry
 from oneword.indexer.errors import IndexerError
+from oneword.mcp_cli import mcp
 from oneword.query.cli import search
 from oneword.query.errors import QueryError
 from oneword.query.evaluate import live
@@ -61,6 +62,7 @@ for command in (
     export,
     reembed,
     train,
+    mcp,
 ):
     app.command()(command)
 app.command(context_settings={"obj": _indexing})(serve)
