@@ -27,7 +27,7 @@ class Unit:
     factor: float
 
 
-MIB, MS = Unit(2**20), Unit(0.001)
+MIB = Unit(2**20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +82,6 @@ class ServerConfig:
     any_format: Annotated[bool, Option("--any-format", help="Also accept PNM, ICO, TGA, DIB and JPEG 2000 images.")] = (
         False
     )
-    batch_window: Annotated[
-        float, Option(min=0, max=1000, help="Time that an idle model waits to fill a batch (ms)."), MS
-    ] = 0.002
     max_batch: Annotated[int, Option(min=1, max=4096, help="Maximum inputs per batch; 1: no batching.")] = 64
     queue: Annotated[int, Option(min=1, help="Maximum concurrent requests; further ones get 503.")] = 256
     connections: Annotated[

@@ -1,5 +1,6 @@
 """Telemetry of requests: a log line, Prometheus metrics, and an OpenTelemetry span; and the ASGI layer `Telemetry`."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -178,13 +179,17 @@ class Telemetry:
             finally:
                 seconds = time.perf_counter() - started
                 route = str(getattr(scope.get("route"), "path", "unmatched"))
-                self._metrics.answered(scope["method"], route, status, seconds)
-                if code := scope.get("state", {}).get("problem"):
-                    self._metrics.problem(code)
                 if span is not None:
                     span.end(route, status)
-                if log.isEnabledFor(logging.INFO):
-                    log.info("request", extra={"request": _described(scope, route, status, size, seconds)})
+                # uvloop sends what was written at the end of the loop's turn: not after this.
+                asyncio.get_running_loop().call_soon(self._record, scope, route, status, size, seconds)
+
+    def _record(self, scope: Scope, route: str, status: int, size: int, seconds: float) -> None:
+        self._metrics.answered(scope["method"], route, status, seconds)
+        if code := scope.get("state", {}).get("problem"):
+            self._metrics.problem(code)
+        if log.isEnabledFor(logging.INFO):
+            log.info("request", extra={"request": _described(scope, route, status, size, seconds)})
 
 
 def _described(scope: Scope, route: str, status: int, size: int, seconds: float) -> dict[str, Any]:
