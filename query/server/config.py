@@ -67,6 +67,9 @@ class ServerConfig:
             help="Also answer this user's `oneword search`; without keys, rate and TLS only.",
         ),
     ] = True
+    workers: Annotated[
+        int, Option(min=1, max=256, help="Processes that serve; with several, one more has the models.")
+    ] = 1
     rate: Annotated[
         float | None, Option(min=0.01, help="Requests per second for each key, or for each address without keys.")
     ] = None

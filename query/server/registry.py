@@ -291,11 +291,16 @@ class State:
     overviews: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
     @classmethod
-    def of(cls, config: ServerConfig, indexing: Indexing | None = None) -> "State":
-        """A new state, with nothing open yet. indexing: starts jobs."""
+    def of(
+        cls,
+        config: ServerConfig,
+        indexing: Indexing | None = None,
+        loader: Callable[[EngineConfig], Encoder] = load,
+    ) -> "State":
+        """A new state, with nothing open yet. indexing: starts jobs. loader: of models."""
         workers, metrics = Workers(), Metrics()
         processes = Processes(config.decoders, seconds=config.read_seconds, preload=PRELOAD)
-        models = Models(config, workers, metrics)
+        models = Models(config, workers, metrics, loader)
         named = None if config.model.model == "auto" else frozenset({config.model.model})
         collections = Collections(config, workers, models)
         return cls(
