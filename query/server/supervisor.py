@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 PAUSE = 1.0
 """Seconds until a process that has ended is started again."""
 
+ENDED_WELL = (0, -signal.SIGTERM)
+"""Exit codes; the second one is of a process that had only begun to start."""
+
 
 class Supervisor:
     """Starts the processes, starts again what ends, and passes signals on. It serves and computes nothing itself.
@@ -62,7 +65,7 @@ class Supervisor:
             worker.join()
         self._models.kill()
         self._models.join()
-        return all(one.exitcode == 0 for one in self._workers)
+        return all(one.exitcode in ENDED_WELL for one in self._workers)
 
     def _pass_on(self, number: int) -> None:
         for worker in self._workers:

@@ -123,7 +123,7 @@ def test_the_end(service: Any, runtime: Path) -> None:
 
 
 def test_none_outlives_a_supervisor_that_is_killed(start: Any, db: Path) -> None:
-    service = start("--db", db, "--workers", 2)
+    service = start("--db", db, "--workers", 2, ready=False)
     everything = psutil.Process(service.process.pid).children(recursive=True)
     service.stop(signal.SIGKILL)
     _, alive = psutil.wait_procs(everything, timeout=20)
