@@ -1,6 +1,7 @@
 """The protocol that models implement."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -8,9 +9,10 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from oneword.engine.errors import ViewError
 from oneword.engine.inputs import Input
 from oneword.engine.space import Space
-from oneword.engine.views import View
+from oneword.engine.views import DEFAULT, View
 
 Vectors = NDArray[np.float32]
 
@@ -116,6 +118,15 @@ class Limited(Protocol):
     def text_tokens(self) -> int | None:
         """Maximum tokens of a text, as its tokenizer counts them; the rest is cut. None: not known."""
         ...
+
+
+def reads_any_view(encoder: Encoder) -> bool:
+    """Returns whether an encoder follows any view, not only the one it was made with."""
+    try:
+        encoder.space(replace(DEFAULT, name="any"))
+    except ViewError:
+        return False
+    return True
 
 
 def tiler_of(encoder: Encoder) -> Tiler | None:

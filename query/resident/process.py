@@ -19,7 +19,7 @@ def main(settings: str) -> None:
     address = Address(folder=Path(given["folder"]), name=given["name"], unix=given["unix"])
     try:
         with listener(address, kind="resident", db=given["db"], wait=WAIT) as listening:
-            from oneword.query.server.app import run
+            from oneword.query.server.app import end_process, run
             from oneword.query.server.config import LogFormat, ServerConfig
 
             config = ServerConfig(
@@ -34,7 +34,8 @@ def main(settings: str) -> None:
                 deadline=60.0,
                 log_format=LogFormat.TEXT,
             )
-            run(config, lambda: [listening], ending=Lifetime(address))
+            run(config, lambda: [listening], ending=Lifetime(address).reason)
+        end_process()
     except Timeout:  # two were started at once, or a service serves this store
         return
 

@@ -25,11 +25,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from oneword.engine.config import EngineConfig
+from oneword.engine.encoder import Encoder
 from oneword.engine.errors import EngineError
-from oneword.engine.models import check_name
+from oneword.engine.models import check_name, load
 from oneword.query.errors import CannotListen, Exposed, QueryError
 from oneword.query.jobs import Indexing
-from oneword.query.resident.lifetime import Lifetime
 from oneword.query.resident.listener import listeners_beside
 from oneword.query.server.auth import Auth
 from oneword.query.server.bodies import Bodies
@@ -38,6 +39,7 @@ from oneword.query.server.connections import Connections, HttpProtocol, availabl
 from oneword.query.server.headers import Headers, is_openai
 from oneword.query.server.keys import Keys
 from oneword.query.server.load import Load
+from oneword.query.server.memory import limit_arenas
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import State
 from oneword.query.server.requests import problem_of
@@ -96,13 +98,8 @@ def protected(
     return Headers(Auth(bodies, config, keys, clock=clock), config.cors, draining)
 
 
-def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple[ASGIApp, State]:
-    """The service as an ASGI application with all layers, and its state.
-
-    A request passes the layers telemetry, headers, auth, bodies and load, and then its route.
-
-    Args:
-        indexing: starts indexing jobs; None: there are no jobs.
+def checked(config: ServerConfig) -> Keys | None:
+    """The keys that the service accepts; None: it needs none.
 
     Raises:
         KeyFileError: the file of keys is missing or malformed.
@@ -111,8 +108,25 @@ def application(config: ServerConfig, indexing: Indexing | None = None) -> tuple
     """
     check_exposed(config)
     check_name(config.model.model)
-    keys = Keys.load(config.keys_file) if config.keys_file is not None else None
-    state, tracer = State.of(config, indexing), OpenTelemetry(config.otlp) if config.otlp else None
+    return Keys.load(config.keys_file) if config.keys_file is not None else None
+
+
+def application(
+    config: ServerConfig, indexing: Indexing | None = None, loader: Callable[[EngineConfig], Encoder] = load
+) -> tuple[ASGIApp, State]:
+    """The service as an ASGI application with all layers, and its state.
+
+    A request passes the layers telemetry, headers, auth, bodies and load, and then its route.
+
+    Args:
+        indexing: starts indexing jobs; None: there are no jobs.
+        loader: of models.
+
+    Raises:
+        As `checked`.
+    """
+    keys = checked(config)
+    state, tracer = State.of(config, indexing, loader), OpenTelemetry(config.otlp) if config.otlp else None
     state.metrics.watch(health.ServiceMetrics(state))
 
     @asynccontextmanager
@@ -289,30 +303,39 @@ def serve(config: ServerConfig, indexing: Indexing | None = None) -> None:
     Raises:
         QueryError: the configuration is invalid.
     """
+    if config.workers > 1:
+        from oneword.query.server.supervisor import supervise
+
+        supervise(config, indexing)
+        return
     with ExitStack() as closed:
 
         def sockets() -> list[socket.socket]:
             return [listen(config), *closed.enter_context(listeners_beside(config))]
 
         run(config, sockets, indexing)
+    end_process()
 
 
 def run(
     config: ServerConfig,
     sockets: Callable[[], list[socket.socket]],
     indexing: Indexing | None = None,
-    ending: Lifetime | None = None,
+    ending: Callable[[int, int], str | None] | None = None,
+    loader: Callable[[EngineConfig], Encoder] = load,
 ) -> None:
-    """As `serve`, on sockets that are opened once the configuration is known to be valid.
+    """As `serve`, on sockets that are opened once the configuration is known to be valid. Then call `end_process`.
 
     Args:
-        ending: is asked every second whether to stop.
+        ending: is asked every second whether to stop; see `Lifetime.reason`.
+        loader: of models.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
+    limit_arenas()
     # Arrow's own allocator keeps the memory of idle threads: 40 MiB more after 400 commits under load, and no faster.
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     log_to_stderr(config.log_format)
-    app, state = application(config, indexing)
+    app, state = application(config, indexing, loader)
     listening = sockets()
     if "://" not in config.db and not Path(config.db).exists():
         log.warning("there is no store at %r: the first write creates it; check --db", config.db)
@@ -321,7 +344,7 @@ def run(
 
     async def watch() -> None:
         running = server.server_state
-        if ending is not None and (reason := ending.reason(running.total_requests, len(running.tasks))):
+        if ending is not None and (reason := ending(running.total_requests, len(running.tasks))):
             log.info("ends: %s", reason)
             server.should_exit = True
 
@@ -341,10 +364,14 @@ def run(
     )
     server = Server(settings, state, config.drain)
     server.run(sockets=listening)
+
+
+def end_process() -> None:
+    """Ends the process with 1 if threads still run, for which Python would wait forever; else returns."""
     if hanging := _running_threads(THREADS_TIMEOUT):
         log.error("stopped while threads still run: %s", ", ".join(hanging))
         logging.shutdown()
-        os._exit(1)  # Python would wait for them forever
+        os._exit(1)
 
 
 def _running_threads(timeout: float) -> list[str]:

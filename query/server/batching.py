@@ -97,22 +97,19 @@ class _Pending:
 class Batcher:
     """Embeds inputs of many requests with one encoder, in one thread.
 
-    Inputs that arrive while the encoder works form the next batch; an idle encoder first waits for `window`. Equal
-    inputs are embedded once. An input that cannot be embedded fails only the requests that have it. Inputs of
-    cancelled requests are dropped. Use it from one event loop.
+    Inputs that arrive while the encoder works form the next batch; an idle encoder starts at once. Equal inputs are
+    embedded once. An input that cannot be embedded fails only the requests that have it. Inputs of cancelled requests
+    are dropped. Use it from one event loop.
 
     Args:
-        window: seconds.
         most: inputs per batch; 1: no batching.
         wedged: seconds after which a running batch counts as hanging.
     """
 
-    def __init__(
-        self, encoder: Encoder, cache: VectorCache, metrics: Metrics, *, window: float, most: int, wedged: float
-    ) -> None:
+    def __init__(self, encoder: Encoder, cache: VectorCache, metrics: Metrics, *, most: int, wedged: float) -> None:
         self.encoder = encoder
         self._cache, self._metrics = cache, metrics
-        self._window, self._most, self._limit = window if most > 1 else 0.0, most, wedged
+        self._most, self._limit = most, wedged
         self._queue: dict[Key, _Pending] = {}  # in order of arrival
         self._running: dict[Key, _Pending] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
@@ -195,8 +192,6 @@ class Batcher:
 
     async def _run(self) -> None:
         """Runs batches until the queue is empty."""
-        if self._window and len(self._queue) < self._most:
-            await asyncio.sleep(self._window)
         loop = asyncio.get_running_loop()
         while batch := self._taken():
             self._running = batch

@@ -27,7 +27,7 @@ class Unit:
     factor: float
 
 
-MIB, MS = Unit(2**20), Unit(0.001)
+MIB = Unit(2**20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,9 @@ class ServerConfig:
             help="Also answer this user's `oneword search`; without keys, rate and TLS only.",
         ),
     ] = True
+    workers: Annotated[
+        int, Option(min=1, max=256, help="Processes that serve; with several, one more has the models.")
+    ] = 1
     rate: Annotated[
         float | None, Option(min=0.01, help="Requests per second for each key, or for each address without keys.")
     ] = None
@@ -82,9 +85,6 @@ class ServerConfig:
     any_format: Annotated[bool, Option("--any-format", help="Also accept PNM, ICO, TGA, DIB and JPEG 2000 images.")] = (
         False
     )
-    batch_window: Annotated[
-        float, Option(min=0, max=1000, help="Time that an idle model waits to fill a batch (ms)."), MS
-    ] = 0.002
     max_batch: Annotated[int, Option(min=1, max=4096, help="Maximum inputs per batch; 1: no batching.")] = 64
     queue: Annotated[int, Option(min=1, help="Maximum concurrent requests; further ones get 503.")] = 256
     connections: Annotated[

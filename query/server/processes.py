@@ -100,17 +100,30 @@ class Processes:
 
     def _started(self) -> Any:
         """Starts a process; runs in a thread. None if no process can be started."""
-        if self._unable or self._closed:
+        if self._unable or self._ended():
             return None
+        executor = None
         try:
             executor = start(1, idle=None)
+            self._executors.add(executor)  # first: `close` kills it while it starts
             executor.submit(_import, self._preload).result()
-        except (*UNSTARTED, BrokenExecutor) as error:
+        except (*UNSTARTED, BrokenExecutor, RuntimeError) as error:
+            self._end(executor)
+            if self._ended():
+                return None
+            if not isinstance(error, (*UNSTARTED, BrokenExecutor)):
+                raise
             self._unable = True
             log.warning("untrusted input is parsed in this process, because it cannot start others: %s", error)
             return None
-        self._executors.add(executor)
+        if self._ended():  # before it was one of them
+            self._end(executor)
+            return None
         return executor
+
+    def _ended(self) -> bool:
+        """Whether it was closed, by another thread."""
+        return self._closed
 
     def _end(self, executor: Any) -> None:
         if executor is not None:

@@ -149,7 +149,6 @@ class Models:
             encoder,
             self._cache,
             self._metrics,
-            window=self._config.batch_window,
             most=self._config.max_batch,
             wedged=self._config.wedged,
         )
@@ -168,6 +167,11 @@ class Served:
     def model(self) -> str:
         """The name of its model."""
         return str(self.collection.space["model"])
+
+    def check(self) -> None:
+        """Raises SpaceMismatch or CollectionNotFound if another collection, or none, has the name by now."""
+        if self.collection.snapshot().created != self.collection.created.isoformat():
+            raise CollectionNotFound(self.collection.name, self.collection.uri)
 
 
 class Collections:
@@ -191,16 +195,16 @@ class Collections:
         Raises:
             CollectionNotFound, BadName, StoreUnavailable.
         """
-        served = await self._got(name)
+        served = await self.opened(name)
         with suppress(SpaceMismatch, CollectionNotFound):
-            snapshot = await self._workers.run("search", served.collection.snapshot)
-            if snapshot.created == served.collection.created.isoformat():
-                return served
+            await self._workers.run("search", served.check)
+            return served
         if self._open.get(name) is served:  # no other one of that name is open by now
             self.forget(name)
-        return await self._got(name)
+        return await self.opened(name)
 
-    async def _got(self, name: str) -> Served:
+    async def opened(self, name: str) -> Served:
+        """As `get`, but another process may have replaced it: call `check` in the thread that searches it."""
         if (served := self._open.get(name)) is not None:
             return served
         opening = self._opening.get(name)
@@ -287,11 +291,16 @@ class State:
     overviews: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
     @classmethod
-    def of(cls, config: ServerConfig, indexing: Indexing | None = None) -> "State":
-        """A new state, with nothing open yet. indexing: starts jobs."""
+    def of(
+        cls,
+        config: ServerConfig,
+        indexing: Indexing | None = None,
+        loader: Callable[[EngineConfig], Encoder] = load,
+    ) -> "State":
+        """A new state, with nothing open yet. indexing: starts jobs. loader: of models."""
         workers, metrics = Workers(), Metrics()
         processes = Processes(config.decoders, seconds=config.read_seconds, preload=PRELOAD)
-        models = Models(config, workers, metrics)
+        models = Models(config, workers, metrics, loader)
         named = None if config.model.model == "auto" else frozenset({config.model.model})
         collections = Collections(config, workers, models)
         return cls(

@@ -1,7 +1,9 @@
 """Telemetry of requests: a log line, Prometheus metrics, and an OpenTelemetry span; and the ASGI layer `Telemetry`."""
 
+import asyncio
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +28,9 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Other methods share one label: clients can make them up."""
 
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable in which prometheus_client is told, before it is imported, the folder where processes share metrics."""
+
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -33,6 +39,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._watched: list[Collector] = []
         of: Any = {"registry": self.registry, "namespace": "oneword"}
         self._requests = Counter("requests", "Requests answered.", ["method", "route", "status"], **of)
         self._seconds = Histogram("request_seconds", "From head to last byte.", ["route"], buckets=SECONDS, **of)
@@ -40,7 +47,7 @@ class Metrics:
         self._batches = Histogram("batch_size", "Inputs encoded together.", buckets=SIZES, **of)
         self._cache = Counter("vector_cache", "Vectors looked up in the cache.", ["outcome"], **of)
         self._problems = Counter("problems", "Errors returned to clients.", ["code"], **of)
-        self.working = Gauge("requests_in_progress", "Requests in progress.", **of)
+        self.working = Gauge("requests_in_progress", "Requests in progress.", multiprocess_mode="livesum", **of)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts a request. route: its template, not its path, which would create a label for each item."""
@@ -68,10 +75,17 @@ class Metrics:
     def watch(self, collector: Collector) -> None:
         """Adds metrics that are computed when they are read."""
         self.registry.register(collector)
+        self._watched.append(collector)
 
     def text(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """All metrics in Prometheus' text format. Where processes share them, what is counted is of all of them."""
+        if SHARED_METRICS not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        for one in self._watched:
+            together.register(one)
+        return generate_latest(together)
 
 
 class Span:
@@ -178,13 +192,17 @@ class Telemetry:
             finally:
                 seconds = time.perf_counter() - started
                 route = str(getattr(scope.get("route"), "path", "unmatched"))
-                self._metrics.answered(scope["method"], route, status, seconds)
-                if code := scope.get("state", {}).get("problem"):
-                    self._metrics.problem(code)
                 if span is not None:
                     span.end(route, status)
-                if log.isEnabledFor(logging.INFO):
-                    log.info("request", extra={"request": _described(scope, route, status, size, seconds)})
+                # uvloop sends what was written at the end of the loop's turn: not after this.
+                asyncio.get_running_loop().call_soon(self._record, scope, route, status, size, seconds)
+
+    def _record(self, scope: Scope, route: str, status: int, size: int, seconds: float) -> None:
+        self._metrics.answered(scope["method"], route, status, seconds)
+        if code := scope.get("state", {}).get("problem"):
+            self._metrics.problem(code)
+        if log.isEnabledFor(logging.INFO):
+            log.info("request", extra={"request": _described(scope, route, status, size, seconds)})
 
 
 def _described(scope: Scope, route: str, status: int, size: int, seconds: float) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from oneword import engine
 from oneword.engine import views
-from oneword.engine.encoder import Encoder, InputType, Limited, Side
+from oneword.engine.encoder import Encoder, InputType, Limited, Side, reads_any_view
 from oneword.engine.errors import EngineError, InputError, ViewError
 from oneword.engine.passages import WORDS
 from oneword.engine.views import View
@@ -324,11 +324,6 @@ def _view(given: str | dict[str, Any] | None, encoder: Encoder) -> View:
 def _card(encoder: Encoder) -> dict[str, Any]:
     """OpenAI's description of a model, plus its space."""
     space = encoder.space(views.DEFAULT)
-    try:
-        encoder.space(replace(views.DEFAULT, name="any"))
-        any_view = True
-    except ViewError:
-        any_view = False
     return {
         "id": encoder.name,
         "object": "model",
@@ -337,7 +332,7 @@ def _card(encoder: Encoder) -> dict[str, Any]:
         "oneword": {
             "fingerprint": space.fingerprint,
             "space": space.as_dict(),
-            "any_view": any_view,
+            "any_view": reads_any_view(encoder),
             "passage_tokens": encoder.passage_tokens,
             "text_tokens": encoder.text_tokens if isinstance(encoder, Limited) else None,
             "tokenizer": encoder.tokenizer is not None,

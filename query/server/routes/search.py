@@ -39,7 +39,7 @@ async def search(request: Request, collection: str) -> Response:
     body, uploads = await requests.read_with_files(request, QueryIn, "query")
     query = adopted(body, uploads)
     check_used(uploads, (text for text, _ in query.pictures()))
-    served = await state.collections.get(collection)
+    served = await state.collections.opened(collection)
     return Listing(await _answer(request, served, query, uploads, stopwatch))
 
 
@@ -92,6 +92,7 @@ async def _answer(
     encode_ms = stopwatch.ms - began
 
     def answer() -> tuple[SearchResult, Pieces]:
+        served.check()
         result = served.service.answer(prepared, embedded, encode_ms=encode_ms)
         return result, _written(result, payload="payload" in prepared.query.include, total_ms=stopwatch.ms)
 

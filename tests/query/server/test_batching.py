@@ -76,9 +76,9 @@ def _of(view: View) -> Any:
 class Rig:
     """A batcher with all that belongs to it."""
 
-    def __init__(self, *, window: float = 0.0, most: int = 64, wedged: float = 60, cache: int = 2**20) -> None:
+    def __init__(self, *, most: int = 64, wedged: float = 60, cache: int = 2**20) -> None:
         self.encoder, self.numbers, self.cache = Slow(), Numbers(), VectorCache(cache)
-        self.batcher = Batcher(self.encoder, self.cache, self.numbers, window=window, most=most, wedged=wedged)
+        self.batcher = Batcher(self.encoder, self.cache, self.numbers, most=most, wedged=wedged)
 
     def ask(self, *texts: str, side: Side = Side.QUERY, view: View = DEFAULT) -> asyncio.Task[Any]:
         inputs = [Text(text=text) for text in texts]
@@ -125,7 +125,7 @@ def test_what_arrives_together_is_one_batch() -> None:
             assert np.array_equal(vector, alone(f"text {n}"))
             assert not vector.flags.writeable
 
-    assert run(work, window=0.01).numbers.batches == [10]
+    assert run(work).numbers.batches == [10]
 
 
 def test_others_gather_while_one_is_encoded() -> None:
@@ -149,7 +149,7 @@ def test_most() -> None:
         assert all(np.array_equal(vector, alone(f"text {n}")) for n, vector in enumerate(vectors))
 
     assert run(work, most=4).numbers.batches == [4, 4, 2]
-    assert run(work, most=1, window=9.0).numbers.batches == [1] * 10  # off: nobody waits for company
+    assert run(work, most=1).numbers.batches == [1] * 10
 
 
 def test_one_view_and_side_a_batch() -> None:
@@ -163,7 +163,7 @@ def test_one_view_and_side_a_batch() -> None:
         ]
         await asyncio.gather(*asked)
 
-    encoder = run(work, window=0.01).encoder
+    encoder = run(work).encoder
     assert encoder.batches == [["a", "e"], ["b", "d"], ["c"]]  # in the order in which the first of each came
     assert encoder.sides == [Side.QUERY, Side.GALLERY, Side.QUERY]
     assert encoder.views == ["default", "default", "cirr"]
@@ -199,7 +199,7 @@ def test_a_bad_input_fails_only_those_who_asked_for_it(bad: str, kind: type[Exce
             assert getattr(error, "index", 0) == 0, "a place among other people's inputs"
             assert "input 1" not in str(error)
 
-    run(work, window=0.01)
+    run(work)
 
 
 def test_an_exception_that_no_future_takes() -> None:

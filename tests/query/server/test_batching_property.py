@@ -68,15 +68,15 @@ def same(got: Any, want: Any) -> bool:
 
 
 @settings(deadline=None, max_examples=60)
-@given(requests, st.integers(1, 5), st.sampled_from([0, 1500, 2**20]), st.sampled_from([0.0, 0.0005]))
-def test_each_gets_its_own(asked: Any, most: int, cache: int, window: float) -> None:
+@given(requests, st.integers(1, 5), st.sampled_from([0, 1500, 2**20]))
+def test_each_gets_its_own(asked: Any, most: int, cache: int) -> None:
     async def one(batcher: Batcher, texts: list[str], side: Side, late: int) -> Any:
         for _ in range(late):
             await asyncio.sleep(0)
         return await batcher.embed([Text(text=text) for text in texts], DEFAULT, side)
 
     async def whole() -> list[Any]:
-        batcher = Batcher(Picky(), VectorCache(cache), Silent(), window=window, most=most, wedged=60)
+        batcher = Batcher(Picky(), VectorCache(cache), Silent(), most=most, wedged=60)
         loop, stray = asyncio.get_running_loop(), []
         loop.set_exception_handler(lambda _, context: stray.append(context))  # errors that nobody was told
         tasks = [loop.create_task(one(batcher, texts, side, late)) for texts, side, late, _ in asked]

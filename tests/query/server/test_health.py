@@ -147,9 +147,27 @@ def test_unready_while_encoding_hangs_and_ready_after(start: Any, db: Path, tmp_
     assert service.search({"text": "behind it"})["hits"]
 
 
-def test_a_service_that_hangs_ends_all_the_same(start: Any, db: Path, tmp_path: Path) -> None:
-    service = start("--db", db, "--deadline", "0.2", env=hanging(tmp_path))
+@pytest.fixture
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a service makes its socket for the command line; a socket's path has to be short."""
+    return tmp_path_factory.mktemp("run")
+
+
+def test_a_service_that_hangs_ends_all_the_same(start: Any, db: Path, tmp_path: Path, runtime: Path) -> None:
+    env = {**hanging(tmp_path), "XDG_RUNTIME_DIR": str(runtime), "ONEWORD_DAEMON": "1"}
+    service = start("--db", db, "--deadline", "0.2", env=env)
+    assert list(runtime.rglob("*.sock"))
     with suppress(httpx.HTTPError):
         service.post("/collections/default/search", {"text": "hang"}, timeout=0.3)
     assert service.stop() == 1
     assert "prepare" in service.log[-1]
+    assert not list(runtime.rglob("*.sock"))
+
+
+def test_a_service_whose_decoders_still_start_ends_well(start: Any, db: Path, runtime: Path) -> None:
+    """It listens before its processes are up, each of which imports libraries for a second."""
+    env = {"XDG_RUNTIME_DIR": str(runtime), "ONEWORD_DAEMON": "1"}
+    service = start("--db", db, ready=False, env=env)
+    assert list(runtime.rglob("*.sock"))
+    assert service.stop() == 0, service.log
+    assert not list(runtime.rglob("*.sock"))

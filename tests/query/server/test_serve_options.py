@@ -20,7 +20,6 @@ DEFAULT = ServerConfig(storage=StorageConfig(rebuilds=True))
     [
         ([], {}),
         (["--max-body", "1", "--cache", "2"], {"max_body": 2**20, "cache_bytes": 2 * 2**20}),
-        (["--batch-window", "5"], {"batch_window": 0.005}),
         (["--job-root", "a", "--job-root", "s3://b/"], {"job_roots": ("a", "s3://b/")}),
         (["--allow-host", "photos.example", "--cors", "*"], {"hosts": ("photos.example",), "cors": ("*",)}),
         (["--api-keys", "k.toml", "--no-fetch"], {"keys_file": Path("k.toml"), "fetch": False}),
