@@ -8,10 +8,9 @@ from typing import Literal, TypeAlias, get_args
 
 from oneword.storage.errors import BadSearch, MissingGpu
 
-AnnKind: TypeAlias = Literal["auto", "flat", "ivfpq", "hnsw", "rabitq"]
+AnnKind: TypeAlias = Literal["auto", "flat", "ivfpq", "hnsw"]
 INDEXES: tuple[AnnKind, ...] = get_args(AnnKind)
-"""Structures of an ANN index: chosen by trial; every vector compared; lists of 4-bit product codes; a graph; lists of
-1-bit codes, which take the least memory."""
+"""Structures of an ANN index: chosen by trial; every vector compared; lists of 4-bit product codes; a graph."""
 
 MOST = 10_000
 """Most hits in one result."""

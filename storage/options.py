@@ -88,6 +88,8 @@ class SearchFields:
         kind: Any = type(self)
         for one in declared(kind):
             value = getattr(self, one.name)
+            if value is one.default:
+                continue
             if problem := one.problem(value):
                 raise self.invalid(f"{one.name} {value!r}: expected {problem}")
             if isinstance(value, Integral):  # of numpy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -282,8 +283,8 @@ class CollectionReader:
                 f"the vector searched for has shape {query.shape}, expected ({self.dimension},) "
                 f"for collection {self.name!r}; embed the query in the collection's space"
             )
-        length = float(np.linalg.norm(query))
-        if not np.isfinite(length) or length == 0.0:
+        length = math.sqrt(query.dot(query))
+        if not math.isfinite(length) or length == 0.0:
             raise BadItem(f"the vector searched for has length {length}, expected a finite one above 0")
         return (query / length).astype(np.float32)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from oneword.storage.schema import check_same, created_of, space_of
 from oneword.storage.table import Table
 
 KEPT = 4  # older versions that stay open, for readers that page through them
+COMPILED = 100  # filters of a version whose SQL is cached
 TRIES = 3  # the newest version may be replaced and removed, or the table created again, before it is opened
 
 
@@ -35,6 +37,7 @@ class Snapshot:
     created: str
     schema: pa.Schema
     table: Table
+    _compiled: dict[str, str] = field(default_factory=dict, repr=False)
 
     def where(self, condition: Filter | str | None) -> str | None:
         """The filter as SQL.
@@ -42,9 +45,15 @@ class Snapshot:
         Raises:
             FilterError: it cannot be parsed, or does not fit the collection's fields.
         """
-        if condition is None:
-            return None
-        return compile_filter(parse_filter(condition), self.schema)
+        if not isinstance(condition, str):
+            return None if condition is None else compile_filter(parse_filter(condition), self.schema)
+        sql = self._compiled.get(condition)
+        if sql is None:
+            sql = compile_filter(parse_filter(condition), self.schema)
+            if len(self._compiled) >= COMPILED:
+                self._compiled.clear()
+            self._compiled[condition] = sql
+        return sql
 
 
 class Snapshots:
@@ -181,9 +190,9 @@ class Watch:
     """
 
     def __init__(self, versions: Path) -> None:
-        self._versions = versions
+        self._versions = str(versions)  # os takes half as long as pathlib, and each search asks
         self._seen: Seen | None = None
-        self._next: Path | None = None
+        self._next: str | None = None
 
     def look(self) -> None:
         """Call this before the newest version is read.
@@ -196,7 +205,7 @@ class Watch:
 
     def found(self, version: int) -> None:
         """Call this with the version that was read after `look`."""
-        if self._manifest(version).exists():
+        if os.path.exists(self._manifest(version)):  # noqa: PTH110
             self._next = self._manifest(version + 1)
 
     def unchanged(self) -> bool:
@@ -205,12 +214,12 @@ class Watch:
         Raises:
             FileNotFoundError: the table was dropped.
         """
-        return self._next is not None and self._state() == self._seen and not self._next.exists()
+        return self._next is not None and self._state() == self._seen and not os.path.exists(self._next)  # noqa: PTH110
 
     def _state(self) -> Seen:
-        stat = self._versions.stat()
+        stat = os.stat(self._versions)  # noqa: PTH116
         return stat.st_ino, stat.st_mtime_ns
 
-    def _manifest(self, version: int) -> Path:
+    def _manifest(self, version: int) -> str:
         """lance-format/lance: rust/lance-table/src/io/commit.rs, ManifestNamingScheme::V2: newest first by name."""
-        return self._versions / f"{2**64 - 1 - version:020d}.manifest"
+        return f"{self._versions}/{2**64 - 1 - version:020d}.manifest"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from oneword.storage.ann.files import (
     DocumentWriter,
     IndexInfo,
     VectorWriter,
+    checksums,
     digests,
     map_vectors,
     read_vectors,
@@ -82,13 +82,13 @@ def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]
     """Write vectors, items, addresses and stamps. Returns the number of rows and the largest error of a length."""
     vectors, documents = VectorWriter(folder, dimension), DocumentWriter(folder)
     addresses, stamps, worst = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0.0
-    checks: list[int] = []
+    checks = [np.empty(0, np.uint64)]
     for batch in table.rows([*ITEM_COLUMNS, "vector", *identity(table.schema())], batch_size=2048):
         if not batch.num_rows:
             continue
         stored = vectors_of(batch)
         vectors.append(stored)
-        checks += map(crc32, np.ascontiguousarray(stored, "<f2"))
+        checks.append(checksums(stored))
         documents.append(batch)
         addresses.append(addresses_in(batch))
         stamps.append(stamps_in(batch))
@@ -97,5 +97,5 @@ def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[int, float]
     documents.close()
     np.save(folder / ADDRESSES, np.concatenate(addresses))
     np.save(folder / STAMPS, np.concatenate(stamps))
-    np.save(folder / CHECKS, np.array([checks, documents.checks], np.uint32).T)
+    np.save(folder / CHECKS, np.array([np.concatenate(checks), documents.checks], np.uint64).T)
     return vectors.count, worst

@@ -8,6 +8,7 @@ import mmap
 import struct
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from zlib import crc32
@@ -22,7 +23,7 @@ from oneword.storage.metadata import plain
 from oneword.storage.schema import ITEM_COLUMNS
 
 ABOUT, LISTS, VECTORS, DOCUMENTS = "about.json", "lists.faiss", "vectors.faiss", "documents.bin"
-OFFSETS, ADDRESSES, STAMPS, CHECKS = "offsets.npy", "addresses.npy", "stamps.npy", "checks.npy"
+OFFSETS, ADDRESSES, STAMPS, CHECKS = "offsets.npy", "addresses.npy", "stamps.npy", "checksums.npy"
 
 _TEXTS = [name for name in ITEM_COLUMNS if name not in ("indexed_at", "metadata")]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,6 +107,23 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def checksums(vectors: NDArray[np.float16]) -> NDArray[np.uint64]:
+    """The checksum of each vector (n, d): the sum of its words, each times its own odd number, modulo 2^64.
+
+    Any one changed word changes it, as odd numbers have an inverse. Of 12 vectors of 4,096 numbers at once it takes a
+    third of the time of CRC-32.
+    """
+    size = 8 if vectors.shape[1] % 4 == 0 else 2
+    words = np.ascontiguousarray(vectors, "<f2").view(f"<u{size}").astype(np.uint64, copy=False)
+    found: NDArray[np.uint64] = np.vecdot(words, _odd_numbers(words.shape[1]))
+    return found
+
+
+@cache
+def _odd_numbers(count: int) -> NDArray[np.uint64]:
+    return np.cumprod(np.full(count, 0x9E3779B97F4A7C15, np.uint64), dtype=np.uint64)  # powers of an odd number are odd
+
+
 class DocumentWriter:
     """Appends items to a file, and writes where each begins when it is closed. checks: CRC-32 of each."""
 
@@ -135,7 +153,7 @@ class DocumentWriter:
 class Documents:
     """Reads items by row from a memory-mapped file: one read a hit, where the table would need a query."""
 
-    def __init__(self, folder: Path, checks: NDArray[np.uint32]) -> None:
+    def __init__(self, folder: Path, checks: NDArray[np.uint64]) -> None:
         """checks: CRC-32 of each item.
 
         Raises:
@@ -179,11 +197,15 @@ def _packed(row: tuple[object, ...]) -> bytes:
 
 def _unpacked(packed: str) -> Item:
     *texts, metadata, indexed_at = _decode(packed)[0]
-    return Item(
-        **dict(zip(_TEXTS, texts, strict=True)),
+    item = object.__new__(Item)  # the __init__ of a frozen dataclass takes three times as long
+    vars(item).update(
+        zip(_TEXTS, texts, strict=True),
         metadata=plain(metadata) if metadata else {},
-        indexed_at=_EPOCH + timedelta(microseconds=indexed_at),
+        indexed_at=_EPOCH + timedelta(0, 0, indexed_at),
+        thumbnail=None,
+        vector=None,
     )
+    return item
 
 
 class VectorWriter:

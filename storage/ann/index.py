@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from oneword.storage.ann.files import (
     VECTORS,
     Documents,
     IndexInfo,
+    checksums,
     map_vectors,
     read_vectors,
 )
@@ -56,8 +56,8 @@ class AnnIndex:
         self.info = IndexInfo.load(folder)
         self.addresses: Rows = np.load(folder / ADDRESSES, mmap_mode="r")
         self.stamps: Rows = np.load(folder / STAMPS, mmap_mode="r")
-        # CRC-32 of each row's vector and item: mapped files may change after their digests were compared.
-        self._checks: NDArray[np.uint32] = np.load(folder / CHECKS, mmap_mode="r").view(np.ndarray)
+        # Checksums of each row's vector and item: mapped files may change after their digests were compared.
+        self._checks: NDArray[np.uint64] = np.load(folder / CHECKS, mmap_mode="r").view(np.ndarray)
         self.documents = Documents(folder, self._checks[:, 1])
         self._flat = read_vectors(folder, mapped=not config.loaded)
         self.all_stored = map_vectors(folder, self.info.rows, self.info.dimension)
@@ -121,15 +121,15 @@ class AnnIndex:
             ValueError: one of them differs from what was written.
         """
         found = self.all_stored[rows]
-        for row, vector in zip(rows.tolist(), found, strict=True):
-            if crc32(vector) != self._checks[row, 0]:
-                raise ValueError(f"row {row} of {VECTORS} changed since it was written")
+        wrong = checksums(found) != self._checks[rows, 0]
+        if wrong.any():
+            raise ValueError(f"row {rows[wrong][0]} of {VECTORS} changed since it was written")
         return found
 
     def _reranked(self, rows: Rows, query: Vectors) -> list[Scored]:
         """The rows with their exact scores, highest first, ties by id."""
         scores = cosines(self.stored(rows), query)
-        ranked = sorted(zip(scores, rows.tolist(), strict=True), key=lambda one: -one[0])
+        ranked = sorted(zip(scores, rows.tolist(), strict=True), reverse=True)
         if len(set(scores)) < len(scores):
             ranked.sort(key=lambda one: (-one[0], self.documents[one[1]].id))
         return ranked

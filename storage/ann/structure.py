@@ -229,8 +229,9 @@ class Graph(Structure):
     def candidates(self, queries: Vectors, count: int, params: SearchParams, allowed: RowSet | None) -> Addresses:
         """Under a filter more rows are looked up, as paths lead through those that do not pass."""
         depth = count if allowed is None else allowed.depth(count)
-        effort = max(params.effort_at(depth), ceil(depth * params.keep_at(depth)))
-        return self.refined(queries, depth, effort, params.keep_at(depth))
+        effort = max(params.effort_at(depth), ceil(count * params.keep_at(count)))
+        selector = None if allowed is None else allowed.selector
+        return self.refined(queries, count, effort, params.keep_at(count), selector)
 
     def _params(self, effort: int, selector: Any) -> Any:
         import faiss

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Any
 
@@ -39,30 +38,14 @@ TIME_BUDGET = 4.0
 """How many times as long as the structure that is built first another one may take to build."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """A structure.
-
-    Args:
-        factory: FAISS's name for it; "{lists}" and "{half}" stand for the numbers of lists and of pairs of dimensions.
-        bits, fixed: bits per dimension and bytes per vector that it keeps in memory.
-    """
-
-    factory: str
-    bits: float
-    fixed: int
-
-    def bytes(self, dimension: int) -> float:
-        """Memory per vector."""
-        return self.bits * dimension / 8 + self.fixed
-
-
 KINDS = {
     # Residuals (r) of the lists' centroids: at inner products they cost nothing, and a code says more.
-    "ivfpq": Kind(factory="IVF{lists},PQ{half}x4fsr", bits=2, fixed=8),
-    "rabitq": Kind(factory="IVF{lists},RaBitQfs", bits=1, fixed=24),
-    "hnsw": Kind(factory="HNSW32_SQ8", bits=8, fixed=272),  # 64 links on the lowest level
+    "ivfpq": "IVF{lists},PQ{half}x4fsr",
+    "hnsw": "HNSW32_SQ8",
 }
+"""FAISS's names; "{lists}" and "{half}" stand for the numbers of lists and of pairs of dimensions."""
+GRAPH_BYTES = 272
+"""Bytes of a vector's links in "hnsw", 64 of them on the lowest level; its code has one for each dimension."""
 
 
 class Trainer:
@@ -92,18 +75,17 @@ class Trainer:
     def quickest(self, goal: float) -> str:
         """The kind that reaches the goal soonest, within the budgets of memory and of time to build.
 
-        Each is built of a sample, tuned and timed. With more rows all take longer alike, about as their square root: a
-        graph, too, needs more effort for the same recall (DECISIONS.md).
+        Where memory leaves a choice, each is built of a sample, tuned and timed.
         """
         import faiss
 
         part = self._part
+        if self._dimension + GRAPH_BYTES > MEMORY_BUDGET * 2 * part.shape[1]:
+            return "ivfpq"
         flat = faiss.IndexScalarQuantizer(part.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
         flat.add(part.astype(np.float32))
-        best, soonest, first = next(iter(KINDS)), inf, inf
-        for kind, about in KINDS.items():
-            if about.bytes(self._dimension) > MEMORY_BUDGET * 2 * part.shape[1]:
-                continue
+        best, soonest, first = "ivfpq", inf, inf
+        for kind in KINDS:
             begun = time.process_time()
             _, index = self._trained(kind, part, lists_of(len(part)))
             index.add(part.astype(np.float32))
@@ -112,9 +94,7 @@ class Trainer:
             if built > TIME_BUDGET * first:
                 continue
             params = tune(opened(index, flat), part, goal, queries=TRIAL_QUERIES).effort
-            if params is None:
-                continue
-            if params.seconds < soonest:
+            if params is not None and params.seconds < soonest:
                 best, soonest = kind, params.seconds
         return best
 
@@ -133,7 +113,7 @@ class Trainer:
 
         dimension, points = self._dimension, sample.astype(np.float32)
         pairs = dimension // 2 if dimension % 2 == 0 else dimension
-        name = KINDS[kind].factory.format(lists=lists, half=pairs)
+        name = KINDS[kind].format(lists=lists, half=pairs)
         index = faiss.index_factory(dimension, name, faiss.METRIC_INNER_PRODUCT)
         if self._reduction is not None:
             points = self._reduction.apply(points)

@@ -15,7 +15,7 @@ from oneword.storage.config import AnnKind
 
 SPACE = {"fingerprint": "f", "dimension": 16, "model": "m", "view": "v"}
 FILES = ["about.json", "addresses.npy", "documents.bin", "offsets.npy", "stamps.npy", "vectors.faiss"]
-FILES += ["checks.npy", "lists.faiss"]
+FILES += ["checksums.npy", "lists.faiss"]
 
 
 def made(root: Path, index: AnnKind) -> Path:

@@ -300,11 +300,11 @@ def test_the_structure_is_configured_or_asked_for(store: Store, space: dict[str,
     draw = np.random.default_rng(0)
     made = store.create("a", {**space, "dimension": 8})
     made.upsert([item(f"{n:03d}", draw.normal(size=8)) for n in range(300)])
-    configured = Store(store.uri, config=StorageConfig(index="rabitq")).open("a")
+    configured = Store(store.uri, config=StorageConfig(index="ivfpq")).open("a")
     assert configured.keep_index(aside=False)
     about = made.index_info()
     assert about is not None
-    assert about.kind == "IVF7,RaBitQfs,Refine(SQfp16)"
+    assert about.kind == "IVF7,PQ4x4fsr,Refine(SQfp16)"
     out = subprocess.run(
         [sys.executable, "-m", "oneword", "build", "a", "--db", store.uri, "--index", "hnsw", "--json"],
         capture_output=True,
