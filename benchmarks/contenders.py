@@ -164,6 +164,7 @@ def oneword(encoder: Any, folder: Path, scratch: Path) -> dict[str, Any]:
         "cpu": found["cpu"] - build["cpu"],
         "build": build["seconds"],
         "stages": report.stages,
+        "beside": getattr(report, "beside", None),
     }
 
 
@@ -324,6 +325,7 @@ def grow(path: Path, scratch: Path, *, build: bool, again: bool) -> dict[str, An
             "rates": rates(times[1:], report.inputs),  # the first call comes before the table is surveyed
             "cpu_rates": rates(cpu[1:], report.inputs),  # a CPU second: other work on the machine matters less
             "stages": report.stages,
+            "beside": getattr(report, "beside", None),
         }
         if again:
             gc.collect()

@@ -1,6 +1,7 @@
 """How fast the indexer is, against its encoder alone and against scripts; and whether memory and rate stay as it grows.
 
     python benchmarks/index.py [--quick] [--out FILE] [--clip-retrieval FOLDER] [--parts speed,sleeping,busy,...]
+                               [--package FOLDER]
 
 **Speed.** Inputs a second of `index_paths`, and of what contenders.py has: `bare` is `oneword.engine.encode` on
 the same inputs, decoded beforehand, so the most that there could be (goal: 0.9 of it); `script` is decode, encode,
@@ -35,7 +36,8 @@ search over 20,000 of them: as it is, without waiting for the disk (`StorageConf
 Each contender runs in a process of its own, in turn; figures are medians, and the headline is the workload that comes
 off worst. `--quick`: 120 pictures, 300 texts, one repeat, memory and growth at 10,000 and 100,000 texts before the
 serving index's build, no sleeping: two to three minutes. The whole: 600 pictures, 6,000 texts, 3 repeats, growth to
-1,000,000. `--out` keeps every run as it ends. The last line is one JSON object.
+1,000,000. `--out` keeps every run as it ends. `--package` is
+another checkout, whose `oneword` then runs in turn with this one as `before`. The last line is one JSON object.
 """
 
 import argparse
@@ -56,7 +58,7 @@ import numpy as np
 import PIL.Image
 
 ROOT = Path(__file__).resolve().parent
-sys.path[:0] = [str(ROOT.parent), str(ROOT)]
+sys.path[:0] = [os.environ.get("ONEWORD_PACKAGE") or str(ROOT.parent), str(ROOT)]
 
 from contenders import CONTENDERS, ROWS_OF_TEXTS, encoder_of, grow, use_clip_retrieval  # noqa: E402
 
@@ -119,15 +121,19 @@ class Benchmark:
             "load_before": round(os.getloadavg()[0], 2),
         }
 
-    def run(self, **what: Any) -> dict[str, Any]:
-        """One run in a process of its own."""
+    def run(self, *, before: bool = False, **what: Any) -> dict[str, Any]:
+        """One run in a process of its own. before: of the package of --package."""
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="run-") as scratch:
             told = json.dumps({**what, "scratch": scratch, "clip_retrieval": self.given.clip_retrieval})
             done = subprocess.run(
-                [sys.executable, __file__, "--child", told], stdout=subprocess.PIPE, text=True, check=True
+                [sys.executable, __file__, "--child", told],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+                env=os.environ | ({"ONEWORD_PACKAGE": str(self.given.package.resolve())} if before else {}),
             )
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        self.runs.append({**{key: str(value) for key, value in what.items()}, **found})
+        self.runs.append({**{key: str(value) for key, value in what.items()}, "before": before, **found})
         self.keep()
         return found
 
@@ -144,7 +150,11 @@ class Benchmark:
             times: dict[str, list[dict[str, float]]] = {one: [] for one in able}
             for _ in range(self.sizes["repeats"]):
                 for one in able:
-                    times[one].append(self.run(contender=one, encoder=encoder, data=str(self.folder / workload)))
+                    before, contender = one == "before", "oneword" if one == "before" else one
+                    found = self.run(
+                        before=before, contender=contender, encoder=encoder, data=str(self.folder / workload)
+                    )
+                    times[one].append(found)
             row: dict[str, Any] = {
                 one: round(count / statistics.median(run["seconds"] for run in runs), 2) for one, runs in times.items()
             }
@@ -162,6 +172,7 @@ class Benchmark:
     def all_speed(self) -> None:
         """The headline."""
         names = ["bare", "oneword", "script", "batches", *(["clip_retrieval"] if self.given.clip_retrieval else [])]
+        names += ["before"] if self.given.package else []
         speed = self.speed("basic", names, self.workloads())
         self.found["basic"] = speed
         for key in (
@@ -217,6 +228,9 @@ class Benchmark:
         rows, small = self.sizes["rows"], self.sizes["small"]
         build = not self.given.quick
         made = [sentences(self.folder / f"rows-{count}", count) for count in (rows, 10 * rows)]
+        if self.given.package:
+            few, many = (self.run(before=True, grow=str(path), build=build, again=path == made[-1]) for path in made)
+            self.found["before"] = {"rss_ratio_100k_over_10k": round(many["peak_mib"] / few["peak_mib"], 3), **many}
         few, many = (self.run(grow=str(path), build=build, again=path == made[-1]) for path in made)
         self.found["texts"] = {str(rows): few, str(10 * rows): many}
         self.found["rss_ratio_100k_over_10k"] = round(many["peak_mib"] / few["peak_mib"], 3)
@@ -320,6 +334,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller, within two minutes")
     parser.add_argument("--out", help="a file that keeps what was found so far")
     parser.add_argument("--clip-retrieval", help="a folder that it was installed into")
+    parser.add_argument("--package", type=Path, help="another checkout, to compare")
     parser.add_argument("--pictures", type=int, help="how many")
     parser.add_argument("--texts", type=int, help="how many")
     parser.add_argument("--repeats", type=int, help="of each contender")

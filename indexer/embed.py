@@ -19,7 +19,8 @@ from oneword.engine.views import View
 from oneword.indexer.changes import Seen
 from oneword.indexer.entry import name_of
 from oneword.indexer.outcome import Loaded, Outcome, refuse
-from oneword.indexer.report import Report, Stages
+from oneword.indexer.report import Report
+from oneword.indexer.stages import Stages
 from oneword.indexer.write import ROWS
 from oneword.storage import Collection, Refused
 
@@ -161,6 +162,7 @@ class EmbeddingThread:
         self._begun: Queue[BegunGroup | None] = Queue()
         self._running: BegunGroup | None = None
         self._idle_since = time.perf_counter()
+        stages.enter("wait")
         self._error: BaseException | None = None
         self._dropped = Event()
         self._thread = Thread(target=self._work, name="encode", daemon=True)
@@ -200,17 +202,14 @@ class EmbeddingThread:
             self._running = begun
             try:
                 if self._error is None and not self._dropped.is_set():
-                    self._put(self._encoded(begun))
+                    self._stages.enter("encode")
+                    encoded = begun.result()
+                    self._stages.enter("hand over")
+                    self._put(encoded)
             except BaseException as error:
                 self._error = error
             self._running = None
+            self._idle_since = time.perf_counter()
+            self._stages.enter("wait")
             self._begun.task_done()
             self._room.release()
-
-    def _encoded(self, begun: BegunGroup) -> list[Outcome]:
-        self._stages.add("wait", time.perf_counter() - self._idle_since)
-        try:
-            with self._stages.time("encode"):
-                return begun.result()
-        finally:
-            self._idle_since = time.perf_counter()

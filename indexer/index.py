@@ -30,6 +30,7 @@ from oneword.indexer.report import Report
 from oneword.indexer.sources import check_roots
 from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.indexer.sources.place import is_uri
+from oneword.indexer.stages import Stages
 from oneword.storage import Collection, CollectionNotFound, StorageError, Store
 from oneword.storage.schema import metadata_kinds
 
@@ -83,6 +84,7 @@ def index_paths(
         SpaceMismatch: the collection holds vectors of another model or view.
         Locked: another process writes to this collection.
     """
+    stages = Stages()
     options = options or SourceOptions()
     runner.check(config)
     roots = Roots.of(config.roots) if config.roots else None
@@ -112,6 +114,7 @@ def index_paths(
             inputs=inputs,
             claims=claims(there if config.delete_missing else (), options, gone),
             source=json.dumps(source),
+            stages=stages,
             stop=stop or threading.Event(),
         )
         if target is None or config.dry_run:
@@ -126,13 +129,19 @@ def index_paths(
             else:
                 _run(job, runner, progress, beat)
             if report.rows or report.deleted:
-                target.maintain()
+                stages.enter("compact")
+                target.optimize()
+                stages.enter("index")
+                target.index_metadata()
+                target.index_keywords()
             if report.quarantined:
                 store.quarantine(collection).maintain()
+    stages.enter("build")
     try:
         target.keep_index(aside=False)  # also where an earlier job was killed before it did
     except (OSError, RuntimeError, StorageError) as error:
         log.warning("all is indexed, but the serving index could not be built: %s; try `oneword build`", error)
+    report.time(stages)
     return report
 
 
@@ -168,11 +177,10 @@ def _from_anywhere(path: str | Path) -> str:
 
 
 def _run(job: Job, runner: Runner, progress: Progress | None, beat: Callable[[], None]) -> None:
-    report, started, began = job.report, time.monotonic(), datetime.now(UTC)
+    report, began = job.report, datetime.now(UTC)
 
     def tell() -> None:
-        report.seconds = time.monotonic() - started
-        report.stages = job.stages.as_dict()
+        report.time(job.stages)
         beat()
         if progress:
             progress(report.inputs, job.inputs.total)
@@ -199,6 +207,7 @@ def _run(job: Job, runner: Runner, progress: Progress | None, beat: Callable[[],
     if job.stop.is_set():
         report.interrupted = True
     else:
+        job.stages.enter("delete")
         if job.config.delete_missing:
             delete_missing(job)
         if not job.config.dry_run and job.config.only is None:

@@ -13,7 +13,8 @@ from oneword.indexer.changes import Seen, Triage
 from oneword.indexer.coverage import Claim
 from oneword.indexer.inputs import Inputs
 from oneword.indexer.options import JobConfig
-from oneword.indexer.report import Report, Stages
+from oneword.indexer.report import Report
+from oneword.indexer.stages import Stages
 from oneword.storage import Collection, Item, Store
 
 

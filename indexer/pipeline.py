@@ -88,15 +88,17 @@ class Local:
             ending.callback(contents.close)
             writer = Writer(job, commit_rows=self.commit_rows)
             ending.callback(writer.close)
+            ending.callback(job.stages.enter, "commit")
             embedding = EmbeddingThread(
                 Embedding(job.encoder, job.view, job.target, job.version, job.seen, job.report, dry_run=config.dry_run),
                 writer.put,
                 job.stages,
             )
             ending.callback(lambda: embedding.close(finish=finished))
+            read, decode = job.stages.timed("read", contents), job.stages.timed("decode", decoders)
             reader = Reader(
                 job,
-                lambda entry: load(entry, contents, decoders, job.splitter),
+                lambda entry: load(entry, read, decode, job.splitter),
                 threads=max(THREADS, 2 * decoders.count),
                 ahead=self.ahead,
             )
@@ -182,8 +184,9 @@ class Reader:
         try:
             entries = self._inputs.entries()
             while not self._stopped.is_set():
-                with self._stages.time("read"):
+                with self._stages.beside("list"):
                     some = list(islice(entries, AT_ONCE))
+                with self._stages.beside("compare"):
                     slots = self._slots(some)
                 if not some:
                     break
@@ -209,7 +212,7 @@ class Reader:
         return [slot for slot in slots if slot]
 
     def _loaded(self, entry: Entry) -> Outcome:
-        with self._stages.time("load"):
+        with self._stages.beside("load"):
             return load_and_compare(entry, self._load)
 
     def _put(self, slot: Sequence[Outcome | Future[Outcome]] | BaseException | None) -> None:

@@ -1,17 +1,15 @@
 """What a job did, in counts that add up, and where its time went."""
 
 import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from oneword.indexer.load import CAPTION_FILE
 from oneword.indexer.outcome import Loaded
 from oneword.indexer.sources.metadata import SET_ASIDE
+from oneword.indexer.stages import Stages
 from oneword.storage import Item, Refused
 
 COUNTS = ("inputs", "indexed", "added", "updated", "unchanged", "quarantined", "rows", "embedded", "deleted")
@@ -46,7 +44,8 @@ class Report:
             `oneword restore`; None if none was removed.
         kept: why nothing was removed with `delete_missing`.
         interrupted: ended early by a signal. dry_run: nothing was embedded or written.
-        stages: seconds by stage, see `Stages.as_dict`.
+        seconds: in all. stages: one after the other, which add up to them; beside: what threads did meanwhile; see
+            `oneword.indexer.stages`.
         peak_mib: most memory of this process so far; largest_worker_mib: of a process that decoded images.
     """
 
@@ -71,6 +70,7 @@ class Report:
     dry_run: bool = False
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+    beside: dict[str, float] = field(default_factory=dict)
     peak_mib: float | None = None
     largest_worker_mib: float | None = None
 
@@ -108,6 +108,11 @@ class Report:
         self.peak_mib = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
         self.largest_worker_mib = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit, 1)
 
+    def time(self, stages: Stages) -> None:
+        """Notes the time that has passed."""
+        self.stages, self.beside = stages.as_dicts()
+        self.seconds = sum(self.stages.values())
+
     def counts(self) -> dict[str, int]:
         """See `COUNTS`."""
         return {name: getattr(self, name) for name in COUNTS}
@@ -124,31 +129,3 @@ class Report:
             "kinds": dict(self.kinds.most_common()),
             "refused": [{"uri": one.uri, "kind": one.kind, "reason": one.reason} for one in self.refused],
         }
-
-
-class Stages:
-    """Seconds by stage. A stage that runs in several threads at once counts the time of each."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = dict.fromkeys(("read", "load", "wait", "encode", "write"), 0.0)
-        self._mutex = threading.Lock()
-
-    @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        """Adds what the block takes."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(stage, time.perf_counter() - started)
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Adds seconds."""
-        with self._mutex:
-            self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
-
-    def as_dict(self) -> dict[str, float]:
-        """JSON-ready: `read` sources and look up, `load` (read content, decode, split), `wait` (the encoder for its
-        input), `encode`, `write`."""
-        with self._mutex:
-            return {stage: round(seconds, 3) for stage, seconds in self._seconds.items()}

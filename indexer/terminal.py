@@ -129,9 +129,9 @@ def show(report: "Report", db: str) -> None:
         say(("Fix or delete these files, then run the same command again; or: oneword quarantine retry", "dim"))
     if report.interrupted:
         say(("Interrupted.", "yellow"), " What was done is committed; the same command goes on from there.")
-    busy = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report.stages.items() if seconds >= 0.05)
-    if busy:
-        say((f"seconds by stage, threads added up: {busy}", "dim"))
+    for what, seconds in (("seconds", report.stages), ("meanwhile in threads, added up", report.beside)):
+        if shown := ", ".join(f"{one} {took:.1f}" for one, took in seconds.items() if took >= 0.05):
+            say((f"{what}: {shown}", "dim"))
     say("Collection ", (report.collection, "bold"), f" in {visible(db)}, model {visible(report.model)}.")
 
 

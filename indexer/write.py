@@ -68,7 +68,7 @@ class Writer:
             buffer += some or ()
             if self._error is None and (not more or time.monotonic() >= due or self._full(buffer)):
                 try:
-                    with self._job.stages.time("write"):
+                    with self._job.stages.beside("commit"):
                         self.commit(buffer)
                 except BaseException as error:
                     self._error = error

@@ -55,6 +55,7 @@ class _Driver:
 
     def run(self) -> None:
         """Until every input is accounted for."""
+        self._job.stages.enter("encode")
         heard, restarts, reading = time.monotonic(), 0, True
         while reading or self._waiting or self._running:
             self._job.tell()
@@ -82,6 +83,7 @@ class _Driver:
     def close(self) -> None:
         """Ends the workers, and commits what has come back."""
         self._feeder.stop()
+        self._job.stages.enter("commit")
         try:
             self._end_workers()
         finally:

@@ -28,8 +28,9 @@ def shares(job: Job) -> Iterator[Share | list[Outcome]]:
     triage, entries = job.triage(), job.inputs.entries()
     share, weight, size = list[Entry](), 0, 0
     while True:
-        with job.stages.time("read"):
+        with job.stages.beside("list"):
             some = list(islice(entries, AT_ONCE))
+        with job.stages.beside("compare"):
             sorted_out = triage.sort(some)
         known: list[Outcome] = []
         for one in sorted_out:
