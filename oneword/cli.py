@@ -44,13 +44,23 @@ def _indexing() -> Any:
     return Supervisor
 
 
+def _unrelated(db: str, collection: str) -> Any:
+    """Vectors of unrelated texts for a collection's index: storage and models meet only here."""
+    from oneword.query.service import SearchService
+
+    try:
+        return SearchService(db, collection).unrelated()
+    except (EngineError, StorageError) as error:
+        say(f"Hits by texts get no confidence: {error}", err=True)
+        return None
+
+
 for command in (
     index,
     search,
     explain,
     stop,
     info,
-    build,
     verify,
     delete,
     jobs,
@@ -64,6 +74,7 @@ for command in (
 ):
     app.command()(command)
 app.command(context_settings={"obj": _indexing})(serve)
+app.command(context_settings={"obj": _unrelated})(build)
 evaluation.command()(live)
 app.add_typer(evaluation, name="eval")
 app.command("import")(import_)

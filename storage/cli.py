@@ -147,13 +147,14 @@ def _index(known: storage.CollectionInfo) -> str:
 
 
 def build(
+    context: typer.Context,
     collection: Named = "default",
     db: Db = ".oneword",
     goal: Annotated[float, typer.Option(min=0.5, max=1.0, help="Recall@10 to reach.")] = 0.99,
     index: Index = "auto",
     json: Json = False,
 ) -> None:
-    """Build the indexes of a collection: metadata and keyword indexes, and the ANN index."""
+    """Build the indexes of a collection: metadata, keywords, ANN; and learn what scores mean (their confidence)."""
     target = storage.Store(db).open(collection)
     try:
         target.index_metadata()
@@ -161,7 +162,7 @@ def build(
     except storage.Locked as locked:  # a writer makes these itself when it is done
         say(f"Metadata and keyword indexes were left as they are: {locked}", err=True)
     try:
-        about = target.build_index(goal=goal, index=index)
+        about = target.build_index(goal=goal, index=index, unrelated=lambda: context.obj(db, collection))
     except storage.MissingFaiss:
         say("Metadata and keyword indexes are up to date.", err=True)
         raise
