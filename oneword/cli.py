@@ -22,7 +22,7 @@ from oneword.query.evaluate import live
 from oneword.query.explain import explain
 from oneword.query.resident.cli import stop
 from oneword.query.server.cli import keys, serve
-from oneword.storage.cli import build, collections_app, delete, export, import_, info, verify
+from oneword.storage.cli import build, collections_app, delete, duplicates, export, import_, info, verify
 from oneword.storage.errors import StorageError
 from oneword.storage.history_cli import compact, jobs, quarantine_app, restore, tag, versions
 from oneword.storage.terminal import print_json, say
@@ -62,6 +62,7 @@ for command in (
     stop,
     info,
     verify,
+    duplicates,
     delete,
     jobs,
     versions,

@@ -224,6 +224,41 @@ def delete(
         raise typer.Exit(1)
 
 
+class By(StrEnum):
+    """What near copies have in common."""
+
+    PIXELS = "pixels"
+    MEANING = "meaning"
+
+
+def duplicates(
+    collection: Named = "default",
+    by: Annotated[By, typer.Option(help="What copies have in common: their looks or their meaning.")] = By.PIXELS,
+    threshold: Annotated[
+        float | None, typer.Option(min=0.5, max=1.0, help="Least correlation of pixels (0.93) or similarity (0.97).")
+    ] = None,
+    db: Db = ".oneword",
+    json: Json = False,
+) -> None:
+    """List exact and near copies among the images, the best of each group first. Nothing is deleted."""
+    groups = storage.Store(db).open(collection).duplicates(by.value, threshold)
+    rows = [
+        (
+            "" if place else ("exact" if group.exact else "near"),
+            "copy" if place else "keep",
+            f"{one.width or '?'} x {one.height or '?'}",
+            one.uri,
+            one.id,
+        )
+        for group in groups
+        for place, one in enumerate(group.items)
+    ]
+    if rows and not json:
+        print_table(["copies", "", "size", "where", "id"], rows)
+    document = {"collection": collection, "by": by.value, "groups": [asdict(group) for group in groups]}
+    report(document, f"Groups of copies in {collection!r}: {len(groups):,}.", json)
+
+
 class Vectors(StrEnum):
     """The type of vectors in an export."""
 

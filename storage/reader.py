@@ -35,6 +35,7 @@ from oneword.storage.table import Table
 if TYPE_CHECKING:
     from oneword.storage.ann.files import IndexInfo
     from oneword.storage.ann.keeper import IndexKeeper
+    from oneword.storage.duplicates import By, Copies
 
 Queries = Sequence[NDArray[np.float32] | None]
 
@@ -210,6 +211,12 @@ class CollectionReader:
     def snapshot(self, version: int | None = None) -> Snapshot:
         """The table at a version."""
         return self._snapshots.newest() if version is None else self._snapshots.at(version)
+
+    def duplicates(self, by: By = "pixels", threshold: float | None = None) -> list[Copies]:
+        """Groups of exact and near copies among the images; see `oneword.storage.duplicates.duplicates`."""
+        from oneword.storage.duplicates import duplicates
+
+        return duplicates(self.snapshot().table, by, threshold)
 
     def schema(self) -> pa.Schema:
         """The table's current Arrow schema: what `oneword.storage.filters.compile` takes."""

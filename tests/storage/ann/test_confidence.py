@@ -56,7 +56,7 @@ def test_unrelated_queries_are_told_and_an_items_own_vector_is_not(collection: C
     assert 0.9 <= np.mean([not hits for hits in found]) < 1
     for asked in ("text", "image"):
         for item_ in collection.get(["000", "001"], vectors=True).values():
-            (hit,) = collection.search(item_.vector, limit=3, asked=asked, min_confidence=1.0)
+            hit = collection.search(item_.vector, limit=3, asked=asked, min_confidence=1.0)[0]
             assert (hit.item.id, hit.confidence) == (item_.id, 1)
 
 
