@@ -38,7 +38,6 @@ class SleepingEncoder:
 
     name = "sleeping"
     dimension = 4096
-    low_confidence = None
     passage_tokens = 512
     tokenizer = None
     PICTURE, TEXT = 0.020, 0.001  # seconds

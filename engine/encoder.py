@@ -56,9 +56,6 @@ class Encoder(Protocol):
     dimension: int
     """d, the length of a vector."""
 
-    low_confidence: float | None
-    """Scores of a best hit below this are wrong more often than not; None if not measured."""
-
     passage_tokens: int
     """Maximum tokens of a passage; longer texts are split into passages when they are indexed in bulk."""
 

@@ -26,7 +26,6 @@ class HashEncoder:
 
     name = "hash"
     dimension = DIMENSION
-    low_confidence: float | None = None
     passage_tokens = 128
     tokenizer: str | None = None
 

@@ -60,8 +60,6 @@ class Batch:
 class ModularEncoder:
     """A model of sentence-transformers behind the `Encoder` protocol. Made by `load_modular`."""
 
-    low_confidence: float | None = None
-
     def __init__(
         self, *, name: str, revision: str, model: "SentenceTransformer", device: torch.device, rows: int | None
     ) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder
 from oneword.engine.passages import Splitter
 from oneword.engine.roots import Roots
+from oneword.engine.unrelated import unrelated
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
 from oneword.indexer.changes import Seen
@@ -138,7 +140,8 @@ def index_paths(
                 store.quarantine(collection).maintain()
     stages.enter("build")
     try:
-        target.keep_index(aside=False)  # also where an earlier job was killed before it did
+        texts = partial(unrelated, encoder, bound) if isinstance(runner, Local) else None
+        target.keep_index(aside=False, unrelated=texts)  # also where an earlier job was killed before it did
     except (OSError, RuntimeError, StorageError) as error:
         log.warning("all is indexed, but the serving index could not be built: %s; try `oneword build`", error)
     report.time(stages)

@@ -23,7 +23,7 @@ from oneword.query.evaluate import live
 from oneword.query.explain import explain
 from oneword.query.resident.cli import stop
 from oneword.query.server.cli import keys, serve
-from oneword.storage.cli import build, collections_app, delete, export, import_, info, verify
+from oneword.storage.cli import build, collections_app, delete, duplicates, export, import_, info, verify
 from oneword.storage.errors import StorageError
 from oneword.storage.history_cli import compact, jobs, quarantine_app, restore, tag, versions
 from oneword.storage.terminal import print_json, say
@@ -45,14 +45,25 @@ def _indexing() -> Any:
     return Supervisor
 
 
+def _unrelated(db: str, collection: str) -> Any:
+    """Vectors of unrelated texts for a collection's index: storage and models meet only here."""
+    from oneword.query.service import SearchService
+
+    try:
+        return SearchService(db, collection).unrelated()
+    except (EngineError, StorageError) as error:
+        say(f"Hits by texts get no confidence: {error}", err=True)
+        return None
+
+
 for command in (
     index,
     search,
     explain,
     stop,
     info,
-    build,
     verify,
+    duplicates,
     delete,
     jobs,
     versions,
@@ -66,6 +77,7 @@ for command in (
 ):
     app.command()(command)
 app.command(context_settings={"obj": _indexing})(serve)
+app.command(context_settings={"obj": _unrelated})(build)
 evaluation.command()(live)
 app.add_typer(evaluation, name="eval")
 app.command("import")(import_)

@@ -127,10 +127,10 @@ class Local:
 
     def build(self, to: Target) -> None:
         """See `Collection.build`."""
-        collection = self._open(to)
-        if collection.index_keeper() is None:
+        service = self._service(to)
+        if service.collection.index_keeper() is None:
             raise MissingFaiss(to.name)
-        collection.build_index()
+        service.collection.build_index(unrelated=service.unrelated)
 
     def verify(self, to: Target) -> IndexCheck | None:
         """See `Collection.verify`."""

@@ -11,8 +11,9 @@ from oneword import engine
 from oneword.engine.images import decode, decode_file
 from oneword.query.errors import BadQuery
 from oneword.query.items import stored_unit, unit
-from oneword.query.query import Composed, Image, Like, Picture, Query, Text, Vector
+from oneword.query.query import Composed, Image, Like, Part, Picture, Query, Text, Vector
 from oneword.storage import Item, ItemNotFound
+from oneword.storage.confidence import Asked
 
 Vectors = NDArray[np.float32]
 
@@ -44,6 +45,14 @@ class PreparedQuery:
     def liked(self) -> list[str]:
         """Ids of the stored items in the query."""
         return [part.id for part in self.query.parts if isinstance(part, Like)]
+
+    def asked(self, stored: Mapping[str, Item]) -> Asked | None:
+        """What its vector is made of: texts alone or images alone; None: of both, edits, raw vectors or with keywords.
+
+        stored: the items of `liked`.
+        """
+        kinds = {_kind(part, stored) for part in self.query.parts}
+        return kinds.pop() if len(kinds) == 1 and self.query.keywords is None else None
 
     @property
     def edited(self) -> list[str]:
@@ -89,6 +98,18 @@ class PreparedQuery:
         if length < 1e-6:
             raise BadQuery("the parts of the query cancel each other out: change a weight, or drop a part")
         return (total / length).astype(np.float32)
+
+
+def _kind(part: Part, stored: Mapping[str, Item]) -> Asked | None:
+    match part:
+        case Text():
+            return "text"
+        case Image():
+            return "image"
+        case Like():
+            return stored[part.id].modality
+        case _:
+            return None
 
 
 def _input(part: Text | Image | Composed) -> engine.Input:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from oneword import storage
 
 
+FITTING = 0.8
+"""A best hit of lower confidence may be what is found where nothing fits."""
+DOUBTFUL = 0.5
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hit:
     """An item found.
@@ -27,6 +32,7 @@ class Hit:
     Args:
         id: of the item, for `like`.
         score: cosine similarity to the query, -1 to 1; with keywords BM25, or what the fusion of both gives.
+        confidence: share of unrelated queries whose best hit of this modality scores lower, 0 to 1; None: not known.
         modality: "image" (with its caption, if any, in `text`) or "text".
         uri: where the original is.
         words: the item's words; empty if no explanation was requested.
@@ -37,6 +43,7 @@ class Hit:
 
     id: str
     score: float
+    confidence: float | None = None
     modality: str
     uri: str = ""
     text: str | None = None
@@ -46,6 +53,11 @@ class Hit:
     vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     thumbnail: bytes | None = field(default=None, repr=False)
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether the best hit of most unrelated queries scores higher."""
+        return self.confidence is not None and self.confidence < DOUBTFUL
+
     @classmethod
     def of(cls, hit: storage.Hit) -> Hit:
         """The public face of a store's hit."""
@@ -53,6 +65,7 @@ class Hit:
         return cls(
             id=item.id,
             score=hit.score,
+            confidence=hit.confidence,
             modality=item.modality,
             uri=item.uri,
             text=item.text,
@@ -63,6 +76,8 @@ class Hit:
     def as_dict(self, *, payload: bool = True) -> dict[str, Any]:
         """JSON-ready; the thumbnail as a data URI. payload: with uri, text and metadata."""
         document: dict[str, Any] = {"id": self.id, "score": round(self.score, 6), "modality": self.modality}
+        if self.confidence is not None:
+            document["confidence"] = round(self.confidence, 4)
         if payload:
             document |= {"uri": self.uri, "text": self.text, "metadata": plain(self.metadata)}
         if self.vector is not None:
@@ -113,13 +128,13 @@ class SearchResult:
     """Hits, best first, and how they came about. Iterates over the hits.
 
     Args:
-        total: items that pass the filters, of which the hits are a page; None with a `min_score` or groups.
+        total: items that pass the filters, of which the hits are a page; None with a least score or confidence, or
+            groups.
         version: of the collection that was searched; a query for the next page names it.
         encode_ms: time to embed the query; loading the model is not counted.
         search_ms: time to find the neighbors.
         model: whose space was searched.
         collection: its name.
-        low_confidence: hits with a score below this are guesses more often than not; None: not known.
         words: the query's words; empty if no explanation was requested.
         fetch: returns thumbnails by id, for a notebook.
     """
@@ -131,9 +146,14 @@ class SearchResult:
     search_ms: float
     model: str
     collection: str
-    low_confidence: float | None = None
     words: tuple[Word, ...] = ()
     fetch: Callable[[Sequence[str]], Mapping[str, bytes]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def fits(self) -> bool:
+        """Whether something found fits, as far as confidences are known."""
+        best = max((hit.confidence for hit in self.hits if hit.confidence is not None), default=None)
+        return best is None or best >= FITTING
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -185,8 +205,6 @@ class SearchResult:
         }
         if self.total is not None:
             document["total"] = self.total
-        if self.low_confidence is not None:
-            document["low_confidence"] = self.low_confidence
         if self.words:
             document["explain"] = {"words": [word.as_dict() for word in self.words]}
         return document

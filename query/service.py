@@ -10,6 +10,7 @@ from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder, Side
 from oneword.engine.encoding import encode
 from oneword.engine.models import load
+from oneword.engine.unrelated import unrelated
 from oneword.engine.views import View
 from oneword.engine.views import get as get_view
 from oneword.engine.words import Word
@@ -117,9 +118,11 @@ class SearchService:
         started = time.perf_counter()
         query = prepared.query
         self.check_view(query.view)
-        vector = self._vector(prepared, embedded)
+        liked = self._liked(prepared)
+        vector = self._vector(prepared, embedded, liked)
         found = self.collection.search(
             vector,
+            asked=prepared.asked(liked),
             **{name: getattr(query, name) for name in STORED},
             filter=_filter(query),
             exclude_ids=prepared.liked,
@@ -137,16 +140,15 @@ class SearchService:
             hits = tuple(
                 replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
             )
-        cosines = query.keywords is None and prepared.inputs
+        partial = query.min_score is not None or query.min_confidence is not None or query.group_by is not None
         return SearchResult(
             hits=hits,
-            total=found.total if query.min_score is None and query.group_by is None else None,
+            total=None if partial else found.total,
             version=found.version,
             encode_ms=encode_ms,
             search_ms=search_ms,
             model=self._space["model"],
             collection=self.collection.name,
-            low_confidence=self.encoder.low_confidence if cosines else None,
             words=words,
         )
 
@@ -171,11 +173,19 @@ class SearchService:
             vector = None
         else:
             prepared = PreparedQuery.of(self._checked(query, parts))
-            vector = self._vector(prepared, self._embedded([prepared])[0])
+            vector = self._vector(prepared, self._embedded([prepared])[0], self._liked(prepared))
         said, explained = self._explained(vector, items, words)
         return Explanation(
             words=said, items=tuple(explained), model=self._space["model"], collection=self.collection.name
         )
+
+    def unrelated(self) -> Vectors | None:
+        """Vectors of unrelated texts, float32 (n, d), by which the collection learns what scores mean; None: warned.
+
+        Raises:
+            ModelError, SpaceMismatch: the model cannot be loaded, or is another.
+        """
+        return unrelated(self.encoder, self.view)
 
     def unknown(self, names: Iterable[str]) -> set[str]:
         """Those names that are neither an item's id nor an item's URI."""
@@ -236,10 +246,14 @@ class SearchService:
                 found[which][place] = vector
         return found
 
-    def _vector(self, prepared: PreparedQuery, embedded: Mapping[int, Vectors]) -> Vectors | None:
+    def _liked(self, prepared: PreparedQuery) -> dict[str, Item]:
         # As of the version searched: the next page has the same query.
-        stored = self._stored(prepared.liked, prepared.query.version) if prepared.liked else {}
-        return prepared.vector(embedded, stored, self.collection.dimension, self.collection.name)
+        return self._stored(prepared.liked, prepared.query.version) if prepared.liked else {}
+
+    def _vector(
+        self, prepared: PreparedQuery, embedded: Mapping[int, Vectors], liked: Mapping[str, Item]
+    ) -> Vectors | None:
+        return prepared.vector(embedded, liked, self.collection.dimension, self.collection.name)
 
     def _stored(self, ids: Sequence[str], version: int | None) -> dict[str, Item]:
         return self.collection.get(ids, vectors=True, thumbnails=False, version=version)

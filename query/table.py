@@ -28,10 +28,8 @@ def show(result: SearchResult, offset: int = 0) -> None:
     if result.words:
         table.add_column("shared words", overflow="fold", style="green")
     table.add_column("id", overflow="fold", style="dim")
-    floor = result.low_confidence
     for rank, hit in enumerate(result.hits, start=offset + 1):
-        guess = floor is not None and hit.score < floor
-        score = Text(f"{hit.score:.3f}{'?' if guess else ' '}", style="dim" if guess else "bold")
+        score = Text(f"{hit.score:.3f}{'?' if hit.doubtful else ' '}", style="dim" if hit.doubtful else "bold")
         why = [listed(hit.shared)] if result.words else []
         table.add_row(str(rank), score, hit.modality, visible(_place(hit)), beginning(hit.text), *why, visible(hit.id))
     if result.hits:
@@ -43,8 +41,10 @@ def show(result: SearchResult, offset: int = 0) -> None:
         soft_wrap=True,
         style="dim",
     )
-    if floor is not None and any(hit.score < floor for hit in result.hits):
-        console.print(f"? low confidence: under {floor} this model guesses more often than it knows.", style="dim")
+    if not result.fits:
+        console.print("Nothing fits well: unrelated queries find as good hits.", style="dim")
+    if any(hit.doubtful for hit in result.hits):
+        console.print("? low confidence: most unrelated queries have a better hit.", style="dim")
 
 
 def _place(hit: Hit) -> str:

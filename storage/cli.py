@@ -147,13 +147,14 @@ def _index(known: storage.CollectionInfo) -> str:
 
 
 def build(
+    context: typer.Context,
     collection: Named = "default",
     db: Db = ".oneword",
     goal: Annotated[float, typer.Option(min=0.5, max=1.0, help="Recall@10 to reach.")] = 0.99,
     index: Index = "auto",
     json: Json = False,
 ) -> None:
-    """Build the indexes of a collection: metadata and keyword indexes, and the ANN index."""
+    """Build the indexes of a collection: metadata, keywords, ANN; and learn what scores mean (their confidence)."""
     target = storage.Store(db).open(collection)
     try:
         target.index_metadata()
@@ -161,7 +162,7 @@ def build(
     except storage.Locked as locked:  # a writer makes these itself when it is done
         say(f"Metadata and keyword indexes were left as they are: {locked}", err=True)
     try:
-        about = target.build_index(goal=goal, index=index)
+        about = target.build_index(goal=goal, index=index, unrelated=lambda: context.obj(db, collection))
     except storage.MissingFaiss:
         say("Metadata and keyword indexes are up to date.", err=True)
         raise
@@ -221,6 +222,41 @@ def delete(
     report(document, f"Deleted {deleted:,} items of {collection!r}{missing}.", json)
     if not_found and not deleted:
         raise typer.Exit(1)
+
+
+class By(StrEnum):
+    """What near copies have in common."""
+
+    PIXELS = "pixels"
+    MEANING = "meaning"
+
+
+def duplicates(
+    collection: Named = "default",
+    by: Annotated[By, typer.Option(help="What copies have in common: their looks or their meaning.")] = By.PIXELS,
+    threshold: Annotated[
+        float | None, typer.Option(min=0.5, max=1.0, help="Least correlation of pixels (0.93) or similarity (0.97).")
+    ] = None,
+    db: Db = ".oneword",
+    json: Json = False,
+) -> None:
+    """List exact and near copies among the images, the best of each group first. Nothing is deleted."""
+    groups = storage.Store(db).open(collection).duplicates(by.value, threshold)
+    rows = [
+        (
+            "" if place else ("exact" if group.exact else "near"),
+            "copy" if place else "keep",
+            f"{one.width or '?'} x {one.height or '?'}",
+            one.uri,
+            one.id,
+        )
+        for group in groups
+        for place, one in enumerate(group.items)
+    ]
+    if rows and not json:
+        print_table(["copies", "", "size", "where", "id"], rows)
+    document = {"collection": collection, "by": by.value, "groups": [asdict(group) for group in groups]}
+    report(document, f"Groups of copies in {collection!r}: {len(groups):,}.", json)
 
 
 class Vectors(StrEnum):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from oneword.storage.ann.files import IndexInfo
+    from oneword.storage.ann.keeper import Unrelated
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,9 @@ SAFE_AGE = timedelta(hours=1)
 # Ids in one SQL condition and one commit. 100,000 of 200,000 rows with an index on id, two cores: 1.0 s by 10,000;
 # by 2,000, in 50 commits, 1.3 s; in one, 1.7 s and 110 MB more.
 DELETED_AT_ONCE = 10_000
+
+WORTH_ASKING = 100
+"""Items from which `keep_index` embeds a few hundred texts to learn what scores mean; `build_index` always does."""
 
 MARGIN = timedelta(minutes=1)  # between the age of a pinned version and that of versions that are removed
 
@@ -214,11 +218,14 @@ class Collection(CollectionReader):
             text_index.create(table)
             return table.version()
 
-    def build_index(self, *, goal: float = 0.99, index: AnnKind | None = None) -> IndexInfo:
+    def build_index(
+        self, *, goal: float = 0.99, index: AnnKind | None = None, unrelated: Unrelated | None = None
+    ) -> IndexInfo:
         """Build the ANN index of the newest version and switch to it, while searches go on.
 
         goal: recall@10 to reach; the search parameters are tuned to it.
         index: its structure, one of `oneword.storage.config.INDEXES`; None: the configured one.
+        unrelated: returns vectors of unrelated texts, by which hits get their confidence.
 
         Raises:
             MissingFaiss: FAISS is not installed.
@@ -229,19 +236,25 @@ class Collection(CollectionReader):
             raise BadSearch(f"goal {goal}: expected 0.5 to 1, the share of the ten nearest to be found")
         if (keeper := self.index_keeper()) is None:
             raise MissingFaiss(self.name)
-        return keeper.build(self.snapshot(), goal=goal, kind=index)
+        return keeper.build(self.snapshot(), goal=goal, kind=index, unrelated=unrelated)
 
-    def keep_index(self, *, aside: bool = True) -> bool:
+    def keep_index(self, *, aside: bool = True, unrelated: Unrelated | None = None) -> bool:
         """Build the ANN index if a build is due: there is none, or much was written since. Returns whether it does.
 
         Does nothing if FAISS is not installed. aside: build in a thread; otherwise wait for it.
+        unrelated: as for `build_index`; a build is due, too, where a collection of `WORTH_ASKING` items has none yet.
         """
         keeper, snapshot = self.index_keeper(), self.snapshot()
-        if keeper is None or not keeper.due(snapshot):
+        if keeper is None:
+            return False
+        if snapshot.table.count() < WORTH_ASKING:
+            unrelated = None
+        known = keeper.confidence(snapshot) if unrelated else None
+        if not keeper.due(snapshot) and (unrelated is None or (known is not None and known.unrelated is not None)):
             return False
         if aside:
             return keeper.build_aside(snapshot) is not None
-        keeper.build(snapshot)
+        keeper.build(snapshot, unrelated=unrelated)
         return True
 
     def maintain(self) -> None:

@@ -50,10 +50,15 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """An item found. score: cosine similarity to the query, in [-1, 1]; higher is nearer."""
+    """An item found.
+
+    score: cosine similarity to the query, in [-1, 1]; higher is nearer.
+    confidence: share of unrelated queries whose best hit of the item's modality scores lower; None: not known.
+    """
 
     item: Item
     score: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,7 @@ class CommonOptions(TypedDict, total=False):
     limit: int
     offset: int
     min_score: float | None
+    min_confidence: float | None
     diversity: float
     group_by: str | None
     keywords: str | None
@@ -69,6 +70,10 @@ class SearchFields:
     limit: Annotated[int, Option(help="Number of hits.", min=0, max=MOST, hint=SCROLL)] = 10
     offset: Annotated[int, Option(help="Hits to skip, for the next page.", min=0, max=MOST_SKIPPED, hint=SCROLL)] = 0
     min_score: Annotated[float | None, Option(help="Lowest cosine similarity of a hit.")] = None
+    min_confidence: Annotated[
+        float | None,
+        Option(help="Lowest confidence of a hit: the share of unrelated queries that score lower.", min=0, max=1),
+    ] = None
     keywords: Annotated[
         str | None, Option(help="Keywords; a hit has at least one in its text or caption.", long=True)
     ] = None

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from oneword.storage import ranking, text_index
+from oneword.storage.confidence import Scale
 from oneword.storage.database import Database
 from oneword.storage.errors import BadItem, BadSearch, StorageError, StoreUnavailable, VersionNotFound
 from oneword.storage.filters import Filter, parse_filter
@@ -35,6 +36,7 @@ from oneword.storage.table import Table
 if TYPE_CHECKING:
     from oneword.storage.ann.files import IndexInfo
     from oneword.storage.ann.keeper import IndexKeeper
+    from oneword.storage.duplicates import By, Copies
 
 Queries = Sequence[NDArray[np.float32] | None]
 
@@ -211,6 +213,12 @@ class CollectionReader:
         """The table at a version."""
         return self._snapshots.newest() if version is None else self._snapshots.at(version)
 
+    def duplicates(self, by: By = "pixels", threshold: float | None = None) -> list[Copies]:
+        """Groups of exact and near copies among the images; see `oneword.storage.duplicates.duplicates`."""
+        from oneword.storage.duplicates import duplicates
+
+        return duplicates(self.snapshot().table, by, threshold)
+
     def schema(self) -> pa.Schema:
         """The table's current Arrow schema: what `oneword.storage.filters.compile` takes."""
         return self._table().schema()
@@ -220,7 +228,8 @@ class CollectionReader:
         if options.group_by is not None:
             check_field(options.group_by, list(metadata_kinds(snapshot.schema)))
         try:
-            pages = [page(one, options, snapshot.version) for one in self._rankings(snapshot, queries, options)]
+            rankings, scale = self._rankings(snapshot, queries, options), self._scale(snapshot, options)
+            pages = [page(one, options, snapshot.version, scale) for one in rankings]
         except StorageError:
             raise
         except Exception as error:  # a reader of a damaged index may raise anything
@@ -229,8 +238,28 @@ class CollectionReader:
                 raise
             keeper.distrust(None, error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
             options = replace(options, exact=True)
-            pages = [page(one, options, snapshot.version) for one in self._rankings(snapshot, queries, options)]
+            rankings, scale = self._rankings(snapshot, queries, options), self._scale(snapshot, options)
+            pages = [page(one, options, snapshot.version, scale) for one in rankings]
         return [_with_thumbnails(hits, snapshot.table) for hits in pages] if options.thumbnails else pages
+
+    def _scale(self, snapshot: Snapshot, options: SearchOptions) -> Scale | None:
+        """What scores mean for this search; None: not known.
+
+        Raises:
+            BadSearch: it must be known.
+        """
+        asked = None if options.keywords else options.asked
+        keeper = self.index_keeper() if asked else None
+        known = keeper.confidence(snapshot) if keeper else None
+        scale = known.scales.get(asked) if known and asked else None
+        if scale is None and options.min_confidence is not None:
+            reason = (
+                f"the confidence of hits by {asked} is not known in {self.name!r} yet; measure it: oneword build"
+                if asked
+                else "hits have a confidence by texts alone or by images alone; use min_score for other queries"
+            )
+            raise BadSearch(f"min_confidence {options.min_confidence:g}: {reason}")
+        return scale
 
     def _rankings(self, snapshot: Snapshot, queries: Queries, options: SearchOptions) -> Sequence[ranking.Ranking]:
         where = snapshot.where(options.filter)

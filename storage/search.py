@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from oneword.storage import text_index
 from oneword.storage.cancellation import check
+from oneword.storage.confidence import Asked, Scale
 from oneword.storage.errors import BadSearch
 from oneword.storage.filters import Filter
 from oneword.storage.filters.sql import BUILTINS
@@ -45,6 +46,7 @@ class Options(CommonOptions, total=False):
     exclude_image_hashes: Sized[str]
     exact: bool
     thumbnails: bool
+    asked: Asked | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class SearchOptions(SearchFields):
         limit, offset: most hits, and how many to skip. Pages of the same `version` are consistent: no repeats or holes.
         filter: a Filter, or one as text.
         min_score: lowest score of a hit: a cosine similarity, BM25 for keywords alone, or a fused score.
+        min_confidence: lowest confidence of a hit; see `oneword.storage.confidence`.
         exclude_ids, exclude_image_hashes: items that are not hits.
         diversity: 0 for the nearest; up to 1, the more hits are to differ from those above them (maximal marginal
             relevance, Carbonell and Goldstein 1998: score x (1 - diversity) - highest similarity to them x diversity).
@@ -66,6 +69,7 @@ class SearchOptions(SearchFields):
         version: of the collection; None: the newest.
         exact: compare every vector, even if there is an ANN index.
         thumbnails: return thumbnails, which takes a read of the table.
+        asked: what the vector was made of; None: both, or something else, whose hits have no confidence.
 
     Raises:
         BadSearch: out of range.
@@ -76,6 +80,7 @@ class SearchOptions(SearchFields):
     exclude_image_hashes: Sized[str] = ()
     exact: bool = False
     thumbnails: bool = False
+    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,23 +114,30 @@ class Hits(list[Hit]):
         self.version, self.total = version, total
 
 
-def page(ranking: Ranking, options: SearchOptions, version: int) -> Hits:
+def page(ranking: Ranking, options: SearchOptions, version: int, scale: Scale | None = None) -> Hits:
     """The page of hits, without thumbnails.
 
     The steps are generators, each of which yields the same order however many of its hits are taken.
+    scale: what the ranking's scores mean.
     """
     total = ranking.total()
     if total is not None and options.offset >= total:
         return Hits(version=version, total=total)
-    ranked: Iterator[Ranked] = _blocks(ranking, options.min_score)
+    floor = options.min_score
+    if options.min_confidence is not None and scale is not None:
+        floor = max(floor if floor is not None else -math.inf, scale.floor(options.min_confidence))
+    ranked: Iterator[Ranked] = _blocks(ranking, floor)
     if options.group_by is not None:
         ranked = islice(ranked, GROUPED)
-    ranked = _kept(ranking, ranked, options)
+    ranked = _kept(ranking, ranked, options, scale)
     if options.diversity:
         ranked = _diverse(ranking, ranked, options.diversity)
     chosen = list(islice(ranked, options.offset, options.depth))
     items = ranking.items([key for _, key in chosen])
-    hits = [Hit(item=item, score=score) for (score, _), item in zip(chosen, items, strict=True)]
+    hits = [
+        Hit(item=item, score=score, confidence=scale.of(item.modality, score) if scale else None)
+        for (score, _), item in zip(chosen, items, strict=True)
+    ]
     return Hits(hits, version=version, total=total)
 
 
@@ -146,9 +158,10 @@ def _blocks(ranking: Ranking, floor: float | None) -> Iterator[Ranked]:
         depth = next(depths, depth * 4)
 
 
-def _kept(ranking: Ranking, ranked: Iterator[Ranked], options: SearchOptions) -> Iterator[Ranked]:
-    """The ranking without excluded items, and with one item per group."""
-    if not (options.exclude_ids or options.exclude_image_hashes or options.group_by):
+def _kept(ranking: Ranking, ranked: Iterator[Ranked], options: SearchOptions, scale: Scale | None) -> Iterator[Ranked]:
+    """The ranking without excluded and less confident items, and with one item per group."""
+    least = options.min_confidence
+    if not (options.exclude_ids or options.exclude_image_hashes or options.group_by or least):
         yield from ranked
         return
     ids, images = set(options.exclude_ids), set(options.exclude_image_hashes)
@@ -158,6 +171,8 @@ def _kept(ranking: Ranking, ranked: Iterator[Ranked], options: SearchOptions) ->
         check()
         for one, item in zip(some, ranking.items([key for _, key in some]), strict=True):
             if item.id in ids or item.image_hash in images:
+                continue
+            if least and scale is not None and (scale.of(item.modality, one[0]) or 0) < least:
                 continue
             group = group_of(item)
             if group is not None:

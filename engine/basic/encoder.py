@@ -42,9 +42,6 @@ PICTURE_IN_COMPOSED = 0.7
 """Weight of a composed query's image where its edit weighs 1. With more, the image finds
 itself; with less, it has no effect."""
 
-LOW_CONFIDENCE = 0.5
-"""Over 500 images with captions, a best hit of >= 0.7 was right 4 times of 5, one of < 0.5 once of 10."""
-
 PASSAGE_TOKENS = 128
 """Length that MiniLM's texts were truncated to in training (huggingface.co/sentence-transformers/all-MiniLM-L6-v2)."""
 
@@ -78,7 +75,6 @@ class BasicEncoder:
 
     name = "basic"
     dimension = sentences.DIMENSION
-    low_confidence: float | None = LOW_CONFIDENCE
     passage_tokens = PASSAGE_TOKENS
     text_tokens = sentences.WORDPIECES - 2  # beside [CLS] and [SEP]
 

@@ -62,8 +62,6 @@ class DualEncoder:
         dimension: d.
     """
 
-    low_confidence: float | None = None
-
     def __init__(
         self,
         *,

@@ -52,8 +52,6 @@ class Prompted:
         padding: an id that stands for no image.
     """
 
-    low_confidence: float | None = None
-
     def __init__(
         self,
         *,

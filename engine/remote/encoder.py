@@ -44,8 +44,6 @@ class RemoteEncoder:
         dialect: its way of being asked.
     """
 
-    low_confidence: float | None = None
-
     def __init__(self, *, name: str, client: Client, dialect: Dialect) -> None:
         self.name = name
         self.dimension = dialect.dimension

@@ -25,7 +25,6 @@ class DescribedEncoder:
     """What the workers load it by."""
     name: str
     dimension: int
-    low_confidence: float | None
     passage_tokens: int
     text_tokens: int | None
     tokenizer: str | None
@@ -39,7 +38,6 @@ class DescribedEncoder:
             config=replace(config, model=encoder.name),
             name=encoder.name,
             dimension=encoder.dimension,
-            low_confidence=encoder.low_confidence,
             passage_tokens=encoder.passage_tokens,
             text_tokens=encoder.text_tokens if isinstance(encoder, Limited) else None,
             tokenizer=encoder.tokenizer,

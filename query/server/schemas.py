@@ -43,13 +43,18 @@ _ITEM: dict[str, Any] = {
     "indexed_at": "2026-01-02T03:04:05+00:00",
 }
 _RESULT: dict[str, Any] = {
-    "hits": [{"score": 0.71, **{name: _ITEM[name] for name in ("id", "modality", "uri", "text", "metadata")}}],
+    "hits": [
+        {
+            "score": 0.71,
+            "confidence": 0.98,
+            **{name: _ITEM[name] for name in ("id", "modality", "uri", "text", "metadata")},
+        }
+    ],
     "total": 1200,
     "timings": {"encode_ms": 8.1, "search_ms": 1.9, "total_ms": 10.6},
     "model": "basic",
     "collection": "default",
     "version": 7,
-    "low_confidence": 0.5,
 }
 _SUMMARY = {"name": "default", "items": 1200, "model": "basic", "view": "default", "dimension": 384, "version": 7}
 _QUARANTINED = {
@@ -94,9 +99,12 @@ class ItemOut(_Found, json_schema_extra=example(**_ITEM)):
 
 
 class HitOut(_Found):
-    """A hit. score: cosine similarity; with keywords the BM25 score or the fused score."""
+    """A hit. score: cosine similarity; with keywords the BM25 score or the fused score.
+
+    confidence: the share of unrelated queries whose best hit scores lower; missing where it is not known."""
 
     score: float
+    confidence: float | None = None
     explain: dict[str, Any] | None = None
 
 
@@ -117,7 +125,6 @@ class ResultOut(Out, json_schema_extra=example(**_RESULT)):
     model: str
     collection: str
     version: int
-    low_confidence: float | None = None
     explain: dict[str, Any] | None = None
 
 

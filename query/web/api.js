@@ -7,10 +7,10 @@ import { Problem } from "./problem.js";
  * @typedef {{key: string|null, scope: "read"|"write"|"admin", keys: boolean, jobs: boolean, fetch: boolean,
  *   max_body: number, version: string}} Me
  * @typedef {{name: string, items: number, model: string, view: string, dimension: number, version: number}} Short
- * @typedef {{id: string, score: number, modality: "image"|"text", uri?: string, text?: string|null,
+ * @typedef {{id: string, score: number, confidence?: number, modality: "image"|"text", uri?: string, text?: string|null,
  *   metadata?: Record<string, any>, thumbnail?: string|null}} Hit
  * @typedef {{hits: Hit[], total?: number, timings: {encode_ms: number, search_ms: number, total_ms: number},
- *   model: string, version: number, low_confidence?: number}} Result
+ *   model: string, version: number}} Result
  */
 
 /** @returns {Record<string, string>} */

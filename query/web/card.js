@@ -10,12 +10,15 @@ import { UNWANTED, add, editing, only } from "./place.js";
  * @typedef {import("./api.js").Hit} Hit
  */
 
+/** Hits of lower confidence are marked: most unrelated queries have a better one. As in `query/result.py`. */
+const DOUBTFUL = 0.5;
+
 /**
  * @param {App} app
  * @param {Hit} hit
- * @param {boolean} guess whether its score is below what the model is sure of
  */
-export function card(app, hit, guess) {
+export function card(app, hit) {
+  const guess = (hit.confidence ?? 1) < DOUBTFUL;
   const name = title(hit);
   const face = hit.thumbnail
     ? fitted(el("img", { src: hit.thumbnail, alt: "", width: 256, height: 192, draggable: "false" }))
@@ -31,7 +34,7 @@ export function card(app, hit, guess) {
     },
     face,
   );
-  const score = el("span", { class: "score", text: hit.score.toFixed(3), title: "Score" });
+  const score = el("span", { class: "score", text: hit.score.toFixed(3), title: sureness(hit) });
   return el(
     "li",
     { class: `card ${hit.modality}${guess ? " guess" : ""}`, data: { id: hit.id } },
@@ -47,6 +50,12 @@ export function card(app, hit, guess) {
     ),
   );
 }
+
+/** @param {Hit} hit */
+const sureness = (hit) =>
+  hit.confidence === undefined
+    ? "Score"
+    : `Score; confidence ${Math.floor(100 * hit.confidence)} %: that share of unrelated queries scores lower`;
 
 /** What can be done with a hit. @param {App} app @param {Hit} hit @param {() => void} [after] */
 export function actions(app, hit, after) {

@@ -1,7 +1,7 @@
 /** The hits of a query, page by page of one version: none twice, and only ever those of the last question. */
 
 import { api } from "./api.js";
-import { PAGE, composed, inWords, rankedBy, request } from "./asking.js";
+import { PAGE, composed, inWords, request } from "./asking.js";
 import { card } from "./card.js";
 import { compared } from "./compare.js";
 import { byId, el, focusOn, refill, say } from "./element.js";
@@ -94,23 +94,18 @@ export class Results {
       return say("No results");
     }
     this.grid = el("ol", { class: "grid", "aria-label": "Results, best first" });
-    const floor = result.low_confidence;
-    const guesses = floor !== undefined && result.hits[0].score < floor;
+    const fits = !result.hits.some((hit) => hit.confidence !== undefined) || result.hits.some(fitting);
     this.end = el("div", { class: "end" });
     const active = document.activeElement;
     const focus = active instanceof HTMLElement && this.body.contains(active) ? active.dataset.focus : undefined;
     this.body.replaceChildren(
       el("h2", { class: "unseen", text: `Results for ${inWords(place)}` }),
-      ...(guesses
-        ? [
-            el("p", {
-              class: "notice",
-              text: "Nothing here is close to what you asked for. These are the nearest, as guesses.",
-            }),
-          ]
-        : []),
-      this.grid,
-      this.end,
+      ...(fits
+        ? [this.grid, this.end]
+        : [
+            el("p", { class: "notice", text: "Nothing fits well: queries for other things score as high here." }),
+            el("details", {}, el("summary", { text: "Show the nearest" }), this.grid, this.end),
+          ]),
     );
     this.take(result);
     if (focus) focusOn(this.body, focus);
@@ -123,12 +118,11 @@ export class Results {
 
   /** @param {import("./api.js").Result} result */
   take(result) {
-    const floor = rankedBy(this.asked.place) === "meaning" ? result.low_confidence : undefined;
     for (const hit of result.hits) {
       if (this.seen.has(hit.id)) continue;
       this.seen.add(hit.id);
       remember(this.asked.place.collection, hit);
-      this.grid.append(card(this.app, hit, floor !== undefined && hit.score < floor));
+      this.grid.append(card(this.app, hit));
     }
     this.asked.offset += result.hits.length;
     const all = result.hits.length < PAGE || this.asked.offset === result.total;
@@ -209,6 +203,12 @@ function partOf(problem, place) {
   const sent = place.parts.flatMap((part, at) => (part.weight === 0 ? [] : [at]));
   return told ? (sent[Number(told[1])] ?? -1) : -1;
 }
+
+/**
+ * Whether it is a better hit than most queries get that nothing fits; as in `query/result.py`.
+ * @param {import("./api.js").Hit} hit
+ */
+const fitting = (hit) => (hit.confidence ?? 0) >= 0.8;
 
 /** What holds the place of hits that are on their way. @param {number} count */
 const bones = (count) =>

@@ -25,6 +25,7 @@ from oneword.storage.ann.gpu import GpuIndex
 from oneword.storage.ann.rows import RowAddresses, RowSet
 from oneword.storage.ann.structure import NEAR, read, spare
 from oneword.storage.ann.tuning import SAME_SCORE
+from oneword.storage.confidence import Confidence
 from oneword.storage.config import StorageConfig
 from oneword.storage.ranking import cosines
 
@@ -59,6 +60,7 @@ class AnnIndex:
         # Checksums of each row's vector and item: mapped files may change after their digests were compared.
         self._checks: NDArray[np.uint64] = np.load(folder / CHECKS, mmap_mode="r").view(np.ndarray)
         self.documents = Documents(folder, self._checks[:, 1])
+        self.confidence = Confidence.load(folder)
         self._flat = read_vectors(folder, mapped=not config.loaded)
         self.all_stored = map_vectors(folder, self.info.rows, self.info.dimension)
         self._structure = read(folder / LISTS, self._flat) if self.info.effort is not None else None

@@ -11,12 +11,13 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from oneword.storage.ann.build import build
 from oneword.storage.ann.check import check, no_index
@@ -25,6 +26,7 @@ from oneword.storage.ann.files import IndexInfo, changed
 from oneword.storage.ann.index import AnnIndex, Vectors
 from oneword.storage.ann.ranking import AnnRanking, search_together
 from oneword.storage.ann.rows import Mask, RowSet, addresses_of
+from oneword.storage.confidence import Confidence
 from oneword.storage.config import RESERVE, AnnKind, StorageConfig
 from oneword.storage.durability import sync_folder
 from oneword.storage.errors import MissingGpu
@@ -48,6 +50,9 @@ SIZE_FACTOR = 1.3  # size of an index over that of its vectors and items; codes 
 DOCUMENT = 500  # bytes of an item without its thumbnail, a generous estimate
 PAUSE = 300.0  # seconds after a build that failed for want of disk space before the next attempt
 TRIES = 3  # at checking an index that builds replace meanwhile
+
+Unrelated = Callable[[], NDArray[np.floating] | None]
+"""Returns vectors (m, d) of texts that have nothing to do with the collection, or None: see `Confidence.measure`."""
 
 Passing = tuple[RowSet | None, Mask | None]
 Key = TypeVar("Key")
@@ -74,7 +79,13 @@ class IndexKeeper:
         self._not_before = 0.0
 
     def build(
-        self, snapshot: Snapshot, *, goal: float = 0.99, kind: AnnKind | None = None, threads: int | None = None
+        self,
+        snapshot: Snapshot,
+        *,
+        goal: float = 0.99,
+        kind: AnnKind | None = None,
+        threads: int | None = None,
+        unrelated: Unrelated | None = None,
     ) -> IndexInfo:
         """Build an index of that version and switch to it; searches go on meanwhile. One build runs at a time.
 
@@ -82,10 +93,11 @@ class IndexKeeper:
             goal: recall@10 to reach.
             kind: of structure, one of `oneword.storage.config.INDEXES`; None: the configured one.
             threads: for FAISS; None: all.
+            unrelated: see `Unrelated`; called if no earlier index has them.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock():
-            return self._build(snapshot, goal, kind, threads)
+            return self._build(snapshot, goal, kind, threads, unrelated)
 
     def build_aside(self, snapshot: Snapshot, *, goal: float = 0.99) -> threading.Thread | None:
         """`build` in a thread, which is returned; None if a build is running here or in another process."""
@@ -101,6 +113,11 @@ class IndexKeeper:
         """The description of the index in use, if any."""
         found = self._current(snapshot)
         return found[1].info if found else None
+
+    def confidence(self, snapshot: Snapshot) -> Confidence | None:
+        """What the index in use knows of scores, if there is one that does."""
+        found = self._current(snapshot)
+        return found[1].confidence if found else None
 
     def built(self, snapshot: Snapshot) -> float | None:
         """When the index in use was built, in seconds since 1970; None if there is none."""
@@ -204,7 +221,18 @@ class IndexKeeper:
             self.distrust(name, f"{', '.join(wrong)}: changed since it was written")
         return not wrong
 
-    def _build(self, snapshot: Snapshot, goal: float, kind: AnnKind | None, threads: int | None) -> IndexInfo:
+    def _build(
+        self,
+        snapshot: Snapshot,
+        goal: float,
+        kind: AnnKind | None,
+        threads: int | None,
+        unrelated: Unrelated | None = None,
+    ) -> IndexInfo:
+        known = self.confidence(snapshot)
+        texts = known.unrelated if known else None
+        if texts is None and unrelated is not None:
+            texts = unrelated()
         name = f"{snapshot.version:012d}-{time.time_ns():020d}"  # the newest sorts last
         for left in self.folder.glob("*.partial"):  # of a build that was killed, as only one holds the lock
             shutil.rmtree(left, ignore_errors=True)
@@ -212,7 +240,9 @@ class IndexKeeper:
         partial = self.folder / f"{name}.partial"
         partial.mkdir()
         try:
-            info = build(snapshot, partial, goal=goal, kind=kind or self._config.index, threads=threads)
+            info = build(
+                snapshot, partial, goal=goal, kind=kind or self._config.index, threads=threads, unrelated=texts
+            )
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

@@ -39,7 +39,7 @@ def test_keywords_alone_need_no_model(searching: SearchService, monkeypatch: pyt
     monkeypatch.setattr("oneword.query.service.load", lambda config: pytest.fail("a model was loaded"))
     result = searching.search(keywords="sleeps")
     assert sorted(names(result)) == ["cat.txt", "dog.txt", "owl.txt"]
-    assert result.low_confidence is None
+    assert all(hit.confidence is None for hit in result)
     assert names(searching.search(keywords="SLEEPS", where="folder = farm")) == ["dog.txt"]
     assert names(searching.search(keywords="whale")) == []
     assert names(searching.search(keywords="sleeps", min_score=1000)) == []

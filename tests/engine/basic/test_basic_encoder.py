@@ -10,6 +10,7 @@ from oneword.engine.basic.encoder import PICTURES
 from oneword.engine.basic.sentences import BATCH
 from oneword.engine.encoder import Side
 from oneword.engine.errors import DeviceOutOfMemory, ViewError
+from oneword.engine.unrelated import unrelated
 
 CAPTIONS = {
     "astronaut.png": ["an astronaut in an orange space suit", "a spacewoman with a helmet"],
@@ -201,10 +202,12 @@ def test_the_space_says_what_made_it(encoder):
     assert {"temperature", "debias", "top_classes", "wordpieces"} <= set(space.preprocessing)
 
 
-def test_an_answer_under_low_confidence_is_a_guess(pictures, captions, truth, encoder):
+def test_right_hits_score_higher_than_those_of_unrelated_texts(pictures, captions, truth, encoder):
+    nothing = (unrelated(encoder, views.DEFAULT) @ pictures.T).max(1)
     scores = captions @ pictures.T
-    sure = scores.max(1) >= encoder.low_confidence
-    assert sure.any()
+    confidence = np.array([np.mean(nothing < best) for best in scores.max(1)])
+    assert np.median(confidence) >= 0.9
+    sure = confidence >= 0.95
     assert (scores.argmax(1) == truth)[sure].mean() >= 0.9
 
 

@@ -267,7 +267,6 @@ def test_the_space(encoder, folder):
 
 def test_it_is_an_encoder(encoder):
     typed: Encoder = encoder
-    assert typed.low_confidence is None
     assert encode(typed, [], views.DEFAULT).shape == (0, 64)
     assert encode(typed, [Text(text="a dog")], views.DEFAULT).dtype == np.float32
 

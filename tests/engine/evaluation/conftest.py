@@ -19,7 +19,7 @@ class TableEncoder:
         table: by text, by colour name, or by (colour name, edit).
     """
 
-    name, dimension, low_confidence = "table", 3, None
+    name, dimension = "table", 3
 
     def __init__(self, table: dict[Any, Sequence[float]]) -> None:
         self.table = table

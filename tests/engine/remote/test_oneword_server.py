@@ -43,7 +43,7 @@ def test_equals_local(serve, hashing):
     space, local = remote.space(views.DEFAULT), HashEncoder().space(views.DEFAULT)
     assert space.fingerprint == local.fingerprint
     assert (space.model, remote.name) == (f"{url}#hash", f"{url}#hash")
-    assert (remote.dimension, remote.low_confidence) == (256, None)
+    assert remote.dimension == 256
     with pytest.raises(ViewError, match="reads no prompts"):
         remote.space(views.CIRR)
 

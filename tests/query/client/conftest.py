@@ -22,6 +22,7 @@ from oneword.query.client import AsyncClient, Client
 HIT = {
     "id": "a/b?c",
     "score": 0.75,
+    "confidence": 0.9,
     "modality": "text",
     "uri": "https://example.org/ü",
     "text": "the cat sleeps",
@@ -35,7 +36,6 @@ RESULT = {
     "model": "hash",
     "collection": "default",
     "version": 7,
-    "low_confidence": 0.1,
     "explain": {"words": [{"text": "cat", "score": 0.5}]},
     "something_new": True,
 }

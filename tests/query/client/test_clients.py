@@ -19,9 +19,14 @@ from oneword.storage import FilterError
 
 def test_a_search_is_sent_as_the_query_object_and_read_back(client: Any, service: Any) -> None:
     result = client.search("a cat", "photos", where="year >= 2020", limit=3, without="dog", deadline=2.5)
-    assert (result.total, result.version, result.collection, result.low_confidence) == (1, 7, "photos", 0.1)
+    assert (result.total, result.version, result.collection) == (1, 7, "photos")
     (hit,) = result
-    assert (hit.id, hit.score, hit.metadata["taken"]) == ("a/b?c", 0.75, "2020-05-01T12:00:00+00:00")
+    assert (hit.id, hit.score, hit.confidence, hit.metadata["taken"]) == (
+        "a/b?c",
+        0.75,
+        0.9,
+        "2020-05-01T12:00:00+00:00",
+    )
     assert [word.text for word in (*result.words, *hit.words, *hit.shared)] == ["cat", "cat", "sofa"]
     (asked,) = service.asked
     assert (asked.method, asked.path, asked.query) == ("POST", "/v1/collections/photos/search", "timeout=2.5")

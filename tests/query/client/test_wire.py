@@ -190,6 +190,7 @@ hits = st.builds(
     Hit,
     id=st.text(),
     score=st.floats(-1, 1).map(lambda score: round(score, 6)),
+    confidence=st.none() | st.floats(0, 1).map(lambda share: round(share, 4)),
     modality=st.sampled_from(["image", "text"]),
     uri=st.text(),
     text=st.none() | st.text(),
@@ -207,7 +208,6 @@ results = st.builds(
     search_ms=st.just(0.125),
     model=st.text(),
     collection=st.text(),
-    low_confidence=st.none() | st.floats(-1, 1),
     words=st.lists(st.builds(Word, text=st.text(), score=st.just(0.5)), max_size=2).map(tuple),
 )
 
