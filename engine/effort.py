@@ -16,6 +16,9 @@ SCANNED_PIXELS = 300_000_000
 MOST_SEGMENTS = 10_000
 """Markers of a JPEG, its scans included; each costs a step in Python. A profile of 16 MiB needs 255. Our own choice."""
 
+MOST_EXIF = 64
+"""Segments of EXIF in a JPEG; cameras write one. Pillow joins them: a thousand, 64 MiB, take 90 s. Our own choice."""
+
 HEADER = 2**16
 """Bytes of a PNM header, comments included. Pillow reads it byte by byte. Our own choice."""
 
@@ -27,11 +30,11 @@ _PNM = re.compile(rb"P([1-6])" + _GAP + rb"(\d{1,10})" + _GAP + rb"(\d{1,10})\s"
 # Inside a scan, 0xFF is followed by 0 (a byte of data), D0 to D7 (restart), or another FF (fill): ITU-T T.81, B.1.1.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN, _END = 0xDA, 0xD9
+_SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
 
 
 def check(data: bytes, name: str) -> None:
-    """Raises CorruptImage for a JPEG with too many scans for its size, or a PNM with too many bytes for it.
+    """Raises CorruptImage for a JPEG with too many scans for its size or too much EXIF, or a PNM with too many bytes.
 
     One pass over the bytes, without decoding. Images of other formats, and broken ones, pass.
     """
@@ -47,7 +50,7 @@ def is_pnm(data: bytes) -> bool:
 
 
 def _check_jpeg(data: bytes, name: str) -> None:
-    scans, segments, most, at = 0, 0, MOST_SCANS, 2
+    scans, segments, exif, most, at = 0, 0, 0, MOST_SCANS, 2
     while marker := _MARKER.search(data, at):
         at, kind, segments = marker.end(), marker[0][1], segments + 1
         if kind == _END:
@@ -56,8 +59,11 @@ def _check_jpeg(data: bytes, name: str) -> None:
             pixels = int.from_bytes(data[at + 3 : at + 5]) * int.from_bytes(data[at + 5 : at + 7])
             most = min(MOST_SCANS, max(SCANS_OF_ANY_SIZE, SCANNED_PIXELS // max(1, pixels)))
         scans += kind == _SCAN
+        exif += kind == _APP1 and data.startswith(b"Exif\0\0", at + 2)
         if segments > MOST_SEGMENTS:
             raise CorruptImage(f"{name}: the JPEG has more than {MOST_SEGMENTS:,} segments; save it as a baseline JPEG")
+        if exif > MOST_EXIF:
+            raise CorruptImage(f"{name}: the JPEG has more than {MOST_EXIF} segments of EXIF; save it without metadata")
         if scans > most:
             raise CorruptImage(
                 f"{name}: the JPEG has more than {most} scans: expected about 10; save it as a baseline JPEG"

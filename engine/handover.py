@@ -4,7 +4,7 @@ Linux only; elsewhere, and where a process may not open another's files, images 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 import PIL.Image
 
+from oneword.engine.facts import Fact
 from oneword.engine.inputs import Image, Tiled
 from oneword.engine.pictures import Picture
 
@@ -35,6 +36,7 @@ class SharedImage:
     shape: tuple[int, ...] | None
     content_hash: str
     thumbnail: bytes
+    facts: Mapping[str, Fact]
 
 
 class Handover:
@@ -67,7 +69,7 @@ class Handover:
         else:
             tiles = np.frombuffer(bytearray(pixels), np.uint8).reshape(shared.shape)
             image = Tiled(tiles=tiles, size=shared.size, content_hash=shared.content_hash)
-        return Picture(image=image, thumbnail=shared.thumbnail)
+        return Picture(image=image, thumbnail=shared.thumbnail, facts=shared.facts)
 
 
 def share(place: Place | None, make: Callable[..., Found], *given: object) -> Found | SharedImage:
@@ -81,7 +83,13 @@ def share(place: Place | None, make: Callable[..., Found], *given: object) -> Fo
         _write(place, image.tiles.tobytes() if isinstance(image, Tiled) else image.pixels.tobytes())
     except OSError:
         return found
-    return SharedImage(size=image.size, shape=shape, content_hash=image.content_hash, thumbnail=found.thumbnail)
+    return SharedImage(
+        size=image.size,
+        shape=shape,
+        content_hash=image.content_hash,
+        thumbnail=found.thumbnail,
+        facts=found.facts,
+    )
 
 
 def _write(place: Place, pixels: bytes) -> None:

@@ -1,10 +1,12 @@
 """A decoded image with its thumbnail. Light to import: worker processes do."""
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import PIL.Image
 
+from oneword.engine import facts as photographs
 from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.encoder import Tiler
 from oneword.engine.errors import ImageTooLarge
@@ -17,17 +19,21 @@ SIDE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A decoded image with its thumbnail, a small JPEG."""
+    """A decoded image with its thumbnail, a small JPEG, and what its file says of it (`oneword.engine.facts`)."""
 
     image: Image
     thumbnail: bytes
+    facts: Mapping[str, photographs.Fact] = field(default_factory=dict)
 
 
-def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS, tiler: Tiler | None = None) -> Picture:
+def decode_picture(
+    data: bytes, name: str, max_pixels: int = MAX_PIXELS, tiler: Tiler | None = None, *, facts: bool = False
+) -> Picture:
     """Decodes and hashes an image, makes its thumbnail, and cuts tiles.
 
     Args:
         tiler: of the only encoder that will see the image; None keeps it whole.
+        facts: read what its file says of it, too.
 
     Raises:
         InputError
@@ -38,7 +44,7 @@ def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS, tiler: 
         small = thumbnail(image.pixels)
         if tiler is not None:
             image = Tiled(tiles=tiler(image.pixels), size=image.size, content_hash=image.content_hash)
-        return Picture(image=image, thumbnail=small)
+        return Picture(image=image, thumbnail=small, facts=photographs.read(data) if facts else {})
     except MemoryError:
         raise ImageTooLarge(f"{name}: does not fit into memory; scale it down first") from None
 

@@ -16,13 +16,13 @@ from unicodedata import normalize
 from oneword.engine.inputs import Text
 from oneword.engine.passages import Splitter
 from oneword.engine.texts import is_blank
-from oneword.indexer.entry import ETAG, SOURCE, Entry, Reference, etag, id_of, name_of
+from oneword.indexer.entry import ETAG, FACTS, SOURCE, Entry, Reference, etag, id_of, name_of
 from oneword.indexer.errors import TemporarySpace
 from oneword.indexer.load import DIGEST, passage_id
 from oneword.indexer.outcome import Loaded, Unchanged, refuse
 from oneword.storage import Item, Metadata, Refused
 
-OURS = frozenset({ETAG, DIGEST, "document", "passage", "passages"})
+OURS = frozenset({ETAG, DIGEST, FACTS, "document", "passage", "passages"})
 """Metadata that indexing adds."""
 
 CACHE = 32_000  # KiB of memory for pages of SQLite
@@ -207,9 +207,10 @@ def _taken(entry: Entry, stored: Item) -> str | None:
 def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | None) -> bool:
     """Whether the item is what the input would become, as far as can be known without reading it.
 
-    Content at a URL is taken to be unchanged: only fetching it again would show.
+    Content at a URL is taken to be unchanged: only fetching it again would show. Facts that are no longer to be read
+    from an image are a change; those that could be read in addition are not.
     """
-    if stored is None or entry.problem or stored.uri != entry.uri or not _same_facts(entry.metadata, stored.metadata):
+    if stored is None or entry.problem or stored.uri != entry.uri or not _same_facts(entry, stored.metadata):
         return False
     if isinstance(entry.text, str):
         text = normalize("NFC", entry.text)
@@ -250,8 +251,10 @@ def compare(loaded: Loaded, stored: Item | None) -> Loaded | Unchanged:
     )
 
 
-def _same_facts(found: Mapping[str, Metadata], stored: Mapping[str, Metadata]) -> bool:
-    return _zoned(found) == {key: value for key, value in stored.items() if key not in OURS or key in found}
+def _same_facts(entry: Entry, stored: Mapping[str, Metadata]) -> bool:
+    read = facts if isinstance(facts := stored.get(FACTS), list) else []
+    known = {key: value for key, value in stored.items() if key in entry.metadata or key not in (*OURS, *read)}
+    return entry.facts.keys() >= set(read) and _zoned(entry.metadata) == known
 
 
 def _alike(item: Item, stored: Item, without: tuple[str, ...]) -> bool:

@@ -50,23 +50,24 @@ class Decoders:
         self.count = count or processes()
         self._how, self._timeout = (max_pixels, tiler), timeout
 
-    def __call__(self, data: bytes, name: str) -> Picture:
+    def __call__(self, data: bytes, name: str, *, facts: bool = False) -> Picture:
         """See `oneword.indexer.load.Decoder`."""
         from loky.process_executor import ShutdownExecutorError
 
         if _unable:
-            return decode_picture(data, name, *self._how)
+            return decode_picture(data, name, *self._how, facts=facts)
         try:
-            return self._ask(_pool(self.count), data, name)
+            return self._ask(_pool(self.count), data, name, facts)
         except (BrokenExecutor, ShutdownExecutorError, TimeoutError):  # shut down: because of another's time-out
             with _alone:
-                return self._again(data, name)
+                return self._again(data, name, facts)
         except UNSTARTED as error:
-            return _here(error, data, name, *self._how)
+            _note(error)
+            return decode_picture(data, name, *self._how, facts=facts)
 
-    def _again(self, data: bytes, name: str) -> Picture:
+    def _again(self, data: bytes, name: str, facts: bool) -> Picture:
         try:
-            return self._ask(_pool(LONE), data, name)
+            return self._ask(_pool(LONE), data, name, facts)
         except BrokenExecutor as error:
             reason = f"decoding it ends its process{_signal(error)}; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
@@ -74,10 +75,10 @@ class Decoders:
             reason = f"not decoded within {self._timeout:g} s; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
 
-    def _ask(self, pool: Any, data: bytes, name: str) -> Picture:
+    def _ask(self, pool: Any, data: bytes, name: str, facts: bool) -> Picture:
         with Handover() as handover:
             future: Future[Picture | SharedImage | InputError] = pool.submit(
-                share, handover.place, _decode, data, name, *self._how
+                share, handover.place, _decode, data, name, *self._how, facts
             )
             try:
                 found = future.result(self._timeout)
@@ -93,12 +94,11 @@ _unable: list[str] = []
 """Why this process cannot start others, once that is known."""
 
 
-def _here(error: Exception, data: bytes, name: str, max_pixels: int, tiler: Tiler | None) -> Picture:
-    """Decodes in this process, where the system does not allow others."""
+def _note(error: Exception) -> None:
+    """From now on images are decoded in this process, because the system does not allow others."""
     if not _unable:
         _unable.append(reason_of(error))
         log.warning("images are decoded in this process, because it cannot start others: %s", _unable[0])
-    return decode_picture(data, name, max_pixels, tiler)
 
 
 def _signal(error: BrokenExecutor) -> str:
@@ -129,9 +129,9 @@ def _end() -> None:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _decode(data: bytes, name: str, max_pixels: int, tiler: Tiler | None) -> Picture | InputError:
+def _decode(data: bytes, name: str, max_pixels: int, tiler: Tiler | None, facts: bool = False) -> Picture | InputError:
     try:
-        return decode_picture(data, name, max_pixels, tiler)
+        return decode_picture(data, name, max_pixels, tiler, facts=facts)
     except InputError as error:  # as a value: pickling a traceback costs time
         return error.with_traceback(None)
     except Exception as error:  # no decoder should raise it, and one image must not end a job

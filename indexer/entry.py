@@ -9,6 +9,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from oneword.engine.passages import Splitter
 from oneword.storage import Item, Metadata
+from oneword.storage.metadata import Kind
 
 OUTSIDE_ROOTS = "OutsideRoots"
 """Kind of the problem of an input whose content is where nothing may be read."""
@@ -18,6 +19,10 @@ SOURCE = "_source"
 
 ETAG = "_etag"
 """Metadata of every item whose content was read from a file: changes whenever the file may have changed."""
+
+
+FACTS = "_facts"
+"""Metadata of every item with facts that were read from its image: their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,8 @@ class Entry:
         image: encoded bytes of an image, or where they are.
         text: the text or caption, or where the file with it is.
         metadata: filterable facts.
+        facts: that are read from the image where the metadata lacks them, with the kind each is to have; set by
+            `inputs.Inputs`.
         problem: why it cannot be indexed; then it is quarantined.
         source: URI of the list that it is in; None: the origin up to its "#".
         stored: the item of this id that the collection held when the job began; set by `changes.Triage`.
@@ -64,6 +71,7 @@ class Entry:
     image: bytes | Reference | None = None
     text: str | Reference | None = None
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    facts: Mapping[str, Kind] = field(default_factory=dict)
     problem: Problem | None = None
     source: str | None = None
     stored: Item | None = None

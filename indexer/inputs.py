@@ -2,16 +2,18 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from oneword.engine.facts import PLACE, WORDS, selected
 from oneword.engine.roots import OUTSIDE, Roots
+from oneword.indexer import places
 from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Entry, Problem, Reference, name_of
 from oneword.indexer.options import SourceOptions
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
-from oneword.indexer.sources.metadata import SET_ASIDE, fit
+from oneword.indexer.sources.metadata import SET_ASIDE, fit, has_room
 from oneword.indexer.sources.tables import TableSource
 from oneword.storage.metadata import Kind
 
@@ -41,6 +43,10 @@ class Inputs:
         self._sources = open_sources(paths, options, roots) if paths else []
         self._only = only
         self._prefix = options.id_prefix
+        self._facts: Mapping[str, Kind] = selected(options.exif)
+        if not self._facts.keys().isdisjoint(PLACE):
+            places.check()
+        self._claimed = False
         self.kinds: dict[str, Kind] = {}
         self.set_aside: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
@@ -94,7 +100,25 @@ class Inputs:
         for key in aside:
             self.set_aside[key] += 1
             self._examples.setdefault(key, repr(entry.metadata[key])[:80])
-        return entry if fitted is entry.metadata else replace(entry, metadata=fitted)
+        facts = self._claim() if entry.image is not None and self._facts else {}
+        return entry if fitted is entry.metadata and not facts else replace(entry, metadata=fitted, facts=facts)
+
+    def _claim(self) -> Mapping[str, Kind]:
+        """The facts that are read from images, with the kinds that their keys have; new ones are added.
+
+        It is done at the first image: the kinds that its own metadata has come first.
+        """
+        if not self._claimed:
+            for name, kind in self._facts.items():
+                if name not in WORDS and has_room(name, self.kinds):
+                    self.kinds.setdefault(name, kind)
+            self._facts = {
+                name: self.kinds.get(name, kind)
+                for name, kind in self._facts.items()
+                if name in WORDS or name in self.kinds
+            }
+            self._claimed = True
+        return self._facts
 
     def _marked(self, entry: Entry) -> Entry:
         """With its source, and the prefix before an id that a row brought. A URL given outright has no source."""

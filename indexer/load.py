@@ -2,20 +2,22 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 from unicodedata import normalize
 
 from oneword.engine.errors import BadText, BlankText, EmptyFile, InputError
+from oneword.engine.facts import GPS, PLACE, TAKEN, WORDS, Fact
 from oneword.engine.inputs import Document, Input, Text
 from oneword.engine.passages import Splitter
 from oneword.engine.pictures import Picture
 from oneword.engine.roots import Roots
 from oneword.engine.texts import decode_text, is_blank
-from oneword.indexer.entry import ETAG, Entry, Reference, etag, name_of
+from oneword.indexer import places
+from oneword.indexer.entry import ETAG, FACTS, Entry, Reference, etag, name_of
 from oneword.indexer.outcome import Loaded, refuse
-from oneword.indexer.sources.metadata import SET_ASIDE
+from oneword.indexer.sources.metadata import SET_ASIDE, as_kind_of
 from oneword.indexer.sources.reading import read as read_reference
 from oneword.storage import Item, Metadata, Refused
 from oneword.storage.visible import visible
@@ -36,8 +38,8 @@ Read = Callable[[Reference], bytes]
 class Decoder(Protocol):
     """Decodes images, in some process."""
 
-    def __call__(self, data: bytes, name: str) -> Picture:
-        """Decodes an encoded image, which errors call `name`; raises InputError."""
+    def __call__(self, data: bytes, name: str, *, facts: bool = False) -> Picture:
+        """Decodes an encoded image, which errors call `name`, and reads its facts if asked to; raises InputError."""
         ...
 
 
@@ -80,7 +82,7 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
         picture = None
         if entry.image is not None:
             data = entry.image if isinstance(entry.image, bytes) else read(entry.image)
-            picture = decode(data, name_of(entry.image, entry.origin))
+            picture = decode(data, name_of(entry.image, entry.origin), facts=bool(entry.facts))
         text, fault = _text(entry, read)
         if fault:
             entry = _with_fault(entry, fault)
@@ -143,6 +145,14 @@ def _loaded(
     if mark is not None:
         metadata[ETAG] = mark
     if picture is not None:
+        facts = _facts(entry, picture.facts)
+        if text is None and (words := [str(facts[one]) for one in WORDS if one in facts]):
+            text = normalize("NFC", "\n".join(words))
+        else:
+            facts = {name: value for name, value in facts.items() if name not in WORDS}
+        if facts:
+            metadata[FACTS] = [*facts]
+            metadata |= {name: value for name, value in facts.items() if name not in WORDS}
         content: Input = picture.image if text is None else Document(image=picture.image, text=text)
         return _fitted(entry, (_item(entry, content, text, metadata, picture=picture),), (content,), splitter)
     text = text or ""
@@ -163,6 +173,23 @@ def _loaded(
         for number, (chunk, content) in enumerate(zip(chunks, contents, strict=True))
     )
     return _fitted(entry, items, contents, splitter)
+
+
+def _facts(entry: Entry, found: Mapping[str, Fact]) -> dict[str, Metadata]:
+    """What an image's file says and is to be kept, and the entry's own metadata does not say itself.
+
+    Where and when are told by one of the two: half of a place from each would be a third place.
+    """
+    own = set(entry.metadata)
+    for group in (GPS, TAKEN, PLACE):
+        own |= set(group) if own & set(group) else set()
+    if not entry.facts.keys().isdisjoint(PLACE):
+        said = entry.metadata if "latitude" in own else found
+        where = [one for name in GPS[:2] if isinstance(one := said.get(name), int | float)]
+        found = {**found, **(places.names(*where) if len(where) == 2 else {})}
+    wanted = {name: kind for name, kind in entry.facts.items() if name in found and name not in own}
+    fitting = {name: as_kind_of(found[name], kind) for name, kind in wanted.items()}
+    return {name: value for name, value in fitting.items() if value is not None}
 
 
 def _fitted(entry: Entry, items: tuple[Item, ...], contents: tuple[Input, ...], splitter: Splitter | None) -> Loaded:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
+from oneword.engine.facts import selected
 from oneword.indexer.errors import BadOption, BadSource
 
 Options = TypeVar("Options")
@@ -68,6 +69,13 @@ def read_names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, text.split(",")))
 
 
+def read_facts(text: str) -> tuple[str, ...]:
+    """Names of facts between commas. Raises ValueError."""
+    names = read_names(text)
+    selected(names)
+    return names
+
+
 class Captions(StrEnum):
     """What a `.txt` beside an image of the same stem is."""
 
@@ -93,7 +101,8 @@ class SourceOptions:
 
     Columns are those of tables and data sets (of webdataset: `id_column` is a key of the sample's JSON). None: inferred
     from the names; "": there is none. Include and exclude are globs, see `oneword.indexer.sources.globs.Patterns`. The
-    schemes (`s3`) are allowed besides the one of the store that a table or list is in.
+    schemes (`s3`) are allowed besides the one of the store that a table or list is in. Names of facts are those of
+    `oneword.engine.facts.selected`.
     """
 
     kind: SourceKind = field(
@@ -115,6 +124,13 @@ class SourceOptions:
     captions: Captions = field(
         default=Captions.ATTACH, metadata=about("What a .txt beside an image of the same stem is.", remote=True)
     )
+    exif: tuple[str, ...] = option(
+        ("all",),
+        "Which facts in files of images become metadata; no-gps: all but where they were taken.",
+        metavar="all|none|NAME,...",
+        read=read_facts,
+        remote=True,
+    )
     id_prefix: str = option(
         "",
         "Put before the ids that rows bring.",
@@ -131,6 +147,10 @@ class SourceOptions:
     )
 
     def __post_init__(self) -> None:
+        try:
+            selected(self.exif)
+        except ValueError as error:
+            raise BadOption(f"exif: {error}") from None
         object.__setattr__(self, "allow_schemes", tuple(one.lower() for one in self.allow_schemes))
 
     def as_dict(self) -> dict[str, Any]:
@@ -273,9 +293,10 @@ def arguments(given: Mapping[str, Any]) -> list[str]:
             continue
         if value is True and types[one.name] is bool:
             found.append(flag)
-        elif one.metadata.get("read") is read_names:
+        elif (read := one.metadata.get("read")) in (read_names, read_facts):
             if any("," in each or not each for each in value):
                 raise BadOption(f"{name}: expected names that are not empty and have no comma")
+            _check(name, ",".join(value), types[one.name], read)
             found.append(f"{flag}={','.join(value)}")
         elif isinstance(value, tuple | list):
             found += [f"{flag}={each}" for each in value]

@@ -27,9 +27,11 @@ from .filters import Contains as Contains
 from .filters import Exists as Exists
 from .filters import Filter as Filter
 from .filters import Match as Match
+from .filters import Near as Near
 from .filters import Not as Not
 from .filters import Or as Or
 from .filters import Range as Range
+from .filters import Within as Within
 from .filters import filter_from_json as filter_from_json
 from .filters import filter_to_json as filter_to_json
 from .filters import parse_filter as parse_filter

@@ -10,6 +10,12 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def number(value: float) -> str:
+    """A number literal, with an exponent: LanceDB parses many digits as a decimal of limited precision."""
+    mantissa, _, exponent = repr(float(value)).partition("e")
+    return f"{mantissa}e{exponent or 0}"
+
+
 def one_of(column: str, values: Iterable[str]) -> str:
     """`column` is one of `values`; false for none. Text that is not Unicode equals nothing stored."""
     listed = ", ".join(quoted(value) for value in values if is_unicode(value))

@@ -85,6 +85,11 @@ def as_kind(value: object, kind: Kind) -> Metadata | None:
             return [printable(one) for one in value if isinstance(one, str)] if isinstance(value, list) else None
 
 
+def as_kind_of(value: Metadata, kind: Kind) -> Metadata | None:
+    """Metadata as it is if it is of a kind, else converted; None where it cannot be."""
+    return value if kind_of(value) == kind else as_kind(value, kind)
+
+
 def is_missing(value: object) -> bool:
     """Whether a value is how tables write a missing one."""
     if isinstance(value, str):
@@ -115,7 +120,7 @@ def fit(metadata: Mapping[str, Metadata], kinds: dict[str, Kind]) -> tuple[Mappi
         wanted = kinds.get(key)
         if wanted is None and kind is not None and has_room(key, kinds):
             wanted = kinds[key] = kind
-        fitting = None if wanted is None else value if kind == wanted else as_kind(value, wanted)
+        fitting = None if wanted is None else as_kind_of(value, wanted)
         if fitting is None:
             aside[key] = f"{key}: {_as_text(value)}"
         else:

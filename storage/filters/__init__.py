@@ -5,9 +5,23 @@ tree = filter_from_json({"must": {"field": "year", "range": {"gte": 2020}}, "sho
 tree = Range("year", gte=2020) & (Match("camera", "Nikon D5") | Contains("tags", "beach"))
 """
 
-from oneword.storage.filters.parse import filter_from_json, filter_to_json, parse, parse_filter
+from oneword.storage.filters.clauses import filter_from_json, filter_to_json
+from oneword.storage.filters.parse import parse, parse_filter
 from oneword.storage.filters.sql import compile  # noqa: A004
-from oneword.storage.filters.tree import And, AnyOf, Contains, Exists, Filter, Match, Not, Or, Range, Scalar
+from oneword.storage.filters.tree import (
+    And,
+    AnyOf,
+    Contains,
+    Exists,
+    Filter,
+    Match,
+    Near,
+    Not,
+    Or,
+    Range,
+    Scalar,
+    Within,
+)
 
 __all__ = [
     "And",
@@ -16,10 +30,12 @@ __all__ = [
     "Exists",
     "Filter",
     "Match",
+    "Near",
     "Not",
     "Or",
     "Range",
     "Scalar",
+    "Within",
     "compile",
     "filter_from_json",
     "filter_to_json",

@@ -1,57 +1,43 @@
-"""Filters from text and from JSON.
-
-The language of the command line:
+"""Filters from text: the language of the command line.
 
     any      = all ("or" all)*
     all      = one ("and" one)*
-    one      = "not" one | "(" any ")" | "exists" "(" field ")" | field test
+    one      = "not" one | "(" any ")" | "exists" "(" field ")" | place | field test
+    place    = "near" "(" latitude "," longitude "," distance ")" | "within" "(" south "," west "," north "," east ")"
     test     = ("=" | "!=" | "<" | "<=" | ">" | ">=") value
              | "contains" value | ["not"] "in" "(" value ("," value)* ")" | "between" value "and" value
     value    = "quoted" | 'quoted' | number | true | false | word
 
-Keywords ignore case. A word ends at the next space or one of ``()=!<>,"'``, so paths, dates and times need no quotes.
-Inside quotes a backslash escapes a quote or another backslash, and is literal elsewhere.
-
-JSON, in Qdrant's clauses:
-
-    {"must": [{"field": "year", "range": {"gte": 2020}}, {"field": "tags", "any": ["beach", "sea"]}],
-     "must_not": {"field": "camera", "exists": false}}
-
-`must`: all of these; `should`: at least one of these, unless there are none; `must_not`: none of these. Each is a
-condition or nested filter, or a list of them. A condition is a `field` and one test: `match` a value, `any` of a list
-of values, a `range` (`gt`, `gte`, `lt`, `lte`), `exists` true or false, or `contains` a text. On a list field, `match`,
-`any` and `contains` test its members. A time is an ISO string. `{}` matches everything.
+A distance is a number with a unit: 500m, 5km, 3mi. Keywords ignore case. A word ends at the next space or one of
+``()=!<>,"'``, so paths, dates and times need no quotes. Inside quotes a backslash escapes a quote or another backslash,
+and is literal elsewhere.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from oneword.storage.errors import FilterError
+from oneword.storage.filters.clauses import DEEPEST, filter_from_json
+from oneword.storage.filters.geometry import meters
 from oneword.storage.filters.tree import (
-    MOST_CONDITIONS,
-    MOST_VALUES,
     And,
     AnyOf,
     Contains,
     Exists,
     Filter,
     Match,
+    Near,
     Not,
     Or,
     Range,
     Scalar,
-    shown,
+    Within,
 )
-from oneword.storage.metadata import utc
-
-DEEPEST = 50  # levels of brackets and "not"; far below Python's stack
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<sign><=|>=|!=|==|[=<>(),])|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<word>[^\s()=!<>,"']+))""",
@@ -117,10 +103,43 @@ class _Parser:
             self.need("(")
             tree = Exists(self.field())
             self.need(")")
+        elif self.tokens[self.next + 1 : self.next + 2] and self.tokens[self.next + 1].text == "(":
+            tree = self.place()
         else:
             tree = self.test(self.field())
         self.depth -= 1
         return tree
+
+    def place(self) -> Filter:
+        """A call; after a field comes no bracket."""
+        at, name = self.token.at, self.field().lower()
+        if name not in ("near", "within"):
+            raise self.error(f"{name!r} is not a function; expected near(...), within(...) or exists(...)", at)
+        self.need("(")
+        try:
+            if name == "near":
+                tree: Filter = Near(self.degrees(), self.next_degrees(), self.distance())
+            else:
+                tree = Within(self.degrees(), self.next_degrees(), self.next_degrees(), self.next_degrees())
+        except FilterError as error:
+            raise error if error.position is not None else self.error(str(error), at) from None
+        self.need(")")
+        return tree
+
+    def next_degrees(self) -> float:
+        self.need(",")
+        return self.degrees()
+
+    def degrees(self) -> float:
+        at, value = self.next, self.value()
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.next = at
+            raise self.failure("expected degrees, such as 48.85")
+        return float(value)
+
+    def distance(self) -> float:
+        self.need(",")
+        return meters(self.word())
 
     def test(self, field: str) -> Filter:
         if self.take("=") or self.take("=="):
@@ -217,165 +236,6 @@ class _Parser:
             tokens.append(Token(kind=kind, text=value, at=match.start(kind)))
             at = match.end()
         return [*tokens, Token(kind="end", text="", at=end)]
-
-
-CLAUSES = ("must", "should", "must_not")
-TESTS = ("match", "any", "range", "exists", "contains")
-BOUNDS = ("gt", "gte", "lt", "lte")
-
-
-def filter_from_json(value: object) -> Filter:
-    """The filter of a JSON object, as `json.loads` returns it.
-
-    Raises:
-        FilterError: with the path of the mistake (`must[2].range.gt`), what was expected, and what was found.
-    """
-    return _Reader().filter(value, path="", depth=1)
-
-
-def filter_to_json(tree: Filter) -> dict[str, Any]:
-    """A JSON object of the same meaning: `filter_from_json(filter_to_json(tree))` finds what `tree` finds.
-
-    Raises:
-        FilterError: it contains something that is not a filter, or nests too deep.
-    """
-    return _written(tree, 1)
-
-
-class _Reader:
-    def __init__(self) -> None:
-        self.filters = 0
-        self.values = 0
-
-    def filter(self, value: object, *, path: str, depth: int) -> Filter:
-        """A condition or clauses."""
-        if depth > DEEPEST:
-            raise _failure(path, f"at most {DEEPEST} levels of filters", "one more")
-        self.filters += 1
-        if self.filters > MOST_CONDITIONS:
-            raise _failure(path, f"at most {MOST_CONDITIONS} conditions and filters", "one more")
-        keys = _object(value, path, "a condition or a filter of must, should and must_not")
-        if "field" in keys or any(test in keys for test in TESTS):
-            return self.condition(keys, path)
-        _known(keys, (*CLAUSES, "field"), path)
-        parts = list(self.clause(keys, "must", path, depth))
-        should = self.clause(keys, "should", path, depth)
-        if should:
-            parts.append(should[0] if len(should) == 1 else Or(should))
-        parts += [Not(one) for one in self.clause(keys, "must_not", path, depth)]
-        return parts[0] if len(parts) == 1 else And(tuple(parts))
-
-    def clause(self, keys: Mapping[str, object], name: str, path: str, depth: int) -> tuple[Filter, ...]:
-        if name not in keys:
-            return ()
-        value, at = keys[name], _at(path, name)
-        if not isinstance(value, list):
-            return (self.filter(value, path=at, depth=depth + 1),)
-        return tuple(self.filter(one, path=f"{at}[{index}]", depth=depth + 1) for index, one in enumerate(value))
-
-    def condition(self, keys: Mapping[str, object], path: str) -> Filter:
-        _known(keys, ("field", *TESTS), path)
-        field = keys.get("field")
-        if not isinstance(field, str) or not field:
-            found = shown(field) if "field" in keys else "nothing"
-            raise _failure(_at(path, "field"), "the name of a field", found)
-        tests = [test for test in TESTS if test in keys]
-        if len(tests) != 1:
-            expected = f"one of {', '.join(TESTS)} beside field {shown(field)}"
-            raise _failure(path, expected, " and ".join(tests) or "none")
-        value, at = keys[tests[0]], _at(path, tests[0])
-        match tests[0], value:
-            case "match", _:
-                return Match(field, self.scalar(value, at))
-            case "any", list():
-                return AnyOf(field, tuple(self.scalar(one, f"{at}[{index}]") for index, one in enumerate(value)))
-            case "range", _:
-                return self.range(field, value, at)
-            case "exists", bool():
-                return Exists(field) if value else Not(Exists(field))
-            case "contains", str():
-                return Contains(field, value)
-        expected = {"any": "a list of values", "exists": "true or false", "contains": "text"}[tests[0]]
-        raise _failure(at, expected, shown(value))
-
-    def range(self, field: str, value: object, path: str) -> Filter:
-        bounds = _object(value, path, "an object of gt, gte, lt and lte")
-        _known(bounds, BOUNDS, path)
-        if not bounds:
-            raise _failure(path, "at least one of gt, gte, lt and lte", "none")
-        for name, bound in bounds.items():
-            if isinstance(bound, bool):
-                raise _failure(_at(path, name), "text, a number or a time", shown(bound))
-        return Range(field, **{name: self.scalar(bound, _at(path, name)) for name, bound in bounds.items()})
-
-    def scalar(self, value: object, path: str) -> Scalar:
-        self.values += 1
-        if self.values > MOST_VALUES:
-            raise _failure(path, f"at most {MOST_VALUES} values", "one more")
-        if value is None:
-            expected = 'a value (for items without the field, {"field": ..., "exists": false})'
-        elif not isinstance(value, str | bool | int | float):
-            expected = "text, a number, true or false"
-        elif isinstance(value, float) and not math.isfinite(value):
-            expected = "a finite number"
-        else:
-            return value
-        raise _failure(path, expected, shown(value))
-
-
-def _written(tree: Filter, depth: int) -> dict[str, Any]:
-    if depth > DEEPEST:
-        raise FilterError(f"the filter nests more than {DEEPEST} levels deep; write it flatter")
-    match tree:
-        case And(filters):
-            must = [_written(one, depth + 1) for one in filters if not isinstance(one, Not)]
-            must_not = [_written(one.filter, depth + 1) for one in filters if isinstance(one, Not)]
-            return {name: clause for name, clause in (("must", must), ("must_not", must_not)) if clause}
-        case Or(()):
-            return {"must_not": [{}]}  # an empty `should` is true, and an empty Or is false
-        case Or(filters):
-            return {"should": [_written(one, depth + 1) for one in filters]}
-        case Not(inner):
-            return {"must_not": [_written(inner, depth + 1)]}
-        case Match(field, value):
-            return {"field": field, "match": _plain(value)}
-        case AnyOf(field, values):
-            return {"field": field, "any": [_plain(value) for value in values]}
-        case Range(field):
-            bounds = {name: getattr(tree, name) for name in BOUNDS if getattr(tree, name) is not None}
-            return {"field": field, "range": {name: _plain(value) for name, value in bounds.items()}}
-        case Exists(field):
-            return {"field": field, "exists": True}
-        case Contains(field, value):
-            return {"field": field, "contains": value}
-    raise FilterError(f"{tree!r} is not a filter; expected one of storage.filters")
-
-
-def _plain(value: Scalar) -> str | bool | int | float:
-    if not isinstance(value, datetime):
-        return value
-    return (value if value.tzinfo else utc(value)).isoformat()
-
-
-def _object(value: object, path: str, expected: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _failure(path, expected, shown(value))
-    return value
-
-
-def _known(keys: Mapping[str, object], known: tuple[str, ...], path: str) -> None:
-    for key in keys:
-        if key not in known:
-            raise FilterError(f"filter, {_at(path, key)[:200]}: no such key; expected one of {', '.join(known)}")
-
-
-def _at(path: str, key: str) -> str:
-    name = key if key.isidentifier() else repr(key)
-    return f"{path}.{name}" if path else name
-
-
-def _failure(path: str, expected: str, found: str) -> FilterError:
-    return FilterError(f"filter{f', {path}' * bool(path)}: expected {expected}, found {found}")
 
 
 def parse_filter(written: str | Mapping[str, Any] | Filter) -> Filter:

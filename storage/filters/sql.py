@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 from unicodedata import normalize
 
 from oneword.storage.errors import FilterError
+from oneword.storage.filters.geometry import near, within
 from oneword.storage.filters.tree import (
     And,
     AnyOf,
@@ -23,16 +24,19 @@ from oneword.storage.filters.tree import (
     Exists,
     Filter,
     Match,
+    Near,
     Not,
     Or,
     Range,
     Scalar,
+    Within,
     leaves,
     normal,
     shown,
 )
 from oneword.storage.metadata import Kind, kind_of, microseconds, number_of
 from oneword.storage.sql import is_unicode, quoted
+from oneword.storage.sql import number as literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,6 +147,8 @@ class _Compiler:
         """
         heavy = False
         for leaf, negated in leaves(tree):
+            if isinstance(leaf, Near | Within):
+                return False
             field = self.fields[leaf.field]  # type: ignore[attr-defined]
             texts = field.kind == "string" and isinstance(leaf, Contains)
             lists = field.kind == "list of strings" and (negated or isinstance(leaf, Exists))
@@ -165,7 +171,18 @@ class _Compiler:
                 return self.range(self.fields[name], leaf)
             case Contains(name, value):
                 return self.contains(self.fields[name], value)
+            case Near() | Within():
+                return self.place(leaf)
         raise FilterError(f"{leaf!r} is not a filter; expected one of storage.filters")
+
+    def place(self, leaf: Near | Within) -> tuple[str, str]:
+        """The column is a sum: it is NULL where one of the two fields is."""
+        found = [self.fields[name] for name in ("latitude", "longitude")]
+        if wrong := [f"{one.name!r} holds a {one.kind}" for one in found if one.kind != "number"]:
+            raise FilterError(f"field {wrong[0]}: 'near' and 'within' expect numbers in latitude and longitude")
+        columns = [one.column for one in found]
+        test = near(leaf, *columns) if isinstance(leaf, Near) else within(leaf, *columns)
+        return f"({' + '.join(columns)})", test
 
     def equal(self, field: Field, values: tuple[Scalar, ...]) -> tuple[str, str]:
         """The field equals one of the values, or a member of the list does."""
@@ -281,12 +298,10 @@ def _literal(field: Field, value: Scalar) -> str:
 
 def _number(name: str, value: float) -> str:
     try:
-        number, _ = number_of(value)
+        nearest, _ = number_of(value)
     except ValueError as error:
         raise FilterError(f"field {name!r} is compared with {shown(value)}: {error}") from None
-    # With an exponent: LanceDB parses many digits as a decimal of limited precision.
-    mantissa, _, exponent = repr(number).partition("e")
-    return f"{mantissa}e{exponent or 0}"
+    return literal(nearest)
 
 
 def _quoted(text: str) -> str:

@@ -7,6 +7,7 @@ without a camera.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,6 +82,50 @@ class Contains(Filter):
 
 
 @dataclass(frozen=True)
+class Near(Filter):
+    """The fields `latitude` and `longitude` are at most so many meters from a place in degrees, along a great circle.
+
+    Raises:
+        FilterError: the place is not on Earth, or the distance is not positive.
+    """
+
+    latitude: float
+    longitude: float
+    meters: float
+
+    def __post_init__(self) -> None:
+        _check_degrees(latitude=self.latitude, longitude=self.longitude)
+        if not 0 < self.meters < math.inf:
+            raise FilterError(f"the distance is {shown(self.meters)} m, expected more than 0")
+
+
+@dataclass(frozen=True)
+class Within(Filter):
+    """The fields `latitude` and `longitude` are in a box in degrees; where west is more than east, over 180 degrees.
+
+    Raises:
+        FilterError: the box is not on Earth, or its south is north of its north.
+    """
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+    def __post_init__(self) -> None:
+        _check_degrees(latitude=self.south, longitude=self.west)
+        _check_degrees(latitude=self.north, longitude=self.east)
+        if self.south > self.north:
+            raise FilterError(f"the south is {self.south:g} and the north {self.north:g}: expected the lower one first")
+
+
+def _check_degrees(*, latitude: float, longitude: float) -> None:
+    for name, value, most in (("latitude", latitude, 90), ("longitude", longitude, 180)):
+        if not -most <= value <= most:
+            raise FilterError(f"the {name} is {shown(value)}, expected degrees from -{most} to {most}")
+
+
+@dataclass(frozen=True)
 class And(Filter):
     """All of them; true for none."""
 
@@ -146,7 +191,7 @@ class _Normalizer:
                 if not filters:
                     self.count(tree)
                 return merged[0] if len(merged) == 1 else kind(tuple(merged))
-            case Match() | AnyOf() | Range() | Exists() | Contains():
+            case Match() | AnyOf() | Range() | Exists() | Contains() | Near() | Within():
                 self.count(tree)
                 return Not(tree) if negated else tree
         raise FilterError(f"{tree!r} is not a filter; expected one of storage.filters")

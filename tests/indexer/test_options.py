@@ -26,6 +26,7 @@ GIVEN = st.fixed_dictionaries(
         "text_column": TEXT,
         "image_column": TEXT,
         "metadata_columns": NAMES,
+        "exif": st.lists(st.sampled_from(["all", "none", "no-gps", "camera", "title"]), max_size=3).map(tuple),
         "id_prefix": TEXT.filter(str.isprintable),
         "passages": st.integers(8, 8192) | st.sampled_from(["auto", "off"]),
         **{name: st.booleans() for name in ("delete_missing", "yes", "take_over", "reread", "dry_run")},
@@ -76,6 +77,7 @@ def test_a_service_offers_what_is_declared_for_it() -> None:
         ({"id_prefix": "x" * 65}, "at most 64"),
         ({"metadata_columns": ["a,b"]}, "no comma"),
         ({"metadata_columns": [""]}, "not empty"),
+        ({"exif": ["camra"]}, "exif 'camra': no such fact"),
     ],
 )
 def test_what_no_job_may_ask(options: dict[str, Any], words: str) -> None:
@@ -84,7 +86,7 @@ def test_what_no_job_may_ask(options: dict[str, Any], words: str) -> None:
 
 
 def test_what_a_command_line_cannot_say() -> None:
-    for line in (["--passages=7"], ["--delimiter=ab"], [f"--id-prefix={'x' * 65}"], ["--decoders=0"], ["--source=x"]):
+    for line in (["--passages=7"], ["--delimiter=ab"], [f"--id-prefix={'x' * 65}"], ["--decoders=0"], ["--exif=x"]):
         with pytest.raises(Exception) as caught:
             parsed(line)
         assert getattr(caught.value, "exit_code", None) == 2

@@ -52,7 +52,7 @@ def test_reading(value: Any, tree: Filter) -> None:
         (None, "filter: expected a condition or a filter of must, should and must_not, found None"),
         ([JSON_A], "filter: expected a condition .* found a list"),
         ("year = 2020", "filter: expected a condition .* found 'year = 2020'"),
-        ({"musst": []}, "filter, musst: no such key; expected one of must, should, must_not, field"),
+        ({"musst": []}, "filter, musst: no such key; expected one of must, should, must_not, near, within, field"),
         ({"must": [{}, {}, {"feild": "a", "match": 1}]}, r"filter, must\[2\].feild: no such key; .* field, match, any"),
         ({"must": [{}, {}, {"feild": "a"}]}, r"filter, must\[2\].feild: no such key"),
         ({"must": {"field": "a", "match": 1, "must": []}}, "must.must: no such key"),
