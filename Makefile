@@ -21,10 +21,10 @@ demo: .venv/demo
 	@cat demo/next.txt
 
 test: .venv/dev lint test-vision
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 coverage: .venv/dev
-	$(BIN)/python -m pytest -n 2 --cov=oneword --cov-report=term-missing:skip-covered --cov-report=html:.coverage-html
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov=oneword --cov-report=term-missing:skip-covered --cov-report=html:.coverage-html
 
 # The documentation into site/, strictly and without a network.
 docs: .venv/dev

@@ -1,5 +1,6 @@
 """Pictures and folders that many tests share. No network, no downloads."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -10,6 +11,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import PIL.Image
 import pytest
+
+
+def pytest_collection() -> None:
+    """Nothing is garbage while everything is imported."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: millions of objects that the collector need not look at again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

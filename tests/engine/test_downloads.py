@@ -8,7 +8,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from oneword.storage import Store
+from tests import forkserver
 from tests.engine.dual.checkpoints import siglip2
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -99,14 +99,8 @@ def oneword(tmp_path: Path) -> Any:
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """With one argument, that is a program; with several, they are those of `oneword`."""
         command = ["-c"] if len(arguments) == 1 else ["-m", "oneword"]
-        return subprocess.run(
-            [sys.executable, *command, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=tmp_path,
-            env={**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", **environment},
-        )
+        environment = {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", **environment}
+        return forkserver.run([*command, *arguments], timeout=120, cwd=tmp_path, env=os.environ | environment)
 
     return run
 
@@ -137,9 +131,9 @@ def test_at_a_terminal_a_better_model_is_offered_once(hub: Hub, tmp_path: Path) 
     def index(url: str, answer: str) -> str:
         ours, theirs = pty.openpty()
         environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", "HF_ENDPOINT": url}
-        command = [sys.executable, "-m", "oneword", "index", "note.txt"]
+        command = ["-m", "oneword", "index", "note.txt"]
         streams: dict[str, Any] = {"stdin": theirs, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-        with subprocess.Popen(command, **streams, cwd=tmp_path, env=environment, text=True) as process:
+        with forkserver.start(command, **streams, cwd=tmp_path, env=environment) as process:
             os.write(ours, f"{answer}\n".encode())
             _, said = process.communicate(timeout=120)
         os.close(ours)

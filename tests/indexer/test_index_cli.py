@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from oneword import cli as front_door
 from oneword.storage import Item, Store
 from oneword.storage.journal import new_id
+from tests import forkserver
 
 ROOT = Path(front_door.__file__).parents[1]
 
@@ -221,13 +221,8 @@ sys.exit(cli.run([one for one in sys.argv[1:] if one != "--fail"]))
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SLOW, "index", *map(str, arguments), "--model", "hash", "--json"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = ["-c", SLOW, "index", *arguments, "--model", "hash", "--json"]
+    return forkserver.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_jobs_are_listed_with_how_they_ended(
@@ -273,13 +268,8 @@ def test_jobs_are_listed_with_how_they_ended(
 
 def test_watching_sees_changes_and_ends_when_it_is_told(album: Path) -> None:
     """The store lies in the folder that is watched, and is not a change."""
-    child = subprocess.Popen(
-        [sys.executable, *"-m oneword index . --watch --model hash --json --db mine".split()],
-        cwd=album,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = "-m oneword index . --watch --model hash --json --db mine".split()
+    child = forkserver.start(command, cwd=album, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdout is not None
     assert json.loads(child.stdout.readline())["added"] == 6
     (album / "new.txt").write_text("something new")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from oneword import indexer
+from tests import forkserver
 from tests.indexer import corpus
 from tests.indexer.stored import quarantined, rows
 
@@ -46,9 +46,7 @@ def refusals(db: Path) -> set[tuple[str, str]]:
 
 
 def start(db: Path, log: Path, paths: list[str]) -> subprocess.Popen[str]:
-    child = subprocess.Popen(
-        [sys.executable, "-c", JOB, str(db), str(log), *paths], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    child = forkserver.start(["-c", JOB, db, log, *paths], cwd=ROOT, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     return child

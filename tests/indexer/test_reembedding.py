@@ -5,8 +5,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,6 +34,7 @@ from oneword.storage import (
     StorageError,
     Store,
 )
+from tests import forkserver
 from tests.conftest import noise
 
 ROOT = Path(__file__).parents[2]
@@ -362,11 +361,7 @@ reembed(db="db", model=Turned(), keep="past")
 def test_a_run_that_is_killed_goes_on(old: Collection, tmp_path: Path, at: int) -> None:
     before = rows()
     (tmp_path / "tests_reembedding.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path, str(at)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=120,
-    )
+    done = forkserver.run(["-c", KILLED, tmp_path, at], timeout=120)
     assert done.returncode == -signal.SIGKILL
     assert (Path("db") / "default.lance").is_dir() == (at == 3)
     now = Store("db").open("default").space["model"]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from oneword import query
+from tests import forkserver
 
 ROOT = Path(query.__file__).parents[2]
 
@@ -99,15 +101,14 @@ def _starting() -> Iterator[Start]:
         cwd: Path = ROOT,
         files: int | None = None,
     ) -> Service:
-        command = [sys.executable, "-m", "oneword", "serve", "--port", "0", "--drain", "0", *map(str, arguments)]
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-        )
+        command = ["-m", "oneword", "serve", "--port", "0", "--drain", "0", *map(str, arguments)]
+        options: dict[str, Any] = {"cwd": cwd, "stderr": subprocess.PIPE}
+        options["env"] = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        if files is None:
+            process = forkserver.start(command, **options)
+        else:
+            limit = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (files, files))
+            process = subprocess.Popen([sys.executable, *command], text=True, preexec_fn=limit, **options)
         service = Service(process)
         started.append(service)
         service.reader = threading.Thread(target=service.follow, daemon=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from oneword import storage
 from oneword.storage import Collection, Item, Store
+from tests import forkserver
 
 ROOT = Path(storage.__file__).parents[1]
 
@@ -51,13 +51,7 @@ def process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(code: str, *args: object) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, args)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        child = forkserver.start(["-c", code, *args], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         started.append(child)
         return child
 

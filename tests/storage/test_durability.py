@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from oneword.storage import DamagedCollection, Item, StorageConfig, StorageError, Store, VersionNotFound
 from oneword.storage.durability import find_damage
+from tests import forkserver
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"}
 
@@ -122,7 +122,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
 def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path, disk: tuple[Path, Path]) -> None:
     mounted, image = disk
     root = str(Path(__file__).parents[2])
-    subprocess.run([sys.executable, "-c", CUT, mounted / "store", "5", root], check=True, timeout=120)
+    forkserver.run(["-c", CUT, mounted / "store", 5, root], check=True, timeout=120)
     shutil.copy(image, tmp_path / "cut.img")  # without unmounting: what is only in memory is not in it
     after = tmp_path / "after"
     after.mkdir()

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from oneword.storage import Item, NoRoom, StorageConfig, Store, StoreUnavailable
 from oneword.storage.config import RESERVE
+from tests import forkserver
 
 SPACE = {"fingerprint": "f", "dimension": 256, "model": "m", "view": "v"}
 Fill = Callable[[int], None]
@@ -58,8 +58,7 @@ def items(first: int, count: int) -> list[Item]:
 
 
 def oneword(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "oneword", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    return forkserver.run(["-m", "oneword", *arguments], env={**os.environ, "COLUMNS": "200"})
 
 
 def test_what_was_acknowledged_is_there_and_the_rest_is_told(disk: Path, fill: Fill) -> None:

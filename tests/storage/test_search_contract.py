@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,11 +34,12 @@ class Model:
         return sorted(scores, key=lambda one: (-round(one[0], 9), one[1]))
 
 
-def made(item: Make, number: int, seed: int = 0) -> Item:
+def made(number: int, seed: int = 0) -> Item:
     vector = np.random.default_rng((number % 90, seed)).normal(size=DIMENSION)  # of each there are three, equal ones
-    return item(
-        f"{number:03d}",
-        vector,
+    return Item(
+        id=f"{number:03d}",
+        vector=(vector / np.linalg.norm(vector)).astype(np.float32),
+        uri=f"file:///{number:03d}",
         modality="image" if number % 2 else "text",
         content_hash=f"{number}-{seed}",
         image_hash=f"picture {number % 40}" if number % 2 else None,
@@ -58,32 +61,55 @@ def exhaust(collection: Collection) -> None:
         index.info = replace(index.info, effort=replace(index.info.effort, **most, seconds=1e-9, deep_seconds=1e-9))
 
 
-@pytest.fixture(params=["table", "served", "ivfpq", "stale", "compacted"])
-def stored(request: pytest.FixtureRequest, store: Store, space: dict[str, Any], item: Make) -> tuple[Collection, Model]:
-    collection = store.create("a", {**space, "dimension": DIMENSION})
-    items = {one.id: one for one in (made(item, number) for number in range(300))}
-    if request.param == "table":
+def build(store: Store, kind: str) -> Model:
+    """Makes the collection `a`: a table alone, with an index of it, or with one that others have written past."""
+    collection = store.create("a", {"fingerprint": "f" * 40, "dimension": DIMENSION, "model": "toy", "view": "meaning"})
+    items = {one.id: one for one in (made(number) for number in range(300))}
+    if kind in ("table", "served", "ivfpq"):
         collection.upsert(items.values())
-        return collection, Model(items)
-    if request.param in ("served", "ivfpq"):
-        collection.upsert(items.values())
-        collection.build_index(index="auto" if request.param == "served" else "ivfpq")
-        exhaust(collection)
-        return collection, Model(items)
+        if kind != "table":
+            collection.build_index(index="auto" if kind == "served" else "ivfpq")
+        return Model(items)
     collection.upsert([one for one in items.values() if int(one.id) < 260])
-    collection.build_index(index="ivfpq" if request.param == "stale" else "flat")
-    items |= {one.id: one for one in (made(item, number, seed=1) for number in range(40, 80))}
+    collection.build_index(index="ivfpq" if kind == "stale" else "flat")
+    items |= {one.id: one for one in (made(number, seed=1) for number in range(40, 80))}
     collection.upsert([one for one in items.values() if int(one.id) >= 260 or 40 <= int(one.id) < 80])
     gone = [f"{number:03d}" for number in range(0, 300, 9)]
     collection.delete(gone)
     for one in gone:
         del items[one]
-    if request.param == "compacted":
+    if kind == "compacted":
         collection.optimize()
-    else:
+    return Model(items)
+
+
+def opened(folder: Path, kind: str) -> Collection:
+    collection = Store(folder).open("a")
+    if kind in ("served", "ivfpq", "stale"):
         exhaust(collection)
-    assert collection.index_info() is not None
-    return collection, Model(items)
+    assert (collection.index_info() is None) == (kind == "table")
+    return collection
+
+
+@pytest.fixture(scope="module", params=["table", "served", "ivfpq", "stale", "compacted"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Model]:
+    folder = tmp_path_factory.mktemp("whole") / "db"
+    return folder, request.param, build(Store(folder), request.param)
+
+
+@pytest.fixture(scope="module")
+def stored(whole: tuple[Path, str, Model]) -> tuple[Collection, Model]:
+    """For tests that write nothing."""
+    folder, kind, model = whole
+    return opened(folder, kind), model
+
+
+@pytest.fixture
+def own(whole: tuple[Path, str, Model], tmp_path: Path) -> tuple[Collection, Model]:
+    """For tests that write: a copy."""
+    folder, kind, model = whole
+    shutil.copytree(folder, tmp_path / "db")
+    return opened(tmp_path / "db", kind), model
 
 
 def questions(count: int = 12) -> list[np.ndarray]:
@@ -133,8 +159,8 @@ def test_pages_join(stored: tuple[Collection, Model]) -> None:
             assert [hit.item.id for hit in wanted] == [id_ for _, id_ in whole[: len(wanted)]]
 
 
-def test_pages_of_one_version_join_while_others_write(stored: tuple[Collection, Model], item: Make) -> None:
-    collection, model = stored
+def test_pages_of_one_version_join_while_others_write(own: tuple[Collection, Model], item: Make) -> None:
+    collection, model = own
     question = questions()[0]
     whole = model.ranked(question)
     first = collection.search(question, limit=20)
@@ -276,8 +302,8 @@ def by_words(model: Model, words: set[str]) -> list[str]:
     return [one.id for one in sorted(matching, key=lambda one: (often[str(one.text)], one.id))]
 
 
-def test_what_comes_with_hits_is_of_their_version(stored: tuple[Collection, Model], item: Make) -> None:
-    collection, model = stored
+def test_what_comes_with_hits_is_of_their_version(own: tuple[Collection, Model]) -> None:
+    collection, model = own
     question = questions()[0]
     before = collection.search(question, limit=30, thumbnails=True)
     collection.upsert([replace(model.items[hit.item.id], thumbnail=b"new", text="new") for hit in before])

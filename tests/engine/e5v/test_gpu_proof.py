@@ -2,14 +2,14 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaNextConfig
+
+from tests import forkserver
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "gpu.py"
 DRAWN = SCRIPT.with_name("drawn.py")
@@ -26,8 +26,8 @@ def drawn() -> ModuleType:
 
 
 def test_every_section_runs_or_says_why_not(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--small", "--out", str(tmp_path / "gpu.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=300)
+    command = [SCRIPT, "--small", "--out", tmp_path / "gpu.json"]
+    done = forkserver.run(command, also=forkserver.MODELS, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads((tmp_path / "gpu.json").read_text())
     assert json.loads(done.stdout.splitlines()[-1]) == found
@@ -43,8 +43,8 @@ def test_every_section_runs_or_says_why_not(tmp_path: Path) -> None:
 
 
 def test_what_is_done_is_kept_when_time_is_up(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--small", "--limit", "3", "--out", str(tmp_path / "gpu.json")]
-    subprocess.run(command, capture_output=True, check=False, cwd=tmp_path, timeout=120)
+    command = [SCRIPT, "--small", "--limit", 3, "--out", tmp_path / "gpu.json"]
+    forkserver.run(command, also=forkserver.MODELS, cwd=tmp_path, timeout=120)
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert "torch" in found["machine"]
     assert found["faiss"]["skipped"] == "no time is left"

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from oneword.engine.evaluation import vectors
 from oneword.engine.evaluation.processes import Processes
 from oneword.engine.evaluation.vectors import VectorCache
 from oneword.engine.views import DEFAULT
+from tests import forkserver
 
 RUN = """
 import atexit, json, pathlib, sys
@@ -95,13 +95,13 @@ def ran(commands: list[list[str]], folder: Path, processes: int = 2) -> list[sub
     common = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     started = [
-        subprocess.Popen(
-            [sys.executable, "-c", RUN, json.dumps(commands)],
+        forkserver.start(
+            ["-c", RUN, json.dumps(commands)],
+            also=forkserver.MODELS,
             cwd=folder,
             env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
         for rank in range(processes)
     ]

@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from oneword.engine.training.pairs import Pairs, read_pairs
 from oneword.engine.training.recipe import RecipeError
 from oneword.engine.training.trainer import TrainingError, _Run
 from oneword.engine.views import DEFAULT
+from tests import forkserver
 
 WORDS = ["a dog sleeps", "two cats on the sofa", "<image> is only text here <|eot_id|>"]
 
@@ -136,12 +136,12 @@ def test_two_processes_have_the_gradients_of_one(base: Path, triples: Path, reci
     common = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     common |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     processes = [
-        subprocess.Popen(
-            [sys.executable, *command],
+        forkserver.start(
+            command,
+            also=forkserver.MODELS,
             env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
         )
         for rank in range(2)
     ]

@@ -2,8 +2,6 @@
 
 import base64
 import io
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from oneword.engine import Composed, Document, Image, Side, Text, View, decode, 
 from oneword.engine.models import load
 from oneword.engine.passages import Splitter
 from oneword.storage import Store
+from tests import forkserver
 
 MODELS = ("hash", "mini")
 PROMPTS = views.DEFAULT.as_dict()
@@ -192,9 +191,7 @@ def test_remote_encoder_is_the_local_one(both: Any, drawn: Any, name: str) -> No
 
 
 def test_index_by_a_server(both: Any, folder: Path, db: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "oneword", "index", str(folder), "--db", str(tmp_path / "db")]
-    command += ["--model", f"{both.url}/v1#hash"]
-    done = subprocess.run(command, cwd=Path(query.__file__).parents[2], capture_output=True, text=True, check=False)
+    done = forkserver.run(["-m", "oneword", "index", folder, "--db", tmp_path / "db", "--model", f"{both.url}/v1#hash"])
     assert done.returncode == 0, done.stderr
     ours, theirs = Store(db).open("default"), Store(tmp_path / "db").open("default")
     assert ours.space["fingerprint"] == theirs.space["fingerprint"]

@@ -3,8 +3,6 @@
 import http.client
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ from oneword import query
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.views import DEFAULT
 from oneword.storage import Store
+from tests import forkserver
 
 SPACE = HashEncoder().space(DEFAULT).as_dict()
 
@@ -164,10 +163,7 @@ def service_again(start: Any, db: Path) -> int:
 
 def test_a_port_that_is_taken(start: Any, db: Path) -> None:
     port = urlsplit(start("--db", db).url).port
-    command = [sys.executable, "-m", "oneword", "serve", "--db", str(db), "--port", str(port)]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[3], check=False
-    )
+    ended = forkserver.run(["-m", "oneword", "serve", "--db", db, "--port", port], timeout=60)
     assert ended.returncode not in (0, None)
     assert "address already in use" in ended.stderr
     assert "Traceback" not in ended.stderr

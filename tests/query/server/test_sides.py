@@ -1,8 +1,6 @@
 """A model with a prompt for queries and one for documents, from the index to REST: each side where it belongs."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from oneword.engine import Encoder, Side, Text, encode, load, views
 from oneword.indexer import index_paths
 from oneword.query.service import SearchService
 from oneword.storage import Item, Store
+from tests import forkserver
 from tests.engine.modular.folders import texts
 
 ASKED = "a cat on the sofa"
@@ -73,6 +72,6 @@ def test_each_side_where_it_belongs(model: Encoder, notes: str, start: Any, tmp_
     labelled = tmp_path / "queries.jsonl"
     nearest = max(scores(model, query, [*items, stored]).items(), key=lambda one: one[1])[0]
     labelled.write_text(json.dumps({"text": ASKED, "relevant": [nearest]}), encoding="utf-8")
-    command = [sys.executable, "-m", "oneword", "eval", "live", "--queries", str(labelled), "--db", notes, "--json"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    command = ["-m", "oneword", "eval", "live", "--queries", labelled, "--db", notes, "--json"]
+    said = forkserver.run(command, check=True)
     assert json.loads(said.stdout)["metrics"]["Success@1"] == 1

@@ -1,9 +1,6 @@
 """A collection that gets another model while it is searched: every answer is whole, and of one space."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +16,7 @@ from oneword import query
 from oneword.indexer import index_paths
 from oneword.query.service import SearchService
 from oneword.storage import Store
+from tests import forkserver
 
 ROOT = Path(query.__file__).parents[2]
 WORDS = ("a cat on the sofa", "an owl", "red", "a dog sleeps")
@@ -116,14 +114,13 @@ def test_every_answer_is_of_one_space(start: Any, db: Path) -> None:
     service = start("--db", db)
     expected = {"hash": answers(db)}
     searching = Searching(service.url)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with searching.going():
-        killed = subprocess.run([sys.executable, "-c", KILLED, str(db)], env=environment, timeout=120)
+        killed = forkserver.run(["-c", KILLED, db], timeout=120)
         assert killed.returncode == -signal.SIGKILL
         searching.until("hash")
         assert searching.models() == {"hash"}
-        command = [sys.executable, "-m", "oneword", "reembed", "default", "--model", "basic", "--keep", "past"]
-        said = subprocess.run([*command, "--db", str(db)], env=environment, timeout=120, capture_output=True, text=True)
+        command = ["-m", "oneword", "reembed", "default", "--model", "basic", "--keep", "past", "--db", db]
+        said = forkserver.run(command, timeout=120)
         assert said.returncode == 0, said.stderr
         assert "2 by an earlier run" in said.stdout, said.stdout
         searching.until("basic")

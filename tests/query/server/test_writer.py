@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -19,6 +18,7 @@ from oneword.query.server import writer as module
 from oneword.query.server.threads import Workers
 from oneword.query.server.writer import Writer
 from oneword.storage import Collection, FilterError, Item, Locked, Match, Store
+from tests import forkserver
 
 SPACE = HashEncoder().space(DEFAULT).as_dict()
 
@@ -150,13 +150,7 @@ with Store(sys.argv[1]).open("notes").writing():
     print("held", flush=True)
     sys.stdin.read()
 """
-    other = subprocess.Popen(
-        [sys.executable, "-c", holding, str(tmp_path / "db")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(module.__file__).parents[3],
-    )
+    other = forkserver.start(["-c", holding, tmp_path / "db"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
 

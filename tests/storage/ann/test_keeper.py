@@ -1,9 +1,7 @@
 """The served search and the exact one agree, whatever was written, deleted or built in between."""
 
 import json
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +15,7 @@ from hypothesis import strategies as st
 
 from oneword import cli
 from oneword.storage import BadSearch, Collection, Hit, Item, StorageConfig, Store
+from tests import forkserver
 
 Make = Callable[..., Item]
 
@@ -167,12 +166,9 @@ def test_killed_while_building(collection: Collection, store: Store) -> None:
         "made = Store(sys.argv[1]).open('a'); made.build_index(); print('go', flush=True)\n"
         "while True: made.build_index()\n"
     )
-    root = str(Path(cli.__file__).parents[1])
     question = np.random.default_rng(6).normal(size=8)
     for wait in (0.0, 0.01, 0.03):
-        child = subprocess.Popen(
-            [sys.executable, "-c", code, store.uri], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": root}
-        )
+        child = forkserver.start(["-c", code, store.uri], stdout=subprocess.PIPE)
         assert child.stdout is not None
         child.stdout.readline()
         time.sleep(wait)
@@ -305,9 +301,6 @@ def test_the_structure_is_configured_or_asked_for(store: Store, space: dict[str,
     about = made.index_info()
     assert about is not None
     assert about.kind == "IVF7,PQ4x4fsr,Refine(SQfp16)"
-    out = subprocess.run(
-        [sys.executable, "-m", "oneword", "build", "a", "--db", store.uri, "--index", "hnsw", "--json"],
-        capture_output=True,
-        check=True,
-    )
+    command = ["-m", "oneword", "build", "a", "--db", store.uri, "--index", "hnsw", "--json"]
+    out = forkserver.run(command, check=True)
     assert json.loads(out.stdout)["kind"] == "HNSW32_SQ8,Refine(SQfp16)"

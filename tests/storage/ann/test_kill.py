@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 
 from oneword import storage
 from oneword.storage import Store
+from tests import forkserver
 
 ROOT = Path(storage.__file__).parents[1]
 KILLS = int(os.environ.get("ONEWORD_KILLS", "8"))
@@ -70,12 +70,7 @@ def test_killed_at_random_instants(tmp_path: Path) -> None:
     draw = random.Random(seed)
     first, before = 0, (-1, 0)
     for _ in range(KILLS):
-        child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(first), str(ROWS)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        child = forkserver.start(["-c", WRITER, tmp_path, first, ROWS], cwd=ROOT, stdout=subprocess.PIPE)
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         time.sleep(draw.uniform(0, 0.5))

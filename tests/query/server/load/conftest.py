@@ -12,7 +12,6 @@ What is allowed under load, and nothing else:
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import pytest
 
 from oneword import query
 from oneword.storage import Store
+from tests import forkserver
 
 HERE = Path(__file__).parent
 ROOT = Path(query.__file__).parents[2]
@@ -62,8 +62,7 @@ Generate = Callable[..., Generator]
 
 def child(file: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     """One of this folder's scripts, in a process of its own."""
-    command = [sys.executable, str(HERE / file), *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, **options)
+    return forkserver.start([HERE / file, *arguments], cwd=ROOT, **options)
 
 
 @pytest.fixture
