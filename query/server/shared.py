@@ -46,7 +46,6 @@ class _About:
 
     name: str
     dimension: int
-    low_confidence: float | None
     passage_tokens: int
     text_tokens: int | None
     tokenizer: str | None
@@ -70,7 +69,6 @@ class SharedEncoder:
         about: _About = process.ask("about", *self._model)
         self._space, self._any_view = about.space, about.any_view
         self.name, self.dimension, self.tokenizer = about.name, about.dimension, about.tokenizer
-        self.low_confidence, self.passage_tokens = about.low_confidence, about.passage_tokens
         self.text_tokens = about.text_tokens
         if about.vocabulary is not None:
             self.vocabulary, self.say = about.vocabulary, self._say
@@ -174,7 +172,6 @@ def _about(encoder: Encoder) -> _About:
     return _About(
         name=encoder.name,
         dimension=encoder.dimension,
-        low_confidence=encoder.low_confidence,
         passage_tokens=encoder.passage_tokens,
         text_tokens=encoder.text_tokens if isinstance(encoder, Limited) else None,
         tokenizer=encoder.tokenizer,
