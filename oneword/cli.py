@@ -51,7 +51,7 @@ def _unrelated(db: str, collection: str) -> Any:
 
     try:
         return SearchService(db, collection).unrelated()
-    except (EngineError, StorageError) as error:
+    except (EngineError, StorageError, QueryError) as error:
         say(f"Hits by texts get no confidence: {error}", err=True)
         return None
 

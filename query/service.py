@@ -68,6 +68,8 @@ class SearchService:
         self._space: dict[str, Any] = collection.space
         self._config = model
         self._loader = loader
+        if "prompts" not in self._space:
+            raise BadQuery(f"collection {collection.name!r} was made without a model: no query can be embedded")
         self.view = View.from_dict(self._space["prompts"])
 
     def search(self, query: str | Query | None = None, **parts: Unpack[Parts]) -> SearchResult:

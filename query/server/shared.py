@@ -69,7 +69,7 @@ class SharedEncoder:
         about: _About = process.ask("about", *self._model)
         self._space, self._any_view = about.space, about.any_view
         self.name, self.dimension, self.tokenizer = about.name, about.dimension, about.tokenizer
-        self.text_tokens = about.text_tokens
+        self.passage_tokens, self.text_tokens = about.passage_tokens, about.text_tokens
         if about.vocabulary is not None:
             self.vocabulary, self.say = about.vocabulary, self._say
 
