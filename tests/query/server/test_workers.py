@@ -73,6 +73,12 @@ def test_each_serves_and_answers_as_one_process_does(service: Any, serve: Any, d
             stopped.resume()
 
 
+def test_they_serve_this_user_s_commands(service: Any, runtime: Path) -> None:
+    (path,) = [one for one in runtime.rglob("*.sock") if one.name != "models.sock"]
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as http:
+        assert http.get("http://localhost/readyz").status_code == 200
+
+
 def test_metrics_are_of_all(service: Any, ask: Any) -> None:
     def answered() -> float:
         families = text_string_to_metric_families(service.http.get(f"{service.url}/metrics").text)
