@@ -12,8 +12,6 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from oneword.query.server.shared import Address
-
 WORKERS = 2
 FRESH = {"text": "a text that nobody has asked for before"}
 
@@ -134,7 +132,3 @@ def test_none_outlives_a_supervisor_that_is_killed(start: Any, db: Path) -> None
     service.stop(signal.SIGKILL)
     _, alive = psutil.wait_procs(everything, timeout=20)
     assert not alive
-
-
-def test_the_secret_is_not_shown() -> None:
-    assert "secret" not in repr(Address(path="models.sock"))
