@@ -33,6 +33,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import socket
 import statistics
 import subprocess
@@ -212,13 +213,17 @@ def main() -> None:
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
     }
-    with tempfile.TemporaryDirectory(prefix="oneword-serve-") as folder:
+    with tempfile.TemporaryDirectory(prefix="oneword-serve-") as temporary:
+        folder = f"{temporary}/db"
         build(folder, given.model, rows)
         serve = ("-m", "oneword", "serve", "--db", folder, "--port", "PORT", "--no-daemon")
         plain = Server(str(ROOT / "plain_service.py"), f"{folder}/{PLAIN}", PLAIN, given.model, "PORT", path="/search")
         contenders = {"oneword": Server(*serve, path=SEARCH)}
         if given.before:
-            contenders["before"] = Server(*serve, path=SEARCH, package=given.before.resolve())
+            # In a store of its own: it may have other files of an index, which it would build again and again.
+            db = shutil.copytree(folder, f"{temporary}/before")
+            command = [str(db) if one == folder else one for one in serve]
+            contenders["before"] = Server(*command, path=SEARCH, package=given.before.resolve())
         whole = dict(contenders)
         contenders |= {"one by one": Server(*serve, "--max-batch", "1", path=SEARCH), "plain": plain}
         workers = Server(*serve, "--workers", str(os.cpu_count()), path=SEARCH)
