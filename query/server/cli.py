@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -44,6 +45,8 @@ def serve(
     otlp = settings["otlp"]
     if otlp is not None and not otlp.startswith(("http://", "https://")):
         raise typer.BadParameter(f"--otlp {otlp!r}: expected the URL of a collector, such as http://localhost:4318")
+    if settings["workers"] > 1 and os.name != "posix":
+        raise typer.BadParameter(f"--workers {settings['workers']}: expected 1 on this system; several need Unix")
     from oneword.query.server.app import serve as run
 
     engine = EngineConfig(

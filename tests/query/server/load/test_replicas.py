@@ -1,4 +1,5 @@
-"""Two services over one store: each serves what the other has acknowledged, and goes on when the other is killed."""
+"""Two services over one store, or two processes of one: each serves what the other has acknowledged. One of two is
+killed."""
 
 import signal
 import time
@@ -50,3 +51,17 @@ def test_two_replicas_and_one_is_killed(replicas: list[Any], generate: Any, db: 
     assert broken["first_lost"] > killed
     assert broken["ends"]["refused"] == 5
     check_store(db, [both, whole, broken])
+
+
+def test_two_workers(start: Any, make_store: Any, generate: Any, check_store: Any) -> None:
+    db = make_store()
+    service = start("--db", db, "--workers", 2)
+    report = generate([service.url], "workers", CLIENTS, seconds=3).wait()
+    assert not report["wrong"], report["details"]
+    assert not report["ends"]
+    assert set(report["statuses"]) <= {"200", "204", "503"}
+    assert set(report["codes"]) <= {"collection_busy"}
+    assert len(report["answered"]) == 12
+    assert report["alive"]
+    assert service.stop() == 0, service.log[-10:]
+    check_store(db, [report])
