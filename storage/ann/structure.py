@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, log
+from math import ceil, log, sqrt
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -167,9 +167,10 @@ class Lists(Structure):
     def candidates(self, queries: Vectors, count: int, params: SearchParams, allowed: RowSet | None) -> Addresses:
         """Under a filter, so many lists that the share of the allowed rows in them is what it is without.
 
-        So rows that lie together, far from the query, are found, too.
+        So rows that lie together, far from the query, are found, too. The allowed rows rank as low as count / share
+        among all; the square root of the share suffices for the goal (benchmarks/search.py).
         """
-        depth = count if allowed is None else count / allowed.share
+        depth = count if allowed is None else count / sqrt(allowed.share)
         effort = min(params.effort_at(depth), self.most_effort)
         if allowed is None:
             return self.refined(queries, count, effort, params.keep_at(depth))
