@@ -121,6 +121,7 @@ class SearchResult:
         collection: its name.
         low_confidence: hits with a score below this are guesses more often than not; None: not known.
         words: the query's words; empty if no explanation was requested.
+        shortened: texts of the query that are longer than the model reads; each was cut, at a sentence if possible.
         fetch: returns thumbnails by id, for a notebook.
     """
 
@@ -133,6 +134,7 @@ class SearchResult:
     collection: str
     low_confidence: float | None = None
     words: tuple[Word, ...] = ()
+    shortened: int = 0
     fetch: Callable[[Sequence[str]], Mapping[str, bytes]] | None = field(default=None, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Hit]:
@@ -189,4 +191,6 @@ class SearchResult:
             document["low_confidence"] = self.low_confidence
         if self.words:
             document["explain"] = {"words": [word.as_dict() for word in self.words]}
+        if self.shortened:
+            document["shortened"] = self.shortened
         return document

@@ -43,8 +43,15 @@ def show(result: SearchResult, offset: int = 0) -> None:
         soft_wrap=True,
         style="dim",
     )
+    if result.shortened:
+        console.print(shortened(result.shortened), style="yellow")
     if floor is not None and any(hit.score < floor for hit in result.hits):
         console.print(f"? low confidence: under {floor} this model guesses more often than it knows.", style="dim")
+
+
+def shortened(texts: int) -> str:
+    """Returns one line about texts of a query that the model does not read as a whole."""
+    return f"{texts} of the query's texts {'is' if texts == 1 else 'are'} longer than the model reads: the rest is cut."
 
 
 def _place(hit: Hit) -> str:
