@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oneword.engine.encoder import Encoder, Limited
-from oneword.engine.inputs import Document, Input, Text
+from oneword.engine.inputs import Composed, Document, Input, Text
 
 WORDS = re.compile(r"\w+|[^\w\s]")
 """What counts as a token for a model without a tokenizer: a word, or a mark."""
@@ -48,6 +48,9 @@ class Splitter:
             case Text(text=text) | Document(text=text):
                 read = self._passages(text, self.limit)[0]
                 return content if read == text else replace(content, text=read)
+            case Composed(edit=edit):
+                read = self._passages(edit, self.limit)[0]
+                return content if read == edit else replace(content, edit=read)
             case _:
                 return content
 
@@ -55,7 +58,7 @@ class Splitter:
         return {**vars(self), "_made": {}}
 
     def _passages(self, text: str, tokens: int | None) -> list[str]:
-        if tokens is None or len(text) <= tokens:  # no token is shorter than a character
+        if tokens is None or fits(text, tokens):
             return [text]
         if tokens not in self._made:
             from semantic_text_splitter import TextSplitter
@@ -67,3 +70,8 @@ class Splitter:
             )
         passages = self._made[tokens].chunks(text)
         return passages if len(passages) > 1 else [text]
+
+
+def fits(text: str, tokens: int) -> bool:
+    """Returns whether a text has so few bytes that it has no more tokens: none is shorter than a byte."""
+    return len(text) <= tokens and len(text.encode("utf-8", "surrogatepass")) <= tokens

@@ -80,16 +80,20 @@ class Local:
         """See `Collection.upsert`."""
         given = [NewItem.of(one) for one in items]
         service = self._made(to)
-        made = self._items(service, given)
+        made, shortened = self._items(service, given)
         good = [one for one in made if isinstance(one, Item)]
         refused = service.collection.check(good)
         kept = [one for one in good if one.id not in refused]
         before = set(service.collection.get([one.id for one in kept], thumbnails=False))
-        outcomes = [_outcome(asked, one, refused, before) for asked, one in zip(given, made, strict=True)]
+        outcomes = [
+            _outcome(asked, one, refused, before, place in shortened)
+            for place, (asked, one) in enumerate(zip(given, made, strict=True))
+        ]
         if not kept:
             raise next((one.error for one in outcomes if one.error), BadQuery("no items: expected at least one"))
         service.collection.upsert(kept)
         counts = {status: sum(one.status == status for one in outcomes) for status in ("added", "updated", "refused")}
+        counts["shortened"] = sum(one.shortened for one in outcomes)
         return Upserted(items=tuple(outcomes), version=service.collection.version, **counts)
 
     def get(self, to: Target, ids: Sequence[str], include: Sequence[str]) -> dict[str, StoredItem]:
@@ -173,8 +177,8 @@ class Local:
             self.store.open_or_create(to.name, space.as_dict())
             return self._service(to)
 
-    def _items(self, service: SearchService, given: Sequence[NewItem]) -> list[Item | Exception]:
-        """Items with vectors, embedded together; and why some cannot be stored."""
+    def _items(self, service: SearchService, given: Sequence[NewItem]) -> tuple[list[Item | Exception], set[int]]:
+        """Items with vectors, embedded together, or why they cannot be stored; and places of texts that were cut."""
         found: dict[int, Item | Exception] = {}
         contents: dict[int, engine.Input] = {}
         read: dict[int, tuple[engine.Image | None, bytes | None]] = {}
@@ -191,12 +195,15 @@ class Local:
                     found[place] = item_of(one, content, *read[place], vector)
             except (InputError, QueryError) as error:
                 found[place] = error
+        shortened = set[int]()
         if contents:
-            vectors, failed = embed(contents, service.encoder, service.view)
+            fitted = {place: service.splitter.fitted(content) for place, content in contents.items()}
+            shortened = {place for place, content in contents.items() if fitted[place] is not content}
+            vectors, failed = embed(fitted, service.encoder, service.view)
             found |= failed
             for place, vector_ in vectors.items():
                 found[place] = item_of(given[place], contents[place], *read[place], vector_)
-        return [found[place] for place in range(len(given))]
+        return [found[place] for place in range(len(given))], shortened
 
 
 def _read(image: Picture | None) -> tuple[engine.Image | None, bytes | None]:
@@ -218,7 +225,9 @@ def _read(image: Picture | None) -> tuple[engine.Image | None, bytes | None]:
     return picture.image, picture.thumbnail
 
 
-def _outcome(given: NewItem, made: Item | Exception, refused: Mapping[str, str], before: set[str]) -> Outcome:
+def _outcome(
+    given: NewItem, made: Item | Exception, refused: Mapping[str, str], before: set[str], shortened: bool
+) -> Outcome:
     if isinstance(made, Item) and made.id in refused:
         made = Rejected(refused[made.id])
     if isinstance(made, Exception):
@@ -226,7 +235,7 @@ def _outcome(given: NewItem, made: Item | Exception, refused: Mapping[str, str],
         return Outcome(id=given.id, status="refused", error=error)
     known = made.id in before
     before.add(made.id)
-    return Outcome(id=made.id, status="updated" if known else "added")
+    return Outcome(id=made.id, status="updated" if known else "added", shortened=shortened)
 
 
 def _stored(item: Item, include: Sequence[str]) -> StoredItem:

@@ -1,7 +1,7 @@
 """From a query's parts to one vector."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,12 @@ class PreparedQuery:
 
     Args:
         inputs: by the place of their part in the query.
+        shortened: of them, how many have a text that is longer than the model reads.
     """
 
     query: Query
     inputs: Mapping[int, engine.Input]
+    shortened: int = 0
 
     @classmethod
     def of(cls, query: Query) -> "PreparedQuery":
@@ -40,6 +42,11 @@ class PreparedQuery:
         return cls(
             query=query, inputs={place: _input(part) for place, part in parts if not isinstance(part, Like | Vector)}
         )
+
+    def reading(self, read: Sequence[engine.Input]) -> "PreparedQuery":
+        """Returns the same query with what the model reads of its inputs, in their order."""
+        shortened = sum(new is not old for new, old in zip(read, self.inputs.values(), strict=True))
+        return replace(self, inputs=dict(zip(self.inputs, read, strict=True)), shortened=shortened)
 
     @property
     def liked(self) -> list[str]:

@@ -136,6 +136,7 @@ class SearchResult:
         model: whose space was searched.
         collection: its name.
         words: the query's words; empty if no explanation was requested.
+        shortened: texts of the query that are longer than the model reads; each was cut, at a sentence if possible.
         fetch: returns thumbnails by id, for a notebook.
     """
 
@@ -147,6 +148,7 @@ class SearchResult:
     model: str
     collection: str
     words: tuple[Word, ...] = ()
+    shortened: int = 0
     fetch: Callable[[Sequence[str]], Mapping[str, bytes]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -207,4 +209,6 @@ class SearchResult:
             document["total"] = self.total
         if self.words:
             document["explain"] = {"words": [word.as_dict() for word in self.words]}
+        if self.shortened:
+            document["shortened"] = self.shortened
         return document

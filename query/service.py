@@ -10,6 +10,7 @@ from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder, Side
 from oneword.engine.encoding import encode
 from oneword.engine.models import load
+from oneword.engine.passages import Splitter
 from oneword.engine.unrelated import unrelated
 from oneword.engine.views import View
 from oneword.engine.views import get as get_view
@@ -100,7 +101,7 @@ class SearchService:
         if any(query.explain or any(not isinstance(part, Like | Vector) for part in query.parts) for query in checked):
             _ = self.encoder  # loading it is not part of encoding a query
         started = time.perf_counter()
-        prepared = [PreparedQuery.of(query) for query in checked]
+        prepared = [self._read(PreparedQuery.of(query)) for query in checked]
         embedded = self._embedded(prepared)
         encode_ms = 1000 * (time.perf_counter() - started)
         return [self.answer(*one, encode_ms=encode_ms) for one in zip(prepared, embedded, strict=True)]
@@ -152,6 +153,7 @@ class SearchService:
             model=self._space["model"],
             collection=self.collection.name,
             words=words,
+            shortened=prepared.shortened,
         )
 
     def explain(
@@ -174,7 +176,7 @@ class SearchService:
                 raise BadQuery("nothing to explain: expected a text, an image or ids of items")
             vector = None
         else:
-            prepared = PreparedQuery.of(self._checked(query, parts))
+            prepared = self._read(PreparedQuery.of(self._checked(query, parts)))
             vector = self._vector(prepared, self._embedded([prepared])[0], self._liked(prepared))
         said, explained = self._explained(vector, items, words)
         return Explanation(
@@ -226,6 +228,16 @@ class SearchService:
         space = encoder.space(self.view).as_dict()
         check_same(self.collection.name, self._space, space)
         return encoder
+
+    @cached_property
+    def splitter(self) -> Splitter:
+        """Cuts texts where the collection's model would."""
+        return Splitter.of(self.encoder)
+
+    def _read(self, prepared: PreparedQuery) -> PreparedQuery:
+        if not prepared.inputs:
+            return prepared
+        return prepared.reading([self.splitter.fitted(one) for one in prepared.inputs.values()])
 
     def check_view(self, name: str | None) -> None:
         """Raises SpaceMismatch, or ViewError, for a view that is not the collection's."""

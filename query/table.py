@@ -41,10 +41,17 @@ def show(result: SearchResult, offset: int = 0) -> None:
         soft_wrap=True,
         style="dim",
     )
+    if result.shortened:
+        console.print(shortened(result.shortened), style="yellow")
     if not result.fits:
         console.print("Nothing fits well: unrelated queries find as good hits.", style="dim")
     if any(hit.doubtful for hit in result.hits):
         console.print("? low confidence: most unrelated queries have a better hit.", style="dim")
+
+
+def shortened(texts: int) -> str:
+    """Returns one line about texts of a query that the model does not read as a whole."""
+    return f"{texts} of the query's texts {'is' if texts == 1 else 'are'} longer than the model reads: the rest is cut."
 
 
 def _place(hit: Hit) -> str:

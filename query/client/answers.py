@@ -48,22 +48,29 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one item of an upsert. error: why it was refused."""
+    """What became of one item of an upsert.
+
+    Args:
+        error: why it was refused.
+        shortened: whether its text is longer than the model reads: its vector is of the beginning.
+    """
 
     id: str | None
     status: Literal["added", "updated", "refused"]
     error: ClientError | None = None
+    shortened: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upserted:
-    """What an upsert did: how many of each, and each item's outcome, in the order given."""
+    """What an upsert did: how many of each, each item's outcome in the order given, and how many were shortened."""
 
     added: int
     updated: int
     refused: int
     version: int
     items: tuple[Outcome, ...]
+    shortened: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,16 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oneword.engine.encoder import Encoder, Side
+from oneword.engine.encoder import Encoder, Limited, Side
 from oneword.engine.encoding import embed
 from oneword.engine.errors import EncodingError, EngineError, ModelError
-from oneword.engine.inputs import Input
+from oneword.engine.inputs import Input, parts
+from oneword.engine.passages import Splitter, fits
 from oneword.engine.views import View
 from oneword.query.server.telemetry import Metrics
 
@@ -128,6 +129,17 @@ class Batcher:
         """Whether the running batch exceeds its time."""
         since = self._since
         return since is not None and time.monotonic() - since > self._limit
+
+    async def read(self, inputs: Sequence[Input]) -> list[Input]:
+        """Returns what the model reads of each input: the very same one unless its text is over the model's limit."""
+        limit = self.encoder.text_tokens if isinstance(self.encoder, Limited) else None
+        if limit is None or all(fits(parts(one, 1, 1)[1] or "", limit) for one in inputs):
+            return list(inputs)
+        return await asyncio.to_thread(lambda: [self._splitter.fitted(one) for one in inputs])
+
+    @cached_property
+    def _splitter(self) -> Splitter:
+        return Splitter.of(self.encoder)
 
     async def embed(self, inputs: Sequence[Input], view: View, side: Side) -> list[Vector | EngineError]:
         """Returns for each input its unit vector, float32 (d,), read-only, or the error.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -63,25 +64,33 @@ class ItemsIn(Body):
     fingerprint: Annotated[Name | None, Field(description="Of the space of the vectors, to be checked.")] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """An item with its vector. shortened: its text is longer than the model reads."""
+
+    item: Item
+    shortened: bool = False
+
+
 AT_ONCE = 64
 """Items of one request that are read and embedded concurrently."""
 
 
-async def read(
+async def embedded(
     state: State, served: Served, given: Sequence[ItemIn], uploads: Mapping[str, bytes]
-) -> list[Item | Problem]:
+) -> list[Read | Problem]:
     """Embeds items; one that cannot be read or embedded yields a Problem."""
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(place: int, item: ItemIn) -> Item | Problem:
+    async def one(place: int, item: ItemIn) -> Read | Problem:
         field = f"items[{place}]"
         async with slots:
             try:
                 _check(item, field)
                 if item.image is None:
-                    return await _embedded(state, served, item, None, field)
+                    return await _read(state, served, item, None, field)
                 async with state.images.read([(item.image, f"{field}.image")], uploads, thumbnails=True) as (decoded,):
-                    return await _embedded(state, served, item, decoded, field)
+                    return await _read(state, served, item, decoded, field)
             except Problem as problem:
                 return problem
             except InputError as error:
@@ -90,7 +99,7 @@ async def read(
     return await gather(one(place, item) for place, item in enumerate(given))
 
 
-async def _embedded(state: State, served: Served, given: ItemIn, decoded: Decoded | None, field: str) -> Item:
+async def _read(state: State, served: Served, given: ItemIn, decoded: Decoded | None, field: str) -> Read:
     image, small = (decoded.image, decoded.thumbnail) if decoded is not None else (None, None)
     content = content_of(given, image)
     if given.vector is not None or content is None:
@@ -98,12 +107,13 @@ async def _embedded(state: State, served: Served, given: ItemIn, decoded: Decode
             vector = unit(given.vector or [], served.collection.dimension)
         except BadQuery as error:
             raise Problem("bad_vector", f"{field}.vector {error}", field=f"{field}.vector") from error
-        return item_of(given, content, image, small, vector)
+        return Read(item=item_of(given, content, image, small, vector))
     batcher = await state.collections.batcher(served)
-    (found,) = await batcher.embed([content], served.service.view, Side.GALLERY)
+    (read,) = await batcher.read([content])
+    (found,) = await batcher.embed([read], served.service.view, Side.GALLERY)
     if isinstance(found, EngineError):
         raise Problem.of(found, field=field)
-    return item_of(given, content, image, small, found)
+    return Read(item=item_of(given, content, image, small, found), shortened=read is not content)
 
 
 def _check(given: ItemIn, field: str) -> None:

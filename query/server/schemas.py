@@ -126,6 +126,7 @@ class ResultOut(Out, json_schema_extra=example(**_RESULT)):
     collection: str
     version: int
     explain: dict[str, Any] | None = None
+    shortened: int = Field(0, description="Texts of the query that are longer than the model reads; they were cut.")
 
 
 class FailedOut(Out):
@@ -149,17 +150,21 @@ class StoredOut(Out):
     id: str | None
     status: Literal["added", "updated", "refused"]
     error: ProblemOut | None = None
+    shortened: bool = Field(False, description="Its text is longer than the model reads, and its vector is of a part.")
 
 
 class UpsertOut(
     Out,
-    json_schema_extra=example(added=1, updated=0, refused=0, version=8, items=[{"id": "note-1", "status": "added"}]),
+    json_schema_extra=example(
+        added=1, updated=0, refused=0, shortened=0, version=8, items=[{"id": "note-1", "status": "added"}]
+    ),
 ):
     """The outcome for each item, in order; `version` contains them."""
 
     added: int
     updated: int
     refused: int
+    shortened: int
     version: int
     items: list[StoredOut]
 

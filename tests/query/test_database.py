@@ -15,8 +15,12 @@ import pytest
 
 import oneword
 from oneword.database import AsyncCollection, AsyncDatabase, Collection, Database, Indexed
+from oneword.engine import Text, encode, load
+from oneword.engine.passages import Splitter
+from oneword.engine.views import DEFAULT
 from oneword.indexer.options import JobConfig, SourceOptions
 from oneword.query.client import NewItem
+from oneword.query.table import show
 
 RED, BLUE = (PIL.Image.new("RGB", (64, 48), color) for color in ("red", "blue"))
 
@@ -127,6 +131,27 @@ def test_each_item_is_refused_by_itself(things: Any) -> None:
         things.upsert([{"id": "empty"}])
     with pytest.raises(oneword.Error, match="colour"):
         things.upsert([{"colour": "red"}])
+
+
+def test_a_text_longer_than_the_model_reads_is_told_of(db: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    things, long = db.collection("long", model="mini"), "a red circle on a blue square. " * 200
+    stored = things.upsert([{"id": "long", "text": long}, {"id": "short", "text": "a red circle"}])
+    assert (stored.added, stored.shortened) == (2, 1)
+    assert [one.shortened for one in stored.items] == [True, False]
+    encoder = load("mini")
+    read = Splitter.of(encoder).fitted(Text(text=long))
+    assert isinstance(read, Text)
+    assert long.startswith(read.text)
+    assert read.text.endswith(".")  # as an indexing job cuts it
+    vector = things.get("long", include=("vector",))["long"].vector
+    assert np.abs(vector - encode(encoder, [read], DEFAULT)[0]).max() < 1e-3
+    cut, whole = things.search(long), things.search("a red circle")
+    assert (cut.shortened, whole.shortened) == (1, 0)
+    assert (cut.as_dict()["shortened"], "shortened" in whole.as_dict()) == (1, False)
+    show(cut)
+    assert "1 of the query's texts is longer than the model reads" in capsys.readouterr().out
+    show(whole)
+    assert "longer than" not in capsys.readouterr().out
 
 
 def test_indexing(db: Any, folder: Path) -> None:

@@ -131,6 +131,7 @@ class UsageOut(Out):
 
     prompt_tokens: int
     total_tokens: int
+    shortened: int = Field(0, description="Inputs whose text is longer than the model reads; its end was cut.")
 
 
 class EmbeddingsOut(
@@ -213,13 +214,17 @@ async def embeddings(request: Request) -> Response:
     )
 
     def written() -> Pieces:
-        tokens = _token_count(batcher.encoder, [one.text or "" for one in given])
+        encoder = batcher.encoder
+        counts = _token_counts(encoder, [one.text or "" for one in given])
+        limit = encoder.text_tokens if isinstance(encoder, Limited) else None
         data = (
             {"object": "embedding", "index": place, "embedding": _written(vector, body.encoding_format)}
             for place, vector in enumerate(vectors)
         )
-        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return listed("data", data, {"object": "list", "model": batcher.encoder.name, "usage": usage})
+        usage = {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}
+        if cut := sum(limit is not None and count > limit for count in counts):
+            usage["shortened"] = cut
+        return listed("data", data, {"object": "list", "model": encoder.name, "usage": usage})
 
     return Listing(await state.workers.run("decode", written))
 
@@ -350,12 +355,12 @@ def _malformed(detail: str, field: str) -> Problem:
     return Problem("invalid_request", detail, field=field)
 
 
-def _token_count(encoder: Encoder, texts: Sequence[str]) -> int:
-    """By the encoder's tokenizer, else words and punctuation. Prompts and images do not count."""
+def _token_counts(encoder: Encoder, texts: Sequence[str]) -> list[int]:
+    """Of each text, by the encoder's tokenizer, else words and punctuation. Prompts and images do not count."""
     if encoder.tokenizer is None:
-        return sum(len(WORDS.findall(text)) for text in texts)
+        return [len(WORDS.findall(text)) for text in texts]
     encoded = _tokenizer(encoder.tokenizer).encode_batch_fast(list(texts), add_special_tokens=False)
-    return sum(len(one.ids) for one in encoded)
+    return [len(one.ids) for one in encoded]
 
 
 @lru_cache(maxsize=4)

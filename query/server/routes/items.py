@@ -17,7 +17,7 @@ from oneword.query.server.registry import state_of
 from oneword.query.server.requests import Body, Cursor, Name, digest
 from oneword.query.server.response import answer, dumped
 from oneword.query.server.schemas import CountOut, DeletedOut, ItemOut, ItemsOut, PageOut, UpsertOut, operation
-from oneword.storage import And, Item, ItemNotFound, SpaceMismatch
+from oneword.storage import And, ItemNotFound, SpaceMismatch
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["items"], route_class=CollectionRoute)
 
@@ -72,24 +72,27 @@ async def upsert(request: Request, collection: str) -> Response:
     served = await state.collections.get(collection)
     if body.fingerprint not in (None, served.collection.space["fingerprint"]):
         raise SpaceMismatch(collection, served.collection.space, {"fingerprint": body.fingerprint})
-    read = await entries.read(state, served, body.items, uploads)
-    good = [one for one in read if isinstance(one, Item)]
+    read = await entries.embedded(state, served, body.items, uploads)
+    good = [one.item for one in read if isinstance(one, entries.Read)]
     if not good:
         raise next(one for one in read if isinstance(one, Problem))
     written = await served.writer.upsert(good)
     outcomes: list[dict[str, Any]] = []
     known = set(written.known)
     for place, (given, one) in enumerate(zip(body.items, read, strict=True)):
-        if isinstance(one, Item) and (why := written.refused.get(one.id)):
+        if isinstance(one, entries.Read) and (why := written.refused.get(one.item.id)):
             one = Problem("bad_item", why, field=f"items[{place}]")
         if isinstance(one, Problem):
             outcomes.append({"id": given.id, "status": "refused", "error": one.as_dict()})
         else:
-            outcomes.append({"id": one.id, "status": "updated" if one.id in known else "added"})
-            known.add(one.id)
+            id_ = one.item.id
+            outcomes.append({"id": id_, "status": "updated" if id_ in known else "added"})
+            outcomes[-1] |= {"shortened": True} if one.shortened else {}
+            known.add(id_)
     counts = {status: sum(one["status"] == status for one in outcomes) for status in ("added", "updated", "refused")}
     if counts["refused"] == len(outcomes):
         raise Problem("bad_item", outcomes[0]["error"]["detail"], field="items[0]")
+    counts["shortened"] = sum(one.get("shortened", False) for one in outcomes)
     return answer({**counts, "version": written.version, "items": outcomes})
 
 

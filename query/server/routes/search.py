@@ -86,6 +86,9 @@ async def _answer(
     _check_view(served, query.view)
     async with state.images.read(query.pictures(), uploads) as images:
         prepared = PreparedQuery.of(query.query([one.image for one in images]))
+        if prepared.inputs:
+            batcher = await state.collections.batcher(served)
+            prepared = prepared.reading(await batcher.read([*prepared.inputs.values()]))
         embedded = await _embedded(state, served, prepared)
     if prepared.query.explain:
         await state.collections.batcher(served)

@@ -221,3 +221,9 @@ def test_large_picture_is_embedded_as_locally(both: Any) -> None:
     sent = base64.b64encode(file.getvalue()).decode()
     vectors = embedded(both, model="hash", input=[{"image": f"data:image/jpeg;base64,{sent}"}])
     assert np.allclose(vectors, local("hash", Image(pixels=decode(file.getvalue()))), atol=1e-6)
+
+
+def test_texts_longer_than_the_model_reads_are_counted(both: Any) -> None:
+    body = {"model": "mini", "input": ["a red circle", "a red circle " * 300]}
+    assert both.post("/embeddings", body).json()["usage"]["shortened"] == 1
+    assert "shortened" not in both.post("/embeddings", {**body, "input": "a red circle"}).json()["usage"]
