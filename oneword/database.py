@@ -11,7 +11,7 @@ from oneword.query.client.answers import StoredItem, Upserted
 from oneword.query.client.inputs import NewItem
 from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
-from oneword.storage.info import CollectionInfo, CollectionSummary, IndexCheck
+from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
 
@@ -62,6 +62,7 @@ class Backend(Protocol):
     def scroll(self, to: Target, where: Where | None, page: int, include: Sequence[str]) -> Iterator[StoredItem]: ...
     def build(self, to: Target) -> None: ...
     def verify(self, to: Target) -> IndexCheck | None: ...
+    def duplicates(self, to: Target, by: By, threshold: float | None, limit: int) -> list[Copies]: ...
     def quarantine(self, to: Target, limit: int) -> list[QuarantinedInput]: ...
     def versions(self, to: Target) -> list[Version]: ...
     def info(self, to: Target) -> CollectionInfo: ...
@@ -158,6 +159,16 @@ class Collection:
     def verify(self) -> IndexCheck | None:
         """Compares the ANN index with the items, and measures its recall; None: there is none, searches are exact."""
         return self._backend.verify(self._target)
+
+    def duplicates(self, by: By = "pixels", *, threshold: float | None = None, limit: int = 100) -> list[Copies]:
+        """Returns groups of exact and near copies among the images, the largest first. Deletes nothing.
+
+        Args:
+            by: their pixels, or the meaning that their vectors have.
+            threshold: least correlation of pixels (0.93 by default), or cosine similarity of vectors (0.97).
+            limit: most groups.
+        """
+        return self._backend.duplicates(self._target, by, threshold, limit)
 
     def quarantine(self, limit: int = 100) -> list[QuarantinedInput]:
         """Returns inputs that could not be indexed, each with the reason."""
@@ -270,6 +281,10 @@ class AsyncCollection:
     async def verify(self) -> IndexCheck | None:
         """See `Collection.verify`."""
         return await asyncio.to_thread(self.sync.verify)
+
+    async def duplicates(self, by: By = "pixels", *, threshold: float | None = None, limit: int = 100) -> list[Copies]:
+        """See `Collection.duplicates`."""
+        return await asyncio.to_thread(self.sync.duplicates, by, threshold=threshold, limit=limit)
 
     async def quarantine(self, limit: int = 100) -> list[QuarantinedInput]:
         """See `Collection.quarantine`."""

@@ -28,7 +28,7 @@ from oneword.query.query import Parts, Picture, Query, Where
 from oneword.query.result import SearchResult, plain
 from oneword.query.service import SearchService
 from oneword.storage import Collection, CollectionNotFound, Filter, Item, MissingFaiss, Store, parse_filter
-from oneword.storage.info import CollectionInfo, CollectionSummary, IndexCheck
+from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
 
@@ -139,6 +139,10 @@ class Local:
     def verify(self, to: Target) -> IndexCheck | None:
         """See `Collection.verify`."""
         return self._open(to).verify()
+
+    def duplicates(self, to: Target, by: By, threshold: float | None, limit: int) -> list[Copies]:
+        """See `Collection.duplicates`."""
+        return self._open(to).duplicates(by, threshold)[:limit]
 
     def quarantine(self, to: Target, limit: int) -> list[QuarantinedInput]:
         """See `Collection.quarantine`."""

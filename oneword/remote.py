@@ -12,7 +12,7 @@ from oneword.query.client.errors import ClientError, NotThere, Rejected
 from oneword.query.client.inputs import NewItem
 from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
-from oneword.storage.info import CollectionInfo, CollectionSummary, IndexCheck
+from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
 
@@ -100,6 +100,10 @@ class Remote:
             if error.code == "no_index":
                 return None
             raise
+
+    def duplicates(self, to: Target, by: By, threshold: float | None, limit: int) -> list[Copies]:
+        """See `Collection.duplicates`."""
+        return self.client.duplicates(to.name, by=by, threshold=threshold, limit=limit)
 
     def quarantine(self, to: Target, limit: int) -> list[QuarantinedInput]:
         """See `Collection.quarantine`."""

@@ -38,6 +38,7 @@ from .filters import parse_filter as parse_filter
 from .info import CollectionInfo as CollectionInfo
 from .info import CollectionSummary as CollectionSummary
 from .info import Compaction as Compaction
+from .info import Copies as Copies
 from .info import Exported as Exported
 from .info import Imported as Imported
 from .info import IndexCheck as IndexCheck

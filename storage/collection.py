@@ -253,7 +253,7 @@ class Collection(CollectionReader):
         if not keeper.due(snapshot) and (unrelated is None or (known is not None and known.unrelated is not None)):
             return False
         if aside:
-            return keeper.build_aside(snapshot) is not None
+            return keeper.build_aside(snapshot, unrelated=unrelated) is not None
         keeper.build(snapshot, unrelated=unrelated)
         return True
 

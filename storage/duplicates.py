@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from oneword.storage.cancellation import check
 from oneword.storage.errors import BadSearch
+from oneword.storage.info import By, Copies, Copy
 from oneword.storage.schema import vectors_of
 from oneword.storage.table import Table
 
-By: TypeAlias = Literal["pixels", "meaning"]
 THRESHOLDS: dict[By, float] = {"pixels": 0.93, "meaning": 0.97}
 """Least correlation of pixels (benchmarks/copies.py), and cosine similarity of vectors."""
 
@@ -45,27 +45,6 @@ IMAGES = "modality = 'image' and thumbnail is not null"
 
 Pairs = NDArray[np.int64]
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Copy:
-    """An image that has copies. width, height: in pixels, None: not known."""
-
-    id: str
-    uri: str
-    width: int | None
-    height: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Copies:
-    """Images that are copies of each other.
-
-    exact: their pixels are equal. items: the one to keep first: the largest, of these the sharpest.
-    """
-
-    exact: bool
-    items: tuple[Copy, ...]
 
 
 def duplicates(table: Table, by: By = "pixels", threshold: float | None = None) -> list[Copies]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+By: TypeAlias = Literal["pixels", "meaning"]
+"""What near copies have in common."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,27 @@ class IndexCheck:
     fresh: int
     differing: int
     damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """An image that has copies. width, height: in pixels, None: not known."""
+
+    id: str
+    uri: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Images that are copies of each other.
+
+    exact: their pixels are equal. items: the one to keep first: the largest, of these the sharpest.
+    """
+
+    exact: bool
+    items: tuple[Copy, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from oneword.storage.database import Database
 from oneword.storage.errors import BadItem, BadSearch, StorageError, StoreUnavailable, VersionNotFound
 from oneword.storage.filters import Filter, parse_filter
 from oneword.storage.filters import compile as compile_filter
+from oneword.storage.info import By, Copies
 from oneword.storage.item import Item
 from oneword.storage.schema import (
     ITEM_COLUMNS,
@@ -36,7 +37,6 @@ from oneword.storage.table import Table
 if TYPE_CHECKING:
     from oneword.storage.ann.files import IndexInfo
     from oneword.storage.ann.keeper import IndexKeeper
-    from oneword.storage.duplicates import By, Copies
 
 Queries = Sequence[NDArray[np.float32] | None]
 

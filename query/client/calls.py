@@ -19,7 +19,7 @@ from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
 from oneword.query.wire import to_json
 from oneword.storage import filter_to_json, parse_filter
-from oneword.storage.info import CollectionInfo, CollectionSummary, IndexCheck
+from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
 from oneword.storage.journal import Job
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
@@ -223,6 +223,14 @@ def quarantine(collection: str = "default", limit: int = 100) -> Call[list[Quara
     """Inputs of indexing jobs that could not be indexed, and why."""
     path = f"{_collection(collection)}/quarantine"
     return _get(path, list[QuarantinedInput], "quarantined", params={"limit": str(limit)})
+
+
+def duplicates(
+    collection: str = "default", *, by: By = "pixels", threshold: float | None = None, limit: int = 100
+) -> Call[list[Copies]]:
+    """Exact and near copies among the images, the largest group first, in each the one to keep. Deletes nothing."""
+    params = {"by": by, "limit": str(limit)} | _given(threshold=None if threshold is None else f"{threshold:g}")
+    return _get(f"{_collection(collection)}/duplicates", list[Copies], "groups", params=params)
 
 
 def versions(collection: str = "default") -> Call[list[Version]]:

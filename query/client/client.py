@@ -54,6 +54,7 @@ class _Methods:
     verify = Method(calls.verify)
     build = Method(calls.build)
     quarantine = Method(calls.quarantine)
+    duplicates = Method(calls.duplicates)
     versions = Method(calls.versions)
     start_job = Method(calls.start_job)
     job = Method(calls.job)

@@ -16,7 +16,7 @@ from oneword.query.server.telemetry import Metrics
 
 log = logging.getLogger(__name__)
 
-NO_DEADLINE = re.compile(r"/v1/collections/[^/]+/(verify|build)")
+NO_DEADLINE = re.compile(r"/v1/collections/[^/]+/(verify|build|duplicates)")
 """Paths without a deadline: they read a whole collection."""
 
 PIECE = 256 * 2**10

@@ -8,7 +8,7 @@ from oneword.query.server.auth import needs
 from oneword.query.server.keys import Scope
 from oneword.query.server.load import NO_DEADLINE
 from oneword.query.server.problem import MEDIA_TYPE
-from oneword.storage import CollectionSummary, QuarantinedInput, Version
+from oneword.storage import CollectionSummary, Copies, QuarantinedInput, Version
 
 Modality = Literal["image", "text"]
 
@@ -209,6 +209,18 @@ class QuarantineOut(Out, json_schema_extra=example(quarantined=[_QUARANTINED], t
     """Inputs in quarantine, and their total number."""
 
     quarantined: list[QuarantinedInput]
+    total: int
+
+
+_COPY = {name: _ITEM[name] for name in ("id", "uri", "width", "height")}
+
+
+class DuplicatesOut(
+    Out, json_schema_extra=example(groups=[{"exact": False, "items": [_COPY, {**_COPY, "id": "note-1"}]}], total=1)
+):
+    """Groups of images that are copies of each other, the one to keep first, and the number of all groups."""
+
+    groups: list[Copies]
     total: int
 
 

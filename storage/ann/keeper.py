@@ -99,13 +99,17 @@ class IndexKeeper:
         with self._lock():
             return self._build(snapshot, goal, kind, threads, unrelated)
 
-    def build_aside(self, snapshot: Snapshot, *, goal: float = 0.99) -> threading.Thread | None:
+    def build_aside(
+        self, snapshot: Snapshot, *, goal: float = 0.99, unrelated: Unrelated | None = None
+    ) -> threading.Thread | None:
         """`build` in a thread, which is returned; None if a build is running here or in another process."""
         with self._mutex:
             alive = self._builder is not None and self._builder.is_alive()
             if alive or time.monotonic() < self._not_before:
                 return None
-            self._builder = threading.Thread(target=self._try_build, args=(snapshot, goal), name="build", daemon=True)
+            self._builder = threading.Thread(
+                target=self._try_build, args=(snapshot, goal, unrelated), name="build", daemon=True
+            )
             self._builder.start()
             return self._builder
 
@@ -227,7 +231,7 @@ class IndexKeeper:
         goal: float,
         kind: AnnKind | None,
         threads: int | None,
-        unrelated: Unrelated | None = None,
+        unrelated: Unrelated | None,
     ) -> IndexInfo:
         known = self.confidence(snapshot)
         texts = known.unrelated if known else None
@@ -265,11 +269,11 @@ class IndexKeeper:
                 f"{RESERVE / 1e6:,.0f} MB are kept for the table; free some space",
             )
 
-    def _try_build(self, snapshot: Snapshot, goal: float) -> None:
+    def _try_build(self, snapshot: Snapshot, goal: float, unrelated: Unrelated | None) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock(timeout=0):
-                self._build(snapshot, goal, None, max(1, (os.cpu_count() or 1) // 2))
+                self._build(snapshot, goal, None, max(1, (os.cpu_count() or 1) // 2), unrelated)
         except Timeout:
             log.info("%s: another process is building it", self.folder)
         except FileNotFoundError:

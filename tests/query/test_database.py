@@ -115,6 +115,22 @@ def test_a_round_trip(things: Any) -> None:
     assert (info.name, info.items, info.model, info.dimension) == ("things", 1, "hash", 256)
 
 
+def test_confidence_and_copies(things: Any) -> None:
+    small = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    cat = PIL.Image.fromarray(small).resize((256, 256), PIL.Image.Resampling.BICUBIC)
+    texts = [{"id": f"note {n}", "text": f"a red bicycle, number {n}"} for n in range(6)]
+    things.upsert([{"id": "cat", "image": cat}, {"id": "gray", "image": cat.convert("L").resize((99, 99))}, *texts])
+    things.build()
+    while things.search("a red bicycle, number 3").hits[0].confidence is None:  # a service began one after the write
+        things.build()
+    assert things.search("a red bicycle, number 3", min_confidence=0.95).hits[0].id == "note 3"
+    assert len(things.search("a violin on a music stand", min_confidence=0.95)) == 0
+    (group,) = things.duplicates()
+    assert (group.exact, [one.id for one in group.items]) == (False, ["cat", "gray"])
+    assert (group.items[1].width, group.items[1].height) == (99, 99)
+    assert things.duplicates("meaning", threshold=1.0, limit=1) == []
+
+
 def test_each_item_is_refused_by_itself(things: Any) -> None:
     stored = things.upsert(
         [

@@ -1,21 +1,38 @@
 """Collections: create, list, describe and drop; verify and build their ANN index; their quarantine."""
 
+import logging
 from itertools import chain, islice
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 import oneword.engine.views as views
 from oneword.engine.catalog import SHIPPED
+from oneword.engine.encoder import Side
+from oneword.engine.errors import EngineError
+from oneword.engine.inputs import Text
+from oneword.engine.unrelated import PHRASES
 from oneword.query.server import requests
 from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.problem import Problem
-from oneword.query.server.registry import State, state_of
+from oneword.query.server.registry import Served, State, state_of
 from oneword.query.server.requests import Body, Name
-from oneword.query.server.schemas import BuildingOut, CollectionsOut, QuarantineOut, VersionsOut, operation
+from oneword.query.server.schemas import (
+    BuildingOut,
+    CollectionsOut,
+    DuplicatesOut,
+    QuarantineOut,
+    VersionsOut,
+    operation,
+)
 from oneword.storage import CollectionInfo, CollectionNotFound, IndexCheck, MissingFaiss, StorageError
+from oneword.storage.info import By
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=CollectionRoute)
 
@@ -101,17 +118,47 @@ async def verify(request: Request, collection: str) -> IndexCheck:
 
 @router.post("/{collection}/build", status_code=202, **operation("admin"))
 async def build(request: Request, collection: str) -> BuildingOut:
-    """Start to rebuild the ANN index; searches go on meanwhile."""
+    """Start to rebuild the ANN index, and to learn what scores mean; searches go on meanwhile."""
     state = state_of(request)
     served = await state.collections.get(collection)
+    keeper = await state.workers.run("slow", served.collection.index_keeper)
+    if keeper is None:
+        raise MissingFaiss(collection)
+    known = await state.workers.run("slow", lambda: keeper.confidence(served.collection.snapshot()))
+    texts = None if known is not None and known.unrelated is not None else await _unrelated(state, served)
 
     def begun() -> bool:
-        keeper = served.collection.index_keeper()
-        if keeper is None:
-            raise MissingFaiss(collection)
-        return keeper.build_aside(served.collection.snapshot()) is not None
+        return keeper.build_aside(served.collection.snapshot(), unrelated=lambda: texts) is not None
 
     return BuildingOut(building=await state.workers.run("slow", begun))
+
+
+async def _unrelated(state: State, served: Served) -> NDArray[np.float32] | None:
+    """Vectors of unrelated texts by the collection's model; None, with a warning, where it cannot embed them."""
+    try:
+        batcher = await state.collections.batcher(served)
+        texts = [Text(text=phrase) for phrase in PHRASES]
+        vectors = await batcher.embed(texts, served.service.view, Side.QUERY)
+    except EngineError as error:
+        log.warning("collection %r: hits by texts get no confidence: %s", served.collection.name, error)
+        return None
+    made = [vector for vector in vectors if not isinstance(vector, EngineError)]
+    return np.stack(made) if made else None
+
+
+@router.get("/{collection}/duplicates", **operation("read"))
+async def duplicates(
+    request: Request,
+    collection: str,
+    by: By = "pixels",
+    threshold: Annotated[float | None, Query(ge=0.5, le=1)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> DuplicatesOut:
+    """Exact and near copies among the images; it takes seconds for each 10,000. Nothing is deleted."""
+    state = state_of(request)
+    served = await state.collections.get(collection)
+    groups = await state.workers.run("overview", served.collection.duplicates, by, threshold)
+    return DuplicatesOut(groups=groups[:limit], total=len(groups))
 
 
 @router.get("/{collection}/quarantine", **operation("read"))

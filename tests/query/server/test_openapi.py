@@ -156,6 +156,7 @@ def test_answers_fit_their_schema(service: Any, document: Any) -> None:
     fits(f"GET {at}/items/{{id}}", service.get(f"/collections/default/items/{item}?with=vector"))
     fits(f"GET {at}", service.get("/collections/default"))
     fits("GET /v1/collections", service.get("/collections"))
+    fits(f"GET {at}/duplicates", service.get("/collections/default/duplicates?limit=5"))
     fits(f"GET {at}/quarantine", service.get("/collections/default/quarantine"))
     fits("GET /v1/models", service.get("/models"))
     for form in ("float", "base64"):
