@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from pathlib import Path
 
 # OpenMP threads that wait spin: with as many test processes as cores, that costs more than the work itself.
@@ -33,6 +34,13 @@ def _away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ONEWORD_DB", "ONEWORD_SERVER", "ONEWORD_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """FAISS leaves OpenMP with a thread a core, and PyTorch has the same one: two that spin took 3 times the CPU time."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def noise(width: int, height: int, seed: int = 0) -> PIL.Image.Image:
