@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # OpenMP threads that wait spin: with as many test processes as cores, that costs more than the work itself.
@@ -37,8 +38,10 @@ def _away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    """FAISS leaves OpenMP with a thread a core, and PyTorch has the same one: two that spin took 3 times the CPU time."""
+def _one_thread() -> Iterator[None]:
+    """Torch computes with one thread. FAISS sets OpenMP's number of threads, which PyTorch shares, to that of the cores
+    and leaves it so; with as many test processes, threads that spin take three times the CPU time."""
+    yield
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
 

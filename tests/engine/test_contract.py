@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 import oneword
@@ -24,8 +23,6 @@ from tests.engine.openclip.folders import MAKERS as OPEN_CLIP
 from tests.engine.prompted.checkpoints import MAKERS as PROMPTED
 from tests.engine.prompted.checkpoints import smolvlm
 from tests.tiny import make_checkpoint
-
-torch.set_num_threads(1)
 
 CLOSE = 1e-5
 """Largest absolute difference of two unit vectors in fp32."""

@@ -21,7 +21,6 @@ from research.miniature.packing import IGNORE, Branch, Row, pack
 from research.miniature.scenes import draw
 from research.miniature.vision import all_features, normalized
 
-torch.set_num_threads(1)
 SMALL = replace(QUICK, pictures=16)
 
 

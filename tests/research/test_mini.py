@@ -13,7 +13,6 @@ from oneword.engine.evaluation.ranking import best_ranks, recalls
 from oneword.engine.views import DEFAULT
 from research.miniature import base_folder, folder, measure, tuning, view, view_file
 
-torch.set_num_threads(1)
 COUNT = 120
 # Lower than what was measured on 500 (MODEL_CARD.md); a percent of 120 is little more than one scene.
 FLOORS = {

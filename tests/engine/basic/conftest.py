@@ -36,11 +36,8 @@ def weights():
 @pytest.fixture(scope="session")
 def encoder(weights, language):
     """One for all tests."""
-    import torch
-
     from oneword.engine.basic.encoder import BasicEncoder
 
-    torch.set_num_threads(min(2, torch.get_num_threads()))
     return BasicEncoder(weights, language)
 
 

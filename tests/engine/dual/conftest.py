@@ -4,14 +4,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-import torch
 
 from oneword.engine import Image
 from oneword.engine.dual.encoder import DualEncoder
 from oneword.engine.dual.loading import load_dual
 from tests.engine.dual.checkpoints import MAKERS
-
-torch.set_num_threads(1)
 
 SIZES = [(640, 480), (100, 100), (300, 40), (20, 300), (57, 113), (32, 32), (5, 3), (1, 400)]
 

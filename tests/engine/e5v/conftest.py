@@ -17,9 +17,6 @@ from tests.tiny import make_checkpoint
 TEMPLATE = (
     "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
 )
-# A model this small gains nothing from threads, and loses much where others compute.
-torch.set_num_threads(1)
-
 Plain = Callable[..., np.ndarray]
 SIZES = [(640, 480), (100, 100), (300, 40), (20, 300), (57, 113), (56, 56)]
 

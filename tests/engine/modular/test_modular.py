@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-import torch
 
 pytest.importorskip("sentence_transformers", minversion="6")
 
@@ -19,8 +18,6 @@ from oneword.engine.dependencies import quiet
 from oneword.engine.errors import MissingDependency, ModelError, ViewError, WrongCheckpoint
 from oneword.engine.modular import ModularEncoder, load_modular
 from tests.engine.modular.folders import texts
-
-torch.set_num_threads(1)
 
 CLOSE = 1e-5
 TEXTS = ["a dog", "A red bicycle, at the harbour!", "the night train waits behind " * 30, "ünïcödé 世界"]

@@ -22,8 +22,6 @@ from oneword.engine.hashing import HashEncoder
 from oneword.engine.remote.vllm import CHAT_TEMPLATE
 from tests.tiny import make_checkpoint
 
-torch.set_num_threads(1)
-
 
 class Status(Exception):
     """Ends a request with a status, a document and headers."""

@@ -4,12 +4,9 @@ import csv
 from pathlib import Path
 
 import pytest
-import torch
 
 from oneword.engine.training import Recipe
 from tests.tiny import make_checkpoint, sentences
-
-torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
