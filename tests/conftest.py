@@ -9,6 +9,7 @@ from pathlib import Path
 # OpenMP threads that wait spin: with as many test processes as cores, that costs more than the work itself.
 # Children inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import PIL.Image
