@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from oneword.doctor import doctor
 from oneword.engine.cli import app as models
 from oneword.engine.errors import EngineError
 from oneword.engine.evaluation.cli import app as evaluation
@@ -74,6 +75,7 @@ for command in (
     reembed,
     train,
     mcp,
+    doctor,
 ):
     app.command()(command)
 app.command(context_settings={"obj": _indexing})(serve)
