@@ -22,6 +22,7 @@ from oneword.query.cli import search
 from oneword.query.errors import QueryError
 from oneword.query.evaluate import live
 from oneword.query.explain import explain
+from oneword.query.query import suggestion
 from oneword.query.resident.cli import stop
 from oneword.query.server.cli import keys, serve
 from oneword.storage.cli import build, collections_app, delete, duplicates, export, import_, info, verify
@@ -99,6 +100,9 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+OPTIONS = ("limit", "where", "collection")
+"""Options that people who know other search engines call by another name."""
+
 LARGE = ("index", "reembed", "train")
 """Commands that load a model of their own for long."""
 
@@ -149,12 +153,13 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of the command line's own errors
             raise
-        return _fail(error, as_json, code=2)
+        return _fail(error, as_json, code=2, hint=suggestion(getattr(error, "option_name", "").lstrip("-"), OPTIONS))
     return outcome if isinstance(outcome, int) else 0
 
 
-def _fail(error: Exception, as_json: bool, *, code: int) -> int:
+def _fail(error: Exception, as_json: bool, *, code: int, hint: str = "") -> int:
     text = error.format_message() if hasattr(error, "format_message") else str(error) or type(error).__name__
+    text += "" if getattr(error, "possibilities", None) else hint
     if as_json:
         print_json({"error": {"type": type(error).__name__, "message": text}}, indent=None)
     say(f"error: {text}", err=True)

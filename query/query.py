@@ -4,6 +4,7 @@
 know, too, are in `oneword.storage.options`.
 """
 
+import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,24 @@ MAX_WORDS = 50
 """Most words in an explanation."""
 
 INCLUDABLE = ("payload", "vector", "thumbnail")
+
+PEERS = {
+    "collection_name": "collection",
+    "filter": "where",
+    "filters": "where",
+    "k": "limit",
+    "n": "limit",
+    "n_results": "limit",
+    "negative": "without",
+    "query": "text",
+    "query_text": "text",
+    "q": "text",
+    "score_threshold": "min_score",
+    "threshold": "min_score",
+    "top_k": "limit",
+    "topk": "limit",
+}
+"""What other search engines call an option, and what it is called here."""
 
 Picture: TypeAlias = Union[str, Path, bytes, "PIL.Image.Image"]
 """An image in a query: a file's path, its encoded bytes, or a decoded image."""
@@ -137,6 +156,7 @@ class Query(SearchFields):
         Raises:
             BadQuery: `edit` without `image`, or as the class says.
             FilterError: `where` cannot be read.
+            TypeError: there is no such option; a name that other search engines have is told ours.
         """
         given: dict[str, Any] = dict(parts)
         image, edit, where = (given.pop(name, None) for name in ("image", "edit", "where"))
@@ -149,6 +169,10 @@ class Query(SearchFields):
         mixed += [Like(id=one) for one in like]
         mixed += [Text(text=one, weight=NEGATIVE) for one in without]
         include = frozenset(given.pop("include", ("payload",)))
+        names = [one.name for one in options()]
+        if unknown := [name for name in given if name not in names]:
+            hint = suggestion(unknown[0], [*names, *Parts.__annotations__])
+            raise TypeError(f"there is no search option {unknown[0]!r}{hint}")
         return cls(parts=tuple(mixed), filter=None if where is None else parse_filter(where), include=include, **given)
 
     @classmethod
@@ -191,6 +215,13 @@ class Parts(Options, total=False):
 def options() -> tuple[Declared, ...]:
     """The search options, in the order of `Query`'s fields."""
     return declared(Query)
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """What a user who typed an unknown name may have meant, to be put after an error; empty if nothing is like it."""
+    other = PEERS.get(name.replace("-", "_").lower())
+    like = [other] if other in known else difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {like[0]!r}?" if like else ""
 
 
 def _several(one_or_more: str | Iterable[str]) -> list[str]:

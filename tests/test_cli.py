@@ -219,6 +219,10 @@ def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], oneword: Call
     assert "--help" in oneword(*arguments, code=2).stderr
 
 
+def test_an_option_of_other_search_engines_is_told_its_name(oneword: Callable[..., Done]) -> None:
+    assert "did you mean 'limit'?" in oneword("search", "a", "--top-k", "3", code=2).stderr
+
+
 def test_help_and_version(oneword: Callable[..., Done]) -> None:
     top = oneword("--help").stdout
     for command in ("index", "search", "collections", "info", "delete", "models"):

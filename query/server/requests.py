@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
+from oneword.query.query import suggestion
 from oneword.query.server.limits import MAX_DIMENSION, MAX_NAME, MAX_TEXT, MAX_UPLOADS
 from oneword.query.server.problem import Problem
 from oneword.query.server.processes import Crashed, Processes
@@ -133,9 +133,7 @@ def problem_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> P
     if kind == "extra_forbidden":
         known = [] if model is None else _field_names(model, nested=len(first["loc"]) > 1)
         name = str(first["loc"][-1])[:100]  # comparing takes time
-        like = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {like[0]!r}?" if like else ""
-        return Problem("unknown_field", f"there is no field {_shown(field)}{hint}", field=field)
+        return Problem("unknown_field", f"there is no field {_shown(field)}{suggestion(name, known)}", field=field)
     message = _alternatives([error["msg"] for error in errors if path(error["loc"]) == field])
     message = message or str(first["msg"]).removeprefix("Value error, ")
     shown = f" ({_short(first['input'])})" if isinstance(first.get("input"), str | int | float | bool | None) else ""

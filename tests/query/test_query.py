@@ -122,3 +122,18 @@ def test_a_value_out_of_bounds_is_refused(one: Declared) -> None:
 
 def _fits(one: Declared, value: object) -> bool:
     return not one.problem(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("top_k", "did you mean 'limit'?"),
+        ("filter", "did you mean 'where'?"),
+        ("limt", "did you mean 'limit'?"),
+        ("x", ""),
+    ],
+)
+def test_what_other_search_engines_call_an_option_is_told(name: str, hint: str) -> None:
+    with pytest.raises(TypeError, match=f"there is no search option '{name}'") as caught:
+        Query.of("a cat", **{name: 3})  # type: ignore[misc]
+    assert str(caught.value).endswith(hint or f"'{name}'")

@@ -149,6 +149,7 @@ def test_explanation_needs_words(service: Any, refused: Any) -> None:
         ({"parts": [{"text": "a", "wieght": 1}]}, "parts[0].wieght", "did you mean 'weight'?"),
         ({"parts": [{"composed": {"image": "a", "edits": "b"}}]}, "parts[0].composed.edits", "did you mean 'edit'?"),
         ({"parts": [{"text": "a", "image": "b"}]}, "parts[0].image", "there is no field"),
+        ({"text": "a", "top_k": 3}, "top_k", "did you mean 'limit'?"),
         ({"text": "a", "zzz": 1}, "zzz", "there is no field"),
     ],
 )
