@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from contextlib import ExitStack
+from dataclasses import replace
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import parent_process
@@ -42,17 +43,19 @@ class Supervisor:
     def __init__(
         self, config: ServerConfig, indexing: Indexing | None, sockets: list[socket.socket], folder: str
     ) -> None:
-        self._config, self._indexing, self._sockets = config, indexing, sockets
+        decoders = config.decoders or max(1, min(8, os.cpu_count() or 1) // config.workers)
+        self._config = replace(config, decoders=decoders)
+        self._indexing, self._sockets, self._folder = indexing, sockets, folder
         self._address = Address(path=str(Path(folder) / "models.sock"))
         self._spawn = multiprocessing.get_context("spawn")
         self._signals, self._told = self._spawn.Pipe(duplex=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda told, _: self._told.send(told))
         self._models = self._started_models()
         self._workers = [self._started() for _ in range(config.workers)]
 
     def run(self) -> bool:
         """Supervises until SIGTERM or SIGINT. Returns whether every process has ended well."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda told, _: self._told.send(told))
         while True:
             if self._signals in wait([self._signals, *(one.sentinel for one in (self._models, *self._workers))]):
                 if (told := self._signals.recv()) != signal.SIGHUP:
@@ -94,7 +97,9 @@ class Supervisor:
     def _started(self) -> SpawnProcess:
         given = (self._config, self._indexing, self._sockets, self._address)
         process = self._spawn.Process(target=_work, args=given, name="worker")
+        os.environ[SHARED_METRICS] = self._folder
         process.start()
+        del os.environ[SHARED_METRICS]  # the process with the models would count all batches again
         return process
 
 
@@ -105,7 +110,6 @@ def supervise(config: ServerConfig, indexing: Indexing | None) -> None:
     with ExitStack() as closed:
         sockets = [listen(config), *closed.enter_context(listeners_beside(config))]
         folder = closed.enter_context(TemporaryDirectory(prefix="oneword-serve-"))
-        os.environ[SHARED_METRICS] = folder
         well = Supervisor(config, indexing, sockets, folder).run()
     if not well:
         raise SystemExit(1)
