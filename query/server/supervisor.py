@@ -56,19 +56,24 @@ class Supervisor:
 
     def run(self) -> bool:
         """Supervises until SIGTERM or SIGINT. Returns whether every process has ended well."""
+        try:
+            self._supervise()
+        finally:
+            self._pass_on(signal.SIGTERM)
+            for worker in self._workers:
+                worker.join()
+            self._models.kill()
+            self._models.join()
+        return all(one.exitcode in ENDED_WELL for one in self._workers)
+
+    def _supervise(self) -> None:
         while True:
             if self._signals in wait([self._signals, *(one.sentinel for one in (self._models, *self._workers))]):
                 if (told := self._signals.recv()) != signal.SIGHUP:
-                    break
+                    return
                 self._pass_on(told)
             elif not self._signals.poll(PAUSE):
                 self._replace()
-        self._pass_on(signal.SIGTERM)
-        for worker in self._workers:
-            worker.join()
-        self._models.kill()
-        self._models.join()
-        return all(one.exitcode in ENDED_WELL for one in self._workers)
 
     def _pass_on(self, number: int) -> None:
         for worker in self._workers:
@@ -83,7 +88,7 @@ class Supervisor:
         for place, one in enumerate(self._workers):
             if not one.is_alive():
                 log.error("process %s ended with %s: starting another", one.pid, one.exitcode)
-                mark_process_dead(one.pid)  # type: ignore[no-untyped-call]
+                mark_process_dead(one.pid, self._folder)  # type: ignore[no-untyped-call]
                 self._workers[place] = self._started()
 
     def _started_models(self) -> SpawnProcess:
