@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from contextlib import ExitStack
+from dataclasses import replace
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import parent_process
@@ -42,30 +43,37 @@ class Supervisor:
     def __init__(
         self, config: ServerConfig, indexing: Indexing | None, sockets: list[socket.socket], folder: str
     ) -> None:
-        self._config, self._indexing, self._sockets = config, indexing, sockets
+        decoders = config.decoders or max(1, min(8, os.cpu_count() or 1) // config.workers)
+        self._config = replace(config, decoders=decoders)
+        self._indexing, self._sockets, self._folder = indexing, sockets, folder
         self._address = Address(path=str(Path(folder) / "models.sock"))
         self._spawn = multiprocessing.get_context("spawn")
         self._signals, self._told = self._spawn.Pipe(duplex=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda told, _: self._told.send(told))
         self._models = self._started_models()
         self._workers = [self._started() for _ in range(config.workers)]
 
     def run(self) -> bool:
         """Supervises until SIGTERM or SIGINT. Returns whether every process has ended well."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda told, _: self._told.send(told))
+        try:
+            self._supervise()
+        finally:
+            self._pass_on(signal.SIGTERM)
+            for worker in self._workers:
+                worker.join()
+            self._models.kill()
+            self._models.join()
+        return all(one.exitcode in ENDED_WELL for one in self._workers)
+
+    def _supervise(self) -> None:
         while True:
             if self._signals in wait([self._signals, *(one.sentinel for one in (self._models, *self._workers))]):
                 if (told := self._signals.recv()) != signal.SIGHUP:
-                    break
+                    return
                 self._pass_on(told)
             elif not self._signals.poll(PAUSE):
                 self._replace()
-        self._pass_on(signal.SIGTERM)
-        for worker in self._workers:
-            worker.join()
-        self._models.kill()
-        self._models.join()
-        return all(one.exitcode in ENDED_WELL for one in self._workers)
 
     def _pass_on(self, number: int) -> None:
         for worker in self._workers:
@@ -80,7 +88,7 @@ class Supervisor:
         for place, one in enumerate(self._workers):
             if not one.is_alive():
                 log.error("process %s ended with %s: starting another", one.pid, one.exitcode)
-                mark_process_dead(one.pid)  # type: ignore[no-untyped-call]
+                mark_process_dead(one.pid, self._folder)  # type: ignore[no-untyped-call]
                 self._workers[place] = self._started()
 
     def _started_models(self) -> SpawnProcess:
@@ -94,7 +102,9 @@ class Supervisor:
     def _started(self) -> SpawnProcess:
         given = (self._config, self._indexing, self._sockets, self._address)
         process = self._spawn.Process(target=_work, args=given, name="worker")
+        os.environ[SHARED_METRICS] = self._folder
         process.start()
+        del os.environ[SHARED_METRICS]  # the process with the models would count all batches again
         return process
 
 
@@ -105,7 +115,6 @@ def supervise(config: ServerConfig, indexing: Indexing | None) -> None:
     with ExitStack() as closed:
         sockets = [listen(config), *closed.enter_context(listeners_beside(config))]
         folder = closed.enter_context(TemporaryDirectory(prefix="oneword-serve-"))
-        os.environ[SHARED_METRICS] = folder
         well = Supervisor(config, indexing, sockets, folder).run()
     if not well:
         raise SystemExit(1)
