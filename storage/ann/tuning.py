@@ -20,7 +20,7 @@ Vectors = NDArray[np.float32]
 QUERIES = 400
 DEEP_SHARE = 4  # one query of so many is asked for the 160 nearest: each has many neighbors
 TIMED = 40  # queries
-NOISE, FLAT, SHIFT = 0.5, 0.25, 0.25
+NOISE, FLAT, SHIFT = 0.4, 0.4, 0.25
 """A synthetic query is a stored vector and three displacements, as texts are from images: the difference of two stored
 vectors, a random direction, and a direction that all queries share. In lengths of a mean difference. Recall is then as
 that over the questions of benchmarks/vectors.py, for lists and for graphs (docs/benchmarks.md). Differences alone lie
