@@ -3,18 +3,18 @@
 Read from EXIF 2.32 (CIPA DC-008), IPTC-IIM 4.2 and XMP (ISO 16684-1). Pillow finds the blocks; they are parsed here,
 because its parsers decode every value of a directory, however many megabytes, before one can be asked for, and its XMP
 reader needs another package. What is implausible is left out, as is a block that is broken: no file is refused for one.
+Light to import: options name the facts.
 """
 
-import io
 import math
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Literal, TypeAlias
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import PIL.Image
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 Fact: TypeAlias = str | int | float | datetime | list[str]
 
@@ -76,26 +76,14 @@ UNSET = {datetime(year, 1, 1) for year in (1904, 1970, 1980, 2000)}
 LOCAL = "local"
 """`taken_zone` of a time whose offset from UTC is not told."""
 
+_TIFF = (b"II*\0", b"MM\0*")
 _EXIF, _GPS, _XMP, _IPTC = 0x8769, 0x8825, 700, 33723
 _MAKE, _MODEL, _DESCRIPTION, _ORIENTATION, _RATING, _TITLE, _WORDS = 271, 272, 270, 274, 18246, 0x9C9B, 0x9C9E
 _EXPOSURE, _ISO, _INDEX, _TAKEN, _DIGITIZED, _FOCAL, _LENS = 0x829A, 0x8827, 0x8832, 0x9003, 0x9004, 0x920A, 0xA434
 _PARTS = {_TAKEN: (0x9011, 0x9291), _DIGITIZED: (0x9012, 0x9292)}  # of a time: its offset, its fraction of a second
-_WANTED = {
-    _EXIF,
-    _GPS,
-    _XMP,
-    _IPTC,
-    _MAKE,
-    _MODEL,
-    _DESCRIPTION,
-    _ORIENTATION,
-    _RATING,
-    _TITLE,
-    _WORDS,
-    _EXPOSURE,
-    _ISO,
-}
-_WANTED |= {_INDEX, _FOCAL, _LENS, *_PARTS, *sum(_PARTS.values(), ()), *range(1, 7)}
+_MAIN = (_EXIF, _GPS, _XMP, _IPTC, _MAKE, _MODEL, _DESCRIPTION, _ORIENTATION, _RATING, _TITLE, _WORDS)
+_CAMERA = (_EXPOSURE, _ISO, _INDEX, _FOCAL, _LENS, *_PARTS, *(one for parts in _PARTS.values() for one in parts))
+_WANTED = {*_MAIN, *_CAMERA, *range(1, 7)}  # 1 to 6 are GPS's: latitude, longitude, altitude, each after its reference
 _FORMATS = {1: "B", 2: "s", 3: "H", 4: "L", 5: "LL", 7: "s", 9: "l", 10: "ll", 11: "f", 12: "d", 13: "L"}
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _SPACES = {
@@ -120,14 +108,15 @@ def read(data: bytes) -> dict[str, Fact]:
     `focal_length` in mm, `exposure` in seconds, `latitude` and `longitude` in degrees, `altitude` in m; `orientation`
     1 to 8 as in EXIF; `rating` 1 to 5, -1 for rejected.
     """
+    from oneword.engine.images import opened
+
     try:
-        with PIL.Image.open(io.BytesIO(data)) as image:
+        with opened(data) as image:
             info: Mapping[Any, Any] = dict(image.info)
-            is_tiff = image.format == "TIFF"
-    except Exception:  # a plugin may raise anything
-        return {}
-    exif = data if is_tiff else _bytes(info.get("exif"))
-    start = min((at for at in (exif.find(sign, 0, 16) for sign in (b"II*\0", b"MM\0*")) if at >= 0), default=None)
+    except Exception:  # a plugin may raise anything; Pillow opens no RAW photograph, though most are TIFFs
+        info = {}
+    exif = data if data[:4] in _TIFF else _bytes(info.get("exif"))
+    start = min((at for at in (exif.find(sign, 0, 16) for sign in _TIFF) if at >= 0), default=None)
     main, camera, gps = _directories(exif[start:]) if start is not None else ({}, {}, {})
     resources = info.get("photoshop")
     iptc = _iptc(_bytes(main.get(_IPTC) or (resources.get(0x0404) if isinstance(resources, dict) else b"")))
@@ -364,6 +353,8 @@ def _xmp(block: bytes) -> dict[str, list[str]]:
     """
     if not block or len(block) > MOST_BLOCK:
         return {}
+    from xml.etree import ElementTree
+
     try:
         text = block.decode().strip("\0 \r\n\t\ufeff")
         if "<!DOCTYPE" in text:
@@ -379,7 +370,7 @@ def _xmp(block: bytes) -> dict[str, list[str]]:
     return found
 
 
-def _properties(root: ElementTree.Element) -> Iterator[tuple[str, Sequence[str]]]:
+def _properties(root: "Element") -> Iterator[tuple[str, Sequence[str]]]:
     """Names and values of all properties: attributes, elements, and members of their bags. Each node is seen once."""
     rdf = root if root.tag == f"{_RDF}RDF" else root.find(f"{_RDF}RDF")
     for description in () if rdf is None else rdf.findall(f"{_RDF}Description"):

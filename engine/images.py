@@ -15,7 +15,7 @@ import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
 
-from oneword.engine import effort, tiff
+from oneword.engine import effort, raw, tiff
 from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.errors import (
     CorruptImage,
@@ -30,8 +30,8 @@ from oneword.engine.errors import (
 
 EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .webp .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .jp2 .ico .tga "
-    ".heic .heif .hif .avif".split()
-)
+    ".heic .heif .hif .avif .psd".split()
+).union(raw.EXTENSIONS)
 """Extensions of image files, in lower case. The format is detected from the bytes."""
 
 # Pillow warns of what it can read all the same (odd EXIF, odd TIFF tags); what it cannot read becomes an error here.
@@ -41,8 +41,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 SAFE_FORMATS = tuple("JPEG PNG GIF WEBP BMP TIFF AVIF HEIF".split())
 """Formats that a service accepts from strangers: Pillow decodes these in C, in time proportional to their pixels."""
 
-FORMATS = (*SAFE_FORMATS, *"DIB PPM JPEG2000 ICO TGA".split())
-"""All formats that are decoded, in the order in which they are tried: TGA, which has no signature, is last."""
+FORMATS = (*SAFE_FORMATS, *"DIB PPM JPEG2000 ICO PSD TGA".split())
+"""All formats that Pillow decodes, in the order in which they are tried: TGA, which has no signature, is last."""
 
 _UNSAFE = (b"\x00\x00\x01\x00", b"\x00\x00\x00\x0cjP  ", *(f"P{digit}\n".encode() for digit in range(1, 7)))
 _SIGNATURES = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", *_UNSAFE)
@@ -61,8 +61,7 @@ _UNREAD = {
     b"BZh": "compressed with bzip2: unpack it",
     b"%PDF": "a PDF: save its pages as images",
     b"<svg": "an SVG drawing: save it as PNG",
-    b"\xff\x0a": "JPEG XL: convert it to JPEG or PNG",
-    b"\x00\x00\x00\x0cJXL ": "JPEG XL: convert it to JPEG or PNG",
+    **dict.fromkeys((b"\xff\x0a", b"\x00\x00\x00\x0cJXL "), "JPEG XL: convert it to JPEG or PNG"),
     b"8BPS": "a Photoshop document: save it as PNG or JPEG",
 }
 _heif_ready: bool | None = None
@@ -83,9 +82,9 @@ def decode(
     name: str = "the image",
     max_pixels: int = MAX_PIXELS,
     max_jpeg_pixels: int = 0,
-    formats: Collection[str] = FORMATS,
+    formats: Collection[str] = (*FORMATS, "RAW"),
 ) -> PIL.Image.Image:
-    """Decodes an encoded image: upright (EXIF), RGB, transparency on white, first frame.
+    """Decodes an encoded image: upright (EXIF), RGB, transparency on white; the first frame or page, a PSD's composite.
 
     A JPEG of more than `MAX_PIXELS` is reduced while it is decoded, to a half, a quarter or an eighth of its width and
     height: no model sees more. The factor depends on its size alone.
@@ -105,6 +104,8 @@ def decode(
     """
     if not data:
         raise EmptyFile(f"{name}: the file is empty (0 bytes): expected an image")
+    if "RAW" in formats and raw.is_raw(data):
+        data, formats = raw.developed(data, name, max_pixels), ("JPEG", "PPM")
     data = _readable(data)
     if _is_heif(data):
         _register_heif(name)
@@ -112,7 +113,7 @@ def decode(
         raise ImageTooLarge(_too_large(name, f"{icon[0]}x{icon[1]} is {math.prod(icon):,} pixels", max_pixels))
     effort.check(data, name)
     try:
-        image = _opened(data, formats)
+        image = opened(data, formats)
     except Exception as error:  # a plugin that chokes on a broken header may raise anything
         if "PPM" not in formats and (data.startswith(_UNSAFE) or effort.is_pnm(data)):
             raise NotAnImage(
@@ -143,8 +144,10 @@ def decode(
             raise _failure(data, error, name, max_pixels, known=True) from error
 
 
-def _opened(data: bytes, formats: Collection[str]) -> PIL.Image.Image:
-    return PIL.Image.open(io.BytesIO(data), formats=[one for one in formats if one != "HEIF" or _heif_ready])
+def opened(data: bytes, formats: Collection[str] = FORMATS) -> PIL.Image.Image:
+    """Opens an image, of which only the header is read. Raises whatever Pillow's plugins do."""
+    left_out = ("RAW",) if _heif_ready else ("RAW", "HEIF")
+    return PIL.Image.open(io.BytesIO(_as_avif(data)), formats=[one for one in formats if one not in left_out])
 
 
 def _readable(data: bytes) -> bytes:
@@ -209,7 +212,7 @@ def size_of(data: bytes, *, formats: Collection[str] = FORMATS) -> tuple[int, in
         return icon
     try:
         effort.check(data, "")
-        with _opened(_readable(data), formats) as image:
+        with opened(_readable(data), formats) as image:
             return image.size
     except Exception:  # `decode` names what is wrong
         return 0, 0

@@ -1,6 +1,7 @@
 """Photographs with facts in their files, as cameras and their owners write them. Pillow writes them."""
 
 import io
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,3 +68,16 @@ def with_iptc(jpeg: bytes, values: list[tuple[int, bytes]]) -> bytes:
     block = b"".join(b"\x1c\x02" + bytes((number,)) + len(value).to_bytes(2) + value for number, value in values)
     resource = b"8BIM\x04\x04\0\0" + len(block).to_bytes(4) + block + b"\0" * (len(block) % 2)
     return jpeg[:2] + segment(0xED, b"Photoshop 3.0\0" + resource) + jpeg[2:]
+
+
+def strange_facts() -> dict[str, bytes]:
+    """Sound images by file name, whose facts are a loop, too large, on top of each other, or an entity's."""
+    head = b"Exif\0\0II*\0\x08\0\0\0"
+    over = b"".join(struct.pack("<HHLL", tag, 7, 2**16, 0) for tag in range(65_535))
+    packet = b"<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>" + xmp("&a;").partition(b"?>")[2]
+    return {
+        "exif-loop.jpg": photograph(exif=head + b"\1\0\x69\x87\4\0\1\0\0\0\x08\0\0\0\x08\0\0\0"),
+        "exif-huge.jpg": photograph(exif=head + b"\1\0\x12\1\3\0\xff\xff\xff\x7f" + bytes(8)),
+        "exif-over.png": photograph("PNG", exif=head + b"\xff\xff" + over),
+        "xmp-entity.webp": photograph("WEBP", xmp=packet),
+    }

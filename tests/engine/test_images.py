@@ -22,7 +22,7 @@ from oneword.engine.errors import (
     UnreadableFile,
     ZeroAreaImage,
 )
-from oneword.engine.images import decode, decode_file, size_of, to_rgb
+from oneword.engine.images import SAFE_FORMATS, decode, decode_file, size_of, to_rgb
 
 
 def encoded(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
@@ -198,6 +198,36 @@ def test_heic_reads_with_the_extra(photo: PIL.Image.Image) -> None:
     image = decode(file.getvalue())
     assert image.size == photo.size
     assert np.abs(np.asarray(image, int) - np.asarray(photo, int)).mean() < 12
+
+
+def psd(pixels: bytes, size: tuple[int, int], channels: int = 3) -> bytes:
+    """A Photoshop document without layers, whose composite has these planes."""
+    head = b"8BPS" + struct.pack(">H6xHLLHH", 1, channels, size[1], size[0], 8, 3)
+    return head + bytes(12) + b"\0\0" + pixels
+
+
+def test_a_photoshop_document_gives_its_composite() -> None:
+    planes = np.moveaxis(np.full((12, 16, 3), (200, 100, 50), np.uint8), -1, 0).tobytes()
+    assert decode(psd(planes, (16, 12))).getpixel((5, 5)) == (200, 100, 50)
+    with pytest.raises(ImageTooLarge):
+        decode(psd(b"", (60_000, 60_000)))
+    with pytest.raises((CorruptImage, NotAnImage, TruncatedImage)):
+        decode(psd(planes[:100], (16, 12)))
+    with pytest.raises(NotAnImage, match="a Photoshop document"):
+        decode(psd(planes, (16, 12)), formats=SAFE_FORMATS)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "PNG", "MPO"])
+def test_of_several_pages_or_frames_the_first_counts(kind: str) -> None:
+    pages = [PIL.Image.new("RGB", (16, 12), color) for color in ("red", "blue", "green")]
+    red = decode(encoded(pages[0], kind, save_all=True, append_images=pages[1:]))
+    assert red.size == (16, 12)
+    assert np.abs(np.asarray(red, int) - (255, 0, 0)).max() < 6
+
+
+def test_an_icon_gives_its_largest_image() -> None:
+    icon = encoded(PIL.Image.new("RGBA", (64, 64), "red"), "ICO", sizes=[(16, 16), (64, 64), (32, 32)])
+    assert decode(icon).size == (64, 64)
 
 
 def png_with(*chunks: tuple[bytes, bytes]) -> bytes:

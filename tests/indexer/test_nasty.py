@@ -32,6 +32,7 @@ from oneword.indexer import JobConfig, Report, index_paths, pipeline
 from oneword.indexer.pipeline import Local
 from oneword.storage import Store
 from tests.indexer.stored import rows
+from tests.photographs import segment, strange_facts
 
 FULL = os.environ.get("ONEWORD_NASTY") == "1"
 
@@ -100,12 +101,7 @@ def good_pictures() -> Files:
         "wide.png": encoded(PIL.Image.new("RGB", (20_000, 2), "navy"), "PNG"),
         "tall.png": encoded(PIL.Image.new("RGB", (2, 20_000), "olive"), "PNG"),
         "exif-garbage.jpg": encoded(NOISE, "JPEG", exif=b"Exif\0\0" + bytes(range(256)) * 20),
-        "exif-loop.jpg": encoded(
-            NOISE, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x69\x87\4\0\1\0\0\0\x08\0\0\0\x08\0\0\0"
-        ),
-        "exif-huge.jpg": encoded(
-            NOISE, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\xff\xff\xff\x7f" + bytes(8)
-        ),
+        **strange_facts(),
         "icc.jpg": encoded(NOISE, "JPEG", icc_profile=bytes(range(256)) * 400),
         "a png.jpg": WHOLE["png"],
         "a jpeg.png": WHOLE["jpg"],
@@ -150,6 +146,9 @@ def bad_pictures() -> dict[str, tuple[str, bytes]]:
         "away.tif": ("TruncatedImage", tagged(encoded(NOISE, "TIFF"), 273, 2**31 - 1)),
         "frames.apng": ("CorruptImage", spoilt(apng, b"acTL", 4, b"\xff" * 4)),
         "palette.png": ("CorruptImage", png(8, 8, 8, 3, bytes(72), many)),
+        "exif-megabytes.jpg": ("CorruptImage", WHOLE["jpg"][:2] + segment(0xE1, b"Exif\0\0" + bytes(60_000)) * 70),
+        "layers.psd": ("NotAnImage", b"8BPS\0\1" + bytes(30)),
+        "sensor.dng": ("*", b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHLL", 50706, 1, 4, 1025) + bytes(40)),
         "number.ppm": ("CorruptImage", b"P6\n" + b"9" * 500),
     }
 
