@@ -90,7 +90,7 @@ def duplicates(table: Table, by: By = "pixels", threshold: float | None = None) 
     else:
         near = _linked_vectors(np.concatenate(vectors)[rest].astype(np.float32), least)
     groups = [(True, rows) for rows in exact if len(rows) > 1] + [(False, rest[places]) for places in near]
-    copies = [Copies(exact=same, items=tuple(found[row] for row in rows)) for same, rows in groups]
+    copies = [Copies(exact=equal, items=tuple(found[row] for row in rows)) for equal, rows in groups]
     return sorted(copies, key=lambda group: (-len(group.items), group.items[0].id))
 
 
