@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from oneword.engine.encoding import embed
 from oneword.engine.inputs import Input
 from oneword.engine.models import load as load_model
 from oneword.engine.passages import Splitter
+from oneword.engine.unrelated import unrelated
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view
 from oneword.indexer.decode import Decoders
@@ -151,7 +153,7 @@ def reembed(
         job.follow()
         if job.wrote:
             target.optimize()
-        report.recall = _indexed(target)
+        report.recall = _indexed(target, partial(unrelated, encoder, view))
         if into is None:
             _switch(job, keep, drop_old, allow_missing)
         else:
@@ -167,10 +169,10 @@ def _view(old: Collection, view: str | View | None) -> View:
     return get_view(view) if isinstance(view, str) else view
 
 
-def _indexed(target: Collection) -> float | None:
+def _indexed(target: Collection, texts: Callable[[], Vectors | None]) -> float | None:
     """Builds the ANN index if one is due, so that searches are as quick as before; returns its measured recall@10."""
     try:
-        target.keep_index(aside=False)
+        target.keep_index(aside=False, unrelated=texts)
     except (OSError, RuntimeError, StorageError) as error:
         log.warning("the ANN index of %s could not be built: %s; try `oneword build`", target.name, error)
     info = target.index_info()

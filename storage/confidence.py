@@ -20,6 +20,8 @@ FILE = "confidence.npz"
 MODALITIES: tuple[Modality, ...] = ("image", "text")
 OWN = 512
 """The collection's own images that are searched by, evenly spaced."""
+FEWEST = 16
+"""Own images below which confidence would come in steps of more than 6 %, so there is none by image."""
 ROWS = 2**18
 """Rows that are compared, evenly spaced; of more, the best one is a little higher."""
 RELATED = 32
@@ -79,7 +81,7 @@ class Confidence:
             among = rows[images[rows] == (modality == "image")]
             if unrelated is not None and len(unrelated) and len(among):
                 found["text"][modality] = _best(_unit(unrelated), vectors, among, 1)[:, 0]
-            if len(own) > 2 and len(among) > 3:
+            if len(own) >= FEWEST and len(among) > 2:
                 best = _best(_unit(vectors[own]), vectors, among, min(RELATED, len(among) - 2) + 1, own)
                 gap = (best[:, :-1] - best[:, 1:]).argmax(axis=1) + 1
                 found["image"][modality] = best[np.arange(len(own)), gap]

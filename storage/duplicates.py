@@ -34,9 +34,10 @@ BITS_APART = 18  # of 64; of 99 % of the copies in benchmarks/copies.py
 PLAIN = 4.0  # standard deviation, of 255, of an image that has nothing to compare
 ALIGNED = 16  # pixels of a side that is compared
 CROPS = (0.0, 0.05, 0.1)  # of the side, half at either end
+CROPPED = 0.2  # most that cropping costs of a coarse correlation, in 99 of 100
 MOST_PIXELS = 2**22  # of a thumbnail; an imported one may be anything
 AT_ONCE = 512  # thumbnails that a process decodes
-SHORT = 128  # directions in which vectors are compared first
+SHORT = 64  # directions in which vectors are compared first
 ROUNDING = 1e-3  # of float16 vectors
 BLOCK = (64, 4096)  # rows and columns that are compared at a time, in a core's cache
 BLOCKS = 1024  # that are compared before the next look at whether to go on
@@ -89,7 +90,7 @@ def duplicates(table: Table, by: By = "pixels", threshold: float | None = None) 
     else:
         near = _linked_vectors(np.concatenate(vectors)[rest].astype(np.float32), least)
     groups = [(True, rows) for rows in exact if len(rows) > 1] + [(False, rest[places]) for places in near]
-    copies = [Copies(exact=same, items=tuple(found[row] for row in rows)) for same, rows in groups]
+    copies = [Copies(exact=equal, items=tuple(found[row] for row in rows)) for equal, rows in groups]
     return sorted(copies, key=lambda group: (-len(group.items), group.items[0].id))
 
 
@@ -137,10 +138,16 @@ class _Looks:
     def linked(self, rows: Rows, least: float) -> list[Rows]:
         """Groups of the rows, as places in them, that correlate at least so much."""
         bits, crops = self.bits[rows], self.crops[rows]
+        # Pixels of 2 x 2 together: a ninth of the time, which is enough where images are unlike.
+        half = ALIGNED // 2
+        coarse = crops[:, 0].reshape(-1, half, 2, half, 2).mean(axis=(2, 4), dtype=np.float32).reshape(-1, half**2)
+        coarse /= np.maximum(np.linalg.norm(coarse, axis=1, keepdims=True), 1e-6)
 
         def near(start: int, column: int) -> Pairs:
             apart = bits[start : start + BLOCK[0], None] ^ bits[None, column : column + BLOCK[1]]
             pairs = _pairs(np.bitwise_count(apart) <= BITS_APART, start, column)
+            alike = np.einsum("mp,mp->m", coarse[pairs[:, 0]], coarse[pairs[:, 1]])
+            pairs = pairs[alike >= least - CROPPED]
             one, other = crops[pairs[:, 0]].astype(np.float32), crops[pairs[:, 1]].astype(np.float32)
             # Either whole with the other whole or cropped.
             alike = np.maximum(
@@ -213,7 +220,8 @@ def _linked_vectors(vectors: NDArray[np.float32], least: float) -> list[Rows]:
 
 def _pairs(near: NDArray[np.bool_], start: int, column: int) -> Pairs:
     """The pairs (m, 2) of a block that begins there, the first row smaller."""
-    pairs: Pairs = np.argwhere(near) + np.array([start, column])
+    row, place = np.divmod(np.flatnonzero(near), near.shape[1])  # many times as quick as argwhere
+    pairs: Pairs = np.stack([row + start, place + column], axis=1)
     return pairs[pairs[:, 0] < pairs[:, 1]]
 
 

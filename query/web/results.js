@@ -94,7 +94,9 @@ export class Results {
       return say("No results");
     }
     this.grid = el("ol", { class: "grid", "aria-label": "Results, best first" });
-    const fits = !result.hits.some((hit) => hit.confidence !== undefined) || result.hits.some(fitting);
+    const known = result.hits.some((hit) => hit.confidence !== undefined);
+    const alike = place.parts.some((part) => part.kind === "like"); // who asks for more like this wants the nearest
+    const fits = !known || alike || result.hits.some(fitting);
     this.end = el("div", { class: "end" });
     const active = document.activeElement;
     const focus = active instanceof HTMLElement && this.body.contains(active) ? active.dataset.focus : undefined;
