@@ -1,8 +1,8 @@
-"""E5-V through `oneword.engine.encode` against the reference's loop, side by side on the same inputs.
+"""Each loader through `oneword.engine.encode` against the reference way of its own library, on the same inputs.
 
-    python benchmarks/encode.py [--quick] [--device cpu] [--model FOLDER] [--repeats 3]
+    python benchmarks/encode.py [--quick] [--device cpu] [--model FOLDER] [--repeats 3] [--loaders clip siglip2]
 
-The reference loop is what kongds/E5-V:retrieval.py (`emb_data`, bsz=4) does: inputs in the given order, 12
+First E5-V. Its reference loop is what kongds/E5-V:retrieval.py (`emb_data`, bsz=4) does: inputs in the given order, 12
 texts or 4 pictures a batch, padded on the left to the longest, preprocessing in the loop, and the whole model
 with `output_hidden_states=True`, which computes every token's logits and keeps every layer's states.
 
@@ -12,8 +12,12 @@ head takes 7 % (0.53 of 7.5 B parameters), the tower adds 5 % for a picture (0.3
 4 % there. But a picture is 300 tokens here and 2,340 there, so that texts weigh more in the overall ratio
 than they would; see the ratios of each. What none of them shows is a GPU's appetite for large batches.
 
+Then CLIP, SigLIP 2, sentence-transformers and Qwen3-VL (loaders.py), each on texts of one length (12 words), texts of
+mixed lengths, and images. A ratio over 1 is faster; goals: never slower, and 3 on mixed lengths.
+
 Times are medians of interleaved repeats; with other work on the machine (`load_before`) they mean little, and
-the ratio of the fastest repeats means more. Peak memory is that of a process of its own, loading included.
+the ratio of the fastest repeats means more; with `--cpu-seconds` and OMP_NUM_THREADS=1 the CPU time of this process is
+measured, which other work hardly moves. Peak memory is that of a process of its own, loading included.
 The last line of output is one JSON object.
 """
 
@@ -32,18 +36,23 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import torch
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
-from oneword.engine import Image, Input, Text, encode, views
-from oneword.engine.dependencies import quiet
-from oneword.engine.e5v import load_e5v
-from oneword.engine.encoder import Side
-from oneword.engine.prompted.prompts import prompted
-from oneword.engine.prompted.tokens import fill
-from tests.tiny import make_checkpoint, sentences
+from card import Card  # noqa: E402
+from loaders import LOADERS, sides  # noqa: E402
 
+from oneword.engine import Image, Input, Text, encode, views  # noqa: E402
+from oneword.engine.dependencies import quiet  # noqa: E402
+from oneword.engine.e5v import load_e5v  # noqa: E402
+from oneword.engine.encoder import Side  # noqa: E402
+from oneword.engine.prompted.prompts import prompted  # noqa: E402
+from oneword.engine.prompted.tokens import fill  # noqa: E402
+from tests.tiny import make_checkpoint, sentences  # noqa: E402
+
+E5V = "e5_v"
 TEXT_BATCH, IMAGE_BATCH = 12, 4  # kongds/E5-V:retrieval.py, `batch_size=3*bsz` for texts, bsz=4
 # Shapes that photographs, scans and crops come in: landscape, portrait, square, panorama, strip.
 SHAPES = [(640, 480), (480, 640), (500, 375), (612, 612), (1024, 683), (375, 500), (800, 300), (250, 700)]
@@ -58,6 +67,13 @@ PROPORTIONS: dict[str, Any] = {
     "patch_size": 14,
 }
 Encode = Callable[[list[Input]], NDArray[np.float32]]
+Clock = Callable[[], float]
+
+
+def even(count: int) -> list[Input]:
+    """Texts of 12 words."""
+    draw, words = random.Random(3), " ".join(sentences(3000, seed=1)).split()
+    return [Text(text=" ".join(draw.sample(words, 12))) for _ in range(count)]
 
 
 def texts(count: int) -> list[Input]:
@@ -166,8 +182,11 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--model", help="a checkpoint folder; by default a small random one is made")
     parser.add_argument("--repeats", type=int)
+    parser.add_argument("--cpu-seconds", action="store_true", help="measure the process's CPU time")
+    parser.add_argument("--loaders", nargs="*", choices=[E5V, *LOADERS], default=[E5V, *LOADERS])
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.clock = time.process_time if args.cpu_seconds else time.perf_counter
     repeats = args.repeats or (4 if args.quick else 9)
     work = {"texts": texts(96 if args.quick else 300), "images": images(12 if args.quick else 48)}
     with tempfile.TemporaryDirectory() as scratch:
@@ -175,13 +194,18 @@ def main() -> None:
         if args.side:
             one_side(args.side, model, args, work)
             return
-        report = compare(model, args, work, repeats)
+        report: dict[str, Any] = compare(model, args, work, repeats) if E5V in args.loaders else {"benchmark": "encode"}
+        report["loaders"] = {E5V: of_e5v(model, args, report, repeats)} if E5V in args.loaders else {}
+        for name in args.loaders:
+            if name != E5V:
+                report["loaders"][name] = of_loader(name, Path(scratch), args, repeats)
     print(json.dumps(report))
 
 
-def compare(model: str, args: argparse.Namespace, work: dict[str, list[Input]], repeats: int) -> dict[str, Any]:
-    load = os.getloadavg()[0]
-    runs = {side: make(model, args.device, args.dtype) for side, make in SIDES.items()}
+def timed(
+    runs: dict[str, Encode], work: dict[str, list[Input]], repeats: int, clock: Clock
+) -> tuple[dict[tuple[str, str], list[float]], float]:
+    """Returns the seconds of each repeat by side and kind, the sides in turn, and the largest difference of vectors."""
     for run in runs.values():  # warm up: thread pools, kernels' first calls
         for inputs in work.values():
             run(inputs[:4])
@@ -191,10 +215,57 @@ def compare(model: str, args: argparse.Namespace, work: dict[str, list[Input]], 
         for kind, inputs in work.items():
             vectors = {}
             for side in list(runs) if repeat % 2 == 0 else list(reversed(runs)):
-                start = time.perf_counter()
+                start = clock()
                 vectors[side] = runs[side](inputs)
-                seconds[side, kind].append(time.perf_counter() - start)
+                seconds[side, kind].append(clock() - start)
             worst = max(worst, float(np.abs(vectors["ours"] - vectors["reference"]).max()))
+    return seconds, worst
+
+
+def ratios(runs: dict[str, Encode], work: dict[str, list[Input]], repeats: int, clock: Clock) -> dict[str, float]:
+    """Returns how many times as fast as the reference each kind is embedded, and how far vectors are apart at most."""
+    seconds, worst = timed(runs, work, repeats, clock)
+    median = {key: statistics.median(times) for key, times in seconds.items()}
+    best = {key: min(times) for key, times in seconds.items()}
+    return {
+        **{f"{kind}_ratio": round(median["reference", kind] / median["ours", kind], 2) for kind in work},
+        **{f"{kind}_ratio_of_fastest": round(best["reference", kind] / best["ours", kind], 2) for kind in work},
+        **{f"{kind}_per_second": round(len(inputs) / median["ours", kind], 1) for kind, inputs in work.items()},
+        "max_abs_diff": worst,
+    }
+
+
+def of_e5v(model: str, args: argparse.Namespace, report: dict[str, Any], repeats: int) -> dict[str, float]:
+    """Returns E5-V's row: what `compare` found, and texts of one length."""
+    runs = {side: make(model, args.device, args.dtype) for side, make in SIDES.items()}
+    found = ratios(runs, {"equal_texts": even(48 if args.quick else 96)}, repeats, args.clock)
+    names = {"mixed_texts": "texts", "images": "images"}
+    return shown(E5V, found | {f"{kind}_ratio": report[f"throughput_ratio_{name}"] for kind, name in names.items()})
+
+
+def of_loader(name: str, scratch: Path, args: argparse.Namespace, repeats: int) -> dict[str, float]:
+    """Returns a loader's row."""
+    card = Card()
+    card.device, card.dtype = torch.device(args.device), args.dtype
+    count = 48 if args.quick else 96
+    work = {"equal_texts": even(count), "mixed_texts": texts(2 * count)}
+    if LOADERS[name].sees:
+        work["images"] = images(count // 3)
+    return shown(name, ratios(sides(name, scratch / name, card), work, repeats, args.clock))
+
+
+def shown(name: str, found: dict[str, float]) -> dict[str, float]:
+    """Returns a row as it is, once it is printed."""
+    kinds = [name.removesuffix("_ratio") for name in found if name.endswith("_ratio")]
+    said = [f"{kind} {found[f'{kind}_ratio']:.2f} ({found.get(f'{kind}_ratio_of_fastest', 0):.2f})" for kind in kinds]
+    print(f"{name:28}{', '.join(said)}", flush=True)
+    return found
+
+
+def compare(model: str, args: argparse.Namespace, work: dict[str, list[Input]], repeats: int) -> dict[str, Any]:
+    load = os.getloadavg()[0]
+    runs = {side: make(model, args.device, args.dtype) for side, make in SIDES.items()}
+    seconds, worst = timed(runs, work, repeats, args.clock)
     median = {key: statistics.median(times) for key, times in seconds.items()}
     total = {side: sum(median[side, kind] for kind in work) for side in runs}
     fastest = {side: sum(min(seconds[side, kind]) for kind in work) for side in runs}

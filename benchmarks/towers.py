@@ -34,7 +34,8 @@ ROWS = 32
 """In a batch of the plain loop."""
 
 
-def _tower(width: int, wider: int, layers: int, heads: int, **more: int) -> dict[str, int]:
+def tower(width: int, wider: int, layers: int, heads: int, **more: int) -> dict[str, int]:
+    """Returns the settings of a tower's configuration."""
     sizes = {
         "hidden_size": width,
         "intermediate_size": wider,
@@ -48,16 +49,16 @@ SIZES = {
     "clip_l14": (
         clip,
         Sizes(
-            text=_tower(768, 3072, 12, 12),
-            vision=_tower(1024, 4096, 24, 16, image_size=224, patch_size=14),
+            text=tower(768, 3072, 12, 12),
+            vision=tower(1024, 4096, 24, 16, image_size=224, patch_size=14),
             dimension=768,
         ),
     ),
     "siglip2_so400m": (
         siglip2,
         Sizes(
-            text=_tower(1152, 4304, 27, 16, vocab_size=256_000),
-            vision=_tower(1152, 4304, 27, 16, image_size=384, patch_size=14),
+            text=tower(1152, 4304, 27, 16, vocab_size=256_000),
+            vision=tower(1152, 4304, 27, 16, image_size=384, patch_size=14),
             dimension=1152,
         ),
     ),
@@ -68,16 +69,16 @@ ON_CPU = {
     "clip_b32": (
         clip,
         Sizes(
-            text=_tower(512, 2048, 12, 8),
-            vision=_tower(768, 3072, 12, 12, image_size=224, patch_size=32),
+            text=tower(512, 2048, 12, 8),
+            vision=tower(768, 3072, 12, 12, image_size=224, patch_size=32),
             dimension=512,
         ),
     ),
     "siglip2_base": (
         siglip2,
         Sizes(
-            text=_tower(768, 3072, 12, 12, vocab_size=256_000),
-            vision=_tower(768, 3072, 12, 12, image_size=224, patch_size=16),
+            text=tower(768, 3072, 12, 12, vocab_size=256_000),
+            vision=tower(768, 3072, 12, 12, image_size=224, patch_size=16),
             dimension=768,
         ),
     ),

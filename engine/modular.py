@@ -15,12 +15,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from oneword.engine import views
+from oneword.engine.batches import Budget, Cost
+from oneword.engine.batches import plan as batches_of
 from oneword.engine.checkpoint import MODULAR, Checkpoint, find
 from oneword.engine.dependencies import quiet, require
-from oneword.engine.devices import Placement, pick, pick_attention, run
+from oneword.engine.devices import CPU_ENOUGH, CUDA_ENOUGH, Placement, pick, pick_attention, run
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.errors import EngineError, ModelError
-from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.inputs import Composed, Document, Image, Input, Text, parts
 from oneword.engine.plain import plain
 from oneword.engine.pretrained import named
 from oneword.engine.space import Space
@@ -33,6 +35,12 @@ VERSION = 1
 
 ROWS = 32
 """Inputs in a forward pass: sentence-transformers' default."""
+
+CHARACTERS = 4
+"""In a token, roughly: batches are planned by texts' characters, as sentence-transformers sorts them."""
+
+MOST_CHARACTERS = 1_000_000
+"""In a forward pass."""
 
 PASSAGE_TOKENS = 512
 """Maximum tokens of a passage, even for models that read longer texts: the vector of a whole book finds nothing."""
@@ -64,7 +72,8 @@ class ModularEncoder:
         self, *, name: str, revision: str, model: "SentenceTransformer", device: torch.device, rows: int | None
     ) -> None:
         self.name, self.revision, self.model, self.device = name, revision, model, device
-        self.rows = rows or ROWS
+        enough = CPU_ENOUGH if device.type == "cpu" else CUDA_ENOUGH
+        self.budget = Budget(tokens=MOST_CHARACTERS, rows=rows or ROWS, enough=CHARACTERS * enough)
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.sees = bool(model.supports("image"))
         """Whether it takes images."""
@@ -110,15 +119,21 @@ class ModularEncoder:
             kinds.setdefault(type(item) if isinstance(item, (Text, Document, Composed)) else Image, []).append(i)
         batches = []
         for positions in kinds.values():
-            positions.sort(key=lambda i: -len(getattr(inputs[i], "text", "")))
-            batches += [positions[at : at + self.rows] for at in range(0, len(positions), self.rows)]
+            costs = [self._cost(inputs[i]) for i in positions]
+            batches += [[positions[place] for place in batch] for batch in batches_of(costs, self.budget)]
         return batches
+
+    def _cost(self, item: Input) -> Cost:
+        """In characters; what is surely cut does not count."""
+        _, text, _ = parts(item, 1, 1)
+        most = 2 * CHARACTERS * self.text_tokens if self.text_tokens else MOST_CHARACTERS
+        return Cost(length=min(len(text or ""), most) + CHARACTERS)
 
     def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
         """The model's own features."""
         groups: dict[str, list[Part]] = {}
         for i, item in enumerate(inputs):
-            for kind, part in self._parts(item):
+            for kind, part in self._shown(item):
                 groups.setdefault(kind, []).append((part, i))
         return Batch(
             count=len(inputs),
@@ -132,7 +147,7 @@ class ModularEncoder:
         task = "query" if side is Side.QUERY else "document"
         return dict(self.model.preprocess(parts, prompt=self._prompt(side), task=task))
 
-    def _parts(self, item: Input) -> Iterator[tuple[str, Any]]:
+    def _shown(self, item: Input) -> Iterator[tuple[str, Any]]:
         """Yields what goes through the model for an input; where it cannot take both at once, two parts to be added."""
         match item:
             case Text(text=text):

@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoModel
 from oneword.engine.batches import Budget
 from oneword.engine.checkpoint import DUAL, Checkpoint, find
 from oneword.engine.dependencies import quiet
-from oneword.engine.devices import Placement, pick
+from oneword.engine.devices import CPU_ENOUGH, Placement, pick
 from oneword.engine.dual.encoder import DualEncoder
 from oneword.engine.dual.images import Images
 from oneword.engine.dual.texts import Texts
@@ -18,6 +18,8 @@ from oneword.engine.pretrained import configuration, image_processor, tokenizer,
 CPU_TOKENS = 4096
 CUDA_TOKENS = 131_072
 """Patches or tokens in a forward pass: towers of 100 M to 1 B parameters, so a few GB on a GPU."""
+CUDA_ENOUGH = 16_384
+"""Tokens from which on such a tower keeps a GPU busy. An estimate."""
 
 
 def load_dual(
@@ -60,8 +62,8 @@ def load_dual(
 
 def budget(device: torch.device, placement: Placement) -> Budget:
     """Returns the budget of two towers."""
-    usual = CPU_TOKENS if device.type == "cpu" else CUDA_TOKENS
-    return Budget(tokens=placement.get("max_tokens_per_batch") or usual, rows=placement.get("max_batch"))
+    usual, enough = (CPU_TOKENS, CPU_ENOUGH) if device.type == "cpu" else (CUDA_TOKENS, CUDA_ENOUGH)
+    return Budget(tokens=placement.get("max_tokens_per_batch") or usual, rows=placement.get("max_batch"), enough=enough)
 
 
 def _texts(checkpoint: Checkpoint, config: Any) -> Texts:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.engine.hashing import HashEncoder
-from oneword.engine.inputs import Image
+from oneword.engine.inputs import Composed, Image, Text
 from oneword.engine.models import load
 from oneword.engine.passages import WORDS, Splitter
 from oneword.engine.space import Space
@@ -195,3 +196,15 @@ def test_an_id_that_a_passage_has_is_nobody_elses() -> None:
     Path("other.jsonl").write_text(json.dumps({"id": "issue", "text": text(200)}) + "\n")
     assert run("other.jsonl").kinds == {"DuplicateId": 1}, "nor may a passage take it"
     assert rows()["issue#12"].text == "a bug"
+
+
+def test_a_character_may_be_several_tokens() -> None:
+    """Of byte-level tokenizers, whose tokens may be single bytes."""
+    splitter = Splitter(tokens=None, tokenizer=load("mini").tokenizer, limit=8)
+    whole, few = Text(text="世界世界"), Text(text="a cat")
+    read = splitter.fitted(whole)
+    assert isinstance(read, Text)
+    assert 0 < len(read.text) < len(whole.text)
+    assert splitter.fitted(few) is few
+    edited = Composed(image=Image(pixels=PIL.Image.new("RGB", (8, 8))), edit=whole.text)
+    assert splitter.fitted(edited) == replace(edited, edit=read.text)

@@ -15,14 +15,27 @@ from oneword.engine.dependencies import quiet
 from oneword.engine.e5v.loading import prompt_tokens
 from oneword.engine.training.modules import write_modules
 from oneword.engine.views import DEFAULT
-from tests.engine.dual.checkpoints import clip
+from tests.engine.dual.checkpoints import Sizes, clip
 from tests.tiny import make_checkpoint, sentences
 
 PROMPTS = {"query": "query: ", "document": "passage: "}
 
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 48,
+}
 
-def texts(folder: Path) -> Path:
-    """intfloat/e5's shape: BERT, mean of the tokens, and a prompt for each side."""
+
+def texts(folder: Path, sizes: dict[str, int] | None = None) -> Path:
+    """intfloat/e5's shape: BERT, mean of the tokens, and a prompt for each side.
+
+    Args:
+        sizes: settings of a model as large as a published one.
+    """
+    sizes = {**SIZES, **(sizes or {})}
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -40,34 +53,27 @@ def texts(folder: Path) -> Path:
         unk_token="[UNK]",
         cls_token="[CLS]",
         sep_token="[SEP]",
-        model_max_length=48,
+        model_max_length=sizes["max_position_embeddings"],
     )
-    config = BertConfig(
-        vocab_size=len(wrapped),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=48,
-    )
+    config = BertConfig(vocab_size=len(wrapped), **sizes)
     torch.manual_seed(0)
     base = folder.with_name(folder.name + "-base")
     with quiet():
         model = BertModel(config)
         for weight in model.parameters():
             if weight.ndim >= 2:
-                torch.nn.init.normal_(weight, std=0.3)
+                torch.nn.init.normal_(weight, std=1.7 * sizes["hidden_size"] ** -0.5)
         model.save_pretrained(base)
         wrapped.save_pretrained(base)
-        modules = [Transformer(str(base)), Pooling(32), Normalize()]
+        modules = [Transformer(str(base)), Pooling(sizes["hidden_size"]), Normalize()]
         SentenceTransformer(modules=modules, prompts=PROMPTS, device="cpu").save(str(folder))
     return folder
 
 
-def pair(folder: Path) -> Path:
+def pair(folder: Path, sizes: Sizes | None = None) -> Path:
     """CLIP by sentence-transformers, as BAAI/BGE-VL-base is: either a text or an image at a time."""
     with quiet():
-        SentenceTransformer(str(clip(folder.with_name(folder.name + "-base"))), device="cpu").save(str(folder))
+        SentenceTransformer(str(clip(folder.with_name(folder.name + "-base"), sizes)), device="cpu").save(str(folder))
     return folder
 
 
