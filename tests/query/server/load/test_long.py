@@ -29,9 +29,8 @@ filled, and the allocator keeps what some 50 threads need at once. Reading alone
 REQUESTS = 50_000
 KILLS = 10
 MIB = 2**20
-ALLOWED = 32 * MIB
-"""Besides a tenth: what lies fresh beside the serving index, and what the allocator keeps of freed pages. It is the
-goal, which the run of the README's figures missed by 8 MiB: an hour's versions are looked through every 50 commits."""
+GROWTH = 1.1
+"""The goal. What grows are the cached vectors of new texts, some 12 MiB."""
 
 
 @pytest.fixture
@@ -107,7 +106,7 @@ def test_memory_stays_flat(
     assert builds
     assert service.stop() == 0
     check_store(db, [warm, report])
-    assert after <= 1.1 * before + ALLOWED, f"{before / MIB:.0f} MiB after {WARM_UP} requests, then {after / MIB:.0f}"
+    assert after <= GROWTH * before, f"{before / MIB:.0f} MiB after {WARM_UP} requests, then {after / MIB:.0f}"
 
 
 def test_killed_again_and_again(
