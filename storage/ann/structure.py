@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, log, sqrt
+from math import ceil, log
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +20,7 @@ Vectors = NDArray[np.float32]
 NEAR, DEEP = 10, 160
 """Depths that are tuned for; parameters for other depths are interpolated and extrapolated."""
 STEP = 1.2  # from one effort to try to the next
+TOGETHER = 2  # times as many lists for rows that lie together; tests/storage/ann/test_index.py has such rows
 MOST_EFFORT = 4096  # candidates kept in a graph
 CACHED_PARAMS = 100  # efforts whose FAISS parameters are cached
 
@@ -167,10 +168,9 @@ class Lists(Structure):
     def candidates(self, queries: Vectors, count: int, params: SearchParams, allowed: RowSet | None) -> Addresses:
         """Under a filter, so many lists that the share of the allowed rows in them is what it is without.
 
-        So rows that lie together, far from the query, are found, too. The allowed rows rank as low as count / share
-        among all; the square root of the share suffices for the goal (benchmarks/search.py).
+        So rows that lie together, far from the query, are found, too.
         """
-        depth = count if allowed is None else count / sqrt(allowed.share)
+        depth = count if allowed is None else count / allowed.share
         effort = min(params.effort_at(depth), self.most_effort)
         if allowed is None:
             return self.refined(queries, count, effort, params.keep_at(depth))
@@ -181,8 +181,10 @@ class Lists(Structure):
             inside = self._inside[allowed] = self._sizes(allowed.mask)
         wanted = self._all_sizes[order[:, :effort]].sum(axis=1) / self.rows * allowed.count
         lists = (inside[order].cumsum(axis=1) < wanted[:, None]).sum(axis=1).max() + 1
+        if lists > STEP * effort:  # they lie together, so that which list is nearest says less
+            lists *= TOGETHER
         keep = max(params.keep, params.deep_keep)
-        return self.refined(queries, count, min(int(lists), self.most_effort), keep, allowed.selector)
+        return self.refined(queries, count, min(ceil(lists), self.most_effort), keep, allowed.selector)
 
     def _sizes(self, mask: Mask) -> Addresses:
         """The number of those rows in each list."""

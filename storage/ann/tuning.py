@@ -25,7 +25,7 @@ NOISE, FLAT, SHIFT = 0.4, 0.4, 0.25
 vectors, a random direction, and a direction that all queries share. In lengths of a mean difference. Recall is then as
 that over the questions of benchmarks/vectors.py, for lists and for graphs (docs/benchmarks.md). Differences alone lie
 between clusters, where a graph finds far less than for real questions."""
-MARGIN = 0.5
+MARGIN = 0.7
 """Share of the misses that the goal allows and tuning does not use: a margin for queries outside the sample."""
 SAME_SCORE = 1e-6
 """Scores this close count as tied: float32 sums cannot tell them apart."""
