@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
+from pillow_heif import register_heif_opener
 
 from oneword.engine.errors import CorruptImage
 from oneword.engine.facts import KINDS, MOST_KEYWORDS, MOST_WORDS, read, selected
@@ -64,8 +65,9 @@ def of(
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
 def test_the_facts_of_a_photograph(form: str) -> None:
+    register_heif_opener()
     data = photograph(form, exif=exif(MAIN, {**CAMERA, OFFSET: "+02:00", FRACTION: "25"}, gps(48.85, -2.35, -12.5)))
-    assert decode(data).mode == "RGB"  # which registers HEIF
+    assert decode(data).mode == "RGB"  # as in a job, before its facts are read
     found = read(data)
     assert found == FACTS | ({"orientation": 1} if form == "HEIF" else {})  # its pixels are turned by a box of its own
     assert all(KINDS[name] for name in found)
