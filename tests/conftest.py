@@ -14,6 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import PIL.Image
 import pytest
+from hypothesis import settings
+
+settings.register_profile("oneword", deadline=None)  # a busy machine is no failure
+settings.load_profile("oneword")
 
 
 def pytest_collection() -> None:

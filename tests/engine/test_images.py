@@ -168,7 +168,7 @@ def test_the_pixel_cap_holds_before_decoding() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of what it then survives
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"]),
     cut=st.floats(0, 1),

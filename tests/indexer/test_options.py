@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import typer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.indexer import BadOption, Captions, JobConfig, SourceKind, SourceOptions
@@ -48,7 +48,6 @@ def parsed(line: list[str]) -> tuple[SourceOptions, JobConfig]:
     return found[0]
 
 
-@settings(deadline=None)
 @given(GIVEN)
 def test_a_jobs_options_arrive_in_its_process(options: dict[str, Any]) -> None:
     sources, config = parsed(arguments(options))

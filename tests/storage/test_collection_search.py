@@ -119,7 +119,7 @@ def test_more_ties_than_candidates_are_scanned(
     assert ids(collection.search([1, 0, 0, 0], limit=3, filter="id > '300'")) == ["301", "302", "303"]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(1, 150),

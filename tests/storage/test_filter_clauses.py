@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.storage import And, AnyOf, Contains, Exists, Filter, FilterError, Match, Not, Or, Range
@@ -188,7 +188,6 @@ def holds(tree: Filter, facts: dict[str, bool]) -> bool:
     return facts[json.dumps(filter_to_json(tree), sort_keys=True)]
 
 
-@settings(deadline=None)
 @given(filters)
 def test_json_to_tree_to_json_to_tree(value: Any) -> None:
     tree = filter_from_json(value)
@@ -213,7 +212,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(json_values)
 def test_any_json_is_read_or_refused(value: Any) -> None:
     try:

@@ -174,7 +174,7 @@ SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"}
 random_metadata = st.lists(metadatas, min_size=1, max_size=12)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data(), metadata=random_metadata)
 def test_filters_agree_with_plain_python(shared: Store, unit: Any, data: Any, metadata: list[Any]) -> None:
     collection = shared.open_or_create("random", SPACE)
@@ -185,7 +185,7 @@ def test_filters_agree_with_plain_python(shared: Store, unit: Any, data: Any, me
         check(collection, items, unit, tree)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data(), metadata=random_metadata, changed=random_metadata)
 def test_and_with_scalar_indexes(shared: Store, unit: Any, data: Any, metadata: list[Any], changed: list[Any]) -> None:
     """Also of rows written, replaced and deleted after the indexes were made, and after compaction."""
@@ -207,7 +207,7 @@ def test_and_with_scalar_indexes(shared: Store, unit: Any, data: Any, metadata: 
         check(collection, list(kept.values()), unit, tree)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(names=st.lists(st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=8, unique=True))
 def test_any_text_is_a_value_and_nothing_more(shared: Store, unit: Any, names: list[str]) -> None:
     collection = shared.open_or_create("texts", SPACE)
@@ -223,7 +223,6 @@ def test_any_text_is_a_value_and_nothing_more(shared: Store, unit: Any, names: l
             assert found == ({str(index)} if name != "x" or tree.field == "name" else set(map(str, range(len(names)))))
 
 
-@settings(deadline=None)
 @given(name=st.text(st.characters(codec="utf-8"), min_size=1))
 def test_any_text_in_place_of_a_field_is_an_unknown_field(known_schema: Any, name: str) -> None:
     if f"{META}{name.removeprefix('metadata.')}" in known_schema.names or name in BUILTINS:

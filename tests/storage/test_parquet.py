@@ -71,7 +71,7 @@ def items(draw: st.DrawFn) -> Item:
 
 
 @given(stored=st.lists(items(), max_size=12), precision=st.sampled_from(["float16", "float32"]))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_an_export_comes_back_to_the_bit(stored: list[Item], precision: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Store(f"{folder}/a").create("things", SPACE)

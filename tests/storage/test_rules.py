@@ -57,7 +57,7 @@ def offered(draw: st.DrawFn) -> Item:
     return Item(**(good if name is None else good | {name: draw(bad[name])}))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(first=st.lists(offered(), max_size=3), items=st.lists(offered(), min_size=1, max_size=7))
 def test_what_check_leaves_can_be_stored_and_what_it_refuses_cannot(first: list[Item], items: list[Item]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -273,7 +273,7 @@ texts_of = st.none() | st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join
 written = st.dictionaries(st.sampled_from([f"i{number}" for number in range(40)]), texts_of, max_size=40)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     first=written,
     second=written,
@@ -301,7 +301,7 @@ def test_any_count_is_the_head_of_all(shared: Store, first: Any, second: Any, de
         assert collection.keywords(" ".join(words), count=count) == everything[:count]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=60))
 def test_no_words_raise(shared: Store, words: str) -> None:
     collection = shared.open_or_create("any", {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v"})

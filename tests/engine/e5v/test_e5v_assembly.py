@@ -88,7 +88,7 @@ def test_what_is_padding_is_worked_out_in_single_precision():
 
 
 @given(SIDES, SIDES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_count_is_that_of_what_is_packed(published, width, height):
     pictures = published.pictures
     patches = pictures.side // 14

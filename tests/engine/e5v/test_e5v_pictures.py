@@ -84,7 +84,7 @@ def packed(size, grids, side, patch):
 @example(20_000, 2)
 @example(2, 20_000)
 @example(1, 1)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_count_is_the_models_own(full_size, width, height):
     grids = [list(grid) for grid in full_size.tiles.grids]
     tokens, tiles = packed((width, height), grids, 336, 14)
@@ -93,7 +93,7 @@ def test_the_count_is_the_models_own(full_size, width, height):
 
 
 @given(width=SIDES, height=SIDES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_count_is_the_processors_own(processor, width, height):
     expected = processor._get_num_multimodal_tokens(image_sizes=[(height, width)]).num_image_tokens
     assert [Pictures(processor).tokens((width, height))] == expected
@@ -104,7 +104,7 @@ def test_the_count_is_the_processors_own(processor, width, height):
 @example(1, 1)
 @example(1000, 3)
 @example(3, 1000)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_tiles_are_the_processors_own(processor, width, height):
     """Byte for byte."""
     noise = np.random.default_rng(width * 1000 + height).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -42,7 +42,7 @@ def spells_a_token(text, tokenizer):
 @given(text=TEXTS, prompt=st.sampled_from(PROMPTS), template=st.sampled_from([LLAMA_3, MISTRAL, "{}"]))
 @example(text="ends in a space ", prompt=PROMPTS[0], template=LLAMA_3)
 @example(text="\n\nnewlines\n\n", prompt=PROMPTS[0], template=LLAMA_3)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_equal_to_the_plain_tokenizer(tokenizer, text, prompt, template):
     if spells_a_token(text, tokenizer):
         return
@@ -65,7 +65,7 @@ def make_cached(tokenizer, template):
 @example(parts=["<image>"], prompt=PROMPTS[0])
 @example(parts=["<|eot_id|>"], prompt=PROMPTS[0])
 @example(parts=["\x80" * 200] * 3, prompt=PROMPTS[0])  # longer than is read
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_special_tokens_in_a_text_are_plain_characters(tokenizer, tokens, parts, prompt):
     text = "".join(parts)
     special = set(tokenizer.get_added_vocab().values())
@@ -85,7 +85,7 @@ def test_the_image_prompt(tokenizer, tokens):
 
 
 @given(text=TEXTS, limit=st.integers(1, 12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_text_is_cut_and_the_template_is_not(tokenizer, text, limit):
     key = ("limit", limit)
     if key not in _MADE:

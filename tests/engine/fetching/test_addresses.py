@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.engine.fetching.addresses import parsed, refusal
@@ -47,7 +47,6 @@ def test_public(text: str) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_a_wrapped_address_is_judged_as_what_is_in_it(number: int) -> None:
     plain = IPv4Address(number)
     for wrapped in (IPv6Address((0xFFFF << 32) + number), IPv6Address((0x64FF9B << 96) + number)):
@@ -55,7 +54,6 @@ def test_a_wrapped_address_is_judged_as_what_is_in_it(number: int) -> None:
 
 
 @given(st.one_of(st.ip_addresses(), st.sampled_from([*NEVER, *PRIVATE, *PUBLIC]).map(parsed)))
-@settings(deadline=None)
 def test_nothing_is_let_through_that_python_calls_special(address: IPv4Address | IPv6Address) -> None:
     if refusal(address) is None and address not in ip_network("64:ff9b::/96"):
         judged = getattr(address, "ipv4_mapped", None) or address

@@ -1,7 +1,7 @@
 """URLs: read strictly, shown without secrets."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.engine.errors import UrlRefused
@@ -103,7 +103,6 @@ def test_http_may_lead_to_http() -> None:
 
 
 @given(st.one_of(st.text(), st.text("htps:/[]@%.?#\\0123localhost é\n").map("http://".__add__)))
-@settings(deadline=None)
 def test_a_url_or_one_error(text: str) -> None:
     assert shown(text).isprintable()
     try:
@@ -119,7 +118,6 @@ _WORD = st.text("abcdefghijklmnopqrstuvwxyz", min_size=6, max_size=6)
 
 
 @given(_WORD, _WORD, _WORD, st.sampled_from(["http://", "https:///", "ftp://", "//", "http:"]))
-@settings(deadline=None)
 def test_what_is_shown_has_no_secret(user: str, password: str, signature: str, scheme: str) -> None:
     text = shown(f"{scheme}{user}:1{password}@h.example/p?s=2{signature}#f")
     assert "1" + password not in text

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oneword.engine import Composed, Document, Image, Side, Text, encode, load, views
@@ -126,7 +126,6 @@ _ITEMS = st.lists(st.one_of(st.just(MIXED[0]), st.just(MIXED[1]), st.just(MIXED[
 
 
 @given(_ITEMS, st.integers(1, 5), st.integers(1, 10_000), st.booleans(), st.booleans())
-@settings(deadline=None)
 def test_groups(items, most, pixels, lonely, apart):
     fake = Fake(lonely, apart)
     groups = grouped(items, fake, most, pixels)

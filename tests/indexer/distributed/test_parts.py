@@ -97,7 +97,7 @@ def test_what_a_cluster_cannot_be_asked_for(wrong: dict[str, Any]) -> None:
     weight=st.integers(1, 20),
     at_once=st.integers(1, 20),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_input_is_in_one_share_or_needs_no_worker(
     kinds: list[str], weight: int, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

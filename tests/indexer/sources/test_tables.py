@@ -43,7 +43,7 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=ROWS)
 def test_the_same_rows_give_the_same_entries_in_every_format(rows: Rows) -> None:
     found = {}
@@ -127,7 +127,7 @@ def test_of_a_damaged_file_what_comes_before_counts(tmp_path: Path) -> None:
     assert last.problem
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(data=st.data(), name=st.sampled_from(list(WRITERS)))
 def test_spoilt_bytes_never_raise_anything_else(data: st.DataObject, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

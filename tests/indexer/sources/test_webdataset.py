@@ -199,7 +199,7 @@ def many(count: int) -> bytes:
     return tar((f"{at:04}.{end}", data) for at in range(count) for end, data in (("jpg", b"p" * 700), ("txt", b"t")))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cut=st.integers(1, 5 * 512 * 20), packed=st.booleans())
 def test_of_a_cut_shard_the_whole_samples_count(
     tmp_path_factory: pytest.TempPathFactory, cut: int, packed: bool

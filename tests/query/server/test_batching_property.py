@@ -67,7 +67,7 @@ def same(got: Any, want: Any) -> bool:
     return isinstance(got, np.ndarray) and np.array_equal(got, want)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(requests, st.integers(1, 5), st.sampled_from([0, 1500, 2**20]))
 def test_each_gets_its_own(asked: Any, most: int, cache: int) -> None:
     async def one(batcher: Batcher, texts: list[str], side: Side, late: int) -> Any:

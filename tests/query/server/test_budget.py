@@ -62,7 +62,7 @@ def test_who_gives_up_lets_the_next_have_it() -> None:
     asyncio.run(work())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 4), st.none() | st.integers(0, 9)), max_size=15))
 def test_never_overdrawn_and_never_stuck(users: list[tuple[int, int, int | None]]) -> None:
     async def work() -> None:

@@ -156,7 +156,7 @@ def test_what_hits_hold(service: Any) -> None:
     assert found[0]["score"] > 0.999
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_same_answer_as_in_python(service: Any, searching: SearchService, drawn: Any, data: st.DataObject) -> None:
     ids = sorted(next(searching.collection.ids()))

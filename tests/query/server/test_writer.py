@@ -235,7 +235,7 @@ writes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(writes)
 def test_as_a_dict(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, list[str]]]) -> None:
     collection = Store(str(tmp_path_factory.mktemp("store") / "db")).create("notes", SPACE)

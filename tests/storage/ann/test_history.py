@@ -126,4 +126,4 @@ def ids(hits: Hits) -> list[str]:
 
 
 TestHistory = History.TestCase
-TestHistory.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestHistory.settings = settings(max_examples=15, stateful_step_count=20)

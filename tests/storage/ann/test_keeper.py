@@ -134,7 +134,7 @@ operations = st.lists(
 
 
 @given(operations, st.integers(0, 5))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_history(
     tmp_path_factory: pytest.TempPathFactory, space: dict[str, Any], item: Make, history: list[Any], asked: int
 ) -> None:
