@@ -1,13 +1,10 @@
 """A folder of this test's own for resident processes; none of them outlives it."""
 
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -15,11 +12,9 @@ from oneword import cli
 from oneword.engine.config import EngineConfig
 from oneword.indexer import index_paths
 from oneword.query.query import Query
-from oneword.query.resident import control
 from oneword.query.resident.address import Address
 from oneword.query.resident.client import ask
 from oneword.query.resident.control import _started, residents
-from tests import forkserver
 from tests.query.conftest import ROOT
 
 
@@ -30,7 +25,6 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     monkeypatch.setenv("ONEWORD_DAEMON", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as services of the tests have it
-    monkeypatch.setattr(control, "subprocess", SimpleNamespace(Popen=forked, DEVNULL=subprocess.DEVNULL))
     yield folder
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     for process in _started:
@@ -38,12 +32,6 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
         process.wait(60)
     _started.clear()
     assert not list(residents())
-
-
-def forked(command: list[str], *, env: dict[str, str], **options: Any) -> subprocess.Popen[str]:
-    """The process of a command line that begins with `python -P`, by the fork server."""
-    streams = {name: options[name] for name in ("stdin", "stdout", "stderr")}
-    return forkserver.start(command[2:], env={**env, "PYTHONPATH": str(ROOT)}, **streams)
 
 
 @pytest.fixture

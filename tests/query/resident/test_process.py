@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -225,7 +224,6 @@ def test_a_service_with_keys_is_not(address: Address, start: Start, tmp_path: Pa
 
 def test_over_loopback_with_a_key(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where there are no Unix sockets."""
-    monkeypatch.setattr(control, "subprocess", subprocess)  # not forked, as all the others are
     monkeypatch.setattr(addresses, "UNIX", False)
     found = Address.of(store, EngineConfig())
     assert found is not None
