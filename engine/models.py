@@ -1,5 +1,6 @@
 """Loads a model by name."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
 from oneword.engine.remote.name import is_remote
 from oneword.engine.truncation import Truncated, split
+
+log = logging.getLogger(__name__)
 
 
 def load(config: EngineConfig | str = "auto") -> Encoder:
@@ -27,12 +30,13 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
     """
     config = EngineConfig.of(config)
     name = choose()[0] if config.model == "auto" else config.model
-    if not is_remote(name) and not Path(name).expanduser().is_dir():
+    folder = not is_remote(name) and Path(name).expanduser().is_dir()
+    if not folder and not is_remote(name):
         name, dimensions = split(name)
         if dimensions := config.dimensions or dimensions:
             whole = replace(config, model=name, dimensions=None)
             return Truncated(load(whole), dimensions)
-    elif config.dimensions:
+    if folder and config.dimensions:
         raise ModelError(f"dimensions {config.dimensions}: model {name!r} has vectors of one length: drop --dimensions")
     for what, most in (("batch size", config.batch_size), ("max_tokens_per_batch", config.max_tokens_per_batch)):
         if most is not None and most < 1:
@@ -72,6 +76,8 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
     else:
         checkpoint = find(_checkpoint(name), revision, expected=LOADED_BY[known.loader] if known else ALL, code=code)
     loader = known.loader if known else loader_of(checkpoint.architecture)
+    if known is None:
+        log.info("model %s: by its files %s, loaded by %s", name, checkpoint.architecture, LOADS[loader])
     placement: Placement = {
         "device": config.device,
         "dtype": config.dtype,
@@ -104,6 +110,16 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
     from oneword.engine.dual.loading import load_dual
 
     return load_dual(checkpoint, **placement)
+
+
+LOADS = {
+    "llava-next": "transformers, by prompt, as E5-V",
+    "prompted": "transformers, by prompt",
+    "dual": "transformers, as two towers",
+    "open-clip": "open_clip",
+    "modular": "sentence-transformers",
+}
+"""What loads a checkpoint, by the name of its loader."""
 
 
 def _refuse_settings(name: str, config: EngineConfig) -> None:
@@ -141,7 +157,7 @@ def _remote(url: str, config: EngineConfig) -> Encoder:
     remote = RemoteConfig.of_environment(config.batch_size)
     if config.from_data and not remote.trusts(url):
         raise UntrustedModel(url)
-    return load_remote(url, remote)
+    return load_remote(url, remote, dimensions=config.dimensions)
 
 
 def _checkpoint(name: str) -> str:

@@ -18,12 +18,16 @@ def split(name: str) -> tuple[str, int | None]:
 class Truncated:
     """An encoder whose vectors are truncated; the driver normalizes the rest.
 
+    Args:
+        model: which known model it is; by default the one of its name.
+        name: what it is called; by default the encoder's name, a colon and the dimensions.
+
     Raises:
         ModelError: the model was not trained for so few.
     """
 
-    def __init__(self, encoder: Encoder, dimensions: int) -> None:
-        known = describe(encoder.name)
+    def __init__(self, encoder: Encoder, dimensions: int, *, model: str | None = None, name: str | None = None) -> None:
+        known = describe(model or encoder.name)
         lengths = known.truncations if known else ()
         if dimensions not in lengths:
             expected = f"expected one of {', '.join(map(str, lengths))}" if lengths else "drop --dimensions"
@@ -32,7 +36,7 @@ class Truncated:
                 f"far as is known: {expected}"
             )
         self._encoder = encoder
-        self.name = f"{encoder.name}:{dimensions}"
+        self.name = name or f"{encoder.name}:{dimensions}"
         self.dimension = dimensions
 
     def __getattr__(self, name: str) -> Any:

@@ -127,30 +127,16 @@ class PromptedEncoder(Prompted):
 
     def space(self, view: View) -> Space:
         """See `Encoder.space`."""
-        followed = self._followed(view)
         return Space(
             model=self.name,
             revision=self.revision,
             view=view,
-            preprocessing={
-                "version": VERSION,
-                "prompts": {
-                    side: {kind: self.tokens.whole(prompt) for kind, prompt in prompts.items()}
-                    for side, prompts in followed.as_dict().items()
-                    if side != "name"
-                },
-                "max_text_tokens": self.tokens.max_text_tokens,
-                "image_processor": self.images.settings(),
-            },
+            preprocessing=preprocessing(self.tokens, self.images, self._followed(view)),
             dimension=self.dimension,
         )
 
     def _followed(self, view: View) -> View:
-        """Returns the model's own prompts, or the view's. Raises ViewError for another view than it can follow."""
-        if self.own is None:
-            return view
-        views.require_default(view, self.name, "it has prompts of its own")
-        return self.own
+        return followed(self.own, view, self.name)
 
     def _cost(self, item: Input, view: View, side: Side) -> Cost:
         prompt, text, image = prompted(item, self._followed(view), side)
@@ -190,3 +176,29 @@ class PromptedEncoder(Prompted):
             input_ids=ids, attention_mask=mask, use_cache=False, **kinds, **images
         ).last_hidden_state
         return states[torch.arange(len(last), device=self.device), last]
+
+
+def followed(own: View | None, view: View, name: str) -> View:
+    """Returns a model's own prompts, or the view's. Raises ViewError for another view than it can follow."""
+    if own is None:
+        return view
+    views.require_default(view, name, "it has prompts of its own")
+    return own
+
+
+def preprocessing(tokens: PromptTokens, images: Images, view: View) -> dict[str, Any]:
+    """What decides over ids and pixels, JSON-ready: the part of a space that is not weights.
+
+    Args:
+        view: the prompts that are used.
+    """
+    return {
+        "version": VERSION,
+        "prompts": {
+            side: {kind: tokens.whole(prompt) for kind, prompt in prompts.items()}
+            for side, prompts in view.as_dict().items()
+            if side != "name"
+        },
+        "max_text_tokens": tokens.max_text_tokens,
+        "image_processor": images.settings(),
+    }

@@ -5,9 +5,9 @@
     --model https://gpu-box/v1#royokong/e5-v@COMMIT       and of that revision, which we take their word for
 
 Two kinds of server are spoken to, told apart by `GET /v1/models`: Oneword's own, which applies views and prompts and
-tells its space, and vLLM, for which prompts are applied here. `docs/remote.md` has both, byte by byte. The key, if the
-server wants one, is in the environment as ONEWORD_REMOTE_KEY. Needs the extra `oneword[remote]`; vLLM also
-`oneword[e5v]`, for the tokenizer and the settings of the model's image processor.
+tells its space, and vLLM and its kin, for which prompts are applied here. `docs/remote.md` has both, byte by byte. The
+key, if the server wants one, is in the environment as ONEWORD_REMOTE_KEY. Needs the extra `oneword[remote]`; vLLM also
+`oneword[models]`, for the tokenizer and the settings of the model's image processor.
 """
 
 from typing import TYPE_CHECKING, Any

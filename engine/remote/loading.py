@@ -19,6 +19,7 @@ from oneword.engine.remote.dialect import Dialect
 from oneword.engine.remote.encoder import RemoteEncoder
 from oneword.engine.remote.name import RemoteName, read
 from oneword.engine.remote.oneword import OnewordDialect
+from oneword.engine.truncation import Truncated, split
 from oneword.engine.views import DEFAULT
 
 if TYPE_CHECKING:
@@ -26,48 +27,66 @@ if TYPE_CHECKING:
     from oneword.engine.remote.vllm import VllmDialect
 
 
-def load_remote(name: str, config: RemoteConfig | None = None) -> RemoteEncoder:
+def load_remote(
+    name: str, config: RemoteConfig | None = None, *, dimensions: int | None = None
+) -> RemoteEncoder | Truncated:
     """Connects to a model on another machine.
 
+    Whole vectors are asked for, and cut here, as those of a model that runs here: so they are the same, whatever the
+    server makes of OpenAI's `dimensions`.
+
     Args:
-        name: URL[#MODEL[@REVISION]].
+        name: URL[#MODEL[:DIMENSIONS][@REVISION]].
+        dimensions: length to truncate vectors to, for models trained for that.
 
     Raises:
         ModelNotFound: not such a name, or the server has no such model.
+        ModelError: the model was not trained for so few dimensions.
         RemoteUnavailable: the server cannot be reached, refuses us, or is of neither kind.
         WrongCheckpoint, MissingDependency: a vLLM server's model is not one whose prompts we know.
     """
     wanted = read(name)
     client = Client(wanted.base, config or RemoteConfig.of_environment())
     try:
-        card = _card(wanted, _models(wanted, client))
-        known = str(replace(wanted, model=str(card["id"])))
-        if isinstance(card.get("oneword"), Mapping):
-            return RemoteEncoder(name=known, client=client, dialect=_oneword(wanted, card, known, client))
-        dialect = _prompting(wanted, card, known)
-        encoder = RemoteEncoder(name=known, client=client, dialect=dialect)
-        _try(encoder, PROBES[: 1 + dialect.sees])
-        dialect.try_batches(client)
+        card, of_name = _card(wanted, _models(wanted, client))
+        dimensions, called = dimensions or of_name, str(card["id"])
+        encoder = _connected(wanted, card, str(replace(wanted, model=called)), client)
+        if dimensions is None:
+            return encoder
+        name = str(replace(wanted, model=f"{called}:{dimensions}"))
+        return Truncated(encoder, dimensions, model=str(card.get("root") or called), name=name)
     except BaseException:
         client.close()
         raise
+
+
+def _connected(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Client) -> RemoteEncoder:
+    if isinstance(card.get("oneword"), Mapping):
+        return RemoteEncoder(name=known, client=client, dialect=_oneword(wanted, card, known, client))
+    dialect = _prompting(wanted, card, known)
+    encoder = RemoteEncoder(name=known, client=client, dialect=dialect)
+    _try(encoder, PROBES[: 1 + dialect.sees])
+    dialect.try_batches(client)
     return encoder
 
 
-def _card(wanted: RemoteName, answer: Any) -> Mapping[str, Any]:
-    """The model's entry in {"data": [{"id", ...}]}."""
+def _card(wanted: RemoteName, answer: Any) -> tuple[Mapping[str, Any], int | None]:
+    """The model's entry in {"data": [{"id", ...}]}, and the dimensions that the name asks for."""
     data = answer.get("data") if isinstance(answer, Mapping) else None
     cards = [card for card in data if isinstance(card, Mapping) and card.get("id")] if isinstance(data, list) else []
     if not cards:
         raise RemoteUnavailable(f"{wanted.base}/models: lists no model: expected an OpenAI-style API")
-    found = [card for card in cards if wanted.model in (None, card["id"])]
+    found, dimensions = [card for card in cards if wanted.model in (None, card["id"])], None
+    if not found and wanted.model is not None:
+        model, dimensions = split(wanted.model)
+        found = [card for card in cards if card["id"] == model]
     if len(found) != 1:
         listed = ", ".join(str(card["id"]) for card in cards[:20])
         raise ModelNotFound(
             f"model {str(wanted)!r}: the server has {len(cards)} models: expected {wanted.base}#MODEL, "
             f"MODEL one of {listed}"
         )
-    return found[0]
+    return found[0], dimensions
 
 
 def _oneword(wanted: RemoteName, card: Mapping[str, Any], known: str, client: Client) -> Dialect:
@@ -111,29 +130,32 @@ def _prompting(wanted: RemoteName, card: Mapping[str, Any], known: str) -> "Vllm
 
     vLLM has an id, and as `root` the hub id or folder that it loaded.
     """
-    from oneword.engine.checkpoint import ALL, LLAVA_NEXT, MODULAR, find
+    from oneword.engine.catalog import describe
+    from oneword.engine.checkpoint import ALL, LOADED_BY, MODULAR, find
     from oneword.engine.dependencies import require
 
     require("torch", "transformers", "tokenizers", what="a model whose prompts are applied here", extra="models")
     source = str(card.get("root") or card["id"])
     # Of a hub model a revision names a commit; of a folder it is whatever the user calls it by.
     of_hub = not Path(source).expanduser().is_dir()
-    revision = wanted.revision or card.get("revision") or None
-    checkpoint = find(source, revision if of_hub else None, weights=False, expected=ALL)
+    revision, model = wanted.revision or card.get("revision") or None, describe(source)
+    expected = LOADED_BY[model.loader] if model is not None and not model.shipped else ALL
+    checkpoint = find(source, revision if of_hub else None, weights=False, expected=expected)
     about: dict[str, Any] = {"id": str(card["id"]), "name": known, "checkpoint": checkpoint}
     about["revision"] = None if of_hub else revision
     if checkpoint.architecture in MODULAR:
         from oneword.engine.remote.texts import TextsDialect
 
         return TextsDialect(**about, pooling=card.get("pooling"))
-    if checkpoint.architecture not in LLAVA_NEXT:
-        raise RemoteUnavailable(
-            f"{known}: a {checkpoint.architecture} model on this server: it prepares texts and images otherwise, "
-            "so vectors would be of another space; run `oneword serve` there, which serves any model"
-        )
+    from oneword.engine.remote.prompting import prompting
     from oneword.engine.remote.vllm import VllmDialect
 
-    return VllmDialect(**about)
+    if (asked := prompting(checkpoint, known, model)) is None:
+        raise RemoteUnavailable(
+            f"{known}: a model of {checkpoint.architecture} on this server: it prepares texts and images otherwise, "
+            "so vectors would be of another space; run `oneword serve` there, which serves any model"
+        )
+    return VllmDialect(**about, asked=asked)
 
 
 PROBES: tuple[Input, ...] = (Text(text="a cat"), Image(pixels=PIL.Image.new("RGB", (64, 48), "grey")))

@@ -1,7 +1,7 @@
-"""vLLM with a LLaVA-NeXT model: prompts are applied here, as `oneword.engine.e5v` does; the server runs the weights.
+"""vLLM with a vision-language model: prompts are applied here, as where the model runs; the server runs the weights.
 
 Texts go as token ids, so a text that spells a special token stays plain, as it does locally. Images can only go as
-chat messages, a conversation for each; `CHAT_TEMPLATE`, which the server must be started with, joins their parts and
+chat messages, a conversation for each; a chat template, which the server must be started with, joins their parts and
 adds nothing. The server then tokenizes a string, so texts that spell special tokens are refused beside images
 (`PromptTokens.written`). Newer servers take several conversations a request (`VllmDialect.try_batches`).
 
@@ -22,15 +22,18 @@ from oneword.engine.prompted.prompts import prompted
 from oneword.engine.remote import answers
 from oneword.engine.remote.client import Client, Rejected
 from oneword.engine.remote.dialect import data_uri
+from oneword.engine.remote.prompting import Prompting
 from oneword.engine.space import Space
-from oneword.engine.views import DEFAULT, IMAGE, View
+from oneword.engine.views import DEFAULT, View
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}{%- for part in message['content'] -%}"
     "{%- if part['type'] == 'text' -%}{{ part['text'] }}{%- else -%}<image>{%- endif -%}"
     "{%- endfor -%}{%- endfor -%}"
 )
-"""For `vllm serve --chat-template` with `--chat-template-content-format openai`: parts in order, nothing else."""
+"""For `vllm serve --chat-template` with `--chat-template-content-format openai`: parts in order, nothing else.
+
+`<image>` is what stands for an image in LLaVA-NeXT; in Qwen-VL that is `<|image_pad|>`."""
 
 
 class VllmDialect:
@@ -41,31 +44,29 @@ class VllmDialect:
         id: what the server calls the model.
         name: what the model is called here.
         checkpoint: its description; weights need not be there.
+        asked: how the model is asked.
         revision: of the weights, as the user says; by default the checkpoint's.
     """
 
-    def __init__(self, *, id: str, name: str, checkpoint: Checkpoint, revision: str | None = None) -> None:  # noqa: A002
-        from transformers import AutoConfig
+    sees = True
 
-        from oneword.engine.dependencies import quiet
-        from oneword.engine.e5v.encoder import PASSAGE_TOKENS, preprocessing
-        from oneword.engine.e5v.loading import MAX_TEXT_TOKENS, tiling
-        from oneword.engine.e5v.loading import prompt_tokens as tokens_of
-
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002
+        name: str,
+        checkpoint: Checkpoint,
+        asked: Prompting,
+        revision: str | None = None,
+    ) -> None:
         self.id = id
         self.batches = False
         self._name = name
         self._revision = revision or checkpoint.revision()
-        with quiet():
-            config: Any = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
-            self._tokens = tokens_of(checkpoint, MAX_TEXT_TOKENS, config)
-            self._pictures = tiling(checkpoint, self._tokens, config)
-        self.dimension = int(config.text_config.hidden_size)
-        self._preprocessing = preprocessing(self._tokens, self._pictures)
-        self.passage_tokens = PASSAGE_TOKENS
-        self.text_tokens: int | None = MAX_TEXT_TOKENS
-
-    sees = True
+        self._asked, self._tokens = asked, asked.tokens
+        self.dimension = asked.dimension
+        self.passage_tokens = asked.passage_tokens
+        self.text_tokens: int | None = asked.text_tokens
 
     def space(self, view: View) -> Space:
         """That of the same checkpoint run locally, taking the server's word for its weights."""
@@ -73,7 +74,7 @@ class VllmDialect:
             model=self._name,
             revision=self._revision,
             view=view,
-            preprocessing=self._preprocessing,
+            preprocessing=self._asked.preprocessing(view),
             dimension=self.dimension,
         )
 
@@ -114,12 +115,12 @@ class VllmDialect:
         return body | {"messages": messages, "add_special_tokens": True}
 
     def _messages(self, item: Input, view: View, side: Side) -> list[dict[str, Any]]:
-        prompt, text, image = prompted(item, view, side)
+        prompt, text, image = self._prompted(item, view, side)
         assert image is not None
-        before, _, after = self._tokens.written(prompt, text).partition(IMAGE)
+        before, _, after = self._tokens.written(prompt, text).partition(self._asked.mark)
         content = [
             *([{"type": "text", "text": before}] if before else []),
-            {"type": "image_url", "image_url": {"url": data_uri(image)}},
+            {"type": "image_url", "image_url": {"url": data_uri(Image(pixels=self._asked.shown(image.pixels)))}},
             *([{"type": "text", "text": after}] if after else []),
         ]
         return [{"role": "user", "content": content}]
@@ -133,14 +134,17 @@ class VllmDialect:
         if counted not in (spread, sum(self._length(item, view, side, spread=False) for item in inputs)):
             raise RemoteUnavailable(
                 f"the server counts {counted} tokens in the prompt, expected {spread}: it reads prompts otherwise than "
-                "we do; start it with the chat template of docs/remote.md and a --max-model-len that suffices"
+                "we do; start it as docs/remote.md says, with its chat template and a --max-model-len that suffices"
             )
 
     def _ids(self, item: Input, view: View, side: Side) -> list[int]:
-        prompt, text, _ = prompted(item, view, side)
+        prompt, text, _ = self._prompted(item, view, side)
         return self._tokens.ids(prompt, text, 0)
 
     def _length(self, item: Input, view: View, side: Side, *, spread: bool) -> int:
-        prompt, text, image = prompted(item, view, side)
-        tokens = 0 if image is None else self._pictures.tokens(image.size) if spread else 1
+        prompt, text, image = self._prompted(item, view, side)
+        tokens = 0 if image is None else self._asked.count(image.size) if spread else 1
         return self._tokens.length(prompt, text, tokens)
+
+    def _prompted(self, item: Input, view: View, side: Side) -> tuple[str, str | None, Image | None]:
+        return prompted(item, self._asked.followed(view), side)

@@ -44,11 +44,6 @@ def test_lengths_it_was_not_trained_for_are_refused(monkeypatch: pytest.MonkeyPa
         load(EngineConfig(model="hash", dimensions=64))
 
 
-def test_of_another_machine_no_lengths_are_asked() -> None:
-    with pytest.raises(ModelError, match=r"dimensions 64: model 'http://127.0.0.1:9/v1' has vectors of one length"):
-        load(EngineConfig(model="http://127.0.0.1:9/v1", dimensions=64))
-
-
 def test_a_collection_remembers(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("a red bicycle")
     db = str(tmp_path / "db")

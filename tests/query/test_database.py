@@ -150,7 +150,7 @@ def test_each_item_is_refused_by_itself(things: Any) -> None:
 
 
 def test_a_text_longer_than_the_model_reads_is_told_of(db: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    things, long = db.collection("long", model="mini"), "a red circle on a blue square. " * 200
+    things, long = db.collection("long", model="mini"), "a red circle on a blue square. " * 90
     stored = things.upsert([{"id": "long", "text": long}, {"id": "short", "text": "a red circle"}])
     assert (stored.added, stored.shortened) == (2, 1)
     assert [one.shortened for one in stored.items] == [True, False]

@@ -30,8 +30,11 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(settings | changes))
 
 
-def test_the_name_of_a_folder_is_enough(folder: Path, encoder: DualEncoder) -> None:
-    found = load(EngineConfig(model=str(folder), device="cpu", batch_size=3))
+def test_the_name_of_a_folder_is_enough(folder: Path, encoder: DualEncoder, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        found = load(EngineConfig(model=str(folder), device="cpu", batch_size=3))
+    architecture = json.loads((folder / "config.json").read_text())["model_type"]
+    assert f"model {folder}: by its files {architecture}, loaded by transformers, as two towers" in caplog.messages
     assert isinstance(found, DualEncoder)
     assert found.budget.rows == 3
     inputs = [Text(text="a dog"), Text(text="seven children")]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.engine import Composed, Document, Image, Side, Text, encode, load, views
-from oneword.engine.errors import ModelNotFound, RemoteUnavailable, ViewError
+from oneword.engine import Composed, Document, EngineConfig, Image, Side, Text, encode, load, truncation, views
+from oneword.engine.catalog import describe
+from oneword.engine.errors import ModelError, ModelNotFound, RemoteUnavailable, ViewError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.remote import RemoteConfig, load_remote
 from oneword.engine.remote.dialect import grouped
@@ -158,3 +159,23 @@ def test_a_collection_is_the_same_by_either_way(serve, hashing, album, monkeypat
     assert len(hashing.bodies) == asked + 1
     here = [(hit.id, hit.score) for hit in SearchService("db", model="hash").search("an owl")]
     assert here == remote
+
+
+def test_vectors_are_truncated_here(serve, hashing, monkeypatch):
+    """As those of a model that runs here, so the space is the same; its name loads it again."""
+    known = describe("hash")
+    monkeypatch.setattr(
+        truncation, "describe", lambda name: replace(known, truncations=(64,)) if name == "hash" else None
+    )
+    url = serve(hashing)
+    remote, local = (load(EngineConfig(model=model, dimensions=64)) for model in (url, "hash"))
+    texts = [Text(text=text) for text in ("a dog sleeps on the sofa", "two small cats run", "the night train waits")]
+    assert np.array_equal(encode(remote, texts, views.DEFAULT), encode(local, texts, views.DEFAULT))
+    assert remote.space(views.DEFAULT).fingerprint == local.space(views.DEFAULT).fingerprint
+    assert remote.space(views.DEFAULT).model == remote.name == f"{url}#hash:64"
+    assert load(remote.name).space(views.DEFAULT).fingerprint == local.space(views.DEFAULT).fingerprint
+    assert not any("dimensions" in body for body in hashing.bodies)
+    with pytest.raises(ModelError, match=r"dimensions 65: .* expected one of 64"):
+        load(f"{url}#hash:65")
+    with pytest.raises(ModelNotFound, match="MODEL one of hash"):
+        load(f"{url}#other:64")

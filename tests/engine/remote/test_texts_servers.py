@@ -123,7 +123,7 @@ def test_what_cannot_be_equal_is_refused(serve: Any, there: Any, folder: Path, t
     (copy / "modules.json").write_text(json.dumps(modules))
     for made, message in (
         (copy, "has a module WeightedLayerPooling, which this server does not run"),
-        (siglip2(tmp_path / "siglip2"), "a siglip model on this server.*oneword serve"),
+        (siglip2(tmp_path / "siglip2"), "a model of siglip on this server.*oneword serve"),
         (
             pair(tmp_path / "pair"),
             "of another space; run `oneword serve`|would not be those of the model run here; run `oneword serve`",

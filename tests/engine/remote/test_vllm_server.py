@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from oneword.engine import Composed, Document, Side, Text, encode, load, views
+from oneword.engine.catalog import describe
 from oneword.engine.errors import BadText, EncodingError, ModelNotFound, RemoteUnavailable
 from oneword.engine.remote import RemoteConfig, load_remote
 from oneword.engine.remote.vllm import CHAT_TEMPLATE
@@ -85,6 +86,13 @@ def test_a_checkpoint_without_weights_will_do(serve, vllm, folder, local, tmp_pa
     remote = load(f"{url}#tiny@{local.revision}")
     assert remote.space(views.DEFAULT).fingerprint == local.space(views.DEFAULT).fingerprint
     assert load(url).space(views.DEFAULT).fingerprint != local.space(views.DEFAULT).fingerprint
+
+
+def test_a_model_with_prompts_of_its_own_is_not_asked_by_e5vs(serve, vllm, monkeypatch):
+    known = describe("BAAI/BGE-VL-MLLM-S1")
+    monkeypatch.setattr("oneword.engine.catalog.describe", lambda name: known)
+    with pytest.raises(RemoteUnavailable, match=r"a model of llava_next on this server.*oneword serve"):
+        load(serve(vllm))
 
 
 def test_a_model_that_is_not_known_here(serve, vllm):
