@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from oneword.engine.inputs import Text
+from oneword.engine.inputs import text_hash
 from oneword.engine.passages import Splitter
 from oneword.engine.texts import is_blank
 from oneword.indexer.entry import ETAG, SOURCE, Entry, Reference, etag, id_of, name_of
@@ -225,14 +225,9 @@ def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | Non
 
 def _is_whole(stored: Item, text: str, splitter: Splitter | None) -> bool:
     """Whether an item is a text, embedded as itself, that is not to be split now."""
-    if (
-        stored.modality != "text"
-        or is_blank(text)
-        or stored.content_hash != Text(text=text).content_hash
-        or ETAG in stored.metadata
-    ):
+    if stored.modality != "text" or ETAG in stored.metadata or "passages" in stored.metadata or is_blank(text):
         return False
-    return "passages" not in stored.metadata and (splitter is None or len(splitter.split(text)) == 1)
+    return stored.content_hash == text_hash(text) and (splitter is None or len(splitter.split(text)) == 1)
 
 
 def compare(loaded: Loaded, stored: Item | None) -> Loaded | Unchanged:
@@ -251,7 +246,9 @@ def compare(loaded: Loaded, stored: Item | None) -> Loaded | Unchanged:
 
 
 def _same_facts(found: Mapping[str, Metadata], stored: Mapping[str, Metadata]) -> bool:
-    return _zoned(found) == {key: value for key, value in stored.items() if key not in OURS or key in found}
+    return found == stored or _zoned(found) == {
+        key: value for key, value in stored.items() if key not in OURS or key in found
+    }
 
 
 def _alike(item: Item, stored: Item, without: tuple[str, ...]) -> bool:
