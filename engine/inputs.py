@@ -27,6 +27,11 @@ def _digest(kind: str, *parts: bytes) -> str:
     return sha.hexdigest()
 
 
+def text_hash(text: str) -> str:
+    """Returns the `content_hash` of a `Text`: SHA-256 (hex) over its UTF-8 bytes. text: in normal form C."""
+    return _digest("text", text.encode())
+
+
 def _checked(text: str, what: str) -> str:
     """Returns the text in Unicode's normal form C, so that é has one vector however it is encoded."""
     if is_blank(text):
@@ -57,7 +62,7 @@ class Text:
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 (hex) over the text's UTF-8 bytes."""
-        return _digest("text", self.text.encode())
+        return text_hash(self.text)
 
 
 @dataclass(frozen=True, kw_only=True)

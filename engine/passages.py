@@ -60,6 +60,8 @@ class Splitter:
     def _passages(self, text: str, tokens: int | None) -> list[str]:
         if tokens is None or fits(text, tokens):
             return [text]
+        if self.tokenizer is None and len(WORDS.findall(text)) <= tokens:
+            return [text]
         if tokens not in self._made:
             from semantic_text_splitter import TextSplitter
 

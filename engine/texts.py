@@ -61,4 +61,4 @@ def decode_text(data: bytes, *, name: str = "the text") -> str:
 
 def is_blank(text: str) -> bool:
     """Whether a text has no visible character, only Unicode's Z*, Cc and Cf: white space, control, format."""
-    return not any(unicodedata.category(sign) not in _UNSEEN for sign in text)
+    return not text[:1].isalnum() and not any(unicodedata.category(sign) not in _UNSEEN for sign in text)

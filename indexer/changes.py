@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from oneword.engine.inputs import Text
+from oneword.engine.inputs import text_hash
 from oneword.engine.passages import Splitter
 from oneword.engine.texts import is_blank
 from oneword.indexer.entry import ETAG, FACTS, SOURCE, Entry, Reference, etag, id_of, name_of
@@ -226,14 +226,9 @@ def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | Non
 
 def _is_whole(stored: Item, text: str, splitter: Splitter | None) -> bool:
     """Whether an item is a text, embedded as itself, that is not to be split now."""
-    if (
-        stored.modality != "text"
-        or is_blank(text)
-        or stored.content_hash != Text(text=text).content_hash
-        or ETAG in stored.metadata
-    ):
+    if stored.modality != "text" or ETAG in stored.metadata or "passages" in stored.metadata or is_blank(text):
         return False
-    return "passages" not in stored.metadata and (splitter is None or len(splitter.split(text)) == 1)
+    return stored.content_hash == text_hash(text) and (splitter is None or len(splitter.split(text)) == 1)
 
 
 def compare(loaded: Loaded, stored: Item | None) -> Loaded | Unchanged:
@@ -252,6 +247,8 @@ def compare(loaded: Loaded, stored: Item | None) -> Loaded | Unchanged:
 
 
 def _same_facts(entry: Entry, stored: Mapping[str, Metadata]) -> bool:
+    if entry.metadata == stored:
+        return True
     read = facts if isinstance(facts := stored.get(FACTS), list) else []
     known = {key: value for key, value in stored.items() if key in entry.metadata or key not in (*OURS, *read)}
     return entry.facts.keys() >= set(read) and _zoned(entry.metadata) == known

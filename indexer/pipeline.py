@@ -113,20 +113,19 @@ class Local:
         group: list[Outcome] = []
         contents = pixels = 0
         reported = time.monotonic()
-        for one in reader.outcomes():
+        for some in reader.outcomes():
             embedding.check()
-            if one is not None:
-                group.append(one)
-                contents += len(one.contents) if isinstance(one, Loaded) else 0
-                pixels += one.pixels if isinstance(one, Loaded) else 0
-            if one is None or time.monotonic() - reported >= WAIT:
+            group += some
+            contents += sum(len(one.contents) for one in some if isinstance(one, Loaded))
+            pixels += sum(one.pixels for one in some if isinstance(one, Loaded))
+            if not some or time.monotonic() - reported >= WAIT:
                 job.tell()
                 reported = time.monotonic()
             if job.stop.is_set():
                 return
             share = max(contents / self.group, pixels / self.group_pixels, len(group) / (4 * self.group))
             least = embedding.least
-            if share >= 1 or (least < 1 and group and (share >= least or one is None)):
+            if share >= 1 or (least < 1 and group and (share >= least or not some)):
                 yield group
                 group, contents, pixels = [], 0, 0
         if group:
@@ -144,7 +143,7 @@ class Reader:
 
     def __init__(self, job: Job, load: Callable[[Entry], Loaded | Refused], *, threads: int, ahead: int) -> None:
         self._inputs, self._triage, self._load, self._stages = job.inputs, job.triage(), load, job.stages
-        self._queue: Queue[Sequence[Outcome | Future[Outcome]] | BaseException | None] = Queue(ahead)
+        self._queue: Queue[Sequence[Outcome] | Future[Outcome] | BaseException | None] = Queue(ahead)
         self._stopped = threading.Event()
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
         threading.Thread(target=self._read, name="read", daemon=True).start()
@@ -154,8 +153,8 @@ class Reader:
         self._stopped.set()
         self._loaders.shutdown(wait=False, cancel_futures=True)
 
-    def outcomes(self) -> Iterator[Outcome | None]:
-        """Outcomes in their order; None after every `WAIT` seconds without one.
+    def outcomes(self) -> Iterator[Sequence[Outcome]]:
+        """Outcomes in their order: one, or neighbors that are not loaded; none after every `WAIT` seconds without any.
 
         Raises:
             What reading the source raised, after everything before it.
@@ -164,19 +163,20 @@ class Reader:
             try:
                 some = self._queue.get(timeout=WAIT)
             except Empty:
-                yield None
+                yield ()
                 continue
             if some is None:
                 return
             if isinstance(some, BaseException):
                 raise some
-            for one in some:
-                if isinstance(one, Future):
-                    while not wait([one], WAIT).done:
-                        yield None
-                    yield one.result()
-                else:
-                    yield one
+            if isinstance(some, Future):
+                while not wait([some], WAIT).done:
+                    yield ()
+                some = [some.result()]
+            if any(isinstance(one, Loaded) for one in some):
+                yield from ([one] for one in some)
+            else:
+                yield some
 
     def _read(self) -> None:
         """The reading thread."""
@@ -192,7 +192,7 @@ class Reader:
                     break
                 for slot in slots:
                     # Loading begins here, so that no more is in memory than there is room for in the queue.
-                    self._put([self._loaders.submit(self._loaded, slot)] if isinstance(slot, Entry) else slot)
+                    self._put(self._loaders.submit(self._loaded, slot) if isinstance(slot, Entry) else slot)
         except BaseException as error:
             ended = error
         self._put(ended)
@@ -215,7 +215,7 @@ class Reader:
         with self._stages.beside("load"):
             return load_and_compare(entry, self._load)
 
-    def _put(self, slot: Sequence[Outcome | Future[Outcome]] | BaseException | None) -> None:
+    def _put(self, slot: Sequence[Outcome] | Future[Outcome] | BaseException | None) -> None:
         while not self._stopped.is_set():
             try:
                 self._queue.put(slot, timeout=0.2)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from queue import Empty, Queue
 from threading import Thread
@@ -54,7 +54,7 @@ class Writer:
             raise self._error
 
     def _work(self) -> None:
-        buffer: list[Outcome] = []
+        buffer, rows, size = list[Outcome](), 0, 0
         due, more = 0.0, True
         while more:
             try:
@@ -65,19 +65,18 @@ class Writer:
                 more = False
             elif some and not buffer:
                 due = time.monotonic() + SECONDS
+            for one in some or ():
+                rows += one.rows if isinstance(one, Loaded) else 1
+                size += one.bytes if isinstance(one, Loaded) else 0
             buffer += some or ()
-            if self._error is None and (not more or time.monotonic() >= due or self._full(buffer)):
+            full = rows >= self._commit_rows or size >= BYTES
+            if self._error is None and (not more or full or time.monotonic() >= due):
                 try:
                     with self._job.stages.beside("commit"):
                         self.commit(buffer)
                 except BaseException as error:
                     self._error = error
-                buffer = []
-
-    def _full(self, buffer: Sequence[Outcome]) -> bool:
-        embedded = [one for one in buffer if isinstance(one, Loaded)]
-        rows = max(len(buffer), sum(len(one.items) for one in embedded))
-        return rows >= self._commit_rows or sum(one.bytes for one in embedded) >= BYTES
+                buffer, rows, size = [], 0, 0
 
     def commit(self, done: Sequence[Outcome]) -> None:
         """Writes items, then quarantine. After a kill at any point the next run repairs it."""
@@ -92,15 +91,12 @@ class Writer:
                 output.upsert(apart)
             if new := [item for one in good if not may_be_there(one) for item in one.items]:
                 output.insert(new)
-            origins = {one.origin for one in done if not isinstance(one, Refused)}
-            self._release(origins - {one.uri for one in refused})
+            if self._quarantine is not None:
+                origins = {one.origin for one in done if not isinstance(one, Refused)}
+                self._quarantine.release(origins - {one.uri for one in refused})
             quarantine = self._job.store.quarantine(output.name)
             quarantine.record([replace(one, source=self._job.source) for one in refused])
         self._job.report.count(good, refused, sum(isinstance(one, Unchanged) for one in done))
-
-    def _release(self, origins: Iterable[str]) -> None:
-        if self._quarantine is not None:
-            self._quarantine.release(origins)
 
     def _checked(self, output: Collection, embedded: Sequence[Loaded]) -> tuple[list[Loaded], list[Refused]]:
         """Separates inputs that the collection cannot hold, or whose id is that of another text's chunk."""

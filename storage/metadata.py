@@ -16,7 +16,7 @@ Kind: TypeAlias = Literal["string", "number", "bool", "time", "list of strings"]
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def kind_of(value: object) -> Kind | None:
@@ -42,7 +42,7 @@ def utc(time: datetime) -> datetime:
 
 def microseconds(time: datetime) -> int:
     """Whole microseconds since 1970 UTC; exact, where a float timestamp is not."""
-    since = (time if time.tzinfo else utc(time)) - _EPOCH  # not all in UTC: 0001-01-01T00:00+01:00 has no UTC datetime
+    since = (time if time.tzinfo else utc(time)) - EPOCH  # not all in UTC: 0001-01-01T00:00+01:00 has no UTC datetime
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
@@ -112,7 +112,8 @@ def dumps(metadata: Mapping[str, Metadata]) -> str:
 
 def loads(text: str) -> dict[str, Metadata]:
     """Parse what `dumps` wrote."""
-    return plain(json.loads(text))
+    read = json.loads(text)
+    return plain(read) if text.find("{", 1) > 0 else read
 
 
 def plain(read: Mapping[str, Any]) -> dict[str, Metadata]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 from unicodedata import normalize
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from oneword.storage.errors import BadSpace, SpaceMismatch
 from oneword.storage.item import Item
-from oneword.storage.metadata import Kind, comparable, dumps, loads, number_of
+from oneword.storage.metadata import EPOCH, Kind, comparable, dumps, loads, number_of
 
 # In the metadata of the schema, which LanceDB writes in the commit that creates the table and preserves in every later
 # one: a collection always has its space.
@@ -119,20 +119,14 @@ def rest_of(value: object) -> int | None:
 
 def to_items(batch: pa.RecordBatch | pa.Table) -> list[Item]:
     """The items of rows; `thumbnail` and `vector` are None if their columns were not read."""
-    vectors = vectors_of(batch) if "vector" in batch.schema.names else None
-    rows = batch.drop_columns(["vector"]).to_pylist() if vectors is not None else batch.to_pylist()
-    return [
-        Item(
-            **{name: row[name] for name in STRINGS},
-            width=row["width"],
-            height=row["height"],
-            thumbnail=row.get("thumbnail"),
-            indexed_at=row["indexed_at"].astimezone(UTC),
-            metadata=loads(row["metadata"]),
-            vector=None if vectors is None else vectors[index].astype(np.float32),
-        )
-        for index, row in enumerate(rows)
-    ]
+    names = (*STRINGS, "width", "height", "metadata", *(["thumbnail"] if "thumbnail" in batch.schema.names else []))
+    columns = {name: batch.column(name).to_pylist() for name in names}
+    columns["metadata"] = list(map(loads, columns["metadata"]))
+    micros = batch.column("indexed_at").cast(pa.int64()).to_pylist()  # a fifth of the time that Arrow's datetimes take
+    columns["indexed_at"] = [EPOCH + timedelta(microseconds=one) for one in micros]
+    if "vector" in batch.schema.names:
+        columns["vector"] = [one.astype(np.float32) for one in vectors_of(batch)]  # whoever keeps one keeps no other
+    return [Item(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 def vectors_of(batch: pa.RecordBatch | pa.Table) -> NDArray[np.float16]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from oneword.engine.texts import MAX_BYTES, is_blank
@@ -45,15 +47,14 @@ class Unreadable:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """A row's cells by column; or a problem of the row, or of all rows that would follow.
 
     number: from 1 on; None where the problem is the whole file's.
     """
 
     number: int | None
-    cells: Mapping[str, object] = field(default_factory=dict)
+    cells: Mapping[str, object] = MappingProxyType({})
     problem: Problem | None = None
 
 
@@ -162,8 +163,9 @@ class RowMapping:
                 yield failed(origin, row.problem.kind, row.problem.reason)
                 continue
             try:
-                key = id_of(origin)
-                if self.roles.id is not None:
+                if self.roles.id is None:
+                    key = id_of(origin)
+                else:
                     key = id_in(row.cells.get(self.roles.id), self.roles.id)
                     origin = f"{uri}#id={quote(key, safe='')}"
                 yield self._entry(row, key, origin, folder)

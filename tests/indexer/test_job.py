@@ -216,6 +216,22 @@ def test_pictures_are_loaded_no_further_ahead_than_is_said(tmp_path: Path, monke
     assert max(embedded) <= 4
 
 
+def test_groups_of_a_table_are_no_larger_than_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("text\n" + "".join(f"text {number}\n" for number in range(40)))
+    sizes: list[int] = []
+
+    class Sized(embed.Started[str]):
+        def result(self) -> Any:
+            sizes.append(len(self.contents))
+            return super().result()
+
+    monkeypatch.setattr(embed, "Started", Sized)
+    assert counts(run(table, runner=Local(group=4))) == (40, 0, 0, 0)
+    assert max(sizes) <= 4
+    assert counts(run(table, runner=Local(group=4))) == (0, 0, 40, 0)
+
+
 def test_progress_reaches_its_end(album: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     run(album, progress=lambda done, total: seen.append((done, total)))
