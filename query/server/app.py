@@ -303,11 +303,6 @@ def serve(config: ServerConfig, indexing: Indexing | None = None) -> None:
     Raises:
         QueryError: the configuration is invalid.
     """
-    if config.workers > 1:
-        from oneword.query.server.supervisor import supervise
-
-        supervise(config, indexing)
-        return
     with ExitStack() as closed:
 
         def sockets() -> list[socket.socket]:

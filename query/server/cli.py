@@ -47,7 +47,10 @@ def serve(
         raise typer.BadParameter(f"--otlp {otlp!r}: expected the URL of a collector, such as http://localhost:4318")
     if settings["workers"] > 1 and os.name != "posix":
         raise typer.BadParameter(f"--workers {settings['workers']}: expected 1 on this system; several need Unix")
-    from oneword.query.server.app import serve as run
+    if settings["workers"] > 1:
+        from oneword.query.server.supervisor import supervise as run
+    else:
+        from oneword.query.server.app import serve as run
 
     engine = EngineConfig(
         model=model, device=device, dtype=dtype, revision=revision, max_tokens_per_batch=max_tokens_per_batch
