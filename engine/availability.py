@@ -15,7 +15,7 @@ ON_CPU = 2e9
 """Bytes of weights up to which a model is chosen for a CPU: those that embed a few images a second there."""
 
 ROOM = 1.2
-"""GPU memory wanted for each byte of weights, for the weights and a batch; our own choice."""
+"""GPU memory needed for each byte of weights, for the weights and a batch; our own choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def _missing_room(model: Description) -> list[str]:
         memory = f"{2 * model.size / 1e9:.0f} GB" if model.loader == "llava-next" else f"{model.size / 1e9:.0f} GB"
         return [f"no CUDA GPU (on the CPU it works, slowly: --model {short} --device cpu, {memory} of memory in fp32)"]
     free, _ = torch.cuda.mem_get_info()
-    if free < (wanted := ROOM * model.size):
+    if free < (needed := ROOM * model.size):
         remedy = " (--quantize nf4)" if model.loader == "llava-next" else ""
-        return [f"{free / 2**30:.0f} GiB of GPU memory free, {wanted / 2**30:.0f} wanted{remedy}"]
+        return [f"{free / 2**30:.0f} GiB of GPU memory free, {needed / 2**30:.0f} needed{remedy}"]
     return []

@@ -153,10 +153,10 @@ def find(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    wanted = (_WANTED if weights else _DESCRIBED) + (["*.py"] if code else [])
+    patterns = (_WANTED if weights else _DESCRIBED) + (["*.py"] if code else [])
 
     def cached() -> Checkpoint:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, local_files_only=True))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
         return check(model, folder, folder.name, weights=weights, expected=expected, code=code)
 
     wrong: WrongCheckpoint | None = None
@@ -171,7 +171,7 @@ def find(
     if why := hub.trouble():
         raise wrong or ModelNotFound(f"model {model!r} is not in the local cache, and {why}; then run: {how}")
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, etag_timeout=hub.TIMEOUT))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns, etag_timeout=hub.TIMEOUT))
     except Exception as error:  # the hub's client raises some twenty kinds, its transport more
         if wrong is not None:
             raise wrong from error

@@ -55,45 +55,45 @@ def pick(placement: Placement) -> tuple[torch.device, torch.dtype]:
     return device, pick_dtype(placement.get("dtype", "auto"), device)
 
 
-def pick_device(asked: str) -> torch.device:
+def pick_device(requested: str) -> torch.device:
     """Returns the device of that name; "auto" prefers CUDA.
 
     Raises:
         DeviceUnavailable: no such device here, or no such name.
     """
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    if requested == "auto":
+        requested = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(asked)
+        device = torch.device(requested)
     except RuntimeError:
         device = None
-    if device is None or (device.type != "cuda" and asked != "cpu"):
-        raise DeviceUnavailable(f"device {asked!r}: expected auto, cpu, cuda or cuda:N")
+    if device is None or (device.type != "cuda" and requested != "cpu"):
+        raise DeviceUnavailable(f"device {requested!r}: expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
         there = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= there:
             raise DeviceUnavailable(
-                f"device {asked!r}: torch {torch.__version__} sees {there} CUDA devices here; "
+                f"device {requested!r}: torch {torch.__version__} sees {there} CUDA devices here; "
                 "use --device cpu, or install a CUDA build of torch and its driver"
             )
         return torch.device("cuda", device.index or 0)
     return device
 
 
-def pick_dtype(asked: str, device: torch.device) -> torch.dtype:
+def pick_dtype(requested: str, device: torch.device) -> torch.dtype:
     """Returns the dtype of that name; "auto" is bf16 on a GPU that has it, else fp16, and fp32 on a CPU.
 
     Raises:
         DeviceUnavailable: no such dtype, or not on this device.
     """
-    if asked != "auto" and asked not in _DTYPES:
-        raise DeviceUnavailable(f"dtype {asked!r}: expected auto, {', '.join(_DTYPES)}")
+    if requested != "auto" and requested not in _DTYPES:
+        raise DeviceUnavailable(f"dtype {requested!r}: expected auto, {', '.join(_DTYPES)}")
     if device.type == "cpu":
-        return _DTYPES["fp32" if asked == "auto" else asked]
+        return _DTYPES["fp32" if requested == "auto" else requested]
     has_bf16 = torch.cuda.get_device_capability(device) >= _AMPERE
-    if asked == "bf16" and not has_bf16:
+    if requested == "bf16" and not has_bf16:
         raise DeviceUnavailable(f"dtype 'bf16': {torch.cuda.get_device_name(device)} has none; use fp16")
-    return _DTYPES[asked] if asked != "auto" else torch.bfloat16 if has_bf16 else torch.float16
+    return _DTYPES[requested] if requested != "auto" else torch.bfloat16 if has_bf16 else torch.float16
 
 
 def pick_attention(device: torch.device, dtype: torch.dtype) -> str:

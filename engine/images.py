@@ -347,8 +347,8 @@ def _failure(data: bytes, error: Exception, name: str, max_pixels: int, *, known
 
 def _said(error: Exception) -> str:
     """Returns an error's message in one line; some of Pillow's are bytes."""
-    said = error.args[0] if error.args else ""
-    text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(error)
+    reason = error.args[0] if error.args else ""
+    text = reason.decode("ascii", "replace") if isinstance(reason, bytes) else str(error)
     return " ".join(text.split()) or type(error).__name__
 
 

@@ -42,16 +42,16 @@ class Prompts:
     composed: str
 
     def __post_init__(self) -> None:
-        for kind, wanted in _PLACEHOLDERS.items():
+        for kind, expected in _PLACEHOLDERS.items():
             prompt = getattr(self, kind)
             if not isinstance(prompt, str):
                 raise ViewError(f"prompt {kind!r} is {prompt!r}: expected a string")
             for mark in (IMAGE, SENTENCE):
                 count = prompt.count(mark)
-                if count != (mark in wanted):
+                if count != (mark in expected):
                     raise ViewError(
                         f"prompt {kind!r} is {prompt!r}: expected {mark} "
-                        f"{'once' if mark in wanted else 'not at all'}, found it {count} times"
+                        f"{'once' if mark in expected else 'not at all'}, found it {count} times"
                     )
 
 

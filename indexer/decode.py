@@ -135,5 +135,5 @@ def _decode(data: bytes, name: str, max_pixels: int, tiler: Tiler | None, facts:
     except InputError as error:  # as a value: pickling a traceback costs time
         return error.with_traceback(None)
     except Exception as error:  # no decoder should raise it, and one image must not end a job
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return CorruptImage(f"{name}: the image cannot be decoded ({said}); save it again, or convert it")
+        message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return CorruptImage(f"{name}: the image cannot be decoded ({message}); save it again, or convert it")

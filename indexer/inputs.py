@@ -142,7 +142,7 @@ def _within(entry: Entry, roots: Roots) -> Entry:
     """The entry; with a problem where it refers to content outside the roots, which nothing has opened so far."""
     for part in (entry.image, entry.text):
         if isinstance(part, Reference) and not roots.allow(part.uri):
-            of, said = name_of(None, entry.origin), name_of(part, entry.origin)
-            reason = f"{said} {OUTSIDE}" if of == said else f"{of}: {said} {OUTSIDE}"
+            of, name = name_of(None, entry.origin), name_of(part, entry.origin)
+            reason = f"{name} {OUTSIDE}" if of == name else f"{of}: {name} {OUTSIDE}"
             return replace(entry, image=None, text=None, problem=Problem(kind=OUTSIDE_ROOTS, reason=reason))
     return entry

@@ -262,8 +262,8 @@ class _Job:
             for start in range(0, len(todo), CHUNK):
                 self._embed(todo[start : start + CHUNK], readers, inside)
                 self._progress(alike + min(start + CHUNK, len(todo)), total)
-            for source, wanted in inside.items():
-                self._embed_members(source, wanted, readers)
+            for source, ids_by_hash in inside.items():
+                self._embed_members(source, ids_by_hash, readers)
         self._forget_gone()
         self.report.refused = [refused for _, refused in self._failed.values()]
         self._reached = version
@@ -314,22 +314,22 @@ class _Job:
             loaded = readers.map(lambda item: load_stored(item, self._decode), chunk)
             self._finish(list(zip(chunk, loaded, strict=True)))
 
-    def _embed_members(self, source: str, wanted: dict[str, list[str]], readers: ThreadPoolExecutor) -> None:
+    def _embed_members(self, source: str, ids_by_hash: dict[str, list[str]], readers: ThreadPoolExecutor) -> None:
         """Reads a whole shard, table or data set, and embeds the wanted images in it."""
         reason = "no image in it has the pixels that were indexed; index it again, into the new collection"
         try:
             for images in decoded(source, readers, self._decode):
-                ids = [item_id for image in images for item_id in wanted.get(image.content_hash, ())]
+                ids = [item_id for image in images for item_id in ids_by_hash.get(image.content_hash, ())]
                 found = {image.content_hash: image for image in images}
                 items = list(self.old.get(ids).values()) if ids else []
                 self._finish([(item, with_caption(item, found[str(item.image_hash)])) for item in items])
                 for image in images:
-                    wanted.pop(image.content_hash, None)
-                if not wanted:
+                    ids_by_hash.pop(image.content_hash, None)
+                if not ids_by_hash:
                     return
         except (IndexerError, OSError) as error:
             reason = f"cannot be read ({error}); index it again, into the new collection"
-        left = self.old.get([item_id for ids in wanted.values() for item_id in ids])
+        left = self.old.get([item_id for ids in ids_by_hash.values() for item_id in ids])
         self._refuse([(item, refuse(item.uri, "Missing", f"{item.uri}: {reason}")) for item in left.values()])
 
     def _finish(self, loaded: Sequence[tuple[Item, Input | Refused]]) -> None:

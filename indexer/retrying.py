@@ -78,9 +78,9 @@ def retry(
     store = Store(db)
     store.open(collection)
     quarantine = store.quarantine(collection)
-    wanted = [one for one in quarantine.list() if (not uris or one.uri in uris) and (not kinds or one.kind in kinds)]
-    outcome = Retried(tried=len(wanted))
-    for source, origins in _by_source(wanted).items():
+    chosen = [one for one in quarantine.list() if (not uris or one.uri in uris) and (not kinds or one.kind in kinds)]
+    outcome = Retried(tried=len(chosen))
+    for source, origins in _by_source(chosen).items():
         recorded = json.loads(source)
         names = frozenset(name for one in origins for name in _names(one))
         began = datetime.now(UTC)

@@ -92,8 +92,8 @@ app.add_typer(keys, name="keys")
 app.add_typer(models, name="models")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(show: bool) -> None:
+    if show:
         from importlib.metadata import version
 
         print(f"oneword {version('oneword')}")

@@ -86,8 +86,8 @@ class Local:
         kept = [one for one in good if one.id not in refused]
         before = set(service.collection.get([one.id for one in kept], thumbnails=False))
         outcomes = [
-            _outcome(asked, one, refused, before, place in shortened)
-            for place, (asked, one) in enumerate(zip(given, made, strict=True))
+            _outcome(item, one, refused, before, place in shortened)
+            for place, (item, one) in enumerate(zip(given, made, strict=True))
         ]
         if not kept:
             raise next((one.error for one in outcomes if one.error), BadQuery("no items: expected at least one"))

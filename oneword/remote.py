@@ -85,11 +85,11 @@ class Remote:
 
     def build(self, to: Target) -> None:
         """See `Collection.build`. Begins a build, and waits for its end."""
-        wanted = self.client.collection(to.name).version
+        version = self.client.collection(to.name).version
         self.client.build(to.name)
         for _ in _looks():
             index = self.client.collection(to.name).index
-            if index is not None and index["version"] >= wanted:
+            if index is not None and index["version"] >= version:
                 return
 
     def verify(self, to: Target) -> IndexCheck | None:

@@ -74,7 +74,7 @@ def explain(
     if not rows:
         return (), []
     scores = saying.say(np.stack(rows))
-    asked = None if query is None else scores[0]
+    query_scores = None if query is None else scores[0]
     names = saying.vocabulary
     explained = [
         ItemWords(
@@ -83,11 +83,11 @@ def explain(
             uri=item.uri,
             text=item.text,
             words=best(own, names, count),
-            shared=() if asked is None else shared(asked, own, names, count),
+            shared=() if query_scores is None else shared(query_scores, own, names, count),
         )
         for item, own in zip(items, scores[len(rows) - len(items) :], strict=True)
     ]
-    return () if asked is None else best(asked, names, count), explained
+    return () if query_scores is None else best(query_scores, names, count), explained
 
 
 def _plain(**kinds: tuple[Word, ...]) -> dict[str, Any]:

@@ -49,13 +49,13 @@ def read_labelled(queries: Path, qrels: Path | None = None) -> list[Labelled]:
     else:
         grades = _judgements(qrels, judged)
         topics = [_topic(f"{queries}:{number}", line) for number, line in numbered]
-        asked = dict(topics)
-        if len(asked) < len(topics):
-            raise BadQuery(f"{queries}: {len(topics) - len(asked)} queries have an id that another one has")
-        unknown = sorted(set(grades) - set(asked))
+        texts = dict(topics)
+        if len(texts) < len(topics):
+            raise BadQuery(f"{queries}: {len(topics) - len(texts)} queries have an id that another one has")
+        unknown = sorted(set(grades) - set(texts))
         if unknown:
             raise BadQuery(f"{qrels}: judges query {unknown[0]!r}, which {queries} does not have")
-        found = [Labelled(id=id_, parts={"text": asked[id_]}, relevant=grades[id_]) for id_ in asked if id_ in grades]
+        found = [Labelled(id=id_, parts={"text": texts[id_]}, relevant=grades[id_]) for id_ in texts if id_ in grades]
     if not found:
         raise BadQuery(f"{queries}: no labelled query: expected at least one")
     doubled = len(found) - len({one.id for one in found})

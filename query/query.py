@@ -228,6 +228,6 @@ def _several(one_or_more: str | Iterable[str]) -> list[str]:
     return [one_or_more] if isinstance(one_or_more, str) else list(one_or_more)
 
 
-def _expect(name: str, value: object, kind: Any, said: str) -> None:
+def _expect(name: str, value: object, kind: Any, expected: str) -> None:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise BadQuery(f"{name} {value!r}: expected {said}")
+        raise BadQuery(f"{name} {value!r}: expected {expected}")

@@ -123,9 +123,9 @@ class Collection(CollectionReader):
 
     def delete(self, ids: Iterable[str]) -> int:
         """Delete items by id in batches of DELETED_AT_ONCE. Returns the number deleted; safe to retry."""
-        wanted = list(dict.fromkeys(ids))
-        with self.writing() if wanted else nullcontext():
-            parts = (wanted[start : start + DELETED_AT_ONCE] for start in range(0, len(wanted), DELETED_AT_ONCE))
+        unique = list(dict.fromkeys(ids))
+        with self.writing() if unique else nullcontext():
+            parts = (unique[start : start + DELETED_AT_ONCE] for start in range(0, len(unique), DELETED_AT_ONCE))
             return sum(self._delete(one_of("id", part)) for part in parts)
 
     def delete_where(self, filter: Filter | str) -> int:  # noqa: A002 - the product's word
@@ -332,7 +332,7 @@ class Collection(CollectionReader):
         if keeper is not None:
             keeper.remove()
         if (free := shutil.disk_usage(path).free) < needed:
-            raise NoRoom(self._database.location.uri, self.name, wanted=needed, free=free)
+            raise NoRoom(self._database.location.uri, self.name, needed=needed, free=free)
 
     def _check_writing(self, doing: str) -> None:
         if not self._lock.held:

@@ -74,8 +74,8 @@ class CollectionExists(StorageError):
 class VersionNotFound(StorageError):
     """No version of that number (any more), or no tag of that name."""
 
-    def __init__(self, asked: int | str, collection: str, versions: Sequence[int], tags: Sequence[str]) -> None:
-        what = f"version {asked}" if isinstance(asked, int) else f"version or tag {asked!r}"
+    def __init__(self, requested: int | str, collection: str, versions: Sequence[int], tags: Sequence[str]) -> None:
+        what = f"version {requested}" if isinstance(requested, int) else f"version or tag {requested!r}"
         listed = (["..."] if len(versions) > NAMED else []) + [str(version) for version in versions[-NAMED:]]
         kept = f"versions {', '.join(listed)}; tags {', '.join(sorted(tags)) or '(none)'}"
         super().__init__(f"collection {collection!r} has no {what}; it has {kept}")
@@ -84,17 +84,17 @@ class VersionNotFound(StorageError):
 class SpaceMismatch(StorageError):
     """Vectors of different spaces cannot be compared, so they never share a collection."""
 
-    def __init__(self, name: str, holds: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, holds: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
         remedy = "use the model and view it was indexed with, or index into another collection"
-        first, other = (str(space.get("revision", "")) for space in (holds, asked))
-        if other and first != other and holds.get("model") == asked.get("model"):
+        first, other = (str(space.get("revision", "")) for space in (holds, requested))
+        if other and first != other and holds.get("model") == requested.get("model"):
             remedy = (
                 f"the model has changed since: it was revision {first}, and this is {other}; give the earlier one "
                 f"(--revision, for a model of the hub), or embed it again (oneword reembed {name} --model "
-                f"{asked['model']})"
+                f"{requested['model']})"
             )
         super().__init__(
-            f"collection {name!r} holds vectors of {readable(holds)}, but was asked for {readable(asked)}; {remedy}"
+            f"collection {name!r} holds vectors of {readable(holds)}, but was asked for {readable(requested)}; {remedy}"
         )
 
 
@@ -218,10 +218,10 @@ class StoreUnavailable(StorageError):
 class NoRoom(StoreUnavailable):
     """The disk has too little space for a compaction; nothing has changed."""
 
-    def __init__(self, uri: str, name: str, *, wanted: int, free: int) -> None:
+    def __init__(self, uri: str, name: str, *, needed: int, free: int) -> None:
         StorageError.__init__(
             self,
-            f"collection {name!r} is not compacted: that rewrites its data in {uri}, for which {wanted / 1e6:,.0f} MB "
+            f"collection {name!r} is not compacted: that rewrites its data in {uri}, for which {needed / 1e6:,.0f} MB "
             f"are needed, and {free / 1e6:,.0f} MB are free; free some space and try again",
         )
 
@@ -235,12 +235,12 @@ _WRAPPING = re.compile(
 
 def _plain_reason(reason: object) -> str:
     """LanceDB's message without its internals, and what to do."""
-    said = _WRAPPING.sub("", _SOURCE_FILE.sub("", str(reason))).strip(" ,;.")
-    if "Unable to rename file" in said and "os error" in said:
-        return f"{said}; the file system lacks hard links, which a store needs: put the store on another disk"
-    if "No space left" in said:
-        return f"{said}; free some space and try again: what was acknowledged is kept"
-    return f"{said}; check the path or address, its permissions and the network"
+    message = _WRAPPING.sub("", _SOURCE_FILE.sub("", str(reason))).strip(" ,;.")
+    if "Unable to rename file" in message and "os error" in message:
+        return f"{message}; the file system lacks hard links, which a store needs: put the store on another disk"
+    if "No space left" in message:
+        return f"{message}; free some space and try again: what was acknowledged is kept"
+    return f"{message}; check the path or address, its permissions and the network"
 
 
 def readable(space: Mapping[str, Any]) -> str:

@@ -241,21 +241,21 @@ def clear(
     json: Json = False,
 ) -> None:
     """Forget inputs that could not be indexed: all, those given, or those of a kind. The next job tries them again."""
-    wanted = list(dict.fromkeys(uris or []))
-    if wanted and kind is not None:
+    unique = list(dict.fromkeys(uris or []))
+    if unique and kind is not None:
         raise typer.BadParameter("say what to forget: inputs, or --kind KIND, or neither for everything")
     store = storage.Store(db)
     store.open(collection)
     quarantine = store.quarantine(collection)
-    if wanted:
-        confirm(f"Forget {len(wanted):,} inputs that could not be indexed into {collection!r}?", yes)
-        cleared = quarantine.release(wanted)
+    if unique:
+        confirm(f"Forget {len(unique):,} inputs that could not be indexed into {collection!r}?", yes)
+        cleared = quarantine.release(unique)
     else:
         there = quarantine.count() if kind is None else quarantine.kinds().get(kind, 0)
         what = f"{there:,} inputs{'' if kind is None else f' of kind {kind}'}"
         confirm(f"Forget {what} that could not be indexed into {collection!r}?", yes)
         cleared = quarantine.clear(kind=kind)
-    not_found = len(wanted) - cleared if wanted else 0
+    not_found = len(unique) - cleared if unique else 0
     missing = f"; {not_found:,} not found" if not_found else ""
     text = f"Cleared {cleared:,} of the quarantine of {collection!r}{missing}."
     report({"collection": collection, "cleared": cleared, "not_found": not_found}, text, json)

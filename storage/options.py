@@ -117,11 +117,11 @@ class Declared:
             return ""
         if choices := get_args(self.type):
             return "" if value in choices else " or ".join(map(repr, choices))
-        kind, said = _KINDS[self.type]
+        kind, description = _KINDS[self.type]
         low, high = self.option.min, self.option.max
         within = (low is None or low <= value) and (high is None or value <= high) if _is(value, kind) else False
         bounds = "" if low is None else f" from {low:,} to {high:,}{self.option.hint}"
-        return "" if within else f"{said}{bounds}"
+        return "" if within else f"{description}{bounds}"
 
 
 _KINDS: dict[Any, tuple[Any, str]] = {

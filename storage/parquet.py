@@ -200,8 +200,8 @@ def _check_rows(file: Path, source: pq.ParquetFile, layout: _Layout, dimension: 
     """Check every row before any is stored, `rows` at a time."""
     wrong: dict[str, list[int]] = {}
     start, seen = 0, set[int]()
-    wanted = ["id", "vector", *(REQUIRED if layout.whole else ("modality", "text", "uri"))]
-    columns = [name for name in wanted if name in layout.columns]
+    expected = ["id", "vector", *(REQUIRED if layout.whole else ("modality", "text", "uri"))]
+    columns = [name for name in expected if name in layout.columns]
     for batch in source.iter_batches(batch_size=rows, columns=columns):
         complaints = _complaints(batch, layout, dimension) | {"an id that is given before": _repeated(batch, seen)}
         for complaint, mask in complaints.items():

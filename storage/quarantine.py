@@ -201,9 +201,9 @@ def _entry(row: dict[str, Any]) -> Quarantined:
 
 def _parts(uris: Iterable[str]) -> Iterator[str]:
     """SQL conditions that match those uris together."""
-    wanted = list(dict.fromkeys(map(escaped, uris)))
-    for start in range(0, len(wanted), URIS_AT_ONCE):
-        yield one_of("uri", wanted[start : start + URIS_AT_ONCE])
+    unique = list(dict.fromkeys(map(escaped, uris)))
+    for start in range(0, len(unique), URIS_AT_ONCE):
+        yield one_of("uri", unique[start : start + URIS_AT_ONCE])
 
 
 def _schema() -> pa.Schema:

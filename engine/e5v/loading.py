@@ -138,13 +138,13 @@ def _fits(checkpoint: Checkpoint, images: Any, config: Any) -> None:
     size, crop = images.size, images.crop_size
     edges = [size.shortest_edge] * 2 if size.shortest_edge else [size.height, size.width]
     path = checkpoint.folder / "processor_config.json"
-    told = read_json(path, checkpoint.model).get("patch_size") if path.is_file() else None
+    stated = read_json(path, checkpoint.model).get("patch_size") if path.is_file() else None
     grids = [list(grid) for grid in config.image_grid_pinpoints]
     for name, found, expected in (
         ("image_grid_pinpoints", [list(grid) for grid in images.image_grid_pinpoints], grids),
         ("size", edges, [side, side]),
         ("crop_size", [crop.height, crop.width], [side, side]),
-        ("patch_size", told or patch, patch),
+        ("patch_size", stated or patch, patch),
     ):
         if found != expected:
             raise WrongCheckpoint(

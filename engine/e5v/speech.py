@@ -51,9 +51,9 @@ class Speech:
         lengths = (rows / self._gain.to(weight.device)).norm(dim=-1, keepdim=True)
         states = rows * (rows.shape[-1] ** 0.5 / lengths)
         probabilities = self._head(states.to(weight.dtype)).float().softmax(-1).cpu()  # (n, tokens)
-        said = torch.zeros(len(rows), len(self.vocabulary))
-        said.index_add_(1, self._words, probabilities[:, self._tokens])
-        answer: Vectors = said.numpy()
+        scores = torch.zeros(len(rows), len(self.vocabulary))
+        scores.index_add_(1, self._words, probabilities[:, self._tokens])
+        answer: Vectors = scores.numpy()
         return answer
 
 

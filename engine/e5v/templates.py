@@ -19,8 +19,8 @@ def template_of(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> str:
     Raises:
         WrongCheckpoint: there is none, or it cannot be used.
     """
-    if (told := checkpoint.template()) is not None:
-        return told
+    if (stated := checkpoint.template()) is not None:
+        return stated
     if "<|start_header_id|>" in tokenizer.get_added_vocab():
         return LLAMA_3
     if config.text_config.model_type == "mistral":

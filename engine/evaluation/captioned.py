@@ -67,11 +67,13 @@ def _karpathy(folder: Path, path: Path, split: str, limit: int | None) -> Captio
         raise BadData(f"{path}: no image has split {split!r}: expected some; Karpathy's are train, val, test")
     pictures, captions = [], []
     for entry in entries[:limit]:
-        said = [field(one, "raw", str, path) for one in field(entry, "sentences", list, path)]
-        if not said or not all(map(str.strip, said)):
-            raise BadData(f"{path}: {entry.get('filename')} has sentences {said!r}: expected some, none of them blank")
+        sentences = [field(one, "raw", str, path) for one in field(entry, "sentences", list, path)]
+        if not sentences or not all(map(str.strip, sentences)):
+            raise BadData(
+                f"{path}: {entry.get('filename')} has sentences {sentences!r}: expected some, none of them blank"
+            )
         pictures.append(picture(*_places(folder, entry, path)))
-        captions.append(said[:CAPTIONS])
+        captions.append(sentences[:CAPTIONS])
     whole = split == "test" and limit is None
     return Captioned(pictures=pictures, captions=captions, name=_known(path.name), whole=whole)
 
@@ -94,13 +96,13 @@ def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:
     if texts is None:
         raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected one of {', '.join(_TEXTS)}")
     count = len(table) if limit is None else min(limit, len(table))
-    said = [one if isinstance(one, list) else [one] for one in table.select_columns([texts])[:count][texts]]
-    for row, captions in enumerate(said):
+    sentences = [one if isinstance(one, list) else [one] for one in table.select_columns([texts])[:count][texts]]
+    for row, captions in enumerate(sentences):
         if not captions or not all(isinstance(one, str) and one.strip() for one in captions):
             raise BadData(f"{folder}: row {row} has {texts} = {captions!r}: expected a sentence or a list of them")
     return Captioned(
         pictures=[cell(table, i, "image") for i in range(count)],
-        captions=[captions[:CAPTIONS] for captions in said],
+        captions=[captions[:CAPTIONS] for captions in sentences],
         name=_known(folder.name),
         whole=split == "test" and limit is None,
     )

@@ -88,7 +88,7 @@ def read_cirr(folder: Path, split: str = "val") -> Cirr:
 
 
 def _tables(folder: Path, split: str) -> Cirr:
-    asked = read_table(folder / f"cirr_{split}", split, "candidate_id", "caption")
+    queries = read_table(folder / f"cirr_{split}", split, "candidate_id", "caption")
     seen = read_table(folder / "cirr_imgs", split, "id", pictures="img")
     names = list(seen["id"])
     index = {name: i for i, name in enumerate(names)}
@@ -101,7 +101,9 @@ def _tables(folder: Path, split: str) -> Cirr:
                 subset=(),
                 caption=row["caption"],
             )
-            for number, row in enumerate(asked.remove_columns([c for c in ("candidate",) if c in asked.column_names]))
+            for number, row in enumerate(
+                queries.remove_columns([c for c in ("candidate",) if c in queries.column_names])
+            )
         ]
     except KeyError as error:
         raise BadData(f"{folder}: cirr_{split} names image {error}: expected one of cirr_imgs") from None

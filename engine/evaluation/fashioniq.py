@@ -26,7 +26,7 @@ _STRIPPED = ".?, "  # from both ends of a caption; kongds/E5-V:retrieval.py
 
 def orders(captions: Sequence[str]) -> tuple[str, str]:
     """The two captions as one edit, in both orders."""
-    one, other = (said.strip(_STRIPPED) for said in captions)
+    one, other = (texts.strip(_STRIPPED) for texts in captions)
     return f"{one}, {other}", f"{other}, {one}"
 
 
@@ -45,15 +45,15 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
         BadData: neither, or malformed.
     """
     if is_table(folder / f"fashioniq_{split}"):
-        asked = read_table(folder / f"fashioniq_{split}", split, "category", "caption", "candidate_id", "target_id")
-        asked = asked.remove_columns([name for name in ("candidate",) if name in asked.column_names])
+        table = read_table(folder / f"fashioniq_{split}", split, "category", "caption", "candidate_id", "target_id")
+        table = table.remove_columns([name for name in ("candidate",) if name in table.column_names])
         seen = read_table(folder / f"fashioniq_{split}_imgs", split, "category", "id", pictures="img")
         rows = [row for row, category in enumerate(seen["category"]) if category == kind]
         names = [seen["id"][row] for row in rows]
         pictures = [cell(seen, row, "img") for row in rows]
         entries = [
             {"captions": row["caption"], "candidate": row["candidate_id"], "target": row["target_id"]}
-            for row in asked
+            for row in table
             if row["category"] == kind
         ]
         where = folder / f"fashioniq_{split}"
@@ -69,13 +69,13 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
     index = {name: i for i, name in enumerate(names)}
     queries: list[tuple[int, int, tuple[str, str]]] = []
     for one in entries:
-        said = field(one, "captions", list, where)
-        if len(said) != 2 or not all(isinstance(caption, str) for caption in said):
-            raise BadData(f"{where}: an entry has captions {said!r}: expected two sentences: {one}")
+        texts = field(one, "captions", list, where)
+        if len(texts) != 2 or not all(isinstance(caption, str) for caption in texts):
+            raise BadData(f"{where}: an entry has captions {texts!r}: expected two sentences: {one}")
         places = [index.get(field(one, name, str, where)) for name in ("candidate", "target")]
         if places[0] is None or places[1] is None:
             raise BadData(f"{where}: an entry's image is not in the split: {one}")
-        queries.append((places[0], places[1], orders(said)))
+        queries.append((places[0], places[1], orders(texts)))
     if not queries:
         raise BadData(f"{where}: has no queries of {kind}: expected at least one")
     return Garments(pictures=pictures, queries=queries)
@@ -97,7 +97,7 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
         gallery = vectors.embed(data.pictures, view)
         both = [
             vectors.embed(
-                [partial(_composed, data.pictures[c], said[i]) for c, _, said in data.queries],
+                [partial(_composed, data.pictures[c], texts[i]) for c, _, texts in data.queries],
                 view,
                 Side.QUERY,
                 unit=False,

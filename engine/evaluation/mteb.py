@@ -70,10 +70,10 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]
 
 
 def _input(text: str | None, picture: Any, side: Side) -> Input:
-    said = (text or "").strip()
+    stripped = (text or "").strip()
     if picture is None:
-        return Text(text=said or BLANK)
+        return Text(text=stripped or BLANK)
     image = Image(pixels=picture)
-    if not said:
+    if not stripped:
         return image
-    return Composed(image=image, edit=said) if side is Side.QUERY else Document(image=image, text=said)
+    return Composed(image=image, edit=stripped) if side is Side.QUERY else Document(image=image, text=stripped)

@@ -51,22 +51,22 @@ class Processes:
         """Whether this process prints and writes."""
         return self.rank == 0
 
-    def device(self, asked: str) -> str:
+    def device(self, chosen: str) -> str:
         """Returns the device of this process: with "auto" each has a GPU of its own, where there are any.
 
         Raises:
             DeviceUnavailable: one GPU was asked for by number, and there are several processes.
         """
         if self.count == 1:
-            return asked
-        if asked.startswith("cuda:"):
+            return chosen
+        if chosen.startswith("cuda:"):
             raise DeviceUnavailable(
-                f"device {asked!r} with {self.count} processes: expected auto, cuda or cpu; each process takes the GPU "
-                "of its own number, so choose GPUs with CUDA_VISIBLE_DEVICES"
+                f"device {chosen!r} with {self.count} processes: expected auto, cuda or cpu; each process takes the "
+                "GPU of its own number, so choose GPUs with CUDA_VISIBLE_DEVICES"
             )
         import torch
 
-        return f"cuda:{self.local}" if asked == "cuda" or (asked == "auto" and torch.cuda.is_available()) else asked
+        return f"cuda:{self.local}" if chosen == "cuda" or (chosen == "auto" and torch.cuda.is_available()) else chosen
 
     def gathered(self, work: Callable[[], Found]) -> list[Found]:
         """Returns what `work` returned in each process, by rank. An error in one process is raised in all of them."""

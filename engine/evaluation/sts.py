@@ -56,11 +56,11 @@ def read_sts(folder: Path) -> dict[str, Rated]:
 
 def as_reference(sentence: str) -> str:
     """As the reference feeds sentences: single spaces, a full stop at the end, apostrophes for quotation marks."""
-    said = " ".join(sentence.split())
-    if said and said[-1] not in ".?\"'":
-        said += "."
-    said = said.replace('"', "'")
-    return said[:-1] + "." if said.endswith("?") else said
+    text = " ".join(sentence.split())
+    if text and text[-1] not in ".?\"'":
+        text += "."
+    text = text.replace('"', "'")
+    return text[:-1] + "." if text.endswith("?") else text
 
 
 def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
@@ -70,7 +70,7 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
     vectors.encoder.space(STS)  # a model that cannot follow the view says so before anything is embedded
     metrics = {}
     for name, rated in data.items():
-        sides = ([partial(Text, text=as_reference(said)) for said in side] for side in (rated.first, rated.second))
+        sides = ([partial(Text, text=as_reference(text)) for text in side] for side in (rated.first, rated.second))
         one, other = (vectors.embed(side, STS) for side in sides)
         if len(set(rated.scores)) < 2:
             raise BadData(f"{where}: {name} has fewer than two different scores: expected some, to correlate with")
@@ -94,7 +94,7 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
 def _table(folder: Path) -> Rated:
     table = read_table(folder, "test", "sentence1", "sentence2", "score")
     for row, pair in enumerate(zip(table["sentence1"], table["sentence2"], strict=True)):
-        if not all(isinstance(said, str) and said.strip() for said in pair):
+        if not all(isinstance(text, str) and text.strip() for text in pair):
             raise BadData(f"{folder}: row {row} has {pair!r}: expected two sentences")
     scores = [_score(str(score), folder, row) for row, score in enumerate(table["score"])]
     return Rated(first=list(table["sentence1"]), second=list(table["sentence2"]), scores=scores)
@@ -142,11 +142,11 @@ def _rows(path: Path, columns: tuple[int, int, int], *, header: bool) -> Rated:
     return Rated(first=[row[a] for row in rows], second=[row[b] for row in rows], scores=scores)
 
 
-def _score(said: str, path: Path, number: int) -> float:
+def _score(text: str, path: Path, number: int) -> float:
     try:
-        score = float(said)
+        score = float(text)
         if not math.isfinite(score):
             raise ValueError
         return score
     except ValueError:
-        raise BadData(f"{path}:{number}: has score {said!r}: expected a number") from None
+        raise BadData(f"{path}:{number}: has score {text!r}: expected a number") from None

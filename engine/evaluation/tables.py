@@ -46,9 +46,9 @@ def read_table(folder: Path, split: str, *columns: str, pictures: str | None = N
             table = table.cast_column(pictures, datasets.Image())
     except (KeyError, ValueError, OSError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
         raise BadData(f"{folder}: cannot be read, split {split!r}: {error}") from error
-    wanted = [*columns, *([pictures] if pictures else [])]
-    if not set(wanted) <= set(table.column_names):
-        raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected {', '.join(wanted)}")
+    expected = [*columns, *([pictures] if pictures else [])]
+    if not set(expected) <= set(table.column_names):
+        raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected {', '.join(expected)}")
     if not len(table):
         raise BadData(f"{folder}: has no rows of split {split!r}: expected at least one")
     return table
@@ -58,8 +58,8 @@ def _of_split(folder: Path, split: str) -> list[str]:
     """The split's files, by the name of the file or its folder; all files if no name has a split."""
     files = sorted(folder.glob("**/*.parquet"))
     names = {file: set(re.split(r"[^a-z0-9]+", str(file.relative_to(folder)).lower())) for file in files}
-    wanted = {"val": {"val", "validation"}}.get(split, {split.lower()})
-    chosen = [file for file in files if names[file] & wanted]
+    expected = {"val": {"val", "validation"}}.get(split, {split.lower()})
+    chosen = [file for file in files if names[file] & expected]
     if not chosen and any(names[file] & {"train", "val", "validation", "test", "dev"} for file in files):
         raise BadData(f"{folder}: has no split {split!r}: expected one of its files to name it")
     return [str(file) for file in chosen or files]

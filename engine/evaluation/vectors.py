@@ -54,13 +54,13 @@ class VectorCache:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def view(self, wanted: View) -> View:
+    def view(self, requested: View) -> View:
         """Returns the task's view, or the default one for a model that follows no prompts."""
         try:
-            self.encoder.space(wanted)
+            self.encoder.space(requested)
         except ViewError:
             return DEFAULT
-        return wanted
+        return requested
 
     def preprocessing(self, view: View) -> str:
         """Of images, as `EngineConfig.preprocessing` names it."""

@@ -39,11 +39,13 @@ class Fetched:
 
 
 class _Failure(Exception):
-    """A failed try. `passing`: a retry may help; `asked`: seconds that the server asked to wait."""
+    """A failed try. `passing`: a retry may help; `retry_after`: seconds that the server asked to wait."""
 
-    def __init__(self, reason: str, *, passing: bool, status: int | None = None, asked: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, passing: bool, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.passing, self.status, self.asked = reason, passing, status, asked
+        self.reason, self.passing, self.status, self.retry_after = reason, passing, status, retry_after
 
 
 class Fetcher:
@@ -98,7 +100,7 @@ class Fetcher:
             try:
                 return self._followed(first)
             except _Failure as failure:
-                pause = retrying.wait(self.config, tries, failure.asked) if failure.passing else None
+                pause = retrying.wait(self.config, tries, failure.retry_after) if failure.passing else None
                 if pause is None or time.monotonic() + pause >= self._clock.end or self._closed.wait(pause):
                     raise _failed(url, failure, tries) from failure
 
@@ -166,12 +168,12 @@ class Fetcher:
         if status in REDIRECTS and "location" in headers:
             return _location(headers["location"])
         if status != 200:
-            asked = retrying.retry_after(headers.get("retry-after"))
+            retry_after = retrying.retry_after(headers.get("retry-after"))
             raise _Failure(
                 f"the server answered {status}, expected 200",
                 passing=retrying.is_passing(status),
                 status=status,
-                asked=asked,
+                retry_after=retry_after,
             )
         encoding = headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
@@ -211,8 +213,8 @@ def _named(error: Exception) -> str:
 def _failed(url: str, failure: _Failure, tries: int) -> FetchError:
     often = f" after {tries} tries" if tries > 1 else ""
     advice = "; try again later" if failure.passing else ""
-    if failure.asked is not None and failure.passing:
-        advice = f"; the server asks to be left alone for {failure.asked:,.0f} s"
+    if failure.retry_after is not None and failure.passing:
+        advice = f"; the server asks to be left alone for {failure.retry_after:,.0f} s"
     return FetchFailed(
         f"{shown(url)}: {failure.reason}{often}{advice}", retryable=failure.passing, status=failure.status, tries=tries
     )

@@ -30,17 +30,17 @@ def is_passing(status: int) -> bool:
     return status == 429 or 500 <= status <= 599
 
 
-def wait(config: RetryLimits, tries: int, asked: float | None) -> float | None:
+def wait(config: RetryLimits, tries: int, requested: float | None) -> float | None:
     """Returns the seconds until the next try; None if there should be none.
 
     Args:
         tries: requests made so far.
-        asked: seconds that the server asked to wait, if it did.
+        requested: seconds that the server asked to wait, if it did.
     """
-    if tries >= config.tries or (asked is not None and asked > config.longest_wait):
+    if tries >= config.tries or (requested is not None and requested > config.longest_wait):
         return None
     most = min(config.longest_wait, config.backoff * 2.0 ** (tries - 1))
-    return max(asked or 0.0, most * random.uniform(0.5, 1.0))
+    return max(requested or 0.0, most * random.uniform(0.5, 1.0))
 
 
 def retry_after(value: str | None) -> float | None:

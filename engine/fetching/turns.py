@@ -35,7 +35,7 @@ class Turns:
     @contextmanager
     def turn(self, host: str) -> Iterator[float]:
         """Waits for a turn at a host and holds it; yields the seconds waited."""
-        asked = time.monotonic()
+        queued_at = time.monotonic()
         with self._lock:
             state = self._hosts.setdefault(host, _Host(changed=threading.Condition(self._lock)))
             state.waiting += 1
@@ -54,7 +54,7 @@ class Turns:
             finally:
                 state.waiting -= 1
         try:
-            yield started - asked
+            yield started - queued_at
         finally:
             with self._lock:
                 state.active -= 1

@@ -94,8 +94,8 @@ def read(url: str, *, allow_private: bool = False) -> Url:
     try:
         host = _host(parts.hostname or "", bracketed="[" in parts.netloc)
     except ValueError as error:  # IDNA's errors are, too
-        wanted = "an address, or letters, digits, hyphens and dots, at most 253, no label of more than 63"
-        raise refused(f"the host is {(parts.hostname or '')[:40]!a}: expected {wanted}") from error
+        expected = "an address, or letters, digits, hyphens and dots, at most 253, no label of more than 63"
+        raise refused(f"the host is {(parts.hostname or '')[:40]!a}: expected {expected}") from error
     name = host.rstrip(".")
     if not allow_private and (name in _LOCAL or name.endswith(".localhost")):
         raise refused(f"{host} is this machine: expected a public host; {REMEDY}")

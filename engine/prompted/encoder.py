@@ -148,10 +148,10 @@ class PromptedEncoder(Prompted):
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and what the model's own processor makes of all images at once."""
-        asked = [prompted(item, self._followed(view), side) for item in inputs]
-        shown, seen = self.images([image.pixels for _, _, image in asked if image is not None])
+        prompts = [prompted(item, self._followed(view), side) for item in inputs]
+        shown, seen = self.images([image.pixels for _, _, image in prompts if image is not None])
         rows, replaced = [], iter(shown)
-        for prompt, text, image in asked:
+        for prompt, text, image in prompts:
             rows.append(
                 self.tokens.text_ids(prompt, text)
                 if image is None

@@ -116,11 +116,11 @@ def _table(path: Path) -> Any:
     raise BadPairs(f"{path}: unknown format {path.suffix!r}: expected .csv, .tsv, .jsonl or .parquet")
 
 
-def _chosen(path: Path, there: Sequence[str], asked: Sequence[str] | None) -> Sequence[str]:
-    if asked is not None:
-        if len(asked) not in (2, 3) or len(set(asked)) < len(asked) or not set(asked) <= set(there):
-            raise BadPairs(f"{path}: columns {', '.join(asked)}: expected two or three of {', '.join(there)}")
-        return asked
+def _chosen(path: Path, there: Sequence[str], requested: Sequence[str] | None) -> Sequence[str]:
+    if requested is not None:
+        if len(requested) not in (2, 3) or len(set(requested)) < len(requested) or not set(requested) <= set(there):
+            raise BadPairs(f"{path}: columns {', '.join(requested)}: expected two or three of {', '.join(there)}")
+        return requested
     for names in COLUMNS:
         if set(names[:2]) <= set(there):
             return names if names[2] in there else names[:2]

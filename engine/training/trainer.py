@@ -133,8 +133,8 @@ class _Run:
                 values["seconds"] = time.perf_counter() - started
                 log.write(step + 1, values)
                 if self.accelerator.is_main_process and ((step + 1) % 10 == 0 or step + 1 == self.steps):
-                    said = "step %d of %d: loss %.4f, accuracy %.3f, %.2f s a step"
-                    _log.info(said, step + 1, self.steps, values["loss"], values["accuracy"], values["seconds"])
+                    message = "step %d of %d: loss %.4f, accuracy %.3f, %.2f s a step"
+                    _log.info(message, step + 1, self.steps, values["loss"], values["accuracy"], values["seconds"])
                 if (step + 1) % self.recipe.save_every == 0 or step + 1 == self.steps:
                     self._save(step + 1)
 

@@ -14,7 +14,7 @@ class RayConfig:
         workers: None: as many as the cluster's GPUs, or a third of its CPUs if it has no GPU.
         gpus_per_worker: None: 1 if the cluster has GPUs, else 0.
         loaders: most processes that decode, on all workers together; None: as many as CPUs are left.
-        patience: seconds without any result, after a node was lost, until the job continues on the nodes that are left.
+        timeout: seconds without any result, after a node was lost, until the job continues on the nodes that are left.
 
     Raises:
         BadCluster: a value that cannot be.
@@ -28,7 +28,7 @@ class RayConfig:
     workers: int | None = option(None, "Processes that hold the model; default: one per GPU.", min=1)
     gpus_per_worker: float | None = option(None, "GPUs per worker: 0, a fraction, or an integer.", min=0)
     loaders: int | None = None
-    patience: float = 120.0
+    timeout: float = 120.0
 
     def __post_init__(self) -> None:
         if self.address.startswith("ray://"):

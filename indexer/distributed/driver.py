@@ -138,7 +138,7 @@ class _Driver:
 
     def _stalled(self, heard: float) -> bool:
         """Whether nothing has come back for long, and a node is gone."""
-        waited = self._running and time.monotonic() - heard > self._cluster.config.patience
+        waited = self._running and time.monotonic() - heard > self._cluster.config.timeout
         return bool(waited) and not self._nodes <= self._cluster.nodes()
 
     def _begin_again(self, reason: str) -> None:

@@ -57,19 +57,19 @@ class ParquetTable(Table):
         """Looks at the columns' types alone."""
         return _survey(self._footer[0], sum(self._footer[1]))
 
-    def rows(self, wanted: Collection[str]) -> Iterator[Row]:
+    def rows(self, columns: Collection[str]) -> Iterator[Row]:
         """Of a damaged row group the rows before the damage, and then the next row groups."""
         schema, groups = self._footer
         names = distinct(schema.names)
         # Two columns of one name cannot be asked for: then all columns are read.
-        asked = [name for name in names if name in wanted] if names == list(schema.names) else None
+        projected = [name for name in names if name in columns] if names == list(schema.names) else None
         number = 0
         for group, count in enumerate(groups):
             end = number + count
             try:
                 with self._reader() as file:
-                    for batch in file.iter_batches(BATCH, row_groups=[group], columns=asked, use_threads=False):
-                        for cells in _cells_by_row(batch, wanted):
+                    for batch in file.iter_batches(BATCH, row_groups=[group], columns=projected, use_threads=False):
+                        for cells in _cells_by_row(batch, columns):
                             number += 1
                             yield Row(number=number, cells=cells)
             except DAMAGE as error:
@@ -126,13 +126,13 @@ class ArrowTable(Table):
         survey.kinds |= {name: Counter({"string": 1}) for name in self.labels if name in survey.kinds}
         return survey
 
-    def rows(self, wanted: Collection[str]) -> Iterator[Row]:
+    def rows(self, columns: Collection[str]) -> Iterator[Row]:
         """Rows of all parts, numbered through; after damage none, as their numbers would change with its repair."""
         number = 0
         for part in self._parts:
             try:
                 for batch in _batches(part):
-                    for cells in _cells_by_row(batch, wanted):
+                    for cells in _cells_by_row(batch, columns):
                         number += 1
                         yield Row(number=number, cells=self._labeled(cells))
             except DAMAGE as error:
@@ -167,9 +167,9 @@ def _survey(schema: pa.Schema, rows: int | None) -> Survey:
     return survey
 
 
-def _cells_by_row(batch: pa.RecordBatch, wanted: Collection[str]) -> Iterator[dict[str, object]]:
+def _cells_by_row(batch: pa.RecordBatch, columns: Collection[str]) -> Iterator[dict[str, object]]:
     """Each row's cells by column: text, numbers, decimals, bools, times, bytes, lists, dicts, `Unreadable`."""
-    positions = {name: at for at, name in enumerate(distinct(batch.schema.names)) if name in wanted}
+    positions = {name: at for at, name in enumerate(distinct(batch.schema.names)) if name in columns}
     for start in range(0, batch.num_rows, BATCH):
         piece = batch.slice(start, BATCH)
         columns = {name: _values(piece.column(at)) for name, at in positions.items()}

@@ -46,10 +46,10 @@ class Patterns:
 
 
 def _matches_at_or_above(path: str, pattern: str) -> bool:
-    parts, wanted = normalize("NFC", path).split("/"), normalize("NFC", pattern).strip("/").split("/")
+    parts, expected = normalize("NFC", path).split("/"), normalize("NFC", pattern).strip("/").split("/")
     if "/" not in pattern.rstrip("/"):
-        wanted = ["**", *wanted]
-    return any(matches(parts[:end], wanted) for end in range(1, len(parts) + 1))
+        expected = ["**", *expected]
+    return any(matches(parts[:end], expected) for end in range(1, len(parts) + 1))
 
 
 def matches(parts: Sequence[str], pattern: Sequence[str], *, hidden: bool = True) -> bool:
@@ -143,9 +143,9 @@ def _below(folder: Place, pattern: Sequence[str], above: tuple[object, ...]) -> 
             if not rest:
                 yield from map(folder.child, visible_files)
         return
-    wanted = normalize("NFC", part)
+    expected = normalize("NFC", part)
     for name in sorted([*files, *folders] if part.startswith(".") else [*visible_files, *visible_folders]):
-        if fnmatchcase(normalize("NFC", name), wanted):
+        if fnmatchcase(normalize("NFC", name), expected):
             yield from _enter(folder.child(name), rest, ())
 
 

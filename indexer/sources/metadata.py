@@ -117,10 +117,10 @@ def fit(metadata: Mapping[str, Metadata], kinds: dict[str, Kind]) -> tuple[Mappi
     aside: dict[str, str] = {}
     for key, value in metadata.items():
         kind = kind_of(value)
-        wanted = kinds.get(key)
-        if wanted is None and kind is not None and has_room(key, kinds):
-            wanted = kinds[key] = kind
-        fitting = None if wanted is None else as_kind_of(value, wanted)
+        expected = kinds.get(key)
+        if expected is None and kind is not None and has_room(key, kinds):
+            expected = kinds[key] = kind
+        fitting = None if expected is None else as_kind_of(value, expected)
         if fitting is None:
             aside[key] = f"{key}: {_as_text(value)}"
         else:

@@ -296,8 +296,8 @@ def as_on_disk(place: Place) -> Place:
     if place.name.isascii() or not parent.is_folder():
         return parent.child(place.name)
     files, folders = parent.listing()
-    wanted = normalize("NFC", place.name)
-    return parent.child(next((one for one in (*files, *folders) if normalize("NFC", one) == wanted), place.name))
+    normalized = normalize("NFC", place.name)
+    return parent.child(next((one for one in (*files, *folders) if normalize("NFC", one) == normalized), place.name))
 
 
 def printable(text: str) -> str:

@@ -115,8 +115,8 @@ class Table(ABC):
         """Reads as much as it takes to know what the columns hold. Raises BadSource, OSError."""
 
     @abstractmethod
-    def rows(self, wanted: Collection[str]) -> Iterator[Row]:
-        """All rows in order, with those of the wanted columns that exist; damage is a row with a problem."""
+    def rows(self, columns: Collection[str]) -> Iterator[Row]:
+        """All rows in order, with those of the columns that exist; damage is a row with a problem."""
 
     @staticmethod
     def damaged(place: Place, number: int, error: Exception) -> Row:
@@ -156,8 +156,8 @@ class RowMapping:
     def entries(self) -> Iterator[Entry]:
         """The input that each row is, or its problem. Raises BadSource, OSError."""
         uri, folder = self.table.uri, self.table.place.parent
-        wanted = {*self.keys, *(one for one in (self.roles.id, self.roles.text, self.roles.image) if one)}
-        for row in self.table.rows(wanted):
+        columns = {*self.keys, *(one for one in (self.roles.id, self.roles.text, self.roles.image) if one)}
+        for row in self.table.rows(columns):
             origin = uri if row.number is None else f"{uri}#row={row.number}"
             if row.problem:
                 yield failed(origin, row.problem.kind, row.problem.reason)

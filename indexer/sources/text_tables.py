@@ -93,7 +93,7 @@ class TextTable(Table):
             raise BadSource(f"{self.place}: no line holds a JSON object: {fault}")
         return survey
 
-    def rows(self, wanted: Collection[str]) -> Iterator[Row]:
+    def rows(self, columns: Collection[str]) -> Iterator[Row]:
         number = 0
         try:
             for number, (line, record) in enumerate(self._records(), 1):
@@ -101,7 +101,7 @@ class TextTable(Table):
                     reason = f"{self.place}, row {number:,} (line {line:,}): {record}"
                     yield Row(number=number, problem=Problem(kind="BadRow", reason=reason))
                 else:
-                    yield Row(number=number, cells={name: record[name] for name in wanted if name in record})
+                    yield Row(number=number, cells={name: record[name] for name in columns if name in record})
         except DAMAGE as error:
             yield self.damaged(self.place, number, error)
 

@@ -139,8 +139,8 @@ class WebDatasetSource:
         text = "\n".join(dict.fromkeys(texts)) or None
         image = sample.first if sample.first.is_image else None
         if image is None and (text is None or is_blank(text)):
-            wanted = f"{', '.join(TEXT_SUFFIXES)}, jpg, png or another image's"
-            raise BadCell("EmptyRow", f"holds neither image nor text, expected a file that ends in {wanted}")
+            expected = f"{', '.join(TEXT_SUFFIXES)}, jpg, png or another image's"
+            raise BadCell("EmptyRow", f"holds neither image nor text, expected a file that ends in {expected}")
         item_id = id_of(origin)
         if self._options.id_column:
             item_id = id_in(values.get(self._options.id_column), self._options.id_column)
@@ -158,9 +158,9 @@ class WebDatasetSource:
     def _metadata(self, values: Mapping[str, Any]) -> dict[str, Metadata]:
         """Values as JSON has them: shards are read once, without a survey of which kind a key's values are."""
         kept = self._options.metadata_columns
-        wanted = [key for key in values if key != self._options.id_column and (kept is None or key in kept)]
+        expected = [key for key in values if key != self._options.id_column and (kept is None or key in kept)]
         found: dict[str, Metadata] = {}
-        for name, key in keys(wanted).items():
+        for name, key in keys(expected).items():
             kind, _ = kind_of_json(values[name])
             if kind and (value := as_kind(values[name], "string" if kind == "time" else kind)) is not None:
                 found[key] = value

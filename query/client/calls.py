@@ -83,16 +83,16 @@ def search_batch(
     queries: Iterable[str | Query], collection: str = "default", *, deadline: float | None = None
 ) -> Call[list[SearchResult | ClientError]]:
     """Many searches at once, of one version of the collection: for each its result, or why it failed."""
-    asked = [to_json(Query.whole(query)) for query in queries]
+    documents = [to_json(Query.whole(query)) for query in queries]
 
     def read(response: "httpx.Response") -> list[SearchResult | ClientError]:
         results = response.json()["results"]
-        if len(results) != len(asked):
-            raise ValueError(f"{len(results)} results: expected {len(asked)}")
+        if len(results) != len(documents):
+            raise ValueError(f"{len(results)} results: expected {len(documents)}")
         return [stated(one["error"]) if "error" in one else result_of(one) for one in results]
 
     path = f"{_collection(collection)}/search:batch"
-    return Call(method="POST", path=path, json={"queries": asked}, read=read, params=_within(deadline))
+    return Call(method="POST", path=path, json={"queries": documents}, read=read, params=_within(deadline))
 
 
 def embed(
@@ -108,10 +108,10 @@ def embed(
     model: an id of the server's list; None: the only one. view: how things are described; None: "default".
     input_type: "document" for what is stored, "query" for what is asked.
     """
-    asked = [input_of(one) for one in ([inputs] if isinstance(inputs, str) else inputs)]
-    if not asked:
+    documents = [input_of(one) for one in ([inputs] if isinstance(inputs, str) else inputs)]
+    if not documents:
         raise BadQuery("nothing to embed: expected at least one text or image")
-    body = {"input": asked, "encoding_format": "base64", "input_type": input_type} | _given(view=view)
+    body = {"input": documents, "encoding_format": "base64", "input_type": input_type} | _given(view=view)
 
     def plan() -> Plan[Vectors]:
         names = [model] if model is not None else [one["id"] for one in (yield _get("/v1/models", list[Any], "data"))]
@@ -121,7 +121,7 @@ def embed(
             method="POST",
             path="/v1/embeddings",
             json=body | {"model": names[0]},
-            read=lambda answer: vectors_of(answer.json(), len(asked)),
+            read=lambda answer: vectors_of(answer.json(), len(documents)),
             params=_within(deadline),
         )
         return vectors

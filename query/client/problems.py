@@ -24,7 +24,7 @@ _KINDS: dict[int, type[ClientError]] = (
 
 def failure(response: httpx.Response) -> ClientError:
     """The error of a response with a status other than 2xx."""
-    status, asked = response.status_code, retry_after(response.headers.get("retry-after"))
+    status, wait = response.status_code, retry_after(response.headers.get("retry-after"))
     request_id = response.headers.get("x-request-id")
     if response.is_redirect:
         to = response.headers.get("location")
@@ -36,30 +36,30 @@ def failure(response: httpx.Response) -> ClientError:
         )
     problem = _problem(response)
     if problem is not None:
-        return stated(problem, status=status, request_id=request_id, asked=asked)
+        return stated(problem, status=status, request_id=request_id, wait=wait)
     kind = _KINDS.get(status, BadAnswer)
     return kind(
         f"{_where(response)}: answers {status} {response.reason_phrase}, not as the service does: {shown(response)}",
         status=status,
         request_id=request_id,
-        retry_after=asked,
+        retry_after=wait,
         remedy="Is it the service's address, and is the service up behind its proxy?",
     )
 
 
 def stated(
-    problem: Mapping[str, Any], *, status: int | None = None, request_id: str | None = None, asked: float | None = None
+    problem: Mapping[str, Any], *, status: int | None = None, request_id: str | None = None, wait: float | None = None
 ) -> ClientError:
     """The error of a problem document: {"status", "code", "detail", "field"?, "remedy"?, "request_id"?}."""
-    told = problem.get("status")
-    status = status if status is not None else told if isinstance(told, int) else None
+    given = problem.get("status")
+    status = status if status is not None else given if isinstance(given, int) else None
     kind = _KINDS.get(status or 0, ClientError)
     text = {name: problem[name] for name in ("code", "field", "remedy") if isinstance(problem.get(name), str)}
     return kind(
         str(problem.get("detail") or problem.get("title") or "the request failed"),
         status=status,
         request_id=str(problem.get("request_id") or "") or request_id,
-        retry_after=asked,
+        retry_after=wait,
         **text,
     )
 

@@ -74,14 +74,14 @@ class Server:
         """Whether it is on this machine, where no proxy leads."""
         return self.url.host in ("localhost", "::1") or self.url.host.startswith("127.")
 
-    def ask(self, asked: Call[T] | Plan[T]) -> Conversation[T]:
+    def ask(self, call: Call[T] | Plan[T]) -> Conversation[T]:
         """The conversation that a call or a plan is. 429 and 503 are tried again, and so is what was never sent;
         what was sent and may have been done only if it changes nothing.
 
         Raises:
             ClientError: it is as `oneword.query.client.errors` says.
         """
-        plan, value = asked.plan() if isinstance(asked, Call) else asked, None
+        plan, value = call.plan() if isinstance(call, Call) else call, None
         while True:
             try:
                 call = plan.send(value)

@@ -39,7 +39,7 @@ def start(address: Address, db: str, model: EngineConfig, collection: str) -> No
     """Starts the process in the background, in a session of its own. If one is there already, the new one ends.
 
     It loads the model of a collection at once, and others when they are searched. It inherits the environment and the
-    current folder, writes to the log alone, and takes nothing secret by its command line. A failure is not told: the
+    current folder, writes to its log, and takes nothing secret by its command line. A failure is not reported: the
     next command searches by itself too.
     """
     if address.is_held() or any(find_spec(one) is None for one in NEEDED):

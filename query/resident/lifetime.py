@@ -13,7 +13,7 @@ IDLE = "ONEWORD_DAEMON_IDLE"
 IDLE_SECONDS = 600.0
 
 LOG_BYTES = 2**20
-"""The log begins anew at this size."""
+"""The log is started again at this size."""
 
 LEAST_MEMORY = 1 / 16
 """Share of the machine's memory that must be available."""

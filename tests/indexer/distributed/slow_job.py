@@ -37,5 +37,5 @@ def slow() -> None:
 shares.WEIGHT, write.SECONDS = 64, 0.5
 ray.init(address=address, log_to_driver=False, runtime_env={"worker_process_setup_hook": slow})
 print("ready", flush=True)
-report = index_paths(paths, db=db, model="hash", runner=RayRunner(RayConfig(address=address, workers=2, patience=5)))
+report = index_paths(paths, db=db, model="hash", runner=RayRunner(RayConfig(address=address, workers=2, timeout=5)))
 print(json.dumps(report.as_dict()), flush=True)
