@@ -29,7 +29,7 @@ import PIL.ImageFilter
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.basic import photographs
-from oneword.engine.pictures import thumbnail
+from oneword.engine.decoded import thumbnail
 from oneword.storage import Collection, Item, Store
 
 Image = PIL.Image.Image

@@ -29,7 +29,7 @@ import PIL.Image
 ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT.parent), str(ROOT)]
 
-from oneword.engine.pictures import thumbnail  # noqa: E402
+from oneword.engine.decoded import thumbnail  # noqa: E402
 from oneword.storage import Item, Store  # noqa: E402
 
 ITEMS, DIMENSION = 2_000, 384

@@ -13,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 import PIL.Image
 
+from oneword.engine.decoded import DecodedImage
 from oneword.engine.facts import Fact
 from oneword.engine.inputs import Image, Tiled
-from oneword.engine.pictures import Picture
 
 Found = TypeVar("Found")
 
@@ -58,7 +58,7 @@ class Handover:
         if self.place:
             os.close(self._file)
 
-    def take(self, shared: SharedImage) -> Picture:
+    def take(self, shared: SharedImage) -> DecodedImage:
         """Returns the image that `share` put here."""
         with os.fdopen(os.dup(self._file), "rb", buffering=0) as file:
             file.seek(0)
@@ -69,13 +69,13 @@ class Handover:
         else:
             tiles = np.frombuffer(bytearray(pixels), np.uint8).reshape(shared.shape)
             image = Tiled(tiles=tiles, size=shared.size, content_hash=shared.content_hash)
-        return Picture(image=image, thumbnail=shared.thumbnail, facts=shared.facts)
+        return DecodedImage(image=image, thumbnail=shared.thumbnail, facts=shared.facts)
 
 
 def share(place: Place | None, make: Callable[..., Found], *given: object) -> Found | SharedImage:
     """Calls `make` in the other process and returns its result; the pixels of an image go into the place."""
     found = make(*given)
-    if place is None or not isinstance(found, Picture):
+    if place is None or not isinstance(found, DecodedImage):
         return found
     image = found.image
     shape = image.tiles.shape if isinstance(image, Tiled) else None

@@ -9,10 +9,10 @@ from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 from oneword.engine.config import MAX_PIXELS
+from oneword.engine.decoded import DecodedImage, decode_image
 from oneword.engine.encoder import Tiler
 from oneword.engine.errors import CorruptImage, InputError
 from oneword.engine.handover import Handover, SharedImage, share
-from oneword.engine.pictures import Picture, decode_picture
 from oneword.engine.processes import UNSTARTED, start, works
 from oneword.indexer.sources.place import reason_of
 
@@ -46,16 +46,16 @@ class Decoders:
         timeout: float = TIMEOUT,
         tiler: Tiler | None = None,
     ) -> None:
-        """count: of processes; None: `processes()`. timeout: seconds for one image. tiler: see `decode_picture`."""
+        """count: of processes; None: `processes()`. timeout: seconds for one image. tiler: see `decode_image`."""
         self.count = count or processes()
         self._how, self._timeout = (max_pixels, tiler), timeout
 
-    def __call__(self, data: bytes, name: str, *, facts: bool = False) -> Picture:
+    def __call__(self, data: bytes, name: str, *, facts: bool = False) -> DecodedImage:
         """See `oneword.indexer.load.Decoder`."""
         from loky.process_executor import ShutdownExecutorError
 
         if _unable:
-            return decode_picture(data, name, *self._how, facts=facts)
+            return decode_image(data, name, *self._how, facts=facts)
         try:
             return self._ask(_pool(self.count), data, name, facts)
         except (BrokenExecutor, ShutdownExecutorError, TimeoutError):  # shut down: because of another's time-out
@@ -63,9 +63,9 @@ class Decoders:
                 return self._again(data, name, facts)
         except UNSTARTED as error:
             _note(error)
-            return decode_picture(data, name, *self._how, facts=facts)
+            return decode_image(data, name, *self._how, facts=facts)
 
-    def _again(self, data: bytes, name: str, facts: bool) -> Picture:
+    def _again(self, data: bytes, name: str, facts: bool) -> DecodedImage:
         try:
             return self._ask(_pool(LONE), data, name, facts)
         except BrokenExecutor as error:
@@ -75,9 +75,9 @@ class Decoders:
             reason = f"not decoded within {self._timeout:g} s; convert it with another program"
             raise CorruptImage(f"{name}: {reason}") from error
 
-    def _ask(self, pool: Any, data: bytes, name: str, facts: bool) -> Picture:
+    def _ask(self, pool: Any, data: bytes, name: str, facts: bool) -> DecodedImage:
         with Handover() as handover:
-            future: Future[Picture | SharedImage | InputError] = pool.submit(
+            future: Future[DecodedImage | SharedImage | InputError] = pool.submit(
                 share, handover.place, _decode, data, name, *self._how, facts
             )
             try:
@@ -129,9 +129,11 @@ def _end() -> None:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _decode(data: bytes, name: str, max_pixels: int, tiler: Tiler | None, facts: bool = False) -> Picture | InputError:
+def _decode(
+    data: bytes, name: str, max_pixels: int, tiler: Tiler | None, facts: bool = False
+) -> DecodedImage | InputError:
     try:
-        return decode_picture(data, name, max_pixels, tiler, facts=facts)
+        return decode_image(data, name, max_pixels, tiler, facts=facts)
     except InputError as error:  # as a value: pickling a traceback costs time
         return error.with_traceback(None)
     except Exception as error:  # no decoder should raise it, and one image must not end a job

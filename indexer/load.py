@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 from unicodedata import normalize
 
+from oneword.engine.decoded import DecodedImage
 from oneword.engine.errors import BadText, BlankText, EmptyFile, InputError
 from oneword.engine.facts import GPS, PLACE, TAKEN, WORDS, Fact
 from oneword.engine.inputs import Document, Input, Text
 from oneword.engine.passages import Splitter
-from oneword.engine.pictures import Picture
 from oneword.engine.roots import Roots
 from oneword.engine.texts import decode_text, is_blank
 from oneword.indexer import places
@@ -38,7 +38,7 @@ Read = Callable[[Reference], bytes]
 class Decoder(Protocol):
     """Decodes images, in some process."""
 
-    def __call__(self, data: bytes, name: str, *, facts: bool = False) -> Picture:
+    def __call__(self, data: bytes, name: str, *, facts: bool = False) -> DecodedImage:
         """Decodes an encoded image, which errors call `name`, and reads its facts if asked to; raises InputError."""
         ...
 
@@ -139,7 +139,7 @@ def _caption(read: Read, place: Reference, name: str) -> tuple[str | None, str |
 
 
 def _loaded(
-    entry: Entry, picture: Picture | None, text: str | None, mark: str | None, splitter: Splitter | None
+    entry: Entry, picture: DecodedImage | None, text: str | None, mark: str | None, splitter: Splitter | None
 ) -> Loaded:
     metadata: dict[str, Metadata] = {**entry.metadata}
     if mark is not None:
@@ -214,7 +214,7 @@ def _item(
     text: str | None,
     metadata: dict[str, Metadata],
     *,
-    picture: Picture | None = None,
+    picture: DecodedImage | None = None,
     number: int = 0,
 ) -> Item:
     """The item, but for its vector. number: of the chunk."""

@@ -10,11 +10,11 @@ import PIL.Image
 from oneword import engine
 from oneword.database import Indexed, Target
 from oneword.engine.config import EngineConfig
+from oneword.engine.decoded import decode_image, thumbnail
 from oneword.engine.encoder import Encoder
 from oneword.engine.encoding import embed
 from oneword.engine.errors import InputError
 from oneword.engine.models import load
-from oneword.engine.pictures import decode_picture, thumbnail
 from oneword.engine.views import DEFAULT
 from oneword.engine.views import get as get_view
 from oneword.indexer.index import index_paths
@@ -225,7 +225,7 @@ def _read(image: Picture | None) -> tuple[engine.Image | None, bytes | None]:
             data, name = path.read_bytes(), str(path)
         except OSError as error:
             raise engine.errors.UnreadableFile(f"{path}: cannot be read: {error.strerror}") from error
-    picture = decode_picture(data, name)
+    picture = decode_image(data, name)
     return picture.image, picture.thumbnail
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from oneword.engine.decoded import DecodedImage as Decoded
 from oneword.engine.encoder import Side
 from oneword.engine.errors import EngineError, InputError
-from oneword.engine.pictures import Picture as Decoded
 from oneword.query.errors import BadQuery
 from oneword.query.items import content_of, item_of, unit
 from oneword.query.result import data_uri, plain

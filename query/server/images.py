@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from oneword.engine.decoded import DecodedImage, thumbnail
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
 from oneword.engine.handover import Handover, share
 from oneword.engine.images import FORMATS, SAFE_FORMATS, decode, size_of
 from oneword.engine.inputs import Image
-from oneword.engine.pictures import Picture, thumbnail
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.problem import Problem
 from oneword.query.server.processes import Crashed, Processes
@@ -114,7 +114,7 @@ class Images:
     @asynccontextmanager
     async def read(
         self, named: Sequence[Named], uploads: Mapping[str, bytes], *, thumbnails: bool = False
-    ) -> AsyncIterator[list[Picture]]:
+    ) -> AsyncIterator[list[DecodedImage]]:
         """The decoded images; their memory counts until the block ends. thumbnails: whether to make them, else empty.
 
         Raises:
@@ -185,14 +185,14 @@ class Images:
         fetcher = self._fetcher
         return (await self._workers.run("fetch", lambda: fetcher.fetch(url))).data
 
-    async def _decoded(self, data: bytes, field: str, small: bool) -> Picture:
+    async def _decoded(self, data: bytes, field: str, small: bool) -> DecodedImage:
         with Handover() as handover:
             found = await self._elsewhere(
                 share, handover.place, _picture, data, self._config.max_pixels, self._formats, small
             )
             if isinstance(found, InputError):
                 raise Problem.of(found, field=field) from found
-            if isinstance(found, Picture):
+            if isinstance(found, DecodedImage):
                 return found
             return await self._workers.run("decode", handover.take, found)
 
@@ -211,12 +211,12 @@ def _claimed(data: Sequence[bytes], formats: Collection[str]) -> list[int]:
     return [width * height for width, height in (size_of(one, formats=formats) for one in data)]
 
 
-def _picture(data: bytes, max_pixels: int, formats: Collection[str], small: bool) -> Picture | InputError:
+def _picture(data: bytes, max_pixels: int, formats: Collection[str], small: bool) -> DecodedImage | InputError:
     """Runs in another process."""
     try:
         image = Image(pixels=decode(data, name="the image", max_pixels=max_pixels, formats=formats))
         _ = image.content_hash  # computed here, not in the event loop
-        return Picture(image=image, thumbnail=thumbnail(image.pixels) if small else b"")
+        return DecodedImage(image=image, thumbnail=thumbnail(image.pixels) if small else b"")
     except InputError as error:
         return error.with_traceback(None)
     except MemoryError:

@@ -18,7 +18,7 @@ import cloudpickle
 import PIL.Image
 import pytest
 
-import oneword.engine.pictures
+import oneword.engine.decoded
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.space import Space
@@ -135,14 +135,14 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 
 def test_what_no_decoder_should_raise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "decode_picture", raising(ZeroDivisionError("0 by\n0")))
+    monkeypatch.setattr(decode, "decode_image", raising(ZeroDivisionError("0 by\n0")))
     found = DECODE(b"x", "a.png", 1, None)
     assert isinstance(found, CorruptImage)
     assert str(found) == "a.png: the image cannot be decoded (ZeroDivisionError: 0 by 0); save it again, or convert it"
 
 
 def test_a_picture_that_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oneword.engine.pictures, "decode", raising(MemoryError()))
+    monkeypatch.setattr(oneword.engine.decoded, "decode", raising(MemoryError()))
     found = DECODE(b"x", "a.png", 1, None)
     assert isinstance(found, ImageTooLarge)
     assert str(found) == "a.png: does not fit into memory; scale it down first"

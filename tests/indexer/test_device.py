@@ -12,12 +12,12 @@ import PIL.Image
 import pytest
 
 from oneword.engine import Document, Image, Input, Text, encode
+from oneword.engine.decoded import decode_image
 from oneword.engine.e5v import load_e5v
 from oneword.engine.encoder import tiler_of
 from oneword.engine.errors import EncodingError
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Tiled
-from oneword.engine.pictures import decode_picture
 from oneword.engine.views import DEFAULT
 from oneword.indexer import index_paths
 from oneword.indexer.embed import Embedding
@@ -115,7 +115,7 @@ def test_vectors_of_tiles_are_those_of_pictures(tmp_path: Path, monkeypatch: pyt
     assert all(isinstance(getattr(one, "image", one), Tiled) for one in seen)
     assert len(seen) == 3
     for item in (one for some in Store("db").open("default").scan(vectors=True) for one in some):
-        picture = decode_picture((folder / Path(item.uri).name).read_bytes(), "x").image
+        picture = decode_image((folder / Path(item.uri).name).read_bytes(), "x").image
         whole = Document(image=picture, text="a dog") if caption else picture
         assert item.content_hash == whole.content_hash
         (expected,) = encode(encoder, [whole], DEFAULT)
@@ -126,13 +126,13 @@ def test_a_tiled_picture(tmp_path: Path) -> None:
     encoder = load_e5v(str(make_checkpoint(tmp_path)), device="cpu")
     PIL.Image.new("RGB", (640, 480), "teal").save(tmp_path / "p.png")
     data = (tmp_path / "p.png").read_bytes()
-    whole = decode_picture(data, "x")
-    tiled = decode_picture(data, "x", tiler=tiler_of(encoder))
+    whole = decode_image(data, "x")
+    tiled = decode_image(data, "x", tiler=tiler_of(encoder))
     assert isinstance(tiled.image, Tiled)
     assert (tiled.image.size, tiled.image.content_hash) == (whole.image.size, whole.image.content_hash)
     assert tiled.thumbnail == whole.thumbnail
     assert (tiled.image.held, whole.image.held) == (5 * 56 * 56, 640 * 480)
-    assert tiled.image == decode_picture(data, "x", tiler=tiler_of(encoder)).image
+    assert tiled.image == decode_image(data, "x", tiler=tiler_of(encoder)).image
     assert not hasattr(tiled.image, "pixels")
     assert tiler_of(HashEncoder()) is None
     assert np.array_equal(

@@ -18,7 +18,7 @@ SIDE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class DecodedImage:
     """A decoded image with its thumbnail, a small JPEG, and what its file says of it (`oneword.engine.facts`)."""
 
     image: Image
@@ -26,9 +26,9 @@ class Picture:
     facts: Mapping[str, photographs.Fact] = field(default_factory=dict)
 
 
-def decode_picture(
+def decode_image(
     data: bytes, name: str, max_pixels: int = MAX_PIXELS, tiler: Tiler | None = None, *, facts: bool = False
-) -> Picture:
+) -> DecodedImage:
     """Decodes and hashes an image, makes its thumbnail, and cuts tiles.
 
     Args:
@@ -44,7 +44,7 @@ def decode_picture(
         small = thumbnail(image.pixels)
         if tiler is not None:
             image = Tiled(tiles=tiler(image.pixels), size=image.size, content_hash=image.content_hash)
-        return Picture(image=image, thumbnail=small, facts=photographs.read(data) if facts else {})
+        return DecodedImage(image=image, thumbnail=small, facts=photographs.read(data) if facts else {})
     except MemoryError:
         raise ImageTooLarge(f"{name}: does not fit into memory; scale it down first") from None
 
