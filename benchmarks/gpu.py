@@ -205,7 +205,7 @@ class Proof(Card):
         for name, inputs in sets.items():
             seconds = self.timed(partial(encode, encoder, inputs, views.DEFAULT), 2)
             lengths = [encoder._cost(one, views.DEFAULT, Side.GALLERY).length for one in inputs]
-            tiles = [encoder.pictures.tiles.count(one.size) if isinstance(one, Image) else 0 for one in inputs]
+            tiles = [encoder.image_processor.tiles.count(one.size) if isinstance(one, Image) else 0 for one in inputs]
             flops = sum(work(encoder.network.config, *one) for one in zip(lengths, tiles, strict=True))
             found[name] = {
                 "per_second": round(len(inputs) / seconds, 2),

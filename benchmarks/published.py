@@ -95,7 +95,7 @@ def now(folder: Path, preprocessing: str) -> tuple[Any, list[int]]:
     ids = encoder.tokens.text_ids(views.DEFAULT.gallery.image, None)
     (folder / "ids.json").write_text(json.dumps(list(ids)))
     vectors = encode(encoder, [Image(pixels=picture) for picture in pictures()], views.DEFAULT)
-    return vectors, [encoder.pictures.tokens(size) for size in SIZES]
+    return vectors, [encoder.image_processor.tokens(size) for size in SIZES]
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ kongds/E5-V pins transformers 4.41.2, which differs from today's in three ways
 - Where the padding of the enlarged copy is odd, it lacks a pixel. The last tiles are then scaled up by it and cropped.
 - What is padding is worked out in float32 and not rounded, which may cut one row or column of features more.
 
-Vectors of both lie in different spaces: `Pictures.settings` tells them apart.
+Vectors of both lie in different spaces: `ImageProcessor.settings` tells them apart.
 """
 
 from collections.abc import Callable, Sequence

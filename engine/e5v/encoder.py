@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oneword.engine.batches import Cost
-from oneword.engine.e5v.pictures import Pictures
+from oneword.engine.e5v.image_processor import ImageProcessor
 from oneword.engine.e5v.speech import Speech
 from oneword.engine.encoder import Side, Tiler, Vectors
 from oneword.engine.inputs import Input, Tiled
@@ -58,12 +58,12 @@ class E5VEncoder(Prompted):
     """A LLaVA-NeXT model behind the `Encoder` protocol. Made by `load_e5v`.
 
     Args:
-        pictures: the checkpoint's way from an image to tiles.
+        image_processor: the checkpoint's way from an image to tiles.
     """
 
     passage_tokens = PASSAGE_TOKENS
 
-    def __init__(self, *, network: Any, pictures: Pictures, **common: Any) -> None:
+    def __init__(self, *, network: Any, image_processor: ImageProcessor, **common: Any) -> None:
         config, tower = network.config, network.config.vision_config
         super().__init__(
             network=network,
@@ -71,7 +71,7 @@ class E5VEncoder(Prompted):
             padding=0 if config.image_token_id != 0 else 1,  # any id but the image's: nothing reads it
             **common,
         )
-        self.pictures = pictures
+        self.image_processor = image_processor
         # A tile passes through the tower; its share of memory, in tokens of the wider decoder.
         patches = (tower.image_size // tower.patch_size) ** 2 + 1
         self._tile_cost = patches * tower.hidden_size / self.dimension
@@ -79,7 +79,7 @@ class E5VEncoder(Prompted):
     @property
     def tiler(self) -> Tiler:
         """See `oneword.engine.encoder.Tiling`."""
-        return self.pictures.tiles
+        return self.image_processor.tiles
 
     def space(self, view: View) -> Space:
         """The space of this model and view. dtype and device hardly move a vector and are not part of it."""
@@ -87,7 +87,7 @@ class E5VEncoder(Prompted):
             model=self.name,
             revision=self.revision,
             view=view,
-            preprocessing=preprocessing(self.tokens, self.pictures),
+            preprocessing=preprocessing(self.tokens, self.image_processor),
             dimension=self.dimension,
         )
 
@@ -95,8 +95,8 @@ class E5VEncoder(Prompted):
         prompt, text, image = prompted(item, view, side)
         if image is None:
             return Cost(length=self.tokens.length(prompt, text, 0))
-        length = self.tokens.length(prompt, text, self.pictures.tokens(image.size))
-        return Cost(length=length, vision=round(self.pictures.tiles.count(image.size) * self._tile_cost))
+        length = self.tokens.length(prompt, text, self.image_processor.tokens(image.size))
+        return Cost(length=length, vision=round(self.image_processor.tiles.count(image.size) * self._tile_cost))
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
@@ -110,7 +110,7 @@ class E5VEncoder(Prompted):
                 sizes.append((height, width))
                 cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
                 tiles.append(cut)
-            rows.append(self.tokens.ids(prompt, text, self.pictures.tokens(image.size) if image else 0))
+            rows.append(self.tokens.ids(prompt, text, self.image_processor.tokens(image.size) if image else 0))
         ids, last = self._padded(rows)
         return Batch(
             ids=ids,
@@ -121,14 +121,14 @@ class E5VEncoder(Prompted):
 
     @torch.inference_mode()
     def _forward(self, batch: Batch) -> Tensor:
-        pictures: dict[str, Tensor] = {}
+        images: dict[str, Tensor] = {}
         if batch.tiles is not None and batch.sizes is not None:
-            tiles = self.pictures.normalized(batch.tiles.to(self.device, non_blocking=True), self.dtype)
-            pictures = {"pixel_values": tiles, "image_sizes": batch.sizes}
+            tiles = self.image_processor.normalized(batch.tiles.to(self.device, non_blocking=True), self.dtype)
+            images = {"pixel_values": tiles, "image_sizes": batch.sizes}
         ids = batch.ids.to(self.device, non_blocking=True)
         last = batch.last.to(self.device, non_blocking=True)
         # (n, l, d)
-        states: Tensor = self.network.model(input_ids=ids, use_cache=False, **pictures).last_hidden_state
+        states: Tensor = self.network.model(input_ids=ids, use_cache=False, **images).last_hidden_state
         return states[torch.arange(len(last), device=self.device), last]
 
     @cached_property
@@ -145,12 +145,12 @@ class E5VEncoder(Prompted):
         return self._speech.say(vectors)
 
 
-def preprocessing(tokens: PromptTokens, pictures: Pictures) -> dict[str, Any]:
+def preprocessing(tokens: PromptTokens, image_processor: ImageProcessor) -> dict[str, Any]:
     """What decides over ids and tiles, JSON-ready: the part of a space that is not weights."""
     return {
         "version": PREPROCESSING_VERSION,
         "template": tokens.template,
         "max_text_tokens": tokens.max_text_tokens,
         "image_token_id": tokens.image_token_id,
-        **pictures.settings(),
+        **image_processor.settings(),
     }

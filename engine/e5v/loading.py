@@ -9,8 +9,8 @@ from oneword.engine.dependencies import quiet
 from oneword.engine.devices import Placement, budget, pick, quantization
 from oneword.engine.e5v import assembly
 from oneword.engine.e5v.encoder import E5VEncoder
+from oneword.engine.e5v.image_processor import ImageProcessor
 from oneword.engine.e5v.network import load_network
-from oneword.engine.e5v.pictures import Pictures
 from oneword.engine.e5v.templates import template_of
 from oneword.engine.errors import WrongCheckpoint
 from oneword.engine.pretrained import configuration, image_processor, tokenizer
@@ -54,7 +54,7 @@ def load_e5v(
     with quiet():
         config = configuration(checkpoint)
         prompts = prompt_tokens(checkpoint, max_text_tokens, config)  # first, as it takes no minutes to be refused
-        pictures = tiling(checkpoint, prompts, config, way)
+        image_processor = tiling(checkpoint, prompts, config, way)
         network = load_network(checkpoint, place, number, bits)
     if way == assembly.AS_PUBLISHED:
         network.model.pack_image_features = assembly.published_packing(config)
@@ -66,7 +66,7 @@ def load_e5v(
         device=place,
         dtype=number,
         tokens=prompts,
-        pictures=pictures,
+        image_processor=image_processor,
         budget=budget(
             place,
             number,
@@ -98,7 +98,7 @@ def tiling(
     prompts: PromptTokens,
     config: Any,
     preprocessing: assembly.Preprocessing = assembly.STANDARD,
-) -> Pictures:
+) -> ImageProcessor:
     """The checkpoint's way from an image to tiles and to a number of tokens.
 
     Raises:
@@ -108,7 +108,7 @@ def tiling(
     processor = LlavaNextProcessor(image_processor=image_processor(checkpoint, kind), tokenizer=prompts.tokenizer)
     complete(processor, config)
     _fits(checkpoint, processor.image_processor, config)
-    return Pictures(processor, preprocessing)
+    return ImageProcessor(processor, preprocessing)
 
 
 def complete(processor: Any, config: Any) -> None:

@@ -80,7 +80,7 @@ def on_pictures(recipe: Recipe, prompts: View, out: Path) -> None:
         batch = encoder.prepare(inputs, prompts, Side.GALLERY)
         pictures = {}
         if batch.tiles is not None:
-            tiles = encoder.pictures.normalized(batch.tiles, torch.float32)
+            tiles = encoder.image_processor.normalized(batch.tiles, torch.float32)
             pictures = {"pixel_values": tiles, "image_sizes": batch.sizes}
         found = model(input_ids=batch.ids, use_cache=False, **pictures).last_hidden_state
         return F.normalize(found[torch.arange(len(inputs)), batch.last], dim=-1)

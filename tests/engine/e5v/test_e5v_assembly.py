@@ -90,7 +90,7 @@ def test_what_is_padding_is_worked_out_in_single_precision():
 @given(SIDES, SIDES)
 @settings(max_examples=200)
 def test_the_count_is_that_of_what_is_packed(published, width, height):
-    pictures = published.pictures
+    pictures = published.image_processor
     patches = pictures.side // 14
     features = torch.zeros(pictures.tiles.count((width, height)), patches**2, 1)
     pack = published_packing(config(pictures.side, 14, [list(grid) for grid in pictures.tiles.grids]))

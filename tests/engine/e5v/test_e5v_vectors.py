@@ -66,7 +66,7 @@ def test_one_batch_holds_texts_and_pictures_of_different_tile_counts(encoder, mi
     batch = encoder.prepare(mixed, views.DEFAULT, Side.GALLERY)
     assert batch.ids.shape[0] == len(mixed)
     assert batch.tiles.dtype == torch.uint8
-    counts = [encoder.pictures.tiles.count((int(w), int(h))) for h, w in batch.sizes]
+    counts = [encoder.image_processor.tiles.count((int(w), int(h))) for h, w in batch.sizes]
     assert set(counts) == {3, 4, 5}
     assert len(batch.tiles) == sum(counts)  # no tile of zeros is computed
     raw = encoder.finish(encoder.forward(batch))

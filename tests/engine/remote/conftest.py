@@ -103,7 +103,7 @@ class VllmService(OnewordService):
         padded = torch.zeros(len(rows), int(last.max()) + 1, dtype=torch.long)
         for row, into in zip(rows, padded, strict=True):
             into[: len(row)] = torch.tensor(row)
-        tiles = [torch.from_numpy(encoder.pictures.tiles(picture)) for picture in pictures]
+        tiles = [torch.from_numpy(encoder.image_processor.tiles(picture)) for picture in pictures]
         sizes = torch.tensor([(picture.height, picture.width) for picture in pictures]) if pictures else None
         batch = Batch(ids=padded, last=last, tiles=torch.cat(tiles) if tiles else None, sizes=sizes)
         raw = encoder.finish(encoder.forward(batch))
@@ -124,7 +124,7 @@ class VllmService(OnewordService):
         ids = tokens.tokenizer(text, add_special_tokens=body.get("add_special_tokens", False))["input_ids"]
         if ids.count(tokens.image_token_id) != len(seen):
             raise Status(400, {"error": {"message": "placeholders and pictures differ in number"}})
-        counts = iter([self.encoder.pictures.tokens(picture.size) for picture in seen])
+        counts = iter([self.encoder.image_processor.tokens(picture.size) for picture in seen])
         rows.append([x for id_ in ids for x in [id_] * (next(counts) if id_ == tokens.image_token_id else 1)])
         pictures += seen
 

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oneword.engine import Image, encode, views
-from oneword.engine.e5v.pictures import Pictures
+from oneword.engine.e5v.image_processor import ImageProcessor
 
 SIDES = st.integers(1, 20_000) | st.integers(1, 40)
 EXTREME = [(20_000, 2), (2, 20_000), (1, 1), (1, 20_000), (20_000, 1), (3, 3), (3, 500), (500, 3), (2, 1)]
@@ -21,7 +21,7 @@ EXTREME = [(20_000, 2), (2, 20_000), (1, 1), (1, 20_000), (20_000, 1), (3, 3), (
 @pytest.fixture(scope="module")
 def full_size(folder):
     """E5-V's geometry, without its weights: CLIP ViT-L/14-336, five grids."""
-    return Pictures(processor_of(folder, 336, 14, FIVE))
+    return ImageProcessor(processor_of(folder, 336, 14, FIVE))
 
 
 FIVE = [(1, 2), (2, 1), (2, 2), (3, 1), (1, 3)]
@@ -96,7 +96,7 @@ def test_the_count_is_the_models_own(full_size, width, height):
 @settings(max_examples=200)
 def test_the_count_is_the_processors_own(processor, width, height):
     expected = processor._get_num_multimodal_tokens(image_sizes=[(height, width)]).num_image_tokens
-    assert [Pictures(processor).tokens((width, height))] == expected
+    assert [ImageProcessor(processor).tokens((width, height))] == expected
 
 
 @given(width=st.integers(1, 1000) | st.integers(1, 40), height=st.integers(1, 1000) | st.integers(1, 40))
@@ -111,7 +111,7 @@ def test_tiles_are_the_processors_own(processor, width, height):
     picture = PIL.Image.fromarray(noise)
     raw = {"do_rescale": False, "do_normalize": False, "do_pad": False}
     (expected,) = processor.image_processor(images=[picture], **raw)["pixel_values"]
-    tiles = Pictures(processor).tiles(picture)
+    tiles = ImageProcessor(processor).tiles(picture)
     assert tiles.dtype == np.uint8
     assert np.array_equal(tiles, np.asarray(expected))
 
@@ -132,16 +132,16 @@ def test_extreme_shapes_equal_plain_transformers(encoder, plain, size):
 
 def test_pixels_equal_the_processors(encoder, pictures):
     for image in pictures:
-        whole = encoder.pictures._settings(images=[image.pixels], return_tensors="pt")["pixel_values"][0]
-        tiles = torch.from_numpy(encoder.pictures.tiles(image.pixels))
-        assert len(tiles) == encoder.pictures.tiles.count(image.size)
-        assert (encoder.pictures.normalized(tiles, torch.float32) - whole).abs().max() <= 1e-6
+        whole = encoder.image_processor._settings(images=[image.pixels], return_tensors="pt")["pixel_values"][0]
+        tiles = torch.from_numpy(encoder.image_processor.tiles(image.pixels))
+        assert len(tiles) == encoder.image_processor.tiles.count(image.size)
+        assert (encoder.image_processor.normalized(tiles, torch.float32) - whole).abs().max() <= 1e-6
 
 
 def test_settings_are_plain_json_and_tell_what_changes_a_pixel(encoder):
     import json
 
-    told = encoder.pictures.settings()
+    told = encoder.image_processor.settings()
     assert json.loads(json.dumps(told)) == told
     assert told["image_processor"] == "LlavaNextImageProcessorPil"
     for key in ("image_grid_pinpoints", "crop_size", "image_mean", "image_std", "resample", "rescale_factor"):

@@ -21,7 +21,7 @@ _VOLATILE = frozenset(
 )
 
 
-class Pictures:
+class ImageProcessor:
     """Tiling and counting, as one checkpoint does it.
 
     Args:
