@@ -24,7 +24,7 @@ from oneword.query.client.errors import ClientError, Rejected
 from oneword.query.client.inputs import NewItem
 from oneword.query.errors import BadQuery, QueryError
 from oneword.query.items import content_of, item_of, unit
-from oneword.query.query import Parts, Picture, Query, Where
+from oneword.query.query import ImageSource, Parts, Query, Where
 from oneword.query.result import SearchResult, plain
 from oneword.query.service import SearchService
 from oneword.storage import Collection, CollectionNotFound, Filter, Item, MissingFaiss, Store, parse_filter
@@ -210,7 +210,7 @@ class Local:
         return [found[place] for place in range(len(given))], shortened
 
 
-def _read(image: Picture | None) -> tuple[engine.Image | None, bytes | None]:
+def _read(image: ImageSource | None) -> tuple[engine.Image | None, bytes | None]:
     """An image with its thumbnail."""
     if image is None:
         return None, None

@@ -11,7 +11,7 @@ from oneword import engine
 from oneword.engine.images import decode, decode_file
 from oneword.query.errors import BadQuery
 from oneword.query.items import stored_unit, unit
-from oneword.query.query import Composed, Image, Like, Part, Picture, Query, Text, Vector
+from oneword.query.query import Composed, Image, ImageSource, Like, Part, Query, Text, Vector
 from oneword.storage import Item, ItemNotFound
 from oneword.storage.confidence import Asked
 
@@ -124,16 +124,16 @@ def _input(part: Text | Image | Composed) -> engine.Input:
         case Text():
             return engine.Text(text=part.text)
         case Image():
-            return _picture(part.image)
+            return _image(part.image)
         case Composed():
-            return engine.Composed(image=_picture(part.image), edit=part.edit)
+            return engine.Composed(image=_image(part.image), edit=part.edit)
 
 
-def _picture(picture: Picture) -> engine.Image:
-    match picture:
+def _image(source: ImageSource) -> engine.Image:
+    match source:
         case str() | Path():
-            return engine.Image(pixels=decode_file(Path(picture).expanduser()))
+            return engine.Image(pixels=decode_file(Path(source).expanduser()))
         case bytes():
-            return engine.Image(pixels=decode(picture))
+            return engine.Image(pixels=decode(source))
         case _:
-            return engine.Image(pixels=picture)
+            return engine.Image(pixels=source)

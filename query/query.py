@@ -46,7 +46,7 @@ PEERS = {
 }
 """What other search engines call an option, and what it is called here."""
 
-Picture: TypeAlias = Union[str, Path, bytes, "PIL.Image.Image"]
+ImageSource: TypeAlias = Union[str, Path, bytes, "PIL.Image.Image"]
 """An image in a query: a file's path, its encoded bytes, or a decoded image."""
 
 Where: TypeAlias = str | Mapping[str, Any] | Filter
@@ -74,14 +74,14 @@ class Text(_Weighted):
 class Image(_Weighted):
     """An image."""
 
-    image: Picture = field(repr=False)
+    image: ImageSource = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed(_Weighted):
     """An image and how hits should differ from it. The image itself is never a hit."""
 
-    image: Picture = field(repr=False)
+    image: ImageSource = field(repr=False)
     edit: str
 
 
@@ -205,7 +205,7 @@ class Parts(Options, total=False):
     should be unlike. where: a filter.
     """
 
-    image: Picture | None
+    image: ImageSource | None
     edit: str | None
     like: str | Iterable[str]
     without: str | Iterable[str]

@@ -9,7 +9,7 @@ from typing import Any
 
 from oneword.engine.errors import UnreadableFile
 from oneword.query.errors import BadQuery
-from oneword.query.query import INCLUDABLE, Composed, Image, Like, Part, Picture, Query, Text, Vector, options
+from oneword.query.query import INCLUDABLE, Composed, Image, ImageSource, Like, Part, Query, Text, Vector, options
 from oneword.storage import filter_to_json
 
 UNKNOWN = "application/octet-stream"
@@ -52,7 +52,7 @@ def to_json(query: Query) -> dict[str, Any]:
     return document
 
 
-def picture_uri(picture: Picture) -> str:
+def image_uri(source: ImageSource) -> str:
     """An image as the service takes it: an http or https URL or a data URI as it is, anything else as a data URI.
 
     A decoded image becomes PNG, which keeps its very pixels.
@@ -60,13 +60,13 @@ def picture_uri(picture: Picture) -> str:
     Raises:
         UnreadableFile: a file that cannot be read.
     """
-    if isinstance(picture, str) and picture.lower().startswith(("http://", "https://", "data:")):
-        return picture
-    match picture:
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://", "data:")):
+        return source
+    match source:
         case bytes():
-            return _data_uri(picture)
+            return _data_uri(source)
         case str() | Path():
-            path = Path(picture).expanduser()
+            path = Path(source).expanduser()
             try:
                 return _data_uri(path.read_bytes())
             except OSError as error:
@@ -77,10 +77,10 @@ def picture_uri(picture: Picture) -> str:
 
     from oneword.engine.images import to_rgb
 
-    if not isinstance(picture, PIL.Image.Image):
-        raise BadQuery(f"an image of type {type(picture).__name__}: expected a path, a URL, bytes or a PIL image")
+    if not isinstance(source, PIL.Image.Image):
+        raise BadQuery(f"an image of type {type(source).__name__}: expected a path, a URL, bytes or a PIL image")
     file = io.BytesIO()
-    rgb = picture if picture.mode == "RGB" else to_rgb(picture)
+    rgb = source if source.mode == "RGB" else to_rgb(source)
     rgb.save(file, "PNG", compress_level=1)
     return _data_uri(file.getvalue())
 
@@ -106,9 +106,9 @@ def _part(part: Part) -> dict[str, Any]:
         case Text():
             document = {"text": part.text}
         case Image():
-            document = {"image": picture_uri(part.image)}
+            document = {"image": image_uri(part.image)}
         case Composed():
-            document = {"composed": {"image": picture_uri(part.image), "edit": part.edit}}
+            document = {"composed": {"image": image_uri(part.image), "edit": part.edit}}
         case Like():
             document = {"like": part.id}
         case Vector():

@@ -8,9 +8,9 @@ from typing import Any
 import PIL.Image
 
 from oneword.query.errors import BadQuery
-from oneword.query.query import Picture
+from oneword.query.query import ImageSource
 from oneword.query.result import plain
-from oneword.query.wire import numbers, picture_uri
+from oneword.query.wire import image_uri, numbers
 
 Input = str | Path | bytes | PIL.Image.Image | Mapping[str, Any]
 """What is embedded: a text; an image as a path, encoded bytes or a PIL image; or a mapping of `image` (also a URL or
@@ -32,7 +32,7 @@ class NewItem:
 
     id: str | None = None
     text: str | None = None
-    image: Picture | None = field(default=None, repr=False)
+    image: ImageSource | None = field(default=None, repr=False)
     vector: Sequence[float] | None = field(default=None, repr=False)
     uri: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class NewItem:
         given = {name: getattr(self, name) for name in ("id", "text", "uri", "modality")}
         document = {name: value for name, value in given.items() if value is not None}
         if self.image is not None:
-            document["image"] = picture_uri(self.image)
+            document["image"] = image_uri(self.image)
         if self.vector is not None:
             document["vector"] = numbers(self.vector)
         if self.metadata:
@@ -81,7 +81,7 @@ def input_of(one: Input) -> str | dict[str, Any]:
     if isinstance(one, str):
         return one
     if not isinstance(one, Mapping):
-        return {"image": picture_uri(one)}
+        return {"image": image_uri(one)}
     if "image" not in one or not set(one) <= {"image", "text", "edit"}:
         raise BadQuery(f"input with {', '.join(map(str, one))}: expected image, alone or with text or edit")
-    return {**one, "image": picture_uri(one["image"])}
+    return {**one, "image": image_uri(one["image"])}

@@ -22,7 +22,7 @@ from oneword.engine.words import Word
 from oneword.query import BadQuery, Composed, Hit, Image, Like, Query, SearchResult, Text, Vector
 from oneword.query.client.answers import result_of
 from oneword.query.server.queries import QueryIn
-from oneword.query.wire import picture_uri, to_json
+from oneword.query.wire import image_uri, to_json
 from oneword.storage import And, AnyOf, Contains, Exists, Match, Not, Or, Range, filter_from_json, filter_to_json
 
 PNG = io.BytesIO()
@@ -92,11 +92,11 @@ def test_a_query_becomes_json_of_the_contract_and_nothing_is_lost(query: Query) 
             case Text() | Like():
                 assert told.get("text", told.get("like")) == getattr(part, "text", getattr(part, "id", None))
             case Image():
-                assert_same_picture(told["image"], part.image)
+                assert_same_image(told["image"], part.image)
             case Composed():
                 assert set(told["composed"]) == {"image", "edit"}
                 assert told["composed"]["edit"] == part.edit
-                assert_same_picture(told["composed"]["image"], part.image)
+                assert_same_image(told["composed"]["image"], part.image)
             case Vector():
                 assert told["vector"] == list(part.values)
     for name in ("view", "modality", "limit", "offset", "min_score", "diversity", "group_by", "version", "explain"):
@@ -119,7 +119,7 @@ def test_a_query_becomes_json_of_the_contract_and_nothing_is_lost(query: Query) 
 def test_the_service_reads_the_query_that_was_written(query: Query) -> None:
     asked = QueryIn.model_validate_json(json.dumps(to_json(query)))
     given_ = [part.image for part in query.parts if isinstance(part, Image | Composed)]
-    assert [uri for uri, _ in asked.pictures()] == [picture_uri(one) for one in given_]
+    assert [uri for uri, _ in asked.pictures()] == [image_uri(one) for one in given_]
     read = asked.query([EngineImage(pixels=PIL.Image.new("RGB", (1, 1)))] * len(given_))
     for part, told in zip(query.parts, read.parts, strict=True):
         assert (type(told), told.weight) == (type(part), part.weight)
@@ -130,7 +130,7 @@ def test_the_service_reads_the_query_that_was_written(query: Query) -> None:
     assert replace(read, parts=query.parts, filter=query.filter) == replace(query, **usual)
 
 
-def assert_same_picture(uri: str, picture: Any) -> None:
+def assert_same_image(uri: str, picture: Any) -> None:
     if isinstance(picture, str):
         assert uri == picture
         return
@@ -172,18 +172,18 @@ def test_pictures_say_what_they_are(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "picture"
     PIL.Image.new("RGB", (8, 8), "red").save(path, kind)
     expected = f"data:image/{kind.lower()};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    assert picture_uri(path) == picture_uri(str(path)) == picture_uri(path.read_bytes()) == expected
+    assert image_uri(path) == image_uri(str(path)) == image_uri(path.read_bytes()) == expected
 
 
 def test_other_pictures() -> None:
-    assert picture_uri(b"P6 1 1") == "data:application/octet-stream;base64," + base64.b64encode(b"P6 1 1").decode()
+    assert image_uri(b"P6 1 1") == "data:application/octet-stream;base64," + base64.b64encode(b"P6 1 1").decode()
     for uri in ("HTTPS://example.org/x", "http://example.org/x", "data:image/png;base64,AAAA"):
-        assert picture_uri(uri) == uri
+        assert image_uri(uri) == uri
     for path in ("nowhere.png", "~nobody/x.png", "zero\0byte.png", Path()):
         with pytest.raises(UnreadableFile):
-            picture_uri(path)
+            image_uri(path)
     with pytest.raises(BadQuery, match="int"):
-        picture_uri(3)  # type: ignore[arg-type]
+        image_uri(3)  # type: ignore[arg-type]
 
 
 hits = st.builds(
