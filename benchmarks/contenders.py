@@ -235,8 +235,8 @@ def clip_retrieval(encoder: Any, folder: Path, scratch: Path) -> dict[str, float
         ready = Batch(
             count=count,
             pixels=pixels,
-            pictures=torch.arange(count),
-            picture_weights=torch.ones(count, 1),
+            image_rows=torch.arange(count),
+            image_weights=torch.ones(count, 1),
             tokens=None,
             texts=torch.arange(0),
         )

@@ -55,7 +55,7 @@ def with_caption(item: Item, image: Image) -> Input:
 def load_stored(item: Item, decode: Decoder) -> Input | Refused:
     """Reads, decodes and compares. Never raises for an original that is gone or changed: that is `Refused`."""
     try:
-        content = Text(text=item.text or "") if item.modality == "text" else _picture(item, decode)
+        content = Text(text=item.text or "") if item.modality == "text" else _image(item, decode)
     except InputError as error:
         return refuse(item.uri, type(error).__name__, str(error))
     if isinstance(content, str):
@@ -67,7 +67,7 @@ def load_stored(item: Item, decode: Decoder) -> Input | Refused:
     return content
 
 
-def _picture(item: Item, decode: Decoder) -> Input | str:
+def _image(item: Item, decode: Decoder) -> Input | str:
     """The image with the stored caption, whatever a caption file says now; or why it cannot be read."""
     path = path_of(item.uri)
     if path is None:

@@ -225,8 +225,8 @@ def _read(image: ImageSource | None) -> tuple[engine.Image | None, bytes | None]
             data, name = path.read_bytes(), str(path)
         except OSError as error:
             raise engine.errors.UnreadableFile(f"{path}: cannot be read: {error.strerror}") from error
-    picture = decode_image(data, name)
-    return picture.image, picture.thumbnail
+    result = decode_image(data, name)
+    return result.image, result.thumbnail
 
 
 def _outcome(

@@ -145,11 +145,11 @@ def fold(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
-def views(picture: PIL.Image.Image) -> NDArray[np.uint8]:
+def views(image: PIL.Image.Image) -> NDArray[np.uint8]:
     """Returns two views of an RGB image, uint8 (2, 224, 224, 3): all of it on white, and its center."""
-    width, height = picture.size
+    width, height = image.size
     scale = SIZE / max(width, height)
-    whole = picture.resize(
+    whole = image.resize(
         (max(1, round(width * scale)), max(1, round(height * scale))),
         PIL.Image.Resampling.BICUBIC,
         reducing_gap=_GAP,
@@ -159,5 +159,5 @@ def views(picture: PIL.Image.Image) -> NDArray[np.uint8]:
     side = min(width, height) * SIZE / (SIZE + CROP)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
-    middle = picture.resize((SIZE, SIZE), PIL.Image.Resampling.BICUBIC, box=box, reducing_gap=_GAP)
+    middle = image.resize((SIZE, SIZE), PIL.Image.Resampling.BICUBIC, box=box, reducing_gap=_GAP)
     return np.stack([np.asarray(letterbox), np.asarray(middle)])

@@ -35,10 +35,10 @@ DEBIAS = 0.8
 """Share of the classes' mean vector that is subtracted from every vector: it carries no information, and without
 this an image is as similar to any text as to its own."""
 
-PICTURE_IN_DOCUMENT = 1.0
+IMAGE_IN_DOCUMENT = 1.0
 """Weight of a document's image where its caption weighs 1."""
 
-PICTURE_IN_COMPOSED = 0.7
+IMAGE_IN_COMPOSED = 0.7
 """Weight of a composed query's image where its edit weighs 1. With more, the image finds
 itself; with less, it has no effect."""
 
@@ -46,7 +46,7 @@ PASSAGE_TOKENS = 128
 """Length that MiniLM's texts were truncated to in training (huggingface.co/sentence-transformers/all-MiniLM-L6-v2)."""
 
 RECIPE = 2  # raised when vectors change without a change of a constant
-PICTURES = 8  # in a batch; they run one by one
+IMAGES = 8  # in a batch; they run one by one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +56,16 @@ class Batch:
     Args:
         count: n.
         pixels: uint8 (p, 2, 224, 224, 3): two views of each image.
-        pictures: int64 (p,), which input each image is of.
-        picture_weights: float32 (p, 1).
+        image_rows: int64 (p,), which input each image is of.
+        image_weights: float32 (p, 1).
         tokens: of the q texts; None where q is 0.
         texts: int64 (q,), which input each text is of.
     """
 
     count: int
     pixels: Tensor
-    pictures: Tensor
-    picture_weights: Tensor
+    image_rows: Tensor
+    image_weights: Tensor
     tokens: sentences.Tokens | None
     texts: Tensor
 
@@ -116,8 +116,8 @@ class BasicEncoder:
                 "temperature": TEMPERATURE,
                 "top_classes": TOP,
                 "debias": DEBIAS,
-                "picture_in_document": PICTURE_IN_DOCUMENT,
-                "picture_in_composed": PICTURE_IN_COMPOSED,
+                "picture_in_document": IMAGE_IN_DOCUMENT,
+                "picture_in_composed": IMAGE_IN_COMPOSED,
                 "wordpieces": sentences.WORDPIECES,
                 "recipe": RECIPE,
             },
@@ -129,19 +129,19 @@ class BasicEncoder:
         views.require_default(view, self.name)
         lengths = {i: len(each.text) for i, each in enumerate(inputs) if isinstance(each, Text)}
         texts = sorted(lengths, key=lengths.__getitem__)
-        pictures = [i for i in range(len(inputs)) if i not in lengths]
-        return [*_chunks(texts, sentences.BATCH), *_chunks(pictures, PICTURES)]
+        image_rows = [i for i in range(len(inputs)) if i not in lengths]
+        return [*_chunks(texts, sentences.BATCH), *_chunks(image_rows, IMAGES)]
 
     def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
         """Resizes the images and cuts the texts into wordpieces."""
         views.require_default(view, self.name)
-        pixels, pictures, weights = [], [], []
+        pixels, image_rows, weights = [], [], []
         written, texts = [], []
         for i, each in enumerate(inputs):
-            image, text, weight = parts(each, PICTURE_IN_DOCUMENT, PICTURE_IN_COMPOSED)
+            image, text, weight = parts(each, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED)
             if image:
                 pixels.append(classifier.views(image.pixels))
-                pictures.append(i)
+                image_rows.append(i)
                 weights.append(weight)
             if text:
                 written.append(text)
@@ -150,8 +150,8 @@ class BasicEncoder:
         return Batch(
             count=len(inputs),
             pixels=torch.from_numpy(np.stack(pixels) if pixels else np.empty(shape, dtype=np.uint8)),
-            pictures=torch.tensor(pictures, dtype=torch.long),
-            picture_weights=torch.tensor(weights, dtype=torch.float32)[:, None],
+            image_rows=torch.tensor(image_rows, dtype=torch.long),
+            image_weights=torch.tensor(weights, dtype=torch.float32)[:, None],
             tokens=self._sentences.tokenize(written) if written else None,
             texts=torch.tensor(texts, dtype=torch.long),
         )
@@ -161,9 +161,9 @@ class BasicEncoder:
         """float32 (n, 384): an image's vector, a text's, or their weighted sum."""
         try:
             out = torch.zeros(batch.count, self.dimension, device=self.device)
-            if len(batch.pictures):
-                seen = batch.picture_weights.to(self.device) * self._seen(batch.pixels)  # (p, 384)
-                out.index_add_(0, batch.pictures.to(self.device), seen)
+            if len(batch.image_rows):
+                seen = batch.image_weights.to(self.device) * self._seen(batch.pixels)  # (p, 384)
+                out.index_add_(0, batch.image_rows.to(self.device), seen)
             if batch.tokens:
                 read = F.normalize(self._sentences.embed(batch.tokens) - self._shared, dim=-1)  # (q, 384)
                 out.index_add_(0, batch.texts.to(self.device), read)

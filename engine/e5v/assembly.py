@@ -57,10 +57,10 @@ class PublishedImageProcessor(LlavaNextImageProcessorPil):  # type: ignore[misc]
 class PublishedTiler(Tiler):
     """Cuts images by that processor: slower than Pillow alone, for figures to be compared with the paper's."""
 
-    def __call__(self, picture: PIL.Image.Image) -> Tiles:
+    def __call__(self, image: PIL.Image.Image) -> Tiles:
         """See `Tiler`."""
         plain = {"do_convert_rgb": False, "do_rescale": False, "do_normalize": False, "do_pad": False}
-        cut = _processor(self.side, self.grids, self.resample)(images=[picture], **plain)["pixel_values"][0]
+        cut = _processor(self.side, self.grids, self.resample)(images=[image], **plain)["pixel_values"][0]
         return np.asarray(cut, dtype=np.uint8)
 
 

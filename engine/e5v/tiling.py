@@ -48,20 +48,20 @@ class Tiler:
         height, width = self.grid(size)
         return (height // self.side) * (width // self.side) + 1
 
-    def __call__(self, picture: PIL.Image.Image) -> Tiles:
+    def __call__(self, image: PIL.Image.Image) -> Tiles:
         """Returns the overview, then the tiles in reading order.
 
         Args:
-            picture: RGB.
+            image: RGB.
         """
-        down, across = self.grid(picture.size)
-        width, height = _fitted(picture.size, (across, down))
+        down, across = self.grid(image.size)
+        width, height = _fitted(image.size, (across, down))
         canvas = PIL.Image.new("RGB", (across, down))
-        enlarged = picture.resize((width, height), PIL.Image.Resampling(self.resample))
+        enlarged = image.resize((width, height), PIL.Image.Resampling(self.resample))
         canvas.paste(enlarged, ((across - width) // 2, (down - height) // 2))
         side, rows, columns = self.side, down // self.side, across // self.side
         tiles = np.empty((rows * columns + 1, 3, side, side), np.uint8)
-        overview = picture.resize((side, side), PIL.Image.Resampling(self.resample))
+        overview = image.resize((side, side), PIL.Image.Resampling(self.resample))
         tiles[0] = np.asarray(overview).transpose(2, 0, 1)
         cut = np.asarray(canvas).reshape(rows, side, columns, side, 3).transpose(0, 2, 4, 1, 3)
         tiles[1:].reshape(rows, columns, 3, side, side)[:] = cut

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oneword.engine.evaluation.files import BadData, field, picture, read_json
+from oneword.engine.evaluation.files import BadData, field, image_file, read_json
 from oneword.engine.evaluation.tables import cell, is_table, read_table
 from oneword.engine.inputs import Image
 
@@ -21,13 +21,13 @@ class Captioned:
     """Images, each with its captions.
 
     Args:
-        pictures: each loads one.
+        images: each loads one.
         captions: of each image.
         name: "flickr30k", "coco" or "other".
         whole: whether it is all of the test split.
     """
 
-    pictures: Sequence[Callable[[], Image]]
+    images: Sequence[Callable[[], Image]]
     captions: Sequence[Sequence[str]]
     name: str
     whole: bool = True
@@ -61,21 +61,21 @@ def _described(folder: Path, pattern: str) -> list[Path]:
 
 
 def _karpathy(folder: Path, path: Path, split: str, limit: int | None) -> Captioned:
-    images = field(read_json(path, _KARPATHY), "images", list, path)
-    entries = [one for one in images if field(one, "split", str, path) == split]
+    listed = field(read_json(path, _KARPATHY), "images", list, path)
+    entries = [one for one in listed if field(one, "split", str, path) == split]
     if not entries:
         raise BadData(f"{path}: no image has split {split!r}: expected some; Karpathy's are train, val, test")
-    pictures, captions = [], []
+    images, captions = [], []
     for entry in entries[:limit]:
         sentences = [field(one, "raw", str, path) for one in field(entry, "sentences", list, path)]
         if not sentences or not all(map(str.strip, sentences)):
             raise BadData(
                 f"{path}: {entry.get('filename')} has sentences {sentences!r}: expected some, none of them blank"
             )
-        pictures.append(picture(*_places(folder, entry, path)))
+        images.append(image_file(*_places(folder, entry, path)))
         captions.append(sentences[:CAPTIONS])
     whole = split == "test" and limit is None
-    return Captioned(pictures=pictures, captions=captions, name=_known(path.name), whole=whole)
+    return Captioned(images=images, captions=captions, name=_known(path.name), whole=whole)
 
 
 def _known(name: str) -> str:
@@ -91,7 +91,7 @@ def _places(folder: Path, entry: dict[str, Any], path: Path) -> list[Path]:
 def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:
     if not is_table(folder):
         raise BadData(f"{folder}: holds no data set: expected {_KARPATHY}, or a `datasets` folder")
-    table = read_table(folder, split, pictures="image")
+    table = read_table(folder, split, images="image")
     texts = next((name for name in _TEXTS if name in table.column_names), None)
     if texts is None:
         raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected one of {', '.join(_TEXTS)}")
@@ -101,7 +101,7 @@ def _datasets(folder: Path, split: str, limit: int | None) -> Captioned:
         if not captions or not all(isinstance(one, str) and one.strip() for one in captions):
             raise BadData(f"{folder}: row {row} has {texts} = {captions!r}: expected a sentence or a list of them")
     return Captioned(
-        pictures=[cell(table, i, "image") for i in range(count)],
+        images=[cell(table, i, "image") for i in range(count)],
         captions=[captions[:CAPTIONS] for captions in sentences],
         name=_known(folder.name),
         whole=split == "test" and limit is None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.evaluation import paper
-from oneword.engine.evaluation.files import BadData, field, picture, read_json
+from oneword.engine.evaluation.files import BadData, field, image_file, read_json
 from oneword.engine.evaluation.ranking import best_ranks, recalls, top
 from oneword.engine.evaluation.report import Report
 from oneword.engine.evaluation.tables import cell, is_table, read_table
@@ -38,7 +38,7 @@ class Cirr:
     """A split: the gallery's names and images, and the queries."""
 
     names: Sequence[str]
-    pictures: Sequence[Callable[[], Image]]
+    images: Sequence[Callable[[], Image]]
     entries: Sequence[Entry]
 
 
@@ -83,13 +83,13 @@ def read_cirr(folder: Path, split: str = "val") -> Cirr:
         )
     _check_asked(entries)
     roots = dict.fromkeys((root, root / "img_raw", folder, folder / "img_raw"))
-    pictures = [picture(*(one / places[name] for one in roots)) for name in names]
-    return Cirr(names=names, pictures=pictures, entries=entries)
+    images = [image_file(*(one / places[name] for one in roots)) for name in names]
+    return Cirr(names=names, images=images, entries=entries)
 
 
 def _tables(folder: Path, split: str) -> Cirr:
     queries = read_table(folder / f"cirr_{split}", split, "candidate_id", "caption")
-    seen = read_table(folder / "cirr_imgs", split, "id", pictures="img")
+    seen = read_table(folder / "cirr_imgs", split, "id", images="img")
     names = list(seen["id"])
     index = {name: i for i, name in enumerate(names)}
     try:
@@ -107,7 +107,7 @@ def _tables(folder: Path, split: str) -> Cirr:
         ]
     except KeyError as error:
         raise BadData(f"{folder}: cirr_{split} names image {error}: expected one of cirr_imgs") from None
-    return Cirr(names=names, pictures=[cell(seen, i, "img") for i in range(len(names))], entries=entries)
+    return Cirr(names=names, images=[cell(seen, i, "img") for i in range(len(names))], entries=entries)
 
 
 def cirr(data: Cirr, where: str, vectors: VectorCache) -> Report:
@@ -178,9 +178,9 @@ def _embedded(data: Cirr, vectors: VectorCache) -> tuple[Vectors, Vectors]:
     """Queries and gallery."""
     _check_asked(data.entries)
     view = vectors.view(CIRR)
-    gallery = vectors.embed(data.pictures, view)
+    gallery = vectors.embed(data.images, view)
 
     def composed(entry: Entry) -> Composed:
-        return Composed(image=data.pictures[entry.reference](), edit=entry.caption)
+        return Composed(image=data.images[entry.reference](), edit=entry.caption)
 
     return vectors.embed([partial(composed, entry) for entry in data.entries], view, Side.QUERY), gallery

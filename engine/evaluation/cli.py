@@ -208,8 +208,8 @@ def _show(report: "Report") -> None:
         known = report.paper.get(name)
         table.add_row(name, f"{value:.2f}", *([f"{known:.2f}" if known is not None else ""] if report.paper else []))
     counts = ", ".join(f"{count} {what}" for what, count in report.counts.items())
-    pictures = f", preprocessing {report.preprocessing}" if report.preprocessing else ""
-    console.print(f"{report.task}, {report.model}, {counts}{pictures}", markup=False)
+    preprocessing = f", preprocessing {report.preprocessing}" if report.preprocessing else ""
+    console.print(f"{report.task}, {report.model}, {counts}{preprocessing}", markup=False)
     console.print(table)
     for note in report.notes:
         console.print(f"Note: {note}.", markup=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from oneword.engine.encoder import Side
 from oneword.engine.evaluation import paper
-from oneword.engine.evaluation.files import BadData, field, picture, read_json
+from oneword.engine.evaluation.files import BadData, field, image_file, read_json
 from oneword.engine.evaluation.ranking import best_ranks, recalls
 from oneword.engine.evaluation.report import Report
 from oneword.engine.evaluation.tables import cell, is_table, read_table
@@ -34,7 +34,7 @@ def orders(captions: Sequence[str]) -> tuple[str, str]:
 class Garments:
     """One kind's images, and its queries: candidate, target, and the captions in both orders."""
 
-    pictures: Sequence[Callable[[], Image]]
+    images: Sequence[Callable[[], Image]]
     queries: Sequence[tuple[int, int, tuple[str, str]]]
 
 
@@ -47,10 +47,10 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
     if is_table(folder / f"fashioniq_{split}"):
         table = read_table(folder / f"fashioniq_{split}", split, "category", "caption", "candidate_id", "target_id")
         table = table.remove_columns([name for name in ("candidate",) if name in table.column_names])
-        seen = read_table(folder / f"fashioniq_{split}_imgs", split, "category", "id", pictures="img")
+        seen = read_table(folder / f"fashioniq_{split}_imgs", split, "category", "id", images="img")
         rows = [row for row, category in enumerate(seen["category"]) if category == kind]
         names = [seen["id"][row] for row in rows]
-        pictures = [cell(seen, row, "img") for row in rows]
+        images = [cell(seen, row, "img") for row in rows]
         entries = [
             {"captions": row["caption"], "candidate": row["candidate_id"], "target": row["target_id"]}
             for row in table
@@ -64,7 +64,7 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
         if not all(isinstance(name, str) for name in names):
             raise BadData(f"{where}: the split names images by what is not a string: expected {layout}")
         folders = (folder / "images", folder / "images" / kind)
-        pictures = [picture(*(place / f"{name}{end}" for place in folders for end in _ENDS)) for name in names]
+        images = [image_file(*(place / f"{name}{end}" for place in folders for end in _ENDS)) for name in names]
         entries = read_json(where, layout, list)
     index = {name: i for i, name in enumerate(names)}
     queries: list[tuple[int, int, tuple[str, str]]] = []
@@ -78,7 +78,7 @@ def read_fashioniq(folder: Path, kind: str, split: str = "val") -> Garments:
         queries.append((places[0], places[1], orders(texts)))
     if not queries:
         raise BadData(f"{where}: has no queries of {kind}: expected at least one")
-    return Garments(pictures=pictures, queries=queries)
+    return Garments(images=images, queries=queries)
 
 
 def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
@@ -94,10 +94,10 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
     for kind, own in VIEWS.items():
         data = read_fashioniq(folder, kind, split)
         view = vectors.view(own)
-        gallery = vectors.embed(data.pictures, view)
+        gallery = vectors.embed(data.images, view)
         both = [
             vectors.embed(
-                [partial(_composed, data.pictures[c], texts[i]) for c, _, texts in data.queries],
+                [partial(_composed, data.images[c], texts[i]) for c, _, texts in data.queries],
                 view,
                 Side.QUERY,
                 unit=False,
@@ -108,7 +108,7 @@ def fashioniq(folder: Path, vectors: VectorCache, split: str = "val") -> Report:
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
         ranks = best_ranks(queries, gallery, [[target] for _, target, _ in data.queries])
         metrics |= recalls(ranks, AT, f"{kind} R@{{}}")
-        counts |= {f"{kind} queries": len(data.queries), f"{kind} images": len(data.pictures)}
+        counts |= {f"{kind} queries": len(data.queries), f"{kind} images": len(data.images)}
     for k in AT:
         metrics[f"average R@{k}"] = float(np.mean([metrics[f"{kind} R@{k}"] for kind in VIEWS]))
     return Report.of(

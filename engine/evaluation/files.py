@@ -35,7 +35,7 @@ def field(entry: Any, name: str, kind: type, path: Path) -> Any:
     return value
 
 
-def picture(*places: Path) -> Callable[[], Image]:
+def image_file(*places: Path) -> Callable[[], Image]:
     """Returns what loads an image from the first of the places where there is a file.
 
     Raises:

@@ -59,21 +59,21 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]
         side = Side.QUERY if prompt_type == PromptType.query else Side.GALLERY
         found = [np.empty((0, self.model.dimension), dtype=np.float32)]
         for batch in inputs:
-            texts, pictures = batch.get("text"), batch.get("image")
-            count = len(texts if texts is not None else pictures)
+            texts, images = batch.get("text"), batch.get("image")
+            count = len(texts if texts is not None else images)
             made = [
-                _input(texts[i] if texts is not None else None, pictures[i] if pictures is not None else None, side)
+                _input(texts[i] if texts is not None else None, images[i] if images is not None else None, side)
                 for i in range(count)
             ]
             found.append(encode(self.model, made, self.view, side))
         return np.concatenate(found)
 
 
-def _input(text: str | None, picture: Any, side: Side) -> Input:
+def _input(text: str | None, pixels: Any, side: Side) -> Input:
     stripped = (text or "").strip()
-    if picture is None:
+    if pixels is None:
         return Text(text=stripped or BLANK)
-    image = Image(pixels=picture)
+    image = Image(pixels=pixels)
     if not stripped:
         return image
     return Composed(image=image, edit=stripped) if side is Side.QUERY else Document(image=image, text=stripped)

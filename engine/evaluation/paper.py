@@ -6,7 +6,7 @@ AS_PUBLISHED = "as-published"
 """The preprocessing of images that the figures were measured with, as `EngineConfig.preprocessing` names it."""
 
 
-def pictures_note(preprocessing: str) -> str:
+def images_note(preprocessing: str) -> str:
     """What is to be known before figures of images are compared with the paper's."""
     measured = "the paper's figures were measured with transformers 4.41.2, which put tiles together wrongly unless"
     if preprocessing == AS_PUBLISHED:

@@ -33,8 +33,8 @@ def render(text: str, font: Font) -> PIL.Image.Image:
     A line is drawn as far below the one before as that one's ink is high, so lines are uneven and may touch. The sum of
     these heights is centered; but letters hang below the point where they are drawn, so their ink is lower than that.
     """
-    picture = PIL.Image.new("RGB", SIZE, "white")
-    draw = PIL.ImageDraw.Draw(picture)
+    image = PIL.Image.new("RGB", SIZE, "white")
+    draw = PIL.ImageDraw.Draw(image)
     lines = _lines(text, font, SIZE[0] - 2 * MARGIN)
     boxes = [font.getbbox(line) for line in lines]
     heights = [bottom - top for _, top, _, bottom in boxes]
@@ -42,7 +42,7 @@ def render(text: str, font: Font) -> PIL.Image.Image:
     for line, height in zip(lines, heights, strict=True):
         draw.text((MARGIN, y), line, fill="black", font=font)
         y += height
-    return picture
+    return image
 
 
 def _lines(text: str, font: Font, width: int) -> list[str]:

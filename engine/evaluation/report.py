@@ -38,18 +38,18 @@ class Report:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, vectors: "VectorCache", views: Sequence[View], *, pictures: bool = True, **fields: Any) -> Self:
+    def of(cls, vectors: "VectorCache", views: Sequence[View], *, images: bool = True, **fields: Any) -> Self:
         """With what the model says of itself.
 
         Args:
             views: those that were used.
-            pictures: whether there were any; the report says how they were prepared.
+            images: whether there were any; the report says how they were prepared.
             fields: the others.
         """
-        if pictures:
+        if images:
             fields["preprocessing"] = vectors.preprocessing(views[0])
             if fields["paper"]:
-                fields["notes"] = (paper.pictures_note(fields["preprocessing"]), *fields.get("notes", ()))
+                fields["notes"] = (paper.images_note(fields["preprocessing"]), *fields.get("notes", ()))
         fingerprints = {view.name: vectors.encoder.space(view).fingerprint for view in views}
         return cls(model=vectors.encoder.name, fingerprints=fingerprints, **fields)
 

@@ -81,7 +81,7 @@ def sts(data: dict[str, Rated], where: str, vectors: VectorCache) -> Report:
     return Report.of(
         vectors,
         [STS],
-        pictures=False,
+        images=False,
         task="sts",
         data=where,
         counts={f"{name} pairs": len(rated.scores) for name, rated in data.items()},

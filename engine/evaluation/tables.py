@@ -16,13 +16,13 @@ def is_table(folder: Path) -> bool:
     return folder.is_dir() and any(next(folder.glob(f"**/*.{end}"), None) for end in ("arrow", "parquet"))
 
 
-def read_table(folder: Path, split: str, *columns: str, pictures: str | None = None) -> Any:
+def read_table(folder: Path, split: str, *columns: str, images: str | None = None) -> Any:
     """A `datasets.Dataset`.
 
     Args:
         split: taken where there are several.
         columns: that it must have.
-        pictures: the column of images, decoded when read.
+        images: the column of images, decoded when read.
 
     Raises:
         BadData: no table, no such split, or a column is missing.
@@ -42,11 +42,11 @@ def read_table(folder: Path, split: str, *columns: str, pictures: str | None = N
             table = datasets.load_dataset("parquet", data_files=_of_split(folder, split), split="train")
         if "split" in table.column_names:  # as in flickr30k on the hub: one table for all
             table = table.select([row for row, name in enumerate(table["split"]) if name == split])
-        if pictures in table.column_names:
-            table = table.cast_column(pictures, datasets.Image())
+        if images in table.column_names:
+            table = table.cast_column(images, datasets.Image())
     except (KeyError, ValueError, OSError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
         raise BadData(f"{folder}: cannot be read, split {split!r}: {error}") from error
-    expected = [*columns, *([pictures] if pictures else [])]
+    expected = [*columns, *([images] if images else [])]
     if not set(expected) <= set(table.column_names):
         raise BadData(f"{folder}: has columns {', '.join(table.column_names)}: expected {', '.join(expected)}")
     if not len(table):

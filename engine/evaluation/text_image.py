@@ -31,10 +31,10 @@ def image_image(data: Captioned, where: str, vectors: VectorCache, font: Path | 
     def rendered(caption: str) -> Image:
         return Image(pixels=render(caption, letters))
 
-    pictures = [partial(rendered, caption) for captions in data.captions for caption in captions]
+    images = [partial(rendered, caption) for captions in data.captions for caption in captions]
     known = {"flickr30k": paper.FLICKR_RENDERED, "coco": paper.COCO_RENDERED}.get(data.name, {})
     notes = () if font else ("captions are rendered in Pillow's own font: the paper's is Arial (--font)",)
-    return _report("image-image", data, where, vectors, pictures, "rendered text", known, notes)
+    return _report("image-image", data, where, vectors, images, "rendered text", known, notes)
 
 
 def _report(
@@ -48,21 +48,21 @@ def _report(
     notes: tuple[str, ...],
 ) -> Report:
     owners = [i for i, captions in enumerate(data.captions) for _ in captions]
-    of_picture: list[list[int]] = [[] for _ in data.captions]
+    of_image: list[list[int]] = [[] for _ in data.captions]
     for position, owner in enumerate(owners):
-        of_picture[owner].append(position)
-    pictures = vectors.both_sides(data.pictures, DEFAULT)
+        of_image[owner].append(position)
+    images = vectors.both_sides(data.images, DEFAULT)
     captions = vectors.both_sides(texts, DEFAULT)
-    ranks = best_ranks(captions[Side.QUERY], pictures[Side.GALLERY], [[owner] for owner in owners])
+    ranks = best_ranks(captions[Side.QUERY], images[Side.GALLERY], [[owner] for owner in owners])
     metrics = recalls(ranks, AT, f"{text} to image R@{{}}")
-    ranks = best_ranks(pictures[Side.QUERY], captions[Side.GALLERY], of_picture)
+    ranks = best_ranks(images[Side.QUERY], captions[Side.GALLERY], of_image)
     metrics |= recalls(ranks, AT, f"image to {text} R@{{}}")
     return Report.of(
         vectors,
         [DEFAULT],
         task=task,
         data=where,
-        counts={"images": len(data.pictures), "captions": len(owners)},
+        counts={"images": len(data.images), "captions": len(owners)},
         metrics=metrics,
         paper=known,
         notes=(*notes, *([] if data.whole else ["not the whole test split, which the paper's figures are of"])),

@@ -258,27 +258,27 @@ def _image(cell: object, folder: Place, schemes: Collection[str]) -> bytes | Ref
         case str():
             return _referenced(cell.strip(), folder, schemes) if cell.strip() else None
         case Unreadable():
-            raise BadCell("BadPicture", f"cannot be read ({cell.reason})")
+            raise BadCell("BadImage", f"cannot be read ({cell.reason})")
     expected = "expected bytes, a data URI, a URL, a path, or a struct with 'bytes' or 'path'"
-    raise BadCell("BadPicture", f"is {_shown(cell)}, {expected}")
+    raise BadCell("BadImage", f"is {_shown(cell)}, {expected}")
 
 
 def _referenced(cell: str, folder: Place, schemes: Collection[str]) -> bytes | Reference:
     if cell[:5].lower() == "data:":
         return _data(cell)
     if "\0" in cell or printable(cell) != cell:
-        raise BadCell("BadPicture", f"is {_shown(cell)}, which no path or URL can be")
+        raise BadCell("BadImage", f"is {_shown(cell)}, which no path or URL can be")
     if is_uri(cell):
         if not may_reference(cell, folder, schemes):
             expected = (
                 "expected a URL (http, https) or a path; an object store other than the table's own is read if "
                 "--allow-scheme names its scheme"
             )
-            raise BadCell("BadPicture", f"is {_shown(cell)}, {expected}")
+            raise BadCell("BadImage", f"is {_shown(cell)}, {expected}")
         return Reference(uri=cell.replace(" ", "%20") if cell[:4].lower() == "http" else cell)
     if PurePosixPath(cell).is_absolute() and not isinstance(folder, LocalPlace):
         where = f"in a table at {folder}"
-        raise BadCell("BadPicture", f"is the absolute path {_shown(cell)} {where}; write a whole URI")
+        raise BadCell("BadImage", f"is the absolute path {_shown(cell)} {where}; write a whole URI")
     return Reference(uri=folder.child(cell if "/" in cell else f"./{cell}").uri)
 
 
@@ -286,15 +286,15 @@ def _data(cell: str) -> bytes:
     """The content of a data URI (RFC 2397)."""
     head = _DATA_URI.match(cell)
     if head is None:
-        raise BadCell("BadPicture", f"is {_shown(cell)}, expected a comma in a data URI")
+        raise BadCell("BadImage", f"is {_shown(cell)}, expected a comma in a data URI")
     data = unquote_to_bytes(cell[head.end() :])
     if head[1].lower().endswith(";base64"):
         try:
             data = base64.b64decode(data, validate=True)
         except binascii.Error as error:
-            raise BadCell("BadPicture", f"is a data URI whose base 64 is broken ({error})") from error
+            raise BadCell("BadImage", f"is a data URI whose base 64 is broken ({error})") from error
         if not data:
-            raise BadCell("BadPicture", "is a data URI without data")
+            raise BadCell("BadImage", "is a data URI without data")
     return data
 
 

@@ -79,7 +79,7 @@ def both(
     """Vectors of captions and of their pictures."""
     data = sets.captioned(count, seed, split, unseen=unseen)
     said = [partial(Text, text=text) for (text,) in data.captions]
-    return VectorCache(encoder).embed(said, view), VectorCache(encoder).embed(data.pictures, view)
+    return VectorCache(encoder).embed(said, view), VectorCache(encoder).embed(data.images, view)
 
 
 def follows(encoder: Encoder, view: View, count: int, seed: int, split: Split) -> float:

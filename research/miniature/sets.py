@@ -44,7 +44,7 @@ def captioned(count: int, seed: int, split: Split = "test", *, unseen: bool = Fa
     rng = random.Random(f"captions {split} {seed}")
     drawn = scenes(count, seed, split, unseen=unseen)
     said = [[caption(rng, scene)] for scene in drawn]
-    return Captioned(pictures=[picture(scene) for scene in drawn], captions=said, name="scenes")
+    return Captioned(images=[picture(scene) for scene in drawn], captions=said, name="scenes")
 
 
 def composed(count: int, seed: int, split: Split = "test") -> Cirr:
@@ -76,7 +76,7 @@ def composed(count: int, seed: int, split: Split = "test") -> Cirr:
                 caption=made[0][0],
             )
         )
-    return Cirr(names=names, pictures=pictures, entries=entries)
+    return Cirr(names=names, images=pictures, entries=entries)
 
 
 def _changes(rng: random.Random, reference: Scene, split: Split) -> list[tuple[str, Scene]]:

@@ -86,7 +86,7 @@ CASES: dict[str, tuple[bytes, int, int, dict[str, int]]] = {
         b"k,ftp://127.0.0.1/x.png,x\nl,zip://x.png::http://127.0.0.1/x.zip,x\n",
         1,
         0,
-        {"UnreadableFile": 5, "UrlRefused": 2, "BadPicture": 4},
+        {"UnreadableFile": 5, "UrlRefused": 2, "BadImage": 4},
     ),
     "deep.jsonl": (
         lines(b'{"id":"a","text":"x","k":' + b"[" * 100_000 + b"]" * 100_000 + b"}", GOOD),
@@ -208,7 +208,7 @@ def test_spoilt_rows_spoil_no_others(name: str, tmp_path: Path, monkeypatch: pyt
         assert not re.search(r" at 0x[0-9a-f]+|<\w+ object|Errno|Traceback|\bsys\.|recursion|universal", one.reason)
         told = re.sub(r"^.*?: ", "", one.reason)
         assert len(told) > 15, one.reason
-        elsewhere = name == "pictures.csv" and one.kind != "BadPicture"  # that file or URL is named
+        elsewhere = name == "pictures.csv" and one.kind != "BadImage"  # that file or URL is named
         assert elsewhere or one.reason.startswith(str(tmp_path / name)), one.reason
     before = {item.id: item for items in Store("db").open("default").scan() for item in items}
     monkeypatch.setattr(hashing, "_features", lambda one: pytest.fail("something was embedded again"))

@@ -306,7 +306,7 @@ def test_prefixes_of_uris() -> None:
     assert run("memory://in", root="memory://in/", include=("*.txt",)).indexed == 2
     assert run("memory://in/**/*.txt", root="memory://in").unchanged == 2
     report = run("memory://in/t.csv", root="memory://in")
-    assert {one.kind for one in report.refused} == {"OutsideRoots", "BadPicture"}
+    assert {one.kind for one in report.refused} == {"OutsideRoots", "BadImage"}
     assert report.kinds["OutsideRoots"] == 3
     for given in ("memory://out", "memory://in/../out", "memory://inn", "memory://in::memory://out", "memory://"):
         is_refused(given, root="memory://in")

@@ -119,7 +119,7 @@ def test_questions_have_answers(seed: int) -> None:
 
 def test_drawn_sets_have_the_form_that_the_tasks_read() -> None:
     data = sets.composed(20, 0)
-    assert len(data.names) == len(data.pictures) == 120
+    assert len(data.names) == len(data.images) == 120
     for entry in data.entries:
         assert len(set(entry.subset)) == 6
         assert {entry.target, entry.reference} < set(entry.subset)

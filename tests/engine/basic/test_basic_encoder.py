@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from oneword.engine import Composed, Document, Image, Text, encode, views
-from oneword.engine.basic.encoder import PICTURES
+from oneword.engine.basic.encoder import IMAGES
 from oneword.engine.basic.sentences import BATCH
 from oneword.engine.encoder import Side
 from oneword.engine.errors import DeviceOutOfMemory, ViewError
@@ -176,7 +176,7 @@ def test_the_plan_holds_every_position_once(encoder):
     for batch in plan:
         kinds = {type(inputs[i]) for i in batch}
         assert len(kinds) == 1
-        assert len(batch) <= (BATCH if kinds == {Text} else PICTURES)
+        assert len(batch) <= (BATCH if kinds == {Text} else IMAGES)
     assert encoder.plan([], views.DEFAULT, Side.GALLERY) == []
 
 

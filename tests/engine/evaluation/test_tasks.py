@@ -103,7 +103,7 @@ def test_usual_downloads(tmp_path: Path, paint: Callable[..., None], place: str,
     paint(tmp_path / place, "red")
     data = read_captioned(tmp_path)
     assert data.name == "coco"
-    assert data.pictures[0]().size == (8, 8)
+    assert data.images[0]().size == (8, 8)
 
 
 def test_a_dictionary_of_datasets(tmp_path: Path) -> None:
@@ -281,9 +281,9 @@ def test_a_split_is_a_column_or_a_name_and_never_all(tmp_path: Path) -> None:
         (made if len(set(splits)) > 1 else made.remove_columns("split")).to_parquet(str(tmp_path / path))
         return tmp_path / Path(path).parts[0]
 
-    assert len(read_captioned(save("column/TEST-0.parquet", "test", "train", "test")).pictures) == 2
+    assert len(read_captioned(save("column/TEST-0.parquet", "test", "train", "test")).images) == 2
     save("folders/train/0.parquet", "train", "train")
-    assert len(read_captioned(save("folders/test/0.parquet", "test")).pictures) == 1
+    assert len(read_captioned(save("folders/test/0.parquet", "test")).images) == 1
     with pytest.raises(BadData, match="has no split 'test'"):
         read_captioned(save("other/train-0.parquet", "train"))
     assert not read_captioned(tmp_path / "folders", limit=1).whole

@@ -75,7 +75,7 @@ def test_pictures_in_cells(tmp_path: Path) -> None:
     write_json_lines(tmp_path / "t.jsonl", [{"image": one} for one in [*texts, 5, [1]]])
     found = entries(tmp_path / "t.jsonl", allow_schemes=("gs",))
     assert [one.image for one in found] == [*texts.values(), None, None]
-    assert {one.problem.kind for one in found if one.image is None and one.problem} == {"BadPicture"}
+    assert {one.problem.kind for one in found if one.image is None and one.problem} == {"BadImage"}
 
 
 def test_texts_in_cells(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_table_opens_no_other_store_with_the_users_credentials(tmp_path: Path,
     (tmp_path / "t.csv").write_text(f"id,image\na,{cell}\n")
     (one,) = entries(tmp_path / "t.csv")
     assert one.problem
-    assert (one.problem.kind, "--allow-scheme" in one.problem.reason) == ("BadPicture", True)
+    assert (one.problem.kind, "--allow-scheme" in one.problem.reason) == ("BadImage", True)
     (one,) = entries(tmp_path / "t.csv", allow_schemes=("s3", "gs", "memory"))
     assert bool(one.problem) == (cell.startswith("ftp") or "::" in cell)
 
