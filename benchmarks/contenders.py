@@ -38,7 +38,7 @@ class SleepingEncoder:
 
     name = "sleeping"
     dimension = 4096
-    passage_tokens = 512
+    chunk_tokens = 512
     tokenizer = None
     PICTURE, TEXT = 0.020, 0.001  # seconds
 

@@ -50,7 +50,7 @@ Figures are percent, as published at the source named. Where "measured here" say
 - **An edit** of an image goes through the model together with it in one forward pass, or is added to it as a unit
   vector of the same weight.
 - **Texts** are cut at the model's limit (SigLIP 64 tokens, CLIP 77, others 512); in bulk, longer ones are first cut
-  into passages, and longer captions at the end of a sentence, which the job reports; as do REST's answers and the
+  into chunks, and longer captions at the end of a sentence, which the job reports; as do REST's answers and the
   command line of items and queries.
 - **On a CPU** that has bf16 (AVX512-BF16, AMX), `--dtype bf16` is 1.8 times as fast with CLIP B/32; vectors differ a
   little (cosine 0.9999), so it is not the default.

@@ -56,8 +56,8 @@ class Encoder(Protocol):
     dimension: int
     """d, the length of a vector."""
 
-    passage_tokens: int
-    """Maximum tokens of a passage; longer texts are split into passages when they are indexed in bulk."""
+    chunk_tokens: int
+    """Maximum tokens of a chunk; longer texts are split into chunks when they are indexed in bulk."""
 
     @property
     def tokenizer(self) -> str | None:

@@ -26,7 +26,7 @@ class HashEncoder:
 
     name = "hash"
     dimension = DIMENSION
-    passage_tokens = 128
+    chunk_tokens = 128
     tokenizer: str | None = None
 
     def space(self, view: View) -> Space:

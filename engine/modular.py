@@ -42,8 +42,8 @@ CHARACTERS = 4
 MOST_CHARACTERS = 1_000_000
 """In a forward pass."""
 
-PASSAGE_TOKENS = 512
-"""Maximum tokens of a passage, even for models that read longer texts: the vector of a whole book finds nothing."""
+CHUNK_TOKENS = 512
+"""Maximum tokens of a chunk, even for models that read longer texts: the vector of a whole book finds nothing."""
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names of a document's prompt, the first that a model has, as in `SentenceTransformer.encode_document`."""
@@ -81,7 +81,7 @@ class ModularEncoder:
         backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self.tokenizer = plain(backend.to_str(), at_start=True).to_str() if backend is not None else None
         self.text_tokens = text_tokens(model.tokenizer, model.get_max_seq_length(), self._prompt(Side.GALLERY))
-        self.passage_tokens = min(self.text_tokens or PASSAGE_TOKENS, PASSAGE_TOKENS)
+        self.chunk_tokens = min(self.text_tokens or CHUNK_TOKENS, CHUNK_TOKENS)
 
     def space(self, view: views.View) -> Space:
         """See `Encoder.space`."""

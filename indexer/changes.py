@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from oneword.engine.chunks import Splitter
 from oneword.engine.inputs import text_hash
-from oneword.engine.passages import Splitter
 from oneword.engine.texts import is_blank
 from oneword.indexer.entry import ETAG, FACTS, SOURCE, Entry, Reference, etag, id_of, name_of
 from oneword.indexer.errors import TemporarySpace
-from oneword.indexer.load import DIGEST, passage_id
+from oneword.indexer.load import DIGEST, chunk_id
 from oneword.indexer.outcome import Loaded, Unchanged, refuse
 from oneword.storage import Item, Metadata, Refused
 
-OURS = frozenset({ETAG, DIGEST, FACTS, "document", "passage", "passages"})
+OURS = frozenset({ETAG, DIGEST, FACTS, "document", "chunk", "chunks"})
 """Metadata that indexing adds."""
 
 CACHE = 32_000  # KiB of memory for pages of SQLite
@@ -226,7 +226,7 @@ def unchanged_unread(entry: Entry, stored: Item | None, splitter: Splitter | Non
 
 def _is_whole(stored: Item, text: str, splitter: Splitter | None) -> bool:
     """Whether an item is a text, embedded as itself, that is not to be split now."""
-    if stored.modality != "text" or ETAG in stored.metadata or "passages" in stored.metadata or is_blank(text):
+    if stored.modality != "text" or ETAG in stored.metadata or "chunks" in stored.metadata or is_blank(text):
         return False
     return stored.content_hash == text_hash(text) and (splitter is None or len(splitter.split(text)) == 1)
 
@@ -238,11 +238,11 @@ def compare(loaded: Loaded, stored: Item | None) -> Loaded | Unchanged:
         return loaded
     if _alike(first, stored, without=()):
         return Unchanged(origin=loaded.origin)
-    count = int(stored.metadata.get("passages", 1))  # type: ignore[arg-type]
+    count = int(stored.metadata.get("chunks", 1))  # type: ignore[arg-type]
     return replace(
         loaded,
         before="touched" if _alike(first, stored, without=(ETAG,)) else "differing",
-        stale=tuple(passage_id(first.id, number) for number in range(loaded.rows, count)),
+        stale=tuple(chunk_id(first.id, number) for number in range(loaded.rows, count)),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from oneword.engine.passages import Splitter
+from oneword.engine.chunks import Splitter
 from oneword.storage import Item, Metadata
 from oneword.storage.metadata import Kind
 

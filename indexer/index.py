@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from oneword.engine.chunks import Splitter
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder
-from oneword.engine.passages import Splitter
 from oneword.engine.roots import Roots
 from oneword.engine.unrelated import unrelated
 from oneword.engine.views import DEFAULT, View
@@ -94,7 +94,7 @@ def index_paths(
     check_roots(paths, options, roots)
     there, gone = _sorted_out(paths, options, store, collection, config)
     inputs = Inputs(there, options, config.only, roots)
-    source = {"paths": [_from_anywhere(path) for path in paths], "passages": config.passages, **options.as_dict()}
+    source = {"paths": [_from_anywhere(path) for path in paths], "chunks": config.chunks, **options.as_dict()}
     if config.take_over:
         source["take_over"] = True
     if roots is not None:  # so that a retry reads no more than this job was allowed to
@@ -109,7 +109,7 @@ def index_paths(
             store=store,
             encoder=encoder,
             view=bound,
-            splitter=Splitter.of(encoder, config.passages),
+            splitter=Splitter.of(encoder, config.chunks),
             config=config,
             report=report,
             seen=seen,

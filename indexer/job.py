@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from oneword.engine.chunks import Splitter
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder
-from oneword.engine.passages import Splitter
 from oneword.engine.views import View
 from oneword.indexer.changes import Seen, Triage
 from oneword.indexer.coverage import Claim

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 from unicodedata import normalize
 
+from oneword.engine.chunks import Splitter
 from oneword.engine.decoded import DecodedImage
 from oneword.engine.errors import BadText, BlankText, EmptyFile, InputError
 from oneword.engine.facts import GPS, PLACE, TAKEN, WORDS, Fact
 from oneword.engine.inputs import Document, Input, Text
-from oneword.engine.passages import Splitter
 from oneword.engine.roots import Roots
 from oneword.engine.texts import decode_text, is_blank
 from oneword.indexer import places
@@ -167,7 +167,7 @@ def _loaded(
             entry,
             content,
             chunk,
-            {**metadata, "document": entry.id, "passage": number + 1, "passages": len(chunks)},
+            {**metadata, "document": entry.id, "chunk": number + 1, "chunks": len(chunks)},
             number=number,
         )
         for number, (chunk, content) in enumerate(zip(chunks, contents, strict=True))
@@ -203,7 +203,7 @@ def _digest(text: str, splitter: Splitter | None) -> str:
     return hashlib.blake2b(f"{splitter and splitter.tokens} {text}".encode(), digest_size=16).hexdigest()
 
 
-def passage_id(document: str, number: int) -> str:
+def chunk_id(document: str, number: int) -> str:
     """The id of a document's chunk, counted from 0; the first has the document's own."""
     return document if number == 0 else f"{document}#{number + 1}"
 
@@ -220,7 +220,7 @@ def _item(
     """The item, but for its vector. number: of the chunk."""
     width, height = picture.image.size if picture else (None, None)
     return Item(
-        id=passage_id(entry.id, number),
+        id=chunk_id(entry.id, number),
         modality="image" if picture else "text",
         uri=entry.uri,
         text=text,

@@ -38,8 +38,8 @@ def option(default: Any, text: str, **more: Any) -> Any:
     return field(default=default, metadata=about(text, **more))
 
 
-def read_passages(text: str) -> int | None:
-    """`JobConfig.passages` from auto, off or a number of tokens. Raises ValueError."""
+def read_chunks(text: str) -> int | None:
+    """`JobConfig.chunks` from auto, off or a number of tokens. Raises ValueError."""
     if text == "auto":
         return None
     if text == "off":
@@ -192,7 +192,7 @@ class JobConfig(Access):
     """How a job runs.
 
     Args:
-        passages: most tokens in a chunk of a text; None: the model's own measure; 0: texts are not split.
+        chunks: most tokens in a chunk of a text; None: the model's own measure; 0: texts are not split.
         yes: with `delete_missing`, remove also what came from a path that does not exist or from an empty folder.
         take_over: without it such rows are quarantined.
         decoders: None: one fewer than there are cores.
@@ -200,11 +200,11 @@ class JobConfig(Access):
         only: nothing but inputs of these origins, or from these tables, shards and folders.
     """
 
-    passages: int | None = option(
+    chunks: int | None = option(
         None,
         "Split texts into chunks of at most this many tokens.",
         metavar="auto|off|N",
-        read=read_passages,
+        read=read_chunks,
         json=int | Literal["auto", "off"] | None,
         min=MIN_CHUNK,
         max=MAX_CHUNK,

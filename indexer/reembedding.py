@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from oneword.engine.chunks import Splitter
 from oneword.engine.config import MOST_PIXELS, EngineConfig
 from oneword.engine.encoder import Encoder, Vectors, tiler_of
 from oneword.engine.encoding import embed
 from oneword.engine.inputs import Input
 from oneword.engine.models import load as load_model
-from oneword.engine.passages import Splitter
 from oneword.engine.unrelated import unrelated
 from oneword.engine.views import DEFAULT, View
 from oneword.engine.views import get as get_view

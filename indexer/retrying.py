@@ -94,7 +94,7 @@ def retry(
                     config,
                     only=names,
                     reread=names <= set(origins),  # not all rows of a table for the sake of one
-                    passages=recorded.pop("passages", config.passages),
+                    chunks=recorded.pop("chunks", config.chunks),
                     take_over=recorded.pop("take_over", config.take_over),
                     roots=_roots(recorded.pop("roots", ()), config.roots),
                 ),

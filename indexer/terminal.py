@@ -108,7 +108,7 @@ def show(report: "Report", db: str) -> None:
     if report.kept:
         say((visible(report.kept), "yellow"))
     if report.rows > report.indexed:
-        say((f"{report.rows} rows: long texts are split into passages (search with --group-by document)", "dim"))
+        say((f"{report.rows} rows: long texts are split into chunks (search with --group-by document)", "dim"))
     if not report.inputs:
         say("No inputs were found.")
     if report.ignored:

@@ -18,7 +18,7 @@ SECONDS = 15.0
 """A commit is due at ROWS rows, BYTES of vectors and thumbnails, or SECONDS after the first row: at most that much is
 repeated after a kill."""
 
-PASSAGE = re.compile(r"#\d+$")
+CHUNK = re.compile(r"#\d+$")
 """Ids that a chunk of another text may have, too."""
 
 
@@ -101,7 +101,7 @@ class Writer:
     def _checked(self, output: Collection, embedded: Sequence[Loaded]) -> tuple[list[Loaded], list[Refused]]:
         """Separates inputs that the collection cannot hold, or whose id is that of another text's chunk."""
         bad = output.check([item for one in embedded for item in one.items])
-        like_chunks = [item.id for one in embedded for item in one.items if PASSAGE.search(item.id)]
+        like_chunks = [item.id for one in embedded for item in one.items if CHUNK.search(item.id)]
         stored = output.get(like_chunks, thumbnails=False) if like_chunks else {}
         owners = {item.id: _owner(item) for item in stored.values()}
         good: list[Loaded] = []
@@ -122,9 +122,9 @@ class Writer:
 
 def _owner(item: Item) -> str:
     """The id of a chunk's text; of any other item its own id."""
-    return str(item.metadata["document"]) if "passages" in item.metadata else item.id
+    return str(item.metadata["document"]) if "chunks" in item.metadata else item.id
 
 
 def may_be_there(one: Loaded) -> bool:
     """Whether the table may hold one of its ids."""
-    return one.before != "absent" or len(one.items) > 1 or PASSAGE.search(one.items[0].id) is not None
+    return one.before != "absent" or len(one.items) > 1 or CHUNK.search(one.items[0].id) is not None

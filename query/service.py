@@ -6,11 +6,11 @@ from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, Unpack
 
+from oneword.engine.chunks import Splitter
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder, Side
 from oneword.engine.encoding import encode
 from oneword.engine.models import load
-from oneword.engine.passages import Splitter
 from oneword.engine.unrelated import unrelated
 from oneword.engine.views import View
 from oneword.engine.views import get as get_view

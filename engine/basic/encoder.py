@@ -42,7 +42,7 @@ IMAGE_IN_COMPOSED = 0.7
 """Weight of a composed query's image where its edit weighs 1. With more, the image finds
 itself; with less, it has no effect."""
 
-PASSAGE_TOKENS = 128
+CHUNK_TOKENS = 128
 """Length that MiniLM's texts were truncated to in training (huggingface.co/sentence-transformers/all-MiniLM-L6-v2)."""
 
 RECIPE = 2  # raised when vectors change without a change of a constant
@@ -75,7 +75,7 @@ class BasicEncoder:
 
     name = "basic"
     dimension = sentences.DIMENSION
-    passage_tokens = PASSAGE_TOKENS
+    chunk_tokens = CHUNK_TOKENS
     text_tokens = sentences.WORDPIECES - 2  # beside [CLS] and [SEP]
 
     def __init__(self, weights: Path, language: Path, *, device: torch.device | None = None) -> None:

@@ -81,7 +81,7 @@ class DualEncoder:
         self.device = device
         self._see, self._read, self._dtype, self.dimension = see, read, dtype, dimension
         self._texts, self._images, self.budget = texts, images, budget
-        self.passage_tokens = self.text_tokens = texts.limit
+        self.chunk_tokens = self.text_tokens = texts.limit
         self.tokenizer = texts.plain.to_str() if texts.plain is not None else None
 
     @property

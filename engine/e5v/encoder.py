@@ -31,7 +31,7 @@ PREPROCESSING_VERSION = 1
 """Raised whenever our own part of the way from input to ids and tiles changes a vector."""
 
 
-PASSAGE_TOKENS = 32
+CHUNK_TOKENS = 32
 """What sentences were cut to in E5-V's training (arXiv 2407.12580); longer ones are out of its experience."""
 
 
@@ -61,7 +61,7 @@ class E5VEncoder(Prompted):
         image_processor: the checkpoint's way from an image to tiles.
     """
 
-    passage_tokens = PASSAGE_TOKENS
+    chunk_tokens = CHUNK_TOKENS
 
     def __init__(self, *, network: Any, image_processor: ImageProcessor, **common: Any) -> None:
         config, tower = network.config, network.config.vision_config

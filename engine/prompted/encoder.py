@@ -118,12 +118,12 @@ class PromptedEncoder(Prompted):
     Args:
         images: the model's own way from an image to tensors.
         own: the prompts that the model was trained with, in place of the default view's; None if it has none.
-        passage_tokens: see `Encoder.passage_tokens`.
+        chunk_tokens: see `Encoder.chunk_tokens`.
     """
 
-    def __init__(self, *, images: Images, own: View | None, passage_tokens: int, **common: Any) -> None:
+    def __init__(self, *, images: Images, own: View | None, chunk_tokens: int, **common: Any) -> None:
         super().__init__(**common)
-        self.images, self.own, self.passage_tokens = images, own, passage_tokens
+        self.images, self.own, self.chunk_tokens = images, own, chunk_tokens
 
     def space(self, view: View) -> Space:
         """See `Encoder.space`."""

@@ -18,7 +18,7 @@ from oneword.engine.prompted.tokens import PromptTokens
 from oneword.engine.views import IMAGE
 
 MAX_TEXT_TOKENS = 512
-"""Where a user's text is cut, and maximum tokens of a passage, unless the model's description says otherwise."""
+"""Where a user's text is cut, and maximum tokens of a chunk, unless the model's description says otherwise."""
 
 
 def load_prompted(
@@ -63,7 +63,7 @@ def load_prompted(
         tokens=tokens,
         images=images,
         own=known.view if known else None,
-        passage_tokens=tokens.max_text_tokens,
+        chunk_tokens=tokens.max_text_tokens,
         budget=budget(
             place,
             number,

@@ -17,7 +17,7 @@ class Dialect(Protocol):
     dimension: int
     """Length of a vector."""
 
-    passage_tokens: int
+    chunk_tokens: int
     """See `Encoder`."""
 
     text_tokens: int | None

@@ -47,7 +47,7 @@ class RemoteEncoder:
     def __init__(self, *, name: str, client: Client, dialect: Dialect) -> None:
         self.name = name
         self.dimension = dialect.dimension
-        self.passage_tokens = dialect.passage_tokens
+        self.chunk_tokens = dialect.chunk_tokens
         self.text_tokens = dialect.text_tokens
         self._client = client
         self._dialect = dialect

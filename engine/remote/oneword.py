@@ -38,7 +38,7 @@ class OnewordDialect:
                 normalisation=str(space["normalisation"]),
             )
             fingerprint, self._any_view = told["fingerprint"], bool(told["any_view"])
-            self.passage_tokens = int(told.get("passage_tokens", 128))
+            self.chunk_tokens = int(told.get("chunk_tokens", 128))
             limit = told.get("text_tokens")
             self.text_tokens = None if limit is None else int(limit)
         except (KeyError, TypeError, ValueError, ViewError) as error:

@@ -20,7 +20,7 @@ class Prompting(Protocol):
 
     tokens: PromptTokens
     dimension: int
-    passage_tokens: int
+    chunk_tokens: int
     text_tokens: int
     mark: str
     """What stands for an image in a whole prompt."""
@@ -48,7 +48,7 @@ class LlavaNext:
     mark = IMAGE
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        from oneword.engine.e5v.encoder import PASSAGE_TOKENS
+        from oneword.engine.e5v.encoder import CHUNK_TOKENS
         from oneword.engine.e5v.loading import MAX_TEXT_TOKENS, tiling
         from oneword.engine.e5v.loading import prompt_tokens as tokens_of
         from oneword.engine.pretrained import configuration
@@ -58,7 +58,7 @@ class LlavaNext:
             self.tokens = tokens_of(checkpoint, MAX_TEXT_TOKENS, config)
             self._pictures = tiling(checkpoint, self.tokens, config)
         self.dimension = int(config.text_config.hidden_size)
-        self.passage_tokens, self.text_tokens = PASSAGE_TOKENS, MAX_TEXT_TOKENS
+        self.chunk_tokens, self.text_tokens = CHUNK_TOKENS, MAX_TEXT_TOKENS
 
     def followed(self, view: View) -> View:
         """Any."""
@@ -101,7 +101,7 @@ class Qwen:
         self._processor, self._own, self._name = made.image_processor, known.view if known else None, name
         self.mark: str = self._images.token
         self.dimension = int(config.get_text_config().hidden_size)
-        self.passage_tokens = self.text_tokens = self.tokens.max_text_tokens
+        self.chunk_tokens = self.text_tokens = self.tokens.max_text_tokens
 
     def followed(self, view: View) -> View:
         """See `Prompting`."""

@@ -13,7 +13,7 @@ from oneword.engine.checkpoint import Checkpoint, read_json
 from oneword.engine.encoder import Side
 from oneword.engine.errors import ModelError, RemoteUnavailable
 from oneword.engine.inputs import Input, Text
-from oneword.engine.modular import PASSAGE_TOKENS, chat_template, preprocessing, prompt_of, text_tokens
+from oneword.engine.modular import CHUNK_TOKENS, chat_template, preprocessing, prompt_of, text_tokens
 from oneword.engine.plain import plain
 from oneword.engine.remote import answers
 from oneword.engine.remote.client import Client
@@ -77,7 +77,7 @@ class TextsDialect:
         sizes = (dense.get("out_features"), pools.get("embedding_dimension"), pools.get("word_embedding_dimension"))
         self.dimension = int(next(size for size in sizes if size))
         self.text_tokens = text_tokens(self._tokenizer, self._limit, prompts[Side.GALLERY])
-        self.passage_tokens = min(self.text_tokens or PASSAGE_TOKENS, PASSAGE_TOKENS)
+        self.chunk_tokens = min(self.text_tokens or CHUNK_TOKENS, CHUNK_TOKENS)
         self.tokenizer: str | None = plain(self._tokenizer.backend_tokenizer.to_str(), at_start=True).to_str()
 
     sees = False

@@ -65,7 +65,7 @@ class VllmDialect:
         self._revision = revision or checkpoint.revision()
         self._asked, self._tokens = asked, asked.tokens
         self.dimension = asked.dimension
-        self.passage_tokens = asked.passage_tokens
+        self.chunk_tokens = asked.chunk_tokens
         self.text_tokens: int | None = asked.text_tokens
 
     def space(self, view: View) -> Space:

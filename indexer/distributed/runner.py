@@ -25,7 +25,7 @@ class DescribedEncoder:
     """What the workers load it by."""
     name: str
     dimension: int
-    passage_tokens: int
+    chunk_tokens: int
     text_tokens: int | None
     tokenizer: str | None
     view: View
@@ -38,7 +38,7 @@ class DescribedEncoder:
             config=replace(config, model=encoder.name),
             name=encoder.name,
             dimension=encoder.dimension,
-            passage_tokens=encoder.passage_tokens,
+            chunk_tokens=encoder.chunk_tokens,
             text_tokens=encoder.text_tokens if isinstance(encoder, Limited) else None,
             tokenizer=encoder.tokenizer,
             view=view,

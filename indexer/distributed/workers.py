@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from oneword.engine.chunks import Splitter
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import tiler_of
 from oneword.engine.models import load as load_model
-from oneword.engine.passages import Splitter
 from oneword.engine.views import View
 from oneword.indexer.changes import Seen
 from oneword.indexer.decode import Decoders

@@ -20,7 +20,7 @@ SET_ASIDE = "set_aside"
 """The metadata key that keeps values that are not of their own key's kind, as texts `key: value`."""
 
 RESERVED = 4
-"""Keys that indexing adds under plain names: `set_aside`, and `document`, `passage` and `passages` of long texts."""
+"""Keys that indexing adds under plain names: `set_aside`, and `document`, `chunk` and `chunks` of long texts."""
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,300})")  # no leading zeros: 01234 is a code
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,300})?(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?(?<=[0-9])")

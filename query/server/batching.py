@@ -12,11 +12,11 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from oneword.engine.chunks import Splitter, fits
 from oneword.engine.encoder import Encoder, Limited, Side
 from oneword.engine.encoding import embed
 from oneword.engine.errors import EncodingError, EngineError, ModelError
 from oneword.engine.inputs import Input, parts
-from oneword.engine.passages import Splitter, fits
 from oneword.engine.views import View
 from oneword.query.server.telemetry import Metrics
 

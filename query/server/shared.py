@@ -46,7 +46,7 @@ class _About:
 
     name: str
     dimension: int
-    passage_tokens: int
+    chunk_tokens: int
     text_tokens: int | None
     tokenizer: str | None
     space: Space
@@ -69,7 +69,7 @@ class SharedEncoder:
         about: _About = process.ask("about", *self._model)
         self._space, self._any_view = about.space, about.any_view
         self.name, self.dimension, self.tokenizer = about.name, about.dimension, about.tokenizer
-        self.passage_tokens, self.text_tokens = about.passage_tokens, about.text_tokens
+        self.chunk_tokens, self.text_tokens = about.chunk_tokens, about.text_tokens
         if about.vocabulary is not None:
             self.vocabulary, self.say = about.vocabulary, self._say
 
@@ -172,7 +172,7 @@ def _about(encoder: Encoder) -> _About:
     return _About(
         name=encoder.name,
         dimension=encoder.dimension,
-        passage_tokens=encoder.passage_tokens,
+        chunk_tokens=encoder.chunk_tokens,
         text_tokens=encoder.text_tokens if isinstance(encoder, Limited) else None,
         tokenizer=encoder.tokenizer,
         space=encoder.space(DEFAULT),

@@ -60,7 +60,7 @@ def test_shipped_models_are_as_described(name: str) -> None:
     if name == "mini":
         assert (MINIATURE / "tuned" / "model.safetensors").stat().st_size == pytest.approx(model.size, rel=0.01)
     if name != "mini":
-        assert encoder.passage_tokens == model.text_tokens
+        assert encoder.chunk_tokens == model.text_tokens
     assert availability.missing(model) == ()
 
 

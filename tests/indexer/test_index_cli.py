@@ -97,10 +97,10 @@ def test_source_says_what_names_do_not(table: Path, index: Callable[..., Done]) 
     assert "is not a table, expected a name that ends in" in index("list", "--source", "table", code=1).err
 
 
-def test_passages(index: Callable[..., Done]) -> None:
+def test_chunks(index: Callable[..., Done]) -> None:
     Path("long.txt").write_text("many words, again and again. " * 100)
     counts = {
-        given: index("long.txt", "--passages", given, "-c", given, "--json").json["rows"]
+        given: index("long.txt", "--chunks", given, "-c", given, "--json").json["rows"]
         for given in ("off", "8", "64", "auto")
     }
     assert counts["off"] == 1
@@ -147,8 +147,8 @@ def test_reports_and_exit_codes(album: Path, index: Callable[..., Done]) -> None
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--passages", "some"], "expected auto, off, or a number of tokens from 8 to 8192"),
-        (["--passages", "7"], "from 8 to 8192"),
+        (["--chunks", "some"], "expected auto, off, or a number of tokens from 8 to 8192"),
+        (["--chunks", "7"], "from 8 to 8192"),
         (["--source", "cloud"], "'cloud' is not one of"),
         (["--captions", "maybe"], "'maybe' is not one of"),
         (["--decoders", "0"], "greater than or equal to 1"),

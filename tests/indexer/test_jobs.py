@@ -259,8 +259,8 @@ def test_what_cannot_be_asked(supervisor: Supervisor, root: Path) -> None:
         (lambda: start(supervisor, root, model="-x"), "model"),
         (lambda: start(supervisor, root, source="exotic"), "source 'exotic'"),
         (lambda: start(supervisor, root, captions="exotic"), "captions"),
-        (lambda: start(supervisor, root, passages=3), "passages 3"),
-        (lambda: start(supervisor, root, passages="most"), "passages"),
+        (lambda: start(supervisor, root, chunks=3), "chunks 3"),
+        (lambda: start(supervisor, root, chunks="most"), "chunks"),
         (lambda: start(supervisor, root, metadata_columns=("a,b",)), "comma"),
         (lambda: start(supervisor, root, view="./v.toml"), "view './v.toml'"),
     ):
@@ -295,17 +295,17 @@ def test_options_as_arguments() -> None:
         "delete_missing": True,
         "reread": True,
         "dry_run": True,
-        "passages": 64,
+        "chunks": 64,
     }
     assert set(arguments(options)) == {
         *("--source=table", "--include=*.png", "--include=-x", "--exclude=a b", "--captions=ignore", "--id-column="),
         *("--text-column=text", "--image-column=-i", "--metadata-columns=a,b", "--delete-missing"),
-        *("--reread", "--dry-run", "--passages=64"),
+        *("--reread", "--dry-run", "--chunks=64"),
     }
     jobs = Supervisor("db", ["."])
     assert "--sync" in jobs._command_line("a", ["."], None, None, {"delete_missing": True})
     assert arguments({}) == []
-    assert arguments({"metadata_columns": (), "passages": "off"}) == ["--metadata-columns=", "--passages=off"]
+    assert arguments({"metadata_columns": (), "chunks": "off"}) == ["--metadata-columns=", "--chunks=off"]
 
 
 def test_a_service_that_starts_again_finds_its_jobs(supervisor: Supervisor, root: Path) -> None:

@@ -28,7 +28,7 @@ GIVEN = st.fixed_dictionaries(
         "metadata_columns": NAMES,
         "exif": st.lists(st.sampled_from(["all", "none", "no-gps", "camera", "title"]), max_size=3).map(tuple),
         "id_prefix": TEXT.filter(str.isprintable),
-        "passages": st.integers(8, 8192) | st.sampled_from(["auto", "off"]),
+        "chunks": st.integers(8, 8192) | st.sampled_from(["auto", "off"]),
         **{name: st.booleans() for name in ("delete_missing", "yes", "take_over", "reread", "dry_run")},
     },
 )
@@ -51,10 +51,10 @@ def parsed(line: list[str]) -> tuple[SourceOptions, JobConfig]:
 @given(GIVEN)
 def test_a_jobs_options_arrive_in_its_process(options: dict[str, Any]) -> None:
     sources, config = parsed(arguments(options))
-    passages = options.get("passages", "auto")
-    assert config.passages == {"auto": None, "off": 0}.get(passages, passages)
+    chunks = options.get("chunks", "auto")
+    assert config.chunks == {"auto": None, "off": 0}.get(chunks, chunks)
     for name, one in (declared(SourceOptions, remote=True) | declared(JobConfig, remote=True)).items():
-        if name != "passages":
+        if name != "chunks":
             found = getattr(sources if one in fields(SourceOptions) else config, one.name)
             assert found == options.get(name, one.default)
 
@@ -70,8 +70,8 @@ def test_a_service_offers_what_is_declared_for_it() -> None:
     [
         ({"root": ["/"]}, "option 'root' is none of a job"),
         ({"source": "exotic"}, "source 'exotic': expected one of auto, folder"),
-        ({"passages": 7}, "passages 7: expected auto, off, or a number"),
-        ({"passages": True}, "passages True"),
+        ({"chunks": 7}, "chunks 7: expected auto, off, or a number"),
+        ({"chunks": True}, "chunks True"),
         ({"id_prefix": "a\nb"}, "printable"),
         ({"id_prefix": "x" * 65}, "at most 64"),
         ({"metadata_columns": ["a,b"]}, "no comma"),
@@ -85,10 +85,10 @@ def test_what_no_job_may_ask(options: dict[str, Any], words: str) -> None:
 
 
 def test_what_a_command_line_cannot_say() -> None:
-    for line in (["--passages=7"], ["--delimiter=ab"], [f"--id-prefix={'x' * 65}"], ["--decoders=0"], ["--exif=x"]):
+    for line in (["--chunks=7"], ["--delimiter=ab"], [f"--id-prefix={'x' * 65}"], ["--decoders=0"], ["--exif=x"]):
         with pytest.raises(Exception) as caught:
             parsed(line)
         assert getattr(caught.value, "exit_code", None) == 2
     assert parsed(["--delimiter=\\t"])[0].delimiter == "\t"
     assert parsed(["--root=a", "--root=b", "--allow-scheme=S3"])[1].roots == ("a", "b")
-    assert made(JobConfig, {"passages": None, "unknown": 1}) == JobConfig()
+    assert made(JobConfig, {"chunks": None, "unknown": 1}) == JobConfig()

@@ -160,7 +160,7 @@ def test_sources_that_are_gone_are_told_and_others_tried(album: Path) -> None:
 
 def test_texts_are_split_as_they_were_asked_to_be() -> None:
     Path("t.txt").write_text(" ")
-    run("t.txt", config=JobConfig(passages=0))
+    run("t.txt", config=JobConfig(chunks=0))
     Path("t.txt").write_text("many words, again and again. " * 100)
     assert again() == (1, 1, 0, 0)
     assert len(ids()) == 1

@@ -378,7 +378,7 @@ def test_more_keys_than_a_collection_takes_cost_no_row(keys: int) -> None:
         for at in range(keys // 7 + 1)
     ]
     Path("t.jsonl").write_text("\n".join(map(json.dumps, rows_of)))
-    first = run("t.jsonl", passages=32)
+    first = run("t.jsonl", chunks=32)
     assert (first.added, first.quarantined) == (len(rows_of), 0)
     assert all("_source" in item.metadata for item in rows().values())
-    assert counts(run("t.jsonl", passages=32)) == (0, 0, len(rows_of), 0, 0)
+    assert counts(run("t.jsonl", chunks=32)) == (0, 0, len(rows_of), 0, 0)

@@ -16,7 +16,7 @@ import pytest
 import oneword
 from oneword.database import AsyncCollection, AsyncDatabase, Collection, Database, Indexed
 from oneword.engine import Text, encode, load
-from oneword.engine.passages import Splitter
+from oneword.engine.chunks import Splitter
 from oneword.engine.views import DEFAULT
 from oneword.indexer.options import JobConfig, SourceOptions
 from oneword.query.client import NewItem

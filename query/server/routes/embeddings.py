@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from oneword import engine
 from oneword.engine import views
+from oneword.engine.chunks import WORDS
 from oneword.engine.encoder import Encoder, InputType, Limited, Side, reads_any_view
 from oneword.engine.errors import EngineError, InputError, ViewError
-from oneword.engine.passages import WORDS
 from oneword.engine.views import View
 from oneword.query.server import requests
 from oneword.query.server.batching import Batcher, Vector
@@ -338,7 +338,7 @@ def _card(encoder: Encoder) -> dict[str, Any]:
             "fingerprint": space.fingerprint,
             "space": space.as_dict(),
             "any_view": reads_any_view(encoder),
-            "passage_tokens": encoder.passage_tokens,
+            "chunk_tokens": encoder.chunk_tokens,
             "text_tokens": encoder.text_tokens if isinstance(encoder, Limited) else None,
             "tokenizer": encoder.tokenizer is not None,
         },

@@ -52,7 +52,7 @@ def test_each_side_has_its_prompt(reader: Made) -> None:
     assert np.abs(documents - theirs.encode_document(TEXTS)).max() <= CLOSE
     assert np.abs(queries - documents).max() > 0.01
     assert ours.space(views.DEFAULT).preprocessing["prompts"] == {"query": "query: ", "gallery": "passage: "}
-    assert ours.text_tokens == ours.passage_tokens == 48 - 2 - 2, "beside [CLS], [SEP] and the prompt"
+    assert ours.text_tokens == ours.chunk_tokens == 48 - 2 - 2, "beside [CLS], [SEP] and the prompt"
 
 
 def test_a_model_of_texts_takes_no_images(reader: Made, images: list[Image]) -> None:

@@ -96,7 +96,7 @@ def test_equals_local(serve: Any, kind: type[TextServer], there: Any, here: Modu
         expected = encode(here, TEXTS, views.DEFAULT, side)
         assert np.abs(encode(remote, TEXTS, views.DEFAULT, side) - expected).max() <= 1e-5
     assert remote.space(views.DEFAULT).fingerprint == here.space(views.DEFAULT).fingerprint
-    assert (remote.dimension, remote.passage_tokens) == (here.dimension, here.passage_tokens)
+    assert (remote.dimension, remote.chunk_tokens) == (here.dimension, here.chunk_tokens)
     assert remote.tokenizer == here.tokenizer
     assert {one.split()[0] for body in service.bodies for one in body["input"]} == {"query:", "passage:"}
     with pytest.raises(ModelError, match="asked for texts only"):

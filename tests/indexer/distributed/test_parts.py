@@ -152,7 +152,7 @@ def test_a_worker_obeys_the_jobs_limit_of_pixels() -> None:
 def test_a_described_encoder_is_known_and_cannot_encode() -> None:
     model = HashEncoder()
     told = pickle.loads(pickle.dumps(DescribedEncoder.of(model, DEFAULT, EngineConfig())))
-    assert (told.name, told.passage_tokens, told.tokenizer) == (model.name, model.passage_tokens, model.tokenizer)
+    assert (told.name, told.chunk_tokens, told.tokenizer) == (model.name, model.chunk_tokens, model.tokenizer)
     assert told.space(DEFAULT).as_dict() == model.space(DEFAULT).as_dict()
     assert told.config.model == "hash", "auto is settled"
     with pytest.raises(NotImplementedError, match="on the workers"):

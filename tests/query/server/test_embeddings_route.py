@@ -12,8 +12,8 @@ import pytest
 
 from oneword import query
 from oneword.engine import Composed, Document, Image, Side, Text, View, decode, encode, views
+from oneword.engine.chunks import Splitter
 from oneword.engine.models import load
-from oneword.engine.passages import Splitter
 from oneword.storage import Store
 from tests import forkserver
 
@@ -181,9 +181,9 @@ def test_remote_encoder_is_the_local_one(both: Any, drawn: Any, name: str) -> No
         found = encode(there, inputs, views.DEFAULT, side)
         assert np.allclose(found, encode(here, inputs, views.DEFAULT, side), atol=1e-5)
     text = "A red circle beside a Blue-ish square; nothing else. " * 20
-    passages = Splitter.of(there).split(text)
-    assert passages == Splitter.of(here).split(text)
-    assert len(passages) > 2
+    chunks = Splitter.of(there).split(text)
+    assert chunks == Splitter.of(here).split(text)
+    assert len(chunks) > 2
     if name == "mini":
         view = View.from_dict({**views.get("cirr").as_dict(), "name": "mine"})
         assert there.space(view).fingerprint == here.space(view).fingerprint

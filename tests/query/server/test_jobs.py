@@ -84,7 +84,7 @@ def wait(client: Any, job: dict[str, Any], *states: str) -> dict[str, Any]:
 
 
 def test_from_start_to_end(client: Any, jobs: Supervisor, root: Path) -> None:
-    answer = client.post("/v1/jobs", json=body(str(root), options={"include": ["*.txt"], "passages": "off"}))
+    answer = client.post("/v1/jobs", json=body(str(root), options={"include": ["*.txt"], "chunks": "off"}))
     assert answer.status_code == 201
     begun = answer.json()
     assert answer.headers["Location"] == f"/v1/jobs/{begun['id']}"
@@ -130,7 +130,7 @@ def test_what_is_refused(client: Any, jobs: Supervisor, root: Path) -> None:
         ({"options": {"allow_private": True}}, "options.allow_private"),
         ({"options": {"device": "cuda"}}, "options.device"),
         ({"options": {"report": "/x"}}, "options.report"),
-        ({"options": {"passages": 7}}, "options.passages"),
+        ({"options": {"chunks": 7}}, "options.chunks"),
         ({"options": {"dry_run": "perhaps"}}, "options.dry_run"),
         ({"options": {"source": "exotic"}}, "options.source"),
         ({"job_id": "x"}, "job_id"),

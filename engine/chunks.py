@@ -1,4 +1,4 @@
-"""Splits long texts into passages: at the ends of sentences where possible, by the model's own tokens."""
+"""Splits long texts into chunks: at the ends of sentences where possible, by the model's own tokens."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -13,13 +13,13 @@ WORDS = re.compile(r"\w+|[^\w\s]")
 
 @dataclass
 class Splitter:
-    """Splits texts into passages of at most `tokens` tokens. Picklable, for worker processes.
+    """Splits texts into chunks of at most `tokens` tokens. Picklable, for worker processes.
 
-    A passage ends where a paragraph does, else a sentence, else a word (Unicode UAX 29), as late as fits; nothing but
-    white space between passages is lost.
+    A chunk ends where a paragraph does, else a sentence, else a word (Unicode UAX 29), as late as fits; nothing but
+    white space between chunks is lost.
 
     Args:
-        tokens: maximum of a passage, without the prompt; None leaves texts whole.
+        tokens: maximum of a chunk, without the prompt; None leaves texts whole.
         tokenizer: JSON of a `tokenizers.Tokenizer`; None counts words and marks.
         limit: of tokens that the model reads; None if that is not known.
     """
@@ -33,23 +33,23 @@ class Splitter:
     def of(cls, encoder: Encoder, tokens: int | None = None) -> "Splitter":
         """Returns the splitter of an encoder; tokens: None for the encoder's own maximum, 0 to leave texts whole."""
         return cls(
-            tokens=encoder.passage_tokens if tokens is None else tokens or None,
+            tokens=encoder.chunk_tokens if tokens is None else tokens or None,
             tokenizer=encoder.tokenizer,
             limit=encoder.text_tokens if isinstance(encoder, Limited) else None,
         )
 
     def split(self, text: str) -> list[str]:
-        """Returns the passages of a text, in order; a text that fits is returned unchanged."""
-        return self._passages(text, self.tokens)
+        """Returns the chunks of a text, in order; a text that fits is returned unchanged."""
+        return self._chunks(text, self.tokens)
 
     def fitted(self, content: Input) -> Input:
-        """Returns what the model reads of an input: of a text over its limit the first passage that fits."""
+        """Returns what the model reads of an input: of a text over its limit the first chunk that fits."""
         match content:
             case Text(text=text) | Document(text=text):
-                read = self._passages(text, self.limit)[0]
+                read = self._chunks(text, self.limit)[0]
                 return content if read == text else replace(content, text=read)
             case Composed(edit=edit):
-                read = self._passages(edit, self.limit)[0]
+                read = self._chunks(edit, self.limit)[0]
                 return content if read == edit else replace(content, edit=read)
             case _:
                 return content
@@ -57,7 +57,7 @@ class Splitter:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_made": {}}
 
-    def _passages(self, text: str, tokens: int | None) -> list[str]:
+    def _chunks(self, text: str, tokens: int | None) -> list[str]:
         if tokens is None or fits(text, tokens):
             return [text]
         if self.tokenizer is None and len(WORDS.findall(text)) <= tokens:
@@ -70,8 +70,8 @@ class Splitter:
                 if self.tokenizer is None
                 else TextSplitter.from_huggingface_tokenizer_str(self.tokenizer, tokens)
             )
-        passages = self._made[tokens].chunks(text)
-        return passages if len(passages) > 1 else [text]
+        chunks = self._made[tokens].chunks(text)
+        return chunks if len(chunks) > 1 else [text]
 
 
 def fits(text: str, tokens: int) -> bool:

@@ -1,4 +1,4 @@
-"""Long texts: passages, linked to their documents."""
+"""Long texts: chunks, linked to their documents."""
 
 import json
 import random
@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oneword.engine.chunks import WORDS, Splitter
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.inputs import Composed, Image, Text
 from oneword.engine.models import load
-from oneword.engine.passages import WORDS, Splitter
 from oneword.engine.space import Space
 from oneword.engine.views import View
 from oneword.indexer import JobConfig, Report, index_paths, reembed
@@ -38,10 +38,10 @@ def rows() -> dict[str, Item]:
 
 
 @given(st.text(max_size=3000), st.integers(8, 200))
-def test_passages_fit_and_lose_nothing_but_white_space(whole: str, tokens: int) -> None:
-    passages = Splitter(tokens=tokens).split(whole)
-    assert all(len(WORDS.findall(one)) <= tokens for one in passages)
-    assert re.sub(r"\s", "", "".join(passages)) == re.sub(r"\s", "", whole)
+def test_chunks_fit_and_lose_nothing_but_white_space(whole: str, tokens: int) -> None:
+    chunks = Splitter(tokens=tokens).split(whole)
+    assert all(len(WORDS.findall(one)) <= tokens for one in chunks)
+    assert re.sub(r"\s", "", "".join(chunks)) == re.sub(r"\s", "", whole)
 
 
 @pytest.mark.parametrize("model", ["basic", "mini"])
@@ -51,19 +51,19 @@ def test_tokens_are_the_models_own(model: str) -> None:
     encoder = load(model)
     splitter = Splitter.of(encoder)
     tokenizer = Tokenizer.from_str(str(encoder.tokenizer))
-    passages = splitter.split(text(300) + " [SEP] <image> " + "漢字" * 400)
-    assert splitter.tokens == encoder.passage_tokens
-    assert len(passages) > 5
-    lengths = [len(tokenizer.encode(one, add_special_tokens=False).ids) for one in passages]
-    assert max(lengths) <= encoder.passage_tokens
-    assert sum(one.endswith(".") for one in passages) > len(passages) / 2, "they end with sentences"
+    chunks = splitter.split(text(300) + " [SEP] <image> " + "漢字" * 400)
+    assert splitter.tokens == encoder.chunk_tokens
+    assert len(chunks) > 5
+    lengths = [len(tokenizer.encode(one, add_special_tokens=False).ids) for one in chunks]
+    assert max(lengths) <= encoder.chunk_tokens
+    assert sum(one.endswith(".") for one in chunks) > len(chunks) / 2, "they end with sentences"
 
 
 def test_a_text_that_fits_is_as_it_is() -> None:
     assert Splitter(tokens=8).split("  a  b \n") == ["  a  b \n"]
 
 
-def test_a_document_and_its_passages(tmp_path: Path) -> None:
+def test_a_document_and_its_chunks(tmp_path: Path) -> None:
     Path("d.jsonl").write_text(
         json.dumps({"id": "d", "text": text(60), "year": 1990}) + "\n" + '{"id":"e","text":"short"}\n'
     )
@@ -72,13 +72,13 @@ def test_a_document_and_its_passages(tmp_path: Path) -> None:
     count = len(rows()) - 1
     assert count > 3
     assert rows()["e"].metadata.get("document") is None
-    passages = [rows()["d"], *(rows()[f"d#{number}"] for number in range(2, count + 1))]
-    assert " ".join(str(one.text) for one in passages) == text(60)
-    for number, one in enumerate(passages, 1):
+    chunks = [rows()["d"], *(rows()[f"d#{number}"] for number in range(2, count + 1))]
+    assert " ".join(str(one.text) for one in chunks) == text(60)
+    for number, one in enumerate(chunks, 1):
         facts = one.metadata
-        assert (facts["document"], facts["passage"], facts["passages"], facts["year"]) == ("d", number, count, 1990)
-        assert one.uri == passages[0].uri
-    hits = Store("db").open("default").search(passages[2].vector, group_by="document")
+        assert (facts["document"], facts["chunk"], facts["chunks"], facts["year"]) == ("d", number, count, 1990)
+        assert one.uri == chunks[0].uri
+    hits = Store("db").open("default").search(chunks[2].vector, group_by="document")
     assert [hit.item.id for hit in hits] == ["d#3", "e"]
 
 
@@ -101,9 +101,9 @@ def test_a_document_that_changes(outcome: str, tmp_path: Path) -> None:
         return
     file.write_text(now)
     assert run("doc.txt").updated == 1
-    after = sorted(rows().values(), key=lambda item: int(item.metadata.get("passage", 1)))  # type: ignore[arg-type]
+    after = sorted(rows().values(), key=lambda item: int(item.metadata.get("chunk", 1)))  # type: ignore[arg-type]
     assert " ".join(str(one.text) for one in after) == now
-    assert all(one.metadata.get("passages", 1) == len(after) for one in after)
+    assert all(one.metadata.get("chunks", 1) == len(after) for one in after)
     assert {"longer": len(after) > before, "shorter": len(after) < before, "one": len(after) == 1}.get(outcome, True)
     assert run("doc.txt").unchanged == 1
 
@@ -112,23 +112,23 @@ def test_another_measure_splits_again(tmp_path: Path) -> None:
     Path("doc.txt").write_text(text(60))
     run("doc.txt")
     before = len(rows())
-    assert run("doc.txt", passages=32).updated == 1
+    assert run("doc.txt", chunks=32).updated == 1
     assert len(rows()) > 2 * before
-    assert run("doc.txt", passages=0).updated == 1
+    assert run("doc.txt", chunks=0).updated == 1
     assert [item.text for item in rows().values()] == [text(60)]
 
 
 def test_a_text_in_a_table_is_compared_as_it_would_be_embedded(tmp_path: Path) -> None:
     Path("texts.jsonl").write_text(json.dumps({"id": "a", "text": text(60)}))
-    run("texts.jsonl", passages=0)
-    assert run("texts.jsonl", passages=0).unchanged == 1
-    assert run("texts.jsonl", passages=32).updated == 1
-    assert run("texts.jsonl", passages=0).updated == 1
+    run("texts.jsonl", chunks=0)
+    assert run("texts.jsonl", chunks=0).unchanged == 1
+    assert run("texts.jsonl", chunks=32).updated == 1
+    assert run("texts.jsonl", chunks=0).updated == 1
     [item] = rows().values()
     Store("db").open("default").upsert(
         [replace(item, vector=np.full(256, 1 / 16, np.float32), content_hash="client:a")]
     )
-    assert run("texts.jsonl", passages=0).updated == 1
+    assert run("texts.jsonl", chunks=0).updated == 1
     assert rows()["a"].content_hash == item.content_hash
 
 
@@ -156,7 +156,7 @@ def test_what_a_model_does_not_read_is_cut_at_a_sentence_and_told_once(
     (album / "red.txt").write_text(text(60))
     (album / "note.txt").write_text(text(50, seed=1))
     encoder = Short()
-    report = index_paths([album], db="db", model=encoder, config=JobConfig(passages=0))
+    report = index_paths([album], db="db", model=encoder, config=JobConfig(chunks=0))
     assert (report.indexed, report.shortened, report.as_dict()["shortened"]) == (6, 2, 2)
     said = [one for one in caplog.messages if "longer than the 20 tokens" in one]
     assert len(said) == 1
@@ -183,7 +183,7 @@ class Turned(Short):
         return replace(super().space(view), revision="2")
 
 
-def test_an_id_that_a_passage_has_is_nobody_elses() -> None:
+def test_an_id_that_a_chunk_has_is_nobody_elses() -> None:
     Path("d.jsonl").write_text(json.dumps({"id": "d", "text": text(60)}) + "\n")
     Path("e.jsonl").write_text('{"id": "d#2", "text": "mine"}\n{"id": "issue#12", "text": "a bug"}\n')
     run("d.jsonl")
@@ -194,7 +194,7 @@ def test_an_id_that_a_passage_has_is_nobody_elses() -> None:
     assert rows()["d#2"].metadata["document"] == "d"
     assert rows()["issue#12"].text == "a bug"
     Path("other.jsonl").write_text(json.dumps({"id": "issue", "text": text(200)}) + "\n")
-    assert run("other.jsonl").kinds == {"DuplicateId": 1}, "nor may a passage take it"
+    assert run("other.jsonl").kinds == {"DuplicateId": 1}, "nor may a chunk take it"
     assert rows()["issue#12"].text == "a bug"
 
 
