@@ -147,7 +147,7 @@ def bare(encoder: Any, folder: Path, scratch: Path) -> dict[str, float]:  # noqa
 
 
 def oneword(encoder: Any, folder: Path, scratch: Path) -> dict[str, Any]:
-    """`index_paths`, to the last commit, compaction and index of words; the serving index's build apart."""
+    """`index_paths`, to the last commit, compaction and index of words; the ANN index's build apart."""
     from oneword.indexer import index_paths
 
     table = import_module("lancedb")  # as all of them have it before their clock starts
@@ -277,7 +277,7 @@ def use_clip_retrieval(folder: Path) -> None:
 
 @contextmanager
 def timed_build(*, skip: bool = False) -> Iterator[dict[str, float]]:
-    """How long the serving index's build takes, and this process's memory before it; skip: it is not built."""
+    """How long the ANN index's build takes, and this process's memory before it; skip: it is not built."""
     from oneword.storage import Collection
 
     found: dict[str, float] = {"seconds": 0.0, "cpu": 0.0}

@@ -13,7 +13,7 @@ runner and writer around our encoder, for pictures, if FOLDER has it:
 All but `oneword` write vectors and names only: no thumbnails, texts, hashes or index of words, no quarantine, and
 killed they begin anew. The encoder is `basic`, loaded before any clock starts, and each contender does eight inputs
 first, uncounted: imports and processes are not part of a rate. It uses all cores, so that whatever else
-is done is taken from it. The serving index's build is timed apart. Workloads: photographs of scikit-image, cropped,
+is done is taken from it. The ANN index's build is timed apart. Workloads: photographs of scikit-image, cropped,
 with noise, as JPEG of 640x480; distinct sentences, in one table; both. `cpu_fraction` is the bare encoder's CPU time
 over that of `oneword`, all processes together.
 
@@ -35,7 +35,7 @@ search over 20,000 of them: as it is, without waiting for the disk (`StorageConf
 
 Each contender runs in a process of its own, in turn; figures are medians, and the headline is the workload that comes
 off worst. `--quick`: 120 pictures, 300 texts, one repeat, memory and growth at 10,000 and 100,000 texts before the
-serving index's build, no sleeping: two to three minutes. The whole: 600 pictures, 6,000 texts, 3 repeats, growth to
+ANN index's build, no sleeping: two to three minutes. The whole: 600 pictures, 6,000 texts, 3 repeats, growth to
 1,000,000. `--out` keeps every run as it ends. `--package` is
 another checkout, whose `oneword` then runs in turn with this one as `before`. The last line is one JSON object.
 """
@@ -162,7 +162,7 @@ class Benchmark:
             row["cpu_fraction"] = round(cpu["bare"] / cpu["oneword"], 3)
             row["fraction_of_bare_encoder"] = round(row["oneword"] / row["bare"], 3)
             whole = statistics.median(run["seconds"] + run["build"] for run in times["oneword"])
-            row["fraction_with_serving_index"] = round(count / whole / row["bare"], 3)
+            row["fraction_with_ann_index"] = round(count / whole / row["bare"], 3)
             for other in able[2:]:
                 row[f"ratio_vs_{other}"] = round(row["oneword"] / row[other], 3)
             table[workload] = row
@@ -178,7 +178,7 @@ class Benchmark:
         for key in (
             "fraction_of_bare_encoder",
             "cpu_fraction",
-            "fraction_with_serving_index",
+            "fraction_with_ann_index",
             "ratio_vs_script",
             "ratio_vs_batches",
         ):
@@ -234,7 +234,7 @@ class Benchmark:
         few, many = (self.run(grow=str(path), build=build, again=path == made[-1]) for path in made)
         self.found["texts"] = {str(rows): few, str(10 * rows): many}
         self.found["rss_ratio_100k_over_10k"] = round(many["peak_mib"] / few["peak_mib"], 3)
-        self.found["rss_ratio_with_serving_index"] = round(many["peak_with_build_mib"] / few["peak_with_build_mib"], 3)
+        self.found["rss_ratio_with_ann_index"] = round(many["peak_with_build_mib"] / few["peak_with_build_mib"], 3)
         self._rate(many)
         if small:
             for count in (small, 10 * small):
@@ -246,7 +246,7 @@ class Benchmark:
             self.found["rss_ratio_small_pictures"] = round(many["peak_mib"] / few["peak_mib"], 3)
 
     def all_growth(self) -> None:
-        """Rates in a long job, whose serving index is not built."""
+        """Rates in a long job, whose ANN index is not built."""
         if (rows := self.sizes["growth"]) > 10 * self.sizes["rows"]:
             path = sentences(self.folder / "growth", rows)
             self.found["growth"] = self.run(grow=str(path), build=False, again=True)

@@ -1,4 +1,4 @@
-"""What a serving index costs in memory, and a search in time: vectors left on disk, or loaded.
+"""What an ANN index costs in memory, and a search in time: vectors left on disk, or loaded.
 
     python benchmarks/memory.py [--rows 50000] [--dimension 4096]
 

@@ -44,7 +44,7 @@ class Oneword(Base):
             )
 
     def build(self) -> None:
-        """The serving index alone."""
+        """The ANN index alone."""
         from oneword.storage import Store
 
         Store(self.folder).open("a").build_index()

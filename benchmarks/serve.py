@@ -2,7 +2,7 @@
 
     python benchmarks/serve.py [--quick] [--model basic] [--rows N] [--before FOLDER] [--overhead] [--out FILE]
 
-A collection of `--rows` vectors with the structure of MiniLM's (vectors.py; 384 numbers), its serving index built; the
+A collection of `--rows` vectors with the structure of MiniLM's (vectors.py; 384 numbers), its ANN index built; the
 service in a process of its own, its clients in this one, which costs the service some of the two cores.
 
 **Overhead**: a request whose query vector is cached, and the same search by `SearchService.answer` in this process, in

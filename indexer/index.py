@@ -143,7 +143,7 @@ def index_paths(
         texts = partial(unrelated, encoder, bound) if isinstance(runner, Local) else None
         target.keep_index(aside=False, unrelated=texts)  # also where an earlier job was killed before it did
     except (OSError, RuntimeError, StorageError) as error:
-        log.warning("all is indexed, but the serving index could not be built: %s; try `oneword build`", error)
+        log.warning("all is indexed, but the ANN index could not be built: %s; try `oneword build`", error)
     report.time(stages)
     return report
 

@@ -35,7 +35,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("HOME", str(tmp_path))  # where serving indexes of object stores lie
+    monkeypatch.setenv("HOME", str(tmp_path))  # where ANN indexes of object stores lie
     client = boto3.client("s3")
     client.create_bucket(Bucket="bucket")
     yield client

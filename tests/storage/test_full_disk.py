@@ -106,7 +106,7 @@ def test_compaction_removes_old_versions_where_there_is_room_and_says_where_ther
     assert Store(disk / "db").open("a").count() == 3000
 
 
-def test_a_serving_index_makes_room(disk: Path, fill: Fill) -> None:
+def test_an_ann_index_makes_room(disk: Path, fill: Fill) -> None:
     collection = Store(disk / "db").create("a", SPACE)
     for first in range(0, 4000, 100):
         collection.upsert(items(first, 100))

@@ -36,7 +36,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def filled(store: Store, collection: Collection, item: Callable[..., Item]) -> Collection:
-    """`things` with three items, a metadata key, an entry in quarantine, a serving index and a tag."""
+    """`things` with three items, a metadata key, an entry in quarantine, an ANN index and a tag."""
     collection.upsert([item(f"{n}", [n, 1, 0, 0], metadata={"n": n}, thumbnail=b"\0x") for n in range(3)])
     refuse(store, "things", "bad")
     collection.build_index()

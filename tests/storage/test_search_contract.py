@@ -1,4 +1,4 @@
-"""Every way of answering a search gives the answers of plain numpy: the table alone, a serving index, a stale one."""
+"""Every way of answering a search gives the answers of plain numpy: the table alone, an ANN index, a stale one."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ def test_what_comes_with_hits_is_of_their_version(own: tuple[Collection, Model])
     assert collection.get([id_])[id_].text == "new"
 
 
-def test_diversity_weighs_words_as_it_weighs_nearness(stored: tuple[Collection, Model]) -> None:
+def test_diversity_weighs_words_as_it_weighs_similarity(stored: tuple[Collection, Model]) -> None:
     collection, _ = stored
     plain = [hit.item.id for hit in collection.search(questions()[0], keywords="word3", limit=10)]
     a_little = [hit.item.id for hit in collection.search(questions()[0], keywords="word3", limit=10, diversity=0.02)]

@@ -25,7 +25,7 @@ TEXTS = ["the cat sleeps on the sofa", "we saw an owl at night", "a red car in t
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a collection of 8 pictures and 4 texts, and a serving index."""
+    """A store with a collection of 8 pictures and 4 texts, and an ANN index."""
     place = tmp_path_factory.mktemp("store")
     folder = place / "photos"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Collections: made, listed, described, dropped; made again behind the service's back; their serving index."""
+"""Collections: made, listed, described, dropped; made again behind the service's back; their ANN index."""
 
 import time
 from pathlib import Path
@@ -132,7 +132,7 @@ def test_dropped_elsewhere(service: Any, made: Any, db: Path, refused: Any) -> N
     assert [one["name"] for one in service.get("/collections").json()["collections"]] == ["default", "drawings"]
 
 
-def test_serving_index(service: Any, made: Any, refused: Any) -> None:
+def test_ann_index(service: Any, made: Any, refused: Any) -> None:
     told = refused(service.post("/collections/one/verify"), 409, "no_index")
     assert "/build" in told["remedy"]
     vectors = np.random.default_rng(0).normal(size=(400, 256))

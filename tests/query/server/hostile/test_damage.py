@@ -1,4 +1,4 @@
-"""A serving index that is damaged under a running service: answers stay right, it says so, and builds another."""
+"""An ANN index that is damaged under a running service: answers stay right, it says so, and builds another."""
 
 import random
 import time

@@ -1,6 +1,6 @@
 """What other processes do to the store that is served.
 
-    python store.py seed DB ITEMS            makes the base: items whose nearest text is known, and their serving index
+    python store.py seed DB ITEMS            makes the base: items whose nearest text is known, and their ANN index
     python store.py write DB PREFIX SECONDS  writes items of its own: for so long as the only one, then in turn
 
 `write` prints one JSON object, the texts by id of what it has written; run it in the checkout.
