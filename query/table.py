@@ -1,14 +1,12 @@
 """Hits as a person reads them in a terminal."""
 
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
-
 from rich.table import Table
 from rich.text import Text
 
 from oneword.query.explain import beginning, listed
 from oneword.query.result import Hit, SearchResult
 from oneword.storage.terminal import console as terminal
+from oneword.storage.terminal import place
 from oneword.storage.visible import visible
 
 
@@ -31,7 +29,9 @@ def show(result: SearchResult, offset: int = 0) -> None:
     for rank, hit in enumerate(result.hits, start=offset + 1):
         score = Text(f"{hit.score:.3f}{'?' if hit.doubtful else ' '}", style="dim" if hit.doubtful else "bold")
         why = [listed(hit.shared)] if result.words else []
-        table.add_row(str(rank), score, hit.modality, visible(_place(hit)), beginning(hit.text), *why, visible(hit.id))
+        table.add_row(
+            str(rank), score, hit.modality, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
+        )
     if result.hits:
         console.print(table)
     of = "" if result.total is None else f" of {result.total}"
@@ -52,15 +52,3 @@ def show(result: SearchResult, offset: int = 0) -> None:
 def shortened(texts: int) -> str:
     """Returns one line about texts of a query that the model does not read as a whole."""
     return f"{texts} of the query's texts {'is' if texts == 1 else 'are'} longer than the model reads: the rest is cut."
-
-
-def _place(hit: Hit) -> str:
-    """A file's path, relative where it is below the current folder, with the member; other URIs as they are."""
-    if not hit.uri.startswith("file://"):
-        return hit.uri
-    parts = urlsplit(hit.uri)
-    path = Path(unquote(parts.path, errors="backslashreplace"))
-    if path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
-    member = unquote(parts.fragment, errors="backslashreplace")
-    return f"{path}#{member}" if member else str(path)

@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from oneword import storage
-from oneword.storage.terminal import Db, Index, Json, Yes, confirm, minute, print_json, print_table, report, say, size
+from oneword.storage.terminal import (
+    Db,
+    Index,
+    Json,
+    Yes,
+    confirm,
+    minute,
+    place,
+    print_json,
+    print_table,
+    report,
+    say,
+    size,
+)
 
 Name = Annotated[str, typer.Option("--collection", "-c", help="The collection.")]
 Named = Annotated[str, typer.Argument(help="The collection.")]
@@ -244,14 +257,14 @@ def duplicates(
     groups = storage.Store(db).open(collection).duplicates(by.value, threshold)
     rows = [
         (
-            "" if place else ("exact" if group.exact else "near"),
-            "copy" if place else "keep",
+            "" if number else ("exact" if group.exact else "near"),
+            "copy" if number else "keep",
             f"{one.width or '?'} x {one.height or '?'}",
-            one.uri,
+            place(one.uri),
             one.id,
         )
         for group in groups
-        for place, one in enumerate(group.items)
+        for number, one in enumerate(group.items)
     ]
     if rows and not json:
         print_table(["copies", "", "size", "where", "id"], rows)

@@ -6,7 +6,9 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -83,6 +85,18 @@ def print_table(heads: list[str], rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*map(visible, row))
     console().print(table)
+
+
+def place(uri: str) -> str:
+    """A file's path, relative where it is below the current folder, with the member; other URIs as they are."""
+    if not uri.startswith("file://"):
+        return uri
+    parts = urlsplit(uri)
+    path = Path(unquote(parts.path, errors="backslashreplace"))
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    member = unquote(parts.fragment, errors="backslashreplace")
+    return f"{path}#{member}" if member else str(path)
 
 
 def minute(time: datetime) -> str:
