@@ -63,7 +63,7 @@ def _check_exposed(host: str, server: str | None) -> None:
         Exposed: there is no service that would check one, or it lets everybody in.
     """
     from oneword.query.errors import Exposed
-    from oneword.query.server.app import is_loopback
+    from oneword.query.server.config import is_loopback
 
     if is_loopback(host):
         return

@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oneword.query.explain import beginning, listed
-from oneword.query.result import Hit, SearchResult
+from oneword.query.result import SearchResult
 from oneword.storage.terminal import console as terminal
 from oneword.storage.terminal import place
 from oneword.storage.visible import visible

@@ -1,7 +1,6 @@
 """The application with its routes, error handlers and layers; and `serve`, which runs it until a signal."""
 
 import asyncio
-import ipaddress
 import logging
 import os
 import select
@@ -34,7 +33,7 @@ from oneword.query.jobs import Indexing
 from oneword.query.resident.listener import listeners_beside
 from oneword.query.server.auth import Auth
 from oneword.query.server.bodies import Bodies
-from oneword.query.server.config import ServerConfig
+from oneword.query.server.config import ServerConfig, is_loopback
 from oneword.query.server.connections import Connections, HttpProtocol, available_connections
 from oneword.query.server.headers import Headers, is_openai
 from oneword.query.server.keys import Keys
@@ -177,16 +176,6 @@ def check_exposed(config: ServerConfig) -> None:
             "everything. Create a key (`oneword keys create NAME`) and pass its file (--api-keys FILE), or listen on "
             "127.0.0.1, or pass --insecure if something else keeps strangers out"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host. Names other than localhost may resolve to any machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _respond(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """Settings of the service; each is declared once, with its option of `oneword serve`."""
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -106,3 +107,13 @@ class ServerConfig:
     warm: Strings | None = None
     decoders: int | None = None
     lock_timeout: float = 5.0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host. Names other than localhost may resolve to any machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
