@@ -4,8 +4,7 @@ import pytest
 
 from oneword.query.errors import Exposed
 from oneword.query.server.app import check_exposed
-from oneword.query.server.config import is_loopback
-from oneword.query.server.config import ServerConfig
+from oneword.query.server.config import ServerConfig, is_loopback
 
 OUTSIDE = ["0.0.0.0", "::", "", "192.168.1.5", "10.0.0.1", "2001:db8::1", "myhost", "localhost.example.org", "127.1"]
 
