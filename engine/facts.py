@@ -313,7 +313,7 @@ def _degrees(gps: Directory, reference: int, tag: int, negative: bytes) -> float
     if not isinstance(parts, tuple) or len(parts) != 3 or side not in (b"N", b"S", b"E", b"W"):
         return math.nan
     degrees, minutes, seconds = parts
-    if not (0 <= minutes < 60 and (0 <= seconds < 60)):
+    if not (0 <= minutes <= 60 and 0 <= seconds <= 60):  # 60: by rounding
         return math.nan
     value = degrees + minutes / 60 + seconds / 3600
     return float(-value if side == negative else value)

@@ -203,10 +203,13 @@ def jobs(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 SLOW = """
-import functools, sys, time
+import sys, time
 from oneword.indexer import embed, pipeline, terminal
 from oneword import cli
-pipeline.Local = functools.partial(pipeline.Local, group=1)
+class OneByOne(pipeline.Local):
+    def __init__(self):
+        super().__init__(group=1)
+pipeline.Local = OneByOne
 terminal.LINES = 0.0
 begun = embed.Started
 def slowly(contents, *rest):

@@ -1,5 +1,6 @@
 """A real service in a process of its own, and a client for it."""
 
+import contextlib
 import json
 import os
 import resource
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from oneword import query
@@ -126,9 +128,13 @@ def _starting() -> Iterator[Start]:
     for service in started:
         service.http.close()
         if service.process.poll() is None:
+            decoders = psutil.Process(service.process.pid).children(recursive=True)  # they hold the pipe, too
             service.process.kill()
+            for one in decoders:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
         service.process.wait()
         if service.reader:
-            service.reader.join(10)  # its decoders, which hold the pipe too, end a moment later
+            service.reader.join(10)
         if service.process.stderr:
             service.process.stderr.close()

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +15,14 @@ from oneword.storage.process import Process
 
 
 @pytest.fixture
-def other(process: Callable[..., Any]) -> tuple[Any, Process]:
-    child = process("print('up', flush=True); input()")
-    assert child.stdout.readline() == "up\n"
-    return child, replace(Process.this(), pid=child.pid, born=module._born(child.pid) or "")
+def other() -> Iterator[tuple[Any, Process]]:
+    """A child of this process, not of the tests' fork server."""
+    command = [sys.executable, "-c", "print('up', flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "up\n"
+        yield child, replace(Process.this(), pid=child.pid, born=module._born(child.pid) or "")
+        child.kill()
 
 
 def test_this_process_lives() -> None:
