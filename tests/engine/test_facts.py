@@ -103,13 +103,15 @@ def test_without_an_offset_it_is_the_clocks_time() -> None:
         "2024:13:01 10:00:00",
         "2024:02:30 10:00:00",
         "1700:01:02 10:00:00",
-        f"{datetime.now(UTC) + timedelta(days=3):%Y:%m:%d %H:%M:%S}",
+        "in three days",
         "yesterday",
         "",
         "2024:06:01 12:30:00" * 3000,
     ],
 )
 def test_times_that_cannot_be_are_not_believed(said: str) -> None:
+    if said == "in three days":
+        said = f"{datetime.now(UTC) + timedelta(days=3):%Y:%m:%d %H:%M:%S}"
     assert of(camera={TAKEN: said}) == {}
     found = of(camera={TAKEN: said, DIGITIZED: "2023:01:02 03:04:05"})
     assert found["taken_at"] == datetime(2023, 1, 2, 3, 4, 5)
