@@ -1,19 +1,20 @@
 """`oneword doctor`: what is installed here, what is missing for what, and one remedy for each fault."""
 
+from __future__ import annotations
+
 import os
-import platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Any
-
-from packaging.requirements import Requirement
+from typing import TYPE_CHECKING, Any
 
 from oneword.storage.terminal import Db, Json, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 HIDDEN = frozenset({"bench", "demo", "dev"})
 """Extras of contributors."""
@@ -74,6 +75,9 @@ def doctor(db: Db = ".oneword", json: Json = False) -> int:
 
 def checkup(db: str) -> Checkup:
     """Looks at this installation and machine; loads no model and changes nothing."""
+    import platform
+    from importlib.metadata import version
+
     extras, faults = list(_extras()), []
     devices, broken = _devices()
     places = {name: (str(path), _free(path)) for name, path in _places(db).items()}
@@ -105,12 +109,18 @@ def checkup(db: str) -> Checkup:
 
 
 def _extras() -> Iterator[Extra]:
+    from importlib.metadata import distribution
+
     for name in distribution("oneword").metadata.get_all("Provides-Extra") or ():
         if name not in HIDDEN:
             yield Extra(name=name, missing=tuple(dict.fromkeys(missing(name, _requirements()))))
 
 
 def _requirements() -> list[Requirement]:
+    from importlib.metadata import distribution
+
+    from packaging.requirements import Requirement
+
     return [Requirement(text) for text in distribution("oneword").requires or ()]
 
 
@@ -133,6 +143,8 @@ def missing(extra: str, requirements: list[Requirement]) -> Iterator[str]:
 
 
 def _installed(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:
