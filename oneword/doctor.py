@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oneword.storage.terminal import Db, Json, print_json, print_table, say
 
@@ -23,7 +23,7 @@ SECRET = ("KEY", "TOKEN", "SECRET")
 """Parts of the names of variables whose values are not shown."""
 
 LEAST_FREE = 2**30
-"""Bytes on a disk, below which a store or a cache soon has no room: an image takes some 10 kB, a model 0.1 to 17 GB."""
+"""Free bytes below which a disk is reported: most models need more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,7 @@ def _environment() -> dict[str, str]:
 
 
 def _print(found: Checkup) -> None:
-    rows: list[tuple[Any, ...]] = [("oneword", found.oneword), ("Python", found.python), ("system", found.system)]
+    rows: list[tuple[str, ...]] = [("oneword", found.oneword), ("Python", found.python), ("system", found.system)]
     rows += [("device", one) for one in found.devices] or [("device", "PyTorch is not installed")]
     rows += [
         (name, f"{path}, {'not writable' if free is None else f'{free / 1e9:,.1f} GB free'}")
@@ -204,21 +204,13 @@ def _print(found: Checkup) -> None:
     rows += [("packages", ", ".join(f"{name} {number}" for name, number in found.packages.items()))]
     print_table([], rows)
     say("")
-    print_table(
-        ["extra", "", ""],
-        [
-            (one.name, "missing" if one.missing else "ready", f"{', '.join(one.missing)}: {_install(one)}")
-            if one.missing
-            else (one.name, "ready", "")
-            for one in found.extras
-        ],
-    )
+    rows = [
+        (one.name, "missing" if one.missing else "ready", ", ".join(one.missing), f'pip install "oneword[{one.name}]"')
+        for one in found.extras
+    ]
+    print_table(["extra", "", "", ""], [row if row[2] else (*row[:3], "") for row in rows])
     say("")
     for fault in found.faults:
         say(f"{fault.what}: {fault.remedy}")
     if not found.faults:
         say("Nothing is wrong. `oneword models` lists the models that can be used here.")
-
-
-def _install(extra: Extra) -> str:
-    return f'pip install "oneword[{extra.name}]"'

@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -80,38 +80,35 @@ class Tools:
         if image:
             parts["image"] = self._image(image)
         shown = ("payload", "thumbnail") if thumbnails else ("payload",)
-        result = _said(lambda: self._of(ctx, collection).search(text or None, **parts, include=shown))
+        result = _answer(lambda: self._of(ctx, collection).search(text or None, **parts, include=shown))
+        hits = [replace(hit, thumbnail=None).as_dict() for hit in result]
         content: list[ContentBlock] = []
-        for hit in result:
-            document = hit.as_dict()
-            document.pop("thumbnail", None)
-            content.append(TextContent(text=json.dumps(document, ensure_ascii=False)))
-            content += _picture(hit.thumbnail)
-        if not content:
+        for hit, document in zip(result, hits, strict=True):
+            content += [TextContent(text=json.dumps(document, ensure_ascii=False)), *_image_content(hit.thumbnail)]
+        if not hits:
             content.append(TextContent(text="nothing found"))
-        hits = [{**hit.as_dict(), "thumbnail": None} for hit in result]
         return CallToolResult(content=content, structured_content={"hits": hits, "total": result.total})
 
     def look(self, ctx: Context, item_id: str, collection: str = "default") -> CallToolResult:
         """Look at one item: what is known of it, and its image, small."""
-        found = _said(lambda: self._of(ctx, collection).get(item_id, include=("payload", "thumbnail")))
+        found = _answer(lambda: self._of(ctx, collection).get(item_id, include=("payload", "thumbnail")))
         if item_id not in found:
             raise ToolError(f"there is no item {item_id!r} in {collection!r}; take an id from a hit of `search`")
         item = found[item_id]
         facts = {"id": item_id, "modality": item.modality, "uri": item.uri, "text": item.text}
         facts["metadata"] = plain(item.metadata)
         return CallToolResult(
-            content=[TextContent(text=json.dumps(facts, ensure_ascii=False)), *_picture(item.thumbnail)],
+            content=[TextContent(text=json.dumps(facts, ensure_ascii=False)), *_image_content(item.thumbnail)],
             structured_content=facts,
         )
 
     def collections(self, ctx: Context) -> list[dict[str, Any]]:
         """List the collections: names, number of items, models."""
-        return [asdict(one) for one in _said(self._database(ctx).collections)]
+        return [asdict(one) for one in _answer(self._database(ctx).collections)]
 
     def describe(self, ctx: Context, collection: str = "default") -> dict[str, Any]:
         """Describe a collection: its size, its model, and the fields that `where` may use, with their kinds."""
-        info = _said(self._of(ctx, collection).info)
+        info = _answer(self._of(ctx, collection).info)
         return {
             "name": info.name,
             "items": info.items,
@@ -126,7 +123,7 @@ class Tools:
         """Index files and folders into a collection; again, and only what is new or changed is read."""
         for path in paths:
             self._check(path)
-        return asdict(_said(lambda: self._of(ctx, collection).index(*paths)))
+        return asdict(_answer(lambda: self._of(ctx, collection).index(*paths)))
 
     def add(
         self,
@@ -138,18 +135,18 @@ class Tools:
     ) -> dict[str, Any]:
         """Store a text in a collection. item_id: its id; a text of that id is replaced."""
         given = {"text": text, "metadata": metadata or {}} | ({"id": item_id} if item_id else {})
-        outcome = _said(lambda: self._of(ctx, collection).upsert([given])).items[0]
+        outcome = _answer(lambda: self._of(ctx, collection).upsert([given])).items[0]
         if outcome.error is not None:
             raise ToolError(str(outcome.error))
         return {"id": outcome.id, "status": outcome.status}
 
     def delete(self, ctx: Context, ids: list[str], collection: str = "default") -> dict[str, int]:
         """Delete items by id. The files that they were made from stay."""
-        return {"deleted": _said(lambda: self._of(ctx, collection).delete(ids))}
+        return {"deleted": _answer(lambda: self._of(ctx, collection).delete(ids))}
 
     def _database(self, ctx: Context) -> Database:
         bearer = (ctx.headers or {}).get("authorization", "").removeprefix("Bearer ").strip()
-        connected: Database = _said(lambda: self._connected(self._key or bearer or None))
+        connected: Database = _answer(lambda: self._connected(self._key or bearer or None))
         return connected
 
     def _of(self, ctx: Context, collection: str) -> Collection:
@@ -168,7 +165,7 @@ class Tools:
             require("httpcore", what="images by URL", extra="remote")
             from oneword.engine.fetching import Fetcher
 
-            return _said(lambda: Fetcher().fetch(given).data)
+            return _answer(lambda: Fetcher().fetch(given).data)
         self._check(given)
         return Path(given).expanduser()
 
@@ -177,15 +174,15 @@ class Tools:
             raise ToolError(f"{path} {OUTSIDE}")
 
 
-def _said(ask: Callable[[], Any]) -> Any:
-    """What a call returns; its errors as what the assistant reads."""
+def _answer(ask: Callable[[], Any]) -> Any:
+    """Returns what a call returns. Raises ToolError, whose message the assistant reads."""
     try:
         return ask()
     except (oneword.Error, OSError) as error:
         raise ToolError(str(error)) from error
 
 
-def _picture(thumbnail: bytes | None) -> list[ImageContent]:
+def _image_content(thumbnail: bytes | None) -> list[ImageContent]:
     if thumbnail is None:
         return []
     return [ImageContent(data=base64.b64encode(thumbnail).decode(), mime_type=media_type(thumbnail))]

@@ -47,7 +47,7 @@ def ask(db: Path | str, *calls: tuple[str, dict[str, Any]], write: bool = False,
     return asyncio.run(asking())
 
 
-def told(answer: CallToolResult) -> str:
+def error_of(answer: CallToolResult) -> str:
     assert answer.is_error
     return str(answer.content[0].text)  # type: ignore[union-attr]
 
@@ -86,11 +86,11 @@ def test_images_come_as_data_too(store: Path) -> None:
         ("search", {"image": "data:image/png;base64,%%%"}),
     )
     assert found.structured_content["hits"][0]["metadata"]["name"] == "blue.png"
-    assert "expected base64" in told(like)
+    assert "expected base64" in error_of(like)
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "said"),
+    ("name", "given", "message"),
     [
         ("search", {"text": "a", "where": "name ="}, "name ="),
         ("search", {"text": "a", "collection": "nowhere"}, "nowhere"),
@@ -102,8 +102,8 @@ def test_images_come_as_data_too(store: Path) -> None:
         ("describe", {"collection": "nowhere"}, "nowhere"),
     ],
 )
-def test_mistakes_are_told(store: Path, name: str, given: dict[str, Any], said: str) -> None:
-    assert said in told(ask(store / "db", (name, given))[0])
+def test_mistakes_are_error_of(store: Path, name: str, given: dict[str, Any], message: str) -> None:
+    assert message in error_of(ask(store / "db", (name, given))[0])
 
 
 def test_nothing_outside_the_roots_is_read(store: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_nothing_outside_the_roots_is_read(store: Path, tmp_path: Path) -> None:
     outside = str(store / "pictures" / "red.png")
     calls = (("search", {"image": outside}), ("index", {"paths": [outside]}))
     for answer in ask(store / "db", *calls, write=True, roots=roots):
-        assert "outside the roots" in told(answer)
+        assert "outside the roots" in error_of(answer)
 
 
 def test_writing(store: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_writing(store: Path, tmp_path: Path) -> None:
     assert indexed.structured_content["indexed"] == 3
     assert [hit["id"] for hit in found.structured_content["hits"]] == ["n1"]
     assert deleted.structured_content == {"deleted": 1}
-    assert told(blank)
+    assert error_of(blank)
 
 
 def test_tools_that_write_are_offered_where_that_is_asked_for(store: Path) -> None:
@@ -214,10 +214,10 @@ def test_over_http_each_client_has_its_own_key(keyed: tuple[str, str, str]) -> N
     url, _, key = keyed
     found = over_http(url, key, lambda client: client.call_tool("search", {"text": "a red bicycle", "limit": 1}))
     assert len(found.structured_content["hits"]) == 1
-    assert "key" in told(over_http(url, None, lambda client: client.call_tool("collections", {})))
-    assert "key" in told(over_http(url, "ow_wrong", lambda client: client.call_tool("collections", {})))
-    assert "scope 'write'" in told(over_http(url, key, lambda client: client.call_tool("delete", {"ids": ["x"]})))
-    assert "outside the roots" in told(
+    assert "key" in error_of(over_http(url, None, lambda client: client.call_tool("collections", {})))
+    assert "key" in error_of(over_http(url, "ow_wrong", lambda client: client.call_tool("collections", {})))
+    assert "scope 'write'" in error_of(over_http(url, key, lambda client: client.call_tool("delete", {"ids": ["x"]})))
+    assert "outside the roots" in error_of(
         over_http(url, key, lambda client: client.call_tool("search", {"image": "/etc/hostname"}))
     )
 
