@@ -1,4 +1,4 @@
-"""What a photograph's file says of it: when, with what and where it was taken, and what its owner wrote into it.
+"""Facts in a photograph's file: when, where and with what it was taken, and what its owner wrote into it.
 
 Read from EXIF 2.32 (CIPA DC-008), IPTC-IIM 4.2 and XMP (ISO 16684-1). Pillow finds the blocks; they are parsed here,
 because its parsers decode every value of a directory, however many megabytes, before one can be asked for, and its XMP
@@ -74,7 +74,7 @@ UNSET = {datetime(year, 1, 1) for year in (1904, 1970, 1980, 2000)}
 """Where clocks begin that nobody has set."""
 
 LOCAL = "local"
-"""`taken_zone` of a time whose offset from UTC is not told."""
+"""`taken_zone` of a time whose offset from UTC is unknown."""
 
 _TIFF = (b"II*\0", b"MM\0*")
 _EXIF, _GPS, _XMP, _IPTC = 0x8769, 0x8825, 700, 33723
@@ -104,7 +104,7 @@ Directory: TypeAlias = Mapping[int, Any]
 def read(data: bytes) -> dict[str, Fact]:
     """Returns the facts of an encoded image, of those that were decoded before: there are none in others.
 
-    Units: `taken_at` with its offset from UTC, else the clock's time without a zone (`taken_zone` tells which);
+    Units: `taken_at` with its offset from UTC, else the clock's time without a zone (see `taken_zone`);
     `focal_length` in mm, `exposure` in seconds, `latitude` and `longitude` in degrees, `altitude` in m; `orientation`
     1 to 8 as in EXIF; `rating` 1 to 5, -1 for rejected.
     """
@@ -256,10 +256,10 @@ def _wide(value: object) -> str:
 
 def _taken(camera: Directory, xmp: Mapping[str, list[str]]) -> dict[str, Fact | None]:
     """The first time that can be believed, with where its zone is from."""
-    said = [[_text(camera.get(one)) or "" for one in (tag, *_PARTS[tag])] for tag in (_TAKEN, _DIGITIZED)]
+    times = [[_text(camera.get(one)) or "" for one in (tag, *_PARTS[tag])] for tag in (_TAKEN, _DIGITIZED)]
     names = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate")
-    said[1:1] = [[time, "", ""] for name in names for time in xmp.get(name, [])]
-    for time, offset, fraction in said:
+    times[1:1] = [[time, "", ""] for name in names for time in xmp.get(name, [])]
+    for time, offset, fraction in times:
         if (taken := _time(time, offset, fraction)) is not None:
             return {"taken_at": taken, "taken_zone": taken.isoformat()[-6:] if taken.tzinfo else LOCAL}
     return {}
@@ -329,8 +329,8 @@ def _rating(main: Directory, xmp: Mapping[str, list[str]]) -> int | None:
 
 def _keywords(main: Directory, iptc: Mapping[tuple[int, int], list[bytes]], xmp: Mapping[str, list[str]]) -> list[str]:
     """Of all three, each once."""
-    said = [*xmp.get("dc:subject", []), *iptc.get((2, 25), []), *_wide(main.get(_WORDS)).strip("\0").split(";")]
-    return list(dict.fromkeys(word for one in said if (word := _text(one))))[:MOST_KEYWORDS]
+    words = [*xmp.get("dc:subject", []), *iptc.get((2, 25), []), *_wide(main.get(_WORDS)).strip("\0").split(";")]
+    return list(dict.fromkeys(word for one in words if (word := _text(one))))[:MOST_KEYWORDS]
 
 
 def _iptc(block: bytes) -> dict[tuple[int, int], list[bytes]]:

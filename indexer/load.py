@@ -176,19 +176,19 @@ def _loaded(
 
 
 def _facts(entry: Entry, found: Mapping[str, Fact]) -> dict[str, Metadata]:
-    """What an image's file says and is to be kept, and the entry's own metadata does not say itself.
+    """Returns the facts of an image's file that are to be kept and that the entry's own metadata lacks.
 
-    Where and when are told by one of the two: half of a place from each would be a third place.
+    Place and time come from one of the two: half of a place from each would be a third place.
     """
     own = set(entry.metadata)
     for group in (GPS, TAKEN, PLACE):
         own |= set(group) if own & set(group) else set()
     if not entry.facts.keys().isdisjoint(PLACE):
-        said = entry.metadata if "latitude" in own else found
-        where = [one for name in GPS[:2] if isinstance(one := said.get(name), int | float)]
+        holder = entry.metadata if "latitude" in own else found
+        where = [one for name in GPS[:2] if isinstance(one := holder.get(name), int | float)]
         found = {**found, **(places.names(*where) if len(where) == 2 else {})}
-    wanted = {name: kind for name, kind in entry.facts.items() if name in found and name not in own}
-    fitting = {name: as_kind_of(found[name], kind) for name, kind in wanted.items()}
+    missing = {name: kind for name, kind in entry.facts.items() if name in found and name not in own}
+    fitting = {name: as_kind_of(found[name], kind) for name, kind in missing.items()}
     return {name: value for name, value in fitting.items() if value is not None}
 
 

@@ -27,8 +27,8 @@ class CollectionRoute(APIRoute):
 
         FastAPI's own handler looks for parameters that are not there, which takes 0.1 ms.
         """
-        told = signature(self.endpoint)
-        if list(told.parameters) != ["request", "collection"] or told.return_annotation is not Response:
+        declared = signature(self.endpoint)
+        if list(declared.parameters) != ["request", "collection"] or declared.return_annotation is not Response:
             return None
         callers = [one.call for one in self.dependant.dependencies if one.call is not None]  # of `needs`
 

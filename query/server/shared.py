@@ -80,15 +80,15 @@ class SharedEncoder:
         return replace(self._space, view=view)
 
     def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:  # noqa: ARG002
-        """One batch: it is planned there."""
+        """Returns one batch: the model's process plans its own."""
         return [list(range(len(inputs)))]
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> _Batch:
-        """Nothing to do here."""
+        """Returns what is sent to the process."""
         return inputs, view, side
 
     def forward(self, batch: _Batch) -> Vectors:
-        """Asks.
+        """Returns the vectors that the process computes.
 
         Raises:
             EncodingError: an input cannot be embedded.
@@ -101,7 +101,7 @@ class SharedEncoder:
         return np.stack(found)  # type: ignore[arg-type]
 
     def finish(self, raw: Vectors) -> Vectors:
-        """Nothing left to do."""
+        """Returns the vectors as they are."""
         return raw
 
     def _say(self, vectors: Vectors) -> Vectors:
@@ -144,7 +144,7 @@ class Shared:
 
 
 class _Answers:
-    """What the process does when it is asked; each method names a model first. Use it from one event loop."""
+    """The requests that the process answers; each method takes a model first. Use it from one event loop."""
 
     def __init__(self, config: ServerConfig) -> None:
         self._workers = Workers()

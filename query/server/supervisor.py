@@ -48,9 +48,9 @@ class Supervisor:
         self._indexing, self._sockets, self._folder = indexing, sockets, folder
         self._address = Address(path=str(Path(folder) / "models.sock"))
         self._spawn = multiprocessing.get_context("spawn")
-        self._signals, self._told = self._spawn.Pipe(duplex=False)
+        self._signals, self._send = self._spawn.Pipe(duplex=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda told, _: self._told.send(told))
+            signal.signal(number, lambda received, _: self._send.send(received))
         self._models = self._started_models()
         self._workers = [self._started() for _ in range(config.workers)]
 
@@ -69,9 +69,9 @@ class Supervisor:
     def _supervise(self) -> None:
         while True:
             if self._signals in wait([self._signals, *(one.sentinel for one in (self._models, *self._workers))]):
-                if (told := self._signals.recv()) != signal.SIGHUP:
+                if (number := self._signals.recv()) != signal.SIGHUP:
                     return
-                self._pass_on(told)
+                self._pass_on(number)
             elif not self._signals.poll(PAUSE):
                 self._replace()
 

@@ -29,7 +29,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Other methods share one label: clients can make them up."""
 
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable in which prometheus_client is told, before it is imported, the folder where processes share metrics."""
+"""Names the folder where processes share metrics; prometheus_client reads it when it is imported."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
