@@ -13,6 +13,14 @@ UNSTARTED = (AssertionError, ImportError, OSError)
 """What loky raises where no process can be started: in a daemonic process, or with /dev/shm read-only or full."""
 
 
+_inside: list[int] = []
+
+
+def inside() -> bool:
+    """Whether this is a process that `start` started."""
+    return bool(_inside)
+
+
 def start(count: int, *, idle: float | None) -> Any:
     """Returns a `loky.ProcessPoolExecutor`.
 
@@ -36,6 +44,7 @@ def _begin(parent: int) -> None:
     Standard error is dropped: C libraries write about broken images there without naming a file. The process is nice
     because the threads of an encoder on the CPU wait for each other: a core taken from one stops them all.
     """
+    _inside.append(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     if hasattr(os, "nice"):

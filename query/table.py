@@ -29,9 +29,8 @@ def show(result: SearchResult, offset: int = 0) -> None:
     for rank, hit in enumerate(result.hits, start=offset + 1):
         score = Text(f"{hit.score:.3f}{'?' if hit.doubtful else ' '}", style="dim" if hit.doubtful else "bold")
         why = [listed(hit.shared)] if result.words else []
-        table.add_row(
-            str(rank), score, hit.modality, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
-        )
+        what = hit.part or hit.modality
+        table.add_row(str(rank), score, what, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id))
     if result.hits:
         console.print(table)
     of = "" if result.total is None else f" of {result.total}"
