@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from typing import Any
 
 NICE = 10
@@ -30,6 +31,8 @@ def start(count: int, *, idle: float | None) -> Any:
     """
     from loky import ProcessPoolExecutor
 
+    # It replaces a process that has grown by 300 MB, as a large page makes it: that is what it should do.
+    warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)
     return ProcessPoolExecutor(count, timeout=idle, initializer=_begin, initargs=(os.getpid(),))
 
 
