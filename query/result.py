@@ -61,9 +61,16 @@ class Hit:
 
     @property
     def part(self) -> str | None:
-        """Which part of its file it is, for people: `page 3 of 12`; None for a file of its own."""
-        page, pages = self.metadata.get("page"), self.metadata.get("pages")
-        return f"page {page} of {pages}" if page and pages and part_of(self.uri) else None
+        """Which part of its file it is, for people: `page 3 of 12`, `1:05 of 2:00`; None for a file of its own."""
+        facts = self.metadata
+        if part_of(self.uri) is None:
+            return None
+        if "page" in facts and "pages" in facts:
+            return f"page {facts['page']} of {facts['pages']}"
+        start, end = facts.get("start"), facts.get("duration")
+        if isinstance(start, int | float) and isinstance(end, int | float):
+            return f"{clock(start)} of {clock(end)}"
+        return None
 
     @classmethod
     def of(cls, hit: storage.Hit) -> Hit:
@@ -97,6 +104,13 @@ class Hit:
                 "shared": [word.as_dict() for word in self.shared],
             }
         return document
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a player shows them: `1:05`, `1:00:05`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,13 @@ TYPES = (
     (0, b"%PDF-", "application/pdf"),
     (0, b"II*\x00", "image/tiff"),
     (0, b"MM\x00*", "image/tiff"),
-    (4, b"ftyp", "video/mp4"),
+    *((4, one, "video/mp4") for one in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
     (0, b"\x1aE\xdf\xa3", "video/webm"),
+    (0, b"OggS", "video/ogg"),
+    (8, b"AVI ", "video/x-msvideo"),
+    (0, b"\0\0\x01\xba", "video/mpeg"),
+    (0, b"FLV\x01", "video/x-flv"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "video/x-ms-wmv"),
 )
 """Where a signature stands in a file, the signature, and the media type. No file without one is ever returned."""
 
