@@ -35,6 +35,7 @@ class Hit:
         score: cosine similarity to the query, -1 to 1; with keywords BM25, or what the fusion of both gives.
         confidence: share of unrelated queries whose best hit of this modality scores lower, 0 to 1; None: not known.
         modality: "image" (with its caption, if any, in `text`) or "text".
+        image_text: text that the image shows, if it was looked for.
         uri: where the original is.
         words: the item's words; empty if no explanation was requested.
         shared: words of both the item and the query.
@@ -48,6 +49,7 @@ class Hit:
     modality: str
     uri: str = ""
     text: str | None = None
+    image_text: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[Word, ...] = ()
     shared: tuple[Word, ...] = ()
@@ -83,6 +85,7 @@ class Hit:
             modality=item.modality,
             uri=item.uri,
             text=item.text,
+            image_text=item.image_text,
             metadata={key: value for key, value in item.metadata.items() if not key.startswith("_")},
             thumbnail=item.thumbnail,
         )
@@ -94,6 +97,8 @@ class Hit:
             document["confidence"] = round(self.confidence, 4)
         if payload:
             document |= {"uri": self.uri, "text": self.text, "metadata": plain(self.metadata)}
+            if self.image_text is not None:
+                document["image_text"] = self.image_text
         if self.vector is not None:
             document["vector"] = self.vector.tolist()
         if self.thumbnail is not None:
