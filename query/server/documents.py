@@ -30,6 +30,9 @@ TYPES = (
 )
 """Where a signature stands in a file, the signature, and the media type. No file without one is ever returned."""
 
+PLAYS = "default-src 'none'; media-src 'self'; frame-ancestors 'none'"
+"""Content-Security-Policy of videos: a browser shows one on a page that it makes, which may load nothing else."""
+
 PIECE = 2**18
 """Bytes that are read at once."""
 
@@ -80,6 +83,7 @@ def document(item: Item, request: Request) -> Response:
             raise gone
         size, tag = about.st_size, f'"{mark(about)}"'
         headers = {"ETag": tag, "Cache-Control": "private, max-age=3600", "Accept-Ranges": "bytes"}
+        headers |= {"Content-Security-Policy": PLAYS} if kind.startswith("video/") else {}
         if is_held(request, tag):
             return Response(status_code=304, headers=headers)
         span = _span(request.headers, size, tag)
