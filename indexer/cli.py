@@ -33,6 +33,7 @@ class ModelOptions:
     device: str = option("auto", "auto, cpu, cuda or cuda:N.")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = option("auto", "Number format of the weights.")
     quantize: Literal["int8", "nf4"] | None = option(None, "Load the weights in 8 or 4 bits (CUDA; bitsandbytes).")
+    compile: bool = option(False, "Fuse operations with torch.compile: quicker after a minute (GPU).")
     batch_size: int | None = option(None, "Most inputs in one forward pass.", min=1)
     max_tokens_per_batch: int | None = option(
         None, "Most tokens in one forward pass (E5-V); default: by free memory.", min=1
