@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from oneword.engine.files import part_of
 from oneword.engine.words import Word
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ class Hit:
     def doubtful(self) -> bool:
         """Whether the best hit of most unrelated queries scores higher."""
         return self.confidence is not None and self.confidence < DOUBTFUL
+
+    @property
+    def part(self) -> str | None:
+        """Which part of its file it is, for people: `page 3 of 12`; None for a file of its own."""
+        page, pages = self.metadata.get("page"), self.metadata.get("pages")
+        return f"page {page} of {pages}" if page and pages and part_of(self.uri) else None
 
     @classmethod
     def of(cls, hit: storage.Hit) -> Hit:

@@ -68,8 +68,9 @@ def _print(console: Console, result: SearchResult, offset: int, draw: Any) -> No
         score = Text(f"{hit.score:.3f}{'?' if hit.doubtful else ' '}", style="dim" if hit.doubtful else "bold")
         shown = [] if draw is None else [draw(io.BytesIO(hit.thumbnail), width=WIDTH) if hit.thumbnail else ""]
         why = [listed(hit.shared)] if result.words else []
+        what = hit.part or hit.modality
         table.add_row(
-            str(rank), score, *shown, hit.modality, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
+            str(rank), score, *shown, what, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
         )
     if result.hits:
         console.print(table)

@@ -20,6 +20,7 @@ from typer.main import get_command
 from oneword import cli
 from oneword.defaults import read
 from oneword.engine import views
+from tests import papers
 from tests.photographs import CAMERA, MODEL, exif, gps, photograph
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +52,7 @@ def desk(album: Path) -> Path:
     shutil.copyfile(str(files("skimage.data") / "chelsea.png"), photos / "cat.jpg")
     facts = exif({MODEL: "X100V"}, CAMERA, gps(48.86, 2.35))
     (photos / "harbor.jpg").write_bytes(photograph(color="teal", exif=facts))
+    Path("manual.pdf").write_bytes(papers.pdf("how to start\nthe engine", "how to stop it"))
     Path("captions.csv").write_text("file,caption,year\nphotos/red.png,a red rectangle,1999\n", encoding="utf-8")
     Path("triples.csv").write_text("sent0,sent1,hard_neg\n" + "a cat,one cat,a dog\n" * 8, encoding="utf-8")
     Path("queries.jsonl").write_text('{"text": "a cat", "relevant": ["nothing"]}', encoding="utf-8")

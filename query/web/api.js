@@ -97,6 +97,7 @@ export const api = {
     asked("POST", `${of(name)}/items:scroll`, { json, signal }),
   item: (/** @type {string} */ name, /** @type {string} */ id) =>
     asked("GET", `${item(name, id)}?with=payload&with=thumbnail`),
+  originalAt: (/** @type {string} */ name, /** @type {string} */ id) => `/v1${item(name, id)}/original`,
   original: async (/** @type {string} */ name, /** @type {string} */ id) =>
     (await call("GET", `${item(name, id)}/original`)).blob(),
   thumbnail: async (/** @type {string} */ name, /** @type {string} */ id) =>

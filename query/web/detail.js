@@ -3,6 +3,7 @@
 import { actions, title } from "./card.js";
 import { el } from "./element.js";
 import { icon } from "./icons.js";
+import { opener, part } from "./part.js";
 import { itemOf, large } from "./pictures.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -39,6 +40,8 @@ export class Detail {
           { class: "more" },
           el("h2", { id: "detailtitle", text: title(hit) }),
           hit.text && picture && title(hit) !== hit.text && el("p", { text: hit.text }),
+          part(hit) && el("p", { text: part(hit) }),
+          opener(this.app, hit),
           actions(this.app, hit, () => this.dialog.close()),
           body,
         ),

@@ -1,0 +1,61 @@
+"""Divides files into their parts, each an input of its own: the pages of a PDF or a TIFF."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from oneword.engine.errors import InputError
+from oneword.engine.files import ETAG
+from oneword.indexer.decode import Decoders
+from oneword.indexer.entry import Entry, Problem, Reference, etag, id_of, name_of
+from oneword.storage import Item, Metadata
+
+Stored = Callable[[str], Sequence[Item]]
+"""Returns the items whose document has an id, as the collection held them when the job began."""
+
+
+def divided(entry: Entry, decoders: Decoders, stored: Stored | None = None) -> Iterator[Entry]:
+    """Yields an entry for each part of a file, or the entry itself where the file is one part.
+
+    A file of which all parts are stored, with the time and size that it has now, is not opened.
+
+    Args:
+        decoders: find the parts, in another process.
+        stored: None: open it anyway.
+    """
+    assert isinstance(entry.image, Reference)
+    parts = _known(entry, stored(entry.id)) if stored is not None else None
+    if parts is None:
+        try:
+            parts = decoders.parts(entry.image, name_of(entry.image, entry.origin))
+        except InputError as error:
+            yield replace(entry, image=None, text=None, problem=Problem(kind=type(error).__name__, reason=str(error)))
+            return
+    if not parts:
+        yield replace(entry, document=entry.id)
+        return
+    for number, part in enumerate(parts, start=1):
+        uri = f"{entry.uri}#{part}"
+        metadata: dict[str, Metadata] = {"document": entry.id, "page": number, "pages": len(parts)}
+        yield replace(
+            entry,
+            id=id_of(uri),
+            uri=uri,
+            origin=uri,
+            image=Reference(uri=uri),
+            metadata={**entry.metadata, **metadata},
+            document=entry.id,
+        )
+
+
+def _known(entry: Entry, items: Sequence[Item]) -> list[str] | None:
+    """The parts as they are stored; empty: it is one; None: they are not known, or not all of them."""
+    mark = etag(entry, None)
+    if mark is None or not items or any(item.metadata.get(ETAG) != mark for item in items):
+        return None
+    found = {item.uri: item for item in items}
+    if entry.uri in found:
+        return [] if len(found) == 1 else None
+    names = {Reference(uri=uri).part: item.metadata.get("page") for uri, item in found.items()}
+    if None in names or any(item.metadata.get("pages") != len(found) for item in items):
+        return None
+    return sorted(filter(None, names), key=lambda part: int(names[part]))  # type: ignore[arg-type]
