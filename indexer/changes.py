@@ -30,9 +30,10 @@ CACHE = 32_000  # KiB of memory for pages of SQLite
 
 Lookup = Callable[[list[str]], dict[str, Item]]
 
-_fields = attrgetter(
-    *(one.name for one in fields(Item) if one.compare and one.name not in ("metadata", "thumbnail", "indexed_at"))
-)
+UNREAD = ("metadata", "thumbnail", "indexed_at", "image_words")
+"""Fields of items that are compared otherwise, or follow from others."""
+
+_fields = attrgetter(*(one.name for one in fields(Item) if one.compare and one.name not in UNREAD))
 
 
 class Seen:

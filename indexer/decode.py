@@ -81,7 +81,7 @@ class Decoders:
             InputError
         """
         with _copies.local(file, self._roots) as path:
-            place = (path, self._roots if file.path else None)
+            place = (path, self._roots if file.path else None, self._how[0])
             return cast("list[str] | None", self._run(name, None, _find, name, *place))
 
     def _run(self, name: str, part: Reference | None, call: Callable[..., Any], *given: object) -> Any:

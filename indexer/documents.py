@@ -7,21 +7,22 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any, BinaryIO
 
 import PIL.Image
 
-from oneword.engine import pdf, raw, tiff
+from oneword.engine import pdf, raw, tiff, video
 from oneword.engine.decoded import DecodedImage, decode_image, finished
 from oneword.engine.encoder import Tiler
-from oneword.engine.errors import EmptyFile, FileTooLarge, TooManyPages, UnreadableFile
+from oneword.engine.errors import EmptyFile, FileTooLarge, NotAnImage, TooManyPages, UnreadableFile
 from oneword.engine.processes import inside
 from oneword.engine.roots import Roots
 from oneword.indexer.sources.place import place_of, reason_of
 
-MAX_BYTES = 2**31
-"""Largest file with parts: 2 GiB, of which only what a part needs is read."""
+MAX_BYTES = 2**35
+"""Largest file with parts: 32 GiB, of which only what a part needs is in memory."""
 
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """Signatures of TIFF and BigTIFF."""
@@ -30,11 +31,11 @@ KEPT = 50
 """Pages after which a PDF is opened again: what PDFium keeps of its fonts and images grows with them."""
 
 ROOM = 2**31
-"""Bytes of memory that a page may take beyond what its process has; one for print takes 100 MB. Our own choice."""
+"""Bytes of memory that a page or a moment may take beyond what its process has; 100 MB are usual. Our own choice."""
 
 
-def find(name: str, path: str, roots: Roots | None) -> list[str] | None:
-    """Returns the parts of a file as its URI names them (`page=1`, ...); None for a file that is one by itself.
+def find(name: str, path: str, roots: Roots | None, max_pixels: int) -> list[str] | None:
+    """Returns the parts of a file as URIs name them (`page=1`, `t=0,7.5`); None for a file that is one by itself.
 
     Raises:
         InputError: the file has parts and cannot be opened, or they are none or too many.
@@ -45,6 +46,10 @@ def find(name: str, path: str, roots: Roots | None) -> list[str] | None:
         if pdf.is_pdf(head):
             with _limited():
                 return [f"page={number}" for number in range(1, _document(file, name).pages + 1)]
+        if (kind := video.format_of(head)) is not None:
+            with _limited():
+                spans = video.moments(file, kind, name, max_pixels)
+            return [f"t={_plain(start)},{_plain(end)}" for start, end in spans]
         count = _tiff_pages(file, name) if head.startswith(TIFFS) else 1
         return [f"page={number}" for number in range(1, count + 1)] if count > 1 else None
 
@@ -57,22 +62,31 @@ def decode_part(
     Raises:
         InputError
     """
-    number = int(part.removeprefix("page="))
+    what, _, where = part.partition("=")
     with _opened(path, roots, name) as file:
         head = file.read(pdf.HEADER)
         file.seek(0)
+        if what == "t":
+            with _limited():
+                return _moment(file, head, name, float(where.partition(",")[0]), max_pixels, tiler)
         if not pdf.is_pdf(head):
-            return decode_image(file.read(), name, max_pixels, tiler, facts=facts, page=number)
+            return decode_image(file.read(), name, max_pixels, tiler, facts=facts, page=int(where))
         with _limited():
-            page = _document(file, name).page(number, name)
+            page = _document(file, name).page(int(where), name)
             image = finished(page.pixels, tiler)
-    return DecodedImage(
-        image=image.image,
-        thumbnail=image.thumbnail,
-        about=page.facts,
-        image_text=page.text or None,
-        words=page.words,
-    )
+    return replace(image, about=page.facts, image_text=page.text or None, words=page.words)
+
+
+def _moment(file: BinaryIO, head: bytes, name: str, time: float, max_pixels: int, tiler: Tiler | None) -> DecodedImage:
+    kind = video.format_of(head)
+    if kind is None:
+        raise NotAnImage(f"{name}: is no video any more; index the file again")
+    return finished(video.frame_at(file, kind, name, time, max_pixels), tiler)
+
+
+def _plain(seconds: float) -> str:
+    """Seconds to the millisecond, without zeros at the end."""
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
 _mutex = threading.Lock()
@@ -80,7 +94,7 @@ _mutex = threading.Lock()
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """Lets one thread at a time use PDFium; where the process is one for decoding, it may only take `ROOM` meanwhile.
+    """Lets one thread at a time use PDFium or FFmpeg; where the process is one for decoding, it gets `ROOM` for that.
 
     What needs more memory ends the process, and is refused. The limit is kept on Linux only.
     """

@@ -20,7 +20,7 @@ from oneword.indexer.entry import FACTS, Entry, Reference, etag, name_of
 from oneword.indexer.outcome import Loaded, refuse
 from oneword.indexer.sources.metadata import SET_ASIDE, as_kind_of
 from oneword.indexer.sources.reading import read as read_reference
-from oneword.storage import Item, Metadata, Refused
+from oneword.storage import ImageWord, Item, Metadata, Refused
 from oneword.storage.visible import visible
 
 if TYPE_CHECKING:
@@ -237,5 +237,25 @@ def _item(
         width=width,
         height=height,
         thumbnail=picture.thumbnail if picture else None,
+        image_text=picture.image_text if picture else None,
+        image_words=_words(picture) if picture else None,
         metadata=metadata,
+    )
+
+
+def _words(picture: DecodedImage) -> tuple[ImageWord, ...] | None:
+    """The words that an image shows, as they are stored: those of a page are known for certain."""
+    if picture.image_text is None:
+        return None
+    return tuple(
+        ImageWord(
+            text=word.text,
+            x=left,
+            y=top,
+            width=right - left,
+            height=bottom - top,
+            confidence=1.0,
+        )
+        for word in picture.words
+        for left, top, right, bottom in (word.box,)
     )

@@ -1,13 +1,17 @@
-"""Divides files into their parts, each an input of its own: the pages of a PDF or a TIFF."""
+"""Divides files into their parts, each an input of its own: pages of PDFs and TIFFs, moments of videos."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from oneword.engine.errors import InputError
-from oneword.engine.files import ETAG
+from oneword.engine.files import ETAG, part_of
 from oneword.indexer.decode import Decoders
 from oneword.indexer.entry import Entry, Problem, Reference, etag, id_of, name_of
 from oneword.storage import Item, Metadata
+
+SPAN = re.compile(r"t=([\d.]+),([\d.]+)")
+"""A moment, in seconds."""
 
 Stored = Callable[[str], Sequence[Item]]
 """Returns the items whose document has an id, as the collection held them when the job began."""
@@ -33,9 +37,15 @@ def divided(entry: Entry, decoders: Decoders, stored: Stored | None = None) -> I
     if not parts:
         yield replace(entry, document=entry.id)
         return
+    last = SPAN.fullmatch(parts[-1])
+    duration = float(last[2]) if last else 0.0
     for number, part in enumerate(parts, start=1):
         uri = f"{entry.uri}#{part}"
-        metadata: dict[str, Metadata] = {"document": entry.id, "page": number, "pages": len(parts)}
+        metadata: dict[str, Metadata] = {"document": entry.id}
+        if span := SPAN.fullmatch(part):
+            metadata |= {"start": float(span[1]), "end": float(span[2]), "duration": duration, "moments": len(parts)}
+        else:
+            metadata |= {"page": number, "pages": len(parts)}
         yield replace(
             entry,
             id=id_of(uri),
@@ -55,7 +65,12 @@ def _known(entry: Entry, items: Sequence[Item]) -> list[str] | None:
     found = {item.uri: item for item in items}
     if entry.uri in found:
         return [] if len(found) == 1 else None
-    names = {Reference(uri=uri).part: item.metadata.get("page") for uri, item in found.items()}
-    if None in names or any(item.metadata.get("pages") != len(found) for item in items):
+    parts = [part for uri in found if (part := part_of(uri)) is not None]
+    if len(parts) < len(found) or any(_siblings(item) != len(found) for item in items):
         return None
-    return sorted(filter(None, names), key=lambda part: int(names[part]))  # type: ignore[arg-type]
+    return sorted(parts, key=lambda part: float(part.partition("=")[2].partition(",")[0]))
+
+
+def _siblings(item: Item) -> Metadata | None:
+    """Into how many parts its file was divided."""
+    return item.metadata.get("pages", item.metadata.get("moments"))

@@ -35,6 +35,7 @@ class Hit:
         score: cosine similarity to the query, -1 to 1; with keywords BM25, or what the fusion of both gives.
         confidence: share of unrelated queries whose best hit of this modality scores lower, 0 to 1; None: not known.
         modality: "image" (with its caption, if any, in `text`) or "text".
+        image_text: text that the image shows, if it was looked for.
         uri: where the original is.
         words: the item's words; empty if no explanation was requested.
         shared: words of both the item and the query.
@@ -48,6 +49,7 @@ class Hit:
     modality: str
     uri: str = ""
     text: str | None = None
+    image_text: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[Word, ...] = ()
     shared: tuple[Word, ...] = ()
@@ -61,9 +63,16 @@ class Hit:
 
     @property
     def part(self) -> str | None:
-        """Which part of its file it is, for people: `page 3 of 12`; None for a file of its own."""
-        page, pages = self.metadata.get("page"), self.metadata.get("pages")
-        return f"page {page} of {pages}" if page and pages and part_of(self.uri) else None
+        """Which part of its file it is, for people: `page 3 of 12`, `1:05 of 2:00`; None for a file of its own."""
+        facts = self.metadata
+        if part_of(self.uri) is None:
+            return None
+        if "page" in facts and "pages" in facts:
+            return f"page {facts['page']} of {facts['pages']}"
+        start, end = facts.get("start"), facts.get("duration")
+        if isinstance(start, int | float) and isinstance(end, int | float):
+            return f"{clock(start)} of {clock(end)}"
+        return None
 
     @classmethod
     def of(cls, hit: storage.Hit) -> Hit:
@@ -76,6 +85,7 @@ class Hit:
             modality=item.modality,
             uri=item.uri,
             text=item.text,
+            image_text=item.image_text,
             metadata={key: value for key, value in item.metadata.items() if not key.startswith("_")},
             thumbnail=item.thumbnail,
         )
@@ -87,6 +97,8 @@ class Hit:
             document["confidence"] = round(self.confidence, 4)
         if payload:
             document |= {"uri": self.uri, "text": self.text, "metadata": plain(self.metadata)}
+            if self.image_text is not None:
+                document["image_text"] = self.image_text
         if self.vector is not None:
             document["vector"] = self.vector.tolist()
         if self.thumbnail is not None:
@@ -97,6 +109,13 @@ class Hit:
                 "shared": [word.as_dict() for word in self.shared],
             }
         return document
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a player shows them: `1:05`, `1:00:05`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:

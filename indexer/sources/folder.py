@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
-from oneword.engine import images, pdf, texts, tiff
+from oneword.engine import images, pdf, texts, tiff, video
 from oneword.engine.roots import OUTSIDE
 from oneword.indexer.entry import OUTSIDE_ROOTS, Entry, Reference, failed, id_of
 from oneword.indexer.options import Captions
@@ -86,8 +86,10 @@ class FolderSource:
             elif self._patterns.included(path + name):
                 if kind is None:
                     self.ignored[_stranger(name)] += 1
-                elif kind == "document" and not pdf.installed():
-                    self.ignored[f"{_stranger(name)} ({pdf.INSTALL})"] += 1
+                elif kind == "document" and (lacking := _lacking(name)):
+                    self.ignored[f"{_stranger(name)} ({lacking})"] += 1
+                elif kind == "document" and _is_live(name, files):
+                    self.ignored["videos of live photos"] += 1
                 else:
                     kinds[name] = kind
             elif _is_caption(name):
@@ -173,9 +175,21 @@ def _kind(place: Place) -> str | None:
     """What a name says: "text"; "image"; "document", an image or a file of several; None: no input."""
     if place.suffix in texts.EXTENSIONS:
         return "text"
-    if place.suffix in pdf.EXTENSIONS:
+    if place.suffix in pdf.EXTENSIONS or place.suffix in video.EXTENSIONS:
         return "document"
     return "image" if place.suffix in images.EXTENSIONS else None
+
+
+def _lacking(name: str) -> str | None:
+    """What is to be installed to read a document; None: nothing."""
+    module = pdf if PurePosixPath(name).suffix.lower() in pdf.EXTENSIONS else video
+    return None if module.installed() else module.INSTALL
+
+
+def _is_live(name: str, files: Sequence[str]) -> bool:
+    """Whether a video belongs to a live photo: a HEIC photograph of the same name, which stands for both."""
+    stem, suffix = _stem(name), PurePosixPath(name).suffix.lower()
+    return suffix == ".mov" and not {f"{stem}.heic", f"{stem}.HEIC"}.isdisjoint(files)
 
 
 def _stranger(name: str) -> str:

@@ -3,7 +3,7 @@
 import { actions, title } from "./card.js";
 import { el } from "./element.js";
 import { icon } from "./icons.js";
-import { opener, part } from "./part.js";
+import { opener, part, player } from "./part.js";
 import { itemOf, large } from "./pictures.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -59,6 +59,12 @@ export class Detail {
   /** @param {HTMLElement} face @param {any} hit */
   async plate(face, hit) {
     if (hit.thumbnail) face.append(el("img", { src: hit.thumbnail, alt: title(hit), draggable: "false" }));
+    const video = player(this.app, hit);
+    if (video) {
+      video.addEventListener("error", () => video.remove()); // a format that the browser cannot play
+      face.replaceChildren(video);
+      return;
+    }
     try {
       const one = hit.thumbnail ? hit : await itemOf(this.app.place.collection, hit.id);
       if (!hit.thumbnail) face.append(el("img", { src: one.thumbnail, alt: title(hit) }));

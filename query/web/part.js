@@ -1,4 +1,4 @@
-/** Parts of files: pages of documents. What they are called, and a link that opens the file there. */
+/** Parts of files, pages of documents and moments of videos: what they are called, and how the file opens there. */
 
 import { api } from "./api.js";
 import { el } from "./element.js";
@@ -11,8 +11,31 @@ import { key } from "./key.js";
  */
 export function part(hit) {
   const { page, pages, page_label: label } = hit.metadata ?? {};
+  if (moment(hit)) return `${clock(hit.metadata?.start ?? 0)} of ${clock(hit.metadata?.duration ?? 0)}`;
   if (!page || !pages) return "";
   return `page ${label ? `${label} (${page} of ${pages})` : `${page} of ${pages}`}`;
+}
+
+/** Whether a hit is a moment of a video. @param {{uri?: string}} hit */
+export const moment = (hit) => /#t=[\d.,]+$/.test(hit.uri ?? "");
+
+/** Seconds as a player shows them: 1:05, 1:00:05. @param {number} seconds */
+function clock(seconds) {
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
+  if (!parts[0]) parts.shift();
+  return parts.map((one, at) => (at ? String(one).padStart(2, "0") : one)).join(":");
+}
+
+/**
+ * A player that begins at a hit's moment; null for others, and where a key is needed, which a player cannot send.
+ * @param {import("./app.js").App} app
+ * @param {{id: string, uri?: string}} hit
+ */
+export function player(app, hit) {
+  const [, fragment] = /^file:[^#]*(#t=[\d.]+)[\d.,]*$/.exec(hit.uri ?? "") ?? [];
+  if (!fragment || key()) return null;
+  const src = `${api.originalAt(app.place.collection, hit.id)}${fragment}`;
+  return el("video", { src, controls: true, preload: "metadata", playsinline: true });
 }
 
 /**
@@ -43,6 +66,6 @@ export function opener(app, hit) {
       },
     },
     icon("link"),
-    el("span", { text: `Open ${part(hit).replace(/ of \d+|\(.*\)/, "")}` }),
+    el("span", { text: `Open ${moment(hit) ? "at " : ""}${part(hit).replace(/ of [\d:]+$| \(.*\)/, "")}` }),
   );
 }

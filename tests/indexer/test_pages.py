@@ -252,3 +252,17 @@ def test_pages_are_embedded_again_for_another_model(shelf: Path) -> None:
     run(shelf)
     report = reembed(db="db", model=Other())
     assert (report.embedded, report.refused) == (7, [])
+
+
+def test_the_text_of_a_page_is_stored_with_its_words(shelf: Path) -> None:
+    run(shelf)
+    found = rows()
+    assert found["book.pdf#page=1"].image_text == "one zebra"
+    assert found["fax.tif#page=1"].image_text is None, "nobody has looked"
+    (page,) = Store("db").open("default").get([found["book.pdf#page=1"].id], words=True).values()
+    first, second = page.image_words or ()
+    assert (first.text, second.text, second.confidence) == ("one", "zebra", 1)
+    assert pytest.approx(first.x, abs=0.01) == 0.1
+    assert first.x + first.width < second.x
+    os.utime(shelf / "book.pdf", ns=(1, 1))
+    assert run(shelf).updated == 0, "the same text"

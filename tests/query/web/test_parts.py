@@ -48,3 +48,31 @@ def test_where_keys_are_needed(visit: Any, start: Any, library: Path, tmp_path: 
     with visitor.page.expect_response("**/original") as answered, visitor.page.expect_popup():
         visitor.page.get_by_role("link", name="Open page").click()
     assert answered.value.status == 200
+
+
+@pytest.fixture(scope="module")
+def cinema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a video of two scenes."""
+    pytest.importorskip("av")
+    from tests import films
+
+    folder = tmp_path_factory.mktemp("cinema")
+    (folder / "trip.webm").write_bytes(films.film(65, 6, kind="webm", codec="libvpx-vp9"))
+    index_paths([folder / "trip.webm"], db=str(folder / "db"), model="hash")
+    return folder / "db"
+
+
+def test_a_moment_plays_from_where_it_is(visit: Any, start: Any, cinema: Path) -> None:
+    visitor = visit(start("--db", cinema), "c=default&p=text:zebra")
+    assert visitor.found() == ["trip.webm"] * 2
+    parts = visitor.page.locator(".card .part")
+    assert sorted(parts.all_inner_texts()) == ["0:00 of 1:11", "1:05 of 1:11"]
+    visitor.page.locator(".card", has_text="1:05 of 1:11").locator(".face").click()
+    visitor.until("document.querySelector('.plate video')?.readyState >= 2")
+    assert visitor.page.evaluate("document.querySelector('.plate video').currentTime") == pytest.approx(65, abs=0.5)
+    link = visitor.page.get_by_role("link", name="Open at 1:05")
+    assert link.get_attribute("href").endswith("#t=65.4,71")
+    with visitor.page.expect_popup() as opened:
+        link.click()
+    opened.value.wait_for_selector("video")
+    opened.value.wait_for_function("() => document.querySelector('video').currentTime > 65")
