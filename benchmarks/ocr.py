@@ -70,7 +70,9 @@ def photographs() -> list[PIL.Image.Image]:
             with PIL.Image.open(str(files(package) / name)) as opened:
                 image = opened.convert("RGB")
             scale = max(WIDTH / image.width, HEIGHT / image.height)
-            image = image.resize((round(image.width * scale), round(image.height * scale)), PIL.Image.Resampling.LANCZOS)
+            image = image.resize(
+                (round(image.width * scale), round(image.height * scale)), PIL.Image.Resampling.LANCZOS
+            )
             found.append(image.crop((0, 0, WIDTH, HEIGHT)))
     return found
 

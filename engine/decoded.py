@@ -84,7 +84,9 @@ def _recognized(pixels: PIL.Image.Image) -> dict[str, Any]:
     except EngineError:
         raise
     except Exception as error:  # what recognizes text may raise anything, and must not cost the image
-        return {"unread": f"its text cannot be recognized ({type(error).__name__}: {' '.join(str(error).split())[-200:]})"}
+        return {
+            "unread": f"its text cannot be recognized ({type(error).__name__}: {' '.join(str(error).split())[-200:]})"
+        }
     return {"image_text": text, "words": words}
 
 
