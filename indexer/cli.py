@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from oneword.indexer.distributed.config import RayConfig
-from oneword.indexer.options import Access, JobConfig, SourceOptions, option
+from oneword.indexer.options import Access, JobConfig, Reading, SourceOptions, option
 from oneword.indexer.parameters import with_options
 from oneword.storage.terminal import confirm, print_json, say
 
@@ -225,6 +225,40 @@ def reembed(
     if report.kept_as:
         kept = " (something could not be embedded again)" if drop_old else ""
         say(f"The old one is kept as {report.kept_as!r}{kept}: oneword collections drop {report.kept_as}")
+
+
+@with_options
+def enrich(
+    reading: Reading,
+    collection: Annotated[str, typer.Argument(metavar="NAME", help="The collection.")] = "default",
+    db: Db = ".oneword",
+    as_json: AsJson = False,
+) -> None:
+    """Add the text that images show to a collection. Nothing is embedded again; stopped, the same command continues."""
+    from rich.console import Console
+
+    from oneword.indexer.enriching import enrich as run
+    from oneword.indexer.terminal import SHOWN, log_to, progress_bar, stop_on_signals
+
+    console = Console(stderr=True)
+    log_to(console)
+    with stop_on_signals() as stop, progress_bar(console, "reading") as progress:
+        report = run(collection, db=db, reading=reading, progress=progress, stop=stop)
+    if as_json:
+        print_json(report.as_dict(), indent=None)
+    else:
+        say(
+            f"{report.images:,} images: {report.added:,} read, {report.with_text:,} of them show text, "
+            f"{report.unchanged:,} were read before, {report.unread:,} could not be read  {report.seconds:.1f} s"
+        )
+        for one in report.refused[:SHOWN]:
+            say(f"not read, {one.kind}: {one.reason}")
+        if report.unread > SHOWN:
+            say(f"... and {report.unread - SHOWN:,} more: give --json")
+    if stop.is_set():
+        raise typer.Exit(stop.exit_code)
+    if report.unread:
+        raise typer.Exit(1)
 
 
 @with_options

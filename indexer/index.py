@@ -4,13 +4,11 @@ import json
 import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from oneword.engine import ocr
 from oneword.engine.chunks import Splitter
@@ -25,6 +23,7 @@ from oneword.indexer.coverage import claims, sort_out
 from oneword.indexer.errors import SourceNotFound
 from oneword.indexer.inputs import Inputs
 from oneword.indexer.job import Job, Runner
+from oneword.indexer.journaled import journaled
 from oneword.indexer.load import FAULTS
 from oneword.indexer.missing import delete_missing, settle_quarantine
 from oneword.indexer.options import JobConfig, SourceOptions
@@ -38,9 +37,6 @@ from oneword.storage import Collection, CollectionNotFound, StorageError, Store
 from oneword.storage.schema import metadata_kinds
 
 log = logging.getLogger(__name__)
-
-BEAT = 10.0
-"""Seconds between two notes of progress in the journal."""
 
 Progress = Callable[[int, int | None], None]
 """Called with (inputs done, inputs in all, if that is known)."""
@@ -130,7 +126,7 @@ def index_paths(
             job.version = target.version if target else None
             _run(job, runner, progress, lambda: None)
             return report
-        with target.writing(), _journaled(job, command or "index", job_id) as beat:
+        with target.writing(), journaled(store, report, command or "index", job_id) as beat:
             if target.count():
                 target.index_metadata()  # so that looking things up costs the same however much there is
                 with target.pinned() as job.version:
@@ -254,37 +250,3 @@ def _open(
     if not make and found is None:
         return None, encoder, view
     return store.open_or_create(name, encoder.space(view).as_dict()), encoder, view
-
-
-@contextmanager
-def _journaled(job: Job, command: str, job_id: str | None = None) -> Iterator[Callable[[], None]]:
-    """Keeps a journal entry during the block; yields a function that notes progress, at most every `BEAT` seconds.
-
-    A journal that cannot be written is only warned about.
-    """
-    journal, report = job.store.journal(), job.report
-    entry: str | None = None
-    noted = time.monotonic()
-    try:
-        entry = journal.start(collection=report.collection, command=command, id=job_id)
-    except StorageError as error:
-        log.warning("this job will not be among `oneword jobs`: %s", error)
-
-    def beat() -> None:
-        nonlocal noted
-        if entry is not None and time.monotonic() - noted >= BEAT:
-            noted = time.monotonic()
-            with suppress(StorageError):
-                journal.beat(entry, report.counts())
-
-    def finish(state: Literal["done", "interrupted", "failed"], message: str) -> None:
-        if entry is not None:
-            with suppress(StorageError):
-                journal.finish(entry, state, report.counts(), message)
-
-    try:
-        yield beat
-    except BaseException as error:
-        finish("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error) or type(error).__name__)
-        raise
-    finish("interrupted" if report.interrupted else "done", report.kept or "")

@@ -241,12 +241,12 @@ def _item(
         height=height,
         thumbnail=picture.thumbnail if picture else None,
         image_text=picture.image_text if picture else None,
-        image_words=_words(picture) if picture else None,
+        image_words=words_of(picture) if picture else None,
         metadata=metadata,
     )
 
 
-def _words(picture: DecodedImage) -> tuple[ImageWord, ...] | None:
+def words_of(picture: DecodedImage) -> tuple[ImageWord, ...] | None:
     """The words that an image shows, as they are stored."""
     if picture.image_text is None:
         return None

@@ -188,14 +188,25 @@ class Access:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobConfig(Access):
+class Reading:
+    """How images are read.
+
+    Args:
+        decoders: None: one fewer than there are cores.
+    """
+
+    ocr: bool = option(False, "Recognize the text that images show, for keywords.", remote=True)
+    decoders: int | None = option(None, "Processes that decode images.", min=1, max=256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig(Reading, Access):
     """How a job runs.
 
     Args:
         chunks: most tokens in a chunk of a text; None: the model's own measure; 0: texts are not split.
         yes: with `delete_missing`, remove also what came from a path that does not exist or from an empty folder.
         take_over: without it such rows are quarantined.
-        decoders: None: one fewer than there are cores.
         max_pixels: JPEGs may have `oneword.engine.config.MOST_PIXELS`.
         only: nothing but inputs of these origins, or from these tables, shards and folders.
     """
@@ -217,8 +228,6 @@ class JobConfig(Access):
     take_over: bool = option(False, "Rows replace items of other sources that have their ids.", remote=True)
     reread: bool = option(False, "Read also files of unchanged time and size, and URLs again.", remote=True)
     dry_run: bool = option(False, "Read everything, write nothing, report what would be done.", remote=True)
-    ocr: bool = option(False, "Recognize the text that images show, for keywords.", remote=True)
-    decoders: int | None = option(None, "Processes that decode images.", min=1, max=256)
     max_pixels: int = option(
         MAX_PIXELS, "Most pixels of an image that is not a JPEG; JPEGs are reduced.", min=1, max=MOST_PIXELS
     )

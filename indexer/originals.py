@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+from oneword.engine.decoded import DecodedImage
 from oneword.engine.errors import InputError
 from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.texts import is_blank
@@ -27,17 +28,17 @@ def source_of(item: Item) -> str | None:
     return str(source) if inside else None
 
 
-def decoded(source: str, readers: ThreadPoolExecutor, decode: Decoder) -> Iterator[list[Image]]:
+def decoded(source: str, readers: ThreadPoolExecutor, decode: Decoder) -> Iterator[list[DecodedImage]]:
     """The images in a shard, table or data set, some at a time, without those that cannot be decoded.
 
     Raises:
         IndexerError, OSError: it is gone, or cannot be read.
     """
 
-    def image_of(entry: Entry) -> Image | None:
+    def image_of(entry: Entry) -> DecodedImage | None:
         assert isinstance(entry.image, bytes)
         try:
-            return decode(entry.image, entry.origin).image
+            return decode(entry.image, entry.origin)
         except InputError:
             return None
 
@@ -53,31 +54,35 @@ def with_caption(item: Item, image: Image) -> Input:
 
 
 def load_stored(item: Item, decode: Decoder) -> Input | Refused:
-    """Reads, decodes and compares. Never raises for an original that is gone or changed: that is `Refused`."""
+    """What is embedded of an item, by its original; see `load_image`."""
+    if item.modality == "text":
+        try:
+            return Text(text=item.text or "")
+        except InputError as error:
+            return refuse(item.uri, type(error).__name__, str(error))
+    found = load_image(item, decode, "index it again, into the new collection")
+    return found if isinstance(found, Refused) else with_caption(item, found.image)
+
+
+def load_image(item: Item, decode: Decoder, remedy: str) -> DecodedImage | Refused:
+    """Reads, decodes and compares. Never raises for an original that is gone or changed: that is `Refused`.
+
+    remedy: what to do about one whose original is another one now, or elsewhere.
+    """
+    path, reference = path_of(item.uri), Reference(uri=item.uri)
+    name = name_of(reference, item.uri)
+    if path is None:
+        reason = f"{item.uri}: its original is not a file on this machine; {remedy}"
+        return refuse(item.uri, "UnreadableFile", reason)
+    if problem := _problem(path):
+        return refuse(item.uri, "UnreadableFile", f"{path}: {problem}")
     try:
-        content = Text(text=item.text or "") if item.modality == "text" else _image(item, decode)
+        found = decode(reference if reference.part else read(reference), name)
     except InputError as error:
         return refuse(item.uri, type(error).__name__, str(error))
-    if isinstance(content, str):
-        return refuse(item.uri, "UnreadableFile", content)
-    image = content.image if isinstance(content, Document) else content if isinstance(content, Image) else None
-    if image and item.image_hash and image.content_hash != item.image_hash:
-        reason = "the image has changed since it was indexed; index it again, into the new collection"
-        return refuse(item.uri, "Changed", f"{name_of(Reference(uri=item.uri), item.uri)}: {reason}")
-    return content
-
-
-def _image(item: Item, decode: Decoder) -> Input | str:
-    """The image with the stored caption, whatever a caption file says now; or why it cannot be read."""
-    path = path_of(item.uri)
-    if path is None:
-        return f"{item.uri}: its original is not a file on this machine; index it into the new collection"
-    if problem := _problem(path):
-        return f"{path}: {problem}"
-    reference = Reference(uri=item.uri)
-    return with_caption(
-        item, decode(reference if reference.part else read(reference), name_of(reference, item.uri)).image
-    )
+    if item.image_hash and found.image.content_hash != item.image_hash:
+        return refuse(item.uri, "Changed", f"{name}: the image has changed since it was indexed; {remedy}")
+    return found
 
 
 def _problem(path: Path) -> str | None:

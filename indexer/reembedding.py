@@ -318,7 +318,8 @@ class _Job:
         """Reads a whole shard, table or data set, and embeds the wanted images in it."""
         reason = "no image in it has the pixels that were indexed; index it again, into the new collection"
         try:
-            for images in decoded(source, readers, self._decode):
+            for pictures in decoded(source, readers, self._decode):
+                images = [one.image for one in pictures]
                 ids = [item_id for image in images for item_id in ids_by_hash.get(image.content_hash, ())]
                 found = {image.content_hash: image for image in images}
                 items = list(self.old.get(ids, words=True).values()) if ids else []

@@ -18,7 +18,7 @@ from oneword.engine.cli import app as models
 from oneword.engine.errors import EngineError
 from oneword.engine.evaluation.cli import app as evaluation
 from oneword.engine.training.cli import train
-from oneword.indexer.cli import create, index, reembed, retry, watch
+from oneword.indexer.cli import create, enrich, index, reembed, retry, watch
 from oneword.indexer.errors import IndexerError
 from oneword.mcp_cli import mcp
 from oneword.query.cli import search
@@ -90,6 +90,7 @@ for command in (
     compact,
     export,
     reembed,
+    enrich,
     train,
     mcp,
     doctor,
