@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from oneword.errors import Error
-from oneword.indexer.options import JobConfig, SourceOptions
+from oneword.indexer.options import JobConfig, Reading, SourceOptions
 from oneword.query.client.answers import StoredItem, Upserted
 from oneword.query.client.inputs import NewItem
 from oneword.query.query import Parts, Query, Where
@@ -17,6 +17,9 @@ from oneword.query.result import SearchResult, data_uri
 from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
+
+if TYPE_CHECKING:
+    from oneword.indexer.enriching import Enriched
 
 SAMPLE = 8
 """Items of a collection that a notebook shows."""
@@ -61,6 +64,7 @@ class Backend(Protocol):
     def search(self, to: Target, query: str | Query | None, parts: Parts) -> SearchResult: ...
     def search_batch(self, to: Target, queries: Sequence[str | Query]) -> list[SearchResult]: ...
     def index(self, to: Target, paths: Sequence[str], options: SourceOptions, config: JobConfig) -> Indexed: ...
+    def enrich(self, to: Target, reading: Reading) -> "Enriched": ...
     def upsert(self, to: Target, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted: ...
     def get(self, to: Target, ids: Sequence[str], include: Sequence[str]) -> dict[str, StoredItem]: ...
     def delete(self, to: Target, ids: Sequence[str] | None, where: Where | None) -> int: ...
@@ -124,6 +128,18 @@ class Collection:
             config: how the job runs.
         """
         return self._backend.index(self._target, [str(path) for path in paths], options, config)
+
+    def enrich(self, *, ocr: bool = False, decoders: int | None = None) -> "Enriched":
+        """Adds what images show to a collection that lacks it, without embedding anything again; on this machine only.
+
+        Args:
+            ocr: the text that images show, for keywords.
+            decoders: processes that read images; None: one fewer than there are cores.
+
+        Raises:
+            Error: nothing is to be added, or it is behind a service.
+        """
+        return self._backend.enrich(self._target, Reading(ocr=ocr, decoders=decoders))
 
     def upsert(self, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted:
         """Stores items, in place of those of the same ids; each is added, updated or refused by itself.
@@ -268,6 +284,10 @@ class AsyncCollection:
     ) -> Indexed:
         """See `Collection.index`."""
         return await asyncio.to_thread(self.sync.index, *paths, options=options, config=config)
+
+    async def enrich(self, *, ocr: bool = False, decoders: int | None = None) -> "Enriched":
+        """See `Collection.enrich`."""
+        return await asyncio.to_thread(self.sync.enrich, ocr=ocr, decoders=decoders)
 
     async def upsert(self, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted:
         """See `Collection.upsert`."""

@@ -17,8 +17,9 @@ from oneword.engine.errors import InputError
 from oneword.engine.models import load
 from oneword.engine.views import DEFAULT
 from oneword.engine.views import get as get_view
+from oneword.indexer.enriching import Enriched, enrich
 from oneword.indexer.index import index_paths
-from oneword.indexer.options import JobConfig, SourceOptions
+from oneword.indexer.options import JobConfig, Reading, SourceOptions
 from oneword.query.client.answers import Outcome, StoredItem, Upserted
 from oneword.query.client.errors import ClientError, Rejected
 from oneword.query.client.inputs import NewItem
@@ -75,6 +76,10 @@ class Local:
             config=config,
         )
         return Indexed.of(report.counts())
+
+    def enrich(self, to: Target, reading: Reading) -> Enriched:
+        """See `Collection.enrich`."""
+        return enrich(to.name, db=self.store.uri, reading=reading)
 
     def upsert(self, to: Target, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted:
         """See `Collection.upsert`."""

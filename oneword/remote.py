@@ -2,19 +2,23 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oneword.database import Indexed, Target
-from oneword.indexer.options import JobConfig, SourceOptions, changed
+from oneword.indexer.options import JobConfig, Reading, SourceOptions, changed
 from oneword.query.client.answers import StoredItem, Upserted
 from oneword.query.client.client import Client
 from oneword.query.client.errors import ClientError, NotThere, Rejected
 from oneword.query.client.inputs import NewItem
+from oneword.query.errors import BadQuery
 from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
 from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
+
+if TYPE_CHECKING:
+    from oneword.indexer.enriching import Enriched
 
 POLL = 0.2
 """Seconds between two looks at a job, or at an index that is being built; up to ten times as many in a long one."""
@@ -57,6 +61,10 @@ class Remote:
                 f"job {job.id} of collection {to.name!r} ended as {job.state}: {job.message or 'no message'}"
             )
         return Indexed.of(job.counts)
+
+    def enrich(self, to: Target, reading: Reading) -> "Enriched":  # noqa: ARG002 - a service reads as it is told to
+        """See `Collection.enrich`."""
+        raise BadQuery(f"collection {to.name!r} is behind a service: enrich it on that machine, by `oneword enrich`")
 
     def upsert(self, to: Target, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted:
         """See `Collection.upsert`."""

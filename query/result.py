@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from oneword.engine.files import part_of
 from oneword.engine.words import Word
+from oneword.query.matching import excerpt, matching_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,8 @@ class Hit:
         score: cosine similarity to the query, -1 to 1; with keywords BM25, or what the fusion of both gives.
         confidence: share of unrelated queries whose best hit of this modality scores lower, 0 to 1; None: not known.
         modality: "image" (with its caption, if any, in `text`) or "text".
-        image_text: text that the image shows, if it was looked for.
+        image_text: text that the image shows, if it was looked for; of a long one a part.
+        matched: the line of it that a keyword of the query matches, if any does.
         uri: where the original is.
         words: the item's words; empty if no explanation was requested.
         shared: words of both the item and the query.
@@ -50,6 +52,7 @@ class Hit:
     uri: str = ""
     text: str | None = None
     image_text: str | None = None
+    matched: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[Word, ...] = ()
     shared: tuple[Word, ...] = ()
@@ -75,9 +78,10 @@ class Hit:
         return None
 
     @classmethod
-    def of(cls, hit: storage.Hit) -> Hit:
-        """The public face of a store's hit."""
+    def of(cls, hit: storage.Hit, keywords: Set[str] = frozenset()) -> Hit:
+        """The public face of a store's hit. keywords: as `oneword.query.matching.tokens` returns them."""
         item = hit.item
+        line = matching_line(item.image_text, keywords) if item.image_text and keywords else None
         return cls(
             id=item.id,
             score=hit.score,
@@ -85,7 +89,8 @@ class Hit:
             modality=item.modality,
             uri=item.uri,
             text=item.text,
-            image_text=item.image_text,
+            image_text=item.image_text and excerpt(item.image_text, line),
+            matched=line and excerpt(line),
             metadata={key: value for key, value in item.metadata.items() if not key.startswith("_")},
             thumbnail=item.thumbnail,
         )
@@ -99,6 +104,8 @@ class Hit:
             document |= {"uri": self.uri, "text": self.text, "metadata": plain(self.metadata)}
             if self.image_text is not None:
                 document["image_text"] = self.image_text
+            if self.matched is not None:
+                document["matched"] = self.matched
         if self.vector is not None:
             document["vector"] = self.vector.tolist()
         if self.thumbnail is not None:

@@ -17,6 +17,7 @@ from oneword.engine.views import get as get_view
 from oneword.engine.words import Word
 from oneword.query.errors import BadQuery
 from oneword.query.explanation import Explanation, ItemWords, explain
+from oneword.query.matching import tokens
 from oneword.query.mixing import PreparedQuery, Vectors
 from oneword.query.query import MAX_WORDS, Like, Parts, Query, Vector, options
 from oneword.query.result import Hit, SearchResult
@@ -132,7 +133,8 @@ class SearchService:
             exclude_image_hashes=prepared.edited,
             thumbnails="thumbnail" in query.include,
         )
-        hits = tuple(Hit.of(hit) for hit in found)
+        keywords = tokens(query.keywords or "")
+        hits = tuple(Hit.of(hit, keywords) for hit in found)
         if "vector" in query.include:
             stored = self._stored([hit.id for hit in hits], found.version)
             hits = tuple(replace(hit, vector=stored[hit.id].vector) for hit in hits)

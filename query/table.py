@@ -11,7 +11,7 @@ from rich.text import Text
 
 from oneword.engine.dependencies import require
 from oneword.query.explain import beginning, listed
-from oneword.query.result import SearchResult
+from oneword.query.result import Hit, SearchResult
 from oneword.storage.terminal import console as terminal
 from oneword.storage.terminal import place
 from oneword.storage.visible import visible
@@ -69,9 +69,7 @@ def _print(console: Console, result: SearchResult, offset: int, draw: Any) -> No
         shown = [] if draw is None else [draw(io.BytesIO(hit.thumbnail), width=WIDTH) if hit.thumbnail else ""]
         why = [listed(hit.shared)] if result.words else []
         what = hit.part or hit.modality
-        table.add_row(
-            str(rank), score, *shown, what, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
-        )
+        table.add_row(str(rank), score, *shown, what, visible(place(hit.uri)), _text(hit), *why, visible(hit.id))
     if result.hits:
         console.print(table)
     of = "" if result.total is None else f" of {result.total}"
@@ -87,6 +85,13 @@ def _print(console: Console, result: SearchResult, offset: int, draw: Any) -> No
         console.print("Nothing fits well: unrelated queries find as good hits.", style="dim")
     if any(hit.doubtful for hit in result.hits):
         console.print("? low confidence: most unrelated queries have a better hit.", style="dim")
+
+
+def _text(hit: Hit) -> str:
+    """The beginning of a hit's text; of an image with text that a keyword matches, the line with it, in quotes."""
+    if hit.matched is not None:
+        return f"“{beginning(hit.matched)}”"
+    return beginning(hit.text)
 
 
 def shortened(texts: int) -> str:

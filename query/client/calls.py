@@ -20,6 +20,7 @@ from oneword.query.result import SearchResult
 from oneword.query.wire import to_json
 from oneword.storage import filter_to_json, parse_filter
 from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
+from oneword.storage.item import ImageWord
 from oneword.storage.journal import Job
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
@@ -180,6 +181,22 @@ def page(where: Where | None, collection: str, size: int, cursor: str | None, in
 def thumbnail(id: str, collection: str = "default") -> Call[File]:  # noqa: A002 - what it is
     """An item's small image."""
     return Call(method="GET", path=f"{_collection(collection)}/items/{_segment(id)}/thumbnail", read=_file)
+
+
+def words(
+    id: str,  # noqa: A002
+    collection: str = "default",
+    *,
+    keywords: str | None = None,
+) -> Call[list[ImageWord] | None]:
+    """The words that an image shows, or those that a keyword matches; None: they were not looked for."""
+    path = f"{_collection(collection)}/items/{_segment(id)}/words"
+
+    def read(response: "httpx.Response") -> list[ImageWord] | None:
+        found = response.json()["words"]
+        return None if found is None else decode(list[ImageWord], found)
+
+    return Call(method="GET", path=path, params=_given(keywords=keywords), read=read)
 
 
 def original(id: str, collection: str = "default") -> Call[File]:  # noqa: A002

@@ -46,6 +46,7 @@ class _Methods:
     delete = Method(calls.delete)
     count = Method(calls.count)
     thumbnail = Method(calls.thumbnail)
+    words = Method(calls.words)
     original = Method(calls.original)
     collections = Method(calls.collections)
     collection = Method(calls.collection)

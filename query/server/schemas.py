@@ -102,11 +102,34 @@ class ItemOut(_Found, json_schema_extra=example(**_ITEM)):
 class HitOut(_Found):
     """A hit. score: cosine similarity; with keywords the BM25 score or the fused score.
 
-    confidence: the share of unrelated queries whose best hit scores lower; missing where it is not known."""
+    confidence: the share of unrelated queries whose best hit scores lower; missing where it is not known. matched: the
+    line of an image's text that a keyword matches."""
 
     score: float
     confidence: float | None = None
+    matched: str | None = None
     explain: dict[str, Any] | None = None
+
+
+_WORD = {"text": "INVOICE", "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.05, "confidence": 0.98}
+
+
+class WordOut(Out):
+    """A word that an image shows. x, y: of its upper left corner, as shares of the image's width and height, like its
+    width and height."""
+
+    text: str
+    x: float
+    y: float
+    width: float
+    height: float
+    confidence: float
+
+
+class WordsOut(Out, json_schema_extra=example(words=[_WORD])):
+    """Words that an image shows, in reading order; null: they were not looked for."""
+
+    words: list[WordOut] | None
 
 
 class TimingsOut(Out):

@@ -8,7 +8,7 @@ import { Problem } from "./problem.js";
  *   max_body: number, version: string}} Me
  * @typedef {{name: string, items: number, model: string, view: string, dimension: number, version: number}} Short
  * @typedef {{id: string, score: number, confidence?: number, modality: "image"|"text", uri?: string, text?: string|null,
- *   metadata?: Record<string, any>, thumbnail?: string|null}} Hit
+ *   matched?: string, metadata?: Record<string, any>, thumbnail?: string|null}} Hit
  * @typedef {{hits: Hit[], total?: number, timings: {encode_ms: number, search_ms: number, total_ms: number},
  *   model: string, version: number}} Result
  */
@@ -97,6 +97,8 @@ export const api = {
     asked("POST", `${of(name)}/items:scroll`, { json, signal }),
   item: (/** @type {string} */ name, /** @type {string} */ id) =>
     asked("GET", `${item(name, id)}?with=payload&with=thumbnail`),
+  words: (/** @type {string} */ name, /** @type {string} */ id, /** @type {string} */ keywords) =>
+    asked("GET", `${item(name, id)}/words?keywords=${encodeURIComponent(keywords)}`),
   originalAt: (/** @type {string} */ name, /** @type {string} */ id) => `/v1${item(name, id)}/original`,
   original: async (/** @type {string} */ name, /** @type {string} */ id) =>
     (await call("GET", `${item(name, id)}/original`)).blob(),

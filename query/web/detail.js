@@ -3,6 +3,7 @@
 import { actions, title } from "./card.js";
 import { el } from "./element.js";
 import { icon } from "./icons.js";
+import { marks } from "./marks.js";
 import { opener, part, player } from "./part.js";
 import { itemOf, large } from "./pictures.js";
 
@@ -41,6 +42,7 @@ export class Detail {
           el("h2", { id: "detailtitle", text: title(hit) }),
           hit.text && picture && title(hit) !== hit.text && el("p", { text: hit.text }),
           part(hit) && el("p", { text: part(hit) }),
+          hit.matched && el("p", { class: "matched", text: `“${hit.matched}”` }),
           opener(this.app, hit),
           actions(this.app, hit, () => this.dialog.close()),
           body,
@@ -71,6 +73,8 @@ export class Detail {
       const big = el("img", { src: await large(this.app.place.collection, one), alt: title(hit), draggable: "false" });
       await big.decode(); // a format that the browser cannot show leaves the thumbnail
       face.replaceChildren(big);
+      const over = await marks(this.app, hit, big);
+      if (over && big.isConnected) face.append(over);
     } catch {
       if (!face.childElementCount) face.append(icon("picture"));
     }

@@ -2,11 +2,12 @@
 
 import os
 import stat
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from oneword import engine
@@ -14,13 +15,14 @@ from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.errors import InputError
 from oneword.engine.files import part_of
 from oneword.engine.images import decode
+from oneword.query.matching import matches, tokens
 from oneword.query.result import media_type
 from oneword.query.server.collection_route import CollectionRoute
 from oneword.query.server.documents import document
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import State, state_of
-from oneword.query.server.response import is_held
-from oneword.query.server.schemas import PROBLEMS, operation
+from oneword.query.server.response import answer, is_held
+from oneword.query.server.schemas import PROBLEMS, WordsOut, operation
 from oneword.storage import Item, ItemNotFound
 
 router = APIRouter(prefix="/v1/collections/{collection}/items", tags=["items"], route_class=CollectionRoute)
@@ -59,6 +61,24 @@ async def thumbnail(request: Request, collection: str, id: str) -> Response:  # 
     return Response(item.thumbnail, media_type=media_type(item.thumbnail), headers=headers)
 
 
+@router.get("/{id:path}/words", **operation("read", out=WordsOut))
+async def words(
+    request: Request,
+    collection: str,
+    id: str,  # noqa: A002 - the field's name
+    keywords: Annotated[
+        str | None, Query(max_length=4096, description="Only words that one of these matches, in any case.")
+    ] = None,
+) -> Response:
+    """The words that an image shows, with their boxes in it, if its text was looked for."""
+    item = await _item(state_of(request), collection, id, words=True)
+    found = item.image_words
+    if found is not None and keywords is not None:
+        wanted = tokens(keywords)
+        found = tuple(word for word in found if matches(word.text, wanted))
+    return answer({"words": None if found is None else [asdict(word) for word in found]})
+
+
 @router.get("/{id:path}/original", **operation("read", problems={**PROBLEMS, **_IMAGES}))
 async def original(request: Request, collection: str, id: str) -> Response:  # noqa: A002
     """The original file of an item, if it is unchanged; for a web address, a redirect to it.
@@ -82,9 +102,9 @@ async def original(request: Request, collection: str, id: str) -> Response:  # n
     return Response(data, media_type=kind, headers=headers)
 
 
-async def _item(state: State, collection: str, item_id: str) -> Item:
+async def _item(state: State, collection: str, item_id: str, *, words: bool = False) -> Item:
     served = await state.collections.get(collection)
-    found = await state.workers.run("search", served.collection.get, [item_id])
+    found = await state.workers.run("search", served.collection.get, [item_id], words=words)
     if item_id not in found:
         raise ItemNotFound(item_id, collection)
     return found[item_id]
