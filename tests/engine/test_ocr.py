@@ -26,10 +26,8 @@ def test_words_and_their_boxes() -> None:
 
 
 def test_small_and_turned_text() -> None:
-    image = sign("harbor museum", size=12).rotate(
-        3, fillcolor="white", expand=True, resample=PIL.Image.Resampling.BICUBIC
-    )
-    assert ocr.read(image)[0] == "harbor museum"
+    turned = sign("harbor museum", size=12).rotate(3, PIL.Image.Resampling.BICUBIC, expand=True, fillcolor="white")
+    assert ocr.read(turned)[0] == "harbor museum"
 
 
 @pytest.mark.parametrize(
