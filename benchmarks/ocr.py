@@ -7,8 +7,13 @@ black or white over the photographs that scikit-image and scikit-learn bring. Th
 --ocr`; a word is found if a search for it by keyword has its image among the hits. The last line is JSON.
 """
 
+import argparse
+import json
+import os
 import random
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -21,10 +26,14 @@ import PIL.ImageStat
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from oneword.indexer import JobConfig, index_paths
+from oneword.storage import Collection, Store
+
 PHOTOGRAPHS = {
     "skimage.data": "astronaut.png chelsea.png coffee.png motorcycle_left.png rocket.jpg",
     "sklearn.datasets.images": "china.jpg flower.jpg",
 }
+FONTS = ("DejaVu Sans", "STIX", "Pillow's own")
 SIZES = (12, 14, 16, 20, 24, 28, 32, 40)
 """Heights of letters in pixels, as fonts give them; one line of each in every image."""
 TURN = 3.0  # degrees at most
@@ -103,3 +112,50 @@ def drawn(count: int) -> Iterator[tuple[PIL.Image.Image, list[dict[str, Any]]]]:
     rng, behind = random.Random(0), photographs()
     for number in range(count):
         yield written(behind[number % len(behind)], rng)
+
+
+def measured(images: int, decoders: int | None) -> dict[str, Any]:
+    """Shares of words found by keyword, and images a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        shown: dict[str, list[dict[str, Any]]] = {}
+        for number, (image, words) in enumerate(drawn(images)):
+            path = Path(folder) / "album" / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            image.save(path, compress_level=1)
+            shown[path.as_uri()] = words
+        speeds = {}
+        for name, config in {
+            "without": JobConfig(decoders=decoders),
+            "ocr": JobConfig(decoders=decoders, ocr=True),
+        }.items():
+            began = time.perf_counter()
+            index_paths([Path(folder) / "album"], db=f"{folder}/{name}", model="hash", config=config)
+            speeds[name] = round(images / (time.perf_counter() - began), 2)
+        collection = Store(f"{folder}/ocr").open("default")
+        hits = {one["word"]: uris(collection, one["word"]) for words in shown.values() for one in words}
+    found: dict[str, list[bool]] = {}
+    for uri, words in shown.items():
+        for one in words:
+            for key in ("all", f"{one['size']} px", FONTS[one["font"]]):
+                found.setdefault(key, []).append(uri in hits[one["word"]])
+    return {
+        "images": images,
+        "words": len(found["all"]),
+        "found": {key: round(sum(one) / len(one), 4) for key, one in sorted(found.items())},
+        "images_per_second": speeds,
+        "decoders": decoders,
+        "cores": os.cpu_count(),
+    }
+
+
+def uris(collection: Collection, word: str) -> set[str]:
+    """URIs of the images that a search by keyword finds."""
+    return {hit.item.uri for hit in collection.search(keywords=word, limit=1000)}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=48)
+    parser.add_argument("--decoders", type=int, help="processes; default: one fewer than cores")
+    given = parser.parse_args()
+    print(json.dumps(measured(given.images, given.decoders)))

@@ -1,5 +1,7 @@
 from .distributed.config import RayConfig as RayConfig
 from .distributed.runner import RayRunner as RayRunner
+from .enriching import Enriched as Enriched
+from .enriching import enrich as enrich
 from .errors import BadCluster as BadCluster
 from .errors import BadOption as BadOption
 from .errors import BadSource as BadSource
@@ -10,6 +12,7 @@ from .errors import WorkersFailed as WorkersFailed
 from .index import index_paths as index_paths
 from .options import Captions as Captions
 from .options import JobConfig as JobConfig
+from .options import Reading as Reading
 from .options import SourceKind as SourceKind
 from .options import SourceOptions as SourceOptions
 from .reembedding import Reembedded as Reembedded

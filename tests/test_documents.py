@@ -22,6 +22,7 @@ from oneword.defaults import read
 from oneword.engine import views
 from tests import papers
 from tests.photographs import CAMERA, MODEL, exif, gps, photograph
+from tests.pictures_with_text import sign
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -52,6 +53,7 @@ def desk(album: Path) -> Path:
     shutil.copyfile(str(files("skimage.data") / "chelsea.png"), photos / "cat.jpg")
     facts = exif({MODEL: "X100V"}, CAMERA, gps(48.86, 2.35))
     (photos / "harbor.jpg").write_bytes(photograph(color="teal", exif=facts))
+    sign("the harbor").save(photos / "sign.png")
     Path("manual.pdf").write_bytes(papers.pdf("how to start\nthe engine", "how to stop it"))
     Path("captions.csv").write_text("file,caption,year\nphotos/red.png,a red rectangle,1999\n", encoding="utf-8")
     Path("triples.csv").write_text("sent0,sent1,hard_neg\n" + "a cat,one cat,a dog\n" * 8, encoding="utf-8")
