@@ -5,7 +5,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,11 +17,25 @@ from oneword.indexer.decode import Decoders
 from oneword.indexer.entry import Reference, name_of
 from oneword.indexer.errors import BadOption, IndexerError
 from oneword.indexer.journaled import journaled
-from oneword.indexer.load import words_of
+from oneword.indexer.load import UNREAD, words_of
 from oneword.indexer.options import Reading
 from oneword.indexer.originals import decoded, load_image, source_of
 from oneword.indexer.outcome import refuse
-from oneword.storage import And, Collection, Exists, Filter, ImageWord, Item, Match, Not, Refused, StorageError, Store
+from oneword.indexer.sources.metadata import SET_ASIDE
+from oneword.storage import (
+    And,
+    Collection,
+    Exists,
+    Filter,
+    ImageWord,
+    Item,
+    Match,
+    Metadata,
+    Not,
+    Refused,
+    StorageError,
+    Store,
+)
 
 log = logging.getLogger(__name__)
 
@@ -204,10 +218,21 @@ class _Job:
             if isinstance(one, Refused):
                 self.report.refused.append(one)
             else:
-                good.append(replace(item, image_text=one[0], image_words=one[1]))
+                text, words = one
+                good.append(replace(item, image_text=text, image_words=words, metadata=_settled(item.metadata)))
         self.target.upsert(good)
         self.report.added += len(good)
         self.report.with_text += sum(bool(item.image_text) for item in good)
+
+
+def _settled(metadata: Mapping[str, Metadata]) -> dict[str, Metadata]:
+    """Without what a job noted of a text that it could not recognize."""
+    aside = metadata.get(SET_ASIDE)
+    if not isinstance(aside, list):
+        return {**metadata}
+    left = [one for one in aside if not one.startswith(f"{UNREAD}: ")]
+    rest = {name: value for name, value in metadata.items() if name != SET_ASIDE}
+    return {**rest, SET_ASIDE: left} if left else rest
 
 
 def _text(picture: DecodedImage, uri: str) -> Text | Refused:

@@ -211,8 +211,10 @@ def test_a_crash_loses_that_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         decode._end()
         decode._pools.clear()
     monkeypatch.setattr(decode, "_decode", DECODE)
-    index_paths(["album"], db="db", model="hash", config=JobConfig(ocr=True))
+    assert counts(enrich(db="db", reading=READING)) == (4, 1, 3, 0)
     assert texts() == EXPECTED
+    assert Store("db").open("default").count("exists(set_aside)") == 0
+    assert index_paths(["album"], db="db", model="hash", config=JobConfig(ocr=True)).unchanged == 5
 
 
 def failing(*_: object) -> Any:
