@@ -110,12 +110,9 @@ class Decoders:
         except (BrokenExecutor, TimeoutError) as error:
             if part is not None:
                 self._spoilt[part.file] += 1
-            broke = isinstance(error, BrokenExecutor)
-            what = (
-                f"decoding it ends its process{_signal(error)}"
-                if broke
-                else f"not decoded within {self._seconds(call):g} s"
-            )
+            what = f"not decoded within {self._seconds(call):g} s"
+            if isinstance(error, BrokenExecutor):
+                what = f"decoding it ends its process{_signal(error)}"
             raise CorruptImage(f"{name}: {what}; convert it with another program") from error
 
     def _seconds(self, call: Callable[..., Any]) -> float:
