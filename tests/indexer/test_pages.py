@@ -193,6 +193,12 @@ def test_without_the_extra(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert refused.reason == f"{shelf}/new.pdf: is a PDF; to read its pages, install oneword[pdf]"
 
 
+def test_a_document_of_any_name_that_is_named_outright(shelf: Path) -> None:
+    (shelf / "book.pdf").rename(shelf / "book")
+    assert run(shelf).added == 4
+    assert run(shelf / "book").added == 3
+
+
 def test_smaller_versions_in_a_tiff_are_no_pages(tmp_path: Path) -> None:
     file = tmp_path / "a.tif"
     small = PIL.Image.new("RGB", (4, 3), "red")
