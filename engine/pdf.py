@@ -51,10 +51,14 @@ _HYPHEN = 2  # what PDFium makes of one at the end of a line whose word goes on
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """A word in an image, and its box there: left, top, right, bottom, as shares of width and height."""
+    """A word in an image, and its box there: left, top, right, bottom, as shares of width and height.
+
+    confidence: that it was recognized, 0 to 1; 1: the file has it as text.
+    """
 
     text: str
     box: tuple[float, float, float, float]
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from oneword.engine.config import MAX_PIXELS
@@ -60,22 +61,34 @@ class Decoders:
         timeout: float = TIMEOUT,
         tiler: Tiler | None = None,
         roots: Roots | None = None,
+        ocr: bool = False,
     ) -> None:
         """count: of processes; None: `processes()`. timeout: seconds for one image. tiler: see `decode_image`.
 
         roots: no file outside is opened for its parts. None: no limit.
+        ocr: recognize the text that images show; where that ends its process or takes too long, the image has none.
         """
-        self.count = count or processes()
+        self.count, self._ocr = count or processes(), ocr
         self._how, self._timeout, self._roots = (max_pixels, tiler), timeout, roots
         self._spoilt: Counter[str] = Counter()  # by file: parts that ended their process or took too long
 
     def __call__(self, data: bytes | Reference, name: str, *, facts: bool = False) -> DecodedImage:
         """See `oneword.indexer.load.Decoder`."""
+        if not self._ocr:
+            return self._decoded(data, name, facts, ocr=False)
+        self._check(name, data if isinstance(data, Reference) else None)
+        try:
+            return self._decoded(data, name, facts, ocr=True)
+        except CorruptImage:
+            found = self._decoded(data, name, facts, ocr=False)  # raises the same unless recognizing text is at fault
+            return replace(found, unread="its text cannot be recognized: that ends its process, or takes too long")
+
+    def _decoded(self, data: bytes | Reference, name: str, facts: bool, *, ocr: bool) -> DecodedImage:
         if isinstance(data, bytes):
-            return cast("DecodedImage", self._run(name, None, _decode, data, name, *self._how, facts))
+            return cast("DecodedImage", self._run(name, None, _decode, data, name, *self._how, facts, ocr))
         with _copies.local(data, self._roots) as path:
-            how = (path, self._roots if data.path else None, data.part, *self._how, facts)
-            return cast("DecodedImage", self._run(name, data, _decode_part, name, *how))
+            how = (path, self._roots if data.path else None, data.part, *self._how, facts, ocr)
+            return cast("DecodedImage", self._run(name, None if ocr else data, _decode_part, name, *how))
 
     def parts(self, file: Reference, name: str) -> list[str] | None:
         """Returns the parts of a file, as its URI names them; None for a file that is one by itself.
@@ -184,9 +197,9 @@ def _end() -> None:
 
 
 def _decode(
-    data: bytes, name: str, max_pixels: int, tiler: Tiler | None, facts: bool = False
+    data: bytes, name: str, max_pixels: int, tiler: Tiler | None, facts: bool = False, ocr: bool = False
 ) -> DecodedImage | InputError:
-    return _caught(lambda: decode_image(data, name, max_pixels, tiler, facts=facts), name)
+    return _caught(lambda: decode_image(data, name, max_pixels, tiler, facts=facts, ocr=ocr), name)
 
 
 def _decode_part(name: str, *given: Any) -> DecodedImage | InputError:

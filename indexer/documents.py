@@ -55,7 +55,7 @@ def find(name: str, path: str, roots: Roots | None, max_pixels: int) -> list[str
 
 
 def decode_part(
-    name: str, path: str, roots: Roots | None, part: str, max_pixels: int, tiler: Tiler | None, facts: bool
+    name: str, path: str, roots: Roots | None, part: str, max_pixels: int, tiler: Tiler | None, facts: bool, ocr: bool
 ) -> DecodedImage:
     """Decodes a part of a file. See `find` and `oneword.engine.decoded.decode_image`.
 
@@ -68,20 +68,22 @@ def decode_part(
         file.seek(0)
         if what == "t":
             with _limited():
-                return _moment(file, head, name, float(where.partition(",")[0]), max_pixels, tiler)
+                pixels = _moment(file, head, name, float(where.partition(",")[0]), max_pixels)
+            return finished(pixels, tiler, ocr=ocr)
         if not pdf.is_pdf(head):
-            return decode_image(file.read(), name, max_pixels, tiler, facts=facts, page=int(where))
+            return decode_image(file.read(), name, max_pixels, tiler, facts=facts, page=int(where), ocr=ocr)
         with _limited():
             page = _document(file, name).page(int(where), name)
-            image = finished(page.pixels, tiler)
-    return replace(image, about=page.facts, image_text=page.text or None, words=page.words)
+    if not page.text:
+        return replace(finished(page.pixels, tiler, ocr=ocr), about=page.facts)
+    return replace(finished(page.pixels, tiler), about=page.facts, image_text=page.text, words=page.words)
 
 
-def _moment(file: BinaryIO, head: bytes, name: str, time: float, max_pixels: int, tiler: Tiler | None) -> DecodedImage:
+def _moment(file: BinaryIO, head: bytes, name: str, time: float, max_pixels: int) -> PIL.Image.Image:
     kind = video.format_of(head)
     if kind is None:
         raise NotAnImage(f"{name}: is no video any more; index the file again")
-    return finished(video.frame_at(file, kind, name, time, max_pixels), tiler)
+    return video.frame_at(file, kind, name, time, max_pixels)
 
 
 def _plain(seconds: float) -> str:

@@ -244,7 +244,7 @@ def _item(
 
 
 def _words(picture: DecodedImage) -> tuple[ImageWord, ...] | None:
-    """The words that an image shows, as they are stored: those of a page are known for certain."""
+    """The words that an image shows, as they are stored."""
     if picture.image_text is None:
         return None
     return tuple(
@@ -254,7 +254,7 @@ def _words(picture: DecodedImage) -> tuple[ImageWord, ...] | None:
             y=top,
             width=right - left,
             height=bottom - top,
-            confidence=1.0,
+            confidence=word.confidence,
         )
         for word in picture.words
         for left, top, right, bottom in (word.box,)

@@ -139,12 +139,17 @@ SHOWN = 200
 """Characters of a text in a notebook."""
 
 
+def _listed(words: Sequence[Word]) -> str:
+    return html.escape(", ".join(word.text for word in words))
+
+
 def _figure(hit: Hit, thumbnail: bytes | None) -> str:
     words = html.escape((hit.text or "")[:SHOWN])
     name = html.escape(hit.uri.rsplit("/", 1)[-1] or hit.id)
     image = f'<img src="{data_uri(thumbnail)}" style="max-width:160px;max-height:160px" alt="">' if thumbnail else ""
+    shared = f'<div style="color:green">{_listed(hit.shared)}</div>' if hit.shared else ""
     return (
-        f'<figure style="width:160px;margin:0" title="{html.escape(hit.id)}">{image}<div>{words}</div>'
+        f'<figure style="width:160px;margin:0" title="{html.escape(hit.id)}">{image}<div>{words}</div>{shared}'
         f'<figcaption style="font-size:small">{hit.score:.3f} {name}</figcaption></figure>'
     )
 
@@ -218,10 +223,16 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         """A grid of thumbnails, for notebooks."""
+        images = self.thumbnails()
+        figures = "".join(_figure(hit, images.get(hit.id)) for hit in self.hits)
+        about = f"<p>Words of the query: {_listed(self.words)}</p>" if self.words else ""
+        return f'{about}<div style="display:flex;flex-wrap:wrap;gap:12px">{figures}</div>'
+
+    def thumbnails(self) -> dict[str, bytes]:
+        """Returns the thumbnails of images by id, those that were not asked for, too."""
         missing = [hit.id for hit in self.hits if hit.thumbnail is None and hit.modality == "image"]
-        fetched = self.fetch(missing) if self.fetch is not None and missing else {}
-        figures = "".join(_figure(hit, hit.thumbnail or fetched.get(hit.id)) for hit in self.hits)
-        return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{figures}</div>'
+        fetched = dict(self.fetch(missing)) if self.fetch is not None and missing else {}
+        return fetched | {hit.id: hit.thumbnail for hit in self.hits if hit.thumbnail is not None}
 
     def about(self) -> dict[str, Any]:
         """As `as_dict`, but without the hits."""

@@ -196,15 +196,19 @@ class Table:
         with self._doing("read"):
             return self._lance.take_row_ids(list(addresses)).select(list(columns)).to_arrow()
 
-    def match_text(self, words: str, column: str, *, limit: int, where: str | None, columns: Sequence[str]) -> pa.Table:
-        """The `limit` rows that match any of the words best by BM25, with their `_score`.
+    def match_text(
+        self, words: str, texts: Sequence[str], *, limit: int, where: str | None, columns: Sequence[str]
+    ) -> pa.Table:
+        """The `limit` rows that match any of the words best by BM25, with their `_score`, in the best of some columns.
 
-        Unindexed rows are read one by one. Which of tied rows are returned is arbitrary.
+        texts: the columns that are searched. Unindexed rows are read one by one. Which of tied rows are returned is
+        arbitrary.
         """
-        from lancedb.query import MatchQuery
+        from lancedb.query import MatchQuery, MultiMatchQuery
 
+        match = MatchQuery(words, texts[0]) if len(texts) == 1 else MultiMatchQuery(words, list(texts))
         with self._doing("search the texts"):
-            query = self._lance.search(MatchQuery(words, column)).limit(limit)
+            query = self._lance.search(match).limit(limit)
             if where is not None:
                 query = query.where(where, prefilter=True)
             return query.select([*columns, "_score"]).to_arrow()

@@ -1,4 +1,7 @@
-"""Keyword search: LanceDB's full-text index on the `text` column, ranked by BM25."""
+"""Keyword search: LanceDB's full-text indexes on texts, and on the text that images show, ranked by BM25.
+
+An item that matches in both has the higher of the two scores.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from unicodedata import normalize
 from oneword.storage.errors import MissingKeywords, StoreUnavailable
 from oneword.storage.ranking import Ranked, order
 from oneword.storage.scalar_index import KEPT, MOST_STALE
+from oneword.storage.schema import IMAGE_TEXT
 from oneword.storage.sql import is_unicode
 from oneword.storage.table import Table
 
 COLUMN = "text"
+COLUMNS = (COLUMN, IMAGE_TEXT)  # the second is not in every table
 
 # icu/split finds words by Unicode's rules and ICU's dictionaries, also in Chinese, Japanese and Thai, where "simple"
 # makes one word of a sentence; both split Korean at spaces. Case and accents are ignored. No stemming and no stop
@@ -37,38 +42,40 @@ MOST_STALE_SHARE = 0.1
 
 
 def create(table: Table) -> bool:
-    """Create the index if the table has none, in one commit. Returns whether it did. Only under the writer's lock.
+    """Create the indexes that the table lacks, each in one commit. Returns whether it did. Only under the writer's lock.
 
     On an empty table it takes milliseconds; rows that are written later are searched by a scan until `ensure` or a
     compaction indexes them.
     """
-    if any(one.column == COLUMN for one in table.indexes()):
-        return False
-    table.create_index(COLUMN, "FTS", **OPTIONS)
-    return True
+    have, names = {one.column for one in table.indexes()}, table.schema().names
+    missing = [column for column in COLUMNS if column in names and column not in have]
+    for column in missing:
+        table.create_index(column, "FTS", **OPTIONS)
+    return bool(missing)
 
 
 def ensure(table: Table) -> bool:
-    """Create the index, also in place of a damaged one, or index new rows if they are many. Returns whether it did.
+    """Create the indexes, also in place of damaged ones, or index new rows if they are many. Returns whether it did.
 
     Only under the writer's lock.
     """
     if create(table):
         return True
-    try:
-        table.tokens("word", COLUMN)
-    except (ValueError, StoreUnavailable):
-        table.create_index(COLUMN, "FTS", **OPTIONS)
-        return True
-    index = next(one for one in table.indexes() if one.column == COLUMN)
-    if index.stale <= min(MOST_STALE, MOST_STALE_SHARE * table.count()):
+    indexes = [one for one in table.indexes() if one.column in COLUMNS]
+    for column in [one.column for one in indexes]:
+        try:
+            table.tokens("word", column)
+        except (ValueError, StoreUnavailable):
+            table.create_index(column, "FTS", **OPTIONS)
+            return True
+    if max(one.stale for one in indexes) <= min(MOST_STALE, MOST_STALE_SHARE * table.count()):
         return False
     table.optimize(KEPT)
     return True
 
 
 def search(table: Table, words: str, *, count: int, where: str | None = None) -> list[Ranked]:
-    """The `count` rows whose text has the words, as (BM25, id): score descending, then id.
+    """The `count` rows whose text, or image's text, has the words, as (BM25, id): score descending, then id.
 
     One word suffices; more, and rarer ones, score higher. There are no operators. Every row of the table's version is
     searched, indexed or not. Scores are comparable within one result only.
@@ -80,7 +87,8 @@ def search(table: Table, words: str, *, count: int, where: str | None = None) ->
     Raises:
         MissingKeywords: that version has no index, or a damaged one.
     """
-    if all(one.column != COLUMN for one in table.indexes()):
+    columns = sorted({one.column for one in table.indexes()} & set(COLUMNS), key=COLUMNS.index)
+    if COLUMN not in columns:
         raise MissingKeywords(table.name)
     text = normalize("NFC", words if is_unicode(words) else words.encode(errors="replace").decode())
     try:
@@ -91,7 +99,7 @@ def search(table: Table, words: str, *, count: int, where: str | None = None) ->
         return []
     fetch = count + max(32, count // 4)
     while True:
-        rows = table.match_text(" ".join(tokens), COLUMN, limit=fetch, where=where, columns=["id"])
+        rows = table.match_text(" ".join(tokens), columns, limit=fetch, where=where, columns=["id"])
         scores: list[float] = rows.column("_score").to_pylist()
         ranked = sorted(zip(scores, rows.column("id").to_pylist(), strict=True), key=order)
         # LanceDB returns any of the rows that tie, so fetch on until the last wanted row beats the last fetched one.

@@ -18,8 +18,9 @@ from oneword.engine.devices import run
 from oneword.engine.dual.images import Images
 from oneword.engine.dual.texts import Reader
 from oneword.engine.encoder import Side, Tiler, Vectors
-from oneword.engine.inputs import Input, Tiled, parts
+from oneword.engine.inputs import Input, parts
 from oneword.engine.space import Space
+from oneword.engine.tiles import tiles_of
 
 VERSION = 1
 """Raised whenever our own part of the way from input to vector changes one."""
@@ -123,18 +124,18 @@ class DualEncoder:
 
     def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
         """Token ids, padded, and resized images. Pinned for a GPU, so that the copy there need not wait."""
-        tiles, shapes, images, weights, written, texts = [], [], [], [], [], []
+        shown, shapes, images, weights, written, texts = [], [], [], [], [], []
         for i, item in enumerate(inputs):
             image, text, weight = parts(item, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED)
             if image:
-                cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
-                tiles.append(cut)
+                shown.append(image)
                 shapes.append(self._images.shape(image.size))
                 images.append(i)
                 weights.append(weight)
             if text:
                 written.append(text)
                 texts.append(i)
+        tiles = tiles_of(shown, self.tiler)
         return Batch(
             count=len(inputs),
             tiles=self._pinned(torch.from_numpy(np.concatenate(tiles))) if tiles else None,

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from oneword.engine.batches import Cost
 from oneword.engine.e5v.image_processor import ImageProcessor
 from oneword.engine.e5v.speech import Speech
 from oneword.engine.encoder import Side, Tiler, Vectors
-from oneword.engine.inputs import Input, Tiled
+from oneword.engine.inputs import Image, Input
 from oneword.engine.prompted.encoder import Prompted
 from oneword.engine.prompted.prompts import prompted
 from oneword.engine.prompted.tokens import PromptTokens
 from oneword.engine.space import Space
+from oneword.engine.tiles import tiles_of
 from oneword.engine.views import View
 
 PREPROCESSING_VERSION = 1
@@ -101,17 +101,17 @@ class E5VEncoder(Prompted):
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
         rows: list[list[int]] = []
-        tiles: list[NDArray[np.uint8]] = []
+        images: list[Image] = []
         sizes: list[tuple[int, int]] = []
         for item in inputs:
             prompt, text, image = prompted(item, view, side)
             if image is not None:
                 width, height = image.size
                 sizes.append((height, width))
-                cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
-                tiles.append(cut)
+                images.append(image)
             rows.append(self.tokens.ids(prompt, text, self.image_processor.tokens(image.size) if image else 0))
         ids, last = self._padded(rows)
+        tiles = tiles_of(images, self.tiler)
         return Batch(
             ids=ids,
             last=last,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from oneword.storage import BadItem, Collection, FilterError, ImageWord, Item, Store, export_parquet, import_parquet
+from oneword.storage.ranking import order
 from oneword.storage.schema import TEXT_COLUMNS
 
 Make = Callable[..., Item]
@@ -71,3 +73,45 @@ def test_what_cannot_be_stored_is_refused(collection: Collection, item: Make, wr
     with pytest.raises(BadItem):
         collection.upsert([item("a", **wrong)])
     assert collection.count() == 0
+
+
+def ranked(collection: Collection, words: str, **options: Any) -> list[tuple[float, str]]:
+    return [(score, item_id) for score, item_id in collection.keywords(words, count=100, **options)]
+
+
+def test_keywords_find_it(collection: Collection, item: Make) -> None:
+    collection.upsert([item("a", text="an invoice"), item("b", **SHOWN), item("c", **EMPTY), item("d", text="a cat")])
+    assert {one for _, one in ranked(collection, "invoice")} == {"a", "b"}
+    assert [one for _, one in ranked(collection, "invoice", filter="exists(image_text)")] == ["b"]
+    assert {hit.item.id for hit in collection.search(keywords="invoice")} == {"a", "b"}
+    assert next(iter(collection.search([0, 0, 0, 1], keywords="invoice", keyword_weight=1, fusion="weighted"))).item.id in "ab"
+    collection.maintain()
+    assert {one for _, one in ranked(collection, "invoice")} == {"a", "b"}
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_one_ranking_of_both_texts(collection: Collection, item: Make, indexed: bool) -> None:
+    """An item has the higher score of its two texts, and ties are in order of ids, however many are wanted."""
+    words = ["cat", "dog", "owl"]
+    rng = random.Random(0)
+
+    def text() -> str:
+        return " ".join(rng.choices(words, k=rng.randint(1, 6)))
+
+    items = [item(f"{n:03}", text=text() if n % 3 else None, image_text=text() if n % 2 else None) for n in range(300)]
+    collection.upsert(items[:200])
+    collection.maintain()
+    collection.upsert(items[200:])
+    if indexed:
+        collection.optimize()
+    alone = [
+        dict(zip(rows["id"].to_pylist(), rows["_score"].to_pylist(), strict=True))
+        for column in ("text", "image_text")
+        for rows in [
+            collection.snapshot().table.match_text("cat owl", [column], limit=1000, where=None, columns=["id"])
+        ]
+    ]
+    best = {one: max(found.get(one, 0.0) for found in alone) for one in alone[0].keys() | alone[1].keys()}
+    expected = sorted(((score, one) for one, score in best.items()), key=order)
+    for count in (1, 7, 50, 300):
+        assert collection.keywords("cat owl", count=count) == expected[:count]
