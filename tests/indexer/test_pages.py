@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import fsspec
 import PIL.Image
 import pytest
 
+from oneword import cli as front_door
 from oneword.engine import pdf
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.space import Space
@@ -272,3 +274,16 @@ def test_the_text_of_a_page_is_stored_with_its_words(shelf: Path) -> None:
     assert first.x + first.width < second.x
     os.utime(shelf / "book.pdf", ns=(1, 1))
     assert run(shelf).updated == 0, "the same text"
+
+
+def test_pages_are_found_by_their_words(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a person would, with the model that comes with the package."""
+    assert front_door.run(["index", str(shelf), "--model", "basic"]) == 0
+    capsys.readouterr()
+    for how in ("--hybrid", "--keywords"):
+        words = ["zebra", how] if how == "--hybrid" else [how, "zebra"]
+        assert front_door.run(["search", *words, "--group-by", "document", "--json"]) == 0
+        hit = json.loads(capsys.readouterr().out)["hits"][0]
+        assert hit["uri"] == (shelf / "book.pdf").as_uri() + "#page=1"
+    assert front_door.run(["search", "zebra", "--hybrid"]) == 0
+    assert "page 1 of 3" in capsys.readouterr().out
