@@ -36,6 +36,7 @@ class Inputs:
         set_aside: how many values were not of their key's kind, see `oneword.indexer.sources.metadata.fit`.
         incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to
             its end, or a row could not be read.
+        stored: what the collection held; set by the job, unless all is to be read again.
     """
 
     def __init__(
