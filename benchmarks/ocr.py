@@ -7,13 +7,8 @@ black or white over the photographs that scikit-image and scikit-learn bring. Th
 --ocr`; a word is found if a search for it by keyword has its image among the hits. The last line is JSON.
 """
 
-import argparse
-import json
 import random
 import sys
-import tempfile
-import time
-from collections import Counter
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path

@@ -30,7 +30,7 @@ CACHE = 32_000  # KiB of memory for pages of SQLite
 
 Lookup = Callable[[list[str]], dict[str, Item]]
 
-UNREAD = ("metadata", "thumbnail", "indexed_at", "image_words")
+UNREAD = ("metadata", "thumbnail", "indexed_at", "image_text", "image_words")
 """Fields of items that are compared otherwise, or follow from others."""
 
 _fields = attrgetter(*(one.name for one in fields(Item) if one.compare and one.name not in UNREAD))
@@ -265,7 +265,8 @@ def _alike(item: Item, stored: Item, without: tuple[str, ...]) -> bool:
     def facts(one: Item) -> dict[str, Metadata]:
         return _zoned({key: value for key, value in one.metadata.items() if key not in without})
 
-    return _fields(item) == _fields(stored) and facts(item) == facts(stored)
+    shows = item.image_text in (None, stored.image_text)  # None: it was not looked for now
+    return shows and _fields(item) == _fields(stored) and facts(item) == facts(stored)
 
 
 def _zoned(metadata: Mapping[str, Metadata]) -> dict[str, Metadata]:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from oneword.engine import ocr
 from oneword.engine.chunks import Splitter
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder
@@ -24,7 +25,7 @@ from oneword.indexer.coverage import claims, sort_out
 from oneword.indexer.errors import SourceNotFound
 from oneword.indexer.inputs import Inputs
 from oneword.indexer.job import Job, Runner
-from oneword.indexer.load import CAPTION_FILE
+from oneword.indexer.load import FAULTS
 from oneword.indexer.missing import delete_missing, settle_quarantine
 from oneword.indexer.options import JobConfig, SourceOptions
 from oneword.indexer.pipeline import Local
@@ -83,6 +84,7 @@ def index_paths(
         BadRoot: a root is none.
         SourceNotFound, BadSource: a path does not exist, is outside the roots, or cannot be read as the options say.
         ModelError, ViewError: the model cannot be used.
+        MissingDependency: text in images is asked for, and what recognizes it is not installed.
         SpaceMismatch: the collection holds vectors of another model or view.
         Locked: another process writes to this collection.
     """
@@ -97,6 +99,9 @@ def index_paths(
     source = {"paths": [_from_anywhere(path) for path in paths], "chunks": config.chunks, **options.as_dict()}
     if config.take_over:
         source["take_over"] = True
+    if config.ocr:
+        ocr.check()
+        source["ocr"] = True
     if roots is not None:  # so that a retry reads no more than this job was allowed to
         source["roots"] = list(roots.texts)
     target, encoder, bound = _open(store, collection, model, view, runner, make=not config.dry_run)
@@ -194,13 +199,14 @@ def _run(job: Job, runner: Runner, progress: Progress | None, beat: Callable[[],
     tell()
     runner.run(job)
     report.ignored = job.inputs.ignored
-    if captions := report.set_aside[CAPTION_FILE]:
-        log.warning(
-            "caption files that are not text: %s; their images are indexed without them; find them with "
-            "--where 'exists(%s)'",
-            f"{captions:,}",
-            SET_ASIDE,
-        )
+    for name, what in FAULTS.items():
+        if count := report.set_aside[name]:
+            log.warning(
+                "%s: %s; their images are indexed without; find them with --where 'exists(%s)'",
+                what,
+                f"{count:,}",
+                SET_ASIDE,
+            )
     if report.shortened:
         log.warning(
             "texts longer than the %s tokens that model %s reads: %s; each was cut at a sentence's end, or a word's",

@@ -26,8 +26,9 @@ from oneword.storage.visible import visible
 if TYPE_CHECKING:
     from oneword.engine.fetching import Fetcher
 
-CAPTION_FILE = "caption file"
-"""Name, among values that were set aside, of captions that could not be read."""
+CAPTION_FILE, UNREAD = "caption file", "text in image"
+FAULTS = {CAPTION_FILE: "caption files that are not text", UNREAD: "images whose text could not be recognized"}
+"""Names, among values that were set aside, of captions and texts that could not be read."""
 
 DIGEST = "_digest"
 """Metadata of every chunk: a digest of the whole text."""
@@ -92,7 +93,9 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
             picture = decode(data, name_of(entry.image, entry.origin), facts=bool(entry.facts))
         text, fault = _text(entry, read)
         if fault:
-            entry = _with_fault(entry, fault)
+            entry = _with_fault(entry, CAPTION_FILE, fault)
+        if picture is not None and picture.unread:
+            entry = _with_fault(entry, UNREAD, picture.unread)
         text = None if text is None else normalize("NFC", text)
         return _loaded(entry, picture, text, mark, splitter)
     except InputError as error:
@@ -115,14 +118,14 @@ def _text(entry: Entry, read: Read) -> tuple[str | None, str | None]:
             return None, None
 
 
-def _with_fault(entry: Entry, fault: str) -> Entry:
-    """Without its caption, and with the reason where other values are that could not be kept.
+def _with_fault(entry: Entry, what: str, fault: str) -> Entry:
+    """With the reason why its caption or its image's text is left out, where other values are that could not be kept.
 
     As the reason is not a fact of the entry, the next job reads the image and its caption again.
     """
     aside = entry.metadata.get(SET_ASIDE)
     kept = aside if isinstance(aside, list) else []
-    return replace(entry, metadata={**entry.metadata, SET_ASIDE: [*kept, f"{CAPTION_FILE}: {visible(fault)}"]})
+    return replace(entry, metadata={**entry.metadata, SET_ASIDE: [*kept, f"{what}: {visible(fault)}"]})
 
 
 def _caption(read: Read, place: Reference, name: str) -> tuple[str | None, str | None]:

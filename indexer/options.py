@@ -217,6 +217,7 @@ class JobConfig(Access):
     take_over: bool = option(False, "Rows replace items of other sources that have their ids.", remote=True)
     reread: bool = option(False, "Read also files of unchanged time and size, and URLs again.", remote=True)
     dry_run: bool = option(False, "Read everything, write nothing, report what would be done.", remote=True)
+    ocr: bool = option(False, "Recognize the text that images show, for keywords.", remote=True)
     decoders: int | None = option(None, "Processes that decode images.", min=1, max=256)
     max_pixels: int = option(
         MAX_PIXELS, "Most pixels of an image that is not a JPEG; JPEGs are reduced.", min=1, max=MOST_PIXELS

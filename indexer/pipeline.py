@@ -87,6 +87,7 @@ class Local:
             timeout=self.decoding_timeout,
             tiler=tiler,
             roots=job.inputs.roots,
+            ocr=config.ocr and not config.dry_run,
         )
         finished = False
         with ExitStack() as ending:

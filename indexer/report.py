@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneword.indexer.load import CAPTION_FILE
+from oneword.indexer.load import FAULTS
 from oneword.indexer.outcome import Loaded
 from oneword.indexer.sources.metadata import SET_ASIDE
 from oneword.indexer.stages import Stages
@@ -19,9 +19,10 @@ SHOWN = 1000
 """Refusals that a report holds in full; the quarantine has them all."""
 
 
-def _has_bad_caption(item: Item) -> bool:
+def _faults(item: Item) -> list[str]:
+    """What was left out of an item, by the names of `FAULTS`."""
     aside = item.metadata.get(SET_ASIDE)
-    return isinstance(aside, list) and any(one.startswith(f"{CAPTION_FILE}: ") for one in aside)
+    return [name for name in FAULTS if isinstance(aside, list) and any(one.startswith(f"{name}: ") for one in aside)]
 
 
 @dataclass(kw_only=True)
@@ -36,7 +37,7 @@ class Report:
         quarantined: inputs that could not be indexed. kinds: how many for which kind of reason.
         refused: the first of them, with reasons.
         set_aside: values that were not of their metadata key's kind, by key (`oneword.indexer.sources.metadata.fit`),
-            and caption files that are not text, whose images are indexed without them.
+            and caption files and texts in images that could not be read, whose images are indexed without them.
         shortened: inputs with a text that is longer than the model reads.
         rows: items written: a long text is one input and many items.
         embedded: vectors that were computed. reused: that were taken from equal content.
@@ -92,8 +93,7 @@ class Report:
         self.unchanged += unchanged + before["touched"]
         self.rows += sum(one.rows for one in good)
         self.shortened += sum(one.shortened for one in good)
-        if captions := sum(_has_bad_caption(item) for one in good for item in one.items[:1]):
-            self.set_aside[CAPTION_FILE] += captions
+        self.set_aside.update(name for one in good for item in one.items[:1] for name in _faults(item))
         self.quarantined += len(refused)
         self.kinds.update(one.kind for one in refused)
         self.refused += refused[: max(0, SHOWN - len(self.refused))]

@@ -96,6 +96,7 @@ def retry(
                     reread=names <= set(origins),  # not all rows of a table for the sake of one
                     chunks=recorded.pop("chunks", config.chunks),
                     take_over=recorded.pop("take_over", config.take_over),
+                    ocr=recorded.pop("ocr", config.ocr),
                     roots=_roots(recorded.pop("roots", ()), config.roots),
                 ),
                 options=SourceOptions.from_dict(recorded),

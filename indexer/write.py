@@ -10,7 +10,8 @@ from threading import Thread
 from oneword.indexer.entry import input_of, name_of
 from oneword.indexer.job import Job
 from oneword.indexer.outcome import Loaded, Outcome, Unchanged, refuse
-from oneword.storage import Collection, Refused
+from oneword.storage import Collection, Item, Refused
+from oneword.storage.schema import IMAGE_TEXT
 
 ROWS = 4096
 BYTES = 128 * 2**20
@@ -88,7 +89,7 @@ class Writer:
             if stale := [item_id for one in good for item_id in one.stale]:
                 output.delete(stale)
             if apart := [item for one in good if may_be_there(one) for item in one.items]:
-                output.upsert(apart)
+                output.upsert(_with_image_texts(apart, output))
             if new := [item for one in good if not may_be_there(one) for item in one.items]:
                 output.insert(new)
             if self._quarantine is not None:
@@ -118,6 +119,23 @@ class Writer:
             else:
                 good.append(one)
         return good, refused
+
+
+def _with_image_texts(items: list[Item], output: Collection) -> list[Item]:
+    """The items; images whose text was not looked for have what is stored of the same pixels."""
+    if IMAGE_TEXT not in output.schema().names:
+        return items
+    unread = [item.id for item in items if item.modality == "image" and item.image_text is None]
+    stored = output.get(unread, thumbnails=False, words=True)
+    found = {one.id: one for one in stored.values() if one.image_text is not None}
+    return [
+        replace(item, image_text=before.image_text, image_words=before.image_words)
+        if (before := found.get(item.id)) is not None
+        and before.image_hash == item.image_hash
+        and item.image_text is None
+        else item
+        for item in items
+    ]
 
 
 def may_be_there(one: Loaded) -> bool:

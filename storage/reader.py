@@ -195,7 +195,9 @@ class CollectionReader:
         filter: Filter | str | None = None,  # noqa: A002
         version: int | None = None,
     ) -> list[ranking.Ranked]:
-        """The `count` items whose text, or image's text, has any of the words, as (BM25, id): highest first, ties by id.
+        """The `count` items whose text, or image's text, has any of the words, as (BM25, id).
+
+        Highest first, ties by id.
 
         Raises:
             MissingKeywords: that version has no keyword index.

@@ -63,7 +63,8 @@ class SearchOptions(SearchFields):
             relevance, Carbonell and Goldstein 1998: score x (1 - diversity) - highest similarity to them x diversity).
         group_by: a field; of each of its values only the best hit is returned; items without it are all returned.
             The 10,240 nearest are searched.
-        keywords: words to search texts and the text in images for (BM25), fused with the nearest, or alone if there is no vector.
+        keywords: words to search texts, and the text in images, for (BM25); fused with the nearest, or alone if there
+            is no vector.
         fusion: "rrf" (reciprocal rank) or "weighted" (normalized scores).
         keyword_weight: of keywords in a weighted fusion, 0 to 1; the similarity has the rest.
         version: of the collection; None: the newest.

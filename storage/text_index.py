@@ -42,7 +42,9 @@ MOST_STALE_SHARE = 0.1
 
 
 def create(table: Table) -> bool:
-    """Create the indexes that the table lacks, each in one commit. Returns whether it did. Only under the writer's lock.
+    """Create the indexes that the table lacks, each in one commit. Returns whether it did.
+
+    Only under the writer's lock.
 
     On an empty table it takes milliseconds; rows that are written later are searched by a scan until `ensure` or a
     compaction indexes them.

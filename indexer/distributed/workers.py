@@ -79,7 +79,9 @@ class Worker:
         self._contents = Contents(allow_private=config.allow_private)
         # In other processes: an image that crashes its decoder must not end this one.
         tiler = None if config.dry_run else tiler_of(encoder)
-        self._decoders = Decoders(settings.decoders, max_pixels=config.max_pixels, tiler=tiler)
+        self._decoders = Decoders(
+            settings.decoders, max_pixels=config.max_pixels, tiler=tiler, ocr=config.ocr and not config.dry_run
+        )
         self._threads = ThreadPoolExecutor(max(THREADS, 2 * settings.decoders), thread_name_prefix="load")
         collection = None if settings.collection is None else Store(settings.db).open(settings.collection)
         self._report = Report(model=encoder.name, collection="")

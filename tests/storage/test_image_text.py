@@ -84,7 +84,10 @@ def test_keywords_find_it(collection: Collection, item: Make) -> None:
     assert {one for _, one in ranked(collection, "invoice")} == {"a", "b"}
     assert [one for _, one in ranked(collection, "invoice", filter="exists(image_text)")] == ["b"]
     assert {hit.item.id for hit in collection.search(keywords="invoice")} == {"a", "b"}
-    assert next(iter(collection.search([0, 0, 0, 1], keywords="invoice", keyword_weight=1, fusion="weighted"))).item.id in "ab"
+    assert (
+        next(iter(collection.search([0, 0, 0, 1], keywords="invoice", keyword_weight=1, fusion="weighted"))).item.id
+        in "ab"
+    )
     collection.maintain()
     assert {one for _, one in ranked(collection, "invoice")} == {"a", "b"}
 
