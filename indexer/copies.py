@@ -36,6 +36,14 @@ class Copies:
         self._copies: dict[tuple[str, str | None], _Copy] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
+    def close(self) -> None:
+        """Removes all copies, which nobody may read any more."""
+        with self._mutex:
+            self._copies.clear()
+            if self._folder is not None:
+                self._folder.cleanup()
+                self._folder = None
+
     @contextmanager
     def local(self, reference: Reference, roots: Roots | None) -> Iterator[str]:
         """Yields the path of a file, or of a copy of it.

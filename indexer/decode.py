@@ -30,6 +30,9 @@ Found = TypeVar("Found")
 TIMEOUT = 120.0
 """Seconds that decoding an image may take: many times what 89 million pixels take."""
 
+FINDING = 300.0
+"""Seconds that finding the parts of a file may take: several times what an hour of video takes."""
+
 SPOILT = 3
 """Parts of a file that may end their process or take too long; the rest is refused, for it would take hours."""
 
@@ -120,11 +123,13 @@ class Decoders:
         except (BrokenExecutor, TimeoutError) as error:
             if part is not None:
                 self._spoilt[part.file] += 1
-            broke = isinstance(error, BrokenExecutor)
-            what = (
-                f"decoding it ends its process{_signal(error)}" if broke else f"not decoded within {self._timeout:g} s"
-            )
+            what = f"not decoded within {self._seconds(call):g} s"
+            if isinstance(error, BrokenExecutor):
+                what = f"decoding it ends its process{_signal(error)}"
             raise CorruptImage(f"{name}: {what}; convert it with another program") from error
+
+    def _seconds(self, call: Callable[..., Any]) -> float:
+        return max(self._timeout, FINDING) if call is _find else self._timeout
 
     def _check(self, name: str, part: Reference | None) -> None:
         """Raises CorruptImage for a part of a file that has spoilt too much."""
@@ -136,7 +141,7 @@ class Decoders:
         with Handover() as handover:
             future: Future[Any] = pool.submit(share, handover.place, call, *given)
             try:
-                found = _given(future.result(self._timeout))
+                found = _given(future.result(self._seconds(call)))
             except TimeoutError:
                 pool.shutdown(wait=False, kill_workers=True)
                 raise
@@ -188,6 +193,7 @@ def _end() -> None:
     """Runs before the interpreter removes what loky needs to shut down."""
     for pool in _pools.values():
         pool.shutdown(wait=True, kill_workers=True)
+    _copies.close()
 
 
 def _decode(

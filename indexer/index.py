@@ -121,7 +121,7 @@ def index_paths(
             stages=stages,
             stop=stop or threading.Event(),
         )
-        inputs.stored = None if config.reread else job.of_document
+        inputs.stored = None if config.reread else job
         if target is None or config.dry_run:
             job.version = target.version if target else None
             _run(job, runner, progress, lambda: None)

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from oneword.engine.facts import PLACE, WORDS, selected
@@ -13,12 +14,15 @@ from oneword.indexer import places
 from oneword.indexer.decode import Decoders
 from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Entry, Problem, Reference, name_of
 from oneword.indexer.options import SourceOptions
-from oneword.indexer.parts import Stored, divided
+from oneword.indexer.parts import Stored, divided, known
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
 from oneword.indexer.sources.metadata import SET_ASIDE, fit, has_room
 from oneword.indexer.sources.tables import TableSource
 from oneword.storage.metadata import Kind
+
+AT_ONCE = 256
+"""Files that are looked up in the collection together."""
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ class Inputs:
         set_aside: how many values were not of their key's kind, see `oneword.indexer.sources.metadata.fit`.
         incomplete: whether inputs may be missing from what was read so far: a folder or a table could not be read to
             its end, or a row could not be read.
+        stored: what the collection held; set by the job, unless all is to be read again.
     """
 
     def __init__(
@@ -85,7 +90,7 @@ class Inputs:
         """All inputs, each with the table, shard or data set that it is in."""
         for source in self._sources:
             in_folder = isinstance(source, FolderSource)
-            for entry in source.entries():
+            for entry, parts in self._with_parts(source.entries(), AT_ONCE if in_folder else 1):
                 if entry.problem and (not in_folder or entry.problem.kind == UNREADABLE_FOLDER):
                     self.incomplete = True
                 if not self._wanted(entry):
@@ -93,7 +98,7 @@ class Inputs:
                 if self.roots is not None:
                     entry = _within(entry, self.roots)
                 divisible = entry.divisible and not entry.problem
-                for one in divided(entry, self._decoders, self.stored) if divisible else (entry,):
+                for one in divided(entry, self._decoders, parts) if divisible else (entry,):
                     if one is entry or self._wanted(one):
                         yield self._fitted(one if in_folder else self._marked(one))
         for key, count in self.set_aside.items():
@@ -106,6 +111,12 @@ class Inputs:
                 f"not of its kind ({kind})" if kind else "beyond the number of keys that a collection has",
                 SET_ASIDE,
             )
+
+    def _with_parts(self, entries: Iterator[Entry], at_once: int) -> Iterator[tuple[Entry, list[str] | None]]:
+        """Entries, each with the parts that are known of its file; some are looked up together."""
+        while some := list(islice(entries, at_once)):
+            found = known(some, self.stored) if self.stored is not None else {}
+            yield from ((entry, found.get(entry.id)) for entry in some)
 
     def _wanted(self, entry: Entry) -> bool:
         """Whether it, or a part of its file, is to be read."""

@@ -68,12 +68,11 @@ class Job:
         return self.target.get(ids, thumbnails=False, version=self.version)
 
     def of_document(self, document: str) -> list[Item]:
-        """What the collection held of a file, by its id, when the job began: its parts, or the file as one item."""
-        items = list(self.lookup([document]).values())
-        if self.divided and self.version is not None and self.target is not None:
-            condition = Match(field="document", value=document)
-            items += self.target.page(filter=condition, limit=MOST_PAGES + 1, version=self.version)[0]
-        return items
+        """What the collection held of a file's parts, by the file's id, when the job began."""
+        if not self.divided or self.version is None or self.target is None:
+            return []
+        condition = Match(field="document", value=document)
+        return self.target.page(filter=condition, limit=MOST_PAGES + 1, version=self.version)[0]
 
 
 class Runner(Protocol):

@@ -1,11 +1,14 @@
 """Divides files into their parts, each an input of its own: pages of PDFs and TIFFs, moments of videos."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
+from oneword.engine import pdf, tiff
 from oneword.engine.errors import InputError
 from oneword.engine.files import ETAG, part_of
+from oneword.engine.pdf import MOST_PAGES
 from oneword.indexer.decode import Decoders
 from oneword.indexer.entry import Entry, Problem, Reference, etag, id_of, name_of
 from oneword.storage import Item, Metadata
@@ -13,21 +16,63 @@ from oneword.storage import Item, Metadata
 SPAN = re.compile(r"t=([\d.]+),([\d.]+)")
 """A moment, in seconds."""
 
-Stored = Callable[[str], Sequence[Item]]
-"""Returns the items whose document has an id, as the collection held them when the job began."""
+PAGED = (*pdf.EXTENSIONS, *tiff.EXTENSIONS)
+"""Suffixes of files that are no videos."""
 
 
-def divided(entry: Entry, decoders: Decoders, stored: Stored | None = None) -> Iterator[Entry]:
+class Stored(Protocol):
+    """What the collection held when the job began."""
+
+    def lookup(self, ids: list[str]) -> dict[str, Item]:
+        """The items of these ids."""
+
+    def of_document(self, document: str) -> list[Item]:
+        """The parts of a file, by the id that it would have as one item."""
+
+
+def known(entries: Sequence[Entry], stored: Stored) -> dict[str, list[str]]:
+    """Returns the parts of those files that are stored with the time and size that they have now, by the files' ids.
+
+    They need not be opened. An empty list: the file is one.
+    """
+    files = [entry for entry in entries if entry.divisible and not entry.problem]
+    firsts = {entry.id: id_of(f"{entry.uri}#page=1") for entry in files}
+    found = stored.lookup([*firsts, *firsts.values()]) if files else {}
+    parts: dict[str, list[str]] = {}
+    for entry in files:
+        mark = etag(entry, None)
+        own, first = ((one := found.get(id_)) and _of(one, mark) for id_ in (entry.id, firsts[entry.id]))
+        pages = first.metadata.get("pages") if first else None
+        if isinstance(pages, int | float) and 1 <= pages <= MOST_PAGES:
+            parts[entry.id] = [f"page={number}" for number in range(1, int(pages) + 1)]
+        elif own:
+            parts[entry.id] = []
+        elif not entry.uri.lower().endswith(PAGED) and (moments := _moments(stored.of_document(entry.id), mark)):
+            parts[entry.id] = moments
+    return parts
+
+
+def _of(item: Item, mark: str | None) -> Item | None:
+    """The item, if its file had this mark."""
+    return item if mark is not None and item.metadata.get(ETAG) == mark else None
+
+
+def _moments(items: Sequence[Item], mark: str | None) -> list[str] | None:
+    """The moments of a video; None where not all are stored."""
+    parts = [part for item in items if _of(item, mark) and (part := part_of(item.uri)) and SPAN.fullmatch(part)]
+    if len(parts) < len(items) or any(item.metadata.get("moments") != len(items) for item in items):
+        return None
+    return sorted(parts, key=lambda part: float(part.removeprefix("t=").partition(",")[0]))
+
+
+def divided(entry: Entry, decoders: Decoders, parts: list[str] | None) -> Iterator[Entry]:
     """Yields an entry for each part of a file, or the entry itself where the file is one part.
-
-    A file of which all parts are stored, with the time and size that it has now, is not opened.
 
     Args:
         decoders: find the parts, in another process.
-        stored: None: open it anyway.
+        parts: as `known` has them; None: to be found.
     """
     assert isinstance(entry.image, Reference)
-    parts = _known(entry, stored(entry.id)) if stored is not None else None
     if parts is None:
         try:
             parts = decoders.parts(entry.image, name_of(entry.image, entry.origin))
@@ -55,22 +100,3 @@ def divided(entry: Entry, decoders: Decoders, stored: Stored | None = None) -> I
             metadata={**entry.metadata, **metadata},
             document=entry.id,
         )
-
-
-def _known(entry: Entry, items: Sequence[Item]) -> list[str] | None:
-    """The parts as they are stored; empty: it is one; None: they are not known, or not all of them."""
-    mark = etag(entry, None)
-    if mark is None or not items or any(item.metadata.get(ETAG) != mark for item in items):
-        return None
-    found = {item.uri: item for item in items}
-    if entry.uri in found:
-        return [] if len(found) == 1 else None
-    parts = [part for uri in found if (part := part_of(uri)) is not None]
-    if len(parts) < len(found) or any(_siblings(item) != len(found) for item in items):
-        return None
-    return sorted(parts, key=lambda part: float(part.partition("=")[2].partition(",")[0]))
-
-
-def _siblings(item: Item) -> Metadata | None:
-    """Into how many parts its file was divided."""
-    return item.metadata.get("pages", item.metadata.get("moments"))

@@ -67,7 +67,7 @@ class FolderSource:
                 else:
                     yield from self._paired(folder, self._kinds(folder, path, files, named.pop(folder.uri, {})))
         for others in named.values():
-            kinds = {name: _kind(place) or "document" for name, place in others.items()}
+            kinds = {name: _kind(place) or "image" for name, place in others.items()}
             yield from self._paired(next(iter(others.values())).parent, kinds)
 
     def _kinds(
@@ -78,7 +78,7 @@ class FolderSource:
         for name in files:
             kind = _kind(folder.child(name))
             if name in named:
-                kinds[name] = kind or "document"
+                kinds[name] = kind or "image"
             elif name.startswith("."):
                 self.ignored["hidden files"] += 1
             elif self._patterns.excluded(path + name):
@@ -167,7 +167,7 @@ def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
         image=Reference(uri=uri),
         text=Reference(uri=caption.uri) if caption else None,
         metadata=metadata,
-        divisible=kind == "document" or place.suffix in tiff.EXTENSIONS,
+        divisible=place.suffix in tiff.EXTENSIONS or place.suffix not in images.EXTENSIONS,
     )
 
 

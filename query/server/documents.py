@@ -1,8 +1,10 @@
 """Originals of which an item is a part: a document or a video, whole or a range of its bytes (RFC 9110, 14)."""
 
+import io
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from oneword.engine.files import ETAG, mark, whole
+from oneword.engine import pdf, video
+from oneword.engine.errors import InputError
+from oneword.engine.files import ETAG, mark, part_of, whole
+from oneword.engine.images import decode
 from oneword.engine.roots import local_path
 from oneword.query.server.problem import Problem
 from oneword.query.server.response import is_held
@@ -33,8 +38,13 @@ TYPES = (
 PLAYS = "default-src 'none'; media-src 'self'; frame-ancestors 'none'"
 """Content-Security-Policy of videos: a browser shows one on a page that it makes, which may load nothing else."""
 
+QUALITY = 85
+"""Of JPEGs of pages and moments."""
+
 PIECE = 2**18
 """Bytes that are read at once."""
+
+_mutex = threading.Lock()  # PDFium is not safe from several threads, which is where this runs if it must
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -64,23 +74,9 @@ def document(item: Item, request: Request) -> Response:
     Raises:
         Problem: the file is gone or changed, or is not on this machine.
     """
-    path = local_path(whole(item.uri))
-    if path is None:
-        raise Problem("no_original", f"the original of item {item.id!r} is not a local file")
-    gone = Problem("original_gone", f"the original of item {item.id!r} is gone or was changed")
-    known = item.metadata.get(ETAG)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # do not wait for a pipe
-    except (OSError, ValueError):
-        raise gone from None
+    descriptor, about, kind = _opened(item)
     keep = False
     try:
-        about = os.fstat(descriptor)
-        head = os.pread(descriptor, 16, 0) if stat.S_ISREG(about.st_mode) else b""
-        kind = next((kind for at, sign, kind in TYPES if head.startswith(sign, at)), None)
-        # A caption's mark may follow the file's own.
-        if kind is None or not isinstance(known, str) or known.partition("+")[0] != mark(about):
-            raise gone
         size, tag = about.st_size, f'"{mark(about)}"'
         headers = {"ETag": tag, "Cache-Control": "private, max-age=3600", "Accept-Ranges": "bytes"}
         headers |= {"Content-Security-Policy": PLAYS} if kind.startswith("video/") else {}
@@ -98,6 +94,57 @@ def document(item: Item, request: Request) -> Response:
     finally:
         if not keep:
             os.close(descriptor)
+
+
+def image(item: Item, max_pixels: int) -> bytes:
+    """Returns the page or the moment that an item is, as a JPEG. In a process of its own: it may crash, or take long.
+
+    Raises:
+        Problem: the file is gone or changed, or is not on this machine.
+    """
+    descriptor, _, kind = _opened(item)
+    what, _, where = (part_of(item.uri) or "").partition("=")
+    try:
+        with os.fdopen(descriptor, "rb") as file, _mutex:
+            if kind == "application/pdf":
+                document = pdf.Document(file, "the document")
+                pixels = document.page(int(where), "the page").pixels
+                document.close()
+            elif what == "page":
+                pixels = decode(file.read(), max_pixels=max_pixels, page=int(where))
+            else:
+                head = file.read(pdf.HEADER)
+                time = float(where.partition(",")[0])
+                pixels = video.frame_at(file, video.format_of(head) or "", "the video", time, max_pixels)
+    except (InputError, ValueError, OSError) as error:
+        raise _gone(item) from error
+    found = io.BytesIO()
+    pixels.save(found, "JPEG", quality=QUALITY)
+    return found.getvalue()
+
+
+def _gone(item: Item) -> Problem:
+    return Problem("original_gone", f"the original of item {item.id!r} is gone or was changed")
+
+
+def _opened(item: Item) -> tuple[int, os.stat_result, str]:
+    """The file that an item is a part of: its descriptor, about it, and its media type. Raises Problem."""
+    path = local_path(whole(item.uri))
+    if path is None:
+        raise Problem("no_original", f"the original of item {item.id!r} is not a local file")
+    known = item.metadata.get(ETAG)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # do not wait for a pipe
+    except (OSError, ValueError):
+        raise _gone(item) from None
+    about = os.fstat(descriptor)
+    head = os.pread(descriptor, 16, 0) if stat.S_ISREG(about.st_mode) else b""
+    kind = next((kind for at, sign, kind in TYPES if head.startswith(sign, at)), None)
+    # A caption's mark may follow the file's own.
+    if kind is None or not isinstance(known, str) or known.partition("+")[0] != mark(about):
+        os.close(descriptor)
+        raise _gone(item)
+    return descriptor, about, kind
 
 
 def _span(headers: Mapping[str, str], size: int, tag: str) -> tuple[int, int] | None:

@@ -102,6 +102,8 @@ export const api = {
   originalAt: (/** @type {string} */ name, /** @type {string} */ id) => `/v1${item(name, id)}/original`,
   original: async (/** @type {string} */ name, /** @type {string} */ id) =>
     (await call("GET", `${item(name, id)}/original`)).blob(),
+  part: async (/** @type {string} */ name, /** @type {string} */ id) =>
+    (await call("GET", `${item(name, id)}/part`)).blob(),
   thumbnail: async (/** @type {string} */ name, /** @type {string} */ id) =>
     (await call("GET", `${item(name, id)}/thumbnail`)).blob(),
 

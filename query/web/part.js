@@ -7,7 +7,7 @@ import { key } from "./key.js";
 
 /**
  * Which part of its file a hit is, for people; "" for a file of its own.
- * @param {{metadata?: Record<string, any>}} hit
+ * @param {{uri?: string, metadata?: Record<string, any>}} hit
  */
 export function part(hit) {
   const { page, pages, page_label: label } = hit.metadata ?? {};

@@ -86,9 +86,10 @@ async function thumbnailOf(collection, id) {
  */
 async function originalOf(collection, one) {
   // The service sends whoever asks for one on the web there, which this page's policy forbids.
-  if (!/^https?:|#(page|t)=/i.test(one.uri ?? "")) {
+  if (!/^https?:/i.test(one.uri ?? "")) {
     try {
-      const blob = await api.original(collection, one.id);
+      const isPart = /#(page|t)=[\d.,]+$/.test(one.uri ?? ""); // its original is the whole document
+      const blob = await (isPart ? api.part : api.original)(collection, one.id);
       if (blob.size < most - 64 * 2 ** 10) return blob; // the rest of a request needs some room
     } catch (error) {
       if (error instanceof Problem && (error.offline || error.wantsKey)) throw error;
@@ -102,7 +103,7 @@ export function large(collection, one) {
   const name = `${collection}/${one.id}/large`;
   const made =
     shown.get(name) ??
-    (/^file:[^#]*$/.test(one.uri ?? "") // of a page the original is the whole document
+    (one.uri?.startsWith("file:")
       ? originalOf(collection, one).then((blob) => URL.createObjectURL(blob))
       : thumbnailOf(collection, one.id));
   shown.set(name, made);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,13 @@ def test_large_frames_are_made_smaller() -> None:
 def test_a_frame_that_is_hidden_in_a_small_video_is_not_decoded() -> None:
     small, large = films.film(1, kind="mpegts"), films.film(1, kind="mpegts", size=(2048, 1536))
     assert moments(small + large, max_pixels=10**6)[0][0] == 0
+
+
+def test_a_header_that_claims_another_size() -> None:
+    data = films.film(6, 6, kind="avi", codec="mjpeg", pixels="yuvj420p")
+    claims = data.replace(struct.pack("<Iii", 40, 64, 48), struct.pack("<Iii", 40, 100_000, 100_000))
+    assert claims != data
+    assert moments(claims) == moments(data), "frames say themselves how large they are"
 
 
 @pytest.mark.parametrize("keep", [0.05, 0.5, 0.9])

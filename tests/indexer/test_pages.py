@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import fsspec
 import PIL.Image
 import pytest
 
+from oneword import cli as front_door
 from oneword.engine import pdf
 from oneword.engine.hashing import HashEncoder
 from oneword.engine.space import Space
@@ -193,6 +195,12 @@ def test_without_the_extra(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert refused.reason == f"{shelf}/new.pdf: is a PDF; to read its pages, install oneword[pdf]"
 
 
+def test_a_document_of_any_name_that_is_named_outright(shelf: Path) -> None:
+    (shelf / "book.pdf").rename(shelf / "book")
+    assert run(shelf).added == 4
+    assert run(shelf / "book").added == 3
+
+
 def test_smaller_versions_in_a_tiff_are_no_pages(tmp_path: Path) -> None:
     file = tmp_path / "a.tif"
     small = PIL.Image.new("RGB", (4, 3), "red")
@@ -266,3 +274,16 @@ def test_the_text_of_a_page_is_stored_with_its_words(shelf: Path) -> None:
     assert first.x + first.width < second.x
     os.utime(shelf / "book.pdf", ns=(1, 1))
     assert run(shelf).updated == 0, "the same text"
+
+
+def test_pages_are_found_by_their_words(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a person would, with the model that comes with the package."""
+    assert front_door.run(["index", str(shelf), "--model", "basic"]) == 0
+    capsys.readouterr()
+    for how in ("--hybrid", "--keywords"):
+        words = ["zebra", how] if how == "--hybrid" else [how, "zebra"]
+        assert front_door.run(["search", *words, "--group-by", "document", "--json"]) == 0
+        hit = json.loads(capsys.readouterr().out)["hits"][0]
+        assert hit["uri"] == (shelf / "book.pdf").as_uri() + "#page=1"
+    assert front_door.run(["search", "zebra", "--hybrid"]) == 0
+    assert "page 1 of 3" in capsys.readouterr().out

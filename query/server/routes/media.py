@@ -18,8 +18,9 @@ from oneword.engine.images import decode
 from oneword.query.matching import matches, tokens
 from oneword.query.result import media_type
 from oneword.query.server.collection_route import CollectionRoute
-from oneword.query.server.documents import document
+from oneword.query.server.documents import document, image
 from oneword.query.server.problem import Problem
+from oneword.query.server.processes import Crashed
 from oneword.query.server.registry import State, state_of
 from oneword.query.server.response import answer, is_held
 from oneword.query.server.schemas import PROBLEMS, WordsOut, operation
@@ -46,6 +47,7 @@ _IMAGES: dict[int | str, dict[str, Any]] = {
     },
     206: {"content": {"application/pdf": {}, "video/*": {}}, "description": "A range of them."},
 }
+_JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "The bytes."}}
 
 
 @router.get("/{id:path}/thumbnail", **operation("read", problems={**PROBLEMS, **_IMAGES}))
@@ -100,6 +102,24 @@ async def original(request: Request, collection: str, id: str) -> Response:  # n
     data = await state.workers.run("originals", original_of, item)
     kind = next((kind for start, kind in _TYPES.items() if data.startswith(start)), "application/octet-stream")
     return Response(data, media_type=kind, headers=headers)
+
+
+@router.get("/{id:path}/part", **operation("read", problems={**PROBLEMS, **_JPEG}))
+async def part(request: Request, collection: str, id: str) -> Response:  # noqa: A002
+    """The page or the moment that an item is, as a JPEG of at most 2 million pixels, if its file is unchanged."""
+    state = state_of(request)
+    item = await _item(state, collection, id)
+    if part_of(item.uri) is None or item.modality != "image":
+        raise Problem("no_original", f"item {id!r} is no part of a document or a video")
+    tag = f'"{item.content_hash[:32]}-p"'
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
+    if is_held(request, tag):
+        return Response(status_code=304, headers=headers)
+    try:
+        data = await state.processes.run(image, item, state.config.max_pixels)
+    except (TimeoutError, Crashed):
+        raise Problem("original_gone", f"the part that item {id!r} is cannot be decoded here") from None
+    return Response(data, media_type="image/jpeg", headers=headers)
 
 
 async def _item(state: State, collection: str, item_id: str, *, words: bool = False) -> Item:

@@ -1,10 +1,12 @@
 """Originals of pages: the whole document or a range of it, if its time and size are those that were indexed."""
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 
 from oneword.indexer import index_paths
@@ -45,6 +47,17 @@ def test_the_document_of_a_page(original: Any, shelf: Path) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
     again = original("fax.tif", If_None_Match=answer.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_image_of_a_page(service: Any, original: Any, shelf: Path, refused: Any) -> None:
+    for name, size in {"book.pdf": (1225, 1633), "fax.tif": (40, 30)}.items():
+        page = f"{ITEMS}/{id_of((shelf / name).as_uri() + '#page=2')}/part"
+        answer = service.get(page)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        assert PIL.Image.open(io.BytesIO(answer.content)).size == size
+    assert service.get(page, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    (shelf / "fax.tif").write_bytes(b"another")
+    refused(service.get(page), 404, "original_gone")
 
 
 def test_ranges(original: Any, shelf: Path) -> None:

@@ -64,6 +64,7 @@ def test_every_route_is_described(document: Any) -> None:
         "POST /v1/collections/{collection}/search:batch",
         "GET /v1/collections/{collection}/items/{id}",
         "GET /v1/collections/{collection}/items/{id}/original",
+        "GET /v1/collections/{collection}/items/{id}/part",
         "POST /v1/embeddings",
         "GET /v1/collections",
     ):

@@ -28,6 +28,7 @@ def test_a_page_says_which_one_it_is_and_opens_there(visit: Any, start: Any, lib
     parts = visitor.page.locator(".card .part")
     assert sorted(parts.all_inner_texts()) == ["page i (1 of 2)", "page ii (2 of 2)"]
     visitor.page.locator(".card", has_text="page ii (2 of 2)").locator(".face").click()
+    visitor.until("document.querySelector('.plate img')?.naturalHeight === 1633")
     link = visitor.page.get_by_role("link", name="Open page ii")
     address = link.get_attribute("href")
     assert address.endswith("/original#page=2")
