@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
+import oneword
 from oneword.cli import run
 from oneword.engine import ocr
 from oneword.engine.errors import MissingDependency
@@ -22,7 +23,7 @@ from oneword.indexer.enriching import Enriched, enrich
 from oneword.indexer.errors import BadOption
 from oneword.indexer.options import Reading
 from oneword.storage import Item, Store
-from tests import forkserver
+from tests import forkserver, papers
 from tests.indexer.stored import Row, rows
 from tests.pictures_with_text import sign
 
@@ -136,7 +137,7 @@ enriching.enrich(db="db", reading=Reading(ocr=True, decoders=1))
 """
 
 
-@pytest.mark.parametrize(("at", "when", "done"), [(1, "before", 0), (3, "before", 2), (2, "after", 2)])
+@pytest.mark.parametrize(("at", "when", "done"), [(1, "before", 0), (2, "after", 2)])
 def test_one_that_is_killed_goes_on(at: int, when: str, done: int) -> None:
     index_paths(["album"], db="db", model="hash")
     before = rows("db")
@@ -184,6 +185,29 @@ def test_images_in_a_shard(tmp_path: Path) -> None:
     collection.upsert([item_without_text(collection.get([next(iter(before))], vectors=True).popitem()[1])])
     (one,) = enrich(db="db", reading=READING).refused
     assert one.kind == "Missing"
+
+
+def test_scanned_pages(tmp_path: Path) -> None:
+    """A page with text of its own keeps that; of one that is only an image, it is recognized."""
+    pytest.importorskip("pypdfium2")
+    sign("harbor museum").save("scan.pdf")
+    Path("typed.pdf").write_bytes(papers.pdf("an invoice"))
+    index_paths(["scan.pdf", "typed.pdf"], db="db", model="hash")
+    assert texts() == {"scan.pdf#page=1": None, "typed.pdf#page=1": "an invoice"}
+    assert counts(enrich(db="db", reading=READING)) == (2, 1, 1, 0)
+    assert texts() == {"scan.pdf#page=1": "harbor museum", "typed.pdf#page=1": "an invoice"}
+    index_paths(["scan.pdf"], db="at once", model="hash", config=JobConfig(ocr=True))
+    assert texts("at once") == {"scan.pdf#page=1": "harbor museum"}
+
+
+def test_from_python() -> None:
+    index_paths(["album"], db="db", model="hash")
+    with oneword.connect("db") as database:
+        assert counts(database.collection().enrich(ocr=True)) == (4, 4, 0, 0)
+        hit = database.collection().search(keywords="museum").hits[0]
+        assert (hit.image_text, hit.matched) == ("museum", "museum")
+    with pytest.raises(oneword.Error, match="on that machine"), oneword.connect("http://localhost:9") as service:
+        service.collection().enrich(ocr=True)
 
 
 def item_without_text(item: Item) -> Item:
