@@ -211,10 +211,14 @@ class SearchResult:
         return [hit.as_dict() for hit in self.hits]
 
     def to_arrow(self) -> pa.Table:
-        """Returns a table of id, score, modality, uri, text, metadata (as JSON), and vector if hits have one."""
+        """Returns a table of id, score, modality, uri, text and metadata (as JSON).
+
+        And of image_text and vector, if hits have one.
+        """
         import pyarrow as pa
 
-        columns: dict[str, Any] = {name: [getattr(hit, name) for hit in self.hits] for name in _COLUMNS}
+        names = [*_COLUMNS, *["image_text"] * any(hit.image_text is not None for hit in self.hits)]
+        columns: dict[str, Any] = {name: [getattr(hit, name) for hit in self.hits] for name in names}
         columns["metadata"] = [json.dumps(plain(hit.metadata), ensure_ascii=False) for hit in self.hits]
         kinds = [pa.field(name, pa.float64() if name == "score" else pa.string()) for name in columns]
         if any(hit.vector is not None for hit in self.hits):

@@ -204,8 +204,9 @@ def test_from_python() -> None:
     index_paths(["album"], db="db", model="hash")
     with oneword.connect("db") as database:
         assert counts(database.collection().enrich(ocr=True)) == (4, 4, 0, 0)
-        hit = database.collection().search(keywords="museum").hits[0]
-        assert (hit.image_text, hit.matched) == ("museum", "museum")
+        result = database.collection().search(keywords="museum")
+        assert (result.hits[0].image_text, result.hits[0].matched) == ("museum", "museum")
+        assert result.to_arrow().column("image_text").to_pylist() == ["museum"]
     with pytest.raises(oneword.Error, match="on that machine"), oneword.connect("http://localhost:9") as service:
         service.collection().enrich(ocr=True)
 
