@@ -92,11 +92,10 @@ class E5VEncoder(Prompted):
         )
 
     def _cost(self, item: Input, view: View, side: Side) -> Cost:
-        prompt, text, image = prompted(item, view, side)
-        if image is None:
-            return Cost(length=self.tokens.length(prompt, text, 0))
-        length = self.tokens.length(prompt, text, self.image_processor.tokens(image.size))
-        return Cost(length=length, vision=round(self.image_processor.tiles.count(image.size) * self._tile_cost))
+        prompt, texts, images = prompted(item, view, side)
+        length = self.tokens.length(prompt, texts, [self.image_processor.tokens(image.size) for image in images])
+        tiles = sum(self.image_processor.tiles.count(image.size) for image in images)
+        return Cost(length=length, vision=round(tiles * self._tile_cost))
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
@@ -104,13 +103,12 @@ class E5VEncoder(Prompted):
         tiles: list[NDArray[np.uint8]] = []
         sizes: list[tuple[int, int]] = []
         for item in inputs:
-            prompt, text, image = prompted(item, view, side)
-            if image is not None:
+            prompt, texts, images = prompted(item, view, side)
+            for image in images:
                 width, height = image.size
                 sizes.append((height, width))
-                cut = image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels)
-                tiles.append(cut)
-            rows.append(self.tokens.ids(prompt, text, self.image_processor.tokens(image.size) if image else 0))
+                tiles.append(image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels))
+            rows.append(self.tokens.ids(prompt, texts, [self.image_processor.tokens(image.size) for image in images]))
         ids, last = self._padded(rows)
         return Batch(
             ids=ids,

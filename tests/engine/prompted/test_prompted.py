@@ -21,7 +21,7 @@ from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import E5VEncoder
 from oneword.engine.encoding import embed
 from oneword.engine.errors import DeviceUnavailable, MissingDependency, ViewError, WrongCheckpoint
-from oneword.engine.inputs import parts
+from oneword.engine.inputs import images_of, texts_of
 from oneword.engine.pretrained import configuration
 from oneword.engine.prompted.encoder import PromptedEncoder
 from oneword.engine.prompted.loading import load_prompted, processor
@@ -103,7 +103,7 @@ def test_known_models_have_their_own_prompts_and_pixels(
         for item, vector in zip(inputs, found, strict=True):
             if isinstance(item, Composed) and side is Side.GALLERY:
                 continue
-            seen, text, _ = parts(item, 1, 1)
+            seen, text = next(iter(images_of(item)), None), next(iter(texts_of(item)), None)
             if isinstance(item, Document) and side is Side.QUERY and name == "bge-vl-mllm":
                 continue  # its instruction for pairs is that for edits
             pixels = [seen.pixels] if seen is not None else []
