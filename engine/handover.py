@@ -35,6 +35,7 @@ class SharedImage:
     size: tuple[int, int]
     shape: tuple[int, ...] | None
     content_hash: str
+    region_of: str
     thumbnail: bytes
     facts: Mapping[str, Fact]
 
@@ -64,7 +65,7 @@ class Handover:
             file.seek(0)
             pixels = file.readall()
         if shared.shape is None:
-            image = Image(pixels=PIL.Image.frombytes("RGB", shared.size, pixels))
+            image = Image(pixels=PIL.Image.frombytes("RGB", shared.size, pixels), region_of=shared.region_of)
             vars(image)["content_hash"] = shared.content_hash  # computed already
         else:
             tiles = np.frombuffer(bytearray(pixels), np.uint8).reshape(shared.shape)
@@ -87,6 +88,7 @@ def share(place: Place | None, make: Callable[..., Found], *given: object) -> Fo
         size=image.size,
         shape=shape,
         content_hash=image.content_hash,
+        region_of=image.region_of,
         thumbnail=found.thumbnail,
         facts=found.facts,
     )

@@ -60,7 +60,8 @@ class HashEncoder:
 
 def _features(one: Input) -> Vectors:
     vectors = [_of_text(piece) if isinstance(piece, str) else _of_image(piece.pixels) for piece, _ in pieces(one)]
-    return np.sum(vectors, axis=0, dtype=np.float32)
+    total: Vectors = np.sum(vectors, axis=0, dtype=np.float32)
+    return total
 
 
 def _of_text(text: str) -> Vectors:

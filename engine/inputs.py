@@ -14,13 +14,11 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from oneword.engine.config import MAX_PIECES
 from oneword.engine.errors import BadSequence, BadText, BlankText, ZeroAreaImage
 from oneword.engine.images import to_rgb
 from oneword.engine.regions import Region, box
 from oneword.engine.texts import is_blank
-
-MAX_PIECES = 16
-"""Images and texts of an interleaved input. Our own choice: a model's context holds fewer large images."""
 
 
 def _digest(kind: str, *parts: bytes) -> str:

@@ -192,9 +192,8 @@ def interleaves(processor: Any) -> bool:
         whole: str = processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
     except Exception:  # a template is a program, and may fail in any way
         return False
-    return bool(token) and re.findall("|".join(map(re.escape, (token, *marks))), whole) == [
-        part for mark in marks for part in (token, mark)
-    ]
+    written = re.findall("|".join(re.escape(str(one)) for one in (token, *marks)), whole)
+    return written == [part for mark in marks for part in (token, mark)]
 
 
 def _content(piece: Image | str) -> dict[str, Any]:

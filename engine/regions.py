@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 
 from oneword.engine.errors import BadRegion
 
@@ -22,16 +21,13 @@ def region(values: Sequence[float]) -> Region:
     Raises:
         BadRegion: something else.
     """
-    several = isinstance(values, Sequence) and not isinstance(values, str | bytes)
-    numbers = list(values) if several else []
-    if len(numbers) == 4 and all(isinstance(one, Real) and not isinstance(one, bool) for one in numbers):
-        left, top, width, height = map(float, numbers)
-        inside = all(
-            start >= 0 and length > 0 and start < 1 and start + length <= 1 + ROUNDING  # false for NaN
-            for start, length in ((left, width), (top, height))
-        )
-        if inside:
-            return left, top, width, height
+    try:
+        left, top, width, height = map(float, () if isinstance(values, str | bytes) else values)
+    except (TypeError, ValueError, OverflowError):
+        left = top = width = height = math.nan
+    inside = (start >= 0 and 0 < length <= 1 - start + ROUNDING for start, length in ((left, width), (top, height)))
+    if all(inside) and left < 1 and top < 1:  # not for NaN
+        return left, top, width, height
     raise BadRegion(
         f"crop {str(values)[:80]}: expected left, top, width and height as shares of the image, 0 to 1, that stay "
         "within it: [0.25, 0, 0.5, 1] is its middle half"

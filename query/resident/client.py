@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from oneword.engine.words import Word
 from oneword.errors import Error
-from oneword.query.query import Composed, Image, Part, Query
+from oneword.query.query import Image, Interleaved, Part, Query
 from oneword.query.resident.address import Address
 from oneword.query.result import Hit, SearchResult
 from oneword.query.wire import to_json
@@ -60,10 +60,16 @@ def ask(address: Address, query: Query, collection: str, *, timeout: float = TIM
 def _files(parts: Iterable[Part]) -> Iterable[Part]:
     """The parts with their images as files: on a command line, a URL is not an image."""
     for part in parts:
-        if isinstance(part, Image | Composed) and isinstance(part.image, str):
-            yield replace(part, image=Path(part.image))
+        if isinstance(part, Image):
+            yield _file(part)
+        elif isinstance(part, Interleaved):
+            yield replace(part, pieces=tuple(_file(one) if isinstance(one, Image) else one for one in part.pieces))
         else:
             yield part
+
+
+def _file(image: Image) -> Image:
+    return replace(image, image=Path(image.image)) if isinstance(image.image, str) else image
 
 
 def _result(document: Mapping[str, Any]) -> SearchResult:
