@@ -12,7 +12,7 @@ from oneword.engine.images import decode, decode_file
 from oneword.engine.inputs import images_of
 from oneword.query.errors import BadQuery
 from oneword.query.items import stored_unit, unit
-from oneword.query.query import Composed, Image, Interleaved, Like, Part, Query, Text, Vector
+from oneword.query.query import Composed, Image, Interleaved, Like, OfImage, Part, Query, Text, Vector
 from oneword.storage import Item, ItemNotFound
 from oneword.storage.confidence import Asked
 
@@ -115,13 +115,13 @@ def _kind(part: Part, stored: Mapping[str, Item]) -> Asked | None:
             return "text"
         case Like():
             return stored[part.id].modality
-        case Image() if not isinstance(part, Composed):
+        case Image():
             return "image"
         case _:
             return None
 
 
-def _input(part: Text | Image | Interleaved) -> engine.Input:
+def _input(part: Text | Image | Composed | Interleaved) -> engine.Input:
     match part:
         case Text():
             return engine.Text(text=part.text)
@@ -133,7 +133,7 @@ def _input(part: Text | Image | Interleaved) -> engine.Input:
             return engine.Interleaved(pieces=[one if isinstance(one, str) else _image(one) for one in part.pieces])
 
 
-def _image(part: Image) -> engine.Image:
+def _image(part: OfImage) -> engine.Image:
     match part.image:
         case str() | Path():
             image = engine.Image(pixels=decode_file(Path(part.image).expanduser()))

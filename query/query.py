@@ -36,6 +36,9 @@ Information Retrieval, 2008, section 9.1.1)."""
 MAX_WORDS = 50
 """Most words in an explanation."""
 
+MAX_RERANKED = 200
+"""Most hits that a reranker judges: each is a forward pass."""
+
 INCLUDABLE = ("payload", "vector", "thumbnail")
 
 PEERS = {
@@ -84,11 +87,12 @@ class Text(_Weighted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Image(_Weighted):
-    """An image, or a region of it.
+class OfImage(_Weighted):
+    """What images and edits of images have in common.
 
     Args:
-        crop: left, top, width and height, in shares of the upright image: (0.25, 0, 0.5, 1) is its middle half.
+        crop: the region that is searched by: left, top, width and height, in shares of the upright image: (0.25, 0,
+            0.5, 1) is its middle half. None: the whole.
     """
 
     image: "ImageSource | DecodedImage" = field(repr=False)
@@ -100,7 +104,12 @@ class Image(_Weighted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Composed(Image):
+class Image(OfImage):
+    """An image, or a region of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed(OfImage):
     """An image, or a region of it, and how hits should differ from it. The image itself is never a hit."""
 
     edit: str
@@ -124,8 +133,8 @@ class Interleaved(_Weighted):
                 f"a composed query of {len(self.pieces)} pieces, {len(images)} of them images: expected 2 to "
                 f"{MAX_PIECES} images and texts, at least one an image"
             )
-        if weighted := [one.weight for one in images if one.weight != 1 or type(one) is not Image]:
-            raise BadQuery(f"an image of weight {weighted[0]} in a composed query: expected plain images of weight 1")
+        if weighted := [one.weight for one in images if one.weight != 1]:
+            raise BadQuery(f"an image of weight {weighted[0]} in a composed query: expected images of weight 1")
         object.__setattr__(self, "pieces", tuple(self.pieces))
 
     @classmethod
@@ -183,6 +192,13 @@ class Query(SearchFields):
     modality: Annotated[Literal["image", "text"] | None, Option(help="Only hits of this modality.")] = None
     view: Annotated[str | None, Option(help="Fail unless the collection has this view.")] = None
     explain: Annotated[int, Option(help="Number of words that explain each hit.", min=0, max=MAX_WORDS)] = 0
+    rerank: Annotated[
+        str | None, Option(help="Reranker that judges the best hits again; auto: that of the service.")
+    ] = None
+    rerank_depth: Annotated[int, Option(help="Number of best hits that it judges.", min=1, max=MAX_RERANKED)] = 50
+    rerank_seconds: Annotated[
+        float, Option(help="Time that it may take (s); then the first ranking is the answer.", min=0, max=60)
+    ] = 5.0
 
     def __post_init__(self) -> None:
         if not self.parts and self.keywords is None:
@@ -254,6 +270,9 @@ class Options(CommonOptions, total=False):
     modality: Literal["image", "text"] | None
     view: str | None
     explain: int
+    rerank: str | None
+    rerank_depth: int
+    rerank_seconds: float
 
 
 class Parts(Options, total=False):

@@ -19,10 +19,11 @@ from oneword.query.errors import BadQuery
 from oneword.query.explanation import Explanation, ItemWords, explain
 from oneword.query.mixing import PreparedQuery, Vectors
 from oneword.query.query import MAX_WORDS, Like, Parts, Query, Vector, options
-from oneword.query.result import Hit, SearchResult
+from oneword.query.reranking import Rerankers
+from oneword.query.result import Hit, Reranked, SearchResult
 from oneword.storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
 from oneword.storage.schema import check_same
-from oneword.storage.search import SearchOptions
+from oneword.storage.search import Hits, SearchOptions
 
 STORED = {one.name for one in options()} & {one.name for one in fields(SearchOptions)}
 """Options that the store gives their meaning; the others are given it here."""
@@ -55,20 +56,29 @@ class SearchService:
 
     @classmethod
     def of(
-        cls, collection: Collection, model: EngineConfig, loader: Callable[[EngineConfig], Encoder]
+        cls,
+        collection: Collection,
+        model: EngineConfig,
+        loader: Callable[[EngineConfig], Encoder],
+        rerankers: Rerankers | None = None,
     ) -> "SearchService":
-        """Over a collection that is open already, with models from a loader of one's own."""
+        """Over a collection that is open already, with models from a loader of one's own, and shared rerankers."""
         service = cls.__new__(cls)
-        service._open(collection, model, loader)
+        service._open(collection, model, loader, rerankers)
         return service
 
     def _open(
-        self, collection: Collection, model: EngineConfig, loader: Callable[[EngineConfig], Encoder] | None
+        self,
+        collection: Collection,
+        model: EngineConfig,
+        loader: Callable[[EngineConfig], Encoder] | None,
+        rerankers: Rerankers | None = None,
     ) -> None:
         self.collection = collection
         self._space: dict[str, Any] = collection.space
         self._config = model
         self._loader = loader
+        self.rerankers = rerankers or Rerankers(model)
         if "prompts" not in self._space:
             raise BadQuery(f"collection {collection.name!r} was made without a model: no query can be embedded")
         self.view = View.from_dict(self._space["prompts"])
@@ -87,6 +97,7 @@ class SearchService:
             FilterError: the filter names unknown fields.
             SpaceMismatch: another model or view than the collection's.
             NoWords: an explanation is asked for, and the model has no words.
+            ModelError: the reranker cannot be loaded.
             BadSearch, MissingKeywords, VersionNotFound: as `storage.Collection.search`.
         """
         return self.search_batch([self._checked(query, parts)])[0]
@@ -100,6 +111,8 @@ class SearchService:
         checked = [self._checked(query, {}) for query in queries]
         if any(query.explain or any(not isinstance(part, Like | Vector) for part in query.parts) for query in checked):
             _ = self.encoder  # loading it is not part of encoding a query
+        for name in {query.rerank for query in checked if query.rerank is not None}:
+            self.rerankers.get(name)  # nor of the search
         started = time.perf_counter()
         prepared = [self._read(PreparedQuery.of(query)) for query in checked]
         embedded = self._embedded(prepared)
@@ -123,16 +136,19 @@ class SearchService:
         self.check_view(query.view)
         liked = self._liked(prepared)
         vector = self._vector(prepared, embedded, liked)
-        found = self.collection.search(
-            vector,
-            asked=prepared.asked(liked),
-            **{name: getattr(query, name) for name in STORED},
-            filter=_filter(query),
-            exclude_ids=prepared.liked,
-            exclude_image_hashes=prepared.edited,
-            thumbnails="thumbnail" in query.include,
-        )
-        hits = tuple(Hit.of(hit) for hit in found)
+        options = {name: getattr(query, name) for name in STORED} | {
+            "asked": prepared.asked(liked),
+            "filter": _filter(query),
+            "exclude_ids": prepared.liked,
+            "exclude_image_hashes": prepared.edited,
+            "thumbnails": "thumbnail" in query.include,
+        }
+        reranked: Reranked | None = None
+        if query.rerank is not None and query.offset < query.rerank_depth:
+            hits, found, reranked = self._reranked(prepared, vector, options)
+        else:
+            found = self.collection.search(vector, **options)
+            hits = tuple(Hit.of(hit) for hit in found)
         if "vector" in query.include:
             stored = self._stored([hit.id for hit in hits], found.version)
             hits = tuple(replace(hit, vector=stored[hit.id].vector) for hit in hits)
@@ -154,7 +170,27 @@ class SearchService:
             collection=self.collection.name,
             words=words,
             shortened=prepared.shortened,
+            reranked=reranked,
         )
+
+    def _reranked(
+        self, prepared: PreparedQuery, vector: Vectors | None, options: Mapping[str, Any]
+    ) -> tuple[tuple[Hit, ...], Hits, Reranked]:
+        """A page of the ranking whose best hits are judged again; they are the same for every page."""
+        query = prepared.query
+        judge = self.rerankers.get(query.rerank or "")
+        best = {**options, "offset": 0, "limit": query.rerank_depth}
+        found = self.collection.search(vector, **best | {"thumbnails": options["thumbnails"] or judge.reranker.sees})
+        hits, report = judge.rerank(
+            prepared, [Hit.of(hit) for hit in found], min(query.rerank_seconds, self.rerankers.most)
+        )
+        if not options["thumbnails"]:
+            hits = tuple(replace(hit, thumbnail=None) for hit in hits)
+        page = hits[query.offset : query.offset + query.limit]
+        if (left := query.offset + query.limit - query.rerank_depth) > 0 and len(hits) == query.rerank_depth:
+            further = {**options, "offset": query.rerank_depth, "limit": left, "version": found.version}
+            page += tuple(Hit.of(hit) for hit in self.collection.search(vector, **further))
+        return page, found, report
 
     def explain(
         self, query: str | Query | None = None, *, items: Sequence[str] = (), words: int = 5, **parts: Unpack[Parts]

@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oneword.query.explain import beginning, listed
-from oneword.query.result import SearchResult
+from oneword.query.result import Reranked, SearchResult
 from oneword.storage.terminal import console as terminal
 from oneword.storage.terminal import place
 from oneword.storage.visible import visible
@@ -41,12 +41,21 @@ def show(result: SearchResult, offset: int = 0) -> None:
         soft_wrap=True,
         style="dim",
     )
+    if result.reranked is not None:
+        console.print(reranked(result.reranked), style="dim" if result.reranked.reason is None else "yellow")
     if result.shortened:
         console.print(shortened(result.shortened), style="yellow")
     if not result.fits:
         console.print("Nothing fits well: unrelated queries find as good hits.", style="dim")
     if any(hit.doubtful for hit in result.hits):
         console.print("? low confidence: most unrelated queries have a better hit.", style="dim")
+
+
+def reranked(report: Reranked) -> str:
+    """Returns one line about judging the best hits again."""
+    if report.reason is not None:
+        return f"Not reranked by {visible(report.model)}: {report.reason} after {report.ms:.0f} ms."
+    return f"Reranked by {visible(report.model)}: {report.judged} hits in {report.ms:.0f} ms."
 
 
 def shortened(texts: int) -> str:

@@ -16,6 +16,7 @@ from oneword.query.query import (
     ImageSource,
     Interleaved,
     Like,
+    OfImage,
     Part,
     Query,
     Text,
@@ -135,7 +136,7 @@ def _part(part: Part) -> dict[str, Any]:
     return document if part.weight == 1 else document | {"weight": _plain(part.weight)}
 
 
-def _image(part: Image) -> dict[str, Any]:
+def _image(part: OfImage) -> dict[str, Any]:
     return {"image": image_uri(part.image)} | ({} if part.crop is None else {"crop": list(part.crop)})
 
 

@@ -105,6 +105,7 @@ class HitOut(_Found):
 
     score: float
     confidence: float | None = None
+    rerank_score: float | None = Field(None, description="What the reranker gives; missing where it did not judge.")
     explain: dict[str, Any] | None = None
 
 
@@ -114,6 +115,15 @@ class TimingsOut(Out):
     encode_ms: float
     search_ms: float
     total_ms: float
+
+
+class RerankedOut(Out):
+    """What became of judging the best hits again. judged: 0, with a reason, where the first ranking is the answer."""
+
+    model: str
+    judged: int
+    reason: str | None = None
+    ms: float
 
 
 class ResultOut(Out, json_schema_extra=example(**_RESULT)):
@@ -127,6 +137,7 @@ class ResultOut(Out, json_schema_extra=example(**_RESULT)):
     version: int
     explain: dict[str, Any] | None = None
     shortened: int = Field(0, description="Texts of the query that are longer than the model reads; they were cut.")
+    reranked: RerankedOut | None = None
 
 
 class FailedOut(Out):

@@ -100,7 +100,7 @@ async def _answer(
         return result, _written(result, payload="payload" in prepared.query.include, total_ms=stopwatch.ms)
 
     async with slots or nullcontext():
-        result, written = await state.workers.run("search", answer)
+        result, written = await state.workers.run("rerank" if prepared.query.rerank else "search", answer)
     record_stage(request, "encode", encode_ms)
     record_stage(request, "search", result.search_ms)
     return written
