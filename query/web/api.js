@@ -5,12 +5,13 @@ import { Problem } from "./problem.js";
 
 /**
  * @typedef {{key: string|null, scope: "read"|"write"|"admin", keys: boolean, jobs: boolean, fetch: boolean,
- *   max_body: number, version: string}} Me
+ *   rerank: boolean, max_body: number, version: string}} Me
  * @typedef {{name: string, items: number, model: string, view: string, dimension: number, version: number}} Short
  * @typedef {{id: string, score: number, confidence?: number, modality: "image"|"text", uri?: string, text?: string|null,
  *   metadata?: Record<string, any>, thumbnail?: string|null}} Hit
  * @typedef {{hits: Hit[], total?: number, timings: {encode_ms: number, search_ms: number, total_ms: number},
- *   model: string, version: number}} Result
+ *   model: string, version: number, shortened?: number,
+ *   reranked?: {model: string, judged: number, reason?: string, ms: number}}} Result
  */
 
 /** @returns {Record<string, string>} */
@@ -65,7 +66,7 @@ function asDigits(name, value) {
 }
 
 /** @type {(method: string, path: string, options?: any) => Promise<any>} */
-async function asked(method, path, options) {
+async function json(method, path, options) {
   const response = await call(method, path, options);
   try {
     return JSON.parse(await response.text(), exact);
@@ -81,22 +82,22 @@ const item = (/** @type {string} */ collection, /** @type {string} */ id) =>
 
 export const api = {
   /** @returns {Promise<Me>} */
-  me: () => asked("GET", "/me"),
+  me: () => json("GET", "/me"),
   /** @returns {Promise<Short[]>} */
-  collections: async () => (await asked("GET", "/collections")).collections,
-  collection: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => asked("GET", of(name), { signal }),
+  collections: async () => (await json("GET", "/collections")).collections,
+  collection: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => json("GET", of(name), { signal }),
   facets: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    asked("GET", `${of(name)}/facets`, { signal }),
+    json("GET", `${of(name)}/facets`, { signal }),
   map: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    asked("GET", `${of(name)}/map?sample=1000`, { signal }),
+    json("GET", `${of(name)}/map?sample=1000`, { signal }),
   quarantine: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    asked("GET", `${of(name)}/quarantine?limit=50`, { signal }),
-  verify: (/** @type {string} */ name) => asked("POST", `${of(name)}/verify`),
-  build: (/** @type {string} */ name) => asked("POST", `${of(name)}/build`),
+    json("GET", `${of(name)}/quarantine?limit=50`, { signal }),
+  verify: (/** @type {string} */ name) => json("POST", `${of(name)}/verify`),
+  build: (/** @type {string} */ name) => json("POST", `${of(name)}/build`),
   scroll: (/** @type {string} */ name, /** @type {any} */ json, /** @type {AbortSignal} */ signal) =>
-    asked("POST", `${of(name)}/items:scroll`, { json, signal }),
+    json("POST", `${of(name)}/items:scroll`, { json, signal }),
   item: (/** @type {string} */ name, /** @type {string} */ id) =>
-    asked("GET", `${item(name, id)}?with=payload&with=thumbnail`),
+    json("GET", `${item(name, id)}?with=payload&with=thumbnail`),
   original: async (/** @type {string} */ name, /** @type {string} */ id) =>
     (await call("GET", `${item(name, id)}/original`)).blob(),
   thumbnail: async (/** @type {string} */ name, /** @type {string} */ id) =>
@@ -110,11 +111,11 @@ export const api = {
    * @returns {Promise<Result>}
    */
   search(name, query, files, signal) {
-    if (files.size === 0) return asked("POST", `${of(name)}/search`, { json: query, signal });
+    if (files.size === 0) return json("POST", `${of(name)}/search`, { json: query, signal });
     const form = new FormData();
     form.append("query", JSON.stringify(query));
     for (const [field, blob] of files) form.append(field, blob, field);
-    return asked("POST", `${of(name)}/search`, { form, signal });
+    return json("POST", `${of(name)}/search`, { form, signal });
   },
 
   /**
