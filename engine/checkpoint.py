@@ -149,8 +149,8 @@ def find(
         return check(model, path, None, weights=weights, expected=expected, code=code)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelNotFound(
-            f"no folder {model!r}: expected one with a checkpoint ({_described(expected)}), or a hub id, "
-            "as royokong/e5-v"
+            f"no folder {model!r}: expected one with a checkpoint ({_described(expected)}), or a "
+            "Hugging Face id (OWNER/NAME)"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError

@@ -164,7 +164,7 @@ def _digest(query: Any, hits: Sequence[Hit]) -> bytes:
     images = query.get("image") if isinstance(query, dict) else None if isinstance(query, str) else query
     words = query.get("text", "") if isinstance(query, dict) else query if isinstance(query, str) else ""
     several = images if isinstance(images, list) else [] if images is None else [images]
-    pieces = [words.encode(), *(image.tobytes() for image in several)]
+    pieces = [words.encode(), *(part for one in several for part in (str(one.size).encode(), one.tobytes()))]
     pieces += [part for hit in hits for part in ((hit.text or "").encode(), hit.thumbnail or b"")]
     for piece in pieces:
         sha.update(len(piece).to_bytes(8, "big"))

@@ -111,8 +111,6 @@ class SearchService:
         checked = [self._checked(query, {}) for query in queries]
         if any(query.explain or any(not isinstance(part, Like | Vector) for part in query.parts) for query in checked):
             _ = self.encoder  # loading it is not part of encoding a query
-        for name in {query.rerank for query in checked if query.rerank is not None}:
-            self.rerankers.get(name)  # nor of the search
         started = time.perf_counter()
         prepared = [self._read(PreparedQuery.of(query)) for query in checked]
         embedded = self._embedded(prepared)
@@ -131,8 +129,10 @@ class SearchService:
         Raises:
             As `search`.
         """
-        started = time.perf_counter()
         query = prepared.query
+        if query.rerank is not None:
+            self.rerankers.get(query.rerank)  # loading it is not part of the search
+        started = time.perf_counter()
         self.check_view(query.view)
         liked = self._liked(prepared)
         vector = self._vector(prepared, embedded, liked)

@@ -20,6 +20,9 @@ def show(result: SearchResult, offset: int = 0) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("", justify="right", style="dim")
     table.add_column("score", justify="right")
+    judged = any(hit.rerank_score is not None for hit in result.hits)
+    if judged:
+        table.add_column("reranked", justify="right")
     table.add_column("what")
     table.add_column("where", overflow="fold")
     table.add_column("text", overflow="fold")
@@ -28,9 +31,10 @@ def show(result: SearchResult, offset: int = 0) -> None:
     table.add_column("id", overflow="fold", style="dim")
     for rank, hit in enumerate(result.hits, start=offset + 1):
         score = Text(f"{hit.score:.3f}{'?' if hit.doubtful else ' '}", style="dim" if hit.doubtful else "bold")
+        again = ["" if hit.rerank_score is None else f"{hit.rerank_score:.3f}"] if judged else []
         why = [listed(hit.shared)] if result.words else []
         table.add_row(
-            str(rank), score, hit.modality, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
+            str(rank), score, *again, hit.modality, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
         )
     if result.hits:
         console.print(table)

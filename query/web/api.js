@@ -66,7 +66,7 @@ function asDigits(name, value) {
 }
 
 /** @type {(method: string, path: string, options?: any) => Promise<any>} */
-async function json(method, path, options) {
+async function parsed(method, path, options) {
   const response = await call(method, path, options);
   try {
     return JSON.parse(await response.text(), exact);
@@ -82,22 +82,22 @@ const item = (/** @type {string} */ collection, /** @type {string} */ id) =>
 
 export const api = {
   /** @returns {Promise<Me>} */
-  me: () => json("GET", "/me"),
+  me: () => parsed("GET", "/me"),
   /** @returns {Promise<Short[]>} */
-  collections: async () => (await json("GET", "/collections")).collections,
-  collection: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => json("GET", of(name), { signal }),
+  collections: async () => (await parsed("GET", "/collections")).collections,
+  collection: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => parsed("GET", of(name), { signal }),
   facets: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    json("GET", `${of(name)}/facets`, { signal }),
+    parsed("GET", `${of(name)}/facets`, { signal }),
   map: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    json("GET", `${of(name)}/map?sample=1000`, { signal }),
+    parsed("GET", `${of(name)}/map?sample=1000`, { signal }),
   quarantine: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    json("GET", `${of(name)}/quarantine?limit=50`, { signal }),
-  verify: (/** @type {string} */ name) => json("POST", `${of(name)}/verify`),
-  build: (/** @type {string} */ name) => json("POST", `${of(name)}/build`),
+    parsed("GET", `${of(name)}/quarantine?limit=50`, { signal }),
+  verify: (/** @type {string} */ name) => parsed("POST", `${of(name)}/verify`),
+  build: (/** @type {string} */ name) => parsed("POST", `${of(name)}/build`),
   scroll: (/** @type {string} */ name, /** @type {any} */ json, /** @type {AbortSignal} */ signal) =>
-    json("POST", `${of(name)}/items:scroll`, { json, signal }),
+    parsed("POST", `${of(name)}/items:scroll`, { json, signal }),
   item: (/** @type {string} */ name, /** @type {string} */ id) =>
-    json("GET", `${item(name, id)}?with=payload&with=thumbnail`),
+    parsed("GET", `${item(name, id)}?with=payload&with=thumbnail`),
   original: async (/** @type {string} */ name, /** @type {string} */ id) =>
     (await call("GET", `${item(name, id)}/original`)).blob(),
   thumbnail: async (/** @type {string} */ name, /** @type {string} */ id) =>
@@ -111,11 +111,11 @@ export const api = {
    * @returns {Promise<Result>}
    */
   search(name, query, files, signal) {
-    if (files.size === 0) return json("POST", `${of(name)}/search`, { json: query, signal });
+    if (files.size === 0) return parsed("POST", `${of(name)}/search`, { json: query, signal });
     const form = new FormData();
     form.append("query", JSON.stringify(query));
     for (const [field, blob] of files) form.append(field, blob, field);
-    return json("POST", `${of(name)}/search`, { form, signal });
+    return parsed("POST", `${of(name)}/search`, { form, signal });
   },
 
   /**

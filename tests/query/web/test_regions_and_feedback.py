@@ -19,18 +19,26 @@ def weights(page: Any) -> list[str]:
     return [text.strip() for text in page.locator(".chip output").all_inner_texts()]
 
 
-def sent(visitor: Visitor) -> list[dict[str, Any]]:
-    """The queries that the page sends from now on."""
-    queries: list[dict[str, Any]] = []
+RECORD = """
+window.__queries = [];
+const real = window.fetch;
+window.fetch = (url, options) => {
+  const body = options?.body;
+  if (url.endsWith("/search")) window.__queries.push(typeof body === "string" ? body : body.get("query"));
+  return real(url, options);
+};
+"""
 
-    def read(request: Any) -> None:
-        if request.url.endswith("/search"):
-            body = request.post_data_buffer or b""
-            start = body.index(b"{")
-            queries.append(json.JSONDecoder().raw_decode(body[start:].decode("utf-8", "replace"))[0])
 
-    visitor.page.on("request", read)
-    return queries
+class Sent:
+    """The queries that the page sends from now on, until it is loaded again."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.page = visitor.page
+        self.page.evaluate(f"() => {{{RECORD}}}")
+
+    def last(self) -> Any:
+        return json.loads(self.page.evaluate("window.__queries.at(-1)"))
 
 
 def like(visitor: Visitor, title: str, what: str) -> None:
@@ -42,7 +50,7 @@ def like(visitor: Visitor, title: str, what: str) -> None:
 
 def test_a_region_is_drawn_with_the_mouse(visit: Any, service: Any, picture: Any, give: Any) -> None:
     visitor = visit(service)
-    queries = sent(visitor)
+    queries = Sent(visitor)
     give(visitor, picture("coffee.png"))
     whole = visitor.found()
     page = visitor.page
@@ -61,7 +69,7 @@ def test_a_region_is_drawn_with_the_mouse(visit: Any, service: Any, picture: Any
     page.wait_for_url(lambda url: "x=0.2" in url)
     visitor.until("document.querySelector('.chip .crop')?.textContent === 'region'")
     found = visitor.found()
-    (part,) = queries[-1]["parts"]
+    (part,) = queries.last()["parts"]
     assert part["crop"] == pytest.approx([0.25, 0.25, 0.5, 0.5], abs=0.01)
     page.reload()
     assert visitor.found() == found, "the address has the region"
@@ -72,7 +80,7 @@ def test_a_region_is_drawn_with_the_mouse(visit: Any, service: Any, picture: Any
 
 def test_a_region_by_keyboard_and_typed(visit: Any, service: Any, picture: Any, give: Any) -> None:
     visitor = visit(service)
-    queries = sent(visitor)
+    queries = Sent(visitor)
     give(visitor, picture("coffee.png"))
     visitor.found()
     page = visitor.page
@@ -93,19 +101,19 @@ def test_a_region_by_keyboard_and_typed(visit: Any, service: Any, picture: Any, 
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: "x=0.4%2C0.2%2C0.6%2C0.8" in url)
     visitor.found()
-    assert queries[-1]["parts"][0]["crop"] == [0.4, 0.2, 0.6, 0.8]
+    assert queries.last()["parts"][0]["crop"] == [0.4, 0.2, 0.6, 0.8]
     assert "crop" in page.evaluate("document.activeElement.className"), "the focus comes back"
     page.keyboard.press("Enter")
     assert page.get_by_label("Left, percent").input_value() == "40"
     page.get_by_role("button", name="Whole picture").click()
     page.wait_for_url(lambda url: "x=" not in url)
     visitor.found()
-    assert "crop" not in queries[-1]["parts"][0]
+    assert "crop" not in queries.last()["parts"][0]
 
 
 def test_hits_are_liked_and_unliked_and_share_rocchios_weights(visit: Any, service: Any) -> None:
     visitor = visit(service)
-    queries = sent(visitor)
+    queries = Sent(visitor)
     first = visitor.search("a cat asleep")
     like(visitor, "dog.txt", "Like")
     visitor.page.wait_for_url(lambda url: "w=0.75" in url)
@@ -116,12 +124,12 @@ def test_hits_are_liked_and_unliked_and_share_rocchios_weights(visit: Any, servi
     visitor.page.wait_for_url(lambda url: "w=0.375" in url)
     visitor.until("document.querySelectorAll('.chip').length === 3")
     visitor.found()
-    like(visitor, "rocket.txt", "Unlike")
+    like(visitor, "moon.png", "Unlike")
     visitor.page.wait_for_url(lambda url: "w=-0.15" in url)
     visitor.until("document.querySelectorAll('.chip').length === 4")
     found = visitor.found()
-    assert not {"dog.txt", "espresso.txt", "rocket.txt"} & set(found)
-    assert [part["weight"] for part in queries[-1]["parts"]] == [1, 0.375, 0.375, -0.15]
+    assert not {"dog.txt", "espresso.txt", "moon.png"} & set(found)
+    assert [part["weight"] for part in queries.last()["parts"]] == [1, 0.375, 0.375, -0.15]
     assert visitor.page.locator(".chip.negative output").inner_text() == "−0.15"
     slider = visitor.page.get_by_label("Weight of the item").first
     assert float(slider.input_value()) == pytest.approx(0.375, abs=0.03), "the weights can be changed"
@@ -133,7 +141,7 @@ def test_hits_are_liked_and_unliked_and_share_rocchios_weights(visit: Any, servi
 
 def test_pictures_with_words_between_them_are_read_as_one(visit: Any, service: Any, picture: Any, give: Any) -> None:
     visitor = visit(service)
-    queries = sent(visitor)
+    queries = Sent(visitor)
     page = visitor.page
     give(visitor, picture("coffee.png"))
     visitor.found()
@@ -147,7 +155,7 @@ def test_pictures_with_words_between_them_are_read_as_one(visit: Any, service: A
     page.wait_for_url(lambda url: "j=1" in url)
     visitor.until("document.querySelectorAll('.chip.joined').length === 3")
     together = visitor.found()
-    (part,) = queries[-1]["parts"]
+    (part,) = queries.last()["parts"]
     assert [next(iter(piece)) if isinstance(piece, dict) else piece for piece in part["composed"]] == [
         "image", "the cup of this", "image"
     ]  # fmt: skip
