@@ -53,7 +53,7 @@ def test_of_builds_one_part_for_each_thing_said_or_refuses(
     assert kinds.count(Text) == (text is not None) + len(without)
     assert kinds.count(Composed) == (image is not None and edit is not None)
     assert kinds.count(Image) == (image is not None and edit is None)
-    assert [part.crop for part in query.parts if isinstance(part, Image)] == [crop] * (image is not None)
+    assert [part.crop for part in query.parts if isinstance(part, Image | Composed)] == [crop] * (image is not None)
     assert [part.id for part in query.parts if isinstance(part, Like)] == [*like, *unlike]
     assert [part.text for part in query.parts if isinstance(part, Text) and part.weight < 0] == without
     beside = text is not None or image is not None

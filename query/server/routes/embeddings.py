@@ -52,7 +52,8 @@ def _kind(value: Any) -> str:
         return "(text)"
     if isinstance(value, list | int):
         return "(tokens)"
-    return "(composed)" if "composed" in value or isinstance(value, ComposedInput) else "(image)"
+    composed = isinstance(value, ComposedInput) or (isinstance(value, dict) and "composed" in value)
+    return "(composed)" if composed else "(image)"
 
 
 Tokens = list[int] | int

@@ -138,12 +138,16 @@ def test_a_query_becomes_json_of_the_contract_and_nothing_is_lost(query: Query) 
 @given(queries)
 def test_the_service_reads_the_query_that_was_written(query: Query) -> None:
     asked = QueryIn.model_validate_json(json.dumps(to_json(query)))
-    given_ = [part.image for part in query.parts if isinstance(part, Image | Composed)]
-    assert [uri for uri, _ in asked.pictures()] == [image_uri(one) for one in given_]
+    pieces = [one for part in query.parts for one in (part.pieces if isinstance(part, Interleaved) else [part])]
+    given_ = [one for one in pieces if isinstance(one, Image | Composed)]
+    assert [(one.text, one.crop) for one in asked.pictures()] == [
+        (image_uri(one.image), None if one.crop is None else list(one.crop)) for one in given_
+    ]
     read = asked.query([EngineImage(pixels=PIL.Image.new("RGB", (1, 1)))] * len(given_))
     for part, told in zip(query.parts, read.parts, strict=True):
         assert (type(told), told.weight) == (type(part), part.weight)
         for name in ("text", "edit", "id", "values"):
+            assert len(getattr(told, "pieces", ())) == len(getattr(part, "pieces", ()))
             assert getattr(told, name, None) == getattr(part, name, None)
     assert read.filter == (None if query.filter is None else filter_from_json(filter_to_json(query.filter)))
     usual = {} if query.keywords is not None else {"fusion": Query.fusion, "keyword_weight": Query.keyword_weight}
