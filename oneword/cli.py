@@ -22,7 +22,7 @@ from oneword.query.cli import search
 from oneword.query.errors import QueryError
 from oneword.query.evaluate import live
 from oneword.query.explain import explain
-from oneword.query.query import suggestion
+from oneword.query.query import PEERS, suggestion
 from oneword.query.resident.cli import stop
 from oneword.query.server.cli import keys, serve
 from oneword.storage.cli import build, collections_app, delete, duplicates, export, import_, info, verify
@@ -153,7 +153,10 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of the command line's own errors
             raise
-        return _fail(error, as_json, code=2, hint=suggestion(getattr(error, "option_name", "").lstrip("-"), OPTIONS))
+        name = getattr(error, "option_name", "").lstrip("-")
+        if name.replace("-", "_") in PEERS and hasattr(error, "possibilities"):
+            error.possibilities = None  # which only look alike
+        return _fail(error, as_json, code=2, hint=suggestion(name, OPTIONS))
     return outcome if isinstance(outcome, int) else 0
 
 
