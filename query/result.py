@@ -154,8 +154,8 @@ class SearchResult:
     """Hits, best first, and how they came about. Iterates over the hits.
 
     Args:
-        total: items that pass the filters, of which the hits are a page; None with a least score or confidence, or
-            groups.
+        total: items that pass the filters, of which the hits are a page; None with a least score or confidence, groups,
+            or copies that are left out.
         version: of the collection that was searched; a query for the next page names it.
         encode_ms: time to embed the query; loading the model is not counted.
         search_ms: time to find the neighbors.

@@ -159,7 +159,8 @@ class SearchService:
             hits = tuple(
                 replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
             )
-        partial = query.min_score is not None or query.min_confidence is not None or query.group_by is not None
+        cut = (query.min_score, query.min_confidence, query.group_by, query.fold_copies)
+        partial = any(one is not None for one in cut)
         return SearchResult(
             hits=hits,
             total=None if partial else found.total,

@@ -13,7 +13,8 @@ const RANKINGS = ["both", "words"];
 
 /**
  * `c` is the collection; each `s` a step of the chain and each `p` a part, with `w`, `e` and `x`, its weight, edit and
- * region, after it; `j`: words and pictures are read as one; `k`: hits are reranked; `f` are conditions.
+ * region, after it; `j`: words and pictures are read as one; `k`: hits are reranked; `d`: copies
+ * are left out; `f` are conditions.
  * @param {Place} place
  * @returns {string}
  */
@@ -37,6 +38,7 @@ export function written(place) {
   if (place.ranking !== "meaning") said.append("r", place.ranking);
   if (place.joined) said.append("j", "1");
   if (place.rerank) said.append("k", "1");
+  if (place.folded) said.append("d", "1");
   for (const condition of place.filters) said.append("f", JSON.stringify(condition));
   return `#${said}`;
 }
@@ -67,6 +69,7 @@ export function read(hash) {
     else if (name === "x" && last && "edit" in last) last.crop = cropOf(value);
     else if (name === "j") place.joined = value === "1";
     else if (name === "k") place.rerank = value === "1";
+    else if (name === "d") place.folded = value === "1";
     else if (name === "at") place.at = Number(value) || 0;
     else if (name === "m" && MODALITIES.includes(value)) place.modality = /** @type {any} */ (value);
     else if (name === "r" && RANKINGS.includes(value)) place.ranking = /** @type {any} */ (value);

@@ -95,11 +95,11 @@ export class App {
 
   /** Another collection, with the words of the query. @param {string} name */
   visit(name) {
-    const { page, parts, ranking, modality, joined, rerank } = this.place;
+    const { page, parts, ranking, modality, joined, rerank, folded } = this.place;
     const kept = parts.filter(
       (part) => part.kind === "text" || (part.kind === "picture" && part.source.from !== "hit"),
     );
-    this.go({ ...start(name), page, ranking, modality, joined, rerank, parts: kept });
+    this.go({ ...start(name), page, ranking, modality, joined, rerank, folded, parts: kept });
   }
 
   controls() {

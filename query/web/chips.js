@@ -45,8 +45,8 @@ export class Chips {
   }
 
   cleared() {
-    const { collection, modality, ranking, joined, rerank, filters } = this.app.place;
-    this.app.go({ ...start(collection), modality, ranking, joined, rerank, filters });
+    const { collection, modality, ranking, joined, rerank, folded, filters } = this.app.place;
+    this.app.go({ ...start(collection), modality, ranking, joined, rerank, folded, filters });
     this.app.bar.input.focus();
   }
 

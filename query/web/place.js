@@ -12,7 +12,7 @@
  * @typedef {{field: string, any?: (string|boolean)[], range?: {gte?: number|string, lte?: number|string},
  *   contains?: string}} Condition
  * @typedef {{page: "search"|"collection", collection: string, parts: Part[], chain: Step[], at: number,
- *   modality: ""|"image"|"text", ranking: "meaning"|"both"|"words", joined: boolean, rerank: boolean,
+ *   modality: ""|"image"|"text", ranking: "meaning"|"both"|"words", joined: boolean, rerank: boolean, folded: boolean,
  *   filters: Condition[]}} Place
  */
 
@@ -35,6 +35,7 @@ export function start(collection) {
     ranking: "meaning",
     joined: false,
     rerank: false,
+    folded: false,
     filters: [],
   };
 }

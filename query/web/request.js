@@ -8,6 +8,9 @@ import { joinable, lead } from "./place.js";
 /** Hits in a page of results. */
 export const PAGE = 24;
 
+/** Cosine similarity from which on a hit is a copy of a better one: as `oneword duplicates --by meaning`. */
+const COPIES = 0.97;
+
 /** The words that texts should have. @param {Place} place */
 export const keywords = (place) =>
   place.parts
@@ -40,6 +43,7 @@ export async function request(place) {
   if (ranked === "words") query.keywords = keywords(place);
   if (ranked === "both") query.hybrid = { keywords: keywords(place) };
   if (place.rerank) query.rerank = "auto";
+  if (place.folded) query.fold_copies = COPIES;
   if (place.modality) query.modality = place.modality;
   const filter = {
     ...(place.filters.length && { must: place.filters }),

@@ -64,6 +64,9 @@ export class Switches {
         toggle("Read as one", "Words and pictures in their order, as one query", place.joined, (joined) =>
           this.app.go({ ...this.app.place, joined }),
         ),
+      toggle("Fold copies", "Leave out what is nearly the same as a better result", place.folded, (folded) =>
+        this.app.go({ ...this.app.place, folded }),
+      ),
       this.app.me.rerank &&
         toggle("Rerank", "Judge the best results again", place.rerank, (rerank) =>
           this.app.go({ ...this.app.place, rerank }),

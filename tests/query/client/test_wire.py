@@ -75,6 +75,7 @@ queries = st.builds(
     keyword_weight=st.floats(0, 1),
     diversity=st.floats(0, 1),
     group_by=st.none() | st.text(min_size=1),
+    fold_copies=st.none() | st.floats(0, 1),
     version=st.none() | st.integers(1, 2**63 - 1),
     rerank=st.none() | st.text(min_size=1),
     rerank_depth=st.integers(1, 200),
@@ -83,7 +84,7 @@ queries = st.builds(
 )
 
 FIELDS = {
-    *("parts", "filter", "view", "modality", "limit", "offset", "min_score", "diversity", "group_by"),
+    *("parts", "filter", "view", "modality", "limit", "offset", "min_score", "diversity", "group_by", "fold_copies"),
     *("keywords", "hybrid", "version", "explain", "with", "rerank", "rerank_depth", "rerank_seconds"),
 }
 PART = {"text", "image", "composed", "like", "vector"}

@@ -187,6 +187,18 @@ def test_a_text_that_was_cut_is_said(visit: Any, service: Any) -> None:
     assert "a text was cut to what the model reads" in visitor.page.locator(".about").inner_text()
 
 
+def test_copies_are_folded(visit: Any, service: Any) -> None:
+    visitor = visit(service, "c=notes&p=text:note+about+tea")
+    whole = visitor.found()
+    visitor.page.get_by_label("Fold copies").check()
+    visitor.page.wait_for_url(lambda url: "d=1" in url)
+    queries = Sent(visitor)
+    visitor.page.get_by_label("Texts").check(force=True)
+    visitor.until("window.__queries.length === 1")
+    assert queries.last()["fold_copies"] == 0.97
+    assert len(visitor.found()) <= len(whole)
+
+
 def test_the_region_of_a_picture_of_another_shape(visit: Any, service: Any, give: Any, tmp_path: Any) -> None:
     PIL.Image.new("RGB", (30, 400), "red").save(tmp_path / "tall.png")
     visitor = visit(service, viewport={"width": 400, "height": 640})
