@@ -10,6 +10,8 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from oneword.engine import Composed, Document, Image, Input, Text
+from oneword.engine.encoder import Tiler
+from oneword.engine.inputs import Tiled
 from tests.tiny import sentences
 
 
@@ -29,10 +31,22 @@ def images(count: int, size: tuple[int, int]) -> list[Image]:
     return [Image(pixels=PIL.Image.fromarray(one).resize(size, PIL.Image.Resampling.BICUBIC)) for one in small]
 
 
+def tiled(image: Image, tiler: Tiler) -> Tiled:
+    """Returns an image as a job's decoders hand it over."""
+    return Tiled(tiles=tiler(image.pixels), size=image.size, content_hash=image.content_hash)
+
+
 def texts(count: int, words: int) -> list[Input]:
     """Texts of so many words."""
     draw, known = random.Random(words), " ".join(sentences(400, seed=2)).split()
     return [Text(text=" ".join(draw.choices(known, k=words))) for _ in range(count)]
+
+
+def shuffled(count: int, lengths: Sequence[int]) -> list[Input]:
+    """Texts, so many of each length in words, in no order."""
+    drawn = [one for words in lengths for one in texts(count, words)]
+    random.Random(0).shuffle(drawn)
+    return drawn
 
 
 def jpeg(pixels: PIL.Image.Image) -> bytes:

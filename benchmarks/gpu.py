@@ -15,6 +15,8 @@ parity      texts, images, documents and composed queries against plain transfor
             bf16 at full depth (goal: cosine >= 0.999), fp32 on two layers (goal: 2e-5); alone and in company
 speed       images and texts a second, tokens a second, share of the card's dense bf16 peak (goal: 45 % on images),
             beside the reference's loop (goals: 3 times on mixed texts, 1.5 times on images)
+compiled    E5-V, CLIP L/14 and SigLIP 2 so400m with `--compile` beside without: cosine (goal: 0.999), seconds of the
+            first batches, images a second as the decoders of a job hand them over, and texts a second
 job         `oneword index` over JPEG files and texts, with kill -9 and a second run: nothing missing, the same vectors,
             and the share of the run that the encoder is at work (goal: 95 %; needs lancedb)
 profile     the costliest operations of one batch of images; a table beside the JSON file
@@ -37,6 +39,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,18 +54,22 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 import job  # noqa: E402
 import prompted  # noqa: E402
 from card import Card, Skipped, host_peak  # noqa: E402
-from drawn import images, kinds, shared, texts, top, work, worst  # noqa: E402
+from drawn import images, kinds, shared, shuffled, texts, tiled, top, work, worst  # noqa: E402
 from encode import reference_on  # noqa: E402
-from towers import SIZES, compared  # noqa: E402
+from towers import SIZES, compared, made  # noqa: E402
 
 from oneword.engine import Image, Input, Text, encode, views  # noqa: E402
 from oneword.engine.dependencies import quiet  # noqa: E402
+from oneword.engine.dual.loading import load_dual  # noqa: E402
 from oneword.engine.e5v import load_e5v  # noqa: E402
 from oneword.engine.encoder import Side  # noqa: E402
 from tests.tiny import FULL, make_checkpoint, sentences  # noqa: E402
 
 PEAKS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L40": 181, "4090": 165}
 """Dense bf16 TFLOP/s by a part of the card's name: NVIDIA's data sheets, without sparsity."""
+
+MIXED = (8, 16, 16, 24, 32, 128)
+"""Words in a text of mixed lengths."""
 
 SMALL: dict[str, Any] = {"hidden": 64, "layers": 10, "vision": 32, "vision_layers": 3}
 NEEDS = {
@@ -71,7 +78,7 @@ NEEDS = {
     "faiss": ("faiss",),
     "job": ("lancedb",),
 }
-SECONDS = {"job": 180, "training": 180, "speed": 180, "quantized": 90, "load": 60}
+SECONDS = {"job": 180, "training": 180, "speed": 180, "compiled": 240, "quantized": 90, "load": 60}
 SECONDS |= dict.fromkeys(("make", "towers", "prompted", "parity"), 120)
 """That a section may take; others 60."""
 
@@ -80,7 +87,7 @@ class Proof(Card):
     """Each method named in `sections` is one, and returns what it found."""
 
     sections = (
-        *("machine", "make", "load", "parity", "speed", "profile", "towers", "prompted", "training"),
+        *("machine", "make", "load", "parity", "speed", "profile", "compiled", "towers", "prompted", "training"),
         *("quantized", "job", "faiss"),
     )
 
@@ -191,14 +198,13 @@ class Proof(Card):
     def speed(self) -> dict[str, Any]:
         """Ours beside the reference's loop, on the same inputs."""
         pictures, sentences_ = (4, 4) if self.small else (64, 256)
-        mixed = (8, 16, 16, 24, 32, 128)
         sets: dict[str, list[Input]] = {
             "image_336": list(images(pictures, (336, 336))),
             "image_640x480": list(images(pictures, (640, 480))),
             "text_16": texts(sentences_, 16),
             "text_64": texts(sentences_, 64),
             "text_256": texts(sentences_, 256),
-            "mixed_texts": [one for words in mixed for one in texts(sentences_ // 4, words)],
+            "mixed_texts": shuffled(sentences_ // 4, MIXED),
         }
         found: dict[str, Any] = {}
         encoder, peak = self.encoder, self.peak()
@@ -254,6 +260,35 @@ class Proof(Card):
             "host_waits": {one.key: one.count for one in averages if one.key in waits},
             "attention": sorted({name for name in names if "attention" in name or "flash" in name})[:6],
         }
+
+    def compiled(self) -> dict[str, Any]:
+        """`--compile` beside without it."""
+        loaders: dict[str, Callable[..., Any]] = {"e5v": partial(load_e5v, str(self.folder))}
+        for name in SIZES:
+            loaders[name] = partial(load_dual, str(made(name, self.scratch / name, self, small=self.small)))
+        found: dict[str, Any] = {}
+        for name, load in loaders.items():
+            count = 4 if self.small else 64 if name == "e5v" else 256
+            vectors, took, first = {}, {}, 0.0
+            for fused in (False, True):
+                self.drop()
+                encoder = load(device=self.device.type, dtype=self.dtype, compile=fused)
+                sets: dict[str, list[Input]] = {
+                    "images": [tiled(one, encoder.tiler) for one in images(count, (640, 480))],
+                    "mixed_texts": shuffled(count, MIXED),
+                }
+                began = time.perf_counter()
+                vectors[fused] = np.concatenate([encode(encoder, some, views.DEFAULT) for some in sets.values()])
+                first = time.perf_counter() - began
+                for kind, some in sets.items():
+                    took[kind, fused] = len(some), self.timed(partial(encode, encoder, some, views.DEFAULT), 3)
+                self._encoder = encoder = None
+            found[name] = {"cosine": worst(vectors[False], vectors[True]), "first_s": round(first, 1)}
+            for kind in ("images", "mixed_texts"):
+                number, seconds = took[kind, True]
+                found[name][f"{kind}_per_second"] = round(number / seconds, 1)
+                found[name][f"{kind}_ratio_vs_plain"] = round(took[kind, False][1] / seconds, 2)
+        return found | {"met": all(one["cosine"] >= 0.999 for one in found.values())}
 
     def towers(self) -> dict[str, Any]:
         """CLIP and SigLIP 2 beside plain transformers."""

@@ -20,8 +20,8 @@ import torch
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
 from card import Card  # noqa: E402
-from drawn import images, worst  # noqa: E402
-from towers import Reference, shuffled  # noqa: E402
+from drawn import images, shuffled, worst  # noqa: E402
+from towers import LENGTHS, Reference  # noqa: E402
 
 from oneword.engine import Image, Input, Side, encode, views  # noqa: E402
 from oneword.engine.checkpoint import PROMPTED, find  # noqa: E402
@@ -71,7 +71,10 @@ def compared(card: Card, folder: Path, *, count: int = 64, small: bool = False) 
         small: with a model of four layers.
     """
     qwen(folder, "Qwen3VL", SMALL if small else FULL, card.device.type)
-    sets: dict[str, list[Input]] = {"images": list(images(count, (448, 448))), "mixed_texts": shuffled(count)}
+    sets: dict[str, list[Input]] = {
+        "images": list(images(count, (448, 448))),
+        "mixed_texts": shuffled(2 * count, LENGTHS),
+    }
     encoder: Any = load_prompted(str(folder), device=card.device.type, dtype=card.dtype)
     ours = {kind: encode(encoder, inputs, views.DEFAULT) for kind, inputs in sets.items()}
     took = {kind: card.timed(partial(encode, encoder, some, views.DEFAULT), 2) for kind, some in sets.items()}

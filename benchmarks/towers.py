@@ -10,7 +10,6 @@ of gpu.py. The last line is one JSON object.
 
 import argparse
 import json
-import random
 import sys
 import tempfile
 from functools import partial
@@ -23,7 +22,7 @@ import torch
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
 from card import Card  # noqa: E402
-from drawn import images, texts, worst  # noqa: E402
+from drawn import images, shuffled, worst  # noqa: E402
 
 from oneword.engine import Image, Input, Text, encode, views  # noqa: E402
 from oneword.engine.dependencies import quiet  # noqa: E402
@@ -32,6 +31,9 @@ from tests.engine.dual.checkpoints import Sizes, clip, siglip2  # noqa: E402
 
 ROWS = 32
 """In a batch of the plain loop."""
+
+LENGTHS = (4, 40)
+"""Words in a text of mixed lengths."""
 
 
 def tower(width: int, wider: int, layers: int, heads: int, **more: int) -> dict[str, int]:
@@ -93,11 +95,10 @@ def compared(card: Card, name: str, folder: Path, *, count: int = 256, small: bo
         count: images, and half of the texts of each length.
         small: with a checkpoint that shows no more than that this runs.
     """
-    make, sizes = (SIZES | ON_CPU)[name]
-    make(folder, None if small else Sizes(**{**vars(sizes), "device": card.device.type}))
+    made(name, folder, card, small=small)
     count = 8 if small else count
     drawn = list(images(count, (640, 480)))
-    sets: dict[str, list[Input]] = {"images": [*drawn], "mixed_texts": shuffled(count)}
+    sets: dict[str, list[Input]] = {"images": [*drawn], "mixed_texts": shuffled(2 * count, LENGTHS)}
     encoder: Any = load_dual(str(folder), device=card.device.type, dtype=card.dtype)
     ours = {kind: encode(encoder, inputs, views.DEFAULT) for kind, inputs in sets.items()}
     took = {kind: card.timed(partial(encode, encoder, some, views.DEFAULT), 2) for kind, some in sets.items()}
@@ -114,11 +115,12 @@ def compared(card: Card, name: str, folder: Path, *, count: int = 256, small: bo
     }
 
 
-def shuffled(count: int) -> list[Input]:
-    """Returns texts of 4 and of 40 words, in no order."""
-    drawn = texts(2 * count, 4) + texts(2 * count, 40)
-    random.Random(0).shuffle(drawn)
-    return drawn
+def made(name: str, folder: Path, card: Card, *, small: bool = False) -> Path:
+    """Returns the folder of a checkpoint, which is written first if it is not there."""
+    make, sizes = (SIZES | ON_CPU)[name]
+    if not folder.exists():
+        make(folder, None if small else Sizes(**{**vars(sizes), "device": card.device.type}))
+    return folder
 
 
 class Reference:

@@ -74,10 +74,10 @@ def route(method: str, path: str, operation: dict[str, Any]) -> str:
             "Body: " + "; ".join(f"`{media}` {kind(body.get('schema', {}))}" for media, body in bodies.items())
         )
     answers = [
-        f"{status} {kind(content['schema'])}".strip()
+        f"{status} {kind(content.get('schema', {}))}".strip()
         for status, answer in operation["responses"].items()
         if status.startswith("2")
-        for content in [next(iter(answer.get("content", {}).values()), {"schema": {}})]
+        for content in [next(iter(answer.get("content", {}).values()), {})]
     ]
     parts.append(f"Answer: {', '.join(answers)}")
     return "\n\n".join(part for part in parts if part)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oneword.engine.catalog import descriptions
+from oneword.engine.catalog import READING, descriptions
 from oneword.engine.evaluation.row import HEAD as TABLE
 from oneword.engine.evaluation.row import row
 
@@ -43,15 +43,22 @@ TAIL = """
 Figures are percent, as published at the source named. Where "measured here" says none, the weights were not at hand:
 `oneword eval text-image --data FOLDER --model NAME` measures a model, known or not, and prints its row of this table.
 
+| Loader | the vector is | texts are padded |
+|---|---|---|
+{reading}
+- **On a GPU**: the weights in 16 bits; a batch takes more. In fp32, on a CPU, they take twice that.
 - **Dimensions** in parentheses: lengths that a model was trained to be cut to: `oneword index photos --model NAME
   --dimensions N`. Others are refused.
-- **Queries and documents.** Models of sentence-transformers have a prompt for each; indexing takes the document's,
-  searching the query's; `/v1/embeddings` takes `input_type`, `query` or `document`.
+- **Queries and documents.** Some models have a prompt for each ({sides}; others of sentence-transformers by their own
+  files); indexing takes the document's, searching the query's; `/v1/embeddings` takes `input_type`, `query` or
+  `document`.
 - **An edit** of an image goes through the model together with it in one forward pass, or is added to it as a unit
   vector of the same weight.
 - **Texts** are cut at the model's limit (SigLIP 64 tokens, CLIP 77, others 512); in bulk, longer ones are first cut
   into chunks, and longer captions at the end of a sentence, which the job reports; as do REST's answers and the
   command line of items and queries.
+- **`--compile`** fuses the operations between matrix products (`torch.compile`): on an H200 E5-V is 1.2 times as fast,
+  after 18 s at the first batches ([figures](benchmarks.md#on-a-gpu)). It is for large jobs on a GPU, not for queries.
 - **On a CPU** that has bf16 (AVX512-BF16, AMX), `--dtype bf16` is 1.8 times as fast with CLIP B/32; vectors differ a
   little (cosine 0.9999), so it is not the default.
 - CLIP and SigLIP place images and texts apart: in a collection of both, a text finds texts first. Search one of them
@@ -73,7 +80,9 @@ Figures are percent, as published at the source named. Where "measured here" say
 def page() -> str:
     """Returns the whole page."""
     rows = (row(model, MEASURED.get(model.name, "none")) for model in descriptions())
-    return HEAD + TABLE + "".join(rows) + TAIL
+    reading = "".join(f"| {loader} | {pooling} | {padding} |\n" for loader, (pooling, padding) in READING.items())
+    sides = ", ".join(f"`{model.aliases[0]}`" for model in descriptions() if not model.symmetric)
+    return HEAD + TABLE + "".join(rows) + TAIL.replace("{reading}", reading).replace("{sides}", sides)
 
 
 if __name__ == "__main__":

@@ -101,10 +101,10 @@ def _missing_room(model: Description) -> list[str]:
 
     short = model.aliases[0]
     if not torch.cuda.is_available():
-        memory = f"{2 * model.size / 1e9:.0f} GB" if model.loader == "llava-next" else f"{model.size / 1e9:.0f} GB"
-        return [f"no CUDA GPU (on the CPU it works, slowly: --model {short} --device cpu, {memory} of memory in fp32)"]
+        memory = f"{4 * model.parameters / 1e9:.0f} GB of memory in fp32"
+        return [f"no CUDA GPU (on the CPU it works, slowly: --model {short} --device cpu, {memory})"]
     free, _ = torch.cuda.mem_get_info()
-    if free < (needed := ROOM * model.size):
+    if free < (needed := ROOM * model.memory):
         remedy = " (--quantize nf4)" if model.loader == "llava-next" else ""
         return [f"{free / 2**30:.0f} GiB of GPU memory free, {needed / 2**30:.0f} needed{remedy}"]
     return []

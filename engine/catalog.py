@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,17 @@ PACKAGES = {
 }
 """Import names of the packages that each extra of this package installs."""
 
+READING: dict[Loader, tuple[str, str]] = {
+    "llava-next": ("hidden state of the last token", "on the right, to the longest"),
+    "prompted": ("hidden state of the last token", "on the right, to the longest"),
+    "dual": ("each tower's own", "on the right, to the longest; SigLIP: to its limit"),
+    "open-clip": ("each tower's own", "on the right, to the model's limit"),
+    "modular": ("the folder's pooling module", "by the folder's tokenizer, to the longest"),
+    "basic": ("mean over tokens; classes by probability", "on the right, to the longest"),
+    "hash": ("sum over words or colors", "none"),
+}
+"""Pooling and padding, by loader."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
@@ -39,10 +50,12 @@ class Description:
         dimension: length of its vectors.
         truncations: shorter lengths that it was trained for, after which its vectors may be cut.
         size: of the files to download or shipped, in bytes.
+        weight_bits: of a number in them.
         license: of the weights.
         text_tokens: tokens of a text that are read; the rest is cut.
         sees: whether it takes images.
         edits: how an image and an edit become one vector.
+        symmetric: whether queries and documents get the same vector; else each side has its own prompt.
         extra: of this package, which installs what the model needs; "" for none.
         figures: published results, in percent; "" for none.
         source: where they were published.
@@ -61,10 +74,12 @@ class Description:
     dimension: int
     truncations: tuple[int, ...] = ()
     size: int
+    weight_bits: Literal[16, 32] = 16
     license: str
     text_tokens: int
     sees: bool = True
     edits: Literal["one forward pass", "sum of both"]
+    symmetric: bool = True
     extra: str
     figures: str = ""
     source: str = ""
@@ -92,6 +107,31 @@ class Description:
             for side, (around, edited) in sides.items()
         }
         return View(name="default", **parts)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return 8 * self.size // self.weight_bits
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the weights take on a GPU, in 16 bits. A batch takes more."""
+        return 2 * self.parameters
+
+    @property
+    def pooling(self) -> str:
+        """Which of a network's states becomes the vector."""
+        return READING[self.loader][0]
+
+    @property
+    def padding(self) -> str:
+        """How texts of different lengths get into one batch."""
+        return READING[self.loader][1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns all of it, JSON-ready."""
+        derived = ("parameters", "memory", "pooling", "padding")
+        return asdict(self) | {name: getattr(self, name) for name in derived}
 
     @property
     def shipped(self) -> bool:
@@ -128,6 +168,12 @@ def _checked(entry: dict[str, Any]) -> Description:
             ("edits", described.edits in get_args(Description.__annotations__["edits"])),
             ("figures without source", bool(described.figures) == bool(described.source)),
             ("dimension", described.dimension > 0),
+            ("weight_bits", described.weight_bits in (16, 32)),
+            (
+                "symmetric",
+                described.symmetric == (described.prompts.get("query") == described.prompts.get("document"))
+                or not described.prompts,
+            ),
             ("truncations", all(0 < length < described.dimension for length in described.truncations)),
             (
                 "prompts",

@@ -1,7 +1,6 @@
 """`oneword models`."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -48,7 +47,7 @@ def _list(as_json: bool) -> None:
         name, reason = None, str(error)
     known = availability()
     if as_json:
-        listed = [{**asdict(each.model), "missing": each.missing} for each in known]
+        listed = [{**each.model.as_dict(), "missing": each.missing} for each in known]
         print(json.dumps({"models": listed, "auto": {"model": name, "reason": reason}}, ensure_ascii=False))
         return
     from rich.console import Console

@@ -31,6 +31,7 @@ class EngineConfig:
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "fp32", "bf16" or "fp16".
         quantize: None, "int8" or "nf4" (E5-V on CUDA only).
+        compile: fuse the operations of a network's layers with `torch.compile`. The first batches take a minute longer.
         preprocessing: of images: "standard", or "as-published", which puts tiles together as when E5-V was measured
             (E5-V and its kin only; see `oneword.engine.e5v.assembly`). Part of the space.
         batch_size: maximum inputs in one forward pass; None lets the model fill its token budget.
@@ -48,6 +49,7 @@ class EngineConfig:
     device: str = "auto"
     dtype: str = "auto"
     quantize: str | None = None
+    compile: bool = False
     preprocessing: str = "standard"
     batch_size: int | None = None
     max_tokens_per_batch: int | None = None

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import PIL.Image
 
@@ -12,6 +12,7 @@ from oneword.engine.encoder import Tiler
 from oneword.engine.errors import ImageTooLarge
 from oneword.engine.images import decode
 from oneword.engine.inputs import Image, Tiled
+from oneword.engine.pdf import Word
 
 SIDE = 256
 """Longest side of a thumbnail, in pixels."""
@@ -19,34 +20,54 @@ SIDE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedImage:
-    """A decoded image with its thumbnail, a small JPEG, and what its file says of it (`oneword.engine.facts`)."""
+    """A decoded image with its thumbnail, a small JPEG.
+
+    facts: what its file says of it, see `oneword.engine.facts`. about: what a document says of the page that it is.
+    image_text: the text that it shows, as far as its file has it, with the words' boxes.
+    """
 
     image: Image
     thumbnail: bytes
     facts: Mapping[str, photographs.Fact] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
+    image_text: str | None = None
+    words: tuple[Word, ...] = ()
 
 
 def decode_image(
-    data: bytes, name: str, max_pixels: int = MAX_PIXELS, tiler: Tiler | None = None, *, facts: bool = False
+    data: bytes,
+    name: str,
+    max_pixels: int = MAX_PIXELS,
+    tiler: Tiler | None = None,
+    *,
+    facts: bool = False,
+    page: int | None = None,
 ) -> DecodedImage:
     """Decodes and hashes an image, makes its thumbnail, and cuts tiles.
 
     Args:
         tiler: of the only encoder that will see the image; None keeps it whole.
         facts: read what its file says of it, too.
+        page: of a TIFF, counted from 1; None: its first frame.
 
     Raises:
         InputError
     """
     try:
-        image = Image(pixels=decode(data, name=name, max_pixels=max_pixels, max_jpeg_pixels=MOST_PIXELS))
-        _ = image.content_hash  # here, where there may be other cores
-        small = thumbnail(image.pixels)
-        if tiler is not None:
-            image = Tiled(tiles=tiler(image.pixels), size=image.size, content_hash=image.content_hash)
-        return DecodedImage(image=image, thumbnail=small, facts=photographs.read(data) if facts else {})
+        pixels = decode(data, name=name, max_pixels=max_pixels, max_jpeg_pixels=MOST_PIXELS, page=page)
+        return replace(finished(pixels, tiler), facts=photographs.read(data) if facts else {})
     except MemoryError:
         raise ImageTooLarge(f"{name}: does not fit into memory; scale it down first") from None
+
+
+def finished(pixels: PIL.Image.Image, tiler: Tiler | None = None) -> DecodedImage:
+    """Hashes an RGB image, makes its thumbnail, and cuts tiles. tiler: see `decode_image`."""
+    image = Image(pixels=pixels)
+    _ = image.content_hash  # here, where there may be other cores
+    small = thumbnail(image.pixels)
+    if tiler is not None:
+        image = Tiled(tiles=tiler(image.pixels), size=image.size, content_hash=image.content_hash)
+    return DecodedImage(image=image, thumbnail=small)
 
 
 def thumbnail(image: PIL.Image.Image) -> bytes:

@@ -39,12 +39,14 @@ class Placement(TypedDict, total=False):
         max_batch: maximum inputs in one forward pass.
         max_tokens_per_batch: maximum tokens in one, padding included, or patches of an image tower; by default what
             the device takes well. Models of sentence-transformers do not use it.
+        compile: see `oneword.engine.compiling`.
     """
 
     device: str
     dtype: str
     max_batch: int | None
     max_tokens_per_batch: int | None
+    compile: bool
 
 
 def pick(placement: Placement) -> tuple[torch.device, torch.dtype]:

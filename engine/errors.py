@@ -13,6 +13,9 @@
     │   │   ├── NotAnImage       the bytes are not a known image format, whatever the name says
     │   │   ├── TruncatedImage   the image data ends early
     │   │   ├── CorruptImage     a known format whose data cannot be decoded
+    │   │   ├── LockedFile       a file that asks for a password
+    │   │   ├── NoPages          a document without a page, or a video without a picture
+    │   │   ├── TooManyPages     more pages than the cap
     │   │   ├── ZeroAreaImage    a width or height of zero
     │   │   └── ImageTooLarge    more pixels than the cap
     │   └── FetchError           a URL could not be fetched
@@ -88,6 +91,18 @@ class TruncatedImage(ImageError):
 
 class CorruptImage(ImageError):
     """The format is known but its data cannot be decoded."""
+
+
+class LockedFile(ImageError):
+    """A file that asks for a password."""
+
+
+class NoPages(ImageError):
+    """A document without a page, or a video without a picture."""
+
+
+class TooManyPages(ImageError):
+    """A document with more pages than the cap."""
 
 
 class ZeroAreaImage(ImageError):

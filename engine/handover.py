@@ -5,16 +5,15 @@ Linux only; elsewhere, and where a process may not open another's files, images 
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL.Image
 
 from oneword.engine.decoded import DecodedImage
-from oneword.engine.facts import Fact
 from oneword.engine.inputs import Image, Tiled
 
 Found = TypeVar("Found")
@@ -30,14 +29,16 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class SharedImage:
-    """An image whose RGB pixels or tiles are in shared memory. shape: of the tiles; None for pixels."""
+    """An image whose RGB pixels or tiles are in shared memory. shape: of the tiles; None for pixels.
+
+    others: the other fields of its `DecodedImage`, by name.
+    """
 
     size: tuple[int, int]
     shape: tuple[int, ...] | None
     content_hash: str
     region_of: str
-    thumbnail: bytes
-    facts: Mapping[str, Fact]
+    others: Mapping[str, Any]
 
 
 class Handover:
@@ -70,7 +71,7 @@ class Handover:
         else:
             tiles = np.frombuffer(bytearray(pixels), np.uint8).reshape(shared.shape)
             image = Tiled(tiles=tiles, size=shared.size, content_hash=shared.content_hash)
-        return DecodedImage(image=image, thumbnail=shared.thumbnail, facts=shared.facts)
+        return DecodedImage(image=image, **shared.others)
 
 
 def share(place: Place | None, make: Callable[..., Found], *given: object) -> Found | SharedImage:
@@ -89,8 +90,7 @@ def share(place: Place | None, make: Callable[..., Found], *given: object) -> Fo
         shape=shape,
         content_hash=image.content_hash,
         region_of=image.region_of,
-        thumbnail=found.thumbnail,
-        facts=found.facts,
+        others={one.name: getattr(found, one.name) for one in fields(found) if one.name != "image"},
     )
 
 

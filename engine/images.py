@@ -59,7 +59,7 @@ _UNREAD = {
     b"\xfd7zX": "an xz archive: unpack it",
     b"\x1f\x8b": "compressed with gzip: unpack it",
     b"BZh": "compressed with bzip2: unpack it",
-    b"%PDF": "a PDF: save its pages as images",
+    b"%PDF": "a PDF: index it as a file of its own, or save its pages as images",
     b"<svg": "an SVG drawing: save it as PNG",
     **dict.fromkeys((b"\xff\x0a", b"\x00\x00\x00\x0cJXL "), "JPEG XL: convert it to JPEG or PNG"),
     b"8BPS": "a Photoshop document: save it as PNG or JPEG",
@@ -83,8 +83,9 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     max_jpeg_pixels: int = 0,
     formats: Collection[str] = (*FORMATS, "RAW"),
+    page: int | None = None,
 ) -> PIL.Image.Image:
-    """Decodes an encoded image: upright (EXIF), RGB, transparency on white; the first frame or page, a PSD's composite.
+    """Decodes an encoded image: upright (EXIF), RGB, transparency on white; the first frame, a PSD's composite.
 
     A JPEG of more than `MAX_PIXELS` is reduced while it is decoded, to a half, a quarter or an eighth of its width and
     height: no model sees more. The factor depends on its size alone.
@@ -95,6 +96,7 @@ def decode(
         max_pixels: cap on width x height, checked before anything is decompressed; at most `MOST_PIXELS`.
         max_jpeg_pixels: cap for JPEGs, if it is higher.
         formats: accepted formats, by Pillow's names, in the order in which they are tried.
+        page: of a TIFF, counted from 1, see `tiff.pages`; None: its first frame.
 
     Returns:
         A PIL image of mode RGB.
@@ -121,6 +123,13 @@ def decode(
             ) from None
         raise _failure(data, error, name, max_pixels) from error
     with image:
+        try:
+            if page is not None:
+                tiff.turn_to(image, page)
+        except ImageError as error:
+            raise CorruptImage(f"{name}: {error}") from error
+        except Exception as error:  # as above
+            raise _failure(data, error, name, max_pixels, known=True) from error
         width, height = image.size
         if width == 0 or height == 0:
             raise ZeroAreaImage(f"{name}: {width}x{height} pixels: expected at least 1x1")

@@ -83,6 +83,7 @@ def _of_checkpoint(name: str, config: EngineConfig, revision: str | None) -> Enc
         "dtype": config.dtype,
         "max_batch": config.batch_size,
         "max_tokens_per_batch": config.max_tokens_per_batch,
+        "compile": config.compile,
     }
     if loader == "llava-next":
         from oneword.engine.e5v import load_e5v
@@ -123,7 +124,9 @@ LOADS = {
 
 
 def _refuse_settings(name: str, config: EngineConfig) -> None:
-    """Raises for settings that only LLaVA-NeXT models have."""
+    """Raises for settings that only LLaVA-NeXT models have, and for those that a shipped model lacks."""
+    if config.compile and name in ("basic", "hash"):
+        raise DeviceUnavailable(f"model {name!r} cannot be compiled: drop --compile")
     if config.quantize:
         raise DeviceUnavailable(f"model {name!r} cannot be quantized ({config.quantize}): drop --quantize")
     _refuse_preprocessing(name, config)
@@ -149,10 +152,11 @@ def _remote(url: str, config: EngineConfig) -> Encoder:
     from oneword.engine.remote import RemoteConfig, load_remote
 
     _refuse_preprocessing(url, config)
-    if config.quantize or config.dtype != "auto" or config.device != "auto":
+    if config.quantize or config.compile or config.dtype != "auto" or config.device != "auto":
         raise DeviceUnavailable(
-            f"device {config.device!r}, dtype {config.dtype!r}, quantize {config.quantize!r}: a model on another "
-            "machine runs as its server was started: drop --device, --dtype and --quantize"
+            f"device {config.device!r}, dtype {config.dtype!r}, quantize {config.quantize!r}, compile "
+            f"{config.compile}: a model on another machine runs as its server was started: drop --device, --dtype, "
+            "--quantize and --compile"
         )
     remote = RemoteConfig.of_environment(config.batch_size)
     if config.from_data and not remote.trusts(url):

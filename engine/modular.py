@@ -19,6 +19,7 @@ from oneword.engine import views
 from oneword.engine.batches import Budget, Cost
 from oneword.engine.batches import plan as batches_of
 from oneword.engine.checkpoint import MODULAR, Checkpoint, find
+from oneword.engine.compiling import ready
 from oneword.engine.dependencies import quiet, require
 from oneword.engine.devices import CPU_ENOUGH, CUDA_ENOUGH, Placement, pick, pick_attention, run
 from oneword.engine.encoder import Side, Vectors
@@ -272,13 +273,14 @@ def load_modular(
     flash = {"attn_implementation": kind} if (kind := pick_attention(place, number)) != "sdpa" else {}
     try:
         with quiet():
-            loaded = SentenceTransformer(
+            loaded: Any = SentenceTransformer(
                 str(checkpoint.folder),
                 device=str(place),
                 local_files_only=not code,  # a model's code may lie elsewhere on the hub
                 trust_remote_code=code,
                 model_kwargs={"dtype": number, "use_safetensors": True, **flash},
-            ).eval()
+            )
+            loaded = ready(loaded, placement, place)
     except EngineError:
         raise
     except Exception as error:  # a malformed file may raise anything

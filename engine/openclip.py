@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from oneword.engine.checkpoint import OPEN_CLIP, OPEN_CLIP_CONFIG, Checkpoint, find, read_json
+from oneword.engine.compiling import ready
 from oneword.engine.dependencies import quiet, require
 from oneword.engine.devices import Placement, pick
 from oneword.engine.dual.encoder import DualEncoder
@@ -87,6 +88,7 @@ def load_open_clip(
         dimension = int(described["model_cfg"]["embed_dim"])
         with quiet():
             network, texts = _parts(checkpoint, place, number)
+            network = ready(network, placement, place)
             images = _images(checkpoint, network.visual.preprocess_cfg)
     except EngineError:
         raise
@@ -122,7 +124,7 @@ def _parts(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> 
         logging.disable(level)
     # MobileCLIP's branches become one: the same function, faster.
     network.visual = reparameterize_model(network.visual.eval())
-    return network.eval().requires_grad_(False).to(device, dtype), texts
+    return network.eval().to(device, dtype), texts
 
 
 def _images(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> Images:

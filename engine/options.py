@@ -11,6 +11,9 @@ Dimensions = Annotated[
     int | None,
     typer.Option(min=1, help="Shorter vectors, for models trained for them (Matryoshka); see `oneword models`."),
 ]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Fuse operations with torch.compile: quicker after a minute (GPU).")
+]
 MaxTokensPerBatch = Annotated[
     int | None, typer.Option(min=1, help="Most tokens in one forward pass (E5-V); default: by free memory.")
 ]

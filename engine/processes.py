@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from typing import Any
 
 NICE = 10
@@ -11,6 +12,14 @@ NICE = 10
 
 UNSTARTED = (AssertionError, ImportError, OSError)
 """What loky raises where no process can be started: in a daemonic process, or with /dev/shm read-only or full."""
+
+
+_inside: list[int] = []
+
+
+def inside() -> bool:
+    """Whether this is a process that `start` started."""
+    return bool(_inside)
 
 
 def start(count: int, *, idle: float | None) -> Any:
@@ -22,6 +31,8 @@ def start(count: int, *, idle: float | None) -> Any:
     """
     from loky import ProcessPoolExecutor
 
+    # It replaces a process that has grown by 300 MB, as a large page makes it: that is what it should do.
+    warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)
     return ProcessPoolExecutor(count, timeout=idle, initializer=_begin, initargs=(os.getpid(),))
 
 
@@ -36,6 +47,7 @@ def _begin(parent: int) -> None:
     Standard error is dropped: C libraries write about broken images there without naming a file. The process is nice
     because the threads of an encoder on the CPU wait for each other: a core taken from one stops them all.
     """
+    _inside.append(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     if hasattr(os, "nice"):

@@ -1,10 +1,11 @@
-"""The samples of a TIFF, where Pillow reads them wrongly or does not report them.
+"""The pages of a TIFF; and its samples, where Pillow reads them wrongly or does not report them.
 
 Tags and their values are TIFF 6.0's (Adobe, 1992, sections 8 and 19).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 
 from oneword.engine.errors import CorruptImage
 
+EXTENSIONS = frozenset({".tif", ".tiff"})
+"""Of TIFFs, in lower case."""
+
+_KIND = 254  # of an image: bit 0 is set for a smaller version of another one, bit 2 for a mask
 _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _COUNT, _SIZES = 258, 259, 262, 273, 277, 279
 _MOST, _PLANAR, _TILES, _FORMAT = 281, 284, 322, 339
 SIGNED = 2  # of _FORMAT
@@ -50,6 +55,36 @@ class Samples:
     def unsigned_32(self) -> bool:
         """Whether they are whole numbers of 32 bits without a sign."""
         return self.bits == 32 and self.kind == 1
+
+
+def pages(image: PIL.Image.Image) -> Iterator[int]:
+    """The frames of an opened TIFF that are pages, and no smaller versions or masks of others; of other formats one.
+
+    The image is left at the frame. Raises what Pillow does.
+    """
+    tags: Any = getattr(image, "tag_v2", None)
+    if image.format != "TIFF" or tags is None:
+        yield 0
+        return
+    number = found = 0
+    while True:
+        try:
+            image.seek(number)
+        except EOFError:
+            break
+        if not int(image.tag_v2.get(_KIND, 0)) & 0b101:  # type: ignore[attr-defined]
+            found += 1
+            yield number
+        number += 1
+    if not found:  # then the first is taken for one, whatever it says
+        image.seek(0)
+        yield 0
+
+
+def turn_to(image: PIL.Image.Image, page: int) -> None:
+    """Turns an opened image to a page, counted from 1. Raises CorruptImage: there is no such page."""
+    if next(islice(pages(image), page - 1, None), None) is None:
+        raise CorruptImage(f"there is no page {page}; index the file again")
 
 
 def samples(image: PIL.Image.Image) -> Samples | None:

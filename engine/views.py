@@ -108,7 +108,14 @@ def _fashioniq(garment: str) -> View:
 FASHIONIQ_DRESS = _fashioniq("dress")
 FASHIONIQ_SHIRT = _fashioniq("shirt")  # also for FashionIQ's "toptee"
 
-BUILT_IN = {view.name: view for view in (DEFAULT, CIRR, FASHIONIQ_DRESS, FASHIONIQ_SHIRT)}
+# Our own words, not measured: a page is to be near what it is about, whatever it looks like.
+PAGES = View(
+    name="pages",
+    query=replace(_SUMMARY, text="<sent>\nSummary the document page that answers above in one word: "),
+    gallery=replace(_SUMMARY, image="<image>\nSummary the content of above document page in one word: "),
+)
+
+BUILT_IN = {view.name: view for view in (DEFAULT, CIRR, FASHIONIQ_DRESS, FASHIONIQ_SHIRT, PAGES)}
 
 
 def get(name: str) -> View:

@@ -14,24 +14,26 @@ from typing import Any
 from unicodedata import normalize
 
 from oneword.engine.chunks import Splitter
+from oneword.engine.files import ETAG
 from oneword.engine.inputs import text_hash
 from oneword.engine.texts import is_blank
-from oneword.indexer.entry import ETAG, FACTS, SOURCE, Entry, Reference, etag, id_of, name_of
+from oneword.indexer.entry import FACTS, SOURCE, Entry, Reference, etag, id_of, name_of
 from oneword.indexer.errors import TemporarySpace
 from oneword.indexer.load import DIGEST, chunk_id
 from oneword.indexer.outcome import Loaded, Unchanged, refuse
 from oneword.storage import Item, Metadata, Refused
 
-OURS = frozenset({ETAG, DIGEST, FACTS, "document", "chunk", "chunks"})
+OURS = frozenset({ETAG, DIGEST, FACTS, "document", "chunk", "chunks", "page_label", "document_title"})
 """Metadata that indexing adds."""
 
 CACHE = 32_000  # KiB of memory for pages of SQLite
 
 Lookup = Callable[[list[str]], dict[str, Item]]
 
-_fields = attrgetter(
-    *(one.name for one in fields(Item) if one.compare and one.name not in ("metadata", "thumbnail", "indexed_at"))
-)
+UNREAD = ("metadata", "thumbnail", "indexed_at", "image_words")
+"""Fields of items that are compared otherwise, or follow from others."""
+
+_fields = attrgetter(*(one.name for one in fields(Item) if one.compare and one.name not in UNREAD))
 
 
 class Seen:
@@ -49,7 +51,7 @@ class Seen:
                 self._database.execute(f"PRAGMA {setting}")
             self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID")
             self._database.execute("CREATE TABLE hashes (hash INTEGER PRIMARY KEY)")
-            self._database.execute("CREATE TABLE captions (id TEXT PRIMARY KEY) WITHOUT ROWID")
+            self._database.execute("CREATE TABLE settled (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def __enter__(self) -> "Seen":
         return self
@@ -81,15 +83,18 @@ class Seen:
         with self._asking():
             self._database.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", inputs)
 
-    def caption(self, ids: Iterable[str]) -> None:
-        """Remembers the ids that caption files would have as items of their own."""
-        with self._asking():
-            self._database.executemany("INSERT OR IGNORE INTO captions VALUES (?)", ((one,) for one in ids))
+    def settle(self, ids: Iterable[str]) -> None:
+        """Remembers the ids of files of which all items are known: those of the job's entries, and no others.
 
-    def captions(self, ids: Sequence[str]) -> set[str]:
-        """The ids of caption files among these."""
+        They are files that were divided into their parts, and caption files, which have none.
+        """
         with self._asking():
-            return {one for (one,) in self._among("SELECT id FROM captions WHERE id IN", ids)}
+            self._database.executemany("INSERT OR IGNORE INTO settled VALUES (?)", ((one,) for one in ids))
+
+    def settled(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that were settled."""
+        with self._asking():
+            return {one for (one,) in self._among("SELECT id FROM settled WHERE id IN", ids)}
 
     def missing(self, ids: Sequence[str]) -> list[str]:
         """The ids that were not met."""
@@ -180,8 +185,10 @@ class Triage:
                 )
                 outcomes.append(refuse(f"{entry.origin}~{digest.hex()[:8]}", "DuplicateId", reason))
         self._seen.meet((entry.id, met[entry.id]) for entry in fresh)
-        if captions := [id_of(one.text.uri) for one in fresh if one.image and isinstance(one.text, Reference)]:
-            self._seen.caption(captions)
+        settled = [id_of(one.text.uri) for one in fresh if one.image and isinstance(one.text, Reference)]
+        settled += {one.document for one in fresh if one.document is not None}
+        if settled:
+            self._seen.settle(settled)
         return fresh
 
     def _number(self, entry: Entry) -> int:

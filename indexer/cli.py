@@ -1,5 +1,6 @@
 """`oneword index`, `oneword reembed`, `oneword quarantine retry` and `oneword collections create`."""
 
+import inspect
 import json
 import shlex
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -33,6 +34,7 @@ class ModelOptions:
     device: str = option("auto", "auto, cpu, cuda or cuda:N.")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = option("auto", "Number format of the weights.")
     quantize: Literal["int8", "nf4"] | None = option(None, "Load the weights in 8 or 4 bits (CUDA; bitsandbytes).")
+    compile: bool = option(False, "Fuse operations with torch.compile: quicker after a minute (GPU).")
     batch_size: int | None = option(None, "Most inputs in one forward pass.", min=1)
     max_tokens_per_batch: int | None = option(
         None, "Most tokens in one forward pass (E5-V); default: by free memory.", min=1
@@ -150,6 +152,17 @@ def index(
         raise typer.Exit(1)
     if report.quarantined and strict:
         raise typer.Exit(3)
+
+
+def watch(**given: Any) -> None:
+    """Index images and texts, and again whenever something changes: `index --watch`."""
+    index(watch=True, job_id=None, **given)
+
+
+watch.__signature__ = inspect.signature(index).replace(  # type: ignore[attr-defined]
+    parameters=[one for name, one in inspect.signature(index).parameters.items() if name not in ("watch", "job_id")]
+)
+watch.__annotations__ = {one.name: one.annotation for one in inspect.signature(watch).parameters.values()}
 
 
 @with_options

@@ -9,7 +9,8 @@ from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote
 
-from oneword.indexer.entry import SOURCE, id_of, path_of
+from oneword.engine.files import whole
+from oneword.indexer.entry import SOURCE, id_of, input_of, path_of
 from oneword.indexer.errors import BadSource, IndexerError
 from oneword.indexer.options import SourceKind, SourceOptions
 from oneword.indexer.sources import is_url, kind_of
@@ -35,7 +36,7 @@ class Claim:
         source = item.metadata.get(SOURCE)
         if source is None and not _named_by_uri(item):
             return False  # a client's item, which may have any URI
-        parts = _parts(str(source if source is not None else item.uri))
+        parts = _parts(str(source if source is not None else whole(item.uri)))
         return any(self._reaches("/".join(parts[end:]), source is not None) for end in self._ends(parts))
 
     def _reaches(self, below: str, is_source: bool) -> bool:
@@ -146,7 +147,7 @@ def unmounted(uri: str) -> Path | None:
 
 
 def _named_by_uri(item: Item) -> bool:
-    return str(item.metadata.get("document", item.id)) == id_of(item.uri)
+    return input_of(item) == id_of(item.uri)
 
 
 def _kind(text: str, kind: SourceKind) -> SourceKind:

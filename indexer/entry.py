@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from oneword.engine.chunks import Splitter
+from oneword.engine.files import mark, part_of, whole
 from oneword.storage import Item, Metadata
 from oneword.storage.metadata import Kind
 
@@ -17,17 +18,13 @@ OUTSIDE_ROOTS = "OutsideRoots"
 SOURCE = "_source"
 """Metadata of every item from a table, shard, data set or list of URLs: the URI of that."""
 
-ETAG = "_etag"
-"""Metadata of every item whose content was read from a file: changes whenever the file may have changed."""
-
-
 FACTS = "_facts"
 """Metadata of every item with facts that were read from its image: their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Content that a worker reads later, at a `file://`, `http(s)://` or fsspec URI."""
+    """Content that a worker reads later, at a `file://`, `http(s)://` or fsspec URI, or in a part of the file there."""
 
     uri: str
 
@@ -35,6 +32,16 @@ class Reference:
     def path(self) -> Path | None:
         """The local file, or None if it is none."""
         return path_of(self.uri)
+
+    @property
+    def file(self) -> str:
+        """URI of the file that it is, or is a part of."""
+        return whole(self.uri)
+
+    @property
+    def part(self) -> str | None:
+        """Which part of its file, as in the URI: `page=3`, `t=12.5,17`; None for all of it, and on the web."""
+        return part_of(self.uri)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +69,8 @@ class Entry:
             `inputs.Inputs`.
         problem: why it cannot be indexed; then it is quarantined.
         source: URI of the list that it is in; None: the origin up to its "#".
+        divisible: whether its file may have parts; then `parts.Parts` makes an entry of each.
+        document: id of the file that was found to have these parts, or to be one.
         stored: the item of this id that the collection held when the job began; set by `changes.Triage`.
     """
 
@@ -74,6 +83,8 @@ class Entry:
     facts: Mapping[str, Kind] = field(default_factory=dict)
     problem: Problem | None = None
     source: str | None = None
+    divisible: bool = False
+    document: str | None = None
     stored: Item | None = None
 
     @property
@@ -102,6 +113,11 @@ def name_of(content: bytes | str | Reference | None, origin: str) -> str:
         return uri
     inside = unquote(uri.partition("#")[2], errors="backslashreplace")
     return f"{path}, {inside}" if inside else str(path)
+
+
+def input_of(item: Item) -> str:
+    """The id of the input that became an item: of a chunk its text's; of any other, also of a part, its own."""
+    return str(item.metadata.get("document", item.id)) if "chunks" in item.metadata else item.id
 
 
 def path_of(uri: str) -> Path | None:
@@ -138,16 +154,15 @@ def _mark(content: bytes | Reference) -> str | None:
         return hashlib.blake2b(content, digest_size=16).hexdigest()
     if content.path is not None:
         try:
-            status = content.path.stat()
+            return mark(content.path.stat())
         except OSError:
             return None
-        return f"{status.st_mtime_ns:x}-{status.st_size:x}"
     if content.uri.startswith(("http://", "https://")):
         return None
-    return _remote_mark(content.uri)
+    return remote_mark(content.file)
 
 
-def _remote_mark(uri: str) -> str | None:
+def remote_mark(uri: str) -> str | None:
     """What an object store says of an object (ETag, or time and size), by fsspec."""
     try:
         from fsspec.core import url_to_fs

@@ -93,7 +93,7 @@ def index_paths(
     store = Store(db)
     check_roots(paths, options, roots)
     there, gone = _sorted_out(paths, options, store, collection, config)
-    inputs = Inputs(there, options, config.only, roots)
+    inputs = Inputs(there, options, config.only, roots, config.decoders)
     source = {"paths": [_from_anywhere(path) for path in paths], "chunks": config.chunks, **options.as_dict()}
     if config.take_over:
         source["take_over"] = True
@@ -114,11 +114,13 @@ def index_paths(
             report=report,
             seen=seen,
             inputs=inputs,
+            divided=inputs.kinds.get("document") == "string",
             claims=claims(there if config.delete_missing else (), options, gone),
             source=json.dumps(source),
             stages=stages,
             stop=stop or threading.Event(),
         )
+        inputs.stored = None if config.reread else job.of_document
         if target is None or config.dry_run:
             job.version = target.version if target else None
             _run(job, runner, progress, lambda: None)

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from oneword.engine.facts import PLACE, WORDS, selected
+from oneword.engine.files import whole
 from oneword.engine.roots import OUTSIDE, Roots
 from oneword.indexer import places
+from oneword.indexer.decode import Decoders
 from oneword.indexer.entry import OUTSIDE_ROOTS, SOURCE, Entry, Problem, Reference, name_of
 from oneword.indexer.options import SourceOptions
+from oneword.indexer.parts import Stored, divided
 from oneword.indexer.sources import open_sources
 from oneword.indexer.sources.folder import UNREADABLE_FOLDER, FolderSource
 from oneword.indexer.sources.metadata import SET_ASIDE, fit, has_room
@@ -37,11 +40,18 @@ class Inputs:
         options: SourceOptions,
         only: frozenset[str] | None = None,
         roots: Roots | None = None,
+        decoders: int | None = None,
     ) -> None:
-        """only: nothing but inputs of these origins, or from these tables, shards and folders."""
+        """only: nothing but inputs of these origins, or from these files, tables, shards and folders.
+
+        decoders: processes that find the parts of files, see `oneword.indexer.decode.Decoders`.
+        """
         self.roots = roots
+        self.stored: Stored | None = None
+        self._decoders = Decoders(decoders, roots=roots)
         self._sources = open_sources(paths, options, roots) if paths else []
         self._only = only
+        self._files = {whole(origin) for origin in only or ()}
         self._prefix = options.id_prefix
         self._facts: Mapping[str, Kind] = selected(options.exif)
         if not self._facts.keys().isdisjoint(PLACE):
@@ -78,11 +88,14 @@ class Inputs:
             for entry in source.entries():
                 if entry.problem and (not in_folder or entry.problem.kind == UNREADABLE_FOLDER):
                     self.incomplete = True
-                if self._only is not None and self._only.isdisjoint(_inside(entry.origin)):
+                if not self._wanted(entry):
                     continue
                 if self.roots is not None:
                     entry = _within(entry, self.roots)
-                yield self._fitted(entry if in_folder else self._marked(entry))
+                divisible = entry.divisible and not entry.problem
+                for one in divided(entry, self._decoders, self.stored) if divisible else (entry,):
+                    if one is entry or self._wanted(one):
+                        yield self._fitted(one if in_folder else self._marked(one))
         for key, count in self.set_aside.items():
             kind = self.kinds.get(key)
             log.warning(
@@ -93,6 +106,12 @@ class Inputs:
                 f"not of its kind ({kind})" if kind else "beyond the number of keys that a collection has",
                 SET_ASIDE,
             )
+
+    def _wanted(self, entry: Entry) -> bool:
+        """Whether it, or a part of its file, is to be read."""
+        if self._only is None or (entry.divisible and entry.document is None and entry.origin in self._files):
+            return True
+        return not self._only.isdisjoint(_inside(entry.origin))
 
     def _fitted(self, entry: Entry) -> Entry:
         """The entry with metadata of the collection's kinds; values that cannot be converted are set aside."""
@@ -130,7 +149,7 @@ class Inputs:
 
 
 def _inside(origin: str) -> Iterator[str]:
-    """The input's origin, its table or shard, and the folders around that."""
+    """The input's origin, its file, table or shard, and the folders around that."""
     yield origin
     place = origin.partition("#")[0]
     while place.strip("/"):

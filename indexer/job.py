@@ -8,6 +8,7 @@ from typing import Protocol
 from oneword.engine.chunks import Splitter
 from oneword.engine.config import EngineConfig
 from oneword.engine.encoder import Encoder
+from oneword.engine.pdf import MOST_PAGES
 from oneword.engine.views import View
 from oneword.indexer.changes import Seen, Triage
 from oneword.indexer.coverage import Claim
@@ -15,7 +16,7 @@ from oneword.indexer.inputs import Inputs
 from oneword.indexer.options import JobConfig
 from oneword.indexer.report import Report
 from oneword.indexer.stages import Stages
-from oneword.storage import Collection, Item, Store
+from oneword.storage import Collection, Item, Match, Store
 
 
 @dataclass(kw_only=True)
@@ -27,6 +28,7 @@ class Job:
         inputs: what there is to index.
         claims: of its paths, on the items that it may delete when their input is gone.
         version: the collection's version when the job began; None: it was empty.
+        divided: whether the collection may have parts of files.
         source: recorded with each refusal, so that the input can be found again.
         stop: set when the job is to end after the groups that were begun.
         tell: reports progress.
@@ -44,6 +46,7 @@ class Job:
     claims: Sequence[Claim]
     source: str
     version: int | None = None
+    divided: bool = False
     stages: Stages = field(default_factory=Stages)
     stop: threading.Event = field(default_factory=threading.Event)
     tell: Callable[[], None] = lambda: None
@@ -63,6 +66,14 @@ class Job:
         if self.version is None or self.target is None:
             return {}
         return self.target.get(ids, thumbnails=False, version=self.version)
+
+    def of_document(self, document: str) -> list[Item]:
+        """What the collection held of a file, by its id, when the job began: its parts, or the file as one item."""
+        items = list(self.lookup([document]).values())
+        if self.divided and self.version is not None and self.target is not None:
+            condition = Match(field="document", value=document)
+            items += self.target.page(filter=condition, limit=MOST_PAGES + 1, version=self.version)[0]
+        return items
 
 
 class Runner(Protocol):

@@ -11,15 +11,16 @@ from oneword.engine.chunks import Splitter
 from oneword.engine.decoded import DecodedImage
 from oneword.engine.errors import BadText, BlankText, EmptyFile, InputError
 from oneword.engine.facts import GPS, PLACE, TAKEN, WORDS, Fact
+from oneword.engine.files import ETAG
 from oneword.engine.inputs import Document, Input, Text
 from oneword.engine.roots import Roots
 from oneword.engine.texts import decode_text, is_blank
 from oneword.indexer import places
-from oneword.indexer.entry import ETAG, FACTS, Entry, Reference, etag, name_of
+from oneword.indexer.entry import FACTS, Entry, Reference, etag, name_of
 from oneword.indexer.outcome import Loaded, refuse
 from oneword.indexer.sources.metadata import SET_ASIDE, as_kind_of
 from oneword.indexer.sources.reading import read as read_reference
-from oneword.storage import Item, Metadata, Refused
+from oneword.storage import ImageWord, Item, Metadata, Refused
 from oneword.storage.visible import visible
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ Read = Callable[[Reference], bytes]
 class Decoder(Protocol):
     """Decodes images, in some process."""
 
-    def __call__(self, data: bytes, name: str, *, facts: bool = False) -> DecodedImage:
-        """Decodes an encoded image, which errors call `name`, and reads its facts if asked to; raises InputError."""
+    def __call__(self, data: bytes | Reference, name: str, *, facts: bool = False) -> DecodedImage:
+        """Decodes an encoded image or a part of a file, which errors call `name`, and reads its facts if asked to.
+
+        Raises:
+            InputError
+        """
         ...
 
 
@@ -81,7 +86,9 @@ def load(entry: Entry, read: Read, decode: Decoder, splitter: Splitter | None) -
         mark = etag(entry, splitter)  # before reading: of two changes in a row, none may be missed
         picture = None
         if entry.image is not None:
-            data = entry.image if isinstance(entry.image, bytes) else read(entry.image)
+            data = entry.image
+            if isinstance(data, Reference) and data.part is None:  # a part is read where it is decoded
+                data = read(data)
             picture = decode(data, name_of(entry.image, entry.origin), facts=bool(entry.facts))
         text, fault = _text(entry, read)
         if fault:
@@ -145,6 +152,7 @@ def _loaded(
     if mark is not None:
         metadata[ETAG] = mark
     if picture is not None:
+        metadata |= {name: value for name, value in picture.about.items() if name not in metadata}
         facts = _facts(entry, picture.facts)
         if text is None and (words := [str(facts[one]) for one in WORDS if one in facts]):
             text = normalize("NFC", "\n".join(words))
@@ -229,5 +237,25 @@ def _item(
         width=width,
         height=height,
         thumbnail=picture.thumbnail if picture else None,
+        image_text=picture.image_text if picture else None,
+        image_words=_words(picture) if picture else None,
         metadata=metadata,
+    )
+
+
+def _words(picture: DecodedImage) -> tuple[ImageWord, ...] | None:
+    """The words that an image shows, as they are stored: those of a page are known for certain."""
+    if picture.image_text is None:
+        return None
+    return tuple(
+        ImageWord(
+            text=word.text,
+            x=left,
+            y=top,
+            width=right - left,
+            height=bottom - top,
+            confidence=1.0,
+        )
+        for word in picture.words
+        for left, top, right, bottom in (word.box,)
     )

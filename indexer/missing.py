@@ -3,12 +3,14 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+from oneword.engine.files import whole
 from oneword.indexer.coverage import is_absent, unmounted
-from oneword.indexer.entry import SOURCE
+from oneword.indexer.entry import SOURCE, id_of, input_of
 from oneword.indexer.job import Job
 from oneword.storage import Collection, Item
 
@@ -40,7 +42,7 @@ def delete_missing(job: Job) -> None:
     missing = _Missing(job)
     for items in target.scan(thumbnails=False):
         for item in missing.among(items):
-            folder = None if job.config.yes else unmounted(str(item.metadata.get(SOURCE, item.uri)))
+            folder = None if job.config.yes else unmounted(str(item.metadata.get(SOURCE, whole(item.uri))))
             if folder is None:
                 gone.append(item.id)
             else:
@@ -68,18 +70,17 @@ class _Missing:
     def among(self, items: Sequence[Item]) -> list[Item]:
         """The missing ones of some items."""
         covered = [item for item in items if any(claim.covers(item) for claim in self._job.claims)]
-        missing = set(self._job.seen.missing(list({_document(item) for item in covered})))
-        covered = [item for item in covered if _document(item) in missing]
-        captions = self._job.seen.captions([_document(item) for item in covered])
-        return [item for item in covered if _document(item) in captions or self._is_gone(item)]
+        missing = set(self._job.seen.missing(list({input_of(item) for item in covered})))
+        covered = [item for item in covered if input_of(item) in missing]
+        files = [id_of(whole(item.uri)) for item in covered if SOURCE not in item.metadata]
+        settled = self._job.seen.settled(files)
+        return [item for item in covered if self._is_gone(item, settled)]
 
-    def _is_gone(self, item: Item) -> bool:
+    def _is_gone(self, item: Item, settled: AbstractSet[str]) -> bool:
         source = item.metadata.get(SOURCE)
-        return is_absent(item.uri) if source is None else source in self._read or self._absent(str(source))
-
-
-def _document(item: Item) -> str:
-    return str(item.metadata.get("document", item.id))
+        if source is None:
+            return id_of(whole(item.uri)) in settled or is_absent(whole(item.uri))
+        return source in self._read or self._absent(str(source))
 
 
 def _announce(target: Collection, count: int, *, dry_run: bool) -> None:

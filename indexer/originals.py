@@ -9,7 +9,7 @@ from pathlib import Path
 from oneword.engine.errors import InputError
 from oneword.engine.inputs import Document, Image, Input, Text
 from oneword.engine.texts import is_blank
-from oneword.indexer.entry import SOURCE, Entry, Reference, path_of
+from oneword.indexer.entry import SOURCE, Entry, Reference, name_of, path_of
 from oneword.indexer.load import Decoder
 from oneword.indexer.outcome import refuse
 from oneword.indexer.sources import open_sources
@@ -63,7 +63,7 @@ def load_stored(item: Item, decode: Decoder) -> Input | Refused:
     image = content.image if isinstance(content, Document) else content if isinstance(content, Image) else None
     if image and item.image_hash and image.content_hash != item.image_hash:
         reason = "the image has changed since it was indexed; index it again, into the new collection"
-        return refuse(item.uri, "Changed", f"{path_of(item.uri)}: {reason}")
+        return refuse(item.uri, "Changed", f"{name_of(Reference(uri=item.uri), item.uri)}: {reason}")
     return content
 
 
@@ -74,7 +74,10 @@ def _image(item: Item, decode: Decoder) -> Input | str:
         return f"{item.uri}: its original is not a file on this machine; index it into the new collection"
     if problem := _problem(path):
         return f"{path}: {problem}"
-    return with_caption(item, decode(read(Reference(uri=item.uri)), str(path)).image)
+    reference = Reference(uri=item.uri)
+    return with_caption(
+        item, decode(reference if reference.part else read(reference), name_of(reference, item.uri)).image
+    )
 
 
 def _problem(path: Path) -> str | None:

@@ -81,7 +81,13 @@ class Local:
         """Every entry of the job, until the end or until it is asked to stop."""
         config = job.config
         tiler = None if config.dry_run else tiler_of(job.encoder)
-        decoders = Decoders(config.decoders, max_pixels=config.max_pixels, timeout=self.decoding_timeout, tiler=tiler)
+        decoders = Decoders(
+            config.decoders,
+            max_pixels=config.max_pixels,
+            timeout=self.decoding_timeout,
+            tiler=tiler,
+            roots=job.inputs.roots,
+        )
         finished = False
         with ExitStack() as ending:
             contents = Contents(allow_private=config.allow_private, roots=job.inputs.roots)

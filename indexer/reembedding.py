@@ -303,7 +303,7 @@ class _Job:
 
         inside: gets ids of items that are in a source, by source and by the hash of their pixels.
         """
-        items = list(self.old.get(ids).values())
+        items = list(self.old.get(ids, words=True).values())
         known = self.target.vectors_by_hash({item.content_hash for item in items})
         self._write([item for item in items if item.content_hash in known], known)
         todo = [item for item in items if item.content_hash not in known]
@@ -321,7 +321,7 @@ class _Job:
             for images in decoded(source, readers, self._decode):
                 ids = [item_id for image in images for item_id in ids_by_hash.get(image.content_hash, ())]
                 found = {image.content_hash: image for image in images}
-                items = list(self.old.get(ids).values()) if ids else []
+                items = list(self.old.get(ids, words=True).values()) if ids else []
                 self._finish([(item, with_caption(item, found[str(item.image_hash)])) for item in items])
                 for image in images:
                     ids_by_hash.pop(image.content_hash, None)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from queue import Empty, Queue
 from threading import Thread
 
-from oneword.indexer.entry import name_of
+from oneword.indexer.entry import input_of, name_of
 from oneword.indexer.job import Job
 from oneword.indexer.outcome import Loaded, Outcome, Unchanged, refuse
-from oneword.storage import Collection, Item, Refused
+from oneword.storage import Collection, Refused
 
 ROWS = 4096
 BYTES = 128 * 2**20
@@ -103,13 +103,13 @@ class Writer:
         bad = output.check([item for one in embedded for item in one.items])
         like_chunks = [item.id for one in embedded for item in one.items if CHUNK.search(item.id)]
         stored = output.get(like_chunks, thumbnails=False) if like_chunks else {}
-        owners = {item.id: _owner(item) for item in stored.values()}
+        owners = {item.id: input_of(item) for item in stored.values()}
         good: list[Loaded] = []
         refused: list[Refused] = []
         for one in embedded:
             name = name_of(None, one.origin)
             reason = next((bad[item.id] for item in one.items if item.id in bad), None) if bad else None
-            taken = [item.id for item in one.items if owners.setdefault(item.id, _owner(item)) != _owner(item)]
+            taken = [item.id for item in one.items if owners.setdefault(item.id, input_of(item)) != input_of(item)]
             if reason is not None:
                 refused.append(refuse(one.origin, "BadItem", f"{name}: {reason}"))
             elif taken:
@@ -118,11 +118,6 @@ class Writer:
             else:
                 good.append(one)
         return good, refused
-
-
-def _owner(item: Item) -> str:
-    """The id of a chunk's text; of any other item its own id."""
-    return str(item.metadata["document"]) if "chunks" in item.metadata else item.id
 
 
 def may_be_there(one: Loaded) -> bool:

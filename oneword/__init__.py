@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from oneword.errors import Error
 
 if TYPE_CHECKING:
-    from oneword.database import AsyncDatabase, Database
+    from oneword.database import AsyncDatabase, Collection, Database
+    from oneword.notebook import SearchWidget
 
-__all__ = ["Error", "connect", "connect_async"]
+__all__ = ["Error", "connect", "connect_async", "widget"]
 
 
 def connect(db: str | os.PathLike[str] = ".oneword", *, key: str | None = None) -> "Database":
@@ -46,3 +47,18 @@ def connect_async(db: str | os.PathLike[str] = ".oneword", *, key: str | None = 
     from oneword.database import AsyncDatabase
 
     return AsyncDatabase(connect(db, key=key))
+
+
+def widget(collection: "Collection", *, query: str = "", where: str = "", limit: int = 12) -> "SearchWidget":
+    """Returns a search box with a grid of hits, for notebooks.
+
+    Args:
+        collection: of `connect`, here or behind a service.
+        query, where, limit: to begin with.
+
+    Raises:
+        Error: the extra `notebook` is not installed.
+    """
+    from oneword.notebook import SearchWidget
+
+    return SearchWidget(collection, query=query, where=where, limit=limit)

@@ -5,24 +5,27 @@ Exit codes: 0 done; 1 it could not be done (the message says why); 2 the command
 
 import sys
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from oneword.defaults import BadDefaults
+from oneword.defaults import read as read_defaults
 from oneword.doctor import doctor
 from oneword.engine.cli import app as models
 from oneword.engine.errors import EngineError
 from oneword.engine.evaluation.cli import app as evaluation
 from oneword.engine.training.cli import train
-from oneword.indexer.cli import create, index, reembed, retry
+from oneword.indexer.cli import create, index, reembed, retry, watch
 from oneword.indexer.errors import IndexerError
 from oneword.mcp_cli import mcp
 from oneword.query.cli import search
 from oneword.query.errors import QueryError
 from oneword.query.evaluate import live
 from oneword.query.explain import explain
-from oneword.query.query import PEERS, suggestion
+from oneword.query.query import suggestion
 from oneword.query.resident.cli import stop
 from oneword.query.server.cli import keys, serve
 from oneword.storage.cli import build, collections_app, delete, duplicates, export, import_, info, verify
@@ -30,11 +33,23 @@ from oneword.storage.errors import StorageError
 from oneword.storage.history_cli import compact, jobs, quarantine_app, restore, tag, versions
 from oneword.storage.terminal import print_json, say
 
+ENVIRONMENT = {
+    "ONEWORD_DB": "the store (--db)",
+    "ONEWORD_MODEL": "the model that --model auto is, where a collection does not decide it",
+    "ONEWORD_SERVER, ONEWORD_API_KEY": "the service that `search` asks, and its key",
+    "ONEWORD_DAEMON, ONEWORD_DAEMON_IDLE": "0: keep no model loaded; seconds without a search after which it is let go",
+    "ONEWORD_CONFIG": "the file of defaults, instead of ~/.config/oneword.toml",
+    "ONEWORD_HOST, ONEWORD_PORT, ONEWORD_KEYS": "where `serve` listens, and its file of keys",
+    "ONEWORD_REMOTE_KEY, ONEWORD_REMOTE_MODELS": "for models on other machines: the key, and which servers are trusted",
+    "ONEWORD_TRUST_REMOTE_CODE": "models whose own code may be run",
+}
+"""Environment variables by what they are for."""
+
 app = typer.Typer(
     name="oneword",
+    epilog="\b\nEnvironment:\n" + "\n".join(f"  {names}\n      {what}" for names, what in ENVIRONMENT.items()),
     help="Find images and texts by meaning: with words, with an image, or with an image and an edit.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -60,6 +75,7 @@ def _unrelated(db: str, collection: str) -> Any:
 
 for command in (
     index,
+    watch,
     search,
     explain,
     stop,
@@ -130,14 +146,18 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs a command line and returns its exit code. With --json, an error is a JSON document too."""
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
     try:
         Path.cwd()
     except FileNotFoundError:
         gone = FileNotFoundError("the current folder does not exist any more; change to one that does")
         return _fail(gone, as_json, code=1)
     try:
-        outcome = app(arguments, standalone_mode=False)
+        defaults = read_defaults(app, arguments)
+    except BadDefaults as error:
+        return _fail(error, as_json, code=1)
+    try:
+        outcome = app(arguments, standalone_mode=False, default_map=defaults.values)
     except (EngineError, StorageError, IndexerError, QueryError) as error:
         return _fail(error, as_json, code=1)
     except OSError as error:  # a folder in the way, no permission, no space: the system's words name the path
@@ -153,16 +173,16 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of the command line's own errors
             raise
-        name = getattr(error, "option_name", "").lstrip("-")
-        if name.replace("-", "_") in PEERS and hasattr(error, "possibilities"):
-            error.possibilities = None  # which only look alike
-        return _fail(error, as_json, code=2, hint=suggestion(name, OPTIONS))
+        hint = suggestion(getattr(error, "option_name", "").lstrip("-"), OPTIONS)
+        if hint and hasattr(error, "possibilities"):  # names that look like it: ours means the same
+            error.possibilities = None
+        return _fail(error, as_json, code=2, hint=hint or defaults.hint)
     return outcome if isinstance(outcome, int) else 0
 
 
 def _fail(error: Exception, as_json: bool, *, code: int, hint: str = "") -> int:
     text = error.format_message() if hasattr(error, "format_message") else str(error) or type(error).__name__
-    text += "" if getattr(error, "possibilities", None) else hint
+    text += hint
     if as_json:
         print_json({"error": {"type": type(error).__name__, "message": text}}, indent=None)
     say(f"error: {text}", err=True)

@@ -1,19 +1,25 @@
 """A database and its collections: the same names, arguments and results on this machine and behind a service."""
 
 import asyncio
+import html
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self, Unpack
 
+from oneword.errors import Error
 from oneword.indexer.options import JobConfig, SourceOptions
 from oneword.query.client.answers import StoredItem, Upserted
 from oneword.query.client.inputs import NewItem
 from oneword.query.query import Parts, Query, Where
-from oneword.query.result import SearchResult
+from oneword.query.result import SearchResult, data_uri
 from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
+
+SAMPLE = 8
+"""Items of a collection that a notebook shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +193,19 @@ class Collection:
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r})"
+
+    def _repr_html_(self) -> str:
+        """What it holds, with a few of its items, for notebooks."""
+        try:
+            about = self.info()
+        except Error as error:
+            return html.escape(f"{self!r}: {error}")
+        kinds = ", ".join(f"{count:,} {modality}s" for modality, count in about.by_modality.items() if count)
+        line = html.escape(f"{about.name}: {kinds or 'no items'}; {about.model}; {', '.join(about.metadata_keys)}")
+        first = islice(self.scroll(page=SAMPLE, include=("thumbnail",)), SAMPLE)
+        images = [data_uri(item.thumbnail) for item in first if item.thumbnail is not None]
+        shown = "".join(f'<img src="{image}" style="max-width:96px;max-height:96px" alt="">' for image in images)
+        return f'<p>{line}</p><div style="display:flex;flex-wrap:wrap;gap:8px">{shown}</div>'
 
 
 class Database:

@@ -248,7 +248,7 @@ def _stored(item: Item, include: Sequence[str]) -> StoredItem:
     payload: dict[str, Any] = {}
     if "payload" in include:
         metadata = plain({key: value for key, value in item.metadata.items() if not key.startswith("_")})
-        payload = {"uri": item.uri, "text": item.text, "metadata": metadata}
+        payload = {"uri": item.uri, "text": item.text, "image_text": item.image_text, "metadata": metadata}
     return StoredItem(id=item.id, modality=item.modality, vector=item.vector, thumbnail=item.thumbnail, **payload)
 
 

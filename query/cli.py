@@ -6,14 +6,15 @@ import os
 import re
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Unpack, get_type_hints
 
 import typer
 
 from oneword.engine.options import Revision
+from oneword.query.output import Format, Output
 from oneword.query.query import Options, Query
 from oneword.query.query import options as declared
-from oneword.storage.terminal import print_json
 
 if TYPE_CHECKING:
     from oneword.query.query import Piece
@@ -84,30 +85,50 @@ def search(
         bool,
         typer.Option("--daemon/--no-daemon", envvar="ONEWORD_DAEMON", help="Keep the model loaded in the background."),
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How hits are printed.")] = Format.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="As --format json: print one JSON document.")] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="As --format paths: print each file once, a line each.")
+    ] = False,
+    null: Annotated[bool, typer.Option("--null", "-0", help="End paths with a zero byte, for xargs -0.")] = False,
+    previews: Annotated[bool, typer.Option("--previews", "-p", help="Show thumbnails in the terminal.")] = False,
+    pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Show a long table in a pager.")] = True,
+    copy_to: Annotated[
+        Path | None, typer.Option(metavar="DIR", file_okay=False, help="Copy the files that were found there.")
+    ] = None,
+    open_best: Annotated[bool, typer.Option("--open", help="Open the best hit with the system's program.")] = False,
     **options: Unpack[Options],
 ) -> None:
     """Search by text, by an image, by an image and an edit, by a stored item, or by any mix of them."""
+    chosen = {Format.JSON: as_json, Format.PATHS: paths}
+    named = {name for name, flag in chosen.items() if flag} | ({form} - {Format.TABLE})
+    if len(named) > 1:
+        raise typer.BadParameter(f"--format {', '.join(sorted(named))}: expected one format")
+    output = Output(
+        format=next(iter(named), form), null=null, previews=previews, pager=pager, copy_to=copy_to, open=open_best
+    )
     if hybrid and options.get("keywords") is None:
         options["keywords"] = text
     if hybrid and options["keywords"] is None:
         raise typer.BadParameter("--hybrid uses TEXT as keywords: give TEXT, or use --keywords")
     if server is not None:
         _check_options(context, server)
-    query = Query.of(
-        text,
-        image=image,
-        edit=edit,
-        crop=None if crop is None else _numbers(crop),
-        composed=None if composed is None else _pieces(composed),
-        like=like or (),
-        unlike=unlike or (),
-        without=without or (),
-        where=where,
-        **options,
+    query = output.asked(
+        Query.of(
+            text,
+            image=image,
+            edit=edit,
+            crop=None if crop is None else _numbers(crop),
+            composed=None if composed is None else _pieces(composed),
+            like=like or (),
+            unlike=unlike or (),
+            without=without or (),
+            where=where,
+            **options,
+        )
     )
     if server is not None:
-        _print(_asked(server, query, collection), query, as_json)
+        output.show(_asked(server, query, collection), query)
         return
     from oneword.engine.config import EngineConfig
     from oneword.query.resident.address import Address
@@ -116,12 +137,12 @@ def search(
     config = EngineConfig(model=model, device=device, dtype=dtype, revision=revision)
     address = Address.of(db, config) if daemon else None
     if address is not None and (result := ask(address, query, collection)) is not None:
-        _print(result, query, as_json)
+        output.show(result, query)
         return
     from oneword.query.service import SearchService
 
     service = SearchService(db, collection, config)
-    _print(service.search(query), query, as_json)
+    output.show(service.search(query), query)
     if address is not None and service.loaded:
         from oneword.query.resident.control import start
 
@@ -145,15 +166,6 @@ def _pieces(composed: str) -> "list[Piece]":
         return pieces
     found = re.split(r"\{([^{}]*)\}", composed)  # words and images in turn
     return [{"image": one} if place % 2 else one.strip() for place, one in enumerate(found) if place % 2 or one.strip()]
-
-
-def _print(result: "SearchResult", query: Query, as_json: bool) -> None:
-    if as_json:
-        print_json(result.as_dict(), indent=None)
-    else:
-        from oneword.query.table import show
-
-        show(result, query.offset)
 
 
 def _check_options(context: typer.Context, server: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from oneword.engine.files import part_of
 from oneword.engine.words import Word
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Hit:
         confidence: share of unrelated queries whose best hit of this modality scores lower, 0 to 1; None: not known.
         rerank_score: what a reranker gives for the query and this hit, on its own scale; None: it did not judge it.
         modality: "image" (with its caption, if any, in `text`) or "text".
+        image_text: text that the image shows, if it was looked for.
         uri: where the original is.
         words: the item's words; empty if no explanation was requested.
         shared: words of both the item and the query.
@@ -49,6 +51,7 @@ class Hit:
     modality: str
     uri: str = ""
     text: str | None = None
+    image_text: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[Word, ...] = ()
     shared: tuple[Word, ...] = ()
@@ -59,6 +62,19 @@ class Hit:
     def doubtful(self) -> bool:
         """Whether the best hit of most unrelated queries scores higher."""
         return self.confidence is not None and self.confidence < DOUBTFUL
+
+    @property
+    def part(self) -> str | None:
+        """Which part of its file it is, for people: `page 3 of 12`, `1:05 of 2:00`; None for a file of its own."""
+        facts = self.metadata
+        if part_of(self.uri) is None:
+            return None
+        if "page" in facts and "pages" in facts:
+            return f"page {facts['page']} of {facts['pages']}"
+        start, end = facts.get("start"), facts.get("duration")
+        if isinstance(start, int | float) and isinstance(end, int | float):
+            return f"{clock(start)} of {clock(end)}"
+        return None
 
     @classmethod
     def of(cls, hit: storage.Hit) -> Hit:
@@ -71,6 +87,7 @@ class Hit:
             modality=item.modality,
             uri=item.uri,
             text=item.text,
+            image_text=item.image_text,
             metadata={key: value for key, value in item.metadata.items() if not key.startswith("_")},
             thumbnail=item.thumbnail,
         )
@@ -84,6 +101,8 @@ class Hit:
             document["rerank_score"] = round(self.rerank_score, 6)
         if payload:
             document |= {"uri": self.uri, "text": self.text, "metadata": plain(self.metadata)}
+            if self.image_text is not None:
+                document["image_text"] = self.image_text
         if self.vector is not None:
             document["vector"] = self.vector.tolist()
         if self.thumbnail is not None:
@@ -94,6 +113,13 @@ class Hit:
                 "shared": [word.as_dict() for word in self.shared],
             }
         return document
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a player shows them: `1:05`, `1:00:05`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,12 +143,17 @@ SHOWN = 200
 """Characters of a text in a notebook."""
 
 
+def _listed(words: Sequence[Word]) -> str:
+    return html.escape(", ".join(word.text for word in words))
+
+
 def _figure(hit: Hit, thumbnail: bytes | None) -> str:
     words = html.escape((hit.text or "")[:SHOWN])
     name = html.escape(hit.uri.rsplit("/", 1)[-1] or hit.id)
     image = f'<img src="{data_uri(thumbnail)}" style="max-width:160px;max-height:160px" alt="">' if thumbnail else ""
+    shared = f'<div style="color:green">{_listed(hit.shared)}</div>' if hit.shared else ""
     return (
-        f'<figure style="width:160px;margin:0" title="{html.escape(hit.id)}">{image}<div>{words}</div>'
+        f'<figure style="width:160px;margin:0" title="{html.escape(hit.id)}">{image}<div>{words}</div>{shared}'
         f'<figcaption style="font-size:small">{hit.score:.3f} {name}</figcaption></figure>'
     )
 
@@ -220,10 +251,16 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         """A grid of thumbnails, for notebooks."""
+        images = self.thumbnails()
+        figures = "".join(_figure(hit, images.get(hit.id)) for hit in self.hits)
+        about = f"<p>Words of the query: {_listed(self.words)}</p>" if self.words else ""
+        return f'{about}<div style="display:flex;flex-wrap:wrap;gap:12px">{figures}</div>'
+
+    def thumbnails(self) -> dict[str, bytes]:
+        """Returns the thumbnails of images by id, those that were not asked for, too."""
         missing = [hit.id for hit in self.hits if hit.thumbnail is None and hit.modality == "image"]
-        fetched = self.fetch(missing) if self.fetch is not None and missing else {}
-        figures = "".join(_figure(hit, hit.thumbnail or fetched.get(hit.id)) for hit in self.hits)
-        return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{figures}</div>'
+        fetched = dict(self.fetch(missing)) if self.fetch is not None and missing else {}
+        return fetched | {hit.id: hit.thumbnail for hit in self.hits if hit.thumbnail is not None}
 
     def about(self) -> dict[str, Any]:
         """As `as_dict`, but without the hits."""

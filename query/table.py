@@ -1,18 +1,54 @@
 """Hits as a person reads them in a terminal."""
 
+import io
+import logging
+import os
+from typing import Any
+
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from oneword.engine.dependencies import require
 from oneword.query.explain import beginning, listed
 from oneword.query.result import Reranked, SearchResult
 from oneword.storage.terminal import console as terminal
 from oneword.storage.terminal import place
 from oneword.storage.visible import visible
 
+WIDTH = 24
+"""Columns of a preview."""
 
-def show(result: SearchResult, offset: int = 0) -> None:
-    """Prints hits as a table, with guesses marked as such."""
+
+def show(result: SearchResult, offset: int = 0, *, previews: bool = False, pager: bool = False) -> None:
+    """Prints hits as a table, with guesses marked as such.
+
+    Args:
+        previews: shows thumbnails, as pixels where the terminal can (Kitty's protocol, Sixel), else as colored blocks.
+        pager: shows a table with more rows than the terminal in the pager of the environment.
+
+    Raises:
+        MissingDependency: no previews without the extra `previews`.
+    """
     console = terminal()
+    if pager and not previews and console.is_terminal and len(result.hits) >= console.height:
+        os.environ.setdefault("LESS", "FRX")  # colors, and what was shown stays on the screen
+        with console.pager(styles=True):
+            _print(console, result, offset, None)
+    else:
+        _print(console, result, offset, _renderer() if previews else None)
+
+
+def _renderer() -> Any:
+    """Returns what draws an image in this terminal."""
+    require("textual_image", what="--previews", extra="previews")
+    logging.getLogger("textual_image").setLevel(logging.ERROR)  # it warns of a terminal that answers no question
+    from textual_image.renderable import Image
+
+    return Image
+
+
+def _print(console: Console, result: SearchResult, offset: int, draw: Any) -> None:
     if result.words:
         console.print(f"Words of the query: {listed(result.words)}")
     if not result.hits:
@@ -23,6 +59,8 @@ def show(result: SearchResult, offset: int = 0) -> None:
     judged = any(hit.rerank_score is not None for hit in result.hits)
     if judged:
         table.add_column("reranked", justify="right")
+    if draw is not None:
+        table.add_column("", width=WIDTH)
     table.add_column("what")
     table.add_column("where", overflow="fold")
     table.add_column("text", overflow="fold")
@@ -32,9 +70,11 @@ def show(result: SearchResult, offset: int = 0) -> None:
     for rank, hit in enumerate(result.hits, start=offset + 1):
         score = Text(f"{hit.score:.3f}{'?' if hit.doubtful else ' '}", style="dim" if hit.doubtful else "bold")
         again = ["" if hit.rerank_score is None else f"{hit.rerank_score:.3f}"] if judged else []
+        shown = [] if draw is None else [draw(io.BytesIO(hit.thumbnail), width=WIDTH) if hit.thumbnail else ""]
         why = [listed(hit.shared)] if result.words else []
+        what = hit.part or hit.modality
         table.add_row(
-            str(rank), score, *again, hit.modality, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
+            str(rank), score, *again, *shown, what, visible(place(hit.uri)), beginning(hit.text), *why, visible(hit.id)
         )
     if result.hits:
         console.print(table)

@@ -43,6 +43,7 @@ from .info import Exported as Exported
 from .info import Imported as Imported
 from .info import IndexCheck as IndexCheck
 from .item import Hit as Hit
+from .item import ImageWord as ImageWord
 from .item import Item as Item
 from .item import Metadata as Metadata
 from .item import Modality as Modality

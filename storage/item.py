@@ -16,6 +16,23 @@ Modality: TypeAlias = Literal["image", "text"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageWord:
+    """A word that an image shows, and where.
+
+    x, y: of the top left corner of its box, as shares of the image's width and height, 0 to 1.
+    width, height: of the box, as shares of the image's.
+    confidence: of the recognition, 0 to 1.
+    """
+
+    text: str
+    x: float
+    y: float
+    width: float
+    height: float
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """One image or text with its vector.
 
@@ -31,6 +48,9 @@ class Item:
     vector: float32 (d,), unit length. Stored as float16, so it is returned rounded to 11 significant bits, and only on
         request.
     indexed_at: when it was stored; an upsert fills it in when None.
+    image_text: text that the image shows; found by keywords and hybrid search, never part of the vector. None: it was
+        not looked for; "": there is none.
+    image_words: the words of `image_text`, in its order. Returned only on request.
     """
 
     id: str
@@ -46,6 +66,8 @@ class Item:
     # An array has no single truth value, so equality of items leaves the vector out.
     vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     indexed_at: datetime | None = None
+    image_text: str | None = None
+    image_words: tuple[ImageWord, ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,12 +23,15 @@ from oneword.storage.item import Item
 from oneword.storage.metadata import KEY, Kind, loads
 from oneword.storage.rules import UNIT_TOLERANCE
 from oneword.storage.schema import (
+    IMAGE_WORDS,
     ITEM_COLUMNS,
     META,
     PANDAS,
     REST,
     SPACE_KEY,
+    TEXT_COLUMNS,
     TIME,
+    WORD,
     check_same,
     checked_space,
     is_list,
@@ -36,6 +39,7 @@ from oneword.storage.schema import (
     metadata_kind,
     metadata_kinds,
     plain_type,
+    words_of,
 )
 from oneword.storage.store import Store
 
@@ -49,7 +53,7 @@ SHOWN = 10  # row numbers in a message
 
 TEXTS = ("modality", "uri", "text", "content_hash", "image_hash")
 NUMBERS = ("width", "height")
-OWN = (*TEXTS, *NUMBERS, "thumbnail", "indexed_at")
+OWN = (*TEXTS, *NUMBERS, "thumbnail", "indexed_at", *TEXT_COLUMNS)
 REQUIRED = ("modality", "uri", "content_hash", "indexed_at", "metadata")
 
 Mask = NDArray[np.bool_]
@@ -145,7 +149,8 @@ _TYPES: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
         "lists of float16, float32 or float64",
         lambda kind: is_list(kind) and pa.types.is_floating(kind.value_type),
     ),
-    **dict.fromkeys((*TEXTS, "metadata"), ("strings", is_text)),
+    **dict.fromkeys((*TEXTS, "metadata", "image_text"), ("strings", is_text)),
+    IMAGE_WORDS: (f"lists of {WORD}", lambda kind: is_list(kind) and kind.value_type == WORD),
     **dict.fromkeys(NUMBERS, ("whole numbers", pa.types.is_integer)),
     "thumbnail": ("bytes", lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind)),
     "indexed_at": ("times", pa.types.is_timestamp),
@@ -298,6 +303,8 @@ def _items(batch: pa.RecordBatch, dimension: int, layout: _Layout, file: Path) -
     for row, vector in zip(zip(*columns.values(), strict=True), given.astype(np.float32), strict=True):
         fields = dict(zip(columns, row, strict=True))
         fields["id"] = str(fields["id"])
+        if IMAGE_WORDS in fields:
+            fields[IMAGE_WORDS] = words_of(fields[IMAGE_WORDS])
         if layout.whole:
             yield Item(**{**fields, "metadata": loads(fields["metadata"]), "vector": vector})
         else:
@@ -337,7 +344,9 @@ def _filled(value: Any) -> Any:
 def _changed(target: Collection, items: Sequence[Item]) -> list[Item]:
     """The items that are not stored as they are; an item without a time takes the time it was stored at."""
     hashes = target.content_hashes(item.id for item in items)
-    stored = target.get((item.id for item in items if hashes.get(item.id) == item.content_hash), vectors=True)
+    stored = target.get(
+        (item.id for item in items if hashes.get(item.id) == item.content_hash), vectors=True, words=True
+    )
     return [item for item in items if item.id not in stored or not _same(item, stored[item.id])]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oneword.storage.cancellation import check
 from oneword.storage.item import Item
-from oneword.storage.schema import ITEM_COLUMNS, to_items, vectors_of
+from oneword.storage.schema import to_items, vectors_of
 from oneword.storage.table import Table
 
 # LanceDB rounds the query to float16 and sums in float32. Rounding moves a cosine by at most 2^-11 (half a unit in the
@@ -67,11 +67,13 @@ class TableRanking:
 
     Args:
         table: at one version.
+        columns: of its items.
         where: SQL.
         depths: arbitrary where the order is exact.
     """
 
     table: Table
+    columns: Sequence[str]
     where: str | None
     depths: Sequence[int]
 
@@ -81,7 +83,8 @@ class TableRanking:
 
     def items(self, keys: Sequence[str]) -> list[Item]:
         """The items of ids, without thumbnails and vectors."""
-        found = {item.id: item for batch in self.table.rows_of("id", keys, ITEM_COLUMNS) for item in to_items(batch)}
+        batches = self.table.rows_of("id", keys, self.columns)
+        found = {item.id: item for batch in batches for item in to_items(batch)}
         return [found[key] for key in keys]
 
     def vectors(self, keys: Sequence[str]) -> NDArray[np.float32]:

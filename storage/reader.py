@@ -22,9 +22,10 @@ from oneword.storage.filters import compile as compile_filter
 from oneword.storage.info import By, Copies
 from oneword.storage.item import Item
 from oneword.storage.schema import (
-    ITEM_COLUMNS,
+    IMAGE_WORDS,
     check_same,
     created_of,
+    item_columns,
     metadata_kinds,
     space_of,
     to_items,
@@ -74,15 +75,22 @@ class CollectionReader:
         return self.snapshot().version
 
     def get(
-        self, ids: Iterable[str], *, vectors: bool = False, thumbnails: bool = True, version: int | None = None
+        self,
+        ids: Iterable[str],
+        *,
+        vectors: bool = False,
+        thumbnails: bool = True,
+        words: bool = False,
+        version: int | None = None,
     ) -> dict[str, Item]:
         """The items of those ids that exist, in the given order.
 
-        vectors: with float32 (d,) vectors.
+        vectors: with float32 (d,) vectors. words: with the words that images show.
         """
         wanted = list(dict.fromkeys(ids))
         found: dict[str, Item] = {}
-        for batch in self._at(version).rows_of("id", wanted, self._columns(vectors, thumbnails)):
+        schema = self.schema() if version is None else self.snapshot(version).schema
+        for batch in self._at(version).rows_of("id", wanted, _columns(schema, vectors, thumbnails, words)):
             found |= {item.id: item for item in to_items(batch)}
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
 
@@ -119,7 +127,7 @@ class CollectionReader:
         batch_size: int = 1024,
     ) -> Iterator[list[Item]]:
         """Every item, or those that pass the filter, of one version, in batches and in no particular order."""
-        columns, where = self._columns(vectors, thumbnails), self._where(filter)
+        columns, where = _columns(self.schema(), vectors, thumbnails), self._where(filter)
         for batch in self._table().rows(columns, where=where, batch_size=batch_size):
             if batch.num_rows:
                 yield to_items(batch)
@@ -142,7 +150,7 @@ class CollectionReader:
         if limit < 1:  # which LanceDB takes for no limit
             return [], snapshot.version
         batches = snapshot.table.page(
-            self._columns(vectors, thumbnails), where=snapshot.where(filter), offset=offset, limit=limit
+            _columns(snapshot.schema, vectors, thumbnails), where=snapshot.where(filter), offset=offset, limit=limit
         )
         return [item for batch in batches for item in to_items(batch)], snapshot.version
 
@@ -267,7 +275,13 @@ class CollectionReader:
         nearest = iter(self._nearest(snapshot, given, where, options))
         if options.keywords is None:
             return list(nearest)
-        words = KeywordRanking(table=snapshot.table, where=where, depths=(options.reach,), words=options.keywords)
+        words = KeywordRanking(
+            table=snapshot.table,
+            columns=snapshot.columns,
+            where=where,
+            depths=(options.reach,),
+            words=options.keywords,
+        )
         return [
             words if query is None else HybridRanking(next(nearest), words, options.fusion, options.keyword_weight)
             for query in queries
@@ -282,7 +296,14 @@ class CollectionReader:
             return approximate
         floor = None if options.keywords else options.min_score
         return [
-            ranking.ExactRanking(table=snapshot.table, where=where, depths=(options.reach,), query=query, floor=floor)
+            ranking.ExactRanking(
+                table=snapshot.table,
+                columns=snapshot.columns,
+                where=where,
+                depths=(options.reach,),
+                query=query,
+                floor=floor,
+            )
             for query in queries
         ]
 
@@ -299,9 +320,6 @@ class CollectionReader:
             return None
         return compile_filter(parse_filter(condition), self.schema())
 
-    def _columns(self, vectors: bool, thumbnails: bool) -> list[str]:
-        return [*ITEM_COLUMNS, *["thumbnail"] * thumbnails, *["vector"] * vectors]
-
     def _query(self, vector: ArrayLike) -> NDArray[np.float32]:
         try:
             query: NDArray[np.float64] = np.asarray(vector, np.float64)
@@ -316,6 +334,11 @@ class CollectionReader:
         if not math.isfinite(length) or length == 0.0:
             raise BadItem(f"the vector searched for has length {length}, expected a finite one above 0")
         return (query / length).astype(np.float32)
+
+
+def _columns(schema: pa.Schema, vectors: bool, thumbnails: bool, words: bool = False) -> list[str]:
+    more = ["thumbnail"] * thumbnails + ["vector"] * vectors + [IMAGE_WORDS] * (words and IMAGE_WORDS in schema.names)
+    return item_columns(schema) + more
 
 
 def _with_thumbnails(hits: Hits, table: Table) -> Hits:

@@ -12,9 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from oneword.storage.errors import BadItem
-from oneword.storage.item import Item
+from oneword.storage.item import ImageWord, Item
 from oneword.storage.metadata import KEY, MOST_KEYS, Kind, comparable, counted, kind_of
-from oneword.storage.schema import META, REST, STRINGS, TYPES, metadata_kinds, rest_of
+from oneword.storage.schema import META, REST, STRINGS, TEXT_COLUMNS, TYPES, metadata_kinds, rest_of
+from oneword.storage.sql import is_unicode
 
 UNIT_TOLERANCE = 1e-3  # float16 has 11 significant bits: the norm of a rounded unit vector stays well within
 KEY_RULE = "expected a letter or '_' followed by at most 62 letters, digits or '_'"
@@ -27,9 +28,9 @@ class Rules:
         """schema: of the collection's table."""
         self._dimension: int = schema.field("vector").type.list_size
         self._known = metadata_kinds(schema)
-        self._rests = {name for name in schema.names if name.startswith(REST)}
+        self._columns = frozenset(schema.names)
         self._new: dict[str, Kind] = {}
-        self._new_rests: dict[str, None] = {}
+        self._more: dict[str, pa.DataType] = {}  # columns that no metadata key is the first to need
 
     def admit(self, item: Item) -> None:
         """Check an item; its new metadata keys count for those after it.
@@ -50,8 +51,10 @@ class Rules:
                 f"{MOST_KEYS} at most; put rare facts under one key, as a list of strings",
             )
         rests = [REST + key for key, value in item.metadata.items() if rest_of(value)]
+        texts = {name: kind for name, kind in TEXT_COLUMNS.items() if getattr(item, name) is not None}
         self._new |= new
-        self._new_rests |= dict.fromkeys(one for one in rests if one not in self._rests)
+        needed = dict.fromkeys(rests, pa.int64()) | texts
+        self._more |= {name: kind for name, kind in needed.items() if name not in self._columns}
 
     def refused(self, items: Iterable[Item]) -> dict[str, str]:
         """The ids of items that cannot be admitted, with reasons; the others are admitted."""
@@ -66,7 +69,7 @@ class Rules:
     def new_columns(self) -> list[pa.Field]:
         """The columns to add before the admitted items can be stored."""
         columns = [pa.field(META + key, TYPES[kind]) for key, kind in self._new.items()]
-        return columns + [pa.field(name, pa.int64()) for name in self._new_rests]
+        return columns + [pa.field(name, kind) for name, kind in self._more.items()]
 
     def _checked_kind(self, item: Item, key: str, value: object) -> Kind:
         kind = _kind(item, key, value)
@@ -121,9 +124,9 @@ def _check_fields(item: Item) -> None:
         raise _bad(item, f"has modality {item.modality!r}, expected 'image' or 'text'")
     if not item.id:
         raise BadItem(f"the item of {item.uri!r} has an empty id, expected a unique one")
-    for name in STRINGS:
+    for name in (*STRINGS, "image_text"):
         value = getattr(item, name)
-        if value is None and name in ("text", "image_hash"):
+        if value is None and name in ("text", "image_hash", "image_text"):
             continue
         try:
             value.encode()
@@ -133,6 +136,8 @@ def _check_fields(item: Item) -> None:
         value = getattr(item, name)
         if value is not None and not _is_size(value):
             raise _bad(item, f"has {name} {value!r}, expected a whole number of pixels, or None")
+    if item.image_words is not None and not all(map(_is_word, item.image_words)):
+        raise _bad(item, "has words of its image that are not all ImageWord with Unicode text and numbers from 0 to 1")
     if not isinstance(item.thumbnail, bytes | None):
         raise _bad(item, f"has a thumbnail of type {type(item.thumbnail).__name__}, expected bytes")
     if not isinstance(item.indexed_at, datetime | None):
@@ -146,3 +151,10 @@ def _check_fields(item: Item) -> None:
 
 def _is_size(value: object) -> bool:
     return type(value) is not bool and isinstance(value, Integral) and 0 <= int(value) < 2**63
+
+
+def _is_word(word: object) -> bool:
+    if not isinstance(word, ImageWord) or not isinstance(word.text, str) or not is_unicode(word.text):
+        return False
+    numbers = (word.x, word.y, word.width, word.height, word.confidence)
+    return all(isinstance(one, int | float) and 0 <= one <= 1 for one in numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from unicodedata import normalize
@@ -13,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from oneword.storage.errors import BadSpace, SpaceMismatch
-from oneword.storage.item import Item
+from oneword.storage.item import ImageWord, Item
 from oneword.storage.metadata import EPOCH, Kind, comparable, dumps, loads, number_of
 
 # In the metadata of the schema, which LanceDB writes in the commit that creates the table and preserves in every later
@@ -47,7 +48,16 @@ ITEM_COLUMNS = (
     "height",
     "indexed_at",
     "metadata",
-)  # required by to_items; thumbnail and vector are optional
+)  # required by to_items; the others are optional
+IMAGE_TEXT, IMAGE_WORDS = "image_text", "image_words"
+WORD = pa.struct(
+    [
+        pa.field("text", pa.string()),
+        *[pa.field(name, pa.float32()) for name in ("x", "y", "width", "height", "confidence")],
+    ]
+)
+TEXT_COLUMNS = {IMAGE_TEXT: pa.string(), IMAGE_WORDS: pa.list_(WORD)}
+"""Columns that are added with the first item that has a value in them; until then every item's is None."""
 
 
 def table_schema(space: Mapping[str, Any], created: datetime) -> pa.Schema:
@@ -88,6 +98,11 @@ def metadata_kinds(schema: pa.Schema) -> dict[str, Kind]:
     return {field.name[len(META) :]: kinds[str(field.type)] for field in schema if field.name.startswith(META)}
 
 
+def item_columns(schema: pa.Schema) -> list[str]:
+    """The columns of a table's items as searches return them: without thumbnails, vectors and words of images."""
+    return [*ITEM_COLUMNS, *[IMAGE_TEXT] * (IMAGE_TEXT in schema.names)]
+
+
 def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Table:
     """Rows with every column of `schema`, so an update also clears what the new item lacks.
 
@@ -100,6 +115,11 @@ def to_arrow(items: Sequence[Item], schema: pa.Schema, now: datetime) -> pa.Tabl
     columns: dict[str, Any] = {name: [getattr(item, name) for item in items] for name in STRINGS}
     columns["text"] = [item.text and normalize("NFC", item.text) for item in items]  # é is found in either form
     columns |= {name: [getattr(item, name) for item in items] for name in ("width", "height", "thumbnail")}
+    if IMAGE_TEXT in schema.names:
+        columns[IMAGE_TEXT] = [item.image_text and normalize("NFC", item.image_text) for item in items]
+    if IMAGE_WORDS in schema.names:
+        words = [item.image_words for item in items]
+        columns[IMAGE_WORDS] = [None if some is None else [asdict(one) for one in some] for some in words]
     columns["indexed_at"] = [item.indexed_at or now for item in items]
     columns["metadata"] = [dumps(item.metadata) for item in items]
     if STAMP in schema.names:
@@ -118,15 +138,22 @@ def rest_of(value: object) -> int | None:
 
 
 def to_items(batch: pa.RecordBatch | pa.Table) -> list[Item]:
-    """The items of rows; `thumbnail` and `vector` are None if their columns were not read."""
-    names = (*STRINGS, "width", "height", "metadata", *(["thumbnail"] if "thumbnail" in batch.schema.names else []))
-    columns = {name: batch.column(name).to_pylist() for name in names}
+    """The items of rows; optional columns that were not read are None."""
+    optional = [name for name in ("thumbnail", *TEXT_COLUMNS) if name in batch.schema.names]
+    columns = {name: batch.column(name).to_pylist() for name in (*STRINGS, "width", "height", "metadata", *optional)}
+    if IMAGE_WORDS in columns:
+        columns[IMAGE_WORDS] = list(map(words_of, columns[IMAGE_WORDS]))
     columns["metadata"] = list(map(loads, columns["metadata"]))
     micros = batch.column("indexed_at").cast(pa.int64()).to_pylist()  # a fifth of the time that Arrow's datetimes take
     columns["indexed_at"] = [EPOCH + timedelta(microseconds=one) for one in micros]
     if "vector" in batch.schema.names:
         columns["vector"] = [one.astype(np.float32) for one in vectors_of(batch)]  # whoever keeps one keeps no other
     return [Item(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def words_of(stored: Sequence[Mapping[str, Any]] | None) -> tuple[ImageWord, ...] | None:
+    """The words of an image from a value of their column."""
+    return None if stored is None else tuple(ImageWord(**one) for one in stored)
 
 
 def vectors_of(batch: pa.RecordBatch | pa.Table) -> NDArray[np.float16]:

@@ -17,7 +17,7 @@ from oneword.storage.database import Database
 from oneword.storage.errors import CollectionNotFound, VersionNotFound
 from oneword.storage.filters import Filter, parse_filter
 from oneword.storage.filters import compile as compile_filter
-from oneword.storage.schema import check_same, created_of, space_of
+from oneword.storage.schema import check_same, created_of, item_columns, space_of
 from oneword.storage.table import Table
 
 KEPT = 4  # older versions that stay open, for readers that page through them
@@ -38,6 +38,11 @@ class Snapshot:
     schema: pa.Schema
     table: Table
     _compiled: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of its items as searches return them."""
+        return item_columns(self.schema)
 
     def where(self, condition: Filter | str | None) -> str | None:
         """The filter as SQL.

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+os.environ["ONEWORD_CONFIG"] = "no-such-file.toml"  # whatever defaults the user of this machine has
 # OpenMP threads that wait spin: with as many test processes as cores, that costs more than the work itself.
 # Children inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -244,3 +245,13 @@ def test_help_loads_nothing_heavy() -> None:
         stdout=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
+
+
+def test_help_lists_each_environment_variable(oneword: Callable[..., Done]) -> None:
+    known = set[str]()
+    for package in ("engine", "indexer", "query", "storage", "oneword"):
+        for file in (ROOT / package).rglob("*.py"):
+            known |= set(re.findall(r'"(ONEWORD_[A-Z_]*[A-Z])"', file.read_text(encoding="utf-8")))
+    assert known
+    shown = oneword("--help").stdout
+    assert {name for name in known if name not in shown} == set()

@@ -18,7 +18,9 @@ import yaml
 from typer.main import get_command
 
 from oneword import cli
+from oneword.defaults import read
 from oneword.engine import views
+from tests import papers
 from tests.photographs import CAMERA, MODEL, exif, gps, photograph
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +52,7 @@ def desk(album: Path) -> Path:
     shutil.copyfile(str(files("skimage.data") / "chelsea.png"), photos / "cat.jpg")
     facts = exif({MODEL: "X100V"}, CAMERA, gps(48.86, 2.35))
     (photos / "harbor.jpg").write_bytes(photograph(color="teal", exif=facts))
+    Path("manual.pdf").write_bytes(papers.pdf("how to start\nthe engine", "how to stop it"))
     Path("captions.csv").write_text("file,caption,year\nphotos/red.png,a red rectangle,1999\n", encoding="utf-8")
     Path("triples.csv").write_text("sent0,sent1,hard_neg\n" + "a cat,one cat,a dog\n" * 8, encoding="utf-8")
     Path("queries.jsonl").write_text('{"text": "a cat", "relevant": ["nothing"]}', encoding="utf-8")
@@ -72,10 +75,10 @@ def test_the_commands_run(
 
 
 def test_every_command_is_run() -> None:
-    """All but those that wait (serve, mcp), print a secret (keys), or are in docs/rest.md's test."""
+    """All but those that wait (serve, mcp, watch), print a secret (keys), or are in docs/rest.md's test."""
     ran = {command[1] for page in having("sh") for command in commands("".join(blocks(page, "sh")))}
     known = get_command(cli.app).commands  # type: ignore[attr-defined]
-    assert ran == set(known) - {"serve", "keys", "mcp"}
+    assert ran == set(known) - {"serve", "keys", "mcp", "watch"}
 
 
 @pytest.mark.parametrize("page", having("python"))
@@ -90,9 +93,21 @@ def test_the_python_runs(page: str, desk: Path, capsys: pytest.CaptureFixture[st
         assert len(lines) == 5
 
 
-@pytest.mark.parametrize("page", having("toml"))
-def test_a_view_is_one(page: str, tmp_path: Path) -> None:
-    (example,) = blocks(page, "toml")
+def test_the_examples_in_toml_are_all_tried() -> None:
+    assert set(having("toml")) == {"docs/commands.md", "docs/e5v.md"}
+
+
+def test_the_defaults_are_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = blocks("docs/commands.md", "toml")
+    (tmp_path / "mine.toml").write_text(example)
+    monkeypatch.setenv("ONEWORD_CONFIG", str(tmp_path / "mine.toml"))
+    defaults = read(cli.app, ["search"]).values
+    assert defaults["search"] == {"db": "/home/me/pictures.oneword", "limit": 20, "previews": True}
+    assert defaults["collections"]["create"]["model"] == "siglip2"
+
+
+def test_the_view_is_one(tmp_path: Path) -> None:
+    (example,) = blocks("docs/e5v.md", "toml")
     (tmp_path / "colours.toml").write_text(example)
     assert "colours" in views.get("colours.toml").gallery.image
 

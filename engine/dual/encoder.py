@@ -18,8 +18,9 @@ from oneword.engine.devices import run
 from oneword.engine.dual.images import Images
 from oneword.engine.dual.texts import Reader
 from oneword.engine.encoder import Side, Tiler, Vectors
-from oneword.engine.inputs import Image, Input, Tiled, images_of, pieces, texts_of
+from oneword.engine.inputs import Image, Input, images_of, pieces, texts_of
 from oneword.engine.space import Space
+from oneword.engine.tiles import tiles_of
 
 VERSION = 1
 """Raised whenever our own part of the way from input to vector changes one."""
@@ -122,17 +123,18 @@ class DualEncoder:
 
     def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
         """Token ids, padded, and resized images. Pinned for a GPU, so that the copy there need not wait."""
-        tiles, shapes, images, weights, written, texts = [], [], [], [], [], []
+        shown, shapes, images, weights, written, texts = [], [], [], [], [], []
         for i, item in enumerate(inputs):
             for piece, weight in pieces(item, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED):
                 if isinstance(piece, Image):
-                    tiles.append(piece.tiles if isinstance(piece, Tiled) else self.tiler(piece.pixels))
+                    shown.append(piece)
                     shapes.append(self._images.shape(piece.size))
                     images.append(i)
                     weights.append(weight)
                 else:
                     written.append(piece)
                     texts.append(i)
+        tiles = tiles_of(shown, self.tiler)
         return Batch(
             count=len(inputs),
             tiles=self._pinned(torch.from_numpy(np.concatenate(tiles))) if tiles else None,

@@ -7,6 +7,7 @@ from transformers import AutoImageProcessor, AutoModel
 
 from oneword.engine.batches import Budget
 from oneword.engine.checkpoint import DUAL, Checkpoint, find
+from oneword.engine.compiling import ready
 from oneword.engine.dependencies import quiet
 from oneword.engine.devices import CPU_ENOUGH, Placement, pick
 from oneword.engine.dual.encoder import DualEncoder
@@ -45,7 +46,7 @@ def load_dual(
         config = configuration(checkpoint)
         texts = _texts(checkpoint, config)
         images = _images(checkpoint, config)
-        network = weights(checkpoint, AutoModel, place, number).eval().requires_grad_(False)
+        network = ready(weights(checkpoint, AutoModel, place, number), placement, place)
     return DualEncoder(
         name=checkpoint.model,
         revision=checkpoint.revision(),

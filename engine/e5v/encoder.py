@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from oneword.engine.batches import Cost
 from oneword.engine.e5v.image_processor import ImageProcessor
 from oneword.engine.e5v.speech import Speech
 from oneword.engine.encoder import Side, Tiler, Vectors
-from oneword.engine.inputs import Input, Tiled
+from oneword.engine.inputs import Image, Input
 from oneword.engine.prompted.encoder import Prompted
 from oneword.engine.prompted.prompts import prompted
 from oneword.engine.prompted.tokens import PromptTokens
 from oneword.engine.space import Space
+from oneword.engine.tiles import tiles_of
 from oneword.engine.views import View
 
 PREPROCESSING_VERSION = 1
@@ -100,16 +100,14 @@ class E5VEncoder(Prompted):
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
         rows: list[list[int]] = []
-        tiles: list[NDArray[np.uint8]] = []
-        sizes: list[tuple[int, int]] = []
+        shown: list[Image] = []
         for item in inputs:
             prompt, texts, images = prompted(item, view, side)
-            for image in images:
-                width, height = image.size
-                sizes.append((height, width))
-                tiles.append(image.tiles if isinstance(image, Tiled) else self.tiler(image.pixels))
+            shown += images
             rows.append(self.tokens.ids(prompt, texts, [self.image_processor.tokens(image.size) for image in images]))
         ids, last = self._padded(rows)
+        tiles = tiles_of(shown, self.tiler)
+        sizes = [image.size[::-1] for image in shown]  # (height, width)
         return Batch(
             ids=ids,
             last=last,

@@ -5,6 +5,7 @@ from typing import Any, Literal, Unpack
 from transformers import LlavaNextImageProcessorPil, LlavaNextProcessor
 
 from oneword.engine.checkpoint import Checkpoint, find, read_json
+from oneword.engine.compiling import ready
 from oneword.engine.dependencies import quiet
 from oneword.engine.devices import Placement, budget, pick, quantization
 from oneword.engine.e5v import assembly
@@ -55,7 +56,7 @@ def load_e5v(
         config = configuration(checkpoint)
         prompts = prompt_tokens(checkpoint, max_text_tokens, config)  # first, as it takes no minutes to be refused
         image_processor = tiling(checkpoint, prompts, config, way)
-        network = load_network(checkpoint, place, number, bits)
+        network = ready(load_network(checkpoint, place, number, bits), placement, place)
     if way == assembly.AS_PUBLISHED:
         network.model.pack_image_features = assembly.published_packing(config)
     return E5VEncoder(

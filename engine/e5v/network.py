@@ -14,7 +14,7 @@ DECODER = "model.language_model."
 
 
 def load_network(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, bits: Any) -> Any:
-    """Returns a `LlavaNextForConditionalGeneration` on the device, for inference.
+    """Returns a `LlavaNextForConditionalGeneration` on the device.
 
     Args:
         bits: a `BitsAndBytesConfig`, or None.
@@ -31,7 +31,7 @@ def load_network(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtyp
         # Its row is never read, as image features take its place, but a look-up past the table would fail.
         network.resize_token_embeddings(image_id + 1, mean_resizing=False)
     _trim_tower(network)
-    return network.eval().requires_grad_(False)
+    return network
 
 
 def quantized_layers(network: torch.nn.Module) -> set[str]:

@@ -13,7 +13,7 @@ import typer
 
 from oneword.engine.errors import EngineError
 from oneword.engine.evaluation.processes import Processes
-from oneword.engine.options import MaxTokensPerBatch, Revision
+from oneword.engine.options import Compile, MaxTokensPerBatch, Revision
 from oneword.engine.remote.name import is_remote
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Common:
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto"
     quantize: Annotated[str | None, typer.Option(help="int8 or nf4, on CUDA.")] = None
+    compile: Compile = False
     max_tokens_per_batch: MaxTokensPerBatch = None
     preprocessing: Annotated[
         str, typer.Option(help="standard, or as-published: images as when E5-V's figures were measured.")
@@ -61,6 +62,7 @@ class Common:
             device=self.device if is_remote(self.model) else self.processes.device(self.device),
             dtype=self.dtype,
             quantize=self.quantize,
+            compile=self.compile,
             preprocessing=self.preprocessing,
             max_tokens_per_batch=self.max_tokens_per_batch,
         )

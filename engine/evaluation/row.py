@@ -12,8 +12,8 @@ from oneword.engine.views import DEFAULT
 if TYPE_CHECKING:
     from oneword.engine.evaluation.report import Report
 
-HEAD = """| Model | for | dimensions | size | license | an edit is | published | measured here |
-|---|---|---|---|---|---|---|---|
+HEAD = """| Model | for | dimensions | size | on a GPU | license | an edit is | published | measured here |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -22,7 +22,8 @@ def row(model: Description, measured: str = "none") -> str:
     name = f"`{model.aliases[0]}` ({model.name})" if model.aliases else f"`{model.name}`"
     lengths = f"{model.dimension}" + (f" ({', '.join(map(str, model.truncations))})" if model.truncations else "")
     figures = f"{model.figures} ({model.source})" if model.figures else "none"
-    return _line(name, model.summary, lengths, size(model.size), model.license, model.edits, figures, measured)
+    sizes = size(model.size), size(model.memory)
+    return _line(name, model.summary, lengths, *sizes, model.license, model.edits, figures, measured)
 
 
 def row_of(encoder: Encoder, report: "Report") -> str:
@@ -34,7 +35,7 @@ def row_of(encoder: Encoder, report: "Report") -> str:
     if known is not None:
         return row(known, measured)
     edits = _edits(encoder.space(DEFAULT))
-    return _line(f"`{encoder.name}`", "?", str(encoder.dimension), _bytes(encoder.name), "?", edits, "?", measured)
+    return _line(f"`{encoder.name}`", "?", str(encoder.dimension), _bytes(encoder.name), "?", "?", edits, "?", measured)
 
 
 def size(count: int) -> str:

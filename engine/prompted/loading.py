@@ -6,6 +6,7 @@ from transformers import PROCESSOR_MAPPING, AutoImageProcessor, AutoModel
 
 from oneword.engine.catalog import Description
 from oneword.engine.checkpoint import LLAVA_NEXT, PROMPTED, Checkpoint, find
+from oneword.engine.compiling import ready
 from oneword.engine.dependencies import quiet
 from oneword.engine.devices import Placement, budget, pick
 from oneword.engine.e5v.loading import complete
@@ -49,7 +50,7 @@ def load_prompted(
         made = processor(checkpoint, config, known.pixels if known else ())
         images = Images(made, known.square if known else None)
         tokens = prompt_tokens(checkpoint, made, known)
-        network = weights(checkpoint, AutoModel, place, number).eval().requires_grad_(False)
+        network = ready(weights(checkpoint, AutoModel, place, number), placement, place)
     text = config.get_text_config()
     padding = made.tokenizer.pad_token_id
     return PromptedEncoder(

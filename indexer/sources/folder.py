@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
-from oneword.engine import images, texts
+from oneword.engine import images, pdf, texts, tiff, video
 from oneword.engine.roots import OUTSIDE
 from oneword.indexer.entry import OUTSIDE_ROOTS, Entry, Reference, failed, id_of
 from oneword.indexer.options import Captions
@@ -28,7 +28,8 @@ class FolderSource:
 
     Links are followed and each folder is entered once, so that a link that leads back ends there and a file that two
     of the paths lead to is read once. A file named by the user is taken whatever its suffix: as a text if it has a
-    text's suffix, else as an image. In memory are the names of one folder, and an identity for each folder entered.
+    text's suffix, else as an image or a document. In memory are the names of one folder, and an identity for each
+    folder entered.
 
     Args:
         places: what the user named; each exists.
@@ -66,7 +67,7 @@ class FolderSource:
                 else:
                     yield from self._paired(folder, self._kinds(folder, path, files, named.pop(folder.uri, {})))
         for others in named.values():
-            kinds = {name: _kind(place) or "image" for name, place in others.items()}
+            kinds = {name: _kind(place) or "document" for name, place in others.items()}
             yield from self._paired(next(iter(others.values())).parent, kinds)
 
     def _kinds(
@@ -77,7 +78,7 @@ class FolderSource:
         for name in files:
             kind = _kind(folder.child(name))
             if name in named:
-                kinds[name] = kind or "image"
+                kinds[name] = kind or "document"
             elif name.startswith("."):
                 self.ignored["hidden files"] += 1
             elif self._patterns.excluded(path + name):
@@ -85,6 +86,10 @@ class FolderSource:
             elif self._patterns.included(path + name):
                 if kind is None:
                     self.ignored[_stranger(name)] += 1
+                elif kind == "document" and (lacking := _lacking(name)):
+                    self.ignored[f"{_stranger(name)} ({lacking})"] += 1
+                elif kind == "document" and _is_live(name, files):
+                    self.ignored["videos of live photos"] += 1
                 else:
                     kinds[name] = kind
             elif _is_caption(name):
@@ -155,14 +160,36 @@ def _entry(place: Place, kind: str, caption: Place | None = None) -> Entry:
     metadata: dict[str, Metadata] = {key: printable(value) for key, value in names.items() if value}
     if kind == "text":
         return Entry(id=id_of(uri), uri=uri, origin=uri, text=Reference(uri=uri), metadata=metadata)
-    text = Reference(uri=caption.uri) if caption else None
-    return Entry(id=id_of(uri), uri=uri, origin=uri, image=Reference(uri=uri), text=text, metadata=metadata)
+    return Entry(
+        id=id_of(uri),
+        uri=uri,
+        origin=uri,
+        image=Reference(uri=uri),
+        text=Reference(uri=caption.uri) if caption else None,
+        metadata=metadata,
+        divisible=kind == "document" or place.suffix in tiff.EXTENSIONS,
+    )
 
 
 def _kind(place: Place) -> str | None:
+    """What a name says: "text"; "image"; "document", an image or a file of several; None: no input."""
     if place.suffix in texts.EXTENSIONS:
         return "text"
+    if place.suffix in pdf.EXTENSIONS or place.suffix in video.EXTENSIONS:
+        return "document"
     return "image" if place.suffix in images.EXTENSIONS else None
+
+
+def _lacking(name: str) -> str | None:
+    """What is to be installed to read a document; None: nothing."""
+    module = pdf if PurePosixPath(name).suffix.lower() in pdf.EXTENSIONS else video
+    return None if module.installed() else module.INSTALL
+
+
+def _is_live(name: str, files: Sequence[str]) -> bool:
+    """Whether a video belongs to a live photo: a HEIC photograph of the same name, which stands for both."""
+    stem, suffix = _stem(name), PurePosixPath(name).suffix.lower()
+    return suffix == ".mov" and not {f"{stem}.heic", f"{stem}.HEIC"}.isdisjoint(files)
 
 
 def _stranger(name: str) -> str:

@@ -24,7 +24,7 @@ class StoredItem:
     """An item of a collection.
 
     Args:
-        uri, text, metadata: the payload; times in metadata are text in ISO 8601.
+        uri, text, image_text, metadata: the payload; times in metadata are text in ISO 8601.
         vector: float32 (d,), unit length, if it was asked for.
         thumbnail: an encoded small image, if it was asked for and there is one.
     """
@@ -33,6 +33,7 @@ class StoredItem:
     modality: str
     uri: str = ""
     text: str | None = None
+    image_text: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     vector: Vectors | None = field(default=None, repr=False, compare=False)
     thumbnail: bytes | None = field(default=None, repr=False)

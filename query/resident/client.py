@@ -1,5 +1,6 @@
 """The side of the command: imports neither a model nor the table library nor httpx, so that it starts at once."""
 
+import base64
 import json
 import socket
 from collections.abc import Iterable, Mapping
@@ -82,5 +83,7 @@ def _result(document: Mapping[str, Any]) -> SearchResult:
 
 
 def _known(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    if document.get("thumbnail"):
+        document = {**document, "thumbnail": base64.b64decode(document["thumbnail"].partition(",")[2])}
     words = {name: tuple(Word(**one) for one in some) for name, some in (document.get("explain") or {}).items()}
     return {one.name: document[one.name] for one in fields(kind) if one.name in document} | words

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from oneword.engine.options import MaxTokensPerBatch, Revision
+from oneword.engine.options import Compile, MaxTokensPerBatch, Revision
 from oneword.query.errors import KeyFileError
 from oneword.query.server import keys as keyring
 from oneword.query.server.config import ServerConfig, Strings, Unit
@@ -26,6 +26,7 @@ def serve(
     revision: Revision = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    compile: Compile = False,  # noqa: A002 - the option's name
     max_tokens_per_batch: MaxTokensPerBatch = None,
     durable: Annotated[
         bool, typer.Option("--durable/--no-durable", help="Acknowledge writes after they are flushed to disk.")
@@ -55,7 +56,12 @@ def serve(
         from oneword.query.server.app import serve as run
 
     engine = EngineConfig(
-        model=model, device=device, dtype=dtype, revision=revision, max_tokens_per_batch=max_tokens_per_batch
+        model=model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        compile=compile,
+        max_tokens_per_batch=max_tokens_per_batch,
     )
     storage = StorageConfig(durable=durable, loaded=loaded, rebuilds=True, index=index, index_device=index_device)
     values = {name: _value(name, value) for name, value in settings.items()}

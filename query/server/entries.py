@@ -152,6 +152,8 @@ def shown(item: Item, include: frozenset[str]) -> dict[str, Any]:
             "height": item.height,
             "indexed_at": item.indexed_at.isoformat() if isinstance(item.indexed_at, datetime) else None,
         }
+        if item.image_text is not None:
+            document["image_text"] = item.image_text
     if "vector" in include and item.vector is not None:
         document["vector"] = item.vector.tolist()
     if "thumbnail" in include:

@@ -85,6 +85,7 @@ class _Found(Out):
     modality: Modality
     uri: str | None = None
     text: str | None = None
+    image_text: str | None = Field(None, description="Text that the image shows; missing where it was not looked for.")
     metadata: dict[str, Any] | None = None
     vector: list[float] | None = None
     thumbnail: str | None = Field(None, description="A data URI.")

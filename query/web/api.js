@@ -98,6 +98,7 @@ export const api = {
     parsed("POST", `${of(name)}/items:scroll`, { json, signal }),
   item: (/** @type {string} */ name, /** @type {string} */ id) =>
     parsed("GET", `${item(name, id)}?with=payload&with=thumbnail`),
+  originalAt: (/** @type {string} */ name, /** @type {string} */ id) => `/v1${item(name, id)}/original`,
   original: async (/** @type {string} */ name, /** @type {string} */ id) =>
     (await call("GET", `${item(name, id)}/original`)).blob(),
   thumbnail: async (/** @type {string} */ name, /** @type {string} */ id) =>

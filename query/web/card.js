@@ -3,6 +3,7 @@
 import { el } from "./element.js";
 import { fitted } from "./fitted.js";
 import { icon } from "./icons.js";
+import { part } from "./part.js";
 import { editing, judged, only } from "./place.js";
 
 /**
@@ -20,6 +21,7 @@ const DOUBTFUL = 0.5;
 export function card(app, hit) {
   const guess = (hit.confidence ?? 1) < DOUBTFUL;
   const name = title(hit);
+  const where = part(hit);
   const face = hit.thumbnail
     ? fitted(el("img", { src: hit.thumbnail, alt: "", width: 256, height: 192, draggable: "false" }))
     : el("span", { class: "quote", text: hit.text ?? name });
@@ -29,7 +31,7 @@ export function card(app, hit) {
       type: "button",
       class: "face",
       data: { focus: `hit ${hit.id}` },
-      "aria-label": `${spoken(hit)}: ${name}. Show more`,
+      "aria-label": `${spoken(hit)}: ${name}${where && `, ${where}`}. Show more`,
       on: { click: () => app.detail.show(hit) },
     },
     face,
@@ -44,6 +46,7 @@ export function card(app, hit) {
       { class: "line" },
       icon(hit.modality === "text" ? "text" : "picture"),
       el("span", { class: "title", text: name, title: name }),
+      where && el("span", { class: "part", text: where }),
       guess && el("span", { class: "badge", text: "low confidence" }),
       el("span", { class: "unseen", text: "score" }),
       score,

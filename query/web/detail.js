@@ -3,6 +3,7 @@
 import { actions, title } from "./card.js";
 import { el } from "./element.js";
 import { icon } from "./icons.js";
+import { opener, part, player } from "./part.js";
 import { itemOf, large } from "./pictures.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -39,6 +40,8 @@ export class Detail {
           { class: "more" },
           el("h2", { id: "detailtitle", text: title(hit) }),
           hit.text && picture && title(hit) !== hit.text && el("p", { text: hit.text }),
+          part(hit) && el("p", { text: part(hit) }),
+          opener(this.app, hit),
           actions(this.app, hit, () => this.dialog.close()),
           body,
         ),
@@ -56,6 +59,12 @@ export class Detail {
   /** @param {HTMLElement} face @param {any} hit */
   async plate(face, hit) {
     if (hit.thumbnail) face.append(el("img", { src: hit.thumbnail, alt: title(hit), draggable: "false" }));
+    const video = player(this.app, hit);
+    if (video) {
+      video.addEventListener("error", () => video.remove()); // a format that the browser cannot play
+      face.replaceChildren(video);
+      return;
+    }
     try {
       const one = hit.thumbnail ? hit : await itemOf(this.app.place.collection, hit.id);
       if (!hit.thumbnail) face.append(el("img", { src: one.thumbnail, alt: title(hit) }));

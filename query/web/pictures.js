@@ -86,7 +86,7 @@ async function thumbnailOf(collection, id) {
  */
 async function originalOf(collection, one) {
   // The service sends whoever asks for one on the web there, which this page's policy forbids.
-  if (!/^https?:/i.test(one.uri ?? "")) {
+  if (!/^https?:|#(page|t)=/i.test(one.uri ?? "")) {
     try {
       const blob = await api.original(collection, one.id);
       if (blob.size < most - 64 * 2 ** 10) return blob; // the rest of a request needs some room
@@ -102,7 +102,7 @@ export function large(collection, one) {
   const name = `${collection}/${one.id}/large`;
   const made =
     shown.get(name) ??
-    (one.uri?.startsWith("file:")
+    (/^file:[^#]*$/.test(one.uri ?? "") // of a page the original is the whole document
       ? originalOf(collection, one).then((blob) => URL.createObjectURL(blob))
       : thumbnailOf(collection, one.id));
   shown.set(name, made);

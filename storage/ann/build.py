@@ -28,7 +28,7 @@ from oneword.storage.ann.tuning import Tuned, tune
 from oneword.storage.confidence import Confidence
 from oneword.storage.config import AnnKind
 from oneword.storage.durability import sync_file, sync_folder
-from oneword.storage.schema import ITEM_COLUMNS, space_of, vectors_of
+from oneword.storage.schema import item_columns, space_of, vectors_of
 from oneword.storage.snapshot import Snapshot
 from oneword.storage.table import Table
 
@@ -96,7 +96,8 @@ def _write_rows(table: Table, folder: Path, dimension: int) -> tuple[NDArray[np.
     vectors, documents = VectorWriter(folder, dimension), DocumentWriter(folder)
     addresses, stamps, worst = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0.0
     checks, images = [np.empty(0, np.uint64)], list[bool]()
-    for batch in table.rows([*ITEM_COLUMNS, "vector", *identity(table.schema())], batch_size=2048):
+    schema = table.schema()
+    for batch in table.rows([*item_columns(schema), "vector", *identity(schema)], batch_size=2048):
         if not batch.num_rows:
             continue
         stored = vectors_of(batch)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oneword.storage.ann.delta import COLUMNS, IndexDelta
+from oneword.storage.ann.delta import IndexDelta
 from oneword.storage.ann.files import digests
 from oneword.storage.ann.index import AnnIndex
 from oneword.storage.ann.ranking import AnnRanking
@@ -19,6 +19,7 @@ from oneword.storage.ranking import ExactRanking
 from oneword.storage.schema import to_items, vectors_of
 from oneword.storage.snapshot import Snapshot
 from oneword.storage.sql import one_of
+from oneword.storage.table import Table
 
 COMPARED = 256  # sampled rows whose vectors and items are compared
 
@@ -76,7 +77,7 @@ def _differing(index: AnnIndex, delta: IndexDelta, snapshot: Snapshot) -> int:
     rows = np.random.default_rng(0).choice(rows, min(COMPARED, len(rows)), replace=False)
     held = {index.documents[row].id: row for row in rows.tolist()}
     differing = set(held)
-    for batch in snapshot.table.rows(COLUMNS, where=one_of("id", held)):
+    for batch in snapshot.table.rows([*snapshot.columns, "vector", Table.ADDRESS], where=one_of("id", held)):
         stored = vectors_of(batch)
         for item, vector in zip(to_items(batch.drop_columns(["vector"])), stored, strict=True):
             row = held[item.id]
@@ -93,7 +94,9 @@ def _recall(index: AnnIndex, delta: IndexDelta, snapshot: Snapshot, queries: int
     allowed = None if delta.live is None else RowSet(delta.live)
     for query in sample_queries(index.all_stored, queries, seed=1):
         approximate = AnnRanking(index=index, delta=delta, query=query, allowed=allowed, fresh_allowed=None)
-        exact = ExactRanking(table=snapshot.table, query=query, where=None, floor=None, depths=(NEAR,))
+        exact = ExactRanking(
+            table=snapshot.table, columns=snapshot.columns, query=query, where=None, floor=None, depths=(NEAR,)
+        )
         best = exact.best(NEAR)
         if best:
             border = best[-1][0] - SAME_SCORE

@@ -14,7 +14,7 @@ from oneword.storage.ann.rows import Addresses, Mask, RowAddresses, addresses_in
 from oneword.storage.ann.tuning import SAME_SCORE
 from oneword.storage.item import Item
 from oneword.storage.ranking import cosines
-from oneword.storage.schema import ITEM_COLUMNS, vectors_of
+from oneword.storage.schema import item_columns, vectors_of
 from oneword.storage.table import Table
 
 MOST_FRESH = 2**25
@@ -22,7 +22,6 @@ MOST_FRESH = 2**25
 the table is searched until the index is built again."""
 MOST_ADDRESSES = 4  # per row, one more with each compaction; then those of other versions are dropped
 FEW = 1000  # addresses that are looked up one by one; for more, the table is scanned
-COLUMNS = [*ITEM_COLUMNS, "vector", Table.ADDRESS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +114,7 @@ def _fresh(index: AnnIndex, table: Table, missing: Addresses, unknown: Addresses
         vectors[at] = known.vectors[kept]
         items.update({place: known.items[row] for place, row in zip(at.tolist(), kept.tolist(), strict=True)})
     if len(unknown):
-        read = _read(table, unknown, COLUMNS)
+        read = _read(table, unknown, [*item_columns(table.schema()), "vector", Table.ADDRESS])
         at = np.searchsorted(missing, addresses_in(read))
         vectors[at] = vectors_of(read)
         items.update(zip(at.tolist(), items_of(read), strict=True))

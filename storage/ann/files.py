@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from oneword.storage.ann.structure import SearchParams
 from oneword.storage.item import Item
 from oneword.storage.metadata import plain
-from oneword.storage.schema import ITEM_COLUMNS
+from oneword.storage.schema import IMAGE_TEXT, ITEM_COLUMNS
 
 ABOUT, LISTS, VECTORS, DOCUMENTS = "about.json", "lists.faiss", "vectors.faiss", "documents.bin"
 OFFSETS, ADDRESSES, STAMPS, CHECKS = "offsets.npy", "addresses.npy", "stamps.npy", "checksums.npy"
@@ -135,7 +135,7 @@ class DocumentWriter:
         self.checks: list[int] = []
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Append the items of a batch with ITEM_COLUMNS."""
+        """Append the items of a batch with `item_columns`."""
         packed = [_packed(row) for row in _rows(batch)]
         ends = self._size + np.cumsum([len(one) for one in packed], dtype=np.int64)
         self._file.write(b"".join(packed))
@@ -179,31 +179,40 @@ class Documents:
 
 
 def items_of(batch: pa.RecordBatch | pa.Table) -> list[Item]:
-    """The items of rows with ITEM_COLUMNS, as a search returns them: without thumbnails and vectors."""
+    """The items of rows with `item_columns`, as a search returns them: without thumbnails and vectors."""
     return [_unpacked(_packed(row).decode()) for row in _rows(batch)]
 
 
 def _rows(batch: pa.RecordBatch | pa.Table) -> list[tuple[object, ...]]:
     columns = [batch.column(name).to_pylist() for name in (*_TEXTS, "metadata")]
     columns.append(batch.column("indexed_at").cast(pa.int64()).to_pylist())
+    shown = IMAGE_TEXT in batch.schema.names
+    columns.append(batch.column(IMAGE_TEXT).to_pylist() if shown else [None] * batch.num_rows)
     return list(zip(*columns, strict=True))
 
 
 def _packed(row: tuple[object, ...]) -> bytes:
-    """A row as one JSON list; metadata is JSON already, and the time is in microseconds since 1970."""
-    *texts, metadata, indexed_at = row
-    return f"{json.dumps(texts, ensure_ascii=False)[:-1]},{metadata},{indexed_at}]".encode()
+    """A row as one JSON list; metadata is JSON already, and the time is in microseconds since 1970.
+
+    An image's text, if it has one, is last: indexes of earlier releases have none.
+    """
+    *texts, metadata, indexed_at, image_text = row
+    more = "" if image_text is None else "," + json.dumps(image_text, ensure_ascii=False)
+    return f"{json.dumps(texts, ensure_ascii=False)[:-1]},{metadata},{indexed_at}{more}]".encode()
 
 
 def _unpacked(packed: str) -> Item:
-    *texts, metadata, indexed_at = _decode(packed)[0]
+    values = _decode(packed)[0]
+    metadata, indexed_at = values[len(_TEXTS) : len(_TEXTS) + 2]
     item = object.__new__(Item)  # the __init__ of a frozen dataclass takes three times as long
     vars(item).update(
-        zip(_TEXTS, texts, strict=True),
+        zip(_TEXTS, values, strict=False),
         metadata=plain(metadata) if metadata else {},
         indexed_at=_EPOCH + timedelta(0, 0, indexed_at),
         thumbnail=None,
         vector=None,
+        image_text=values[-1] if len(values) > len(_TEXTS) + 2 else None,
+        image_words=None,
     )
     return item
 

@@ -52,6 +52,9 @@ BUILTINS: dict[str, Kind] = {
     "indexed_at": "time",
 }
 
+OPTIONAL: dict[str, Kind] = {"image_text": "string"}
+"""Built-in fields whose column is added with the first item that has a value in it (oneword.storage.schema)."""
+
 # Whole-number columns: LanceDB does not compare them with 2020.5 or 1e30 without a cast.
 INTEGERS = ("width", "height")
 
@@ -83,6 +86,7 @@ class Fields:
 
         self._metadata, self._prefix, self._rest = metadata_kinds(schema), META, REST
         self._columns = frozenset(schema.names)
+        self._own = BUILTINS | {name: kind for name, kind in OPTIONAL.items() if name in self._columns}
 
     def __getitem__(self, name: str) -> Field:
         """The field of that name.
@@ -90,12 +94,12 @@ class Fields:
         Raises:
             FilterError: there is none; the message lists those there are.
         """
-        if name in BUILTINS:
-            return Field(name=name, column=f"`{name}`", kind=BUILTINS[name], indexed=name in INDEXED)
+        if name in self._own:
+            return Field(name=name, column=f"`{name}`", kind=self._own[name], indexed=name in INDEXED)
         key = name.removeprefix("metadata.")
         if key not in self._metadata:
             keys = [key for key in self._metadata if not key.startswith("_")]  # the indexer's own are hidden
-            known = [*BUILTINS, *(f"metadata.{key}" if key in BUILTINS else key for key in keys)]
+            known = [*self._own, *(f"metadata.{key}" if key in self._own else key for key in keys)]
             raise FilterError(f"no field {shown(name)} in this collection; it has {', '.join(known)}")
         rest = f"`{self._rest}{key}`" if self._rest + key in self._columns else None
         return Field(name=name, column=f"`{self._prefix}{key}`", kind=self._metadata[key], indexed=True, rest=rest)

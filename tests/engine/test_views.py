@@ -17,7 +17,7 @@ def test_the_references_prompts_to_the_letter() -> None:
         "<image> change the style of this shirt to <sent>\n Desribe this modified shirt in one word based on its style:"
     )
     assert shirt.gallery.image == "<image>\n Describe this shirt in one word based on its style:"
-    assert set(BUILT_IN) == {"default", "cirr", "fashioniq-dress", "fashioniq-shirt"}
+    assert set(BUILT_IN) == {"default", "cirr", "fashioniq-dress", "fashioniq-shirt", "pages"}
 
 
 def test_a_view_of_ones_own(tmp_path) -> None:
@@ -56,7 +56,7 @@ def test_malformed_view_files(tmp_path, content: str, complaint: str) -> None:
 
 
 def test_unknown_names_list_the_known() -> None:
-    with pytest.raises(ViewError, match="default, cirr, fashioniq-dress, fashioniq-shirt"):
+    with pytest.raises(ViewError, match="default, cirr, fashioniq-dress, fashioniq-shirt, pages"):
         views.get("colours")
     with pytest.raises(ViewError, match="cannot be read"):
         views.get("absent.toml")

@@ -271,7 +271,7 @@ def test_jobs_are_listed_with_how_they_ended(
 
 def test_watching_sees_changes_and_ends_when_it_is_told(album: Path) -> None:
     """The store lies in the folder that is watched, and is not a change."""
-    command = "-m oneword index . --watch --model hash --json --db mine".split()
+    command = "-m oneword watch . --model hash --json --db mine".split()
     child = forkserver.start(command, cwd=album, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdout is not None
     assert json.loads(child.stdout.readline())["added"] == 6

@@ -13,9 +13,11 @@ from starlette.responses import Response
 
 from oneword import engine
 from oneword.engine import views
+from oneword.engine.catalog import describe
 from oneword.engine.chunks import WORDS
 from oneword.engine.encoder import Encoder, InputType, Limited, Side, reads_any_view
 from oneword.engine.errors import EngineError, InputError, ViewError
+from oneword.engine.truncation import split
 from oneword.engine.views import View
 from oneword.query.server import requests
 from oneword.query.server.batching import Batcher, Vector
@@ -355,7 +357,7 @@ def _view(given: str | dict[str, Any] | None, encoder: Encoder) -> View:
 
 def _card(encoder: Encoder) -> dict[str, Any]:
     """OpenAI's description of a model, plus its space."""
-    space = encoder.space(views.DEFAULT)
+    space, known = encoder.space(views.DEFAULT), describe(split(encoder.name)[0])
     return {
         "id": encoder.name,
         "object": "model",
@@ -368,6 +370,7 @@ def _card(encoder: Encoder) -> dict[str, Any]:
             "chunk_tokens": encoder.chunk_tokens,
             "text_tokens": encoder.text_tokens if isinstance(encoder, Limited) else None,
             "tokenizer": encoder.tokenizer is not None,
+            "description": known.as_dict() if known is not None else None,
         },
     }
 

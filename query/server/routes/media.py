@@ -12,9 +12,11 @@ from starlette.responses import RedirectResponse, Response
 from oneword import engine
 from oneword.engine.config import MAX_PIXELS, MOST_PIXELS
 from oneword.engine.errors import InputError
+from oneword.engine.files import part_of
 from oneword.engine.images import decode
 from oneword.query.result import media_type
 from oneword.query.server.collection_route import CollectionRoute
+from oneword.query.server.documents import document
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import State, state_of
 from oneword.query.server.response import is_held
@@ -36,7 +38,11 @@ _TYPES = {
     b"MM\x00*": "image/tiff",
 }
 _IMAGES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/*": {}, "text/plain": {}}, "description": "The bytes."}
+    200: {
+        "content": {"image/*": {}, "text/plain": {}, "application/pdf": {}, "video/*": {}},
+        "description": "The bytes.",
+    },
+    206: {"content": {"application/pdf": {}, "video/*": {}}, "description": "A range of them."},
 }
 
 
@@ -55,11 +61,16 @@ async def thumbnail(request: Request, collection: str, id: str) -> Response:  # 
 
 @router.get("/{id:path}/original", **operation("read", problems={**PROBLEMS, **_IMAGES}))
 async def original(request: Request, collection: str, id: str) -> Response:  # noqa: A002
-    """The original file of an item, if it is unchanged; for a web address, a redirect to it."""
+    """The original file of an item, if it is unchanged; for a web address, a redirect to it.
+
+    Of a page the whole document is returned, and a range of its bytes where that is asked for.
+    """
     state = state_of(request)
     item = await _item(state, collection, id)
     if item.uri.lower().startswith(("http://", "https://")):
         return RedirectResponse(item.uri, 302)
+    if part_of(item.uri) is not None:
+        return await state.workers.run("originals", document, item, request)
     tag = f'"{item.content_hash[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
     if is_held(request, tag):

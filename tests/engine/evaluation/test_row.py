@@ -40,10 +40,10 @@ def test_a_known_models_row_is_the_pages_with_its_figures() -> None:
 
 def test_any_models_row_has_what_is_known_of_it(table: Any) -> None:
     encoder = table({})
-    assert cells(row_of(encoder, REPORT)) == ["`table`", "?", "3", "?", "?", "one forward pass", "?", MEASURED]
+    assert cells(row_of(encoder, REPORT)) == ["`table`", "?", "3", "?", "?", "?", "one forward pass", "?", MEASURED]
     space = encoder.space
     encoder.space = lambda view: replace(space(view), preprocessing={"image_in_composed": 1.0})
-    assert cells(row_of(encoder, REPORT))[5] == "sum of both"
+    assert cells(row_of(encoder, REPORT))[6] == "sum of both"
     assert len(cells(row_of(encoder, REPORT))) == len(cells(HEAD.splitlines()[0]))
 
 
