@@ -37,12 +37,10 @@ class Reranker:
     def readable(self, texts: Sequence[str], images: Sequence[PIL.Image.Image]) -> Any | None:
         """Returns what the model takes of texts and images that belong together; None if it reads none of them."""
         text = "\n".join(texts)[:MOST_CHARACTERS]
-        seen = (list(images) if len(images) > 1 and self._joins else images[0]) if images and self.sees else None
-        if seen is None:
+        if not images or not self.sees or (text and not self._joins):
             return text or None
-        if text and not self._joins:
-            return text
-        return {"image": seen, "text": text} if text else seen if len(images) == 1 else {"image": seen}
+        seen = list(images) if len(images) > 1 and self._joins else images[0]
+        return {"image": seen, "text": text} if text else {"image": seen} if isinstance(seen, list) else seen
 
     def scores(self, query: Any, documents: Sequence[Any], ended: Callable[[], bool]) -> list[float] | None:
         """Returns the score of each document, as `CrossEncoder.predict` gives it; None if it was ended before.

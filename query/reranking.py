@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oneword.engine.config import EngineConfig
+from oneword.engine.errors import InputError
 from oneword.engine.images import decode
 from oneword.engine.inputs import images_of, texts_of
 from oneword.query.errors import BadQuery
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 
 AUTO = "auto"
 """The service's own reranker, whatever it is called."""
+
+MOST_PIXELS = 2**22
+"""Of a thumbnail; ours have at most 2**16."""
 
 KEPT = 64
 """Rankings that are kept, so that the next page of a query is not judged anew."""
@@ -108,7 +113,10 @@ class Judge:
         return readable
 
     def _document(self, hit: Hit) -> Any | None:
-        images = [decode(hit.thumbnail)] if hit.thumbnail is not None and self.reranker.sees else []
+        images = []
+        if hit.thumbnail is not None and self.reranker.sees:
+            with suppress(InputError):  # of an import, which may bring anything
+                images = [decode(hit.thumbnail, max_pixels=MOST_PIXELS)]
         return self.reranker.readable([hit.text] if hit.text else [], images)
 
 

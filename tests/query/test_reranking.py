@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import pytest
 from sentence_transformers import CrossEncoder
@@ -12,13 +13,16 @@ from typer.testing import CliRunner
 import oneword
 from oneword.cli import app
 from oneword.engine.config import EngineConfig
+from oneword.engine.decoded import thumbnail
 from oneword.engine.dependencies import quiet
 from oneword.engine.hashing import HashEncoder
+from oneword.engine.images import decode
 from oneword.engine.reranker import Reranker, load_reranker
+from oneword.engine.views import DEFAULT
 from oneword.query import BadQuery, Query, SearchService, Vector
 from oneword.query.reranking import Rerankers
-from oneword.storage import Store
-from tests.engine.rerankers import reading
+from oneword.storage import Item, Store
+from tests.engine.rerankers import reading, seeing
 from tests.tiny import sentences
 
 TEXTS = list(dict.fromkeys(sentences(40)))[:30]
@@ -182,6 +186,40 @@ def test_which_rerankers_may_be_asked_for(db: str, folder: Path) -> None:
     assert ids(operators.search(QUERY, rerank="auto")) == ids(operators.search(QUERY, rerank=str(folder)))
     with pytest.raises(BadQuery, match="expected a model"):
         searching(db).search(QUERY, rerank="auto")
+
+
+def test_one_that_sees_judges_thumbnails_and_a_broken_one_keeps_its_rank(tmp_path: Path) -> None:
+    space = HashEncoder().space(DEFAULT).as_dict()
+    collection = Store(str(tmp_path / "db")).create("default", space)
+    vectors = np.random.default_rng(0).normal(size=(6, 256)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    small = [thumbnail(PIL.Image.new("RGB", (60, 40), color)) for color in ("red", "blue", "lime")]
+    kinds: list[tuple[str | None, bytes | None]] = [
+        *((None, one) for one in small),
+        ("a dog", None),
+        ("a cat", small[0]),
+    ]
+    kinds.append((None, b"\xff\xd8 broken"))
+    items = [
+        Item(id=str(n), vector=vector, uri=f"file:///{n}", modality="image" if seen else "text", content_hash=str(n),
+             image_hash=str(n) if seen else None, text=text, thumbnail=seen, metadata={})
+        for n, (vector, (text, seen)) in enumerate(zip(vectors, kinds, strict=True))
+    ]  # fmt: skip
+    collection.upsert(items)
+    folder = seeing(tmp_path / "seeing")
+    service = searching(str(tmp_path / "db"))
+    first, found = (ids(service.search(QUERY, rerank=name)) for name in (None, str(folder)))
+    assert found.index("5") == first.index("5")
+    with quiet():
+        library = CrossEncoder(str(folder), device="cpu")
+    shown: dict[str, Any] = {str(n): decode(one) for n, one in enumerate(small)}
+    shown |= {"3": "a dog", "4": {"image": decode(small[0]), "text": "a cat"}}
+    scores = dict(zip(shown, library.predict([(QUERY, one) for one in shown.values()]).tolist(), strict=True))
+    assert [one for one in found if one != "5"] == sorted(scores, key=lambda one: -scores[one])
+    by_image = service.search(image=PIL.Image.new("RGB", (20, 20), "red"), rerank=str(folder))
+    assert by_image.reranked is not None
+    assert (by_image.reranked.judged, by_image.reranked.reason) == (5, None)
+    assert all(hit.thumbnail is None for hit in by_image), "which nobody asked for"
 
 
 def test_on_the_command_line(db: str, folder: Path) -> None:
