@@ -136,8 +136,8 @@ def reference_on(model: str, place: Any, number: Any, template: str, side: Side 
         for start in range(0, len(inputs), size):
             batch = inputs[start : start + size]
             parts = [prompted(item, views.DEFAULT, side) for item in batch]
-            pictures = [image.pixels for _, _, image in parts if image is not None]
-            whole = [fill(template, prompt.replace("<sent>", text or "")) for prompt, text, _ in parts]
+            pictures = [image.pixels for _, _, images in parts for image in images]
+            whole = [fill(template, prompt.replace("<sent>", "".join(texts))) for prompt, texts, _ in parts]
             ready = processor(images=pictures or None, text=whole, return_tensors="pt", padding=True).to(place)
             if pictures:
                 ready["pixel_values"] = ready["pixel_values"].to(number)

@@ -109,8 +109,8 @@ class Plain(Reference):
     def _batch(self, some: list[Input]) -> torch.Tensor:
         said = []
         for item in some:
-            prompt, text, _ = prompted(item, views.DEFAULT, Side.GALLERY)
-            words = prompt.removeprefix(views.IMAGE).replace(views.SENTENCE, text or "")
+            prompt, texts, _ = prompted(item, views.DEFAULT, Side.GALLERY)
+            words = prompt.removeprefix(views.IMAGE).replace(views.SENTENCE, "".join(texts))
             seen = [{"type": "image", "image": item.pixels}] if isinstance(item, Image) else []
             said.append([{"role": "user", "content": [*seen, {"type": "text", "text": words}]}])
         given = self.processor.apply_chat_template(

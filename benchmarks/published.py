@@ -92,7 +92,7 @@ def now(folder: Path, preprocessing: str) -> tuple[Any, list[int]]:
     from oneword.engine.e5v import load_e5v
 
     encoder = load_e5v(str(folder), device="cpu", preprocessing=preprocessing)
-    ids = encoder.tokens.text_ids(views.DEFAULT.gallery.image, None)
+    ids = encoder.tokens.text_ids(views.DEFAULT.gallery.image, ())
     (folder / "ids.json").write_text(json.dumps(list(ids)))
     vectors = encode(encoder, [Image(pixels=picture) for picture in pictures()], views.DEFAULT)
     return vectors, [encoder.image_processor.tokens(size) for size in SIZES]

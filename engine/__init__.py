@@ -17,7 +17,7 @@ _NAMES = {
     "encoding": ("encode",),
     "errors": ("EngineError", "InputError", "ModelError"),
     "images": ("decode", "decode_file"),
-    "inputs": ("Composed", "Document", "Image", "Input", "Text"),
+    "inputs": ("Composed", "Document", "Image", "Input", "Interleaved", "Text"),
     "models": ("load",),
     "space": ("Space",),
     "views": ("View",),

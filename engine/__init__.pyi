@@ -12,6 +12,7 @@ from .inputs import Composed as Composed
 from .inputs import Document as Document
 from .inputs import Image as Image
 from .inputs import Input as Input
+from .inputs import Interleaved as Interleaved
 from .inputs import Text as Text
 from .models import load as load
 from .space import Space as Space

@@ -7,7 +7,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ ARCHITECTURES = {
     "metaclip_2": "MetaCLIP 2",
     "open_clip": "a folder with open_clip_config.json",
     "sentence-transformers": "a folder with modules.json",
+    "cross-encoder": "a reranker, as sentence-transformers' CrossEncoder loads it",
 }
 """What a `config.json` says of the models that can be loaded, as `model_type`, and what people call them."""
 
@@ -42,6 +43,7 @@ PROMPTED = (
 DUAL = ("clip", "siglip", "siglip2", "metaclip_2")
 OPEN_CLIP = ("open_clip",)
 MODULAR = ("sentence-transformers",)
+CROSS_ENCODER = ("cross-encoder",)
 ALL = (*PROMPTED, *DUAL, *OPEN_CLIP, *MODULAR)
 LOADED_BY = {
     "llava-next": LLAVA_NEXT,
@@ -147,8 +149,8 @@ def find(
         return check(model, path, None, weights=weights, expected=expected, code=code)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelNotFound(
-            f"no folder {model!r}: expected one with a checkpoint ({_described(expected)}), or a hub id, "
-            "as royokong/e5-v"
+            f"no folder {model!r}: expected one with a checkpoint ({_described(expected)}), or a "
+            "Hugging Face id (OWNER/NAME)"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -196,6 +198,8 @@ def check(
         weights: whether the weights must be there.
         code: whether modules of the model's own are accepted.
     """
+    if CROSS_ENCODER[0] in expected:
+        return _cross_encoder(model, folder, commit, weights=weights, code=code)
     if _is_modular(folder) and MODULAR[0] in expected:
         return _modular(model, folder, commit, weights=weights, code=code)
     config = folder / "config.json"
@@ -270,6 +274,19 @@ def _modular(model: str, folder: Path, commit: str | None, *, weights: bool, cod
     for file in files:
         _check_length(file)
     return Checkpoint(model=model, architecture=MODULAR[0], folder=folder, commit=commit, weights=files)
+
+
+def _cross_encoder(model: str, folder: Path, commit: str | None, *, weights: bool, code: bool) -> Checkpoint:
+    """Checks it as a model of modules, or as a single one with a `config.json`."""
+    if _is_modular(folder):
+        return replace(_modular(model, folder, commit, weights=weights, code=code), architecture=CROSS_ENCODER[0])
+    if not (folder / "config.json").is_file():
+        raise WrongCheckpoint(f"{folder}: no config.json and no modules.json: expected {_described(CROSS_ENCODER)}")
+    read_json(folder / "config.json", model)
+    files = tuple(_weights(model, folder)) if weights else ()
+    for file in files:
+        _check_length(file)
+    return Checkpoint(model=model, architecture=CROSS_ENCODER[0], folder=folder, commit=commit, weights=files)
 
 
 def _described(architectures: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oneword.engine.encoder import Encoder, Limited
-from oneword.engine.inputs import Composed, Document, Input, Text
+from oneword.engine.inputs import Composed, Document, Input, Interleaved, Text
 
 WORDS = re.compile(r"\w+|[^\w\s]")
 """What counts as a token for a model without a tokenizer: a word, or a mark."""
@@ -51,6 +51,10 @@ class Splitter:
             case Composed(edit=edit):
                 read = self._chunks(edit, self.limit)[0]
                 return content if read == edit else replace(content, edit=read)
+            case Interleaved(pieces=given):
+                pieces = tuple(self._chunks(one, self.limit)[0] if isinstance(one, str) else one for one in given)
+                same = all(new is old or new == old for new, old in zip(pieces, given, strict=True))
+                return content if same else Interleaved(pieces=pieces)
             case _:
                 return content
 

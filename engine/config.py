@@ -3,6 +3,9 @@
 import os
 from dataclasses import dataclass, replace
 
+MAX_PIECES = 16
+"""Images and texts of a composed input. Our own choice: a model's context holds fewer large images."""
+
 MAX_PIXELS = 89_478_485
 """Default pixel cap: above which Pillow warns of a decompression bomb, 256 MiB of RGB."""
 

@@ -7,6 +7,8 @@
     │   ├── FileTooLarge         more bytes than the cap
     │   ├── BadText              not text at all, or too long
     │   │   └── BlankText        text without a visible character
+    │   ├── BadRegion            a region of an image that is not within it
+    │   ├── BadSequence          images between words: too few or too many, or no image
     │   ├── ImageError
     │   │   ├── NotAnImage       the bytes are not a known image format, whatever the name says
     │   │   ├── TruncatedImage   the image data ends early
@@ -65,6 +67,14 @@ class BadText(InputError):
 
 class BlankText(BadText):
     """A text has no visible character."""
+
+
+class BadRegion(InputError):
+    """A region of an image that is not within the image, or is empty."""
+
+
+class BadSequence(InputError):
+    """Images between words, of which there are too few or too many, or none is an image."""
 
 
 class ImageError(InputError):

@@ -37,6 +37,7 @@ class SharedImage:
     size: tuple[int, int]
     shape: tuple[int, ...] | None
     content_hash: str
+    region_of: str
     others: Mapping[str, Any]
 
 
@@ -65,7 +66,7 @@ class Handover:
             file.seek(0)
             pixels = file.readall()
         if shared.shape is None:
-            image = Image(pixels=PIL.Image.frombytes("RGB", shared.size, pixels))
+            image = Image(pixels=PIL.Image.frombytes("RGB", shared.size, pixels), region_of=shared.region_of)
             vars(image)["content_hash"] = shared.content_hash  # computed already
         else:
             tiles = np.frombuffer(bytearray(pixels), np.uint8).reshape(shared.shape)
@@ -88,6 +89,7 @@ def share(place: Place | None, make: Callable[..., Found], *given: object) -> Fo
         size=image.size,
         shape=shape,
         content_hash=image.content_hash,
+        region_of=image.region_of,
         others={one.name: getattr(found, one.name) for one in fields(found) if one.name != "image"},
     )
 

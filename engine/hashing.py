@@ -13,7 +13,7 @@ import PIL.Image
 
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.errors import ViewError
-from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.inputs import Input, pieces
 from oneword.engine.space import Space
 from oneword.engine.views import DEFAULT, View
 
@@ -59,15 +59,9 @@ class HashEncoder:
 
 
 def _features(one: Input) -> Vectors:
-    match one:
-        case Text():
-            return _of_text(one.text)
-        case Image():
-            return _of_image(one.pixels)
-        case Document():
-            return _of_text(one.text) + _of_image(one.image.pixels)
-        case Composed():
-            return _of_text(one.edit) + _of_image(one.image.pixels)
+    vectors = [_of_text(piece) if isinstance(piece, str) else _of_image(piece.pixels) for piece, _ in pieces(one)]
+    total: Vectors = np.sum(vectors, axis=0, dtype=np.float32)
+    return total
 
 
 def _of_text(text: str) -> Vectors:

@@ -1,10 +1,11 @@
-"""Inputs of an encoder: a text, an image, both as one document, or an image with an edit.
+"""Inputs of an encoder: a text, an image, both as one document, an image with an edit, or images between words.
 
 Each input is frozen and carries a `content_hash`: two inputs with equal hashes get equal vectors (in one
 space and on one side), so equal content need be embedded only once.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from unicodedata import normalize
@@ -13,8 +14,10 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from oneword.engine.errors import BadText, BlankText, ZeroAreaImage
+from oneword.engine.config import MAX_PIECES
+from oneword.engine.errors import BadSequence, BadText, BlankText, ZeroAreaImage
 from oneword.engine.images import to_rgb
+from oneword.engine.regions import Region, box
 from oneword.engine.texts import is_blank
 
 
@@ -71,12 +74,14 @@ class Image:
 
     Args:
         pixels: a PIL image of any mode; converted to RGB by `to_rgb` unless it is RGB.
+        region_of: the `content_hash` of the image that this is a region of; empty for a whole one.
 
     Raises:
         ZeroAreaImage: a width or height of zero.
     """
 
     pixels: PIL.Image.Image = field(repr=False)
+    region_of: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if 0 in self.pixels.size:
@@ -99,6 +104,10 @@ class Image:
     def held(self) -> int:
         """Number of pixels in memory."""
         return self.size[0] * self.size[1]
+
+    def cropped(self, region: Region) -> "Image":
+        """Returns a region of the image, as an image that remembers what it is a region of."""
+        return Image(pixels=self.pixels.crop(box(region, self.size)), region_of=self.content_hash)
 
 
 class Tiled(Image):
@@ -164,21 +173,70 @@ class Composed:
         return _digest("composed", self.image.content_hash.encode(), self.edit.encode())
 
 
-Input = Text | Image | Document | Composed
-
-
-def parts(item: Input, in_document: float, in_composed: float) -> tuple[Image | None, str | None, float]:
-    """Returns an input's image, its text, and the weight of the image where the text's is 1.
+@dataclass(frozen=True, kw_only=True)
+class Interleaved:
+    """Images with words between them, in their order: a sofa, "the sofa of this", a room, "in the room of this".
 
     Args:
-        in_document, in_composed: weights for those kinds; an image alone has 1.
+        pieces: 2 to 16 of them, at least one an image. Texts that follow each other become one, with a space between.
+
+    Raises:
+        BadSequence: too few or too many pieces, or no image.
+        BlankText, BadText: as `Text`.
+    """
+
+    pieces: Sequence[Image | str]
+
+    def __post_init__(self) -> None:
+        given = tuple(self.pieces)
+        if not 2 <= len(given) <= MAX_PIECES or not any(isinstance(one, Image) for one in given):
+            raise BadSequence(
+                f"{len(given)} pieces, {sum(isinstance(one, Image) for one in given)} of them images: expected 2 to "
+                f"{MAX_PIECES} images and texts, at least one an image"
+            )
+        pieces: list[Image | str] = []
+        for one in given:
+            piece = _checked(one, "text between images") if isinstance(one, str) else one
+            if isinstance(piece, str) and pieces and isinstance(pieces[-1], str):
+                piece = f"{pieces.pop()} {piece}"
+            pieces.append(piece)
+        object.__setattr__(self, "pieces", tuple(pieces))
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) over the images' hashes and the texts, in their order."""
+        marked = (("text", one) if isinstance(one, str) else ("image", one.content_hash) for one in self.pieces)
+        return _digest("interleaved", *(part.encode() for pair in marked for part in pair))
+
+
+Input = Text | Image | Document | Composed | Interleaved
+
+
+def pieces(item: Input, in_document: float = 1.0, in_composed: float = 1.0) -> Sequence[tuple[Image | str, float]]:
+    """Returns an input's images and texts in their order, each with its weight where a text's is 1.
+
+    Args:
+        in_document: weight of an image beside a caption.
+        in_composed: weight of an image beside an edit, or between words. An image alone has 1.
     """
     match item:
         case Text(text=text):
-            return None, text, 0.0
+            return ((text, 1.0),)
         case Image():
-            return item, None, 1.0
+            return ((item, 1.0),)
         case Document(image=image, text=text):
-            return image, text, in_document
+            return (image, in_document), (text, 1.0)
         case Composed(image=image, edit=edit):
-            return image, edit, in_composed
+            return (image, in_composed), (edit, 1.0)
+        case Interleaved(pieces=several):
+            return tuple((one, 1.0 if isinstance(one, str) else in_composed) for one in several)
+
+
+def images_of(item: Input) -> tuple[Image, ...]:
+    """Returns an input's images, in their order."""
+    return tuple(piece for piece, _ in pieces(item) if isinstance(piece, Image))
+
+
+def texts_of(item: Input) -> tuple[str, ...]:
+    """Returns an input's texts, in their order."""
+    return tuple(piece for piece, _ in pieces(item) if isinstance(piece, str))

@@ -5,6 +5,7 @@ Text models, and multimodal ones such as Qwen3-VL-Embedding, whose vectors are t
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
@@ -23,7 +24,7 @@ from oneword.engine.dependencies import quiet, require
 from oneword.engine.devices import CPU_ENOUGH, CUDA_ENOUGH, Placement, pick, pick_attention, run
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.errors import EngineError, ModelError
-from oneword.engine.inputs import Composed, Document, Image, Input, Text, parts
+from oneword.engine.inputs import Composed, Document, Image, Input, Interleaved, Text, pieces, texts_of
 from oneword.engine.plain import plain
 from oneword.engine.pretrained import named
 from oneword.engine.space import Space
@@ -79,6 +80,7 @@ class ModularEncoder:
         self.sees = bool(model.supports("image"))
         """Whether it takes images."""
         self._joins = self.sees and bool(model.supports(("image", "text")))
+        self._interleaves = self._joins and model.supports("message") and interleaves(model.processor)
         backend = getattr(model.tokenizer, "backend_tokenizer", None)
         self.tokenizer = plain(backend.to_str(), at_start=True).to_str() if backend is not None else None
         self.text_tokens = text_tokens(model.tokenizer, model.get_max_seq_length(), self._prompt(Side.GALLERY))
@@ -117,7 +119,7 @@ class ModularEncoder:
             )
         kinds: dict[type, list[int]] = {}
         for i, item in enumerate(inputs):
-            kinds.setdefault(type(item) if isinstance(item, (Text, Document, Composed)) else Image, []).append(i)
+            kinds.setdefault(Image if isinstance(item, Image) else type(item), []).append(i)
         batches = []
         for positions in kinds.values():
             costs = [self._cost(inputs[i]) for i in positions]
@@ -126,9 +128,8 @@ class ModularEncoder:
 
     def _cost(self, item: Input) -> Cost:
         """In characters; what is surely cut does not count."""
-        _, text, _ = parts(item, 1, 1)
         most = 2 * CHARACTERS * self.text_tokens if self.text_tokens else MOST_CHARACTERS
-        return Cost(length=min(len(text or ""), most) + CHARACTERS)
+        return Cost(length=sum(min(len(text), most) for text in texts_of(item)) + CHARACTERS)
 
     def prepare(self, inputs: Sequence[Input], view: views.View, side: Side) -> Batch:  # noqa: ARG002
         """The model's own features."""
@@ -149,18 +150,15 @@ class ModularEncoder:
         return dict(self.model.preprocess(parts, prompt=self._prompt(side), task=task))
 
     def _shown(self, item: Input) -> Iterator[tuple[str, Any]]:
-        """Yields what goes through the model for an input; where it cannot take both at once, two parts to be added."""
+        """Yields what goes through the model for an input; where it cannot take all at once, parts to be added."""
         match item:
-            case Text(text=text):
-                yield "text", text
-            case Image():
-                yield "image", item.pixels
-            case Document(image=image, text=text) | Composed(image=image, edit=text):
-                if self._joins:
-                    yield "both", {"image": image.pixels, "text": text}
-                else:
-                    yield "image", image.pixels
-                    yield "text", text
+            case Document(image=image, text=text) | Composed(image=image, edit=text) if self._joins:
+                yield "both", {"image": image.pixels, "text": text}
+            case Interleaved() if self._interleaves:
+                yield "message", [{"role": "user", "content": [_content(piece) for piece, _ in pieces(item)]}]
+            case _:
+                for piece, _ in pieces(item):
+                    yield ("text", piece) if isinstance(piece, str) else ("image", piece.pixels)
 
     def _prompt(self, side: Side) -> str | None:
         return prompt_of(self.model.prompts, self.model.default_prompt_name, side)
@@ -185,6 +183,23 @@ class ModularEncoder:
         """float32 (n, d) on the CPU."""
         vectors: Vectors = raw.cpu().numpy().astype(np.float32, copy=False)
         return vectors
+
+
+def interleaves(processor: Any) -> bool:
+    """Returns whether a processor's chat template writes several images and texts, all of them and in their order."""
+    token, marks = getattr(processor, "image_token", None), ("first words", "second words")
+    content = [part for mark in marks for part in ({"type": "image"}, {"type": "text", "text": mark})]
+    try:
+        whole: str = processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
+    except Exception:  # a template is a program, and may fail in any way
+        return False
+    written = re.findall("|".join(re.escape(str(one)) for one in (token, *marks)), whole)
+    return written == [part for mark in marks for part in (token, mark)]
+
+
+def _content(piece: Image | str) -> dict[str, Any]:
+    """Returns a part of a message, as chat templates take it."""
+    return {"type": "text", "text": piece} if isinstance(piece, str) else {"type": "image", "image": piece.pixels}
 
 
 def preprocessing(

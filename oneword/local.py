@@ -26,6 +26,7 @@ from oneword.query.client.inputs import NewItem
 from oneword.query.errors import BadQuery, QueryError
 from oneword.query.items import content_of, item_of, unit
 from oneword.query.query import ImageSource, Parts, Query, Where
+from oneword.query.reranking import Rerankers
 from oneword.query.result import SearchResult, plain
 from oneword.query.service import SearchService
 from oneword.storage import Collection, CollectionNotFound, Filter, Item, MissingFaiss, Store, parse_filter
@@ -42,6 +43,7 @@ class Local:
             raise BadQuery(f"{db!r} is not a service: expected no key, or a URL (http://host:8000)")
         self.store = Store(str(Path(db).expanduser()) if "://" not in db else db)
         self._services: dict[tuple[str, str], SearchService] = {}
+        self._rerankers = Rerankers(EngineConfig())
         self._lock = threading.Lock()
 
     def collections(self) -> list[CollectionSummary]:
@@ -174,7 +176,7 @@ class Local:
         key = (to.name, f"{collection.space['fingerprint']} {collection.snapshot().created}")
         with self._lock:
             if key not in self._services:
-                self._services[key] = SearchService.of(collection, EngineConfig(model=to.model), load)
+                self._services[key] = SearchService.of(collection, EngineConfig(model=to.model), load, self._rerankers)
             return self._services[key]
 
     def _made(self, to: Target) -> SearchService:

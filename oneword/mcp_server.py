@@ -31,7 +31,7 @@ CONNECTIONS = 64
 INSTRUCTIONS = (
     "Finds images and texts by meaning. Call `collections` first if you do not know a collection's name, and "
     "`describe` for the fields that `where` may use. `search` takes words, an image, or an image with an edit that "
-    "says how hits should differ from it; refine an answer with `like` and `without`. `look` shows one item."
+    "says how hits should differ from it; refine an answer with `like`, `unlike` and `without`. `look` shows one item."
 )
 
 
@@ -56,7 +56,9 @@ class Tools:
         text: str = "",
         image: str = "",
         edit: str = "",
+        crop: list[float] | None = None,
         like: list[str] | None = None,
+        unlike: list[str] | None = None,
         without: list[str] | None = None,
         keywords: str = "",
         where: str = "",
@@ -68,14 +70,16 @@ class Tools:
         """Find images and texts. Returns hits, best first, with small versions of the images.
 
         text: words to search by. image: a file's path, an http(s) URL or a data URI to search by. edit: with an image,
-        how hits should differ from it ("the same in red"). like: ids of items that hits should resemble. without: texts
+        how hits should differ from it ("the same in red"). crop: the region of the image to search by: left, top, width
+        and height in shares of it, 0 to 1. like, unlike: ids of items that hits should resemble, or not. without: texts
         that hits should be unlike. keywords: words of which a hit's text has at least one. where: a filter, such as
         "year >= 2020 and format = 'png'"; `describe` names the fields. limit: number of hits, at most 50. offset: hits
         to skip, for the next page. thumbnails: whether to return the images.
         """
         if not 0 <= limit <= MOST:
             raise ToolError(f"limit {limit}: expected 0 to {MOST}; ask for the next page with offset")
-        parts: dict[str, Any] = {"like": like or (), "without": without or (), "limit": limit, "offset": offset}
+        parts: dict[str, Any] = {"like": like or (), "unlike": unlike or (), "without": without or ()}
+        parts |= {"limit": limit, "offset": offset, "crop": crop}
         parts |= {name: value for name, value in (("edit", edit), ("keywords", keywords), ("where", where)) if value}
         if image:
             parts["image"] = self._image(image)

@@ -3,6 +3,7 @@ from .errors import QueryError as QueryError
 from .explanation import Explanation as Explanation
 from .query import Composed as Composed
 from .query import Image as Image
+from .query import Interleaved as Interleaved
 from .query import Like as Like
 from .query import Part as Part
 from .query import Query as Query

@@ -1,7 +1,9 @@
 """`oneword search`."""
 
 import inspect
+import json
 import os
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -15,6 +17,7 @@ from oneword.query.query import Options, Query
 from oneword.query.query import options as declared
 
 if TYPE_CHECKING:
+    from oneword.query.query import Piece
     from oneword.query.result import SearchResult
 
 
@@ -53,7 +56,16 @@ def search(
     text: Annotated[str | None, typer.Argument(help="Text to search for.")] = None,
     image: Annotated[str | None, typer.Option(help="An image to search by; with --server also a URL.")] = None,
     edit: Annotated[str | None, typer.Option(help='How hits should differ from the image: "red and longer".')] = None,
+    crop: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="The region of the image, in shares of it: 0.25,0,0.5,1.")
+    ] = None,
+    composed: Annotated[
+        str | None, typer.Option(help="Images with words between: '{a.jpg} the sofa of this {b.jpg} here', or as JSON.")
+    ] = None,
     like: Annotated[list[str] | None, typer.Option(help="The id of a stored item; may be repeated.")] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(help="The id of a stored item that hits should be unlike; may be repeated.")
+    ] = None,
     without: Annotated[
         list[str] | None, typer.Option("--not", help="Text that hits should be unlike; may be repeated.")
     ] = None,
@@ -106,7 +118,10 @@ def search(
             text,
             image=image,
             edit=edit,
+            crop=None if crop is None else _numbers(crop),
+            composed=None if composed is None else _pieces(composed),
             like=like or (),
+            unlike=unlike or (),
             without=without or (),
             where=where,
             **options,
@@ -132,6 +147,25 @@ def search(
         from oneword.query.resident.control import start
 
         start(address, db, config, collection)
+
+
+def _numbers(crop: str) -> list[float]:
+    try:
+        return [float(one) for one in crop.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"--crop {crop!r}: expected four numbers, as 0.25,0,0.5,1") from None
+
+
+def _pieces(composed: str) -> "list[Piece]":
+    """The pieces of words with images in braces, or of JSON: `[{"image": "a.jpg"}, "the sofa of this"]`."""
+    if composed.lstrip().startswith("["):
+        try:
+            pieces: list[Piece] = json.loads(composed)
+        except ValueError as error:
+            raise typer.BadParameter(f"--composed is not JSON ({error}): expected a list of images and texts") from None
+        return pieces
+    found = re.split(r"\{([^{}]*)\}", composed)  # words and images in turn
+    return [{"image": one} if place % 2 else one.strip() for place, one in enumerate(found) if place % 2 or one.strip()]
 
 
 def _check_options(context: typer.Context, server: str) -> None:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from oneword import engine
 from oneword.engine.images import decode, decode_file
+from oneword.engine.inputs import images_of
 from oneword.query.errors import BadQuery
 from oneword.query.items import stored_unit, unit
-from oneword.query.query import Composed, Image, ImageSource, Like, Part, Query, Text, Vector
+from oneword.query.query import Composed, Image, Interleaved, Like, OfImage, Part, Query, Text, Vector
 from oneword.storage import Item, ItemNotFound
 from oneword.storage.confidence import Asked
 
@@ -63,8 +64,9 @@ class PreparedQuery:
 
     @property
     def edited(self) -> list[str]:
-        """Hashes of the images that the query edits: they are not hits."""
-        return [one.image.content_hash for one in self.inputs.values() if isinstance(one, engine.Composed)]
+        """Hashes of the images that the query edits, or has between words: they are not hits."""
+        edits = [one for one in self.inputs.values() if isinstance(one, engine.Composed | engine.Interleaved)]
+        return [image.region_of or image.content_hash for one in edits for image in images_of(one)]
 
     def vector(
         self, embedded: Mapping[int, Vectors], stored: Mapping[str, Item], dimension: int, collection: str
@@ -111,29 +113,34 @@ def _kind(part: Part, stored: Mapping[str, Item]) -> Asked | None:
     match part:
         case Text():
             return "text"
-        case Image():
-            return "image"
         case Like():
             return stored[part.id].modality
+        case Image():
+            return "image"
         case _:
             return None
 
 
-def _input(part: Text | Image | Composed) -> engine.Input:
+def _input(part: Text | Image | Composed | Interleaved) -> engine.Input:
     match part:
         case Text():
             return engine.Text(text=part.text)
-        case Image():
-            return _image(part.image)
         case Composed():
-            return engine.Composed(image=_image(part.image), edit=part.edit)
+            return engine.Composed(image=_image(part), edit=part.edit)
+        case Image():
+            return _image(part)
+        case Interleaved():
+            return engine.Interleaved(pieces=[one if isinstance(one, str) else _image(one) for one in part.pieces])
 
 
-def _image(source: ImageSource) -> engine.Image:
-    match source:
+def _image(part: OfImage) -> engine.Image:
+    match part.image:
         case str() | Path():
-            return engine.Image(pixels=decode_file(Path(source).expanduser()))
+            image = engine.Image(pixels=decode_file(Path(part.image).expanduser()))
         case bytes():
-            return engine.Image(pixels=decode(source))
+            image = engine.Image(pixels=decode(part.image))
+        case engine.Image():
+            image = part.image
         case _:
-            return engine.Image(pixels=source)
+            image = engine.Image(pixels=part.image)
+    return image if part.crop is None else image.cropped(part.crop)

@@ -12,6 +12,9 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, Unpack
 
+from oneword.engine.config import MAX_PIECES
+from oneword.engine.errors import BadRegion
+from oneword.engine.regions import Region, region
 from oneword.query.errors import BadQuery
 from oneword.storage.config import MOST
 from oneword.storage.filters import Filter, parse_filter
@@ -20,11 +23,21 @@ from oneword.storage.options import SCROLL, CommonOptions, Declared, Option, Sea
 if TYPE_CHECKING:
     import PIL.Image
 
+    from oneword.engine.inputs import Image as DecodedImage
+
 NEGATIVE = -0.5
-"""Weight of an unwanted part. Half: with -1, a query and a near negative would cancel to noise."""
+"""Weight of a text that hits should be unlike. Half: with -1, a query and a near negative would cancel to noise."""
+
+LIKED, UNLIKED = 0.75, -0.15
+"""Weights of relevance feedback, each shared by the items of its kind, where the query's own parts have 1: Rocchio's
+beta and gamma (The SMART Retrieval System, 1971) as Manning, Raghavan and Schütze have them (Introduction to
+Information Retrieval, 2008, section 9.1.1)."""
 
 MAX_WORDS = 50
 """Most words in an explanation."""
+
+MAX_RERANKED = 200
+"""Most hits that a reranker judges: each is a forward pass."""
 
 INCLUDABLE = ("payload", "vector", "thumbnail")
 
@@ -49,6 +62,9 @@ PEERS = {
 ImageSource: TypeAlias = Union[str, Path, bytes, "PIL.Image.Image"]
 """An image in a query: a file's path, its encoded bytes, or a decoded image."""
 
+Piece: TypeAlias = Union[str, Mapping[str, Any], "Image", Path, bytes, "PIL.Image.Image"]
+"""A piece of a composed query, as people give it: words, or an image; `{"image": ...}` for one whose path is text."""
+
 Where: TypeAlias = str | Mapping[str, Any] | Filter
 """A filter, one in words (`year >= 2020`), or one as JSON (`{"must": [...]}`)."""
 
@@ -71,18 +87,62 @@ class Text(_Weighted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Image(_Weighted):
-    """An image."""
+class OfImage(_Weighted):
+    """What images and edits of images have in common.
 
-    image: ImageSource = field(repr=False)
+    Args:
+        crop: the region that is searched by: left, top, width and height, in shares of the upright image: (0.25, 0,
+            0.5, 1) is its middle half. None: the whole.
+    """
+
+    image: "ImageSource | DecodedImage" = field(repr=False)
+    crop: Region | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "crop", _region(self.crop))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Composed(_Weighted):
-    """An image and how hits should differ from it. The image itself is never a hit."""
+class Image(OfImage):
+    """An image, or a region of it."""
 
-    image: ImageSource = field(repr=False)
+
+@dataclass(frozen=True, kw_only=True)
+class Composed(OfImage):
+    """An image, or a region of it, and how hits should differ from it. The image itself is never a hit."""
+
     edit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interleaved(_Weighted):
+    """Images with words between them, in their order. None of the images is a hit.
+
+    Args:
+        pieces: 2 to 16 of them, at least one an image: `Image`s of weight 1, and words.
+    """
+
+    pieces: Sequence[Image | str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        images = [one for one in self.pieces if isinstance(one, Image)]
+        if not 2 <= len(self.pieces) <= MAX_PIECES or not images:
+            raise BadQuery(
+                f"a composed query of {len(self.pieces)} pieces, {len(images)} of them images: expected 2 to "
+                f"{MAX_PIECES} images and texts, at least one an image"
+            )
+        if weighted := [one.weight for one in images if one.weight != 1]:
+            raise BadQuery(f"an image of weight {weighted[0]} in a composed query: expected images of weight 1")
+        object.__setattr__(self, "pieces", tuple(self.pieces))
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece]) -> "Interleaved":
+        """From what people give. Raises BadQuery."""
+        if isinstance(pieces, str | bytes | Mapping) or not isinstance(pieces, Sequence):
+            raise BadQuery(f"composed {str(pieces)[:80]!r}: expected a list of images and texts")
+        return cls(pieces=tuple(one if isinstance(one, str) else _image_of(one) for one in pieces))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +159,7 @@ class Vector(_Weighted):
     values: Sequence[float] = field(repr=False)
 
 
-Part = Text | Image | Composed | Like | Vector
+Part = Text | Image | Composed | Interleaved | Like | Vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +192,13 @@ class Query(SearchFields):
     modality: Annotated[Literal["image", "text"] | None, Option(help="Only hits of this modality.")] = None
     view: Annotated[str | None, Option(help="Fail unless the collection has this view.")] = None
     explain: Annotated[int, Option(help="Number of words that explain each hit.", min=0, max=MAX_WORDS)] = 0
+    rerank: Annotated[
+        str | None, Option(help="Reranker that judges the best hits again; auto: that of the service.")
+    ] = None
+    rerank_depth: Annotated[int, Option(help="Number of best hits that it judges.", min=1, max=MAX_RERANKED)] = 50
+    rerank_seconds: Annotated[
+        float, Option(help="Time that it may take (s); then the first ranking is the answer.", min=0, max=60)
+    ] = 5.0
 
     def __post_init__(self) -> None:
         if not self.parts and self.keywords is None:
@@ -150,28 +217,35 @@ class Query(SearchFields):
     def of(cls, text: str | None = None, **parts: "Unpack[Parts]") -> "Query":
         """A query from what people type. `image` with `edit` is a composed query.
 
+        Beside other parts, `like` and `unlike` are relevance feedback, with Rocchio's weights (`LIKED`, `UNLIKED`).
+
         Args:
             parts: see `Parts`.
 
         Raises:
-            BadQuery: `edit` without `image`, or as the class says.
+            BadQuery: `edit` or `crop` without `image`, or as the class says.
             FilterError: `where` cannot be read.
             TypeError: there is no such option; a name that other search engines have is told ours.
         """
         given: dict[str, Any] = dict(parts)
-        image, edit, where = (given.pop(name, None) for name in ("image", "edit", "where"))
-        like, without = (_several(given.pop(name, ())) for name in ("like", "without"))
+        names = ("image", "edit", "crop", "composed", "where")
+        image, edit, crop, composed, where = (given.pop(name, None) for name in names)
+        like, unlike, without = (_several(given.pop(name, ())) for name in ("like", "unlike", "without"))
         if edit is not None and image is None:
             raise BadQuery(f"edit {edit!r} has no image to change: give an image too, or search for the text itself")
+        if crop is not None and image is None:
+            raise BadQuery(f"crop {crop!r} has no image to cut from: give an image too")
         mixed: list[Part] = [] if text is None else [Text(text=text)]
         if image is not None:
-            mixed.append(Image(image=image) if edit is None else Composed(image=image, edit=edit))
-        mixed += [Like(id=one) for one in like]
+            whole = Image(image=image, crop=crop)
+            mixed.append(whole if edit is None else Composed(image=image, crop=whole.crop, edit=edit))
+        mixed += [] if composed is None else [Interleaved.of(composed)]
+        mixed += feedback(like, unlike, beside=bool(mixed))
         mixed += [Text(text=one, weight=NEGATIVE) for one in without]
         include = frozenset(given.pop("include", ("payload",)))
-        names = [one.name for one in options()]
-        if unknown := [name for name in given if name not in names]:
-            hint = suggestion(unknown[0], [*names, *Parts.__annotations__])
+        known = [one.name for one in options()]
+        if unknown := [name for name in given if name not in known]:
+            hint = suggestion(unknown[0], [*known, *Parts.__annotations__])
             raise TypeError(f"there is no search option {unknown[0]!r}{hint}")
         return cls(parts=tuple(mixed), filter=None if where is None else parse_filter(where), include=include, **given)
 
@@ -196,20 +270,45 @@ class Options(CommonOptions, total=False):
     modality: Literal["image", "text"] | None
     view: str | None
     explain: int
+    rerank: str | None
+    rerank_depth: int
+    rerank_seconds: float
 
 
 class Parts(Options, total=False):
     """What `Query.of` and every `search` take by name: what to search by, and `Options`.
 
-    image, edit: an image, and how hits should differ from it. like: ids of stored items. without: texts that hits
-    should be unlike. where: a filter.
+    image, edit: an image, and how hits should differ from it. crop: the region of the image to search by: left, top,
+    width and height in shares of the image. composed: images and words in their order, as one composed query. like,
+    unlike: ids of stored items that hits should resemble, or not. without: texts that hits should be unlike. where: a
+    filter.
     """
 
     image: ImageSource | None
     edit: str | None
+    crop: Sequence[float] | None
+    composed: Sequence[Piece] | None
     like: str | Iterable[str]
+    unlike: str | Iterable[str]
     without: str | Iterable[str]
     where: Where | None
+
+
+def feedback(like: Sequence[str], unlike: Sequence[str], *, beside: bool) -> list[Like]:
+    """Returns liked and unliked items as parts: Rocchio's relevance feedback.
+
+    Args:
+        like, unlike: ids.
+        beside: whether the query has parts of its own; if not, liked items are the query, each of weight 1.
+
+    Raises:
+        BadQuery: an item is both liked and unliked.
+    """
+    if both := set(like) & set(unlike):
+        raise BadQuery(f"item {min(both)!r} is both liked and unliked: expected one of them")
+    liked = LIKED / len(like) if like and beside else 1.0
+    parts = [Like(id=one, weight=liked) for one in like]
+    return parts + [Like(id=one, weight=UNLIKED / len(unlike)) for one in unlike]
 
 
 def options() -> tuple[Declared, ...]:
@@ -226,6 +325,23 @@ def suggestion(name: str, known: Sequence[str]) -> str:
 
 def _several(one_or_more: str | Iterable[str]) -> list[str]:
     return [one_or_more] if isinstance(one_or_more, str) else list(one_or_more)
+
+
+def _region(crop: Sequence[float] | None) -> Region | None:
+    try:
+        return None if crop is None else region(crop)
+    except BadRegion as error:
+        raise BadQuery(str(error)) from error
+
+
+def _image_of(given: Any) -> Image:
+    if isinstance(given, Image):
+        return given
+    if not isinstance(given, Mapping):
+        return Image(image=given)
+    if "image" not in given or not set(given) <= {"image", "crop"}:
+        raise BadQuery(f"a piece with {', '.join(map(str, given))}: expected words, or an image with or without a crop")
+    return Image(**given)
 
 
 def _expect(name: str, value: object, kind: Any, expected: str) -> None:

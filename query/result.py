@@ -35,6 +35,7 @@ class Hit:
         id: of the item, for `like`.
         score: cosine similarity to the query, -1 to 1; with keywords BM25, or what the fusion of both gives.
         confidence: share of unrelated queries whose best hit of this modality scores lower, 0 to 1; None: not known.
+        rerank_score: what a reranker gives for the query and this hit, on its own scale; None: it did not judge it.
         modality: "image" (with its caption, if any, in `text`) or "text".
         image_text: text that the image shows, if it was looked for; of a long one a part.
         matched: the line of it that a keyword of the query matches, if any does.
@@ -48,6 +49,7 @@ class Hit:
     id: str
     score: float
     confidence: float | None = None
+    rerank_score: float | None = None
     modality: str
     uri: str = ""
     text: str | None = None
@@ -100,6 +102,8 @@ class Hit:
         document: dict[str, Any] = {"id": self.id, "score": round(self.score, 6), "modality": self.modality}
         if self.confidence is not None:
             document["confidence"] = round(self.confidence, 4)
+        if self.rerank_score is not None:
+            document["rerank_score"] = round(self.rerank_score, 6)
         if payload:
             document |= {"uri": self.uri, "text": self.text, "metadata": plain(self.metadata)}
             if self.image_text is not None:
@@ -162,12 +166,34 @@ def _figure(hit: Hit, thumbnail: bytes | None) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reranked:
+    """What became of judging the best hits again.
+
+    Args:
+        model: the reranker.
+        judged: hits that have a score of it, and were ordered by it; 0: the first ranking is the answer.
+        reason: why it is; None: hits were judged.
+        ms: what it took.
+    """
+
+    model: str
+    judged: int
+    reason: str | None = None
+    ms: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        document: dict[str, Any] = {"model": self.model, "judged": self.judged, "ms": round(self.ms, 3)}
+        return document if self.reason is None else document | {"reason": self.reason}
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchResult:
     """Hits, best first, and how they came about. Iterates over the hits.
 
     Args:
-        total: items that pass the filters, of which the hits are a page; None with a least score or confidence, or
-            groups.
+        total: items that pass the filters, of which the hits are a page; None with a least score or confidence, groups,
+            or copies that are left out.
         version: of the collection that was searched; a query for the next page names it.
         encode_ms: time to embed the query; loading the model is not counted.
         search_ms: time to find the neighbors.
@@ -175,6 +201,7 @@ class SearchResult:
         collection: its name.
         words: the query's words; empty if no explanation was requested.
         shortened: texts of the query that are longer than the model reads; each was cut, at a sentence if possible.
+        reranked: what became of judging the best hits again; None: it was not asked for, or the page lies beyond them.
         fetch: returns thumbnails by id, for a notebook.
     """
 
@@ -187,6 +214,7 @@ class SearchResult:
     collection: str
     words: tuple[Word, ...] = ()
     shortened: int = 0
+    reranked: Reranked | None = None
     fetch: Callable[[Sequence[str]], Mapping[str, bytes]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -259,4 +287,6 @@ class SearchResult:
             document["explain"] = {"words": [word.as_dict() for word in self.words]}
         if self.shortened:
             document["shortened"] = self.shortened
+        if self.reranked is not None:
+            document["reranked"] = self.reranked.as_dict()
         return document

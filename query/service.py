@@ -20,10 +20,11 @@ from oneword.query.explanation import Explanation, ItemWords, explain
 from oneword.query.matching import tokens
 from oneword.query.mixing import PreparedQuery, Vectors
 from oneword.query.query import MAX_WORDS, Like, Parts, Query, Vector, options
-from oneword.query.result import Hit, SearchResult
+from oneword.query.reranking import Rerankers
+from oneword.query.result import Hit, Reranked, SearchResult
 from oneword.storage import And, Collection, Filter, Item, ItemNotFound, Match, SpaceMismatch, StorageConfig, Store
 from oneword.storage.schema import check_same
-from oneword.storage.search import SearchOptions
+from oneword.storage.search import Hits, SearchOptions
 
 STORED = {one.name for one in options()} & {one.name for one in fields(SearchOptions)}
 """Options that the store gives their meaning; the others are given it here."""
@@ -56,20 +57,29 @@ class SearchService:
 
     @classmethod
     def of(
-        cls, collection: Collection, model: EngineConfig, loader: Callable[[EngineConfig], Encoder]
+        cls,
+        collection: Collection,
+        model: EngineConfig,
+        loader: Callable[[EngineConfig], Encoder],
+        rerankers: Rerankers | None = None,
     ) -> "SearchService":
-        """Over a collection that is open already, with models from a loader of one's own."""
+        """Over a collection that is open already, with models from a loader of one's own, and shared rerankers."""
         service = cls.__new__(cls)
-        service._open(collection, model, loader)
+        service._open(collection, model, loader, rerankers)
         return service
 
     def _open(
-        self, collection: Collection, model: EngineConfig, loader: Callable[[EngineConfig], Encoder] | None
+        self,
+        collection: Collection,
+        model: EngineConfig,
+        loader: Callable[[EngineConfig], Encoder] | None,
+        rerankers: Rerankers | None = None,
     ) -> None:
         self.collection = collection
         self._space: dict[str, Any] = collection.space
         self._config = model
         self._loader = loader
+        self.rerankers = rerankers or Rerankers(model)
         if "prompts" not in self._space:
             raise BadQuery(f"collection {collection.name!r} was made without a model: no query can be embedded")
         self.view = View.from_dict(self._space["prompts"])
@@ -88,6 +98,7 @@ class SearchService:
             FilterError: the filter names unknown fields.
             SpaceMismatch: another model or view than the collection's.
             NoWords: an explanation is asked for, and the model has no words.
+            ModelError: the reranker cannot be loaded.
             BadSearch, MissingKeywords, VersionNotFound: as `storage.Collection.search`.
         """
         return self.search_batch([self._checked(query, parts)])[0]
@@ -119,22 +130,27 @@ class SearchService:
         Raises:
             As `search`.
         """
-        started = time.perf_counter()
         query = prepared.query
+        if query.rerank is not None:
+            self.rerankers.get(query.rerank)  # loading it is not part of the search
+        started = time.perf_counter()
         self.check_view(query.view)
         liked = self._liked(prepared)
         vector = self._vector(prepared, embedded, liked)
-        found = self.collection.search(
-            vector,
-            asked=prepared.asked(liked),
-            **{name: getattr(query, name) for name in STORED},
-            filter=_filter(query),
-            exclude_ids=prepared.liked,
-            exclude_image_hashes=prepared.edited,
-            thumbnails="thumbnail" in query.include,
-        )
-        keywords = tokens(query.keywords or "")
-        hits = tuple(Hit.of(hit, keywords) for hit in found)
+        options = {name: getattr(query, name) for name in STORED} | {
+            "asked": prepared.asked(liked),
+            "filter": _filter(query),
+            "exclude_ids": prepared.liked,
+            "exclude_image_hashes": prepared.edited,
+            "thumbnails": "thumbnail" in query.include,
+        }
+        reranked: Reranked | None = None
+        if query.rerank is not None and query.offset < query.rerank_depth:
+            hits, found, reranked = self._reranked(prepared, vector, options)
+        else:
+            found = self.collection.search(vector, **options)
+            keywords = tokens(query.keywords or "")
+            hits = tuple(Hit.of(hit, keywords) for hit in found)
         if "vector" in query.include:
             stored = self._stored([hit.id for hit in hits], found.version)
             hits = tuple(replace(hit, vector=stored[hit.id].vector) for hit in hits)
@@ -145,7 +161,8 @@ class SearchService:
             hits = tuple(
                 replace(hit, words=one.words, shared=one.shared) for hit, one in zip(hits, explained, strict=True)
             )
-        partial = query.min_score is not None or query.min_confidence is not None or query.group_by is not None
+        cut = (query.min_score, query.min_confidence, query.group_by, query.fold_copies)
+        partial = any(one is not None for one in cut)
         return SearchResult(
             hits=hits,
             total=None if partial else found.total,
@@ -156,7 +173,28 @@ class SearchService:
             collection=self.collection.name,
             words=words,
             shortened=prepared.shortened,
+            reranked=reranked,
         )
+
+    def _reranked(
+        self, prepared: PreparedQuery, vector: Vectors | None, options: Mapping[str, Any]
+    ) -> tuple[tuple[Hit, ...], Hits, Reranked]:
+        """A page of the ranking whose best hits are judged again; they are the same for every page."""
+        query = prepared.query
+        keywords = tokens(query.keywords or "")
+        judge = self.rerankers.get(query.rerank or "")
+        best = {**options, "offset": 0, "limit": query.rerank_depth}
+        found = self.collection.search(vector, **best | {"thumbnails": options["thumbnails"] or judge.reranker.sees})
+        hits, report = judge.rerank(
+            prepared, [Hit.of(hit, keywords) for hit in found], min(query.rerank_seconds, self.rerankers.most)
+        )
+        if not options["thumbnails"]:
+            hits = tuple(replace(hit, thumbnail=None) for hit in hits)
+        page = hits[query.offset : query.offset + query.limit]
+        if (left := query.offset + query.limit - query.rerank_depth) > 0 and len(hits) == query.rerank_depth:
+            further = {**options, "offset": query.rerank_depth, "limit": left, "version": found.version}
+            page += tuple(Hit.of(hit, keywords) for hit in self.collection.search(vector, **further))
+        return page, found, report
 
     def explain(
         self, query: str | Query | None = None, *, items: Sequence[str] = (), words: int = 5, **parts: Unpack[Parts]

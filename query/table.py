@@ -11,7 +11,7 @@ from rich.text import Text
 
 from oneword.engine.dependencies import require
 from oneword.query.explain import beginning, listed
-from oneword.query.result import Hit, SearchResult
+from oneword.query.result import Hit, Reranked, SearchResult
 from oneword.storage.terminal import console as terminal
 from oneword.storage.terminal import place
 from oneword.storage.visible import visible
@@ -56,6 +56,9 @@ def _print(console: Console, result: SearchResult, offset: int, draw: Any) -> No
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("", justify="right", style="dim")
     table.add_column("score", justify="right")
+    judged = any(hit.rerank_score is not None for hit in result.hits)
+    if judged:
+        table.add_column("reranked", justify="right")
     if draw is not None:
         table.add_column("", width=WIDTH)
     table.add_column("what")
@@ -66,10 +69,13 @@ def _print(console: Console, result: SearchResult, offset: int, draw: Any) -> No
     table.add_column("id", overflow="fold", style="dim")
     for rank, hit in enumerate(result.hits, start=offset + 1):
         score = Text(f"{hit.score:.3f}{'?' if hit.doubtful else ' '}", style="dim" if hit.doubtful else "bold")
+        again = ["" if hit.rerank_score is None else f"{hit.rerank_score:.3f}"] if judged else []
         shown = [] if draw is None else [draw(io.BytesIO(hit.thumbnail), width=WIDTH) if hit.thumbnail else ""]
         why = [listed(hit.shared)] if result.words else []
         what = hit.part or hit.modality
-        table.add_row(str(rank), score, *shown, what, visible(place(hit.uri)), _text(hit), *why, visible(hit.id))
+        table.add_row(
+            str(rank), score, *again, *shown, what, visible(place(hit.uri)), _text(hit), *why, visible(hit.id)
+        )
     if result.hits:
         console.print(table)
     of = "" if result.total is None else f" of {result.total}"
@@ -79,6 +85,8 @@ def _print(console: Console, result: SearchResult, offset: int, draw: Any) -> No
         soft_wrap=True,
         style="dim",
     )
+    if result.reranked is not None:
+        console.print(reranked(result.reranked), style="dim" if result.reranked.reason is None else "yellow")
     if result.shortened:
         console.print(shortened(result.shortened), style="yellow")
     if not result.fits:
@@ -92,6 +100,13 @@ def _text(hit: Hit) -> str:
     if hit.matched is not None:
         return f"“{beginning(hit.matched)}”"
     return beginning(hit.text)
+
+
+def reranked(report: Reranked) -> str:
+    """Returns one line about judging the best hits again."""
+    if report.reason is not None:
+        return f"Not reranked by {visible(report.model)}: {report.reason} after {report.ms:.0f} ms."
+    return f"Reranked by {visible(report.model)}: {report.judged} hits in {report.ms:.0f} ms."
 
 
 def shortened(texts: int) -> str:

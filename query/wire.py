@@ -5,12 +5,28 @@ import io
 import math
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oneword.engine.errors import UnreadableFile
 from oneword.query.errors import BadQuery
-from oneword.query.query import INCLUDABLE, Composed, Image, ImageSource, Like, Part, Query, Text, Vector, options
+from oneword.query.query import (
+    INCLUDABLE,
+    Composed,
+    Image,
+    ImageSource,
+    Interleaved,
+    Like,
+    OfImage,
+    Part,
+    Query,
+    Text,
+    Vector,
+    options,
+)
 from oneword.storage import filter_to_json
+
+if TYPE_CHECKING:
+    from oneword.engine.inputs import Image as DecodedImage
 
 UNKNOWN = "application/octet-stream"
 
@@ -52,7 +68,7 @@ def to_json(query: Query) -> dict[str, Any]:
     return document
 
 
-def image_uri(source: ImageSource) -> str:
+def image_uri(source: "ImageSource | DecodedImage") -> str:
     """An image as the service takes it: an http or https URL or a data URI as it is, anything else as a data URI.
 
     A decoded image becomes PNG, which keeps its very pixels.
@@ -75,8 +91,10 @@ def image_uri(source: ImageSource) -> str:
                 raise UnreadableFile(f"{str(path)!r}: is not a file name ({error})") from error
     import PIL.Image
 
+    from oneword.engine import inputs
     from oneword.engine.images import to_rgb
 
+    source = source.pixels if isinstance(source, inputs.Image) else source
     if not isinstance(source, PIL.Image.Image):
         raise BadQuery(f"an image of type {type(source).__name__}: expected a path, a URL, bytes or a PIL image")
     file = io.BytesIO()
@@ -105,15 +123,21 @@ def _part(part: Part) -> dict[str, Any]:
     match part:
         case Text():
             document = {"text": part.text}
-        case Image():
-            document = {"image": image_uri(part.image)}
         case Composed():
-            document = {"composed": {"image": image_uri(part.image), "edit": part.edit}}
+            document = {"composed": {**_image(part), "edit": part.edit}}
+        case Image():
+            document = _image(part)
+        case Interleaved():
+            document = {"composed": [one if isinstance(one, str) else _image(one) for one in part.pieces]}
         case Like():
             document = {"like": part.id}
         case Vector():
             document = {"vector": numbers(part.values)}
     return document if part.weight == 1 else document | {"weight": _plain(part.weight)}
+
+
+def _image(part: OfImage) -> dict[str, Any]:
+    return {"image": image_uri(part.image)} | ({} if part.crop is None else {"crop": list(part.crop)})
 
 
 def _plain(value: Any) -> Any:

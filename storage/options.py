@@ -51,6 +51,7 @@ class CommonOptions(TypedDict, total=False):
     min_confidence: float | None
     diversity: float
     group_by: str | None
+    fold_copies: float | None
     keywords: str | None
     fusion: Fusion
     keyword_weight: float
@@ -85,6 +86,10 @@ class SearchFields:
     ] = 0.5
     diversity: Annotated[float, Option(help="0: the most similar hits; 1: the most diverse.", min=0, max=1)] = 0.0
     group_by: Annotated[str | None, Option(help="One hit for each value of this field.")] = None
+    fold_copies: Annotated[
+        float | None,
+        Option(help="Leave out hits that are this similar to a better one, such as 0.97; 1: equal ones.", min=0, max=1),
+    ] = None
     version: Annotated[
         int | None, Option(help="Version to search, so that pages are consistent.", min=1, max=2**63 - 1)
     ] = None

@@ -27,7 +27,9 @@ from oneword.storage.ranking import Ranked, Ranking, TableRanking, order
 DIVERSE = 160
 """Hits that are reordered for diversity at a time."""
 GROUPED = 10_240
-"""Nearest items that are searched for groups; they may have fewer groups than the limit."""
+"""Nearest items that are searched for groups, and folded; they may have fewer groups than the limit."""
+FOLDED = 64
+"""Hits that are compared with those before them at a time."""
 WINDOW = 160
 """Best items of each ranking that are fused; the next nearest follow. Fixed, so that pages are consistent."""
 FIELDS = (*BUILTINS, "image_hash")
@@ -63,6 +65,8 @@ class SearchOptions(SearchFields):
             relevance, Carbonell and Goldstein 1998: score x (1 - diversity) - highest similarity to them x diversity).
         group_by: a field; of each of its values only the best hit is returned; items without it are all returned.
             The 10,240 nearest are searched.
+        fold_copies: least cosine similarity at which a hit counts as a copy of a better one, and is left out. Of the
+            10,240 nearest.
         keywords: words to search texts, and the text in images, for (BM25); fused with the nearest, or alone if there
             is no vector.
         fusion: "rrf" (reciprocal rank) or "weighted" (normalized scores).
@@ -100,7 +104,8 @@ class SearchOptions(SearchFields):
     def reach(self) -> int:
         """Depth of the first look where a second one costs as much again: most likely enough for the page."""
         more = len(self.exclude_ids) + 8 * bool(self.exclude_image_hashes)
-        return max(1, (self.depth + more) * (4 if self.group_by else 1), DIVERSE if self.diversity else 1)
+        fewer = self.group_by is not None or self.fold_copies is not None
+        return max(1, (self.depth + more) * (4 if fewer else 1), DIVERSE if self.diversity else 1)
 
 
 class Hits(list[Hit]):
@@ -128,9 +133,11 @@ def page(ranking: Ranking, options: SearchOptions, version: int, scale: Scale | 
     if options.min_confidence is not None and scale is not None:
         floor = max(floor if floor is not None else -math.inf, scale.floor(options.min_confidence))
     ranked: Iterator[Ranked] = _blocks(ranking, floor)
-    if options.group_by is not None:
+    if options.group_by is not None or options.fold_copies is not None:
         ranked = islice(ranked, GROUPED)
     ranked = _kept(ranking, ranked, options, scale)
+    if options.fold_copies is not None:
+        ranked = _folded(ranking, ranked, options.fold_copies)
     if options.diversity:
         ranked = _diverse(ranking, ranked, options.diversity)
     chosen = list(islice(ranked, options.offset, options.depth))
@@ -197,6 +204,27 @@ def _grouping(field: str | None) -> Callable[[Item], Any]:
         return normalize("NFC", value) if isinstance(value, str) else value
 
     return group
+
+
+def _folded(ranking: Ranking, ranked: Iterator[Ranked], least: float) -> Iterator[Ranked]:
+    """The ranking without copies of what is before them."""
+    least -= 1e-6  # equal vectors in float32
+    before: list[NDArray[np.float32]] = []
+    while block := list(islice(ranked, FOLDED)):
+        check()
+        vectors = ranking.vectors([key for _, key in block])
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        copies = np.zeros(len(block), dtype=bool)
+        for some in before:
+            copies |= (vectors @ some.T).max(axis=1) >= least
+        first = []
+        for place in range(len(block)):
+            if not copies[place]:
+                first.append(place)
+                copies |= vectors @ vectors[place] >= least
+        if first:
+            before.append(vectors[first])
+        yield from (block[place] for place in first)
 
 
 def _diverse(ranking: Ranking, ranked: Iterator[Ranked], diversity: float) -> Iterator[Ranked]:

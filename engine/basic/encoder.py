@@ -20,7 +20,7 @@ from oneword.engine import views
 from oneword.engine.basic import classes, classifier, sentences
 from oneword.engine.encoder import Side, Vectors
 from oneword.engine.errors import DeviceOutOfMemory
-from oneword.engine.inputs import Input, Text, parts
+from oneword.engine.inputs import Image, Input, Text, pieces
 from oneword.engine.space import Space
 
 TEMPERATURE = 1.5
@@ -138,14 +138,14 @@ class BasicEncoder:
         pixels, image_rows, weights = [], [], []
         written, texts = [], []
         for i, each in enumerate(inputs):
-            image, text, weight = parts(each, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED)
-            if image:
-                pixels.append(classifier.views(image.pixels))
-                image_rows.append(i)
-                weights.append(weight)
-            if text:
-                written.append(text)
-                texts.append(i)
+            for piece, weight in pieces(each, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED):
+                if isinstance(piece, Image):
+                    pixels.append(classifier.views(piece.pixels))
+                    image_rows.append(i)
+                    weights.append(weight)
+                else:
+                    written.append(piece)
+                    texts.append(i)
         shape = (0, 2, classifier.SIZE, classifier.SIZE, 3)
         return Batch(
             count=len(inputs),

@@ -1,6 +1,6 @@
 """CLIP and its kin as an encoder: one tower reads texts, another one sees images.
 
-Neither tower takes both, so a document and a composed query are sums of two unit vectors. Legend: n inputs, p of them
+Neither tower takes both, so documents and composed queries are sums of unit vectors. Legend: n inputs, p of them
 with an image, q of them with a text, d dimensions.
 """
 
@@ -18,7 +18,7 @@ from oneword.engine.devices import run
 from oneword.engine.dual.images import Images
 from oneword.engine.dual.texts import Reader
 from oneword.engine.encoder import Side, Tiler, Vectors
-from oneword.engine.inputs import Input, parts
+from oneword.engine.inputs import Image, Input, images_of, pieces, texts_of
 from oneword.engine.space import Space
 from oneword.engine.tiles import tiles_of
 
@@ -112,10 +112,9 @@ class DualEncoder:
         self.space(view)
         costs: tuple[dict[int, Cost], dict[int, Cost]] = ({}, {})
         for i, item in enumerate(inputs):
-            image, text, _ = parts(item, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED)
-            length = self._texts.length(text) if text else 0
-            seen = self._images.patches if image else 0
-            costs[image is not None][i] = Cost(length=max(length, seen))
+            images = images_of(item)
+            length = sum(map(self._texts.length, texts_of(item)))
+            costs[bool(images)][i] = Cost(length=max(length, self._images.patches * len(images)))
         batches = []
         for some in costs:
             positions = list(some)
@@ -126,15 +125,15 @@ class DualEncoder:
         """Token ids, padded, and resized images. Pinned for a GPU, so that the copy there need not wait."""
         shown, shapes, images, weights, written, texts = [], [], [], [], [], []
         for i, item in enumerate(inputs):
-            image, text, weight = parts(item, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED)
-            if image:
-                shown.append(image)
-                shapes.append(self._images.shape(image.size))
-                images.append(i)
-                weights.append(weight)
-            if text:
-                written.append(text)
-                texts.append(i)
+            for piece, weight in pieces(item, IMAGE_IN_DOCUMENT, IMAGE_IN_COMPOSED):
+                if isinstance(piece, Image):
+                    shown.append(piece)
+                    shapes.append(self._images.shape(piece.size))
+                    images.append(i)
+                    weights.append(weight)
+                else:
+                    written.append(piece)
+                    texts.append(i)
         tiles = tiles_of(shown, self.tiler)
         return Batch(
             count=len(inputs),
@@ -147,7 +146,7 @@ class DualEncoder:
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """float32 (n, d) on the device: an image's vector, a text's, or their weighted sum."""
+        """float32 (n, d) on the device: an image's vector, a text's, or the weighted sum of several."""
         lengths = [ids.shape[1] for ids in batch.tokens.values()]
         length = max([self._images.patches, *lengths] if batch.tiles is not None else lengths)
         return run(lambda: self._forward(batch), self.device, batch.count, length)

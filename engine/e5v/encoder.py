@@ -92,26 +92,22 @@ class E5VEncoder(Prompted):
         )
 
     def _cost(self, item: Input, view: View, side: Side) -> Cost:
-        prompt, text, image = prompted(item, view, side)
-        if image is None:
-            return Cost(length=self.tokens.length(prompt, text, 0))
-        length = self.tokens.length(prompt, text, self.image_processor.tokens(image.size))
-        return Cost(length=length, vision=round(self.image_processor.tiles.count(image.size) * self._tile_cost))
+        prompt, texts, images = prompted(item, view, side)
+        length = self.tokens.length(prompt, texts, [self.image_processor.tokens(image.size) for image in images])
+        tiles = sum(self.image_processor.tiles.count(image.size) for image in images)
+        return Cost(length=length, vision=round(tiles * self._tile_cost))
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and tiles. Pinned for a GPU, so that the copy there need not wait."""
         rows: list[list[int]] = []
-        images: list[Image] = []
-        sizes: list[tuple[int, int]] = []
+        shown: list[Image] = []
         for item in inputs:
-            prompt, text, image = prompted(item, view, side)
-            if image is not None:
-                width, height = image.size
-                sizes.append((height, width))
-                images.append(image)
-            rows.append(self.tokens.ids(prompt, text, self.image_processor.tokens(image.size) if image else 0))
+            prompt, texts, images = prompted(item, view, side)
+            shown += images
+            rows.append(self.tokens.ids(prompt, texts, [self.image_processor.tokens(image.size) for image in images]))
         ids, last = self._padded(rows)
-        tiles = tiles_of(images, self.tiler)
+        tiles = tiles_of(shown, self.tiler)
+        sizes = [image.size[::-1] for image in shown]  # (height, width)
         return Batch(
             ids=ids,
             last=last,

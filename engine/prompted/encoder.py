@@ -69,6 +69,7 @@ class Prompted:
         self.network, self.device, self.dtype = network, device, dtype
         self.tokens, self.budget, self.dimension = tokens, budget, dimension
         self._padding = padding
+        self._context: int | None = getattr(network.config.get_text_config(), "max_position_embeddings", None)
 
     def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:
         """Batches of similar length within the token budget. Looks at texts and at images' sizes only."""
@@ -78,7 +79,16 @@ class Prompted:
         raise NotImplementedError
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Returns ids (n, l), padded on the right, and each row's last position (n,). Pinned for a GPU."""
+        """Returns ids (n, l), padded on the right, and each row's last position (n,). Pinned for a GPU.
+
+        Raises:
+            ValueError: a row is longer than the model's context.
+        """
+        longest = max(map(len, rows))
+        if self._context is not None and longest > self._context:
+            raise ValueError(
+                f"it takes {longest:,} tokens, and the model reads {self._context:,}: expected fewer or smaller images"
+            )
         last = torch.tensor([len(row) - 1 for row in rows])
         ids = torch.full((len(rows), int(last.max()) + 1), self._padding)
         for row, into in zip(rows, ids, strict=True):
@@ -139,23 +149,20 @@ class PromptedEncoder(Prompted):
         return followed(self.own, view, self.name)
 
     def _cost(self, item: Input, view: View, side: Side) -> Cost:
-        prompt, text, image = prompted(item, self._followed(view), side)
-        length = len(self.tokens.text_ids(prompt, text))
-        if image is None:
-            return Cost(length=length)
-        shown = self.images.tokens(image.size)
-        return Cost(length=length + shown, vision=shown)
+        prompt, texts, images = prompted(item, self._followed(view), side)
+        shown = sum(self.images.tokens(image.size) for image in images)
+        return Cost(length=len(self.tokens.text_ids(prompt, texts)) + shown, vision=shown)
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Batch:
         """Token ids, padded, and what the model's own processor makes of all images at once."""
         prompts = [prompted(item, self._followed(view), side) for item in inputs]
-        shown, seen = self.images([image.pixels for _, _, image in prompts if image is not None])
+        shown, seen = self.images([[image.pixels for image in images] for _, _, images in prompts if images])
         rows, replaced = [], iter(shown)
-        for prompt, text, image in prompts:
+        for prompt, texts, images in prompts:
             rows.append(
-                self.tokens.text_ids(prompt, text)
-                if image is None
-                else self.tokens.shown_ids(prompt, text, (self.images.token, next(replaced)))
+                self.tokens.shown_ids(prompt, texts, self.images.token, next(replaced))
+                if images
+                else self.tokens.text_ids(prompt, texts)
             )
         ids, last = self._padded(rows)
         return Batch(ids=ids, last=last, images={name: self._pinned(value) for name, value in seen.items()})

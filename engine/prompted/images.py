@@ -29,20 +29,24 @@ class Images:
         self._kind = next((name for name in KINDS if name in output), None)
         self.tokens = lru_cache(maxsize=4096)(self._tokens)
 
-    def __call__(self, images: Sequence[PIL.Image.Image]) -> tuple[list[str], dict[str, Tensor]]:
-        """Returns what takes each image token's place, and the model's arguments by name."""
-        if not images:
+    def __call__(self, inputs: Sequence[Sequence[PIL.Image.Image]]) -> tuple[list[tuple[str, ...]], dict[str, Tensor]]:
+        """Returns what takes the place of image tokens, and the model's arguments by name.
+
+        Args:
+            inputs: the images of each input that has some: a model may cut several into fewer tiles than one.
+        """
+        if not inputs:
             return [], {}
         if side := self._square:
-            images = [image.resize((side, side)) for image in images]
+            inputs = [[image.resize((side, side)) for image in images] for images in inputs]
         made = self._processor(
-            images=[[image] for image in images],
-            text=[self.token] * len(images),
+            images=[list(images) for images in inputs],
+            text=[self.token * len(images) for images in inputs],
             padding=True,
             return_tensors="pt",
             return_text_replacement_offsets=True,
         )
-        shown = [row[0]["replacement"] for row in made["text_replacement_offsets"]]
+        shown = [tuple(one["replacement"] for one in row) for row in made["text_replacement_offsets"]]
         texts = {"text_replacement_offsets", "input_ids", "attention_mask", *KINDS}
         return shown, {name: value for name, value in made.items() if name not in texts}
 
@@ -53,7 +57,7 @@ class Images:
         try:
             if count is not None:
                 return int(count(image_sizes=[(height, width)])["num_image_tokens"][0])
-            (shown,), _ = self([PIL.Image.new("RGB", size)])
+            ((shown,),), _ = self([[PIL.Image.new("RGB", size)]])
         except Exception:  # the processor refuses such an image, and will say so when it is its turn
             return 0
         return shown.count(self.token)

@@ -1,5 +1,6 @@
 """A checkpoint's own chat template: a view's prompt to a whole conversation of one message."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from oneword.engine.views import DEFAULT, IMAGE, SENTENCE
 
 
 def chat(checkpoint: Checkpoint, tokenizer: Any, image_token: str) -> Callable[[str], str]:
-    """Returns what puts a view's prompt into the chat template, the image where `<image>` is.
+    """Returns what puts a view's prompt into the chat template, images where `<image>` is.
 
     Args:
         image_token: what the template writes for an image.
@@ -20,9 +21,11 @@ def chat(checkpoint: Checkpoint, tokenizer: Any, image_token: str) -> Callable[[
     template = source(checkpoint, tokenizer)
 
     def render(prompt: str) -> str:
-        before, image, after = prompt.partition(IMAGE)
-        parts = [{"type": "text", "text": before}, {"type": "image"}, {"type": "text", "text": after}]
-        content = [part for part, there in zip(parts, (before, image, after), strict=True) if there]
+        content = [
+            {"type": "image"} if part == IMAGE else {"type": "text", "text": part}
+            for part in re.split(f"({IMAGE})", prompt)
+            if part
+        ]
         whole: str = tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], chat_template=template, tokenize=False, add_generation_prompt=True
         )

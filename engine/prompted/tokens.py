@@ -1,4 +1,4 @@
-"""A prompt, a user's text and an image's size to token ids.
+"""A prompt, a user's texts and the sizes of images to token ids.
 
 Only the template and the view's prompt may speak to the model in special tokens. The user's text is plain
 characters, whatever it spells: `<image>` or `<|eot_id|>` in it would otherwise change the number of image
@@ -7,7 +7,7 @@ tokens or the place where the one word is read.
 So the prompt, never the text, is split at added tokens; what lies between two of them, prose and text
 together, is encoded by a copy of the tokenizer that has no added tokens. Prose and text are encoded as one
 string because byte pairs merge across their border: for a text without special tokens the ids are those of
-the plain tokenizer on the whole prompt.
+the plain tokenizer on the whole prompt. Between two texts of a prompt there is an image, so each has its own string.
 """
 
 import re
@@ -83,41 +83,36 @@ class PromptTokens:
         self._compiled = lru_cache(maxsize=256)(self._compile)
         self.text_ids = lru_cache(maxsize=REMEMBERED)(self._text_ids)
 
-    def ids(self, prompt: str, text: str | None, image_tokens: int) -> list[int]:
+    def ids(self, prompt: str, texts: tuple[str, ...], image_tokens: Sequence[int] = ()) -> list[int]:
         """Ids of a view's prompt in the chat template.
 
         Args:
-            prompt: with `<sent>` if, and only if, there is a text; with `<image>` likewise.
-            text: the user's, or None.
-            image_tokens: how many tokens the image takes; 0 without an image.
+            prompt: with a `<sent>` for each text, and an `<image>` for each image.
+            texts: the user's, in their order.
+            image_tokens: how many tokens each image takes, in their order.
         """
         ids: list[int] = []
-        for id_ in self.text_ids(prompt, text):
-            if id_ == self.image_token_id:
-                ids.extend([id_] * image_tokens)
-            else:
-                ids.append(id_)
+        counts = iter(image_tokens)
+        for id_ in self.text_ids(prompt, texts):
+            ids.extend([id_] * next(counts) if id_ == self.image_token_id else (id_,))
         return ids
 
-    def length(self, prompt: str, text: str | None, image_tokens: int) -> int:
+    def length(self, prompt: str, texts: tuple[str, ...], image_tokens: Sequence[int] = ()) -> int:
         """How many ids `ids` gives."""
-        ids = self.text_ids(prompt, text)
-        return len(ids) + (image_tokens - 1) * ids.count(self.image_token_id)
+        return len(self.text_ids(prompt, texts)) + sum(image_tokens) - len(image_tokens)
 
-    def written(self, prompt: str, text: str | None) -> str:
+    def written(self, prompt: str, texts: tuple[str, ...]) -> str:
         """The whole prompt as a string with one `<image>` for an image, for whoever tokenizes it themselves.
 
         Raises:
-            BadText: the text spells an added token. As a string it could not be distinguished from the prompt's own.
+            BadText: a text spells an added token. As a string it could not be distinguished from the prompt's own.
         """
         empty = self.whole(prompt)
-        if text is None:
-            return empty
-        before, _, after = empty.partition(SENTENCE)
-        whole = before + self.cut(text) + after
+        first, *rest = empty.split(SENTENCE)
+        whole = first + "".join(self.cut(text) + after for text, after in zip(texts, rest, strict=True))
         found = self._border.findall(whole)
         if found != self._border.findall(empty):
-            extra = next((token for token in found if token in text), found[0])
+            extra = next((token for token in found if any(token in text for text in texts)), found[0])
             raise BadText(
                 f"the text spells the model's special token {extra!r}: expected plain words, as the prompt is sent as "
                 "a string; embed it where the model is, or with a server of Oneword"
@@ -140,20 +135,23 @@ class PromptTokens:
         text: str = self._inside.to_str()
         return text
 
-    def shown_ids(self, prompt: str, text: str | None, image: tuple[str, str]) -> "array[int]":
-        """Ids of a view's prompt, its image's token replaced.
+    def shown_ids(self, prompt: str, texts: tuple[str, ...], token: str, shown: tuple[str, ...]) -> "array[int]":
+        """Ids of a view's prompt, the tokens of its images replaced.
 
         Args:
-            image: the token as the whole prompt spells it, and what takes its place.
+            token: of an image, as the whole prompt spells it.
+            shown: what takes the place of each, in their order.
         """
-        return self._text_ids(prompt, text, *image)
+        return self._text_ids(prompt, texts, token, shown)
 
-    def _text_ids(self, prompt: str, text: str | None, token: str = "", shown: str = "") -> "array[int]":
+    def _text_ids(
+        self, prompt: str, texts: tuple[str, ...], token: str = "", shown: tuple[str, ...] = ()
+    ) -> "array[int]":
         """Ids with one image token for an image, or with what is `shown` in place of the `token`."""
-        text = "" if text is None else self.cut(text)
+        left = map(self.cut, texts)
         ids = list(self._prefix)
         for part in self._compiled(prompt, token, shown):
-            ids.extend(self._segment_ids(part, text) if isinstance(part, Segment) else part)
+            ids.extend(self._segment_ids(part, next(left)) if isinstance(part, Segment) else part)
         ids.extend(self._suffix)
         return array("i", ids)
 
@@ -162,16 +160,19 @@ class PromptTokens:
         ids: list[int] = words.encode(segment.filled(text), add_special_tokens=False).ids
         return ids
 
-    def _compile(self, prompt: str, token: str, shown: str) -> tuple[Segment | Sequence[int], ...]:
-        """The whole prompt as ids, but for the segment that the text goes into."""
+    def _compile(self, prompt: str, token: str, shown: tuple[str, ...]) -> tuple[Segment | Sequence[int], ...]:
+        """The whole prompt as ids, but for the segments that the texts go into."""
         whole = self.whole(prompt)
+        if shown:
+            first, *rest = whole.split(token)
+            whole = first + "".join(one + after for one, after in zip(shown, rest, strict=True))
         return tuple(
             part
             if isinstance(part, Segment) and part.after is not None
             else self._segment_ids(part, "")
             if isinstance(part, Segment)
             else (part,)
-            for part in self._split(whole.replace(token, shown) if token else whole)
+            for part in self._split(whole)
         )
 
     def _split(self, whole: str) -> Iterator[Segment | int]:

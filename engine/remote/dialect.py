@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from oneword.engine.encoder import Side
-from oneword.engine.inputs import Image, Input, Text
+from oneword.engine.inputs import Image, Input, images_of
 from oneword.engine.space import Space
 from oneword.engine.views import View
 
@@ -78,7 +78,4 @@ def data_uri(image: Image) -> str:
 
 
 def _pixels(item: Input) -> int:
-    if isinstance(item, Text):
-        return 0
-    width, height = item.size if isinstance(item, Image) else item.image.size
-    return width * height
+    return sum(width * height for width, height in (image.size for image in images_of(item)))

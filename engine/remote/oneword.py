@@ -6,7 +6,7 @@ from typing import Any
 
 from oneword.engine.encoder import Side
 from oneword.engine.errors import RemoteUnavailable, ViewError
-from oneword.engine.inputs import Composed, Document, Image, Input, Text
+from oneword.engine.inputs import Composed, Document, Image, Input, Interleaved, Text
 from oneword.engine.remote.dialect import data_uri
 from oneword.engine.space import Space
 from oneword.engine.views import DEFAULT, View
@@ -82,7 +82,7 @@ class OnewordDialect:
         """There is nothing else."""
 
 
-def _written(item: Input) -> str | dict[str, str]:
+def _written(item: Input) -> str | dict[str, Any]:
     match item:
         case Text():
             return item.text
@@ -92,3 +92,5 @@ def _written(item: Input) -> str | dict[str, str]:
             return {"image": data_uri(item.image), "text": item.text}
         case Composed():
             return {"image": data_uri(item.image), "edit": item.edit}
+        case Interleaved(pieces=pieces):
+            return {"composed": [one if isinstance(one, str) else {"image": data_uri(one)} for one in pieces]}

@@ -115,15 +115,13 @@ class VllmDialect:
         return body | {"messages": messages, "add_special_tokens": True}
 
     def _messages(self, item: Input, view: View, side: Side) -> list[dict[str, Any]]:
-        prompt, text, image = self._prompted(item, view, side)
-        assert image is not None
-        before, _, after = self._tokens.written(prompt, text).partition(self._asked.mark)
-        content = [
-            *([{"type": "text", "text": before}] if before else []),
-            {"type": "image_url", "image_url": {"url": data_uri(Image(pixels=self._asked.shown(image.pixels)))}},
-            *([{"type": "text", "text": after}] if after else []),
-        ]
-        return [{"role": "user", "content": content}]
+        prompt, texts, images = self._prompted(item, view, side)
+        first, *rest = self._tokens.written(prompt, texts).split(self._asked.mark)
+        content: list[dict[str, Any]] = [{"type": "text", "text": first}]
+        for image, after in zip(images, rest, strict=True):
+            url = data_uri(Image(pixels=self._asked.shown(image.pixels)))
+            content += [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": after}]
+        return [{"role": "user", "content": [part for part in content if part.get("text") != ""]}]
 
     def check(self, answer: Any, inputs: Sequence[Input], view: View, side: Side) -> None:
         """The server's prompts must have as many tokens as ours, image tokens spread out or not."""
@@ -138,13 +136,12 @@ class VllmDialect:
             )
 
     def _ids(self, item: Input, view: View, side: Side) -> list[int]:
-        prompt, text, _ = self._prompted(item, view, side)
-        return self._tokens.ids(prompt, text, 0)
+        prompt, texts, _ = self._prompted(item, view, side)
+        return self._tokens.ids(prompt, texts)
 
     def _length(self, item: Input, view: View, side: Side, *, spread: bool) -> int:
-        prompt, text, image = self._prompted(item, view, side)
-        tokens = 0 if image is None else self._asked.count(image.size) if spread else 1
-        return self._tokens.length(prompt, text, tokens)
+        prompt, texts, images = self._prompted(item, view, side)
+        return self._tokens.length(prompt, texts, [self._asked.count(image.size) if spread else 1 for image in images])
 
-    def _prompted(self, item: Input, view: View, side: Side) -> tuple[str, str | None, Image | None]:
+    def _prompted(self, item: Input, view: View, side: Side) -> tuple[str, tuple[str, ...], tuple[Image, ...]]:
         return prompted(item, self._asked.followed(view), side)

@@ -37,7 +37,7 @@ class SentenceEmbedder(nn.Module):
 
     def forward(self, rows: Sequence[tuple[str, ...]]) -> Tensor:
         """Rows of s sentences to float32 (n, s, d)."""
-        ids = [list(self.tokens.text_ids(self.prompt, sentence)) for row in rows for sentence in row]
+        ids = [list(self.tokens.text_ids(self.prompt, (sentence,))) for row in rows for sentence in row]
         last = torch.tensor([len(row) - 1 for row in ids])
         padded = torch.zeros(len(ids), int(last.max()) + 1, dtype=torch.long)
         for row, into in zip(ids, padded, strict=True):

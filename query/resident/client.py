@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from oneword.engine.words import Word
 from oneword.errors import Error
-from oneword.query.query import Composed, Image, Part, Query
+from oneword.query.query import Composed, Image, Interleaved, Part, Query
 from oneword.query.resident.address import Address
-from oneword.query.result import Hit, SearchResult
+from oneword.query.result import Hit, Reranked, SearchResult
 from oneword.query.wire import to_json
+
+OneImage = TypeVar("OneImage", bound=Image | Composed)
 
 TIMEOUT = 60.0
 """Seconds to wait for an answer: the process may still be loading the model."""
@@ -61,16 +63,23 @@ def ask(address: Address, query: Query, collection: str, *, timeout: float = TIM
 def _files(parts: Iterable[Part]) -> Iterable[Part]:
     """The parts with their images as files: on a command line, a URL is not an image."""
     for part in parts:
-        if isinstance(part, Image | Composed) and isinstance(part.image, str):
-            yield replace(part, image=Path(part.image))
+        if isinstance(part, Image | Composed):
+            yield _file(part)
+        elif isinstance(part, Interleaved):
+            yield replace(part, pieces=tuple(_file(one) if isinstance(one, Image) else one for one in part.pieces))
         else:
             yield part
+
+
+def _file(image: OneImage) -> OneImage:
+    return replace(image, image=Path(image.image)) if isinstance(image.image, str) else image
 
 
 def _result(document: Mapping[str, Any]) -> SearchResult:
     """As `query.client.answers.result_of`, which imports numpy; a command asks for no vectors."""
     hits = tuple(Hit(**_known(Hit, hit)) for hit in document["hits"])
-    return SearchResult(**_known(SearchResult, {**document, **document["timings"], "hits": hits}))
+    reranked = document.get("reranked") and Reranked(**document["reranked"])
+    return SearchResult(**_known(SearchResult, {**document, **document["timings"], "hits": hits, "reranked": reranked}))
 
 
 def _known(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:

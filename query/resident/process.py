@@ -27,6 +27,7 @@ def main(settings: str) -> None:
                 model=EngineConfig(**given["model"]),
                 keys_file=None if address.unix else address.keys,
                 any_format=True,  # a command reads what it is given
+                any_reranker=True,
                 fetch=False,
                 warm=(given["collection"],),
                 decoders=1,

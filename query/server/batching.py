@@ -16,7 +16,7 @@ from oneword.engine.chunks import Splitter, fits
 from oneword.engine.encoder import Encoder, Limited, Side
 from oneword.engine.encoding import embed
 from oneword.engine.errors import EncodingError, EngineError, ModelError
-from oneword.engine.inputs import Input, parts
+from oneword.engine.inputs import Input, texts_of
 from oneword.engine.views import View
 from oneword.query.server.telemetry import Metrics
 
@@ -133,7 +133,7 @@ class Batcher:
     async def read(self, inputs: Sequence[Input]) -> list[Input]:
         """Returns what the model reads of each input: the very same one unless its text is over the model's limit."""
         limit = self.encoder.text_tokens if isinstance(self.encoder, Limited) else None
-        if limit is None or all(fits(parts(one, 1, 1)[1] or "", limit) for one in inputs):
+        if limit is None or all(fits(text, limit) for one in inputs for text in texts_of(one)):
             return list(inputs)
         return await asyncio.to_thread(lambda: [self._splitter.fitted(one) for one in inputs])
 

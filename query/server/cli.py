@@ -46,6 +46,8 @@ def serve(
     otlp = settings["otlp"]
     if otlp is not None and not otlp.startswith(("http://", "https://")):
         raise typer.BadParameter(f"--otlp {otlp!r}: expected the URL of a collector, such as http://localhost:4318")
+    if settings["workers"] > 1 and settings["rerank"] is not None:
+        raise typer.BadParameter("--rerank: each of several --workers would load it: expected --workers 1")
     if settings["workers"] > 1 and os.name != "posix":
         raise typer.BadParameter(f"--workers {settings['workers']}: expected 1 on this system; several need Unix")
     if settings["workers"] > 1:

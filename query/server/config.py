@@ -43,6 +43,7 @@ class ServerConfig:
         warm: collections that are opened at the start, each with its model; None: all.
         decoders: processes that decode images; None: as many as there are cores, between 2 and 8.
         lock_timeout: that a write waits for another process.
+        any_reranker: load whichever reranker a search asks for.
     """
 
     host: Annotated[str, Option(envvar="ONEWORD_HOST", help="Address to listen on.")] = "127.0.0.1"
@@ -98,6 +99,9 @@ class ServerConfig:
     tls_cert: Annotated[Path | None, Option(metavar="FILE", help="TLS certificate chain (PEM).")] = None
     tls_key: Annotated[Path | None, Option(metavar="FILE", help="TLS private key (PEM).")] = None
     log_format: Annotated[LogFormat, Option(help="Format of the log on stderr.")] = LogFormat.JSON
+    rerank: Annotated[
+        str | None, Option(metavar="MODEL", help="Reranker that searches may ask for: a Hugging Face id, or a folder.")
+    ] = None
     otlp: Annotated[
         str | None, Option(metavar="URL", help="Send traces to this OpenTelemetry collector (extra otel).")
     ] = None
@@ -107,6 +111,7 @@ class ServerConfig:
     warm: Strings | None = None
     decoders: int | None = None
     lock_timeout: float = 5.0
+    any_reranker: bool = False
 
 
 def is_loopback(host: str) -> bool:

@@ -14,6 +14,7 @@ from oneword.engine.errors import EngineError, InputError
 from oneword.query.errors import BadQuery
 from oneword.query.items import content_of, item_of, unit
 from oneword.query.result import data_uri, plain
+from oneword.query.server.images import Named
 from oneword.query.server.limits import MAX_ITEMS
 from oneword.query.server.problem import Problem
 from oneword.query.server.registry import Served, State
@@ -89,7 +90,9 @@ async def embedded(
                 _check(item, field)
                 if item.image is None:
                     return await _read(state, served, item, None, field)
-                async with state.images.read([(item.image, f"{field}.image")], uploads, thumbnails=True) as (decoded,):
+                async with state.images.read([Named(item.image, f"{field}.image")], uploads, thumbnails=True) as (
+                    decoded,
+                ):
                     return await _read(state, served, item, decoded, field)
             except Problem as problem:
                 return problem

@@ -6,13 +6,14 @@ import binascii
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oneword.engine.decoded import DecodedImage, thumbnail
 from oneword.engine.errors import CorruptImage, ImageTooLarge, InputError
 from oneword.engine.handover import Handover, share
 from oneword.engine.images import FORMATS, SAFE_FORMATS, decode, size_of
 from oneword.engine.inputs import Image
+from oneword.engine.regions import region
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.problem import Problem
 from oneword.query.server.processes import Crashed, Processes
@@ -30,8 +31,13 @@ PIXELS_AT_ONCE = 512_000_000
 FETCHED_AT_ONCE = 512 * 2**20
 """Bytes of fetched images in memory over all requests; each may be as large as a body. Requests beyond wait."""
 
-Named = tuple[str, str]
-"""An image as JSON has it, and its field."""
+
+class Named(NamedTuple):
+    """An image as JSON has it, its field, and the region that is searched by; None: the whole."""
+
+    text: str
+    field: str
+    crop: Sequence[float] | None = None
 
 
 def check_used(uploads: Mapping[str, bytes], texts: Iterable[str | None]) -> None:
@@ -115,7 +121,8 @@ class Images:
     async def read(
         self, named: Sequence[Named], uploads: Mapping[str, bytes], *, thumbnails: bool = False
     ) -> AsyncIterator[list[DecodedImage]]:
-        """The decoded images; their memory counts until the block ends. thumbnails: whether to make them, else empty.
+        """The decoded images, or their regions; their memory counts until the block ends. thumbnails: whether to make
+        them, else empty.
 
         Raises:
             Problem: with the field of the image that cannot be read.
@@ -123,11 +130,11 @@ class Images:
         if not named:
             yield []
             return
-        fields = [field for _, field in named]
+        fields = [one.field for one in named]
         async with AsyncExitStack() as decoded:
             # All requests take the budgets in this order, and return the bytes before they use the images.
-            async with self._fetched_bytes.taken(self._config.max_body * sum(_is_url(one) for one, _ in named)):
-                data = await gather(self._bytes(one, field, uploads) for one, field in named)
+            async with self._fetched_bytes.taken(self._config.max_body * sum(_is_url(one.text) for one in named)):
+                data = await gather(self._bytes(one.text, one.field, uploads) for one in named)
                 if (size := sum(map(len, data))) > FETCHED_AT_ONCE:
                     raise _too_much(f"{size:,} bytes", FETCHED_AT_ONCE, fields[0])
                 claimed = await self._elsewhere(_claimed, data, self._formats)
@@ -138,7 +145,7 @@ class Images:
                     raise _too_much(f"{wanted:,} pixels", PIXELS_AT_ONCE, fields[0])
                 await decoded.enter_async_context(self._pixels.taken(wanted))
                 pictures = await gather(
-                    self._decoded(one, field, thumbnails) for one, field in zip(data, fields, strict=True)
+                    self._decoded(bytes_, one, thumbnails) for bytes_, one in zip(data, named, strict=True)
                 )
                 del data
             yield pictures
@@ -185,13 +192,13 @@ class Images:
         fetcher = self._fetcher
         return (await self._workers.run("fetch", lambda: fetcher.fetch(url))).data
 
-    async def _decoded(self, data: bytes, field: str, small: bool) -> DecodedImage:
+    async def _decoded(self, data: bytes, named: Named, small: bool) -> DecodedImage:
         with Handover() as handover:
             found = await self._elsewhere(
-                share, handover.place, _picture, data, self._config.max_pixels, self._formats, small
+                share, handover.place, _picture, data, self._config.max_pixels, self._formats, small, named.crop
             )
             if isinstance(found, InputError):
-                raise Problem.of(found, field=field) from found
+                raise Problem.of(found, field=named.field) from found
             if isinstance(found, DecodedImage):
                 return found
             return await self._workers.run("decode", handover.take, found)
@@ -211,10 +218,13 @@ def _claimed(data: Sequence[bytes], formats: Collection[str]) -> list[int]:
     return [width * height for width, height in (size_of(one, formats=formats) for one in data)]
 
 
-def _picture(data: bytes, max_pixels: int, formats: Collection[str], small: bool) -> DecodedImage | InputError:
+def _picture(
+    data: bytes, max_pixels: int, formats: Collection[str], small: bool, crop: Sequence[float] | None
+) -> DecodedImage | InputError:
     """Runs in another process."""
     try:
         image = Image(pixels=decode(data, name="the image", max_pixels=max_pixels, formats=formats))
+        image = image if crop is None else image.cropped(region(crop))
         _ = image.content_hash  # computed here, not in the event loop
         return DecodedImage(image=image, thumbnail=thumbnail(image.pixels) if small else b"")
     except InputError as error:

@@ -18,6 +18,7 @@ from oneword.engine.errors import EngineError, ModelError
 from oneword.engine.models import load
 from oneword.engine.views import DEFAULT
 from oneword.query.jobs import Indexing, Jobs
+from oneword.query.reranking import Rerankers
 from oneword.query.server.batching import Batcher, VectorCache
 from oneword.query.server.config import ServerConfig
 from oneword.query.server.connections import Connections
@@ -178,6 +179,8 @@ class Collections:
     """Open collections: each is opened once, and again after `forget`. Use it from one event loop."""
 
     def __init__(self, config: ServerConfig, workers: Workers, models: Models) -> None:
+        only = None if config.any_reranker else config.rerank or ""
+        self.rerankers = Rerankers(config.model, only, most=config.deadline / 2)
         self.store = Store(config.db, lock_timeout=config.lock_timeout, config=config.storage)
         self._config, self._workers, self._models = config, workers, models
         self._open: dict[str, Served] = {}
@@ -259,7 +262,7 @@ class Collections:
 
         return Served(
             collection=collection,
-            service=SearchService.of(collection, self._config.model, loaded),
+            service=SearchService.of(collection, self._config.model, loaded, self.rerankers),
             writer=Writer(collection, self._workers),
         )
 

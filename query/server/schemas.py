@@ -108,6 +108,7 @@ class HitOut(_Found):
     score: float
     confidence: float | None = None
     matched: str | None = None
+    rerank_score: float | None = Field(None, description="What the reranker gives; missing where it did not judge.")
     explain: dict[str, Any] | None = None
 
 
@@ -140,6 +141,15 @@ class TimingsOut(Out):
     total_ms: float
 
 
+class RerankedOut(Out):
+    """What became of judging the best hits again. judged: 0, with a reason, where the first ranking is the answer."""
+
+    model: str
+    judged: int
+    reason: str | None = None
+    ms: float
+
+
 class ResultOut(Out, json_schema_extra=example(**_RESULT)):
     """Hits, best first. For the next page send the same query with `offset` and this `version`."""
 
@@ -151,6 +161,7 @@ class ResultOut(Out, json_schema_extra=example(**_RESULT)):
     version: int
     explain: dict[str, Any] | None = None
     shortened: int = Field(0, description="Texts of the query that are longer than the model reads; they were cut.")
+    reranked: RerankedOut | None = None
 
 
 class FailedOut(Out):

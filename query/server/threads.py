@@ -12,7 +12,7 @@ from oneword.storage.cancellation import Cancellation
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
-CANCELLABLE = frozenset({"search", "overview"})
+CANCELLABLE = frozenset({"search", "rerank", "overview"})
 """Kinds of work that may be interrupted: they only read."""
 
 
@@ -21,13 +21,14 @@ class Workers:
 
     search: more threads than cores, as FAISS and LanceDB release the GIL. originals: images of stored items. fetch:
     waits for other servers. write: commits; those of one collection are serial. slow: checks, builds, loading.
-    overview: facets and maps. metrics: must answer when everything else is stuck.
+    rerank: searches that wait for a reranker. overview: facets and maps. metrics: must answer when everything else is
+    stuck.
     """
 
     def __init__(self) -> None:
         cores = os.cpu_count() or 1
         sizes = {"search": cores + 4, "decode": cores, "originals": 2, "fetch": 16, "write": 4, "slow": 2}
-        sizes |= {"overview": 1, "metrics": 1}
+        sizes |= {"rerank": 8, "overview": 1, "metrics": 1}
         self._pools = {kind: ThreadPoolExecutor(size, thread_name_prefix=kind) for kind, size in sizes.items()}
 
     async def run(self, kind: str, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:

@@ -12,8 +12,9 @@ const MODALITIES = ["image", "text"];
 const RANKINGS = ["both", "words"];
 
 /**
- * `c` is the collection; each `s` a step of the chain and each `p` a part, with `w` and `e`, its weight and edit, after
- * it; `f` are conditions.
+ * `c` is the collection; each `s` a step of the chain and each `p` a part, with `w`, `e` and `x`, its weight, edit and
+ * region, after it; `j`: words and pictures are read as one; `k`: hits are reranked; `d`: copies
+ * are left out; `f` are conditions.
  * @param {Place} place
  * @returns {string}
  */
@@ -24,19 +25,28 @@ export function written(place) {
   for (const part of place.parts) {
     said.append("p", keyOf(part));
     if (part.weight !== 1) said.append("w", String(part.weight));
-    if (part.kind === "picture" && part.edit) said.append("e", part.edit);
+    if (part.kind === "picture") detailed(said, part);
   }
   if (place.chain.length > 1) {
     for (const step of place.chain) {
       said.append("s", named(step.source));
-      if (step.edit) said.append("e", step.edit);
+      detailed(said, step);
     }
     said.append("at", String(place.at));
   }
   if (place.modality) said.append("m", place.modality);
   if (place.ranking !== "meaning") said.append("r", place.ranking);
+  if (place.joined) said.append("j", "1");
+  if (place.rerank) said.append("k", "1");
+  if (place.folded) said.append("d", "1");
   for (const condition of place.filters) said.append("f", JSON.stringify(condition));
   return `#${said}`;
+}
+
+/** @param {URLSearchParams} said @param {{edit: string, crop?: number[]|null}} one */
+function detailed(said, one) {
+  if (one.edit) said.append("e", one.edit);
+  if (one.crop) said.append("x", one.crop.join(","));
 }
 
 /**
@@ -56,6 +66,10 @@ export function read(hash) {
     else if (name === "w" && last && Number.isFinite(Number(value)))
       last.weight = Math.max(-1, Math.min(Number(value), 1));
     else if (name === "e" && last && "edit" in last) last.edit = value;
+    else if (name === "x" && last && "edit" in last) last.crop = cropOf(value);
+    else if (name === "j") place.joined = value === "1";
+    else if (name === "k") place.rerank = value === "1";
+    else if (name === "d") place.folded = value === "1";
     else if (name === "at") place.at = Number(value) || 0;
     else if (name === "m" && MODALITIES.includes(value)) place.modality = /** @type {any} */ (value);
     else if (name === "r" && RANKINGS.includes(value)) place.ranking = /** @type {any} */ (value);
@@ -63,7 +77,10 @@ export function read(hash) {
   }
   const picture = /** @type {any} */ (place.parts.find((part) => part.kind === "picture" && part.weight > 0));
   if (!picture) return { ...place, chain: [], at: 0 };
-  if (!place.chain[place.at]) return { ...place, chain: [{ source: picture.source, edit: picture.edit }], at: 0 };
+  if (!place.chain[place.at]) {
+    const { source, edit, crop } = picture;
+    return { ...place, chain: [{ source, edit, crop }], at: 0 };
+  }
   return place;
 }
 
@@ -75,6 +92,14 @@ function partOf(said) {
   if (kind === "like") return { kind, id: value, weight: 1 };
   const source = sourceOf(said);
   return source && { kind: "picture", source, edit: "", weight: 1 };
+}
+
+/** A region, or none where it is not within the picture. @param {string} said @returns {number[]|null} */
+function cropOf(said) {
+  const crop = said.split(",").map(Number);
+  const [left, top, width, height] = crop;
+  const fits = left >= 0 && top >= 0 && width > 0 && height > 0 && left + width <= 1.000001 && top + height <= 1.000001;
+  return crop.length === 4 && fits ? crop : null;
 }
 
 /** @param {string} said */

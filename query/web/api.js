@@ -5,12 +5,13 @@ import { Problem } from "./problem.js";
 
 /**
  * @typedef {{key: string|null, scope: "read"|"write"|"admin", keys: boolean, jobs: boolean, fetch: boolean,
- *   max_body: number, version: string}} Me
+ *   rerank: boolean, max_body: number, version: string}} Me
  * @typedef {{name: string, items: number, model: string, view: string, dimension: number, version: number}} Short
  * @typedef {{id: string, score: number, confidence?: number, modality: "image"|"text", uri?: string, text?: string|null,
  *   matched?: string, metadata?: Record<string, any>, thumbnail?: string|null}} Hit
  * @typedef {{hits: Hit[], total?: number, timings: {encode_ms: number, search_ms: number, total_ms: number},
- *   model: string, version: number}} Result
+ *   model: string, version: number, shortened?: number,
+ *   reranked?: {model: string, judged: number, reason?: string, ms: number}}} Result
  */
 
 /** @returns {Record<string, string>} */
@@ -65,7 +66,7 @@ function asDigits(name, value) {
 }
 
 /** @type {(method: string, path: string, options?: any) => Promise<any>} */
-async function asked(method, path, options) {
+async function parsed(method, path, options) {
   const response = await call(method, path, options);
   try {
     return JSON.parse(await response.text(), exact);
@@ -81,24 +82,24 @@ const item = (/** @type {string} */ collection, /** @type {string} */ id) =>
 
 export const api = {
   /** @returns {Promise<Me>} */
-  me: () => asked("GET", "/me"),
+  me: () => parsed("GET", "/me"),
   /** @returns {Promise<Short[]>} */
-  collections: async () => (await asked("GET", "/collections")).collections,
-  collection: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => asked("GET", of(name), { signal }),
+  collections: async () => (await parsed("GET", "/collections")).collections,
+  collection: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) => parsed("GET", of(name), { signal }),
   facets: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    asked("GET", `${of(name)}/facets`, { signal }),
+    parsed("GET", `${of(name)}/facets`, { signal }),
   map: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    asked("GET", `${of(name)}/map?sample=1000`, { signal }),
+    parsed("GET", `${of(name)}/map?sample=1000`, { signal }),
   quarantine: (/** @type {string} */ name, /** @type {AbortSignal} */ signal) =>
-    asked("GET", `${of(name)}/quarantine?limit=50`, { signal }),
-  verify: (/** @type {string} */ name) => asked("POST", `${of(name)}/verify`),
-  build: (/** @type {string} */ name) => asked("POST", `${of(name)}/build`),
+    parsed("GET", `${of(name)}/quarantine?limit=50`, { signal }),
+  verify: (/** @type {string} */ name) => parsed("POST", `${of(name)}/verify`),
+  build: (/** @type {string} */ name) => parsed("POST", `${of(name)}/build`),
   scroll: (/** @type {string} */ name, /** @type {any} */ json, /** @type {AbortSignal} */ signal) =>
-    asked("POST", `${of(name)}/items:scroll`, { json, signal }),
+    parsed("POST", `${of(name)}/items:scroll`, { json, signal }),
   item: (/** @type {string} */ name, /** @type {string} */ id) =>
-    asked("GET", `${item(name, id)}?with=payload&with=thumbnail`),
+    parsed("GET", `${item(name, id)}?with=payload&with=thumbnail`),
   words: (/** @type {string} */ name, /** @type {string} */ id, /** @type {string} */ keywords) =>
-    asked("GET", `${item(name, id)}/words?keywords=${encodeURIComponent(keywords)}`),
+    parsed("GET", `${item(name, id)}/words?keywords=${encodeURIComponent(keywords)}`),
   originalAt: (/** @type {string} */ name, /** @type {string} */ id) => `/v1${item(name, id)}/original`,
   original: async (/** @type {string} */ name, /** @type {string} */ id) =>
     (await call("GET", `${item(name, id)}/original`)).blob(),
@@ -115,11 +116,11 @@ export const api = {
    * @returns {Promise<Result>}
    */
   search(name, query, files, signal) {
-    if (files.size === 0) return asked("POST", `${of(name)}/search`, { json: query, signal });
+    if (files.size === 0) return parsed("POST", `${of(name)}/search`, { json: query, signal });
     const form = new FormData();
     form.append("query", JSON.stringify(query));
     for (const [field, blob] of files) form.append(field, blob, field);
-    return asked("POST", `${of(name)}/search`, { form, signal });
+    return parsed("POST", `${of(name)}/search`, { form, signal });
   },
 
   /**

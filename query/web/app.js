@@ -5,6 +5,7 @@ import { api } from "./api.js";
 import { Bar } from "./bar.js";
 import { Chips } from "./chips.js";
 import { CollectionPage } from "./collection.js";
+import { Cropper } from "./cropper.js";
 import { Detail } from "./detail.js";
 import { byId, el, say } from "./element.js";
 import { Filters } from "./filters.js";
@@ -23,11 +24,12 @@ const REST = 150;
 export class App {
   constructor() {
     /** @type {import("./api.js").Me} */
-    this.me = { key: null, scope: "read", keys: false, jobs: false, fetch: false, max_body: 32 * 2 ** 20, version: "" };
+    this.me = { key: null, scope: "read", keys: false, jobs: false, fetch: false, rerank: false, max_body: 32 * 2 ** 20, version: "" };
     /** @type {import("./api.js").Short[]} */
     this.collections = [];
     this.place = read(location.hash);
     this.detail = new Detail(this);
+    this.cropper = new Cropper(this);
     this.header = new Header(this);
     this.bar = new Bar(this);
     this.chips = new Chips(this);
@@ -93,11 +95,11 @@ export class App {
 
   /** Another collection, with the words of the query. @param {string} name */
   visit(name) {
-    const { page, parts, ranking, modality } = this.place;
+    const { page, parts, ranking, modality, joined, rerank, folded } = this.place;
     const kept = parts.filter(
       (part) => part.kind === "text" || (part.kind === "picture" && part.source.from !== "hit"),
     );
-    this.go({ ...start(name), page, ranking, modality, parts: kept });
+    this.go({ ...start(name), page, ranking, modality, joined, rerank, folded, parts: kept });
   }
 
   controls() {
@@ -132,7 +134,7 @@ export class App {
     this.controls();
     if (place.page === "collection" || idle || !known) {
       this.results.abort();
-      this.switches.tell(null, place);
+      this.switches.report(null, place);
     }
     document.title = "Oneword";
     if (this.collections.length === 0) return byId("main").replaceChildren(noCollection(this));

@@ -4,7 +4,7 @@ import { el } from "./element.js";
 import { fitted } from "./fitted.js";
 import { icon } from "./icons.js";
 import { part } from "./part.js";
-import { UNWANTED, add, editing, only } from "./place.js";
+import { editing, judged, only } from "./place.js";
 
 /**
  * @typedef {import("./app.js").App} App
@@ -85,7 +85,8 @@ export function actions(app, hit, after) {
     action("more", "More like this", () => app.go(only(app.place, { kind: "like", id: hit.id, weight: 1 }))),
     hit.modality === "image" &&
       action("edit", "Edit this", () => app.edit(editing(app.place, { from: "hit", id: hit.id }))),
-    action("not", "Not this", () => app.go(add(app.place, { kind: "like", id: hit.id, weight: UNWANTED }))),
+    action("like", "Like", () => app.go(judged(app.place, hit.id, true))),
+    action("not", "Unlike", () => app.go(judged(app.place, hit.id, false))),
   );
 }
 

@@ -4,6 +4,7 @@ import { byId, el, focusOn, refill, say } from "./element.js";
 import { icon } from "./icons.js";
 import { itemOf, preview } from "./pictures.js";
 import { change, keyOf, move, remove, start } from "./place.js";
+import { joined } from "./request.js";
 
 /**
  * @typedef {import("./app.js").App} App
@@ -21,7 +22,10 @@ export class Chips {
 
   /** @param {import("./place.js").Place} place */
   update(place) {
-    const shape = JSON.stringify([place.collection, place.parts.map((part) => [keyOf(part), part.kind === "picture"])]);
+    const shape = JSON.stringify([
+      place.collection,
+      place.parts.map((part) => [keyOf(part), part.kind, part.kind === "picture" && part.crop]),
+    ]);
     if (shape === this.shown) return this.values(place);
     this.shown = shape;
     const clear =
@@ -41,8 +45,8 @@ export class Chips {
   }
 
   cleared() {
-    const { collection, modality, ranking, filters } = this.app.place;
-    this.app.go({ ...start(collection), modality, ranking, filters });
+    const { collection, modality, ranking, joined, rerank, folded, filters } = this.app.place;
+    this.app.go({ ...start(collection), modality, ranking, joined, rerank, folded, filters });
     this.app.bar.input.focus();
   }
 
@@ -56,6 +60,7 @@ export class Chips {
       const slider = /** @type {HTMLInputElement} */ (chip.querySelector("input[type=range]"));
       slider.value = String(part.weight);
       weighed(chip, part.weight);
+      chip.classList.toggle("joined", joined(place) && part.kind !== "like" && part.weight > 0);
       const edit = /** @type {HTMLInputElement|null} */ (chip.querySelector("input.edit"));
       if (edit && part.kind === "picture" && edit.value !== part.edit) edit.value = part.edit;
     }
@@ -125,7 +130,23 @@ export class Chips {
     );
     if (part.kind === "like") face.append(el("span", { class: "said", text: "like this" }));
     else if (source.from === "url") thumb.title = source.url;
-    if (part.kind === "picture") face.append(this.editBox(part, at));
+    if (part.kind === "picture") {
+      const text = part.crop ? "Change the region" : "Search by a region of this picture";
+      const crop = el(
+        "button",
+        {
+          type: "button",
+          class: "crop",
+          title: text,
+          "aria-label": text,
+          data: { focus: `crop ${keyOf(part)}` },
+          on: { click: () => this.app.cropper.show(at) },
+        },
+        icon("crop"),
+        part.crop && el("span", { text: "region" }),
+      );
+      face.append(crop, this.editBox(part, at));
+    }
     return face;
   }
 

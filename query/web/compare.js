@@ -1,6 +1,6 @@
 /** A composed query side by side: the reference, the edit, and the chain of edits that led here. */
 
-import { composed } from "./asking.js";
+import { composed } from "./request.js";
 import { el } from "./element.js";
 import { fitted } from "./fitted.js";
 import { icon } from "./icons.js";

@@ -5,27 +5,42 @@
 /**
  * @typedef {{from: "upload", key: string} | {from: "url", url: string} | {from: "hit", id: string}} Source
  * @typedef {{kind: "text", text: string, weight: number}
- *   | {kind: "picture", source: Source, edit: string, weight: number}
+ *   | {kind: "picture", source: Source, edit: string, crop?: Crop|null, weight: number}
  *   | {kind: "like", id: string, weight: number}} Part
- * @typedef {{source: Source, edit: string}} Step
+ * @typedef {number[]} Crop left, top, width and height of a region, in shares of the picture
+ * @typedef {{source: Source, edit: string, crop?: Crop|null}} Step
  * @typedef {{field: string, any?: (string|boolean)[], range?: {gte?: number|string, lte?: number|string},
  *   contains?: string}} Condition
  * @typedef {{page: "search"|"collection", collection: string, parts: Part[], chain: Step[], at: number,
- *   modality: ""|"image"|"text", ranking: "meaning"|"both"|"words", filters: Condition[]}} Place
+ *   modality: ""|"image"|"text", ranking: "meaning"|"both"|"words", joined: boolean, rerank: boolean, folded: boolean,
+ *   filters: Condition[]}} Place
  */
 
-/** Weight of what is not wanted, as in the service's `not`. */
-export const UNWANTED = -0.5;
+/** Rocchio's weights of feedback, which the items of a kind share: as in `query/query.py`. */
+export const LIKED = 0.75;
+export const UNLIKED = -0.15;
 
 /**
  * @param {string} collection
  * @returns {Place}
  */
 export function start(collection) {
-  return { page: "search", collection, parts: [], chain: [], at: 0, modality: "", ranking: "meaning", filters: [] };
+  return {
+    page: "search",
+    collection,
+    parts: [],
+    chain: [],
+    at: 0,
+    modality: "",
+    ranking: "meaning",
+    joined: false,
+    rerank: false,
+    folded: false,
+    filters: [],
+  };
 }
 
-/** The part whose edits make the chain: the first picture that is wanted. @param {Place} place */
+/** The part whose edits make the chain: the first picture of positive weight. @param {Place} place */
 export const lead = (place) => place.parts.findIndex((part) => part.kind === "picture" && part.weight > 0);
 
 /** @param {Place} place @param {Part} part @returns {Place} */
@@ -35,11 +50,39 @@ export function add(place, part) {
   return part.kind === "picture" && part.weight > 0 && place.chain.length === 0 ? chained(made) : made;
 }
 
+/**
+ * Relevance feedback: the item is liked, or unliked, and shares the weight of its kind with the others.
+ * @param {Place} place
+ * @param {string} id
+ * @param {boolean} liked
+ * @returns {Place}
+ */
+export function judged(place, id, liked) {
+  const others = place.parts.filter((part) => part.kind !== "like" || part.id !== id);
+  const made = add({ ...place, parts: others }, { kind: "like", id, weight: liked ? LIKED : UNLIKED });
+  const of = (/** @type {number} */ sign) => (/** @type {Part} */ part) =>
+    part.kind === "like" && Math.sign(part.weight) === sign;
+  const beside = made.parts.some((part) => part.kind !== "like" && part.weight > 0);
+  const weights = new Map([
+    [1, beside ? LIKED / made.parts.filter(of(1)).length : 1], // by themselves, liked items are the query
+    [-1, UNLIKED / made.parts.filter(of(-1)).length],
+  ]);
+  const share = (/** @type {Part} */ part) =>
+    part.kind === "like" ? { ...part, weight: weights.get(Math.sign(part.weight)) ?? 0 } : part;
+  return { ...made, parts: made.parts.map(share) };
+}
+
+/** The parts that can be read as one: words and pictures of positive weight. @param {Place} place */
+export const readable = (place) => place.parts.filter((part) => part.kind !== "like" && part.weight > 0);
+
+/** Whether they are: several of them, one a picture. @param {Place} place */
+export const joinable = (place) => readable(place).length > 1 && lead(place) >= 0;
+
 /** A query of that one part. @param {Place} place @param {Part} part @returns {Place} */
 export const only = (place, part) => add({ ...place, parts: [], chain: [], at: 0 }, part);
 
 /**
- * The words in the bar: they take the place of the first wanted words.
+ * The words in the bar: they take the place of the first words of positive weight.
  * @param {Place} place
  * @param {string} text
  * @returns {Place}
@@ -59,7 +102,7 @@ export function change(place, at, what) {
   const leading = lead(place);
   const parts = place.parts.map((part, index) => (index === at ? /** @type {Part} */ ({ ...part, ...what }) : part));
   const made = { ...place, parts };
-  return at === leading && "edit" in what ? chained(made) : made;
+  return at === leading && ("edit" in what || "crop" in what) ? chained(made) : made;
 }
 
 /** @param {Place} place @param {number} at @returns {Place} */
@@ -97,12 +140,13 @@ export function editing(place, source) {
 
 /** Goes back (or forth) to a step of the chain. @param {Place} place @param {number} at @returns {Place} */
 export function returnTo(place, at) {
-  const { source, edit } = place.chain[at];
+  const { source, edit, crop } = place.chain[at];
   const leading = lead(place);
   const part = {
     kind: /** @type {const} */ ("picture"),
     source,
     edit,
+    crop,
     weight: leading < 0 ? 1 : place.parts[leading].weight,
   };
   const parts =
@@ -114,7 +158,7 @@ export function returnTo(place, at) {
 function chained(place) {
   const part = place.parts[lead(place)];
   if (!part || part.kind !== "picture") return { ...place, chain: [], at: 0 };
-  const step = { source: part.source, edit: part.edit };
+  const step = { source: part.source, edit: part.edit, crop: part.crop };
   if (place.chain.length === 0) return { ...place, chain: [step], at: 0 };
   return { ...place, chain: place.chain.map((one, index) => (index === place.at ? step : one)) };
 }

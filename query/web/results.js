@@ -1,7 +1,7 @@
-/** The hits of a query, page by page of one version: none twice, and only ever those of the last question. */
+/** The hits of a query, page by page of one version: none twice, and only ever those of the last query. */
 
 import { api } from "./api.js";
-import { PAGE, composed, inWords, request } from "./asking.js";
+import { PAGE, composed, inWords, request } from "./request.js";
 import { card } from "./card.js";
 import { compared } from "./compare.js";
 import { byId, el, focusOn, refill, say } from "./element.js";
@@ -12,33 +12,33 @@ import { failure, nothing } from "./states.js";
 /**
  * @typedef {import("./app.js").App} App
  * @typedef {import("./place.js").Place} Place
- * @typedef {{place: Place, query: any, files: Map<string, Blob>, version: number, offset: number}} Asked
+ * @typedef {import("./request.js").Request & {place: Place, version: number, offset: number}} Current
  */
 
 export class Results {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
-    this.asking = new AbortController();
+    this.pending = new AbortController();
     this.seen = new Set();
     /** @type {AbortSignal|null} */
     this.loading = null;
-    /** @type {Asked} */
-    this.asked = { place: app.place, query: {}, files: new Map(), version: 0, offset: 0 };
+    /** @type {Current} */
+    this.current = { place: app.place, query: {}, files: new Map(), sent: [], version: 0, offset: 0 };
     this.watch = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && this.more(), {
       rootMargin: "600px",
     });
   }
 
-  /** Ends what is being asked; whatever still comes is not shown. */
+  /** Ends the pending request; whatever still comes is not shown. */
   abort() {
-    this.asking.abort();
+    this.pending.abort();
     this.watch.disconnect();
-    this.asking = new AbortController();
-    return this.asking.signal;
+    this.pending = new AbortController();
+    return this.pending.signal;
   }
 
-  /** Asks anew. @param {import("./place.js").Place} place */
+  /** Searches. @param {import("./place.js").Place} place */
   async run(place) {
     const signal = this.abort();
     this.frame(place);
@@ -48,15 +48,17 @@ export class Results {
       this.grid = el("ul", { class: "grid", "aria-label": "Results" }, ...bones(PAGE / 2));
       this.body.replaceChildren(this.grid);
     }
+    /** @type {import("./request.js").Request|null} */
+    let made = null;
     try {
-      const asked = await request(place);
+      made = await request(place);
       if (signal.aborted) return;
-      const result = await api.search(place.collection, asked.query, asked.files, signal);
+      const result = await api.search(place.collection, made.query, made.files, signal);
       if (signal.aborted) return;
-      this.first(place, asked, result);
+      this.first(place, made, result);
     } catch (error) {
       if (signal.aborted) return;
-      this.failed(error, place);
+      this.failed(error, place, made?.sent ?? []);
     }
   }
 
@@ -79,14 +81,14 @@ export class Results {
   /**
    * The first page.
    * @param {Place} place
-   * @param {{query: any, files: Map<string, Blob>}} asked
+   * @param {import("./request.js").Request} sent
    * @param {import("./api.js").Result} result
    */
-  first(place, asked, result) {
-    this.asked = { place, ...asked, version: result.version, offset: 0 };
+  first(place, sent, result) {
+    this.current = { place, ...sent, version: result.version, offset: 0 };
     this.seen = new Set();
     this.body.removeAttribute("aria-busy");
-    this.app.switches.tell(result, place);
+    this.app.switches.report(result, place);
     document.title = `${inWords(place)} – Oneword`;
     if (result.hits.length === 0) {
       this.grid = el("ul", { class: "grid" });
@@ -95,7 +97,7 @@ export class Results {
     }
     this.grid = el("ol", { class: "grid", "aria-label": "Results, best first" });
     const known = result.hits.some((hit) => hit.confidence !== undefined);
-    const alike = place.parts.some((part) => part.kind === "like"); // who asks for more like this wants the nearest
+    const alike = place.parts.some((part) => part.kind === "like"); // a search by items is for the nearest
     const fits = !known || alike || result.hits.some(fitting);
     this.end = el("div", { class: "end" });
     const active = document.activeElement;
@@ -123,11 +125,11 @@ export class Results {
     for (const hit of result.hits) {
       if (this.seen.has(hit.id)) continue;
       this.seen.add(hit.id);
-      remember(this.asked.place.collection, hit);
+      remember(this.current.place.collection, hit);
       this.grid.append(card(this.app, hit));
     }
-    this.asked.offset += result.hits.length;
-    const all = result.hits.length < PAGE || this.asked.offset === result.total;
+    this.current.offset += result.hits.length;
+    const all = result.hits.length < PAGE || this.current.offset === result.total;
     this.watch.disconnect();
     if (all)
       return this.end.replaceChildren(
@@ -142,10 +144,10 @@ export class Results {
   /** The next page, of the version of the first. */
   async more() {
     this.watch.disconnect();
-    const { signal } = this.asking;
+    const { signal } = this.pending;
     if (this.loading === signal) return;
     this.loading = signal;
-    const { place, query, files, version, offset } = this.asked;
+    const { place, query, files, version, offset } = this.current;
     const waiting = bones(4);
     this.grid.append(...waiting);
     try {
@@ -181,14 +183,14 @@ export class Results {
     );
   }
 
-  /** @param {unknown} error @param {import("./place.js").Place} place */
-  failed(error, place) {
+  /** @param {unknown} error @param {Place} place @param {(number|number[])[]} sent */
+  failed(error, place, sent) {
     if (error instanceof Problem && error.wantsKey) return this.app.failed(error);
     this.app.lost = error instanceof Problem && error.offline;
     this.body.removeAttribute("aria-busy");
-    this.app.switches.tell(null, place);
+    this.app.switches.report(null, place);
     this.grid = el("ul", { class: "grid" });
-    const at = error instanceof Problem ? partOf(error, place) : -1;
+    const at = error instanceof Problem ? partOf(error, sent) : -1;
     this.app.chips.blame(at);
     const without = at < 0 ? null : () => this.app.chips.removed(at);
     this.body.replaceChildren(failure(error, () => this.run(this.app.place), without));
@@ -196,14 +198,14 @@ export class Results {
 }
 
 /**
- * Which of the place's parts an error is about, or -1. Parts of no weight were not sent.
+ * Which of the place's parts an error is about, or -1.
  * @param {Problem} problem
- * @param {Place} place
+ * @param {(number|number[])[]} sent which of them each part of the request was made of
  */
-function partOf(problem, place) {
-  const told = /^parts\[(\d+)\]/.exec(problem.field);
-  const sent = place.parts.flatMap((part, at) => (part.weight === 0 ? [] : [at]));
-  return told ? (sent[Number(told[1])] ?? -1) : -1;
+function partOf(problem, sent) {
+  const found = /^parts\[(\d+)\](?:\.composed\[(\d+)\])?/.exec(problem.field);
+  const part = found ? sent[Number(found[1])] : undefined;
+  return (Array.isArray(part) ? part[Number(found?.[2])] : part) ?? -1;
 }
 
 /**

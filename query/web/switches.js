@@ -2,7 +2,8 @@
 
 import { byId, el, refill } from "./element.js";
 import { icon } from "./icons.js";
-import { keywords, rankedBy } from "./asking.js";
+import { joinable } from "./place.js";
+import { keywords, rankedBy } from "./request.js";
 
 /** @typedef {import("./app.js").App} App */
 
@@ -59,6 +60,17 @@ export class Switches {
         (value) => this.app.go({ ...this.app.place, ranking: /** @type {any} */ (value) }),
         some ? "" : "Ranking by keywords needs words in the query",
       ),
+      joinable(place) &&
+        toggle("Read as one", "Words and pictures in their order, as one query", place.joined, (joined) =>
+          this.app.go({ ...this.app.place, joined }),
+        ),
+      toggle("Fold copies", "Leave out what is nearly the same as a better result", place.folded, (folded) =>
+        this.app.go({ ...this.app.place, folded }),
+      ),
+      this.app.me.rerank &&
+        toggle("Rerank", "Judge the best results again", place.rerank, (rerank) =>
+          this.app.go({ ...this.app.place, rerank }),
+        ),
       filters,
     );
   }
@@ -68,13 +80,13 @@ export class Switches {
    * @param {import("./api.js").Result|null} result
    * @param {import("./place.js").Place} place
    */
-  tell(result, place) {
+  report(result, place) {
     if (!result) return void (this.about.textContent = " ");
     const { encode_ms: encode, search_ms: search } = result.timings;
     const of = result.total === undefined ? "" : `${result.total.toLocaleString("en")} ranked`;
     const model = rankedBy(place) === "words" ? "no model" : result.model;
     this.about.replaceChildren(
-      ...[of, `encoded in ${ms(encode)}`, `searched in ${ms(search)}`]
+      ...[of, `encoded in ${ms(encode)}`, `searched in ${ms(search)}`, reranked(result.reranked), cut(result.shortened)]
         .filter(Boolean)
         .map((text) => el("span", { text })),
       el("span", { class: "model", text: model, title: "The model that answered" }),
@@ -82,8 +94,32 @@ export class Switches {
   }
 }
 
+/** @param {import("./api.js").Result["reranked"]} report */
+const reranked = (report) =>
+  report && (report.reason ? `not reranked: ${report.reason}` : `${report.judged} reranked in ${ms(report.ms)}`);
+
+/** @param {number} [texts] */
+const cut = (texts) => texts && `${texts === 1 ? "a text was" : `${texts} texts were`} cut to what the model reads`;
+
 /** @param {number} value */
 const ms = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en")} ms`;
+
+/**
+ * A switch.
+ * @param {string} text
+ * @param {string} title
+ * @param {boolean} checked
+ * @param {(checked: boolean) => void} change
+ */
+function toggle(text, title, checked, change) {
+  const box = el("input", {
+    type: "checkbox",
+    checked,
+    data: { focus: text },
+    on: { change: () => change(box.checked) },
+  });
+  return el("label", { class: "toggle", title }, box, el("span", { text }));
+}
 
 /**
  * A row of which one is chosen.

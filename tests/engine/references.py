@@ -1,5 +1,6 @@
 """Each format's own library, used as its documentation says, one input at a time: what the vectors must equal."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from oneword.engine import Input, Side, views
+from oneword.engine import Input, Interleaved, Side, views
 from oneword.engine.dependencies import quiet
-from oneword.engine.inputs import parts
+from oneword.engine.inputs import pieces
+from oneword.engine.modular import interleaves
 from oneword.engine.prompted.prompts import prompted
 
 Reference = Callable[[Input, Side], np.ndarray]
@@ -18,13 +20,11 @@ Reference = Callable[[Input, Side], np.ndarray]
 
 
 def summed(text: Callable[[str], torch.Tensor], image: Callable[[Any], torch.Tensor]) -> Reference:
-    """Two towers: a document and an edit are the sum of both unit vectors."""
+    """Two towers: documents and composed queries are the sum of the unit vectors."""
 
     @torch.no_grad()
     def vector(item: Input, side: Side) -> np.ndarray:
-        seen, read, _ = parts(item, 1, 1)
-        found = [normalize(image(seen.pixels))] if seen is not None else []
-        found += [normalize(text(read))] if read is not None else []
+        found = [normalize(text(piece) if isinstance(piece, str) else image(piece.pixels)) for piece, _ in pieces(item)]
         return normalize(sum(found, torch.zeros(1)))[0].numpy()
 
     return vector
@@ -73,11 +73,15 @@ def modular(folder: Path) -> Reference:
 
     def vector(item: Input, side: Side) -> np.ndarray:
         ask = model.encode_query if side is Side.QUERY else model.encode_document
-        seen, read, _ = parts(item, 1, 1)
-        given: list[Any] = [seen.pixels] if seen is not None else []
-        given += [read] if read is not None else []
-        if len(given) == 2 and model.supports(("image", "text")):
-            given = [{"image": given[0], "text": read}]
+        given: list[Any] = [piece if isinstance(piece, str) else piece.pixels for piece, _ in pieces(item)]
+        if isinstance(item, Interleaved) and interleaves(model.processor):
+            content = [
+                {"type": "text", "text": one} if isinstance(one, str) else {"type": "image", "image": one}
+                for one in given
+            ]
+            given = [[{"role": "user", "content": content}]]
+        elif len(given) == 2 and model.supports(("image", "text")):
+            given = [{"image": given[0], "text": given[1]}]
         total = sum(ask([one], normalize_embeddings=True)[0] for one in given)
         return np.asarray(total / np.linalg.norm(total))
 
@@ -108,14 +112,18 @@ def chat(folder: Path, *, auto: bool = False) -> Reference:
 
     @torch.no_grad()
     def vector(item: Input, side: Side) -> np.ndarray:
-        prompt, text, image = prompted(item, views.DEFAULT, side)
-        before, mark, after = prompt.partition(views.IMAGE)
-        pieces = [before, after] if mark else [before]
+        prompt, texts, images = prompted(item, views.DEFAULT, side)
+        if isinstance(item, Interleaved):  # spelled out, as a person would
+            written = [one if isinstance(one, str) else views.IMAGE for one in item.pieces]
+            prompt = "\n".join([*written, "Summary above image and text in one word: "])
+        for one in texts:
+            prompt = prompt.replace(views.SENTENCE, one, 1)
+        left = iter(images)
         content: list[dict[str, Any]] = [
-            {"type": "text", "text": piece.replace(views.SENTENCE, text or "")} for piece in pieces if piece
+            {"type": "image", "image": next(left).pixels} if piece == views.IMAGE else {"type": "text", "text": piece}
+            for piece in re.split(f"({views.IMAGE})", prompt)
+            if piece
         ]
-        if image is not None:
-            content.insert(int(bool(before)), {"type": "image", "image": image.pixels})
         inputs = processor.apply_chat_template(
             [{"role": "user", "content": content}],
             add_generation_prompt=True,

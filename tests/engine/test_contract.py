@@ -14,7 +14,20 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import oneword
-from oneword.engine import Composed, Document, Encoder, EngineConfig, Image, Input, Side, Text, encode, load, views
+from oneword.engine import (
+    Composed,
+    Document,
+    Encoder,
+    EngineConfig,
+    Image,
+    Input,
+    Interleaved,
+    Side,
+    Text,
+    encode,
+    load,
+    views,
+)
 from oneword.engine.errors import WrongCheckpoint
 from tests.engine import references
 from tests.engine.dual.checkpoints import MAKERS as DUAL
@@ -54,6 +67,7 @@ KINDS = {
     "modular-texts": Kind(modular.texts, references.modular, sees=False),
     "modular-pair": Kind(modular.pair, references.modular),
     "modular-joined": Kind(modular.joined, references.modular),
+    "modular-conversing": Kind(modular.conversing, references.modular),
     **{name: Kind(make, references.chat) for name, make in PROMPTED.items()},
 }
 AUTO = {**PROMPTED, "smolvlm": partial(smolvlm, family="SmolVLM")}
@@ -88,7 +102,12 @@ def inputs(made: Made) -> list[Input]:
         for width, height in ((64, 48), (40, 91), (150, 33), (57, 57), (9, 7))
     ]
     texts: list[Input] = [Text(text=text) for text in TEXTS]
-    both: list[Input] = [Document(image=images[0], text=TEXTS[1]), Composed(image=images[1], edit=TEXTS[0])]
+    both: list[Input] = [
+        Document(image=images[0], text=TEXTS[1]),
+        Composed(image=images[1], edit=TEXTS[0]),
+        Interleaved(pieces=[images[0], "the sofa of this", images[3], "in the room of this"]),
+        Interleaved(pieces=["as in", images[1], images[2]]),
+    ]
     return [*texts, *images, *both, Document(image=images[2], text=TEXTS[3])] if made.kind.sees else texts
 
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.engine.errors import BadText, BlankText, ZeroAreaImage
-from oneword.engine.inputs import Composed, Document, Image, Text
+from oneword.engine.errors import BadSequence, BadText, BlankText, ZeroAreaImage
+from oneword.engine.inputs import Composed, Document, Image, Interleaved, Text
 
 visible = st.text(min_size=1).filter(lambda text: text.strip() and text.isprintable())
 sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -43,6 +43,9 @@ def test_kinds_never_collide(image: Image, text: str) -> None:
         image,
         Document(image=image, text=text),
         Composed(image=image, edit=text),
+        Interleaved(pieces=[image, text]),
+        Interleaved(pieces=[text, image]),
+        Interleaved(pieces=[image, text, image]),
         Text(text=image.content_hash),
     ]
     assert len({one.content_hash for one in kinds}) == len(kinds)
@@ -65,6 +68,7 @@ def test_blank_texts_are_refused(blank: str) -> None:
         lambda: Text(text=blank),
         lambda: Document(image=picture, text=blank),
         lambda: Composed(image=picture, edit=blank),
+        lambda: Interleaved(pieces=[picture, blank]),
     ):
         with pytest.raises(BlankText, match="blank"):
             make()
@@ -75,6 +79,14 @@ def test_lone_surrogates_and_zero_area_are_refused() -> None:
         Text(text="caf\udce9")
     with pytest.raises(ZeroAreaImage, match="0x5"):
         Image(pixels=PIL.Image.new("RGB", (0, 5)))
+
+
+def test_images_between_words_are_a_few_of_both() -> None:
+    image = Image(pixels=PIL.Image.new("RGB", (2, 2)))
+    for pieces in ([image], ["a", "b"], [], [image] * 17):
+        with pytest.raises(BadSequence, match=f"{len(pieces)} pieces, .*expected 2 to 16 images and texts"):
+            Interleaved(pieces=pieces)
+    assert Interleaved(pieces=["a", "b", image, "c"]).pieces == ("a b", image, "c"), "texts side by side are one"
 
 
 def test_other_modes_become_rgb() -> None:

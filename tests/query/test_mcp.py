@@ -78,6 +78,20 @@ def test_search_and_look(store: Path) -> None:
     assert "name" in described.structured_content["fields"]
 
 
+def test_regions_and_feedback(store: Path) -> None:
+    red = str(store / "pictures" / "red.png")
+    part, everything = ask(
+        store / "db",
+        ("search", {"image": red, "crop": [0, 0, 0.5, 0.5], "limit": 1}),
+        ("search", {"text": "a red bicycle"}),
+    )
+    hit = part.structured_content["hits"][0]
+    assert hit["metadata"]["name"] == "red.png"
+    (without,) = ask(store / "db", ("search", {"text": "a red bicycle", "unlike": [hit["id"]]}))
+    ids = [[one["id"] for one in found.structured_content["hits"]] for found in (everything, without)]
+    assert set(ids[0]) - set(ids[1]) == {hit["id"]}
+
+
 def test_images_come_as_data_too(store: Path) -> None:
     data = base64.b64encode((store / "pictures" / "blue.png").read_bytes()).decode()
     found, like = ask(
@@ -97,6 +111,7 @@ def test_images_come_as_data_too(store: Path) -> None:
         ("search", {"text": "a", "limit": 1000}, "limit 1000: expected 0 to 50"),
         ("search", {}, "expected"),
         ("search", {"image": "/no/such.png"}, "/no/such.png"),
+        ("search", {"text": "a", "crop": [0, 0, 1, 1]}, "no image to cut from"),
         ("search", {"image": "http://127.0.0.1/x.png"}, "private"),
         ("look", {"item_id": "nothing"}, "take an id from a hit"),
         ("describe", {"collection": "nowhere"}, "nowhere"),

@@ -1,15 +1,17 @@
 import inspect
 import json
 import math
+from pathlib import Path
 from typing import get_args
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.query import BadQuery, Composed, Image, Like, Query, Text, Vector
-from oneword.query.cli import search
-from oneword.query.query import NEGATIVE, options
+from oneword.query import BadQuery, Composed, Image, Interleaved, Like, Query, Text, Vector
+from oneword.query.cli import _pieces, search
+from oneword.query.query import LIKED, NEGATIVE, UNLIKED, options
 from oneword.query.server.queries import Hybrid, QueryIn
 from oneword.query.wire import to_json
 from oneword.storage import And, FilterError, Match
@@ -22,23 +24,26 @@ texts = st.text(min_size=1, max_size=20)
     text=st.none() | texts,
     image=st.none() | texts,
     edit=st.none() | texts,
+    crop=st.none() | st.just((0.5, 0, 0.5, 1)),
     like=st.lists(texts, max_size=3),
+    unlike=st.lists(texts, max_size=3),
     without=st.lists(texts, max_size=3),
     limit=st.integers(-5, 20_000),
     offset=st.integers(-5, 100),
     min_score=st.none() | st.floats(-2, 2),
 )
 def test_of_builds_one_part_for_each_thing_said_or_refuses(
-    text, image, edit, like, without, limit, offset, min_score
+    text, image, edit, crop, like, unlike, without, limit, offset, min_score
 ) -> None:
     possible = (
-        (text is not None or image is not None or like or without)
-        and (edit is None or image is not None)
+        (text is not None or image is not None or like or unlike or without)
+        and ((edit is None and crop is None) or image is not None)
+        and not set(like) & set(unlike)
         and 1 <= limit <= 10_000
         and offset >= 0
         and (min_score is None or -1 <= min_score <= 1)
     )
-    options = {"image": image, "edit": edit, "like": like, "without": without}
+    options = {"image": image, "edit": edit, "crop": crop, "like": like, "unlike": unlike, "without": without}
     if not possible:
         with pytest.raises(BadQuery, match=r"expected|image"):
             Query.of(text, **options, limit=limit, offset=offset, min_score=min_score)
@@ -48,9 +53,46 @@ def test_of_builds_one_part_for_each_thing_said_or_refuses(
     assert kinds.count(Text) == (text is not None) + len(without)
     assert kinds.count(Composed) == (image is not None and edit is not None)
     assert kinds.count(Image) == (image is not None and edit is None)
-    assert [part.id for part in query.parts if isinstance(part, Like)] == like
-    assert [part.text for part in query.parts if part.weight < 0] == without
-    assert all(part.weight in (1.0, NEGATIVE) for part in query.parts)
+    assert [part.crop for part in query.parts if isinstance(part, Image | Composed)] == [crop] * (image is not None)
+    assert [part.id for part in query.parts if isinstance(part, Like)] == [*like, *unlike]
+    assert [part.text for part in query.parts if isinstance(part, Text) and part.weight < 0] == without
+    beside = text is not None or image is not None
+    weights = {one: LIKED / len(like) if beside else 1 for one in like} | {one: UNLIKED / len(unlike) for one in unlike}
+    assert all(part.weight == weights[part.id] for part in query.parts if isinstance(part, Like))
+    assert all(part.weight in (1.0, NEGATIVE) for part in query.parts if not isinstance(part, Like))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "complaint"),
+    [
+        (["words", "and words"], "2 pieces, 0 of them images"),
+        ([{"image": "a.png"}], "1 pieces, 1 of them images"),
+        ([{"image": "a.png"}] * 17, "17 pieces"),
+        ([{"image": "a.png", "edit": "red"}, "b"], "a piece with image, edit"),
+        ([{"image": "a.png", "crop": [0, 0, 2, 1]}, "b"], "crop .*shares of the image"),
+        ([Image(image="a.png", weight=2.0), "b"], "weight 2.0 in a composed query"),
+        ("a photo of this", "expected a list of images and texts"),
+    ],
+)
+def test_composed_lists_that_cannot_be(pieces, complaint) -> None:
+    with pytest.raises(BadQuery, match=complaint):
+        Query.of(composed=pieces)
+
+
+def test_a_composed_list_says_what_is_an_image() -> None:
+    (part,) = Query.of(composed=[{"image": "a.png", "crop": [0, 0, 0.5, 1]}, "in", Path("b.png")]).parts
+    assert isinstance(part, Interleaved)
+    assert part.pieces == (Image(image="a.png", crop=(0, 0, 0.5, 1)), "in", Image(image=Path("b.png")))
+
+
+def test_pieces_as_they_are_typed() -> None:
+    assert _pieces("{a b.jpg} the sofa of this {b.jpg}in the room of this") == [
+        {"image": "a b.jpg"}, "the sofa of this", {"image": "b.jpg"}, "in the room of this"
+    ]  # fmt: skip
+    assert _pieces('[{"image": "a.jpg"}, "but {red}"]') == [{"image": "a.jpg"}, "but {red}"]
+    for wrong in ("[", '["a'):
+        with pytest.raises(typer.BadParameter, match="is not JSON"):
+            _pieces(wrong)
 
 
 @pytest.mark.parametrize("weight", [0.0, math.nan, math.inf])

@@ -53,6 +53,37 @@ def test_a_composed_query_leaves_its_picture_out(searching: SearchService, album
     assert "red.png" not in with_caption, "the caption makes it a document, but the picture is the same"
 
 
+def test_images_with_words_between_them_and_regions(searching: SearchService, album: Path) -> None:
+    red, blue = (engine.Image(pixels=engine.decode_file(album / name)) for name in ("red.png", "blue.jpg"))
+    pieces: list[Any] = [
+        {"image": str(album / "red.png"), "crop": (0, 0, 0.5, 1)},
+        "an owl of this",
+        album / "blue.jpg",
+    ]
+    found = searching.search(composed=pieces, limit=20)
+    assert not {"red.png", "blue.jpg"} & set(names(found)), "of a region, too"
+    part = engine.Interleaved(pieces=[red.cropped((0, 0, 0.5, 1)), "an owl of this", blue])
+    (vector,) = encode(HashEncoder(), [part], views.DEFAULT, Side.QUERY)
+    stored = {item.id: item for page in Store("db").open("default").scan(vectors=True) for item in page}
+    for hit in found:
+        assert hit.score == pytest.approx(float(stored[hit.id].vector @ vector), abs=2e-3)
+    (region,) = encode(HashEncoder(), [blue.cropped((0.5, 0.5, 0.5, 0.5))], views.DEFAULT, Side.QUERY)
+    best = searching.search(image=album / "blue.jpg", crop=[0.5, 0.5, 0.5, 0.5]).hits[0]
+    assert best.score == pytest.approx(float(stored[best.id].vector @ region), abs=2e-3)
+
+
+def test_feedback_is_rocchios_over_stored_vectors(searching: SearchService) -> None:
+    first, second, third = (hit.id for hit in searching.search("the cat sleeps", limit=3))
+    stored = {item.id: item for page in Store("db").open("default").scan(vectors=True) for item in page}
+    (query,) = encode(HashEncoder(), [engine.Text(text="an owl")], views.DEFAULT, Side.QUERY)
+    moved = query + 0.75 * (stored[first].vector + stored[second].vector) / 2 - 0.15 * stored[third].vector
+    moved /= np.linalg.norm(moved)
+    found = searching.search("an owl", like=[first, second], unlike=third, limit=20)
+    assert not {first, second, third} & {hit.id for hit in found}
+    for hit in found:
+        assert hit.score == pytest.approx(float(stored[hit.id].vector @ moved), abs=2e-3)
+
+
 def test_like_needs_no_model_and_leaves_its_item_out(searching: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = searching.search("the cat sleeps", limit=2)
     monkeypatch.setattr(service, "load", lambda config: pytest.fail("a model was loaded"))

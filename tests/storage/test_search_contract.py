@@ -227,6 +227,27 @@ def test_one_hit_a_group(stored: tuple[Collection, Model]) -> None:
         collection.search(questions()[0], group_by="colour")
 
 
+@pytest.mark.parametrize("least", [1.0, 0.9, 0.3])
+def test_copies_are_folded_into_the_best(stored: tuple[Collection, Model], least: float) -> None:
+    collection, model = stored
+    unit = {
+        id_: (vector := np.asarray(one.vector).astype(np.float16).astype(np.float64)) / np.linalg.norm(vector)
+        for id_, one in model.items.items()
+    }
+    for question in questions(4):
+        right: list[tuple[float, str]] = []
+        for score, id_ in model.ranked(question):
+            if all(float(unit[id_] @ unit[one]) < least - 1e-6 for _, one in right):
+                right.append((score, id_))
+        assert 1 < len(right) < len(model.items)
+        same(collection.search(question, fold_copies=least, limit=100), right[:100])
+        pages = [collection.search(question, fold_copies=least, limit=4, offset=offset) for offset in range(0, 12, 4)]
+        same([hit for page in pages for hit in page], right[:12])
+    both = collection.search(questions()[0], keywords="word3", fold_copies=least, limit=10)
+    near = [unit[hit.item.id] for hit in both]
+    assert all(float(one @ other) < least for place, one in enumerate(near) for other in near[:place])
+
+
 def test_diversity(stored: tuple[Collection, Model]) -> None:
     collection, model = stored
     unit = {
@@ -281,6 +302,7 @@ def test_bad_questions(stored: tuple[Collection, Model]) -> None:
         "version": [-1, 0, 2**70, 1.5, True, "1"],
         "min_score": ["0.5", float("nan")],
         "group_by": [5],
+        "fold_copies": [1.5, -0.1, "0.9", float("nan")],
         "keywords": [5, ["a"]],
         "exclude_ids": ["i1", [5], None, [["x"]]],
         "fusion": ["sum", None],

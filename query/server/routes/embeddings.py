@@ -1,7 +1,7 @@
 """OpenAI-compatible GET /v1/models and POST /v1/embeddings, with images; docs/remote.md describes them."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -21,9 +21,11 @@ from oneword.engine.truncation import split
 from oneword.engine.views import View
 from oneword.query.server import requests
 from oneword.query.server.batching import Batcher, Vector
+from oneword.query.server.images import Named
 from oneword.query.server.limits import MAX_INPUTS
 from oneword.query.server.listing import Listing, Pieces, listed
 from oneword.query.server.problem import Problem
+from oneword.query.server.queries import InterleavedIn, shown
 from oneword.query.server.registry import State, state_of
 from oneword.query.server.requests import Body, Name, Picture, Text
 from oneword.query.server.response import answer
@@ -41,13 +43,27 @@ class ImageInput(Body):
     edit: Text | None = None
 
 
+class ComposedInput(Body):
+    """Images with words between them, in their order."""
+
+    composed: InterleavedIn
+
+
 def _kind(value: Any) -> str:
-    return "(text)" if isinstance(value, str) else "(tokens)" if isinstance(value, list | int) else "(image)"
+    if isinstance(value, str):
+        return "(text)"
+    if isinstance(value, list | int):
+        return "(tokens)"
+    composed = isinstance(value, ComposedInput) or (isinstance(value, dict) and "composed" in value)
+    return "(composed)" if composed else "(image)"
 
 
 Tokens = list[int] | int
 InputIn = Annotated[
-    Annotated[Text, Tag("(text)")] | Annotated[ImageInput, Tag("(image)")] | Annotated[Tokens, Tag("(tokens)")],
+    Annotated[Text, Tag("(text)")]
+    | Annotated[ImageInput, Tag("(image)")]
+    | Annotated[ComposedInput, Tag("(composed)")]
+    | Annotated[Tokens, Tag("(tokens)")],
     Discriminator(_kind),
 ]
 
@@ -217,7 +233,7 @@ async def embeddings(request: Request) -> Response:
 
     def written() -> Pieces:
         encoder = batcher.encoder
-        counts = _token_counts(encoder, [one.text or "" for one in given])
+        counts = [sum(_token_counts(encoder, one.texts)) for one in given]
         limit = encoder.text_tokens if isinstance(encoder, Limited) else None
         data = (
             {"object": "embedding", "index": place, "embedding": _written(vector, body.encoding_format)}
@@ -233,11 +249,11 @@ async def embeddings(request: Request) -> Response:
 
 @dataclass(frozen=True, kw_only=True)
 class _Given:
-    """One input: image or text, or both."""
+    """One input: its texts, its images with their fields, and what is made of the images once they are decoded."""
 
-    image: str | None = None
-    text: str | None = None
-    composed: bool = False
+    texts: Sequence[str] = ()
+    images: Sequence[Named] = ()
+    made: Callable[[Sequence[engine.Image]], engine.Input]
 
 
 def _inputs(body: EmbeddingsIn) -> Sequence[_Given]:
@@ -249,43 +265,54 @@ def _inputs(body: EmbeddingsIn) -> Sequence[_Given]:
     return [_of_input(one, f"input[{place}]") for place, one in enumerate(given)]
 
 
-def _of_input(one: str | ImageInput | Tokens, field: str) -> _Given:
+def _of_input(one: str | ImageInput | ComposedInput | Tokens, field: str) -> _Given:
     match one:
         case str():
-            return _Given(text=one)
+            return _of_parts(one, None, None, field)
         case ImageInput():
             if one.text is not None and one.edit is not None:
                 raise _malformed(f"{field} has a text and an edit: expected one of them", field)
-            return _Given(
-                image=one.image, text=one.edit if one.text is None else one.text, composed=one.edit is not None
-            )
+            return _of_parts(one.text, one.image, one.edit, field)
+        case ComposedInput(composed=given):
+            images = shown(given, f"{field}.composed")
+
+            def made(decoded: Sequence[engine.Image]) -> engine.Input:
+                left = iter(decoded)
+                return engine.Interleaved(pieces=[piece if isinstance(piece, str) else next(left) for piece in given])
+
+            return _Given(texts=[piece for piece in given if isinstance(piece, str)], images=images, made=made)
     raise _malformed(f"{field} is a list of token ids: expected a text, or an object with an image", field)
 
 
+def _of_parts(text: str | None, image: str | None, edit: str | None, field: str) -> _Given:
+    """An input of at most one image, with a text or an edit, or of a text alone."""
+
+    def made(decoded: Sequence[engine.Image]) -> engine.Input:
+        if image is None:
+            return engine.Text(text=text or "")
+        if edit is not None:
+            return engine.Composed(image=decoded[0], edit=edit)
+        return decoded[0] if text is None else engine.Document(image=decoded[0], text=text)
+
+    texts = [one for one in (text, edit) if one is not None]
+    return _Given(texts=texts, images=[] if image is None else [Named(image, f"{field}.image")], made=made)
+
+
 def _of_message(message: MessageIn) -> _Given:
+    field = "messages[0]"
     if isinstance(message.content, str):
-        return _Given(text=message.content)
+        return _of_parts(message.content, None, None, field)
     texts = [one.text for one in message.content if one.text is not None]
     pictures = [one.image_url.url for one in message.content if one.image_url is not None]
     if len(pictures) > 1 or (not texts and not pictures):
         raise _malformed(f"the message has {len(pictures)} images: expected one, or a text", "messages[0].content")
-    return _Given(image=pictures[0] if pictures else None, text="\n".join(texts) if texts else None)
+    return _of_parts("\n".join(texts) if texts else None, pictures[0] if pictures else None, None, field)
 
 
 async def _embedded(state: State, batcher: Batcher, given: _Given, field: str, view: View, side: Side) -> Vector:
     try:
-        if given.image is None:
-            return await _vector(batcher, engine.Text(text=given.text or ""), view, side)
-        async with state.images.read([(given.image, f"{field}.image")], {}) as (decoded,):
-            image = decoded.image
-            content: engine.Input = image
-            if given.text is not None:
-                content = (
-                    engine.Composed(image=image, edit=given.text)
-                    if given.composed
-                    else engine.Document(image=image, text=given.text)
-                )
-            return await _vector(batcher, content, view, side)
+        async with state.images.read(given.images, {}) as decoded:
+            return await _vector(batcher, given.made([one.image for one in decoded]), view, side)
     except (InputError, EngineError) as error:
         raise Problem.of(error, field=field) from error
 

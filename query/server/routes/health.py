@@ -16,6 +16,7 @@ from oneword.engine.encoder import Side
 from oneword.engine.errors import EngineError
 from oneword.engine.inputs import Text
 from oneword.engine.views import DEFAULT
+from oneword.query.reranking import AUTO
 from oneword.query.server.auth import needs
 from oneword.query.server.problem import MEDIA_TYPE, Problem
 from oneword.query.server.registry import Served, State, state_of
@@ -78,6 +79,11 @@ async def warm_up(state: State) -> None:
     Without collections, loads the model that new collections would have.
     """
     await state.processes.warm_up()
+    if state.config.rerank is not None:
+        try:
+            await state.workers.run("slow", state.collections.rerankers.get, AUTO)
+        except Exception as error:  # searches that do not ask for it are answered
+            _log(f"the reranker {state.config.rerank!r} cannot be loaded", error)
     while not state.warm:
         try:
             names: Sequence[str] | None = state.config.warm

@@ -61,7 +61,7 @@ Vectors = NDArray[np.float32]
 class MeOut(
     Out,
     json_schema_extra=example(
-        key="k3y1d", scope="write", keys=True, jobs=False, fetch=True, max_body=33554432, version="0.1.0"
+        key="k3y1d", scope="write", keys=True, jobs=False, fetch=True, rerank=False, max_body=33554432, version="0.1.0"
     ),
 ):
     """What the caller may do. key: its id; null where the service has no keys."""
@@ -71,6 +71,7 @@ class MeOut(
     keys: bool
     jobs: bool
     fetch: bool
+    rerank: bool
     max_body: int
     version: str
 
@@ -165,6 +166,7 @@ async def me(request: Request) -> MeOut:
         keys=keys,
         jobs=state.jobs is not None,
         fetch=state.config.fetch,
+        rerank=state.config.rerank is not None,
         max_body=state.config.max_body,
         version=version("oneword"),
     )

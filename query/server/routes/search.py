@@ -38,7 +38,7 @@ async def search(request: Request, collection: str) -> Response:
     stopwatch, state = Stopwatch(), state_of(request)
     body, uploads = await requests.read_with_files(request, QueryIn, "query")
     query = adopted(body, uploads)
-    check_used(uploads, (text for text, _ in query.pictures()))
+    check_used(uploads, (one.text for one in query.pictures()))
     served = await state.collections.opened(collection)
     return Listing(await _answer(request, served, query, uploads, stopwatch))
 
@@ -48,7 +48,7 @@ async def search_batch(request: Request, collection: str) -> Response:
     """Answer several queries on one version; a query that fails does not fail the others."""
     state = state_of(request)
     body, uploads = await requests.read_with_files(request, QueriesIn, "queries")
-    check_used(uploads, (text for query in body.queries for text, _ in query.pictures()))
+    check_used(uploads, (one.text for query in body.queries for one in query.pictures()))
     served = await state.collections.get(collection)
     version = await state.workers.run("search", lambda: served.collection.version)
     slots, size = asyncio.Semaphore(AT_ONCE), 0
@@ -100,7 +100,7 @@ async def _answer(
         return result, _written(result, payload="payload" in prepared.query.include, total_ms=stopwatch.ms)
 
     async with slots or nullcontext():
-        result, written = await state.workers.run("search", answer)
+        result, written = await state.workers.run("rerank" if prepared.query.rerank else "search", answer)
     record_stage(request, "encode", encode_ms)
     record_stage(request, "search", result.search_ms)
     return written

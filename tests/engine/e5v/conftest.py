@@ -9,9 +9,10 @@ import PIL.Image
 import pytest
 import torch
 
-from oneword.engine import Composed, Document, Image, Input, Side, Text, View
+from oneword.engine import Composed, Document, Image, Input, Interleaved, Side, Text, View
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import E5VEncoder, load_e5v
+from oneword.engine.inputs import images_of
 from tests.tiny import make_checkpoint
 
 TEMPLATE = (
@@ -57,7 +58,7 @@ def plain_encoder(folder: Path) -> Plain:
 
     def encode(inputs: Sequence[Input], view: View, side: Side = Side.GALLERY) -> np.ndarray:
         prompts = [TEMPLATE.format(whole_prompt(item, view, side)) for item in inputs]
-        images = [item if isinstance(item, Image) else item.image for item in inputs if not isinstance(item, Text)]
+        images = [image for item in inputs for image in images_of(item)]
         batch = processor(
             images=[image.pixels for image in images] or None, text=prompts, padding=True, return_tensors="pt"
         )
@@ -100,3 +101,6 @@ def whole_prompt(item: Input, view: View, side: Side) -> str:
             return prompts.document.replace("<sent>", item.text)
         case Composed():
             return prompts.composed.replace("<sent>", item.edit)
+        case Interleaved():
+            written = [one if isinstance(one, str) else "<image>" for one in item.pieces]
+            return "\n".join([*written, "Summary above image and text in one word: "])

@@ -44,12 +44,12 @@ def test_its_ids_are_those_of_its_chat(vicuna, pictures):
     prompts = views.DEFAULT.gallery
     asked = {"type": "text", "text": prompts.text.replace("<sent>", "a dog").rstrip()}
     shown = [{"type": "image"}, {"type": "text", "text": prompts.image.removeprefix("<image>\n").rstrip()}]
-    for content, prompt, text in (([asked], prompts.text, "a dog"), (shown, prompts.image, None)):
+    for content, prompt, texts in (([asked], prompts.text, ("a dog",)), (shown, prompts.image, ())):
         chat = encoder.tokens.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
         expected = encoder.tokens.tokenizer(chat, add_special_tokens=False)["input_ids"]
-        assert encoder.tokens.ids(prompt, text, 1) == expected
+        assert encoder.tokens.ids(prompt, texts, [1] * (not texts)) == expected
     encode(encoder, [Text(text="a dog"), Image(pixels=pictures[0].pixels)], views.DEFAULT)
 
 

@@ -48,8 +48,8 @@ def test_equal_to_the_plain_tokenizer(tokenizer, text, prompt, template):
         return
     whole = fill(template, prompt).replace("<image>", "<image>" * 5).replace("<sent>", text)
     tokens = make_cached(tokenizer, template)
-    assert tokens.ids(prompt, text, 5) == tokenizer(whole)["input_ids"]
-    assert tokens.length(prompt, text, 5) == len(tokenizer(whole)["input_ids"])
+    assert tokens.ids(prompt, (text,), [5] * prompt.count("<image>")) == tokenizer(whole)["input_ids"]
+    assert tokens.length(prompt, (text,), [5] * prompt.count("<image>")) == len(tokenizer(whole)["input_ids"])
 
 
 _MADE: dict = {}
@@ -73,15 +73,15 @@ def test_special_tokens_in_a_text_are_plain_characters(tokenizer, tokens, parts,
     def spoken(ids):
         return [id_ for id_ in ids if id_ in special]
 
-    ids = tokens.ids(prompt, text, 3)
-    assert spoken(ids) == spoken(tokens.ids(prompt, "plain", 3))
+    ids = tokens.ids(prompt, (text,), [3] * prompt.count("<image>"))
+    assert spoken(ids) == spoken(tokens.ids(prompt, ("plain",), [3] * prompt.count("<image>")))
     assert ids[0] == tokenizer.bos_token_id
     assert tokens.cut(text) in tokenizer.decode(ids, clean_up_tokenization_spaces=False)
 
 
 def test_the_image_prompt(tokenizer, tokens):
     whole = fill(LLAMA_3, views.DEFAULT.gallery.image).replace("<image>", "<image>" * 2340)
-    assert tokens.ids(views.DEFAULT.gallery.image, None, 2340) == tokenizer(whole)["input_ids"]
+    assert tokens.ids(views.DEFAULT.gallery.image, (), [2340]) == tokenizer(whole)["input_ids"]
 
 
 @given(text=TEXTS, limit=st.integers(1, 12))
@@ -96,7 +96,9 @@ def test_a_text_is_cut_and_the_template_is_not(tokenizer, text, limit):
     assert len(tokens._inside.encode(cut).ids) <= limit
     if cut != text:
         assert len(tokens._inside.encode(text).ids) > limit
-    decoded = tokenizer.decode(tokens.ids(PROMPTS[0], text, 1), clean_up_tokenization_spaces=False)
+    decoded = tokenizer.decode(
+        tokens.ids(PROMPTS[0], (text,), [1] * PROMPTS[0].count("<image>")), clean_up_tokenization_spaces=False
+    )
     before, _, after = fill(LLAMA_3, PROMPTS[0]).partition("<sent>")
     assert decoded == SPECIAL[0] + before + cut + after  # whole characters: no replacement mark
 
@@ -114,8 +116,8 @@ def test_a_huge_text_is_cut_before_it_is_tokenized(tokenizer, tokens):
 
 def test_a_text_is_tokenized_once_for_planning_and_preparing(tokenizer):
     tokens = make(tokenizer)
-    tokens.length(PROMPTS[0], "a dog", 0)
-    tokens.ids(PROMPTS[0], "a dog", 0)
+    tokens.length(PROMPTS[0], ("a dog",), [0] * PROMPTS[0].count("<image>"))
+    tokens.ids(PROMPTS[0], ("a dog",), [0] * PROMPTS[0].count("<image>"))
     assert tokens.text_ids.cache_info().misses == 1
 
 
@@ -157,7 +159,9 @@ def test_sentencepiece_like_tokenizers(scheme, template, prompt):
     special = set(tokenizer.get_added_vocab().values())
     for text in ("a dog", " two  cats ", "世界", "in one word:", "\n"):
         whole = fill(template, prompt).replace("<image>", "<image>" * 4).replace("<sent>", text)
-        assert tokens.ids(prompt, text, 4) == tokenizer(whole)["input_ids"]
+        assert tokens.ids(prompt, (text,), [4] * prompt.count("<image>")) == tokenizer(whole)["input_ids"]
     for text in ("</s>", "x<s></s> <image>y"):
-        ids = tokens.ids(prompt, text, 4)
-        assert [i for i in ids if i in special] == [i for i in tokens.ids(prompt, "plain", 4) if i in special]
+        ids = tokens.ids(prompt, (text,), [4] * prompt.count("<image>"))
+        assert [i for i in ids if i in special] == [
+            i for i in tokens.ids(prompt, ("plain",), [4] * prompt.count("<image>")) if i in special
+        ]

@@ -87,3 +87,15 @@ def joined(folder: Path) -> Path:
     settings = folder / "config_sentence_transformers.json"
     assert json.loads(settings.read_text())["model_type"] == "SentenceTransformer"
     return folder
+
+
+def conversing(folder: Path) -> Path:
+    """The same with a chat template that writes whatever images and texts a message has, in their order."""
+    joined(folder)
+    (folder / "chat_template.jinja").write_text(
+        "{% for message in messages %}{% if message.content is string %}{{ message.content }}{% else %}"
+        "{% for part in message.content %}{% if part.type == 'image' %}<image>{% else %}{{ part.text }}{% endif %}"
+        "{% endfor %}{% endif %}{% endfor %} in one word:",
+        encoding="utf-8",
+    )
+    return folder

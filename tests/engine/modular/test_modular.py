@@ -13,11 +13,11 @@ pytest.importorskip("sentence_transformers", minversion="6")
 
 from sentence_transformers import SentenceTransformer
 
-from oneword.engine import EngineConfig, Image, Side, Text, encode, load, views
+from oneword.engine import EngineConfig, Image, Interleaved, Side, Text, encode, load, views
 from oneword.engine.dependencies import quiet
 from oneword.engine.errors import MissingDependency, ModelError, ViewError, WrongCheckpoint
-from oneword.engine.modular import ModularEncoder, load_modular
-from tests.engine.modular.folders import texts
+from oneword.engine.modular import ModularEncoder, interleaves, load_modular
+from tests.engine.modular.folders import conversing, joined, texts
 
 CLOSE = 1e-5
 TEXTS = ["a dog", "A red bicycle, at the harbour!", "the night train waits behind " * 30, "ünïcödé 世界"]
@@ -124,3 +124,14 @@ def test_minilm_is_loaded_as_published() -> None:
         ours, [Text(text=text) for text in ("a dog", "a puppy", "an income tax form")], views.DEFAULT
     )
     assert dog @ puppy > 0.6 > dog @ tax
+
+
+def test_images_between_words_go_as_one_message_where_the_template_writes_them_all(
+    tmp_path: Path, images: list[Image]
+) -> None:
+    for make, whole in ((conversing, True), (joined, False)):
+        encoder = load_modular(str(make(tmp_path / make.__name__)), device="cpu")
+        assert interleaves(encoder.model.processor) is whole
+        item = Interleaved(pieces=[images[0], "a dog", images[1], "a cat"])
+        (kind, _), *rest = encoder._shown(item)
+        assert (kind, len(rest)) == (("message", 0) if whole else ("image", 3))

@@ -14,17 +14,31 @@ import torch
 from torch.nn.functional import normalize
 from transformers import AutoModelForImageTextToText
 
-from oneword.engine import Composed, Document, EngineConfig, Image, Input, Side, Text, encode, load, models, views
+from oneword.engine import (
+    Composed,
+    Document,
+    EngineConfig,
+    Image,
+    Input,
+    Interleaved,
+    Side,
+    Text,
+    encode,
+    load,
+    models,
+    views,
+)
 from oneword.engine.catalog import Description, describe
 from oneword.engine.checkpoint import PROMPTED, find
 from oneword.engine.dependencies import quiet
 from oneword.engine.e5v import E5VEncoder
 from oneword.engine.encoding import embed
 from oneword.engine.errors import DeviceUnavailable, MissingDependency, ViewError, WrongCheckpoint
-from oneword.engine.inputs import parts
+from oneword.engine.inputs import images_of, texts_of
 from oneword.engine.pretrained import configuration
 from oneword.engine.prompted.encoder import PromptedEncoder
 from oneword.engine.prompted.loading import load_prompted, processor
+from oneword.engine.prompted.prompts import prompted
 from tests.engine.prompted.checkpoints import gemma3, internvl, qwen, smolvlm
 from tests.tiny import make_checkpoint
 
@@ -103,7 +117,7 @@ def test_known_models_have_their_own_prompts_and_pixels(
         for item, vector in zip(inputs, found, strict=True):
             if isinstance(item, Composed) and side is Side.GALLERY:
                 continue
-            seen, text, _ = parts(item, 1, 1)
+            seen, text = next(iter(images_of(item)), None), next(iter(texts_of(item)), None)
             if isinstance(item, Document) and side is Side.QUERY and name == "bge-vl-mllm":
                 continue  # its instruction for pairs is that for edits
             pixels = [seen.pixels] if seen is not None else []
@@ -141,6 +155,39 @@ def test_an_image_that_the_processor_refuses_fails_alone(tmp_path: Path) -> None
     found, failed = embed({"strip": strip, "square": square, "text": Text(text="a dog")}, encoder, views.DEFAULT)
     assert set(found) == {"square", "text"}
     assert "is refused by the model's processor (ValueError: absolute aspect ratio" in str(failed["strip"])
+
+
+def test_images_between_words_have_the_prompt_of_documents(tmp_path: Path) -> None:
+    encoder = load_prompted(str(internvl(tmp_path)), device="cpu")
+    red, blue = (Image(pixels=PIL.Image.new("RGB", (50, 40), color)) for color in ("red", "blue"))
+    pair, document = Interleaved(pieces=[red, "a dog"]), Document(image=red, text="a dog")
+    vectors = encode(encoder, [pair, document, Interleaved(pieces=[red, "a dog", blue])], views.DEFAULT)
+    assert np.abs(vectors[0] - vectors[1]).max() <= CLOSE
+    assert np.abs(vectors[0] - vectors[2]).max() > 1e-3
+    several = Interleaved(pieces=["as in", red, blue, "here"])
+    for name, query, gallery in (
+        ("qwen3-vl-2b", ("<|im_start|>user\n", "<|im_end|>"), ("<|im_start|>user\n", "<|im_end|>")),
+        ("bge-vl-mllm", ("image retrieval instructions:  <query>  ", " [/INST]"), ("[INST]  ", " [/INST]")),
+    ):
+        view, image = known(name).view, known(name).prompts["image"]
+        assert view is not None
+        between = " \n " if name.startswith("bge") else ""
+        content = between.join(["<sent>", image, image, "<sent>"])
+        for side, (before, after) in ((Side.QUERY, query), (Side.GALLERY, gallery)):
+            prompt, texts, images = prompted(several, view, side)
+            assert f"{before}{content}{after}" in prompt
+            assert (texts, images) == (("as in", "here"), (red, blue))
+
+
+def test_what_exceeds_the_context_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_prompted(str(gemma3(tmp_path)), device="cpu")
+    assert encoder._context == 4096
+    monkeypatch.setattr(encoder, "_context", 60)
+    image = Image(pixels=PIL.Image.new("RGB", (50, 40), "red"))
+    several = Interleaved(pieces=[image, "a dog sleeps on the sofa"] * 5)
+    found, failed = embed({"several": several, "image": image, "text": Text(text="a dog")}, encoder, views.DEFAULT)
+    assert set(found) == {"image", "text"}
+    assert "and the model reads 60: expected fewer or smaller images" in str(failed["several"])
 
 
 def test_no_output_layer_is_loaded(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 import torch
 
-from oneword.engine import Composed, Document, Image, Side, Text, View, decode, encode, views
+from oneword.engine import Composed, Document, Image, Interleaved, Side, Text, View, decode, encode, views
 from oneword.engine.e5v import E5VEncoder, load_e5v
 from oneword.engine.e5v.encoder import Batch
 from oneword.engine.errors import EngineError, InputError, ViewError
@@ -62,10 +62,12 @@ class OnewordService:
             raise Status(422, {"error": {"message": str(error)}}) from error
         return answer(self.name, vectors, body)
 
-    @staticmethod
-    def _read(one: Any) -> Any:
+    @classmethod
+    def _read(cls, one: Any) -> Any:
         if isinstance(one, str):
             return Text(text=one)
+        if "composed" in one:
+            return Interleaved(pieces=[part if isinstance(part, str) else cls._read(part) for part in one["composed"]])
         image = Image(pixels=decode(base64.b64decode(one["image"].partition("base64,")[2])))
         if "text" in one:
             return Document(image=image, text=one["text"])

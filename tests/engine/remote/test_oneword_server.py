@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneword.engine import Composed, Document, EngineConfig, Image, Side, Text, encode, load, truncation, views
+from oneword.engine import (
+    Composed,
+    Document,
+    EngineConfig,
+    Image,
+    Interleaved,
+    Side,
+    Text,
+    encode,
+    load,
+    truncation,
+    views,
+)
 from oneword.engine.catalog import describe
 from oneword.engine.errors import ModelError, ModelNotFound, RemoteUnavailable, ViewError
 from oneword.engine.hashing import HashEncoder
@@ -29,6 +41,7 @@ MIXED = [
     Text(text="<image> and <|eot_id|> Ünïcödé 世界"),
     Document(image=noise(30, 90, 1), text="an empty <image> chair"),
     Composed(image=noise(57, 113, 2), edit="make it red"),
+    Interleaved(pieces=[noise(40, 40, 6), "the sofa of this", noise(64, 48, 7), "in the room of this"]),
     *(Text(text=f"text number {i}") for i in range(40)),
 ]
 

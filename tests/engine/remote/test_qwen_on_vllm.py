@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from oneword.engine import Composed, Document, Side, Text, decode, encode, load, views
+from oneword.engine import Composed, Document, Interleaved, Side, Text, decode, encode, load, views
 from oneword.engine.catalog import describe
 from oneword.engine.checkpoint import PROMPTED, find
 from oneword.engine.dependencies import quiet
@@ -31,6 +31,7 @@ INPUTS = [
     noise(300, 200, 3),
     Document(image=noise(90, 30, 3), text=" two small cats\n\nand a  dog "),
     Composed(image=noise(40, 40, 5), edit="Ünïcödé 世界 🐈‍⬛"),
+    Interleaved(pieces=[noise(40, 40, 6), "the sofa of this", noise(64, 48, 7), "in the room of this"]),
     *(Text(text=f"text number {i}") for i in range(5)),
 ]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oneword.engine import Composed, Document, Side, Text, encode, load, views
+from oneword.engine import Composed, Document, Interleaved, Side, Text, encode, load, views
 from oneword.engine.catalog import describe
 from oneword.engine.errors import BadText, EncodingError, ModelNotFound, RemoteUnavailable
 from oneword.engine.remote import RemoteConfig, load_remote
@@ -19,6 +19,7 @@ PLAIN = [
     Text(text="In this picture, the night train turns away from the harbour at dawn! " * 60),
     Document(image=noise(20, 20, 4), text="an empty chair was left under the kitchen table " * 80),
     Composed(image=noise(40, 40, 5), edit="Ünïcödé 世界 🐈‍⬛"),
+    Interleaved(pieces=[noise(40, 40, 6), "the sofa of this", noise(64, 48, 7), "in the room of this"]),
     *MIXED[5:12],
 ]
 
@@ -116,13 +117,13 @@ def test_written_prompts_are_the_ids(local):
     tokens = local.tokens
     prompt = views.DEFAULT.gallery.document
     for text in ("a cat", " two  spaces ", "\n\nlines\n", "世界 🐈‍⬛", "word " * 2000):
-        ids = tokens.tokenizer(tokens.written(prompt, text))["input_ids"]
-        assert ids == tokens.ids(prompt, text, 1)
-    assert tokens.tokenizer(tokens.written(views.DEFAULT.gallery.image, None))["input_ids"] == tokens.ids(
-        views.DEFAULT.gallery.image, None, 1
+        ids = tokens.tokenizer(tokens.written(prompt, (text,)))["input_ids"]
+        assert ids == tokens.ids(prompt, (text,), [1])
+    assert tokens.tokenizer(tokens.written(views.DEFAULT.gallery.image, ()))["input_ids"] == tokens.ids(
+        views.DEFAULT.gallery.image, (), [1]
     )
     with pytest.raises(BadText, match="<image>"):
-        tokens.written(prompt, "<image>")
+        tokens.written(prompt, ("<image>",))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ IN_USE = (
 @pytest.mark.parametrize(("prompt", "whole"), [("standard", IN_USE), ("as-published", PUBLISHED)])
 def test_the_ids_are_the_whole_prompts(base: Path, recipe: Recipe, prompt: str, whole: str) -> None:
     embedder = load_embedder(find(str(base)), recipe.changed([f"prompt={prompt}"]))
-    ids = list(embedder.tokens.text_ids(embedder.prompt, "a snake_case dog"))
+    ids = list(embedder.tokens.text_ids(embedder.prompt, ("a snake_case dog",)))
     tokenizer = embedder.tokens.tokenizer
     assert ids == tokenizer(whole)["input_ids"]
     special = [id_ for id_ in ids if id_ in tokenizer.added_tokens_decoder]
@@ -43,7 +43,7 @@ def test_the_ids_are_the_whole_prompts(base: Path, recipe: Recipe, prompt: str, 
 def test_sentences_are_cut_and_not_the_prompt(base: Path, recipe: Recipe) -> None:
     embedder = load_embedder(find(str(base)), recipe.changed(["prompt=as-published", "max_tokens=3"]))
     tokenizer = embedder.tokens.tokenizer
-    text = tokenizer.decode(embedder.tokens.text_ids(embedder.prompt, "a dog sleeps and a cat sleeps"))
+    text = tokenizer.decode(embedder.tokens.text_ids(embedder.prompt, ("a dog sleeps and a cat sleeps",)))
     assert text.endswith("\nSummary above sentence in one word:<|eot id|><|start header id|>assistant<|end header id|>")
     assert "cat" not in text
 

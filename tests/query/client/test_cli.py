@@ -56,7 +56,7 @@ def test_a_server_is_asked_with_the_same_options(run: Any, service: Any, tmp_pat
         "parts": [
             {"text": "a cat"},
             {"composed": {"image": uri, "edit": "at night"}},
-            {"like": "x"},
+            {"like": "x", "weight": 0.75},
             {"text": "dog", "weight": -0.5},
         ],
         "filter": {"field": "year", "range": {"gte": 2020}},

@@ -195,4 +195,6 @@ def test_a_search_takes_what_a_query_is_made_of() -> None:
     assert static.pop("include") == Iterable[str]
     fields = get_type_hints(Query)
     assert static == {one.name: fields[one.name] for one in options()}
-    assert set(Parts.__annotations__) - set(Options.__annotations__) == {"image", "edit", "like", "without", "where"}
+    assert set(Parts.__annotations__) - set(Options.__annotations__) == {
+        *("image", "edit", "crop", "composed", "like", "unlike", "without", "where")
+    }

@@ -19,7 +19,7 @@ from oneword.engine import decode
 from oneword.engine.errors import UnreadableFile
 from oneword.engine.texts import is_blank
 from oneword.engine.words import Word
-from oneword.query import BadQuery, Composed, Hit, Image, Like, Query, SearchResult, Text, Vector
+from oneword.query import BadQuery, Composed, Hit, Image, Interleaved, Like, Query, SearchResult, Text, Vector
 from oneword.query.client.answers import result_of
 from oneword.query.server.queries import QueryIn
 from oneword.query.wire import image_uri, to_json
@@ -31,10 +31,17 @@ PIL.Image.new("RGB", (1, 1), "red").save(PNG, "PNG")
 weights = st.floats(-10, 10).filter(lambda weight: weight != 0)
 pictures = st.sampled_from([PNG.getvalue(), PIL.Image.new("L", (2, 1)), "https://example.org/cat.jpg"])
 said = st.text(min_size=1).filter(lambda text: not is_blank(text))
+crops = st.none() | st.sampled_from([(0.0, 0.0, 1.0, 1.0), (0.25, 0.5, 0.5, 0.5)])
 parts = st.one_of(
     st.builds(Text, text=said, weight=weights),
-    st.builds(Image, image=pictures, weight=weights),
-    st.builds(Composed, image=pictures, edit=said, weight=weights),
+    st.builds(Image, image=pictures, crop=crops, weight=weights),
+    st.builds(Composed, image=pictures, crop=crops, edit=said, weight=weights),
+    st.builds(
+        lambda first, rest, weight: Interleaved(pieces=(first, *rest), weight=weight),
+        st.builds(Image, image=pictures, crop=crops),
+        st.lists(said | st.builds(Image, image=pictures, crop=crops), min_size=1, max_size=3),
+        weights,
+    ),
     st.builds(Like, id=st.text(min_size=1), weight=weights),
     st.builds(Vector, values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1), weight=weights),
 )
@@ -68,15 +75,25 @@ queries = st.builds(
     keyword_weight=st.floats(0, 1),
     diversity=st.floats(0, 1),
     group_by=st.none() | st.text(min_size=1),
+    fold_copies=st.none() | st.floats(0, 1),
     version=st.none() | st.integers(1, 2**63 - 1),
+    rerank=st.none() | st.text(min_size=1),
+    rerank_depth=st.integers(1, 200),
+    rerank_seconds=st.floats(0, 60),
     include=st.frozensets(st.sampled_from(["payload", "vector", "thumbnail"])),
 )
 
 FIELDS = {
-    *("parts", "filter", "view", "modality", "limit", "offset", "min_score", "diversity", "group_by"),
-    *("keywords", "hybrid", "version", "explain", "with"),
+    *("parts", "filter", "view", "modality", "limit", "offset", "min_score", "diversity", "group_by", "fold_copies"),
+    *("keywords", "hybrid", "version", "explain", "with", "rerank", "rerank_depth", "rerank_seconds"),
 }
 PART = {"text", "image", "composed", "like", "vector"}
+
+
+def assert_same(told: Any, part: Image | Composed) -> bool:
+    assert_same_image(told["image"], part.image)
+    assert told.get("crop") == (None if part.crop is None else list(part.crop))
+    return True
 
 
 @given(queries)
@@ -86,20 +103,24 @@ def test_a_query_becomes_json_of_the_contract_and_nothing_is_lost(query: Query) 
     assert set(document) <= FIELDS
     for part, told in zip(query.parts, document["parts"], strict=True):
         assert len(set(told) & PART) == 1
-        assert set(told) <= PART | {"weight"}
+        assert set(told) <= PART | {"weight", "crop"}
         assert told.get("weight", 1) == part.weight
         match part:
             case Text() | Like():
                 assert told.get("text", told.get("like")) == getattr(part, "text", getattr(part, "id", None))
             case Image():
-                assert_same_image(told["image"], part.image)
+                assert_same(told, part)
             case Composed():
-                assert set(told["composed"]) == {"image", "edit"}
+                assert set(told["composed"]) <= {"image", "crop", "edit"}
                 assert told["composed"]["edit"] == part.edit
-                assert_same_image(told["composed"]["image"], part.image)
+                assert_same(told["composed"], part)
+            case Interleaved():
+                for one, piece in zip(told["composed"], part.pieces, strict=True):
+                    assert one == piece if isinstance(piece, str) else assert_same(one, piece)
             case Vector():
                 assert told["vector"] == list(part.values)
-    for name in ("view", "modality", "limit", "offset", "min_score", "diversity", "group_by", "version", "explain"):
+    names = "view modality limit offset min_score diversity group_by version explain rerank rerank_depth rerank_seconds"
+    for name in names.split():
         assert document.get(name, getattr(Query, name)) == getattr(query, name)
     assert set(document.get("with", ["payload"])) == query.include
     if query.filter is not None:
@@ -118,12 +139,16 @@ def test_a_query_becomes_json_of_the_contract_and_nothing_is_lost(query: Query) 
 @given(queries)
 def test_the_service_reads_the_query_that_was_written(query: Query) -> None:
     asked = QueryIn.model_validate_json(json.dumps(to_json(query)))
-    given_ = [part.image for part in query.parts if isinstance(part, Image | Composed)]
-    assert [uri for uri, _ in asked.pictures()] == [image_uri(one) for one in given_]
+    pieces = [one for part in query.parts for one in (part.pieces if isinstance(part, Interleaved) else [part])]
+    given_ = [one for one in pieces if isinstance(one, Image | Composed)]
+    assert [(one.text, one.crop) for one in asked.pictures()] == [
+        (image_uri(one.image), None if one.crop is None else list(one.crop)) for one in given_
+    ]
     read = asked.query([EngineImage(pixels=PIL.Image.new("RGB", (1, 1)))] * len(given_))
     for part, told in zip(query.parts, read.parts, strict=True):
         assert (type(told), told.weight) == (type(part), part.weight)
         for name in ("text", "edit", "id", "values"):
+            assert len(getattr(told, "pieces", ())) == len(getattr(part, "pieces", ()))
             assert getattr(told, name, None) == getattr(part, name, None)
     assert read.filter == (None if query.filter is None else filter_from_json(filter_to_json(query.filter)))
     usual = {} if query.keywords is not None else {"fusion": Query.fusion, "keyword_weight": Query.keyword_weight}

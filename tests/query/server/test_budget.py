@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oneword.query.server import images as module
 from oneword.query.server.config import ServerConfig
-from oneword.query.server.images import Budget, Images
+from oneword.query.server.images import Budget, Images, Named
 from oneword.query.server.problem import Problem
 from oneword.query.server.processes import Processes
 from oneword.query.server.threads import Workers
@@ -113,7 +113,7 @@ def test_many_requests_of_many_pictures(pictures: Images) -> None:
     uploads = {"a": png(20), "b": png(10), "bad": b"no picture", "large": png(23)}  # 400, 100, 0, over the limit
 
     async def request(names: list[str]) -> int:
-        async with pictures.read([(f"upload:{name}", name) for name in names], uploads) as images:
+        async with pictures.read([Named(f"upload:{name}", name) for name in names], uploads) as images:
             assert pictures._pixels.used <= 1000
             await asyncio.sleep(0.001)
             return sum(one.image.size[0] ** 2 for one in images)

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from oneword import query
-from oneword.engine import Composed, Document, Image, Side, Text, View, decode, encode, views
+from oneword.engine import Composed, Document, Image, Interleaved, Side, Text, View, decode, encode, views
 from oneword.engine.chunks import Splitter
 from oneword.engine.models import load
 from oneword.storage import Store
@@ -110,6 +110,16 @@ def test_pictures_documents_edits(both: Any, drawn: Any) -> None:
     composed = [{"image": drawn.uri("red"), "edit": edit}]
     expected = local("mini", Composed(image=picture, edit=edit), side=Side.QUERY)
     assert np.allclose(embedded(both, model="mini", input=composed, input_type="query"), expected, atol=1e-5)
+
+
+def test_images_with_words_between_them(both: Any, drawn: Any) -> None:
+    red, blue = (Image(pixels=decode(drawn.png(name))) for name in ("red", "blue"))
+    given = [{"composed": [{"image": drawn.uri("red")}, "the cat of this", {"image": drawn.uri("blue")}, "here"]}]
+    expected = local("mini", Interleaved(pieces=[red, "the cat of this", blue, "here"]), side=Side.QUERY)
+    assert np.allclose(embedded(both, model="mini", input=given, input_type="query"), expected, atol=1e-5)
+    for wrong, field in (([{"image": "%"}, "a"], "input[0].composed[0].image"), (["a"], "input[0].composed")):
+        answer = both.post("/embeddings", {"model": "mini", "input": [{"composed": wrong}]})
+        assert (answer.status_code // 100, answer.json()["error"]["param"]) == (4, field), answer.text
 
 
 def test_messages(both: Any, drawn: Any) -> None:

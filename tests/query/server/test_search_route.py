@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oneword.query import BadQuery, SearchService
-from oneword.query.query import Composed, Image, Like, Part, Query, Text, Vector
+from oneword.query.query import LIKED, UNLIKED, Composed, Image, Interleaved, Like, Part, Query, Text, Vector
 from oneword.storage import parse_filter
 
 SEARCH = "/collections/default/search"
@@ -143,6 +143,80 @@ def test_items_to_be_like(service: Any, names: Any, refused: Any) -> None:
     refused(service.post(SEARCH, {"like": "nobody"}), 404, "item_not_found")
 
 
+def test_images_with_words_between_them(service: Any, names: Any, refused: Any, drawn: Any) -> None:
+    red, blue = ({"image": drawn.uri(name)} for name in ("red", "blue"))
+    pieces = [red, "the cat of this", blue, "in the room of this"]
+    found = service.search({"composed": pieces})
+    assert not {"red.png", "blue.png"} & set(names(found)), "its own images are not hits"
+    assert found["hits"] == service.search({"parts": [{"composed": pieces}]})["hits"]
+    assert found["hits"] != service.search({"composed": [red, "the cat of this"]})["hits"]
+    for wrong, code, field in (
+        ([red], "invalid_field", "composed"),
+        ([red] * 17, "invalid_field", "composed"),
+        (["a", "b"], "bad_query", None),
+        ([red, ""], "blank_text", "composed[1]"),
+        ([red, {"image": "%"}], "bad_image", "composed[1].image"),
+        ([red, {"image": drawn.uri("blue"), "edit": "x"}], "unknown_field", "composed[1].edit"),
+        ([red, {"image": drawn.uri("blue"), "crop": [0, 0, 2, 1]}], "invalid_field", "composed[1].crop"),
+    ):
+        refused(service.post(SEARCH, {"composed": wrong}), 422, code, field)
+        place = f"parts[0].{field}" if field else "parts[0]"
+        refused(service.post(SEARCH, {"parts": [{"composed": wrong}]}), 422, code, place)
+    files = {"r": ("r.png", drawn.png("red")), "b": ("b.png", drawn.png("blue"))}
+    query = {"composed": [{"image": "upload:r"}, pieces[1], {"image": "upload:b"}, pieces[3]]}
+    answer = service.http.post(f"{service.url}/v1{SEARCH}", files=files, data={"query": json.dumps(query)})
+    assert answer.json()["hits"] == found["hits"]
+
+
+def test_a_region_of_an_image(service: Any, names: Any, refused: Any) -> None:
+    both = PIL.Image.new("RGB", (80, 30), (255, 0, 0))
+    both.paste((0, 0, 255), (40, 0, 80, 30))
+    file = io.BytesIO()
+    both.save(file, "PNG")
+    uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    for crop, found in (([0, 0, 0.5, 1], "red.png"), ([0.5, 0, 0.5, 1], "blue.png")):
+        assert names(service.search({"image": uri, "crop": crop}))[0] == found
+        assert names(service.search({"parts": [{"image": uri, "crop": crop}]}))[0] == found
+    # The image itself is not a hit of its edit, whichever region is edited.
+    assert service.post("/collections/default/items", {"items": [{"id": "both", "image": uri}]}).status_code == 200
+    edited = {"composed": {"image": uri, "crop": [0, 0, 0.5, 1], "edit": "a cat"}}
+    hits = service.search({"parts": [edited], "limit": 20})["hits"]
+    assert "both" not in [hit["id"] for hit in hits]
+    assert service.http.delete(f"{service.url}/v1/collections/default/items/both").status_code == 204
+    for crop in (
+        [0, 0, 1],
+        [0, 0, 0, 1],
+        [0.6, 0, 0.5, 1],
+        [-0.1, 0, 0.5, 1],
+        ["0", 0, 1, 1],
+        "0011",
+    ):
+        told = service.post(SEARCH, {"image": uri, "crop": crop})
+        assert told.status_code in (400, 422), crop
+        assert told.json()["code"] in ("invalid_field", "malformed_json")
+    told = refused(service.post(SEARCH, {"text": "a", "crop": [0, 0, 1, 1]}), 422, "bad_query")
+    assert "no image to cut from" in told["detail"]
+
+
+def test_relevance_feedback_is_a_mix_by_rocchios_weights(service: Any, refused: Any) -> None:
+    first, second, third, *_ = (hit["id"] for hit in service.search({"text": "the cat sleeps, an owl"})["hits"])
+    told = service.search({"text": "red", "like": [first, second], "unlike": third})
+    parts = [{"like": one, "weight": LIKED / 2} for one in (first, second)] + [{"like": third, "weight": UNLIKED}]
+    assert told["hits"] == service.search({"parts": [{"text": "red"}, *parts]})["hits"]
+    assert not {first, second, third} & {hit["id"] for hit in told["hits"]}
+    alone = service.search({"like": [first, second]})
+    assert alone["hits"] == service.search({"parts": [{"like": first}, {"like": second}]})["hits"]
+    both = {"text": "a", "like": first, "unlike": [first]}
+    assert "both liked and unliked" in refused(service.post(SEARCH, both), 422, "bad_query")["detail"]
+
+
+def test_no_reranker_but_the_operators(service: Any, refused: Any) -> None:
+    told = refused(service.post(SEARCH, {"text": "a cat", "rerank": "some/model"}), 422, "bad_query")
+    assert "no reranker: the operator loads one" in told["detail"]
+    refused(service.post(SEARCH, {"text": "a cat", "rerank": "auto", "rerank_depth": 201}), 422, "invalid_field")
+    assert service.get("/me").json()["rerank"] is False
+
+
 def test_what_hits_hold(service: Any) -> None:
     red = service.search({"text": "red", "with": ["vector", "thumbnail"], "modality": "image"})["hits"]
     assert all(set(hit) == {"id", "score", "modality", "vector", "thumbnail"} for hit in red)
@@ -163,7 +237,8 @@ def test_same_answer_as_in_python(service: Any, searching: SearchService, drawn:
     weight = st.sampled_from((1.0, 0.6, -0.3, 2.5))
     words = st.sampled_from(("the cat", "an owl at night", "red", 'sleeps ☾ "quoted"\n', "<image> [INST]"))
     colour = st.sampled_from(("red", "blue", "orange"))
-    kinds = st.sampled_from(("text", "image", "composed", "like", "vector"))
+    kinds = st.sampled_from(("text", "image", "composed", "pieces", "like", "vector"))
+    crops = st.sampled_from((None, (0.0, 0.5, 1.0, 0.5), (0.1, 0.1, 0.2, 0.3)))
     sent: list[Any] = []
     parts: list[Part] = []
     for kind, weighs in data.draw(st.lists(st.tuples(kinds, weight), min_size=1, max_size=5)):
@@ -174,12 +249,19 @@ def test_same_answer_as_in_python(service: Any, searching: SearchService, drawn:
                 parts.append(Text(**part, weight=weighs))
             case "image":
                 pixels = data.draw(colour)
-                part = {"image": drawn.uri(pixels)}
-                parts.append(Image(image=drawn.png(pixels), weight=weighs))
+                part, crop = {"image": drawn.uri(pixels)}, data.draw(crops)
+                part |= {} if crop is None else {"crop": crop}
+                parts.append(Image(image=drawn.png(pixels), crop=crop, weight=weighs))
             case "composed":
                 pixels, edit = data.draw(colour), data.draw(words)
                 part = {"composed": {"image": drawn.uri(pixels), "edit": edit}}
                 parts.append(Composed(image=drawn.png(pixels), edit=edit, weight=weighs))
+            case "pieces":
+                pixels, between, crop = data.draw(colour), data.draw(words), data.draw(crops)
+                shown = {"image": drawn.uri(pixels)} | ({} if crop is None else {"crop": crop})
+                part = {"composed": [shown, between, {"image": drawn.uri("orange")}]}
+                images = Image(image=drawn.png(pixels), crop=crop), Image(image=drawn.png("orange"))
+                parts.append(Interleaved(pieces=(images[0], between, images[1]), weight=weighs))
             case "like":
                 part = {"like": data.draw(st.sampled_from(ids))}
                 parts.append(Like(id=part["like"], weight=weighs))

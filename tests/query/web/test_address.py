@@ -10,7 +10,7 @@ pytestmark = pytest.mark.web
 def test_an_address_is_shared(visit: Any, service: Any, conditions: Any) -> None:
     visitor = visit(service)
     visitor.search("a cat asleep")
-    visitor.act("dog.txt", "Not this")
+    visitor.act("dog.txt", "Unlike")
     visitor.page.get_by_label("Texts").check(force=True)
     visitor.page.wait_for_url(lambda url: "m=text" in url)
     found = visitor.found()

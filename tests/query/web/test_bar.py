@@ -127,8 +127,8 @@ def test_hits_are_more_or_less_what_is_meant(visit: Any, service: Any) -> None:
     visitor.page.get_by_text("like “a dog running").wait_for()
     assert "dog.txt" not in visitor.found(), "an item is not a hit of itself"
     visitor.search("an espresso or a cat")
-    visitor.act("cat.txt", "Not this")
-    visitor.page.wait_for_url(lambda url: "w=-0.5" in url)
+    visitor.act("cat.txt", "Unlike")
+    visitor.page.wait_for_url(lambda url: "w=-0.15" in url)
     assert "cat.txt" not in visitor.found()
 
 
@@ -162,6 +162,6 @@ def test_by_keyboard_alone(visit: Any, service: Any) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
     assert "Show more" in page.evaluate("document.activeElement.getAttribute('aria-label')"), "the focus comes back"
-    tab_to("Not this")
+    tab_to("Unlike")
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: "p=like" in url)

@@ -11,6 +11,7 @@ STATES = {
     "welcome": "",
     "results": "c=default&p=text:a+cat&p=text:blurry&w=-0.5",
     "composed": "c=default&p=hit:ID&e=a+cat&s=hit:ID&e=a+dog&s=hit:ID&e=a+cat&at=1",
+    "joined": "c=default&p=hit:ID&x=0.2,0.2,0.5,0.5&p=text:a+cat&p=like:ID&w=-0.15&j=1",
     "nothing": 'c=notes&p=text:tea&f={"field":"year","range":{"gte":3000}}',
     "error": 'c=default&p=text:tea&f={"field":"colour","any":["red"]}',
     "collection": "c=default&page=collection",
@@ -46,6 +47,10 @@ def test_no_barriers(visit: Any, service: Any, rocket: str, state: str) -> None:
         visitor.page.locator(".card .face").first.click()
         visitor.page.get_by_role("dialog").get_by_text("Id", exact=True).wait_for()
         assert barriers(axe, visitor) == []
+    if state == "joined":
+        visitor.page.get_by_role("button", name="Change the region").click()
+        visitor.page.locator(".frame img").wait_for()
+        assert barriers(axe, visitor) == []
 
 
 def barriers(axe: Any, visitor: Any, *rules: str) -> list[str]:
@@ -58,7 +63,7 @@ def barriers(axe: Any, visitor: Any, *rules: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("state", ["welcome", "results", "composed", "collection"])
+@pytest.mark.parametrize("state", ["welcome", "results", "composed", "joined", "collection"])
 def test_phone_width(visit: Any, service: Any, rocket: str, state: str) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     visitor = visit(service, STATES[state].replace("ID", rocket), **phone)
