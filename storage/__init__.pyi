@@ -35,6 +35,8 @@ from .filters import Within as Within
 from .filters import filter_from_json as filter_from_json
 from .filters import filter_to_json as filter_to_json
 from .filters import parse_filter as parse_filter
+from .importing import import_parquet as import_parquet
+from .importing import import_rows as import_rows
 from .info import CollectionInfo as CollectionInfo
 from .info import CollectionSummary as CollectionSummary
 from .info import Compaction as Compaction
@@ -50,7 +52,6 @@ from .item import UpsertCount as UpsertCount
 from .journal import Job as Job
 from .journal import JobRecord as JobRecord
 from .journal import Journal as Journal
-from .parquet import import_parquet as import_parquet
 from .quarantine import Quarantine as Quarantine
 from .quarantine import Quarantined as Quarantined
 from .quarantine import QuarantinedInput as QuarantinedInput
