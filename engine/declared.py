@@ -1,7 +1,7 @@
 """Models that are only named: vectors that were made elsewhere, which can be searched by vector or by stored item.
 
-`vectors:NAME:DIMENSIONS` (`vectors:text-embedding-3-small:1536`) stands where a model is expected. Its space is declared by
-whoever brings the vectors: two collections of the same name and dimensions may be compared.
+`vectors:NAME:DIMENSIONS` (`vectors:text-embedding-3-small:1536`) stands where a model is expected. Its space is
+declared by whoever brings the vectors: two collections of the same name and dimensions may be compared.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from oneword.engine.encoder import Side, Vectors
-from oneword.engine.errors import ModelError, ModelNotFound
+from oneword.engine.errors import EncodingError, ModelNotFound
 from oneword.engine.inputs import Input
 from oneword.engine.space import Space
 from oneword.engine.views import View, require_default
@@ -19,8 +19,8 @@ _NAME = re.compile(rf"{PREFIX}([\w./@+-]{{1,100}}):([1-9]\d{{0,4}})", re.ASCII)
 
 
 def is_declared(name: str) -> bool:
-    """Returns whether the name declares a space instead of naming a model that can be loaded."""
-    return name.startswith(PREFIX)
+    """Returns whether the name declares a space, instead of naming a model that can be loaded."""
+    return _NAME.fullmatch(name) is not None
 
 
 class Declared:
@@ -53,23 +53,24 @@ class Declared:
         )
 
     def plan(self, inputs: Sequence[Input], view: View, side: Side) -> list[list[int]]:  # noqa: ARG002
-        """Raises ModelError."""
+        """Raises EncodingError."""
         self._fail()
 
     def prepare(self, inputs: Sequence[Input], view: View, side: Side) -> Vectors:  # noqa: ARG002
-        """Raises ModelError."""
+        """Raises EncodingError."""
         self._fail()
 
     def forward(self, batch: Vectors) -> Vectors:  # noqa: ARG002
-        """Raises ModelError."""
+        """Raises EncodingError."""
         self._fail()
 
     def finish(self, raw: Vectors) -> Vectors:  # noqa: ARG002
-        """Raises ModelError."""
+        """Raises EncodingError."""
         self._fail()
 
     def _fail(self) -> NoReturn:
-        raise ModelError(
+        raise EncodingError(
             f"model {self.name!r} only says where vectors came from, and cannot embed: search by vector or by stored "
-            "items (--like), and store items with their vectors"
+            "items (--like), and store items with their vectors",
+            index=0,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from oneword.engine.availability import choose
 from oneword.engine.catalog import PACKAGES, SHIPPED, describe, descriptions, miniature
 from oneword.engine.config import EngineConfig, runs_code
-from oneword.engine.declared import Declared, is_declared
+from oneword.engine.declared import PREFIX, Declared, is_declared
 from oneword.engine.dependencies import require
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
@@ -31,7 +31,7 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
     """
     config = EngineConfig.of(config)
     name = choose()[0] if config.model == "auto" else config.model
-    if is_declared(name):
+    if name.startswith(PREFIX):
         return Declared(name)
     folder = not is_remote(name) and Path(name).expanduser().is_dir()
     if not folder and not is_remote(name):

@@ -109,9 +109,7 @@ def read_items(rows: Rows, space: Mapping[str, Any], kinds: Mapping[str, Kind], 
     return _checked(rows, layout, int(space["dimension"]), kinds, name)
 
 
-def _checked(
-    rows: Rows, layout: _Layout, dimension: int, kinds: Mapping[str, Kind], name: str
-) -> Iterator[list[Item]]:
+def _checked(rows: Rows, layout: _Layout, dimension: int, kinds: Mapping[str, Kind], name: str) -> Iterator[list[Item]]:
     """The items, once every row has been checked."""
     wrong = [
         f"column {key!r} holds a {kind}, but in collection {name!r} it is a {kinds[key]}"
@@ -164,7 +162,9 @@ def _layout(rows: Rows) -> _Layout:
     read = [name for name in schema.names if name in own or (name in others and not whole)]
     wrong += [found for one in schema if one.name in read and (found := _wrong_type(one, one.name in own))]
     if wrong:
-        raise StorageError(f"{rows.name}: {'; '.join(wrong)}; correct them, or leave such columns out (--without COLUMN)")
+        raise StorageError(
+            f"{rows.name}: {'; '.join(wrong)}; correct them, or leave such columns out (--without COLUMN)"
+        )
     try:
         space = None if written is None else checked_space(json.loads(written))
     except (ValueError, AttributeError, BadSpace) as error:

@@ -10,13 +10,12 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from oneword.storage.config import KNOWN
 from oneword.storage.errors import StorageError
+from oneword.storage.schema import SPACE_KEY, STAMP
 
 Read: TypeAlias = Callable[[Sequence[str], int], Iterator[pa.RecordBatch]]
 """Reads these columns from the first row on, so many rows at most in a batch."""
-
-KNOWN = ("id", "vector", "text", "uri", "modality", "content_hash", "image_hash", "width", "height", "thumbnail")
-"""Columns that have a meaning of their own; others become metadata."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,11 +151,9 @@ def of_memory(data: Any) -> Rows:
 
 def of_lance(table: Any, name: str) -> Rows:
     """The rows of a LanceDB table that is open."""
-    from oneword.storage.schema import STAMP
-
     schema = table.schema
-    if STAMP in schema.names and (place := schema.get_field_index(STAMP)) >= 0 and "content_hash" in schema.names:
-        schema = schema.remove(place)  # of one of our collections
+    if SPACE_KEY in (schema.metadata or {}):  # a collection of ours, as if exported
+        schema = pa.schema([field for field in schema if field.name != STAMP], schema.metadata)
 
     def read(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         for start in range(0, total := table.count_rows(), rows):

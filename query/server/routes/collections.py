@@ -194,6 +194,6 @@ def _check_model(state: State, name: str | None) -> None:
         raise Problem(
             "bad_model",
             f"model {name[:100]!r} is not served here",
-            remedy=f"Expected one of {', '.join(sorted(allowed))}.",
+            remedy=f"Expected one of {', '.join(sorted(allowed))}, or vectors:NAME:DIMENSIONS.",
             field="model",
         )
