@@ -7,6 +7,7 @@ from pathlib import Path
 from oneword.engine.availability import choose
 from oneword.engine.catalog import PACKAGES, SHIPPED, describe, descriptions, miniature
 from oneword.engine.config import EngineConfig, runs_code
+from oneword.engine.declared import PREFIX, Declared, is_declared
 from oneword.engine.dependencies import require
 from oneword.engine.encoder import Encoder
 from oneword.engine.errors import DeviceUnavailable, ModelError, ModelNotFound, UntrustedModel
@@ -30,6 +31,8 @@ def load(config: EngineConfig | str = "auto") -> Encoder:
     """
     config = EngineConfig.of(config)
     name = choose()[0] if config.model == "auto" else config.model
+    if name.startswith(PREFIX):
+        return Declared(name)
     folder = not is_remote(name) and Path(name).expanduser().is_dir()
     if not folder and not is_remote(name):
         name, dimensions = split(name)
@@ -139,7 +142,7 @@ def _refuse_preprocessing(name: str, config: EngineConfig) -> None:
 
 def check_name(name: str) -> None:
     """Raises ModelNotFound for what cannot be a model's name, before anything is loaded."""
-    if name != "auto" and name not in SHIPPED and not is_remote(name):
+    if name != "auto" and name not in SHIPPED and not is_remote(name) and not is_declared(name):
         _checkpoint(split(name)[0])
 
 

@@ -28,8 +28,9 @@ from oneword.query.explain import explain
 from oneword.query.query import suggestion
 from oneword.query.resident.cli import stop
 from oneword.query.server.cli import keys, serve
-from oneword.storage.cli import build, collections_app, delete, duplicates, export, import_, info, verify
+from oneword.storage.cli import build, collections_app, delete, duplicates, info, verify
 from oneword.storage.errors import StorageError
+from oneword.storage.exchange_cli import export, import_
 from oneword.storage.history_cli import compact, jobs, quarantine_app, restore, tag, versions
 from oneword.storage.terminal import print_json, say
 
@@ -73,6 +74,14 @@ def _unrelated(db: str, collection: str) -> Any:
         return None
 
 
+def _space(model: str, view: str | None) -> Any:
+    """The space of vectors that are imported: storage and models meet only here."""
+    from oneword.engine import views
+    from oneword.engine.models import load
+
+    return load(model).space(views.get(view) if view else views.DEFAULT).as_dict()
+
+
 for command in (
     index,
     watch,
@@ -100,7 +109,7 @@ app.command(context_settings={"obj": _indexing})(serve)
 app.command(context_settings={"obj": _unrelated})(build)
 evaluation.command()(live)
 app.add_typer(evaluation, name="eval")
-app.command("import")(import_)
+app.command("import", context_settings={"obj": _space})(import_)
 collections_app.command()(create)
 app.add_typer(collections_app, name="collections")
 quarantine_app.command()(retry)

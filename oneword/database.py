@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, Unpack
 
 from oneword.errors import Error
 from oneword.indexer.options import JobConfig, Reading, SourceOptions
@@ -14,12 +14,14 @@ from oneword.query.client.answers import StoredItem, Upserted
 from oneword.query.client.inputs import NewItem
 from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult, data_uri
-from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
+from oneword.storage.config import Format
+from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, Imported, IndexCheck
 from oneword.storage.quarantine import QuarantinedInput
 from oneword.storage.versions import Version
 
 if TYPE_CHECKING:
     from oneword.indexer.enriching import Enriched
+    from oneword.storage.rows import Rows
 
 SAMPLE = 8
 """Items of a collection that a notebook shows."""
@@ -66,6 +68,7 @@ class Backend(Protocol):
     def index(self, to: Target, paths: Sequence[str], options: SourceOptions, config: JobConfig) -> Indexed: ...
     def enrich(self, to: Target, reading: Reading) -> "Enriched": ...
     def upsert(self, to: Target, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted: ...
+    def import_rows(self, to: Target, rows: "Rows") -> Imported: ...
     def get(self, to: Target, ids: Sequence[str], include: Sequence[str]) -> dict[str, StoredItem]: ...
     def delete(self, to: Target, ids: Sequence[str] | None, where: Where | None) -> int: ...
     def count(self, to: Target, where: Where | None) -> int: ...
@@ -151,6 +154,40 @@ class Collection:
             Error: all of them are refused.
         """
         return self._backend.upsert(self._target, items)
+
+    def import_vectors(
+        self,
+        source: Any,
+        *,
+        format: Format = "auto",  # noqa: A002
+        columns: Mapping[str, str] | None = None,
+        without: Sequence[str] = (),
+        modality: Literal["image", "text"] | None = None,
+        beside: str | Path | None = None,
+    ) -> Imported:
+        """Stores rows that have vectors already, in commits of bounded size; again, and nothing changes.
+
+        A collection that does not exist is made for its `model`; `vectors:NAME:DIMENSIONS` is one that Oneword does not
+        have, whose vectors are searched by vector or by stored item. Vectors are scaled to length 1.
+
+        Args:
+            source: an Arrow table, a data frame of pandas or polars, a Hugging Face Dataset, an open LanceDB table, or
+                a path: of Parquet (also a folder), an Arrow file, `.npy`, a FAISS index, a LanceDB table
+                (`DATABASE/NAME.lance`), a folder of clip-retrieval, Qdrant's points as JSON.
+            format: of a path; "auto": by its name.
+            columns: names of columns there, by ours: id, vector, text, uri, modality, width, height, thumbnail. Other
+                columns become metadata.
+            without: columns to leave out.
+            modality: of rows that have none; None: "text" where there is a text, else "image".
+            beside: of a matrix or a FAISS index, the file with its ids or facts, in the same order.
+
+        Raises:
+            Error: columns or rows that cannot be stored; all are named, and nothing was stored.
+        """
+        from oneword.storage.formats import open_rows
+
+        rows = open_rows(source, format, beside=beside).mapped(columns or {}, without)
+        return self._backend.import_rows(self._target, replace(rows, modality=modality or rows.modality))
 
     def get(self, ids: str | Iterable[str], *, include: Sequence[str] = ("payload",)) -> dict[str, StoredItem]:
         """Returns the items of these ids, by id; those that do not exist are left out.
@@ -292,6 +329,27 @@ class AsyncCollection:
     async def upsert(self, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted:
         """See `Collection.upsert`."""
         return await asyncio.to_thread(self.sync.upsert, items)
+
+    async def import_vectors(
+        self,
+        source: Any,
+        *,
+        format: Format = "auto",  # noqa: A002
+        columns: Mapping[str, str] | None = None,
+        without: Sequence[str] = (),
+        modality: Literal["image", "text"] | None = None,
+        beside: str | Path | None = None,
+    ) -> Imported:
+        """See `Collection.import_vectors`."""
+        return await asyncio.to_thread(
+            self.sync.import_vectors,
+            source,
+            format=format,
+            columns=columns,
+            without=without,
+            modality=modality,
+            beside=beside,
+        )
 
     async def get(self, ids: str | Iterable[str], *, include: Sequence[str] = ("payload",)) -> dict[str, StoredItem]:
         """See `Collection.get`."""

@@ -30,8 +30,10 @@ from oneword.query.reranking import Rerankers
 from oneword.query.result import SearchResult, plain
 from oneword.query.service import SearchService
 from oneword.storage import Collection, CollectionNotFound, Filter, Item, MissingFaiss, Store, parse_filter
-from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
+from oneword.storage.importing import import_rows
+from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, Imported, IndexCheck
 from oneword.storage.quarantine import QuarantinedInput
+from oneword.storage.rows import Rows
 from oneword.storage.versions import Version
 
 
@@ -102,6 +104,11 @@ class Local:
         counts = {status: sum(one.status == status for one in outcomes) for status in ("added", "updated", "refused")}
         counts["shortened"] = sum(one.shortened for one in outcomes)
         return Upserted(items=tuple(outcomes), version=service.collection.version, **counts)
+
+    def import_rows(self, to: Target, rows: Rows) -> Imported:
+        """See `Collection.import_vectors`. A model that is named is the rows'; else they are of the collection's."""
+        space = None if to.model == "auto" else _space(to)
+        return import_rows(self.store, rows, to.name, space)
 
     def get(self, to: Target, ids: Sequence[str], include: Sequence[str]) -> dict[str, StoredItem]:
         """See `Collection.get`."""
@@ -183,9 +190,7 @@ class Local:
         try:
             return self._service(to)
         except CollectionNotFound:
-            encoder = load(EngineConfig(model=to.model))
-            space = encoder.space(get_view(to.view) if to.view else DEFAULT)
-            self.store.open_or_create(to.name, space.as_dict())
+            self.store.open_or_create(to.name, _space(to))
             return self._service(to)
 
     def _items(self, service: SearchService, given: Sequence[NewItem]) -> tuple[list[Item | Exception], set[int]]:
@@ -215,6 +220,11 @@ class Local:
             for place, vector_ in vectors.items():
                 found[place] = item_of(given[place], contents[place], *read[place], vector_)
         return [found[place] for place in range(len(given))], shortened
+
+
+def _space(to: Target) -> dict[str, Any]:
+    """The space of a target's model and view."""
+    return load(EngineConfig(model=to.model)).space(get_view(to.view) if to.view else DEFAULT).as_dict()
 
 
 def _read(image: ImageSource | None) -> tuple[engine.Image | None, bytes | None]:

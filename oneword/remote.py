@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from oneword.database import Indexed, Target
+from oneword.engine.catalog import describe
 from oneword.indexer.options import JobConfig, Reading, SourceOptions, changed
 from oneword.query.client.answers import StoredItem, Upserted
 from oneword.query.client.client import Client
@@ -13,8 +15,11 @@ from oneword.query.client.inputs import NewItem
 from oneword.query.errors import BadQuery
 from oneword.query.query import Parts, Query, Where
 from oneword.query.result import SearchResult
-from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, IndexCheck
+from oneword.storage.importing import read_items
+from oneword.storage.info import By, CollectionInfo, CollectionSummary, Copies, Imported, IndexCheck
+from oneword.storage.item import Item
 from oneword.storage.quarantine import QuarantinedInput
+from oneword.storage.rows import Rows
 from oneword.storage.versions import Version
 
 if TYPE_CHECKING:
@@ -22,6 +27,12 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 """Seconds between two looks at a job, or at an index that is being built; up to ten times as many in a long one."""
+
+SENT, SENT_NUMBERS = 500, 2**19
+"""Most rows of an import, and most numbers of their vectors, in one request: at most 12 MB of JSON."""
+
+TAKEN = ("http://", "https://", "s3://", "gs://", "urn:")
+"""How URIs begin that a service takes; another of an import is put into a URN. query/server/entries.py, `_check`."""
 
 
 class Remote:
@@ -74,6 +85,29 @@ class Remote:
         except NotThere:
             self.client.create_collection(to.name, model=None if to.model == "auto" else to.model, view=to.view)
             return self.client.upsert(given, to.name)
+
+    def import_rows(self, to: Target, rows: Rows) -> Imported:
+        """See `Collection.import_vectors`. Reads the rows here, and sends items; what is stored is not compared."""
+        try:
+            info = self.client.collection(to.name)
+        except NotThere:
+            info = self.client.create_collection(to.name, model=None if to.model == "auto" else to.model, view=to.view)
+        named = describe(to.model)
+        if to.model != "auto" and info.model not in (to.model, named.name if named else None):
+            raise BadQuery(
+                f"collection {to.name!r} holds vectors of model {info.model}, and these are of {to.model}; import them "
+                "into another collection"
+            )
+        kinds: Any = info.metadata_keys
+        added = updated = 0
+        size = max(1, min(SENT, SENT_NUMBERS // info.dimension))
+        for items in read_items(rows, info.space, kinds, to.name):
+            for start in range(0, len(items), size):
+                done = self.client.upsert(list(map(_new, items[start : start + size])), to.name)
+                if refused := [one.error for one in done.items if one.error is not None]:
+                    raise refused[0]
+                added, updated = added + done.added, updated + done.updated
+        return Imported(collection=to.name, added=added, updated=updated, unchanged=0)
 
     def get(self, to: Target, ids: Sequence[str], include: Sequence[str]) -> dict[str, StoredItem]:
         """See `Collection.get`."""
@@ -128,6 +162,18 @@ class Remote:
     def close(self) -> None:
         """See `Database.close`."""
         self.client.close()
+
+
+def _new(item: Item) -> NewItem:
+    assert item.vector is not None  # of an import
+    return NewItem(
+        id=item.id,
+        text=item.text,
+        vector=item.vector.tolist(),
+        uri=item.uri if item.uri.lower().startswith(TAKEN) else f"urn:oneword:uri:{quote(item.uri, safe='')}",
+        metadata=item.metadata,
+        modality=item.modality,
+    )
 
 
 def _looks() -> Iterator[None]:

@@ -19,6 +19,8 @@ from .errors import SpaceMismatch as SpaceMismatch
 from .errors import StorageError as StorageError
 from .errors import StoreUnavailable as StoreUnavailable
 from .errors import VersionNotFound as VersionNotFound
+from .export import export_json as export_json
+from .export import export_npy as export_npy
 from .export import export_parquet as export_parquet
 from .export import export_target as export_target
 from .filters import And as And
@@ -35,6 +37,9 @@ from .filters import Within as Within
 from .filters import filter_from_json as filter_from_json
 from .filters import filter_to_json as filter_to_json
 from .filters import parse_filter as parse_filter
+from .formats import open_rows as open_rows
+from .importing import import_parquet as import_parquet
+from .importing import import_rows as import_rows
 from .info import CollectionInfo as CollectionInfo
 from .info import CollectionSummary as CollectionSummary
 from .info import Compaction as Compaction
@@ -51,7 +56,6 @@ from .item import UpsertCount as UpsertCount
 from .journal import Job as Job
 from .journal import JobRecord as JobRecord
 from .journal import Journal as Journal
-from .parquet import import_parquet as import_parquet
 from .quarantine import Quarantine as Quarantine
 from .quarantine import Quarantined as Quarantined
 from .quarantine import QuarantinedInput as QuarantinedInput

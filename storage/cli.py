@@ -1,10 +1,9 @@
-"""Commands on collections: list, info, build, verify, delete, export, import. `oneword.cli` registers them."""
+"""Commands on collections: list, info, build, verify, delete, duplicates. `oneword.cli` registers them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -270,41 +269,3 @@ def duplicates(
         print_table(["copies", "", "size", "where", "id"], rows)
     document = {"collection": collection, "by": by.value, "groups": [asdict(group) for group in groups]}
     report(document, f"Groups of copies in {collection!r}: {len(groups):,}.", json)
-
-
-class Vectors(StrEnum):
-    """The type of vectors in an export."""
-
-    FLOAT16 = "float16"
-    FLOAT32 = "float32"
-
-
-def export(
-    collection: Annotated[str, typer.Argument(metavar="NAME", help="The collection.")],
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A parquet file, or a folder for NAME.parquet.")],
-    vectors: Annotated[Vectors, typer.Option(help="Type of the vectors; both keep every bit.")] = Vectors.FLOAT16,
-    db: Db = ".oneword",
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Write a collection to a parquet file: items, thumbnails, metadata, vectors, and the space they are in."""
-    source = storage.Store(db).open(collection)
-    file = storage.export_target(path, collection)
-    if file.exists():
-        confirm(f"Replace {file}?", yes, f"{file} would be replaced")
-    done = storage.export_parquet(source, path, precision=vectors.value)
-    text = f"Exported the {done.items:,} items of {collection!r} to {done.file} ({size(done.bytes)})."
-    report({"collection": collection, **vars(done)}, text, json)
-
-
-def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A parquet file: an export, or with id and vector.")],
-    collection: Name = "default",
-    db: Db = ".oneword",
-    json: Json = False,
-) -> None:
-    """Import a parquet file. An export makes its collection; other files need one whose model made their vectors."""
-    done = storage.import_parquet(storage.Store(db), file, collection)
-    text = f"Imported {done.rows:,} items into {collection!r}: "
-    text += f"{done.added:,} new, {done.updated:,} changed, {done.unchanged:,} unchanged."
-    report(vars(done), text, json)

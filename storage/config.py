@@ -12,6 +12,18 @@ AnnKind: TypeAlias = Literal["auto", "flat", "ivfpq", "hnsw"]
 INDEXES: tuple[AnnKind, ...] = get_args(AnnKind)
 """Structures of an ANN index: chosen by trial; every vector compared; lists of 4-bit product codes; a graph."""
 
+Format: TypeAlias = Literal["auto", "parquet", "arrow", "npy", "clip-retrieval", "faiss", "lancedb", "qdrant"]
+"""What a path of vectors to import can be; "auto": by its name."""
+
+Target: TypeAlias = Literal["parquet", "npy", "qdrant", "milvus"]
+"""What an export is for."""
+
+Known: TypeAlias = Literal[
+    "id", "vector", "text", "uri", "modality", "content_hash", "image_hash", "width", "height", "thumbnail"
+]
+KNOWN: tuple[Known, ...] = get_args(Known)
+"""Columns of an import that have a meaning of their own; others become metadata."""
+
 MOST = 10_000
 """Most hits in one result."""
 

@@ -102,7 +102,15 @@ def test_collections_are_made_copied_renamed_and_dropped(
         ("reembed default --model basic --into new --drop-old", 2, "give one"),
         ("reembed default --model basic --drop-old", 2, "--yes"),
         ("reembed default --model hash --view cirr", 1, "reads no prompts"),
-        ("import note.txt", 1, "cannot be read as parquet"),
+        ("import note.txt", 1, "its name says no format; name it with --from: parquet, arrow, npy,"),
+        ("import note.txt --from parquet", 1, "cannot be read as parquet"),
+        ("import note.txt --from npy", 1, "cannot be read as an array of NumPy"),
+        ("import note.txt --map colour=x", 2, "expected NAME=COLUMN with a name of id, vector, text"),
+        ("import absent.npy", 1, "absent.npy"),
+        ("import absent.faiss", 1, "absent.faiss"),
+        ("import absent.jsonl", 1, "absent.jsonl"),
+        ("import absent.lance", 1, "absent.lance"),
+        ("export default note.txt --to npy", 2, "--yes"),
     ],
 )
 def test_mistakes(
@@ -140,6 +148,25 @@ def test_exports_and_imports(oneword: Callable[..., str], as_json: Callable[[str
     assert "0 new, 0 changed, 6 unchanged" in oneword("import default.parquet --db other --collection copy")
     hits = [as_json(f"search owl {where}")["hits"] for where in ("", "--db other --collection copy")]
     assert hits[0] == hits[1]
+
+
+def test_vectors_for_others_and_of_others(oneword: Callable[..., str], as_json: Callable[[str], Any]) -> None:
+    assert as_json("export default out.npy --to npy")["items"] == 6
+    assert as_json("export default . --to qdrant")["file"].endswith("/default.jsonl")
+    assert as_json("export default . --to milvus")["file"].endswith("/default.json")
+    (best, *_) = as_json("search owl")["hits"]
+    lines = {
+        "npy": "import out.npy --collection npy --model hash",
+        "qdrant": "import default.jsonl --collection qdrant --model hash",
+        "lancedb": "import .oneword/default.lance --collection lancedb",
+        "named": "import out.npy --collection named --model vectors:another:256 --without indexed_at --map uri=id",
+    }
+    for name, line in lines.items():
+        assert as_json(line)["added"] == 6
+        assert as_json(line)["unchanged"] == 6
+        if name != "named":
+            assert as_json(f"search owl --collection {name}")["hits"][0]["id"] == best["id"]
+    assert len(as_json(f"search --like {best['id']} --collection named")["hits"]) == 5
 
 
 def test_reembedding(oneword: Callable[..., str], as_json: Callable[[str], Any], album: Path) -> None:

@@ -2,8 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from oneword.engine import EngineConfig, load, views
-from oneword.engine.errors import DeviceUnavailable, MissingDependency, ModelError, ModelNotFound
+from oneword.engine import EngineConfig, Text, encode, load, views
+from oneword.engine.errors import (
+    DeviceUnavailable,
+    EncodingError,
+    MissingDependency,
+    ModelError,
+    ModelNotFound,
+    ViewError,
+)
 
 
 @pytest.mark.parametrize("name", ["bsaic", "./absent", "/absent/folder", "a/b/c", "~/absent"])
@@ -74,3 +81,16 @@ def test_revision_and_budget_reach_the_encoder(tmp_path: Path, monkeypatch: pyte
     encoder = load(EngineConfig(model="some/model", revision="v1", device="cpu", max_tokens_per_batch=99))
     assert encoder.space(views.DEFAULT).revision == commit
     assert encoder.budget.tokens == 99  # type: ignore[attr-defined]
+
+
+def test_a_declared_space_has_a_name_and_embeds_nothing() -> None:
+    encoder = load("vectors:openai/text-embedding-3-small:1536")
+    assert (encoder.name, encoder.dimension) == ("vectors:openai/text-embedding-3-small:1536", 1536)
+    assert encoder.space(views.DEFAULT).fingerprint != load("vectors:other:1536").space(views.DEFAULT).fingerprint
+    with pytest.raises(ViewError, match="cannot follow the view 'cirr'"):
+        encoder.space(views.CIRR)
+    with pytest.raises(EncodingError, match=r"only says where vectors came from.*search by vector"):
+        encode(encoder, [Text(text="a cat")], views.DEFAULT)
+    for name in ("vectors:8", "vectors:a b:8", "vectors:a:0", "vectors:a:100000", "vectors:a:eight", "vectors:é:8"):
+        with pytest.raises(ModelNotFound, match="expected vectors:NAME:DIMENSIONS"):
+            load(name)

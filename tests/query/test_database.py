@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import pyarrow as pa
 import pytest
 
 import oneword
@@ -19,6 +20,7 @@ from oneword.engine import Text, encode, load
 from oneword.engine.chunks import Splitter
 from oneword.engine.views import DEFAULT
 from oneword.indexer.options import JobConfig, SourceOptions
+from oneword.query import Query, Vector
 from oneword.query.client import NewItem
 from oneword.query.table import show
 
@@ -186,6 +188,33 @@ def test_indexing(db: Any, folder: Path) -> None:
     versions = photos.versions()
     assert [one.version for one in versions] == sorted(one.version for one in versions)
     assert photos.search("a red bicycle", version=versions[-1].version).version == versions[-1].version
+
+
+def test_vectors_that_are_there_already(db: Any) -> None:
+    vectors = np.random.default_rng(0).normal(size=(1200, 8)).astype(np.float32)
+    given = pa.table({"key": [f"n{n}" for n in range(1200)], "embedding": list(vectors), "year": range(1200)})
+    columns = {"id": "key", "vector": "embedding", "uri": "key"}
+    things = db.collection("things", model="vectors:text-embedding-3-small:8")
+    with pytest.raises(oneword.Error, match="column 'vector' is missing"):
+        things.import_vectors(given)
+    done = things.import_vectors(given, columns=columns, modality="image")
+    assert (done.added, done.updated, things.count("modality = image")) == (1200, 0, 1200)
+    assert things.import_vectors(given, columns=columns, without=["year"]).added == 0
+    hit = things.search(Query(parts=(Vector(values=vectors[7].tolist()),), limit=1)).hits[0]
+    assert (hit.id, hit.score) == ("n7", pytest.approx(1, abs=1e-3))
+    assert "n7" not in [one.id for one in things.search(like="n7")]
+    with pytest.raises(oneword.Error, match=r"only says where vectors came from.*search by vector"):
+        things.search("a dog")
+    with pytest.raises(oneword.Error, match="only says where vectors came from"):
+        things.upsert([{"text": "a dog"}])
+    with pytest.raises(oneword.Error, match="vectors:another:8"):
+        db.collection("things", model="vectors:another:8").import_vectors(given, columns=columns)
+    with pytest.raises(oneword.Error, match="vectors:NAME:DIMENSIONS"):
+        db.collection("other", model="vectors:8").import_vectors(given, columns=columns)
+    known = db.collection("known", model="hash")
+    vector = encode(load("hash"), [Text(text="a red bicycle")], DEFAULT).tolist()
+    known.import_vectors(pa.table({"id": ["1"], "vector": vector, "text": ["some words"]}))
+    assert known.search("a red bicycle").hits[0].score == pytest.approx(1, abs=1e-3)
 
 
 def test_the_ann_index(things: Any) -> None:

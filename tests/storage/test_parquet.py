@@ -27,10 +27,10 @@ from oneword.storage import (
     Store,
     StoreUnavailable,
     export,
-    parquet,
+    importing,
 )
 from oneword.storage.export import export_parquet
-from oneword.storage.parquet import import_parquet
+from oneword.storage.importing import import_parquet
 
 SPACE = {"fingerprint": "f", "dimension": 4, "model": "m", "view": "v", "prompts": {"é": 1}}
 NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
@@ -167,9 +167,9 @@ def test_a_killed_import_goes_on(filled: Collection, store: Store, tmp_path: Pat
     code = """
 import os, signal, sys
 from oneword.storage import Collection, Store
-from oneword.storage import parquet
-from oneword.storage.parquet import import_parquet
-parquet.CHUNK = 4
+from oneword.storage import importing
+from oneword.storage.importing import import_parquet
+importing.CHUNK = 4
 upsert, done = Collection.upsert, []
 def dying(self, items):
     done.append(upsert(self, items))
@@ -345,7 +345,7 @@ def test_memory_does_not_grow_with_the_file(
         sizes.append(len(given))
         return upsert(self, given)
 
-    monkeypatch.setattr(parquet, "CHUNK_NUMBERS", 32)  # 8 rows of 4
+    monkeypatch.setattr(importing, "CHUNK_NUMBERS", 32)  # 8 rows of 4
     monkeypatch.setattr(Collection, "upsert", watched)
     import_parquet(store, file, "copy")
     assert max(sizes) == 8

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oneword.storage import Collection, FilterError, Item, MissingKeywords, Store, VersionNotFound, text_index
 from oneword.storage.export import export_parquet
-from oneword.storage.parquet import import_parquet
+from oneword.storage.importing import import_parquet
 from oneword.storage.ranking import order
 
 TEXTS = {

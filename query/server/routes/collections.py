@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 import oneword.engine.views as views
 from oneword.engine.catalog import SHIPPED
+from oneword.engine.declared import is_declared
 from oneword.engine.encoder import Side
 from oneword.engine.errors import EngineError
 from oneword.engine.inputs import Text
@@ -186,13 +187,13 @@ async def versions(request: Request, collection: str) -> VersionsOut:
 
 
 def _check_model(state: State, name: str | None) -> None:
-    """Only the service's models and those shipped with it: any other name may be a path, a download or a URL."""
+    """Only the service's models, those shipped with it, and declared spaces: others may be paths, downloads or URLs."""
     insisted = state.config.model.model
     allowed = {"auto", insisted, *state.models.batchers, *(SHIPPED if insisted == "auto" else ())}
-    if name is not None and name not in allowed:
+    if name is not None and name not in allowed and not (insisted == "auto" and is_declared(name)):
         raise Problem(
             "bad_model",
             f"model {name[:100]!r} is not served here",
-            remedy=f"Expected one of {', '.join(sorted(allowed))}.",
+            remedy=f"Expected one of {', '.join(sorted(allowed))}, or vectors:NAME:DIMENSIONS.",
             field="model",
         )

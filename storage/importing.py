@@ -1,4 +1,4 @@
-"""Imports parquet files: exports, to the bit, and files of other tools."""
+"""Imports rows with vectors: exports, to the bit, and rows of other tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from oneword.storage.collection import Collection
@@ -21,6 +20,7 @@ from oneword.storage.errors import BadSpace, CollectionNotFound, StorageError
 from oneword.storage.info import Imported
 from oneword.storage.item import Item
 from oneword.storage.metadata import KEY, Kind, loads
+from oneword.storage.rows import Rows, of_parquet
 from oneword.storage.rules import UNIT_TOLERANCE
 from oneword.storage.schema import (
     IMAGE_WORDS,
@@ -60,41 +60,74 @@ Mask = NDArray[np.bool_]
 
 
 def import_parquet(store: Store, path: str | Path, name: str) -> Imported:
-    """Upsert the rows of a parquet file, in commits of bounded size; repeating it changes nothing.
+    """Upsert the rows of a Parquet file; see `import_rows`."""
+    return import_rows(store, of_parquet(path), name)
 
-    An export brings its space, and creates the collection if needed. Any other file needs an id, a vector, and a text
-    or a uri in each row, and an existing collection, whose space the caller vouches for: its vectors are normalized to
-    unit length, and its other columns become metadata.
+
+def import_rows(store: Store, rows: Rows, name: str, space: Mapping[str, Any] | None = None) -> Imported:
+    """Upsert rows that have vectors, in commits of bounded size; repeating it changes nothing.
+
+    An export brings its space, and creates the collection if needed. Any other rows need an id, a vector, and a text
+    or a uri each, and a space that the caller vouches for: `space`, or that of the existing collection. Their vectors
+    are normalized to unit length, and their other columns become metadata.
 
     Raises:
-        StorageError: it cannot be read, or has columns or rows that cannot be stored (all are named).
-        SpaceMismatch: it is an export of another space.
+        StorageError: they cannot be read, or have columns or values that cannot be stored (all are named).
+        SpaceMismatch: they are of another space than the collection.
         Locked: another writer has the collection.
     """
-    file = Path(path).expanduser().absolute()
-    try:
-        source = pq.ParquetFile(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StorageError(f"{file}: cannot be read as parquet ({reason}); expected a file like an export") from error
-    with source:
-        layout = _layout(file, source.schema_arrow)
-        existing = _existing(store, name, file, layout)
-        dimension = existing.dimension if existing else int((layout.space or {})["dimension"])
-        rows = max(1, min(CHUNK, CHUNK_NUMBERS // dimension))
-        _check_rows(file, source, layout, dimension, rows)
-        target = existing or store.open_or_create(name, layout.space or {})
-        added = updated = unchanged = 0
-        with target.writing():
-            for batch in source.iter_batches(batch_size=rows, columns=list(layout.columns)):
-                items = list({item.id: item for item in _items(batch, dimension, layout, file)}.values())
-                changed = _changed(target, items)
-                count = target.upsert(changed)
-                added, updated = added + count.added, updated + count.updated
-                unchanged += len(items) - len(changed)
-            if added + updated:
-                target.maintain()
+    layout = _layout(rows)
+    if space is not None and layout.space is not None:
+        check_same(rows.name, layout.space, space)
+    space = layout.space or space
+    existing = _existing(store, name, rows, space)
+    kinds = metadata_kinds(existing.schema()) if existing else {}
+    dimension = existing.dimension if existing else int((space or {})["dimension"])
+    checked = _checked(rows, layout, dimension, kinds, name)
+    target = existing or store.open_or_create(name, space or {})
+    added = updated = unchanged = 0
+    with target.writing():
+        for items in checked:
+            changed = _changed(target, items)
+            count = target.upsert(changed)
+            added, updated = added + count.added, updated + count.updated
+            unchanged += len(items) - len(changed)
+        if added + updated:
+            target.maintain()
     return Imported(collection=name, added=added, updated=updated, unchanged=unchanged)
+
+
+def read_items(rows: Rows, space: Mapping[str, Any], kinds: Mapping[str, Kind], name: str) -> Iterator[list[Item]]:
+    """The items of rows, in batches of bounded size, for a collection that is elsewhere.
+
+    Args:
+        space, kinds: of the collection, and of its metadata keys.
+        name: the collection's, for messages.
+
+    Raises:
+        StorageError, SpaceMismatch: as `import_rows`, before the first batch.
+    """
+    layout = _layout(rows)
+    if layout.space is not None:
+        check_same(name, space, layout.space)
+    return _checked(rows, layout, int(space["dimension"]), kinds, name)
+
+
+def _checked(rows: Rows, layout: _Layout, dimension: int, kinds: Mapping[str, Kind], name: str) -> Iterator[list[Item]]:
+    """The items, once every row has been checked."""
+    wrong = [
+        f"column {key!r} holds a {kind}, but in collection {name!r} it is a {kinds[key]}"
+        for key, kind in layout.metadata.items()
+        if kinds.get(key, kind) != kind
+    ]
+    if wrong:
+        raise StorageError(f"{rows.name}: {'; '.join(wrong)}; rename or convert what differs")
+    size = max(1, min(CHUNK, CHUNK_NUMBERS // dimension))
+    _check_rows(rows, layout, dimension, size)
+    return (
+        list({item.id: item for item in _items(batch, dimension, layout, rows)}.values())
+        for batch in rows.read(layout.columns, size)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +145,19 @@ class _Layout:
     metadata: Mapping[str, Kind]
 
 
-def _layout(file: Path, schema: pa.Schema) -> _Layout:
+def _layout(rows: Rows) -> _Layout:
+    schema = rows.schema
     written = (schema.metadata or {}).get(SPACE_KEY)
     whole = written is not None or set(ITEM_COLUMNS) <= set(schema.names)
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     wrong = [f"there are two columns {name!r}" for name in twice]
     needed = [*ITEM_COLUMNS, "thumbnail", "vector"] if written is not None else ["id", "vector"]
-    wrong += [f"column {name!r} is missing" for name in needed if name not in schema.names]
+    absent = [f"column {name!r} is missing" for name in needed if name not in schema.names]
     if not whole and not {"text", "uri"} & set(schema.names):
-        wrong.append("neither 'text' nor 'uri' is there, expected one of the two")
+        absent.append("neither 'text' nor 'uri' is there, expected one of the two")
+    if absent and not whole:
+        absent.append(f"if one has another name, say which (--map vector=COLUMN); there are {', '.join(schema.names)}")
+    wrong += absent
     own = ("id", *OWN, "vector", *(["metadata"] if whole else []))
     ignored = (PANDAS, META, REST) if whole else (PANDAS,)
     others = [name for name in schema.names if name not in own and not name.startswith(ignored)]
@@ -129,11 +166,13 @@ def _layout(file: Path, schema: pa.Schema) -> _Layout:
     read = [name for name in schema.names if name in own or (name in others and not whole)]
     wrong += [found for one in schema if one.name in read and (found := _wrong_type(one, one.name in own))]
     if wrong:
-        raise StorageError(f"{file}: {'; '.join(wrong)}; correct the file, or write it again without such columns")
+        raise StorageError(
+            f"{rows.name}: {'; '.join(wrong)}; correct them, or leave such columns out (--without COLUMN)"
+        )
     try:
         space = None if written is None else checked_space(json.loads(written))
     except (ValueError, AttributeError, BadSpace) as error:
-        raise StorageError(f"{file}: the space written in it cannot be read ({error}); export it again") from error
+        raise StorageError(f"{rows.name}: the space written in it cannot be read ({error}); export it again") from error
     kinds = {name: metadata_kind(schema.field(name).type) for name in others}
     return _Layout(
         space=space,
@@ -177,46 +216,39 @@ def _wrong_type(field: pa.Field, own: bool) -> str | None:
     return None
 
 
-def _existing(store: Store, name: str, file: Path, layout: _Layout) -> Collection | None:
-    """The collection, of the right space and kinds of metadata; None if an export is to create it."""
+def _existing(store: Store, name: str, rows: Rows, space: Mapping[str, Any] | None) -> Collection | None:
+    """The collection, of the right space; None if it is to be created."""
     try:
         existing = store.open(name)
     except CollectionNotFound as error:
-        if layout.space is not None:
+        if space is not None:
             return None
         raise StorageError(
-            f"{file}: is not one of our exports, so it does not say which model and view its vectors are of, and there "
-            f"is no collection {name!r} to go by; make it first: oneword collections create {name} --model MODEL"
+            f"{rows.name}: is not one of our exports, so it does not say which model and view its vectors are of, and "
+            f"there is no collection {name!r} to go by; name the model with --model, as for oneword collections create "
+            f"{name} --model MODEL (vectors:NAME:DIMENSIONS for a model that Oneword does not have)"
         ) from error
-    if layout.space is not None:
-        check_same(name, existing.space, layout.space)
-    kinds = metadata_kinds(existing.schema())
-    wrong = [
-        f"column {key!r} holds a {kind}, but in collection {name!r} it is a {kinds[key]}"
-        for key, kind in layout.metadata.items()
-        if kinds.get(key, kind) != kind
-    ]
-    if wrong:
-        raise StorageError(f"{file}: {'; '.join(wrong)}; rename or convert what differs")
+    if space is not None:
+        check_same(name, existing.space, space)
     return existing
 
 
-def _check_rows(file: Path, source: pq.ParquetFile, layout: _Layout, dimension: int, rows: int) -> None:
-    """Check every row before any is stored, `rows` at a time."""
+def _check_rows(rows: Rows, layout: _Layout, dimension: int, size: int) -> None:
+    """Check every row before any is stored, `size` at a time."""
     wrong: dict[str, list[int]] = {}
     start, seen = 0, set[int]()
     expected = ["id", "vector", *(REQUIRED if layout.whole else ("modality", "text", "uri"))]
     columns = [name for name in expected if name in layout.columns]
-    for batch in source.iter_batches(batch_size=rows, columns=columns):
+    for batch in rows.read(columns, size):
         complaints = _complaints(batch, layout, dimension) | {"an id that is given before": _repeated(batch, seen)}
         for complaint, mask in complaints.items():
             if mask.any():
                 wrong.setdefault(complaint, []).extend((np.flatnonzero(mask) + start).tolist())
         start += batch.num_rows
     if wrong:
-        listed = "; ".join(f"{complaint} in {_listed(rows)}" for complaint, rows in wrong.items())
+        listed = "; ".join(f"{complaint} in {_listed(places)}" for complaint, places in wrong.items())
         raise StorageError(
-            f"{file}: {listed}, counted from 0; nothing was imported: correct these rows or leave them out"
+            f"{rows.name}: {listed}, counted from 0; nothing was imported: correct these rows or leave them out"
         )
 
 
@@ -294,7 +326,7 @@ def _matrix(column: pa.Array, dimension: int) -> NDArray[np.float64]:
     return numbers.astype(np.float64).reshape(len(column), dimension)  # type: ignore[no-any-return]
 
 
-def _items(batch: pa.RecordBatch, dimension: int, layout: _Layout, file: Path) -> Iterator[Item]:
+def _items(batch: pa.RecordBatch, dimension: int, layout: _Layout, rows: Rows) -> Iterator[Item]:
     """The items of checked rows. Vectors of length 1 keep every bit."""
     given = _matrix(batch.column("vector"), dimension)
     norms = np.linalg.norm(given, axis=1, keepdims=True)
@@ -308,14 +340,14 @@ def _items(batch: pa.RecordBatch, dimension: int, layout: _Layout, file: Path) -
         if layout.whole:
             yield Item(**{**fields, "metadata": loads(fields["metadata"]), "vector": vector})
         else:
-            yield _foreign_item(fields, vector, layout, file)
+            yield _foreign_item(fields, vector, layout, rows)
 
 
-def _foreign_item(fields: dict[str, Any], vector: NDArray[np.float32], layout: _Layout, file: Path) -> Item:
+def _foreign_item(fields: dict[str, Any], vector: NDArray[np.float32], layout: _Layout, rows: Rows) -> Item:
     """The item of a row that has at least an id, a vector, and a text or a uri; the rest is made up."""
     text = fields.get("text")
-    uri = fields.get("uri") or f"{file.as_uri()}#{quote(fields['id'])}"
-    modality = fields.get("modality") or ("image" if text is None else "text")
+    uri = fields.get("uri") or f"{rows.prefix}{quote(fields['id'])}"
+    modality = fields.get("modality") or rows.modality or ("image" if text is None else "text")
     made = json.dumps([modality, uri, text]).encode() + vector.astype(np.float16).tobytes()
     own: dict[str, Any] = {name: value for name, value in fields.items() if name == "id" or name in OWN}
     content_hash = IMPORTED + (fields.get("content_hash") or hashlib.sha256(made).hexdigest())
