@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Without their dependencies, which are CUDA's libraries and what .venv has; torchvision's version goes with torch 2.13.
 VISION := torchvision==0.28.0 open_clip_torch==3.3.0 timm==1.0.31 ftfy num2words wcwidth
 
-.PHONY: demo gpu test test-gpu test-kill test-load test-mteb test-ray test-vision coverage format lint docs web-types constraints bench \
+.PHONY: demo gpu test test-gpu test-integrations test-kill test-load test-mteb test-ray test-vision coverage format lint docs web-types constraints bench \
 	screenshots clean
 
 demo: export ONEWORD_MODEL = basic
@@ -36,6 +36,11 @@ gpu:
 
 test-gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu
+
+# With packages that the other tests go without.
+test-integrations: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[langchain,llama-index,haystack]" langchain-tests
+	$(BIN)/python -m pytest -m integrations tests/integrations
 
 test-kill: .venv/dev
 	ONEWORD_KILLS=50 $(BIN)/python -m pytest tests/storage/ann/test_kill.py
