@@ -4,8 +4,8 @@ BIN := .venv/bin
 # Without their dependencies, which are CUDA's libraries and what .venv has; torchvision's version goes with torch 2.13.
 VISION := torchvision==0.28.0 open_clip_torch==3.3.0 timm==1.0.31 ftfy num2words wcwidth
 
-.PHONY: demo gpu test test-gpu test-integrations test-kill test-load test-mteb test-ray test-vision coverage format lint docs web-types constraints bench \
-	screenshots clean
+.PHONY: demo gpu test test-gpu test-integrations test-kill test-load test-mteb test-ray test-vision coverage format lint docs web-types \
+	constraints bench screenshots clean
 
 demo: export ONEWORD_MODEL = basic
 demo: .venv/demo
@@ -37,10 +37,15 @@ gpu:
 test-gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu
 
-# With packages that the other tests go without.
-test-integrations: .venv/dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[langchain,llama-index,haystack]" langchain-tests
-	$(BIN)/python -m pytest -m integrations tests/integrations
+# In a folder of their own: the plugins of langchain-tests would be loaded by all tests.
+test-integrations: .venv/dev .venv/integrations
+	$(BIN)/python -m pytest -m integrations -o pythonpath=.venv/integrations -o asyncio_mode=auto \
+		-o asyncio_default_fixture_loop_scope=function -W ignore tests/integrations
+
+.venv/integrations: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@ -c constraints.txt \
+		langchain-core langchain-tests llama-index-core haystack-ai
+	touch $@
 
 test-kill: .venv/dev
 	ONEWORD_KILLS=50 $(BIN)/python -m pytest tests/storage/ann/test_kill.py
