@@ -1,7 +1,7 @@
 /** Words that a picture shows, marked in it where the query's words match them. */
 
 import { api } from "./api.js";
-import { keywords } from "./asking.js";
+import { keywords } from "./request.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
