@@ -1,6 +1,7 @@
 """A database on this machine, and one behind a real service; the frameworks are imported by each test file."""
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,13 @@ import pytest
 import oneword
 from oneword.database import Database
 from tests.query.conftest import start  # noqa: F401 - a fixture
+
+FRAMEWORKS = {
+    "test_haystack.py": "haystack",
+    "test_langchain.py": "langchain_core",
+    "test_llama_index.py": "llama_index",
+}
+collect_ignore = [file for file, package in FRAMEWORKS.items() if find_spec(package) is None]
 
 RED, BLUE = (PIL.Image.new("RGB", (64, 48), color) for color in ("red", "blue"))
 
