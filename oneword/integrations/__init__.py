@@ -4,7 +4,6 @@
     from oneword.integrations.llama_index import OnewordVectorStore
     from oneword.integrations.haystack import OnewordDocumentStore
     from oneword.integrations.sentence_transformers import as_sentence_transformer
-    from oneword.integrations.fiftyone import index_dataset
 
 Each works on a collection of `oneword.connect`, here or behind a service.
 """
