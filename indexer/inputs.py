@@ -93,13 +93,13 @@ class Inputs:
             for entry, parts in self._with_parts(source.entries(), AT_ONCE if in_folder else 1):
                 if entry.problem and (not in_folder or entry.problem.kind == UNREADABLE_FOLDER):
                     self.incomplete = True
-                if not self._wanted(entry):
+                if not self._is_selected(entry):
                     continue
                 if self.roots is not None:
                     entry = _within(entry, self.roots)
                 divisible = entry.divisible and not entry.problem
                 for one in divided(entry, self._decoders, parts) if divisible else (entry,):
-                    if one is entry or self._wanted(one):
+                    if one is entry or self._is_selected(one):
                         yield self._fitted(one if in_folder else self._marked(one))
         for key, count in self.set_aside.items():
             kind = self.kinds.get(key)
@@ -118,7 +118,7 @@ class Inputs:
             found = known(some, self.stored) if self.stored is not None else {}
             yield from ((entry, found.get(entry.id)) for entry in some)
 
-    def _wanted(self, entry: Entry) -> bool:
+    def _is_selected(self, entry: Entry) -> bool:
         """Whether it, or a part of its file, is to be read."""
         if self._only is None or (entry.divisible and entry.document is None and entry.origin in self._files):
             return True

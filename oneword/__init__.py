@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from oneword.errors import Error
 
 if TYPE_CHECKING:
-    from oneword.database import AsyncDatabase, Collection, Database
+    from oneword.awaited import AsyncDatabase
+    from oneword.database import Collection, Database
     from oneword.notebook import SearchWidget
 
 __all__ = ["Error", "connect", "connect_async", "widget"]
@@ -44,7 +45,7 @@ def connect(db: str | os.PathLike[str] = ".oneword", *, key: str | None = None) 
 
 def connect_async(db: str | os.PathLike[str] = ".oneword", *, key: str | None = None) -> "AsyncDatabase":
     """Opens a database whose methods are awaited. Args and raises: as `connect`."""
-    from oneword.database import AsyncDatabase
+    from oneword.awaited import AsyncDatabase
 
     return AsyncDatabase(connect(db, key=key))
 

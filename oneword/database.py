@@ -1,8 +1,7 @@
 """A database and its collections: the same names, arguments and results on this machine and behind a service."""
 
-import asyncio
 import html
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -292,137 +291,6 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class AsyncCollection:
-    """`Collection`, to be awaited: the work is done in threads. Args, returns and raises: as there."""
-
-    def __init__(self, collection: Collection) -> None:
-        self.sync = collection
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.sync.name
-
-    async def search(self, query: str | Query | None = None, **parts: Unpack[Parts]) -> SearchResult:
-        """See `Collection.search`."""
-        return await asyncio.to_thread(self.sync.search, query, **parts)
-
-    async def search_batch(self, queries: Sequence[str | Query]) -> list[SearchResult]:
-        """See `Collection.search_batch`."""
-        return await asyncio.to_thread(self.sync.search_batch, queries)
-
-    async def index(
-        self,
-        *paths: str | Path,
-        options: SourceOptions = SourceOptions(),  # noqa: B008 - it is frozen
-        config: JobConfig = JobConfig(),  # noqa: B008 - it is frozen
-    ) -> Indexed:
-        """See `Collection.index`."""
-        return await asyncio.to_thread(self.sync.index, *paths, options=options, config=config)
-
-    async def enrich(self, *, ocr: bool = False, decoders: int | None = None) -> "Enriched":
-        """See `Collection.enrich`."""
-        return await asyncio.to_thread(self.sync.enrich, ocr=ocr, decoders=decoders)
-
-    async def upsert(self, items: Iterable[NewItem | Mapping[str, Any]]) -> Upserted:
-        """See `Collection.upsert`."""
-        return await asyncio.to_thread(self.sync.upsert, items)
-
-    async def import_vectors(
-        self,
-        source: Any,
-        *,
-        format: Format = "auto",  # noqa: A002
-        columns: Mapping[str, str] | None = None,
-        without: Sequence[str] = (),
-        modality: Literal["image", "text"] | None = None,
-        beside: str | Path | None = None,
-    ) -> Imported:
-        """See `Collection.import_vectors`."""
-        return await asyncio.to_thread(
-            self.sync.import_vectors,
-            source,
-            format=format,
-            columns=columns,
-            without=without,
-            modality=modality,
-            beside=beside,
-        )
-
-    async def get(self, ids: str | Iterable[str], *, include: Sequence[str] = ("payload",)) -> dict[str, StoredItem]:
-        """See `Collection.get`."""
-        return await asyncio.to_thread(self.sync.get, ids, include=include)
-
-    async def delete(self, ids: str | Iterable[str] | None = None, *, where: Where | None = None) -> int:
-        """See `Collection.delete`."""
-        return await asyncio.to_thread(self.sync.delete, ids, where=where)
-
-    async def count(self, where: Where | None = None) -> int:
-        """See `Collection.count`."""
-        return await asyncio.to_thread(self.sync.count, where)
-
-    async def scroll(
-        self, where: Where | None = None, *, page: int = 100, include: Sequence[str] = ("payload",)
-    ) -> AsyncIterator[StoredItem]:
-        """See `Collection.scroll`."""
-        items = self.sync.scroll(where, page=page, include=include)
-        while (item := await asyncio.to_thread(next, items, None)) is not None:
-            yield item
-
-    async def build(self) -> None:
-        """See `Collection.build`."""
-        await asyncio.to_thread(self.sync.build)
-
-    async def verify(self) -> IndexCheck | None:
-        """See `Collection.verify`."""
-        return await asyncio.to_thread(self.sync.verify)
-
-    async def duplicates(self, by: By = "pixels", *, threshold: float | None = None, limit: int = 100) -> list[Copies]:
-        """See `Collection.duplicates`."""
-        return await asyncio.to_thread(self.sync.duplicates, by, threshold=threshold, limit=limit)
-
-    async def quarantine(self, limit: int = 100) -> list[QuarantinedInput]:
-        """See `Collection.quarantine`."""
-        return await asyncio.to_thread(self.sync.quarantine, limit)
-
-    async def versions(self) -> list[Version]:
-        """See `Collection.versions`."""
-        return await asyncio.to_thread(self.sync.versions)
-
-    async def info(self) -> CollectionInfo:
-        """See `Collection.info`."""
-        return await asyncio.to_thread(self.sync.info)
-
-
-class AsyncDatabase:
-    """`Database`, to be awaited. Made by `oneword.connect_async`; close it, or use it in an `async with`."""
-
-    def __init__(self, database: Database) -> None:
-        self.sync = database
-
-    def collection(self, name: str = "default", *, model: str = "auto", view: str | None = None) -> AsyncCollection:
-        """See `Database.collection`."""
-        return AsyncCollection(self.sync.collection(name, model=model, view=view))
-
-    async def collections(self) -> list[CollectionSummary]:
-        """See `Database.collections`."""
-        return await asyncio.to_thread(self.sync.collections)
-
-    async def drop(self, name: str) -> None:
-        """See `Database.drop`."""
-        await asyncio.to_thread(self.sync.drop, name)
-
-    async def close(self) -> None:
-        """See `Database.close`."""
-        await asyncio.to_thread(self.sync.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
 
 def _several(ids: str | Iterable[str]) -> list[str]:

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 
 import oneword
-from oneword.database import AsyncCollection, AsyncDatabase, Collection, Database, Indexed
+from oneword.awaited import AsyncCollection, AsyncDatabase
+from oneword.database import Collection, Database, Indexed
 from oneword.engine import Text, encode, load
 from oneword.engine.chunks import Splitter
 from oneword.engine.views import DEFAULT

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,14 +95,11 @@ def test_a_file_that_is_gone_is_reported_and_the_others_are_copied(search: Run, 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the opener is not waited for
 def test_open_takes_the_best_hit(search: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opener = tmp_path / "xdg-open"
-    opener.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/opened\n')
+    os.mkfifo(tmp_path / "opened")
+    opener.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/opened\n')
     opener.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     search("--image", str(store / "red.png"), "--open")
-    for _ in range(1000):
-        if (tmp_path / "opened").exists():
-            break
-        subprocess.run(["sleep", "0.01"], check=True)
     assert (tmp_path / "opened").read_text() == str(store / "red.png")
     _, err = search("cat", "--min-score", "0.999", "--modality", "image", "--open", code=1)
     assert "nothing was found, so nothing is opened" in err
