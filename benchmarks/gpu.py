@@ -51,10 +51,12 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
+import compiled  # noqa: E402
 import job  # noqa: E402
 import prompted  # noqa: E402
 from card import Card, Skipped, host_peak  # noqa: E402
-from drawn import images, kinds, shared, shuffled, texts, tiled, top, work, worst  # noqa: E402
+from compiled import MIXED  # noqa: E402
+from drawn import images, kinds, shared, shuffled, texts, top, work, worst  # noqa: E402
 from encode import reference_on  # noqa: E402
 from towers import SIZES, compared, made  # noqa: E402
 
@@ -67,9 +69,6 @@ from tests.tiny import FULL, make_checkpoint, sentences  # noqa: E402
 
 PEAKS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L40": 181, "4090": 165}
 """Dense bf16 TFLOP/s by a part of the card's name: NVIDIA's data sheets, without sparsity."""
-
-MIXED = (8, 16, 16, 24, 32, 128)
-"""Words in a text of mixed lengths."""
 
 SMALL: dict[str, Any] = {"hidden": 64, "layers": 10, "vision": 32, "vision_layers": 3}
 NEEDS = {
@@ -266,28 +265,9 @@ class Proof(Card):
         loaders: dict[str, Callable[..., Any]] = {"e5v": partial(load_e5v, str(self.folder))}
         for name in SIZES:
             loaders[name] = partial(load_dual, str(made(name, self.scratch / name, self, small=self.small)))
-        found: dict[str, Any] = {}
-        for name, load in loaders.items():
-            count = 4 if self.small else 64 if name == "e5v" else 256
-            vectors, took, first = {}, {}, 0.0
-            for fused in (False, True):
-                self.drop()
-                encoder = load(device=self.device.type, dtype=self.dtype, compile=fused)
-                sets: dict[str, list[Input]] = {
-                    "images": [tiled(one, encoder.tiler) for one in images(count, (640, 480))],
-                    "mixed_texts": shuffled(count, MIXED),
-                }
-                began = time.perf_counter()
-                vectors[fused] = np.concatenate([encode(encoder, some, views.DEFAULT) for some in sets.values()])
-                first = time.perf_counter() - began
-                for kind, some in sets.items():
-                    took[kind, fused] = len(some), self.timed(partial(encode, encoder, some, views.DEFAULT), 3)
-                self._encoder = encoder = None
-            found[name] = {"cosine": worst(vectors[False], vectors[True]), "first_s": round(first, 1)}
-            for kind in ("images", "mixed_texts"):
-                number, seconds = took[kind, True]
-                found[name][f"{kind}_per_second"] = round(number / seconds, 1)
-                found[name][f"{kind}_ratio_vs_plain"] = round(took[kind, False][1] / seconds, 2)
+        self._encoder = None
+        counts = {name: 4 if self.small else 64 if name == "e5v" else 256 for name in loaders}
+        found = {name: compiled.compared(self, load, counts[name]) for name, load in loaders.items()}
         return found | {"met": all(one["cosine"] >= 0.999 for one in found.values())}
 
     def towers(self) -> dict[str, Any]:

@@ -158,14 +158,8 @@ def filter_errors() -> Iterator[None]:
         raise
 
 
-@component
-class OnewordTextEmbedder:
-    """The vector of a text to find by.
-
-    Args:
-        model: what `--model` takes.
-        view: a view's name.
-    """
+class _Embedding:
+    """What both embedders have in common."""
 
     def __init__(self, model: str = "auto", view: str = "default") -> None:
         self.model, self.view = model, view
@@ -174,6 +168,16 @@ class OnewordTextEmbedder:
     def warm_up(self) -> None:
         """Loads the model."""
         _ = self._embedder.encoder
+
+
+@component
+class OnewordTextEmbedder(_Embedding):
+    """The vector of a text to find by.
+
+    Args:
+        model: what `--model` takes.
+        view: a view's name.
+    """
 
     @component.output_types(embedding=list[float])
     def run(self, text: str) -> dict[str, Any]:
@@ -182,21 +186,13 @@ class OnewordTextEmbedder:
 
 
 @component
-class OnewordDocumentEmbedder:
+class OnewordDocumentEmbedder(_Embedding):
     """The vectors of documents: of an image (`blob`, or the file that `meta["file_path"]` names), else of the content.
 
     Args:
         model: what `--model` takes.
         view: a view's name.
     """
-
-    def __init__(self, model: str = "auto", view: str = "default") -> None:
-        self.model, self.view = model, view
-        self._embedder = Embedder(model, view)
-
-    def warm_up(self) -> None:
-        """Loads the model."""
-        _ = self._embedder.encoder
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:
