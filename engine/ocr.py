@@ -79,13 +79,13 @@ def _recognizer() -> Any:
 
 
 def _words(found: Any, lines: list[str], size: tuple[int, int]) -> Iterator[Word]:
-    """The words of each line; the whole line where they are not told apart."""
+    """The words of each line; the whole line where its words have no boxes."""
     parts = found.word_results if lines else ()
     if len(parts) != len(lines):
         parts = [()] * len(lines)
     for line, score, corners, words in zip(lines, found.scores, found.boxes, parts, strict=True) if lines else ():
-        told = [one for one in words if one and len(one) == 3 and one[2] is not None]
-        for text, confidence, box in told or [(line, score, corners)]:
+        placed = [one for one in words if one and len(one) == 3 and one[2] is not None]
+        for text, confidence, box in placed or [(line, score, corners)]:
             yield Word(text=text, box=_box(box, size), confidence=round(float(confidence), 3))
 
 

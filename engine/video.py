@@ -1,7 +1,7 @@
 """Moments of videos, by FFmpeg (PyAV, the extra `video`): which frames stand for a video, and what they show.
 
-FFmpeg is given the bytes and told their format: it opens no other file or address that a video may name. A hostile file
-may crash it: use it in a process of its own.
+FFmpeg gets the bytes and the name of their format: it opens no other file or address that a video may name. A hostile
+file may crash it: use it in a process of its own.
 
 The rule of moments is our own. Frames are compared by histograms: the colors of each quarter of a frame in 4 steps of
 red, green and blue; two frames differ by the share of pixels, 0 to 1, that would have to change their step. A frame is

@@ -82,7 +82,7 @@ def decode_part(
 def _moment(file: BinaryIO, head: bytes, name: str, time: float, max_pixels: int) -> PIL.Image.Image:
     kind = video.format_of(head)
     if kind is None:
-        raise NotAnImage(f"{name}: is no video any more; index the file again")
+        raise NotAnImage(f"{name}: is no longer a video; index the file again")
     return video.frame_at(file, kind, name, time, max_pixels)
 
 
@@ -147,7 +147,7 @@ def _tiff_pages(file: BinaryIO, name: str) -> int:
 
 
 _held: list[Any] = []
-"""The PDF that is open: what tells its file from any other, the document, and how often it was asked for."""
+"""The PDF that is open: what its file is known by, the document, and how often it was asked for."""
 
 
 def _document(file: BinaryIO, name: str) -> pdf.Document:

@@ -178,7 +178,7 @@ class _Job:
     def _members(
         self, source: str, ids_by_hash: dict[str, list[str]], readers: ThreadPoolExecutor, tell: Callable[[], None]
     ) -> None:
-        """Reads a whole shard, table or data set, and the text of those images in it that are wanted."""
+        """Reads a whole shard, table or data set, and the text of the images in it that are looked for."""
         reason = f"no image in it has the pixels that were indexed; {REMEDY}"
         found: dict[str, Text | Refused] = {}
 

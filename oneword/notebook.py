@@ -78,5 +78,5 @@ class SearchWidget(anywidget.AnyWidget):
         try:
             data = base64.b64decode(self.image.partition(",")[2], validate=True)
         except ValueError as error:
-            raise Error(f"the image is no data URI: {error}") from error
+            raise Error(f"the image is not a data URI: {error}") from error
         return {"image": data, "edit": words}

@@ -21,17 +21,17 @@ def tokens(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(plain.casefold()))
 
 
-def matches(text: str, wanted: Set[str]) -> bool:
+def matches(text: str, keywords: Set[str]) -> bool:
     """Whether a text has one of the words; a single sign of a script without spaces also where it is part of one."""
     own = tokens(text)
-    return not own.isdisjoint(wanted) or any(
-        len(sign) == 1 and sign > "\u2e7f" and sign in word for sign in own for word in wanted
+    return not own.isdisjoint(keywords) or any(
+        len(sign) == 1 and sign > "\u2e7f" and sign in word for sign in own for word in keywords
     )
 
 
-def matching_line(text: str, wanted: Set[str]) -> str | None:
+def matching_line(text: str, keywords: Set[str]) -> str | None:
     """The first line of a text with one of the words; None: there is none."""
-    return next((line for line in text[:MOST].splitlines() if matches(line, wanted)), None)
+    return next((line for line in text[:MOST].splitlines() if matches(line, keywords)), None)
 
 
 def excerpt(text: str, line: str | None = None) -> str:

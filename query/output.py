@@ -126,7 +126,7 @@ def _copy(found: Sequence[Path | str], folder: Path) -> None:
     copied = there = 0
     for one in found:
         if not isinstance(one, Path) or not one.is_file():
-            say(f"not copied: {one} is no file on this machine", err=True)
+            say(f"not copied: {one} is not a file on this machine", err=True)
             continue
         to = _free(one, folder)
         if to is None:

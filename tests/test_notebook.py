@@ -67,4 +67,4 @@ def test_the_box_searches_whenever_it_is_changed(pictures: Path) -> None:
     assert len(box.hits) == 1
     box.image = "data:image/png;base64,%%%"
     assert (box.hits, box.result) == ([], None)
-    assert "no data URI" in box.note
+    assert "not a data URI" in box.note

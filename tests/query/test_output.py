@@ -88,7 +88,7 @@ def test_a_file_that_is_gone_is_reported_and_the_others_are_copied(search: Run, 
         _, err = search("cat", "--modality", "image", "--copy-to", str(tmp_path / "to"))
     finally:
         (tmp_path / "kept.png").rename(store / "blue.png")
-    assert f"not copied: {store / 'blue.png'} is no file on this machine" in err
+    assert f"not copied: {store / 'blue.png'} is not a file on this machine" in err
     assert [one.name for one in (tmp_path / "to").iterdir()] == ["red.png"]
 
 
